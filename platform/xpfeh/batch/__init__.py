@@ -1,0 +1,1 @@
+"""Ray Data: shards in, features and catalogs out, each row once."""

@@ -1,0 +1,1 @@
+"""Numbers and pictures that say how good a model is."""

@@ -1,0 +1,1 @@
+"""Ray Tune and MLflow: searches, runs, and the registered champion."""

@@ -1,0 +1,1 @@
+"""Where true [Fe/H] comes from, and which stars may teach or test a model."""

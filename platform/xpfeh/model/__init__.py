@@ -1,0 +1,1 @@
+"""UA-CSNet: the only room that imports Keras."""

@@ -1,0 +1,56 @@
+"""Keras and what it leaves to its backends: a quiet start, compiling a function, and its gradient."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+Tensors = Any
+"""A tensor or a nested tuple of tensors of the Keras backend in use."""
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Drop what C++ libraries write to stderr while they load; Python exceptions still pass."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+with _silent_stderr():
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # Processes share a GPU only if none takes all of its memory, and this must come before the first use.
+        for gpu in tf.config.list_physical_devices("GPU"):
+            tf.config.experimental.set_memory_growth(gpu, True)
+    else:
+        import jax
+
+__all__ = ["Tensors", "compiled", "gradient", "keras"]
+
+
+def compiled(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+    """Return `function` compiled by XLA, once for each shape of its arguments."""
+    if keras.backend.backend() == "tensorflow":
+        return tf.function(function, jit_compile=True, autograph=False)
+    return jax.jit(function)
+
+
+def gradient(loss: Callable[[Tensors], Tensors], at: tuple[Tensors, ...]) -> tuple[Tensors, tuple[Tensors, ...]]:
+    """Return the scalar `loss` of a tuple of tensors, and its gradient by each of them."""
+    if keras.backend.backend() == "tensorflow":
+        with tf.GradientTape() as tape:
+            tape.watch(at)
+            value = loss(at)
+        return value, tuple(tape.gradient(value, at))
+    return jax.value_and_grad(loss)(at)

@@ -1,0 +1,250 @@
+"""Training: whole stretches of optimiser steps compiled as one program, on every member at once.
+
+The paper's 30,000 epochs are two steps each; `keras.Model.fit` would spend nearly all of its time in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from xpfeh.model.backend import compiled, gradient  # isort: skip
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.model.loss import cost_weights, member_losses
+from xpfeh.model.network import UACSNet, build_network, is_kernel
+from xpfeh.settings import Recipe
+
+STRETCH = 500
+"""Optimiser steps between two looks at the validation stars."""
+
+_NOISE_ROWS = 8192
+_BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-7
+_WARM_UP = 0.05
+_COLLAPSED = 0.6
+_MAX_RESTARTS = 5
+
+Columns = Mapping[str, NDArray]
+Progress = Callable[[int, dict[str, float]], None]
+
+
+@dataclass
+class Fit:
+    """A trained network and how it came about.
+
+    Attributes
+    ----------
+    network : UACSNet
+        With each member's weights at its best validation error.
+    history : list of dict
+        ``step``, ``loss`` and ``validation_mae`` (mean over members) after each stretch.
+    validation_mae : (E,) float64
+        Each member's best, dex.
+    restarts : int
+        Members that had collapsed after the warm-up and were started afresh.
+    """
+
+    network: UACSNet
+    history: list[dict[str, float]] = field(default_factory=list)
+    validation_mae: NDArray[np.float64] = field(default_factory=lambda: np.array([]))
+    restarts: int = 0
+
+
+@dataclass
+class _State:
+    """Tensors with a member axis, in the order of the network's trainable variables."""
+
+    weights: tuple[Any, ...]
+    first: tuple[Any, ...]
+    second: tuple[Any, ...]
+
+    @classmethod
+    def fresh(cls, recipe: Recipe, n_pixels: int, seed: int) -> _State:
+        network = build_network(recipe, n_pixels, seed)
+        weights = tuple(ops.copy(v.value) for v in network.trainable_variables)
+        zeros = tuple(ops.zeros_like(w) for w in weights)
+        return cls(weights, zeros, zeros)
+
+    def replaced(self, members: NDArray[np.bool_], other: _State) -> _State:
+        """Return this state with the chosen members taken from `other`."""
+
+        def pick(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(ops.where(members[:, None, None], b, a) for a, b in zip(mine, theirs, strict=True))
+
+        return _State(pick(self.weights, other.weights), pick(self.first, other.first), pick(self.second, other.second))
+
+
+def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress | None = None) -> Fit:
+    """Train UA-CSNet.
+
+    Parameters
+    ----------
+    train, validation : mappings of arrays
+        ``flux`` and ``flux_error`` (N, pixels) float32, ``feh`` (dex) and, in `train`, ``bp_rp0`` (mag).
+    recipe : Recipe
+    progress : callable, optional
+        Called with the step and the latest numbers after each stretch.
+
+    Raises
+    ------
+    UserError
+        If there are too few stars to train on or to validate with.
+    """
+    if len(train["feh"]) < 32 or len(validation["feh"]) < 8:
+        raise UserError(
+            f"{len(train['feh'])} training and {len(validation['feh'])} validation stars are too few (at least 32 and 8)"
+        )
+    trainer = _Trainer(train, validation, recipe)
+    state, restarts = trainer.warm_up(progress)
+    result = trainer.run(state, progress)
+    result.restarts = restarts
+    return result
+
+
+class _Trainer:
+    def __init__(self, train: Columns, validation: Columns, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.n_pixels = train["flux"].shape[1]
+        self.network = build_network(recipe, self.n_pixels, recipe.seed)
+        self.network.flux_scale.adapt(train["flux"])
+        self.network.error_scale.adapt(train["flux_error"])
+        self.fixed = tuple(ops.copy(v.value) for v in self.network.non_trainable_variables)
+        self.decays = tuple(is_kernel(v) for v in self.network.trainable_variables)
+        cost = cost_weights(train["bp_rp0"], train["feh"], recipe.cost_bins, recipe.cost_gamma)
+        self.stars = tuple(
+            ops.convert_to_tensor(np.asarray(values, dtype=np.float32))
+            for values in (train["flux"], train["flux_error"], train["feh"], cost)
+        )
+        self.held_out = tuple(
+            ops.convert_to_tensor(np.broadcast_to(values, (recipe.members, *values.shape)).astype(np.float32))
+            for values in (validation["flux"], validation["flux_error"], validation["feh"])
+        )
+        self.constant_mae = float(np.abs(validation["feh"] - np.median(train["feh"])).mean())
+        self.batch = min(recipe.batch_size, len(train["feh"]))
+        self.warm_steps = max(1, int(recipe.steps * _WARM_UP))
+        self._stretch = compiled(self._run_steps)
+        self._validate = compiled(self._validation_mae)
+
+    def warm_up(self, progress: Progress | None) -> tuple[_State, int]:
+        """Train the first steps; members that collapse there are started afresh from other seeds."""
+        state, restarts = None, 0
+        for attempt in range(_MAX_RESTARTS + 1):
+            seed = self.recipe.seed + 10_000 * attempt
+            trial = _State.fresh(self.recipe, self.n_pixels, seed)
+            trial, _ = self._advance(trial, 0, self.warm_steps, np.random.default_rng([seed, 0]))
+            state = trial if state is None else state.replaced(collapsed, trial)
+            mae = ops.convert_to_numpy(self._validate(state.weights, self.held_out))
+            collapsed = ~(mae < _COLLAPSED * self.constant_mae)
+            if progress:
+                progress(self.warm_steps, {"validation_mae": float(np.mean(mae))})
+            if not collapsed.any():
+                break
+            restarts += int(collapsed.sum())
+        assert state is not None
+        return state, restarts
+
+    def run(self, state: _State, progress: Progress | None) -> Fit:
+        """Train the remaining steps, keeping each member's weights at its best validation error."""
+        best_mae = np.full(self.recipe.members, np.inf)
+        best = state
+        history = []
+        rng = np.random.default_rng([self.recipe.seed, 1])
+        step = self.warm_steps
+        while True:
+            mae = ops.convert_to_numpy(self._validate(state.weights, self.held_out)).astype(np.float64)
+            better = mae < best_mae
+            if better.any():
+                best, best_mae = best.replaced(better, state), np.where(better, mae, best_mae)
+            if history:
+                history[-1]["validation_mae"] = float(mae.mean())
+                if progress:
+                    progress(step, history[-1])
+            if step >= self.recipe.steps:
+                break
+            count = min(STRETCH, self.recipe.steps - step)
+            state, loss = self._advance(state, step, count, rng)
+            step += count
+            history.append({"step": step, "loss": loss})
+        for variable, value in zip(self.network.trainable_variables, best.weights, strict=True):
+            variable.assign(value)
+        return Fit(self.network, history, best_mae)
+
+    def _advance(self, state: _State, step: int, count: int, rng: np.random.Generator) -> tuple[_State, float]:
+        """Run `count` steps in stretches of one compiled length; return the new state and the mean loss."""
+        losses = []
+        for start in range(step, step + count, STRETCH):
+            length = min(STRETCH, step + count - start)
+            order = self._batches(length, rng)
+            noise_rows = rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
+            noise = rng.standard_normal((_NOISE_ROWS, self.n_pixels), dtype=np.float32)
+            tensors = tuple(ops.convert_to_tensor(x) for x in (order, noise_rows, noise, np.float32(start), np.int32(length)))
+            weights, first, second, loss = self._stretch(state.weights, state.first, state.second, self.stars, *tensors)
+            state = _State(weights, first, second)
+            losses.append(float(loss))
+        return state, float(np.mean(losses))
+
+    def _batches(self, length: int, rng: np.random.Generator) -> NDArray[np.int32]:
+        """Return (STRETCH, E, B) star indices, the first `length` rows used: each member walks its own epochs."""
+        n_stars = int(self.stars[2].shape[0])
+        needed = length * self.batch
+        epochs = -(-needed // n_stars)
+        order = np.zeros((STRETCH, self.recipe.members, self.batch), dtype=np.int32)
+        for member in range(self.recipe.members):
+            walk = rng.permuted(np.tile(np.arange(n_stars, dtype=np.int32), (epochs, 1)), axis=1).reshape(-1)
+            order[:length, member] = walk[:needed].reshape(length, self.batch)
+        return order
+
+    def _run_steps(self, weights, first, second, stars, order, noise_rows, noise, start, length):  # type: ignore[no-untyped-def]
+        flux, flux_error, feh, cost = stars
+
+        def body(i, carry):  # type: ignore[no-untyped-def]
+            weights, first, second, total = carry
+            rows = order[i]
+            batch_error = ops.take(flux_error, rows, axis=0)
+            batch_flux = ops.take(flux, rows, axis=0)
+            if self.recipe.noise:
+                batch_flux = batch_flux + self.recipe.noise * batch_error * ops.take(noise, noise_rows[i], axis=0)
+            batch = (batch_flux, batch_error, ops.take(feh, rows, axis=0), ops.take(cost, rows, axis=0))
+            loss, slopes = gradient(lambda w: self._loss(w, batch), weights)
+            weights, first, second = self._adam(weights, first, second, slopes, start + ops.cast(i, "float32"))
+            return weights, first, second, total + loss
+
+        carry = (weights, first, second, ops.zeros((), dtype="float32"))
+        weights, first, second, total = ops.fori_loop(0, length, body, carry)
+        return weights, first, second, total / (ops.cast(length, "float32") * self.recipe.members)
+
+    def _loss(self, weights, batch):  # type: ignore[no-untyped-def]
+        flux, flux_error, feh, cost = batch
+        (mean, sigma), _ = self.network.stateless_call(list(weights), list(self.fixed), (flux, flux_error))
+        total = ops.sum(member_losses(mean, sigma, feh, cost, self.recipe.beta_nll))
+        if self.recipe.l2:
+            total += self.recipe.l2 * sum(ops.sum(ops.square(w)) for w, on in zip(weights, self.decays, strict=True) if on)
+        return total
+
+    def _adam(self, weights, first, second, slopes, step):  # type: ignore[no-untyped-def]
+        """Adam, or AdamW where the recipe decays weights (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+        recipe = self.recipe
+        if recipe.clip_norm:
+            norm = ops.sqrt(sum(ops.sum(ops.square(g), axis=(1, 2), keepdims=True) for g in slopes))
+            slopes = tuple(g * ops.minimum(1.0, recipe.clip_norm / (norm + _TINY)) for g in slopes)
+        rate = recipe.learning_rate
+        if recipe.schedule == "cosine":
+            rate = rate * 0.5 * (1 + ops.cos(np.pi * step / recipe.steps))
+        t = step + 1.0
+        scale = rate * ops.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
+        first = tuple(_BETA_1 * m + (1 - _BETA_1) * g for m, g in zip(first, slopes, strict=True))
+        second = tuple(_BETA_2 * v + (1 - _BETA_2) * g * g for v, g in zip(second, slopes, strict=True))
+        weights = tuple(
+            w - scale * m / (ops.sqrt(v) + _TINY) - (rate * recipe.weight_decay * w if decays else 0.0)
+            for w, m, v, decays in zip(weights, first, second, self.decays, strict=True)
+        )
+        return weights, first, second
+
+    def _validation_mae(self, weights, held_out):  # type: ignore[no-untyped-def]
+        flux, flux_error, feh = held_out
+        (mean, _), _ = self.network.stateless_call(list(weights), list(self.fixed), (flux, flux_error))
+        return ops.mean(ops.abs(mean - feh), axis=-1)

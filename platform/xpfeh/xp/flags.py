@@ -1,0 +1,42 @@
+"""The flag bits of a star: one table, used by features, catalogs, documentation and `--help`."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+
+
+class Flag(IntFlag):
+    """Bits of the ``flags`` column (uint32); 0 means: nothing to report."""
+
+    BAD_SPECTRUM = 1 << 0
+    NO_DUST = 1 << 1
+    COLOUR_RANGE = 1 << 2
+    NOT_GIANT = 1 << 3
+    NEAR_PLANE = 1 << 4
+    BAD_PHOTOMETRY = 1 << 5
+    CUT_NOT_EVALUATED = 1 << 6
+    HIGH_EXTINCTION = 1 << 7
+    FAINT = 1 << 8
+    LOW_SN = 1 << 9
+
+
+MEANING: dict[Flag, str] = {
+    Flag.BAD_SPECTRUM: "flux or error not finite, or nothing to normalise by: no prediction",
+    Flag.NO_DUST: "no E(B-V) at this position: no prediction",
+    Flag.COLOUR_RANGE: "(BP-RP)0 outside 0.7 to 1.9, the range of the training stars (cut 2)",
+    Flag.NOT_GIANT: "M_G says: not a red giant (cut 2)",
+    Flag.NEAR_PLANE: "|Z| <= 0.2 kpc (cut 3)",
+    Flag.BAD_PHOTOMETRY: "phot_bp_rp_excess_factor too large (cut 1)",
+    Flag.CUT_NOT_EVALUATED: "a cut could not be evaluated: colour, excess factor or distance is missing",
+    Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample",
+    Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
+    Flag.LOW_SN: "median signal-to-noise of the pixels below 10",
+}
+
+NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
+OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
+
+
+def names(flags: int) -> list[str]:
+    """Return the names of the bits set in `flags`."""
+    return [bit.name for bit in Flag(flags) if bit.name]

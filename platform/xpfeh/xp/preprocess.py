@@ -1,0 +1,109 @@
+"""The one way from sampled spectra to features: every path of the platform goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from numpy.typing import NDArray
+
+from xpfeh.settings import PreprocessSettings
+from xpfeh.xp import photometry, pixels
+from xpfeh.xp.deredden import attenuation
+from xpfeh.xp.dust import ebv as dust_ebv
+from xpfeh.xp.flags import Flag
+
+LOW_SN = 10.0
+FAINT_MAG = 15.0
+HIGH_EBV = 0.5
+
+
+def preprocess(spectra: Mapping[str, NDArray], settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Turn sampled spectra into features (paper section 2.1).
+
+    Each star's result depends on that star alone: neither the order nor the size of a batch changes a bit.
+
+    Parameters
+    ----------
+    spectra : mapping of arrays, N stars
+        The columns of `xpfeh.sources.schema.SPECTRA`: ``source_id`` int64, ``ra``, ``dec`` (deg),
+        ``phot_g_mean_mag``, ``phot_bp_mean_mag``, ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``,
+        ``rgeo`` (pc, NaN where unknown), ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
+    settings : PreprocessSettings
+
+    Returns
+    -------
+    dict of arrays, N stars
+        The columns of `xpfeh.sources.schema.features_schema`. A star that cannot be predicted keeps its row,
+        with NaN pixels and a flag.
+    """
+    position = SkyCoord(spectra["ra"] * u.deg, spectra["dec"] * u.deg).galactic
+    l_deg, b_deg = position.l.deg, position.b.deg
+    ebv = dust_ebv(l_deg, b_deg, settings.dust_map)
+    flux, flux_error = _pixel_spectrum(spectra["flux"], spectra["flux_error"], ebv, settings)
+
+    g_mag = spectra["phot_g_mean_mag"].astype(np.float64)
+    bp_rp = spectra["phot_bp_mean_mag"].astype(np.float64) - spectra["phot_rp_mean_mag"]
+    bp_rp0 = bp_rp - (settings.r_bp - settings.r_rp) * ebv
+    g0 = g_mag - settings.r_g * ebv
+    m_g = photometry.absolute_magnitude(g_mag, settings.r_g * ebv, spectra["rgeo"])
+    features = {
+        "source_id": spectra["source_id"],
+        "ra": spectra["ra"],
+        "dec": spectra["dec"],
+        "l": l_deg,
+        "b": b_deg,
+        "phot_g_mean_mag": g_mag,
+        "bp_rp": bp_rp,
+        "bp_rp0": bp_rp0,
+        "g0": g0,
+        "phot_bp_rp_excess_factor": spectra["phot_bp_rp_excess_factor"],
+        "ebv": ebv,
+        "rgeo": spectra["rgeo"],
+        "m_g": m_g,
+        "flux": flux,
+        "flux_error": flux_error,
+    }
+    return {**features, "flags": _flags(features, settings)}
+
+
+def _pixel_spectrum(
+    flux: NDArray, flux_error: NDArray, ebv: NDArray[np.float64], settings: PreprocessSettings
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Deredden, resample and normalise; a star that cannot be normalised becomes NaN."""
+    dimming = attenuation(ebv)
+    flux = flux / dimming
+    flux_error = flux_error / dimming
+    scale = pixels.normalisation(flux, settings.normalise_nm)
+    usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & (flux_error > 0).all(axis=1)
+    scale = np.where(usable & (scale > 0), scale, np.nan)[:, None]
+    return (
+        (pixels.flux_pixels(flux, settings.n_pixels) / scale).astype(np.float32),
+        (pixels.error_pixels(flux_error, settings.n_pixels) / scale).astype(np.float32),
+    )
+
+
+def _flags(star: Mapping[str, NDArray], settings: PreprocessSettings) -> NDArray[np.uint32]:
+    bp_rp0, m_g, excess = star["bp_rp0"], star["m_g"], star["phot_bp_rp_excess_factor"]
+    z_pc = photometry.height_pc(star["rgeo"], star["b"], settings.sun_height_pc)
+    known_colour, known_excess, known_distance = np.isfinite(bp_rp0), np.isfinite(excess), np.isfinite(m_g)
+    with np.errstate(invalid="ignore"):
+        signal_to_noise = np.median(star["flux"] / star["flux_error"], axis=1)
+    conditions = {
+        Flag.BAD_SPECTRUM: np.isnan(star["flux"]).any(axis=1) & np.isfinite(star["ebv"]),
+        Flag.NO_DUST: ~np.isfinite(star["ebv"]),
+        Flag.COLOUR_RANGE: known_colour & ~photometry.passes_colour(bp_rp0),
+        Flag.NOT_GIANT: known_colour & known_distance & ~photometry.passes_giant(m_g, bp_rp0),
+        Flag.NEAR_PLANE: known_distance & ~photometry.passes_height(z_pc),
+        Flag.BAD_PHOTOMETRY: known_colour & known_excess & ~photometry.passes_excess_factor(excess, bp_rp0),
+        Flag.CUT_NOT_EVALUATED: ~(known_colour & known_excess & known_distance),
+        Flag.HIGH_EXTINCTION: star["ebv"] >= HIGH_EBV,
+        Flag.FAINT: star["phot_g_mean_mag"] > FAINT_MAG,
+        Flag.LOW_SN: signal_to_noise < LOW_SN,
+    }
+    flags = np.zeros(bp_rp0.shape, dtype=np.uint32)
+    for bit, condition in conditions.items():
+        flags |= np.where(condition, np.uint32(bit), np.uint32(0))
+    return flags
