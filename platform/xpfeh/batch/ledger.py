@@ -86,7 +86,9 @@ class Ledger:
             earlier = Plan.model_validate(read_json(ledger._fs, path))
             if earlier.fingerprint() != plan.fingerprint():
                 changed = ", ".join(_differences(earlier, plan))
-                raise UserError(f"{uri} holds another run ({changed} differ); choose another --out, or delete the folder")
+                raise UserError(
+                    f"{uri} holds another run ({changed} differ); choose another --out, or delete the folder"
+                )
             return cls(uri, earlier)
         write_whole(ledger._fs, path, plan.model_dump_json(indent=1).encode())
         return ledger
@@ -113,7 +115,10 @@ class Ledger:
             raise ValueError(f"shard {shard.name}: {table.num_rows} rows came of {shard.rows}")
         if np.unique(table["source_id"].to_numpy()).size != table.num_rows:
             raise ValueError(f"shard {shard.name}: a source_id stands there twice")
-        metadata = {**(table.schema.metadata or {}), PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode()}
+        metadata = {
+            **(table.schema.metadata or {}),
+            PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode(),
+        }
         sink = pa.BufferOutputStream()
         pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
         data = sink.getvalue()
@@ -129,13 +134,15 @@ class Ledger:
             sha256=hashlib.sha256(data).hexdigest(),
             seconds=round(seconds, 3),
         )
-        write_whole(self._fs, f"{self._folder}/_xpfeh/done/{shard.name}.json", record.model_dump_json(indent=1).encode())
+        write_whole(
+            self._fs,
+            f"{self._folder}/_xpfeh/done/{shard.name}.json",
+            record.model_dump_json(indent=1).encode(),
+        )
         return record
 
 
 def _differences(one: Plan, other: Plan) -> list[str]:
     return [
-        name
-        for name in ("kind", "inputs", "settings", "model", "shards")
-        if getattr(one, name) != getattr(other, name)
+        name for name in ("kind", "inputs", "settings", "model", "shards") if getattr(one, name) != getattr(other, name)
     ]

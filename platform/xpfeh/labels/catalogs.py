@@ -63,7 +63,9 @@ def read_labels(path: str | Path) -> Labels:
     wrong = ~((columns["feh"] >= -6) & (columns["feh"] <= 1.5))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise UserError(f"{path}: {wrong.sum()} feh missing or outside [-6, 1.5], the first in row {row}: {columns['feh'][row]}")
+        raise UserError(
+            f"{path}: {wrong.sum()} feh missing or outside [-6, 1.5], the first in row {row}: {columns['feh'][row]}"
+        )
     return Labels(source_id=frame["source_id"].cast(pl.Int64).to_numpy(), fingerprint=file_fingerprint(path), **columns)
 
 
@@ -78,7 +80,13 @@ def _read_frame(path: Path) -> pl.DataFrame:
                 return pl.read_csv(path, infer_schema_length=None, null_values=["", "null", "nan", "NaN"])
             case ".fits" | ".fit":
                 table = Table.read(path)
-                return pl.DataFrame({name: np.asarray(table[name]).astype(table[name].dtype.newbyteorder("=")) for name in table.colnames if table[name].ndim == 1})
+                return pl.DataFrame(
+                    {
+                        name: np.asarray(table[name]).astype(table[name].dtype.newbyteorder("="))
+                        for name in table.colnames
+                        if table[name].ndim == 1
+                    }
+                )
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
     raise UserError(f"{path}: labels are read from .parquet, .csv or .fits")

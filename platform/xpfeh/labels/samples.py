@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -93,7 +94,7 @@ def split_by_sky(source_id: NDArray[np.int64], salt: str) -> NDArray[np.str_]:
     All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are.
     """
     cell = (source_id // _SOURCE_ID_TO_CELL).astype(np.uint64)
-    key = np.uint64(int.from_bytes(salt.encode().ljust(8, b"\0")[:8], "little"))
+    key = np.uint64(int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8], "little"))
     uniform = _mixed(cell ^ _mixed(np.atleast_1d(key))) / np.float64(2**64)
     return np.select([uniform < 0.7, uniform < 0.8], ["train", "validation"], "test")
 

@@ -24,6 +24,7 @@ def _silent_stderr() -> Iterator[None]:
         os.close(kept)
 
 
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _silent_stderr():
     import keras
 

@@ -85,7 +85,9 @@ def read_bundle(folder: str | Path) -> tuple[UACSNet, dict[str, Any]]:
     card = read_card(folder)
     weights = Path(folder) / WEIGHTS
     if not weights.is_file() or file_fingerprint(weights) != card["weights_sha256"]:
-        raise UserError(f"{weights}: not the weights that {CARD} names by checksum; take the bundle from its source again")
+        raise UserError(
+            f"{weights}: not the weights that {CARD} names by checksum; take the bundle from its source again"
+        )
     recipe = Recipe.of(card["recipe"])
     network = build_network(recipe, PreprocessSettings.of(card["preprocess"]).n_pixels, recipe.seed)
     network.load_weights(weights)

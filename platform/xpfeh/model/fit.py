@@ -95,9 +95,8 @@ def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress 
         If there are too few stars to train on or to validate with.
     """
     if len(train["feh"]) < 32 or len(validation["feh"]) < 8:
-        raise UserError(
-            f"{len(train['feh'])} training and {len(validation['feh'])} validation stars are too few (at least 32 and 8)"
-        )
+        told = f"{len(train['feh'])} training and {len(validation['feh'])} validation stars"
+        raise UserError(f"{told} are too few; at least 32 and 8 are needed")
     trainer = _Trainer(train, validation, recipe)
     state, restarts = trainer.warm_up(progress)
     result = trainer.run(state, progress)
@@ -125,33 +124,37 @@ class _Trainer:
         )
         self.constant_mae = float(np.abs(validation["feh"] - np.median(train["feh"])).mean())
         self.batch = min(recipe.batch_size, len(train["feh"]))
-        self.warm_steps = max(1, int(recipe.steps * _WARM_UP))
+        self.warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
         self._stretch = compiled(self._run_steps)
         self._validate = compiled(self._validation_mae)
 
     def warm_up(self, progress: Progress | None) -> tuple[_State, int]:
         """Train the first steps; members that collapse there are started afresh from other seeds."""
-        state, restarts = None, 0
-        for attempt in range(_MAX_RESTARTS + 1):
-            seed = self.recipe.seed + 10_000 * attempt
-            trial = _State.fresh(self.recipe, self.n_pixels, seed)
-            trial, _ = self._advance(trial, 0, self.warm_steps, np.random.default_rng([seed, 0]))
-            state = trial if state is None else state.replaced(collapsed, trial)
-            mae = ops.convert_to_numpy(self._validate(state.weights, self.held_out))
-            collapsed = ~(mae < _COLLAPSED * self.constant_mae)
-            if progress:
-                progress(self.warm_steps, {"validation_mae": float(np.mean(mae))})
-            if not collapsed.any():
-                break
+        seed = self.recipe.seed
+        state, collapsed = self._warmed(seed, progress)
+        restarts = 0
+        while collapsed.any() and restarts < _MAX_RESTARTS * self.recipe.members:
             restarts += int(collapsed.sum())
-        assert state is not None
+            seed += 10_000
+            fresh, still = self._warmed(seed, progress)
+            state, collapsed = state.replaced(collapsed, fresh), collapsed & still
         return state, restarts
+
+    def _warmed(self, seed: int, progress: Progress | None) -> tuple[_State, NDArray[np.bool_]]:
+        """Return freshly drawn members after the first steps, and which of them have collapsed."""
+        state = _State.fresh(self.recipe, self.n_pixels, seed)
+        state, _ = self._advance(state, 0, self.warm_steps, np.random.default_rng([seed, 0]))
+        mae = ops.convert_to_numpy(self._validate(state.weights, self.held_out))
+        if progress:
+            progress(self.warm_steps, {"validation_mae": float(np.mean(mae))})
+        too_short_to_tell = self.warm_steps < STRETCH
+        return state, ~((mae < _COLLAPSED * self.constant_mae) | too_short_to_tell)
 
     def run(self, state: _State, progress: Progress | None) -> Fit:
         """Train the remaining steps, keeping each member's weights at its best validation error."""
         best_mae = np.full(self.recipe.members, np.inf)
         best = state
-        history = []
+        history: list[dict[str, float]] = []
         rng = np.random.default_rng([self.recipe.seed, 1])
         step = self.warm_steps
         while True:
@@ -181,7 +184,9 @@ class _Trainer:
             order = self._batches(length, rng)
             noise_rows = rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
             noise = rng.standard_normal((_NOISE_ROWS, self.n_pixels), dtype=np.float32)
-            tensors = tuple(ops.convert_to_tensor(x) for x in (order, noise_rows, noise, np.float32(start), np.int32(length)))
+            tensors = tuple(
+                ops.convert_to_tensor(x) for x in (order, noise_rows, noise, np.float32(start), np.int32(length))
+            )
             weights, first, second, loss = self._stretch(state.weights, state.first, state.second, self.stars, *tensors)
             state = _State(weights, first, second)
             losses.append(float(loss))
@@ -222,7 +227,9 @@ class _Trainer:
         (mean, sigma), _ = self.network.stateless_call(list(weights), list(self.fixed), (flux, flux_error))
         total = ops.sum(member_losses(mean, sigma, feh, cost, self.recipe.beta_nll))
         if self.recipe.l2:
-            total += self.recipe.l2 * sum(ops.sum(ops.square(w)) for w, on in zip(weights, self.decays, strict=True) if on)
+            total += self.recipe.l2 * sum(
+                ops.sum(ops.square(w)) for w, on in zip(weights, self.decays, strict=True) if on
+            )
         return total
 
     def _adam(self, weights, first, second, slopes, step):  # type: ignore[no-untyped-def]

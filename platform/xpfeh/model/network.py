@@ -56,9 +56,11 @@ class MemberDense(keras.layers.Layer):
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Create the (E, in, units) kernel, He normal, and the (E, 1, units) bias."""
         width = int(shape[-1] or 0)
-        draw = np.random.default_rng(self.seed).standard_normal((self.members, width, self.units))
-        self.kernel = self.add_weight(shape=(self.members, width, self.units), name="kernel")
-        self.kernel.assign(draw * np.sqrt(2.0 / width))
+        shape = (self.members, width, self.units)
+        draw = np.random.default_rng(self.seed).standard_normal(shape) * np.sqrt(2.0 / width)
+        self.kernel = self.add_weight(
+            shape=shape, initializer=lambda _, dtype: ops.convert_to_tensor(draw, dtype=dtype), name="kernel"
+        )
         self.bias = self.add_weight(shape=(self.members, 1, self.units), initializer="zeros", name="bias")
 
     def call(self, inputs: Any) -> Any:

@@ -11,8 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import Angle
 from astropy.io import fits
 from numpy.typing import NDArray
 
@@ -22,9 +20,16 @@ from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
 
 NAME = "apogee-library"
-_COLUMNS = {"apogee_id", "gaiaedr3_source_id", "logg", "fe_h", "fe_h_err", "flux", "flux_error", "medflux"} | {
-    f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp")
-}
+_COLUMNS = {
+    "apogee_id",
+    "gaiaedr3_source_id",
+    "logg",
+    "fe_h",
+    "fe_h_err",
+    "flux",
+    "flux_error",
+    "medflux",
+} | {f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp")}
 
 
 def library_path(source: str) -> Path:
@@ -86,7 +91,9 @@ def _load(path: Path) -> fits.FITS_rec:
     if missing := sorted(_COLUMNS - present):
         raise UserError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
     if not np.issubdtype(rows["gaiaedr3_source_id"].dtype, np.integer):
-        raise UserError(f"{path}: gaiaedr3_source_id is {rows['gaiaedr3_source_id'].dtype}; a float has lost digits, use int64")
+        raise UserError(
+            f"{path}: gaiaedr3_source_id is {rows['gaiaedr3_source_id'].dtype}; a float has lost digits, use int64"
+        )
     if rows["flux"].shape[1:] != WAVELENGTH_NM.shape:
         raise UserError(f"{path}: flux has {rows['flux'].shape[1:]} samples a star, not {WAVELENGTH_NM.size}")
     return rows

@@ -55,12 +55,40 @@ def features_schema(n_pixels: int) -> pa.Schema:
             _EXCESS,
             _field("ebv", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", nullable=True),
             _RGEO,
-            _field("m_g", pa.float64(), "absolute G magnitude, null where the distance is unknown", "mag", nullable=True),
+            _field(
+                "m_g",
+                pa.float64(),
+                "absolute G magnitude, null where the distance is unknown",
+                "mag",
+                nullable=True,
+            ),
             _field("flux", spectrum, "dereddened, resampled flux, 1 around 550 nm"),
             _field("flux_error", spectrum, "error of flux, in the same scale"),
             _field("flags", pa.uint32(), "bits of xpfeh.xp.flags.Flag"),
         ]
     )
+
+
+CATALOG = pa.schema(
+    [
+        _field("source_id", pa.int64(), "Gaia source identifier"),
+        _field("gl", pa.float64(), "Galactic longitude", "deg"),
+        _field("gb", pa.float64(), "Galactic latitude", "deg"),
+        _field("ra", pa.float64(), "right ascension, ICRS", "deg"),
+        _field("dec", pa.float64(), "declination, ICRS", "deg"),
+        _field("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", nullable=True),
+        _field("BP_RP0", pa.float64(), "dereddened BP-RP", "mag", nullable=True),
+        _field("PHOT_G_MEAN_MAG", pa.float64(), "G", "mag", nullable=True),
+        _field("M_G", pa.float64(), "absolute G magnitude", "mag", nullable=True),
+        _field("EBV", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", nullable=True),
+        _field("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", nullable=True),
+        _field("FEH", pa.float32(), "[Fe/H]", "dex", nullable=True),
+        _field("FEH_err", pa.float32(), "error of [Fe/H]", "dex", nullable=True),
+        _field("flags", pa.uint32(), "bits of xpfeh.xp.flags.Flag"),
+        _field("model_version", pa.string(), "the model that made FEH and FEH_err"),
+    ]
+)
+"""The released catalog: the columns of the paper's Table 2, flags, and the model."""
 
 
 def to_table(columns: Mapping[str, NDArray], schema: pa.Schema) -> pa.Table:

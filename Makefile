@@ -1,0 +1,30 @@
+# The two commands of a newcomer: make demo, make test. Each sets up all it needs.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+READY := .venv/ready
+
+.PHONY: demo test check bench serve clean
+
+demo: $(READY)
+	.venv/bin/xpfeh demo --out demo
+
+test: $(READY)
+	.venv/bin/python -m pytest
+
+check: $(READY)
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+
+bench: $(READY)
+	.venv/bin/python tests/benchmarks/run.py
+
+serve: $(READY)
+	.venv/bin/xpfeh serve --config serve_configs/local.yaml
+
+clean:
+	rm -rf .venv demo
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	touch $(READY)

@@ -1,0 +1,5 @@
+"""``ray job submit -- python jobs/catalog.py --features URI --model M --out URI``: features to a catalog."""
+
+from xpfeh.cli import job
+
+job("catalog")

@@ -1,0 +1,5 @@
+"""``ray job submit -- python jobs/tune.py --features URI --labels FILE --trials N``: search hyperparameters."""
+
+from xpfeh.cli import job
+
+job("tune")

@@ -1,0 +1,5 @@
+"""``ray job submit -- python jobs/validate.py --model M --features URI --labels FILE --out DIR``: judge a model."""
+
+from xpfeh.cli import job
+
+job("validate")

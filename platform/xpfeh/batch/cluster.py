@@ -1,0 +1,22 @@
+"""The Ray cluster that a command runs on: the one it is told of, or one of its own on this machine."""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Any
+
+import ray
+from ray.data import DataContext
+
+
+def connect() -> int:
+    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one; return its CPUs."""
+    if not ray.is_initialized():
+        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    for chatty in ("ray.data", "ray.serve", "ray.tune"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    return max(1, int(ray.cluster_resources().get("CPU", 1)))

@@ -1,0 +1,146 @@
+"""The pictures of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.metrics import robust_sigma, summary
+from xpfeh.xp.pixels import centres_nm
+
+Stars = Mapping[str, NDArray]
+
+plt.rcParams.update({
+    "figure.dpi": 120, "savefig.dpi": 120, "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
+    "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False, "figure.constrained_layout.use": True,
+})  # fmt: skip
+_BLUE, _RED, _GREY = "#2b6cb0", "#c53030", "#4a5568"
+_FEH = "[Fe/H]"
+RESIDUAL_LABEL = f"{_FEH} predicted − true (dex)"
+
+
+def predicted_against_true(stars: Stars, truth: str) -> Figure:
+    """Return predicted against true [Fe/H] with the residuals' histogram."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[1.1, 1])
+    numbers = summary(stars["FEH"] - stars["feh"], stars["FEH_err"])
+    left.errorbar(
+        stars["feh"],
+        stars["FEH"],
+        yerr=stars["FEH_err"],
+        fmt=".",
+        ms=4,
+        color=_BLUE,
+        ecolor=_BLUE,
+        alpha=0.35,
+        elinewidth=0.5,
+    )
+    low, high = _span(np.concatenate([stars["feh"], stars["FEH"]]))
+    left.plot([low, high], [low, high], color=_RED, lw=1.2)
+    left.set(xlim=(low, high), ylim=(low, high), xlabel=f"{truth} {_FEH} (dex)", ylabel=f"predicted {_FEH} (dex)")
+    left.set_title(f"{numbers['n']} held-out stars", loc="left", fontsize=10)
+    right.hist(stars["FEH"] - stars["feh"], bins=np.linspace(-0.8, 0.8, 65), color=_BLUE, alpha=0.8)
+    right.set(xlabel=RESIDUAL_LABEL, ylabel="stars")
+    names = {"bias": "bias", "robust_sigma": "robust σ", "std": "std", "mae": "MAE"}
+    told = "\n".join(f"{label} {numbers[name]:.3f}" for name, label in names.items())
+    right.text(0.97, 0.95, told, transform=right.transAxes, ha="right", va="top", linespacing=1.5)
+    return figure
+
+
+def residual_trends(stars: Stars) -> Figure:
+    """Return residuals against [Fe/H], colour, G and E(B-V), with median and 68 % range in bins."""
+    axes_of = {
+        "feh": f"true {_FEH} (dex)", "bp_rp0": "(BP−RP)$_0$ (mag)", "phot_g_mean_mag": "G (mag)", "ebv": "E(B−V) SFD98 (mag)",
+    }  # fmt: skip
+    figure, panels = plt.subplots(2, 2, figsize=(10, 6.6), sharey=True)
+    residual = stars["FEH"] - stars["feh"]
+    for axes, (name, label) in zip(panels.flat, axes_of.items(), strict=True):
+        axes.scatter(stars[name], residual, s=5, color=_GREY, alpha=0.35, linewidths=0)
+        _binned_range(axes, stars[name], residual)
+        axes.axhline(0, color=_RED, lw=1)
+        axes.set(xlabel=label, ylim=(-0.8, 0.8))
+    for axes in panels[:, 0]:
+        axes.set_ylabel(RESIDUAL_LABEL)
+    panels[0, 0].legend(loc="upper right", fontsize=9)
+    return figure
+
+
+def error_calibration(stars: Stars) -> Figure:
+    """Return residual / error against a unit Gaussian, and scatter against predicted error."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
+    z = (stars["FEH"] - stars["feh"]) / stars["FEH_err"]
+    grid = np.linspace(-5, 5, 81)
+    left.hist(np.clip(z, -5, 5), bins=grid, density=True, color=_BLUE, alpha=0.8, label="residual / error")
+    left.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=_RED, label="unit Gaussian")
+    left.set(xlabel="residual / predicted error (clipped at ±5)", ylabel="density")
+    inside = [float((np.abs(z) <= bound).mean()) for bound in (1.0, 1.959964)]
+    left.set_title(f"within the 68 % interval: {inside[0]:.0%}, 95 %: {inside[1]:.0%}", loc="left", fontsize=10)
+    left.legend(loc="upper right", fontsize=9)
+
+    order = np.array_split(np.argsort(stars["FEH_err"]), min(10, max(1, len(z) // 20)))
+    predicted = [float(np.median(stars["FEH_err"][group])) for group in order]
+    observed = [robust_sigma((stars["FEH"] - stars["feh"])[group]) for group in order]
+    right.plot(predicted, observed, "o-", color=_BLUE)
+    top = 1.1 * max(*predicted, *observed)
+    right.plot([0, top], [0, top], color=_RED, lw=1.2)
+    right.set(
+        xlim=(0, top),
+        ylim=(0, top),
+        xlabel="predicted error, median of a tenth of the stars (dex)",
+        ylabel="their robust σ (dex)",
+    )
+    return figure
+
+
+def example_spectra(stars: Stars) -> Figure:
+    """Return features of stars that span [Fe/H] at about the same colour, as in the paper's Fig. 1."""
+    figure, panels = plt.subplots(1, 3, figsize=(12, 4.2))
+    wavelength = centres_nm(stars["flux"].shape[1])
+    norm = plt.Normalize(*_span(stars["feh"]))
+    for axes, colour in zip(panels, (0.95, 1.15, 1.45), strict=True):
+        alike = np.flatnonzero(np.abs(stars["bp_rp0"] - colour) < 0.05)
+        alike = alike[np.argsort(stars["feh"][alike])]
+        chosen = alike[np.linspace(0, len(alike) - 1, min(8, len(alike))).astype(int)] if len(alike) else alike
+        for star in chosen:
+            axes.plot(wavelength, stars["flux"][star], lw=1.1, color=plt.cm.viridis(norm(stars["feh"][star])))
+        axes.set(xlabel="wavelength (nm)", ylim=(0, None))
+        axes.set_title(f"(BP−RP)$_0$ ≈ {colour}", loc="left", fontsize=10)
+    panels[0].set_ylabel("dereddened flux, 1 at 550 nm")
+    figure.colorbar(plt.cm.ScalarMappable(norm, "viridis"), ax=panels, label=f"true {_FEH} (dex)")
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG and close it."""
+    figure.savefig(path)
+    plt.close(figure)
+
+
+def _span(values: NDArray) -> tuple[float, float]:
+    low, high = float(values.min()), float(values.max())
+    margin = 0.04 * (high - low) or 0.1
+    return low - margin, high + margin
+
+
+def _binned_range(axes: Axes, x: NDArray, residual: NDArray) -> None:
+    first, last = np.percentile(x, [0.5, 99.5]).tolist()
+    edges = np.linspace(first, last, 11)
+    centres, quantiles = [], []
+    for low, high in pairwise(edges):
+        inside = (x >= low) & (x < high)
+        if inside.sum() >= 5:
+            centres.append((low + high) / 2)
+            quantiles.append(np.percentile(residual[inside], [16, 50, 84]))
+    if centres:
+        low, middle, high = np.array(quantiles).T
+        axes.plot(centres, middle, color=_BLUE, lw=1.8, label="median")
+        axes.fill_between(centres, low, high, color=_BLUE, alpha=0.2, label="68 % of the stars")

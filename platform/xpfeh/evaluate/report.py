@@ -1,0 +1,73 @@
+"""The report on a model: ``index.html``, ``metrics.json``, pictures, and the stars behind them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import polars as pl
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.evaluate import figures
+from xpfeh.evaluate.metrics import sliced_summary
+
+_STAR_COLUMNS = ("source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "feh", "feh_err", "FEH", "FEH_err")
+
+
+def write_report(
+    out: str | Path,
+    models: Mapping[str, Mapping[str, NDArray]],
+    cards: Mapping[str, dict[str, Any]],
+    truth: str,
+) -> dict[str, Any]:
+    """Write a report on held-out stars, whole or not at all, and return its metrics.
+
+    Parameters
+    ----------
+    out : str or Path
+        Folder to write; an earlier report there is replaced.
+    models : mapping
+        For each model by name, the columns of its stars: ``feh`` (true), ``FEH``, ``FEH_err``, ``flux``,
+        ``source_id``, ``bp_rp0``, ``ebv``, ``phot_g_mean_mag``. The first model is the one that pictures show.
+    cards : mapping
+        The models' cards, by the same names.
+    truth : str
+        What the true [Fe/H] is called in the pictures.
+
+    Raises
+    ------
+    UserError
+        If `out` holds something else.
+    """
+    out = Path(out)
+    if out.exists() and any(out.iterdir()) and not (out / "metrics.json").is_file():
+        raise UserError(f"{out} holds other files and is no report; choose another --out")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    first = next(iter(models))
+    stars = models[first]
+    metrics = {name: sliced_summary(columns) for name, columns in models.items()}
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
+        work = Path(temporary) / "report"
+        work.mkdir()
+        figures.save(figures.predicted_against_true(stars, truth), work / "predicted.png")
+        figures.save(figures.residual_trends(stars), work / "residuals.png")
+        figures.save(figures.error_calibration(stars), work / "calibration.png")
+        figures.save(figures.example_spectra(stars), work / "spectra.png")
+        pl.DataFrame({name: stars[name] for name in _STAR_COLUMNS}).write_parquet(work / "stars.parquet")
+        (work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
+            (files("xpfeh.evaluate") / "templates" / "report.html").read_text()
+        )
+        page = template.render(metrics=metrics, cards=cards, first=first, truth=truth)
+        (work / "index.html").write_text(page)
+        if out.exists():
+            shutil.rmtree(out)
+        work.rename(out)
+    return metrics

@@ -1,0 +1,36 @@
+"""Train one model outside a search, and record it as a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from xpfeh.experiments import tracking
+from xpfeh.labels.samples import Sample
+from xpfeh.model.train import train
+from xpfeh.settings import Recipe
+
+
+def train_and_record(sample: Sample, recipe: Recipe, out: str | Path) -> tuple[str, dict[str, Any]]:
+    """Train `recipe` with a progress bar, write its bundle at `out`, and return its MLflow run id and card."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+    history: list[dict[str, float]] = []
+    with Progress(*columns, TimeRemainingColumn()) as bar:
+        task = bar.add_task(recipe.name, total=recipe.steps)
+
+        def report(step: int, numbers: dict[str, float]) -> None:
+            history.append({**numbers, "step": step})
+            bar.update(task, completed=step, description=f"{recipe.name}, MAE {numbers['validation_mae']:.3f} dex")
+
+        card = train(sample, recipe, out, report)
+    run_id = tracking.run_of(f"{card['version']}/{recipe.fingerprint()}", card["version"])
+    tracking.log(
+        run_id,
+        recipe.model_dump(),
+        history,
+        {"labels_sha256": card["labels_sha256"], "features": card["features"]},
+    )
+    tracking.finish(run_id, out, card)
+    return run_id, card

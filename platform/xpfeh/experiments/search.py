@@ -1,0 +1,208 @@
+"""Ray Tune searches UA-CSNet's hyperparameters; every trial is one MLflow run under the search's own."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import optuna
+from ray import tune
+from ray.tune import Callback, Checkpoint
+from ray.tune.schedulers import ASHAScheduler
+from ray.tune.search.optuna import OptunaSearch
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from xpfeh.batch.cluster import connect
+from xpfeh.errors import UserError
+from xpfeh.experiments import tracking
+from xpfeh.labels.samples import Sample
+from xpfeh.model.bundle import read_card
+from xpfeh.settings import RECIPES, Recipe
+
+METRIC = "validation_mae"
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+SPACE: dict[str, Any] = {
+    "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
+    "latent": tune.choice([16, 32]),
+    "activation": tune.choice(["relu", "silu", "gelu"]),
+    "inputs": tune.choice(["standardised", "log"]),
+    "learning_rate": tune.loguniform(3e-4, 5e-3),
+    "schedule": tune.choice(["constant", "cosine"]),
+    "batch_size": tune.choice([128, 256, 512]),
+    "noise": tune.uniform(0.0, 1.0),
+    "beta_nll": tune.choice([0.0, 0.5]),
+    "cost_gamma": tune.uniform(0.0, 0.7),
+    "weight_decay": tune.loguniform(1e-5, 3e-2),
+    "clip_norm": tune.choice([0.0, 1.0]),
+}
+
+
+def search(
+    sample: Sample,
+    name: str,
+    trials: int,
+    steps: int,
+    storage: str | Path,
+    gpus_per_trial: float = 0.0,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Search hyperparameters and return the best trial: its run id, parameters and bundle.
+
+    Parameters
+    ----------
+    sample : Sample
+        Labelled stars; trials train on "train" and are judged on "validation".
+    name : str
+        The search's name: its folder under `storage`, and the beginning of its trials' tags in MLflow.
+    trials, steps : int
+        How many trials, and optimiser steps of a trial that is not stopped early.
+    storage : str or Path
+        Folder or URI for Ray Tune's state and the bundles.
+    gpus_per_trial : float
+        Share of a GPU a trial gets; 0 trains on one CPU core.
+    resume : bool
+        Go on with the search of that name; finished trials are not run again.
+
+    Raises
+    ------
+    UserError
+        If the search to resume is not there, a new one's name is taken, or every trial failed.
+    """
+    storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().absolute())
+    folder = f"{storage}/{name}"
+    known = tune.Tuner.can_restore(folder)
+    if resume != known:
+        told = (
+            "there is no such search to resume"
+            if resume
+            else "a search of that name is there; use --resume, or another name"
+        )
+        raise UserError(f"{folder}: {told}")
+    cpus = connect()
+    trainable = tune.with_resources(
+        tune.with_parameters(_trial, sample=sample, steps=steps), {"cpu": 1, "gpu": gpus_per_trial}
+    )
+    parent = tracking.run_of(name, name)
+    if known:
+        tuner = tune.Tuner.restore(folder, trainable, resume_errored=True)
+    else:
+        tuner = tune.Tuner(
+            trainable,
+            param_space=SPACE,
+            tune_config=tune.TuneConfig(
+                metric=METRIC,
+                mode="min",
+                num_samples=trials,
+                max_concurrent_trials=None if gpus_per_trial else cpus,
+                search_alg=_sampler(),
+                scheduler=ASHAScheduler(time_attr="step", max_t=steps, grace_period=max(1, steps // 4)),
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                name=name, storage_path=storage, callbacks=[_Recorder(name, parent, steps)], verbose=0
+            ),
+        )
+    results = tuner.fit()
+    done = [r for r in results if r.checkpoint is not None and METRIC in (r.metrics or {})]
+    if not done:
+        raise UserError(f"search {name}: every trial failed; the first says: {results[0].error}")
+    best = min(done, key=lambda result: result.metrics[METRIC])
+    tracking.client().set_terminated(parent)
+    return {
+        "run_id": tracking.run_of(f"{name}/{best.metrics['trial_id']}", name, parent),
+        "trials": len(results),
+        METRIC: best.metrics[METRIC],
+        "config": best.config,
+    }
+
+
+def recipe_of(config: dict[str, Any], steps: int) -> Recipe:
+    """Return the recipe that a trial's parameters stand for, on the paper's other settings."""
+    hidden = tuple(int(width) for width in config["hidden"].split(","))
+    return Recipe.of({**RECIPES["paper"].model_dump(), **config, "hidden": hidden, "steps": steps, "name": "tuned"})
+
+
+def _trial(config: dict[str, Any], sample: Sample, steps: int) -> None:
+    from xpfeh.model.train import train
+
+    def report(step: int, numbers: dict[str, float]) -> None:
+        if step < steps:
+            tune.report({"step": step, METRIC: numbers[METRIC]})
+
+    with tempfile.TemporaryDirectory() as folder:
+        card = train(sample, recipe_of(config, steps), folder, report)
+        last = {"step": steps, METRIC: card["validation"]["mae"]}
+        tune.report(last, checkpoint=Checkpoint.from_directory(folder))
+
+
+def _sampler() -> OptunaSearch:
+    """Optuna's TPE, told to begin with the paper's own recipe and with a noise-augmented one."""
+    paper = {
+        "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised", "learning_rate": 1e-3,
+        "schedule": "constant", "batch_size": 512, "noise": 0.0, "beta_nll": 0.0, "cost_gamma": 0.5,
+        "weight_decay": 1e-5, "clip_norm": 0.0,
+    }  # fmt: skip
+    robust = {
+        **paper, "activation": "silu", "inputs": "log", "schedule": "cosine", "noise": 0.5, "beta_nll": 0.5,
+        "weight_decay": 1e-2, "clip_norm": 1.0,
+    }  # fmt: skip
+    return OptunaSearch(points_to_evaluate=[paper, robust], seed=0)
+
+
+class _Recorder(Callback):
+    """Writes each trial to its MLflow run, from the driver alone, and shows a progress bar."""
+
+    def __init__(self, search: str, parent: str, steps: int) -> None:
+        self._search, self._parent, self._steps = search, parent, steps
+        self._best = float("inf")
+
+    def setup(self, total_num_samples: int | None = None, **info: Any) -> None:
+        """Show the bar as the search begins, or goes on."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials"))
+        self._bar = Progress(*columns, TimeElapsedColumn())
+        self._task = self._bar.add_task("tune", total=total_num_samples)
+        self._bar.start()
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Record a trial's latest validation error."""
+        tracking.log(self._run(trial), {}, [{"step": result["step"], METRIC: result[METRIC]}], {})
+        if result[METRIC] < self._best:
+            self._best = result[METRIC]
+            self._bar.update(self._task, description=f"tune, best MAE {self._best:.3f} dex")
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Record a finished trial's parameters, and its bundle unless it was stopped early."""
+        run = self._run(trial)
+        recipe = recipe_of(trial.config, self._steps)
+        tracking.log(run, recipe.model_dump(), [], {"search": self._search})
+        if trial.checkpoint is not None:
+            with trial.checkpoint.as_directory() as bundle:
+                tracking.finish(run, bundle, read_card(bundle))
+        else:
+            tracking.client().set_terminated(run, "KILLED")
+        self._show(trials)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Record a failed trial as failed."""
+        tracking.client().set_terminated(self._run(trial), "FAILED")
+        self._show(trials)
+
+    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
+        """Leave the bar as it stands."""
+        self._show(trials)
+        self._bar.stop()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ray Tune pickles its callbacks to resume; a bar belongs to one terminal."""
+        return {name: value for name, value in self.__dict__.items() if name not in ("_bar", "_task")}
+
+    def _show(self, trials: list[Any]) -> None:
+        self._bar.update(self._task, completed=sum(trial.is_finished() for trial in trials))
+
+    def _run(self, trial: Any) -> str:
+        return tracking.run_of(f"{self._search}/{trial.trial_id}", f"{self._search}-{trial.trial_id}", self._parent)

@@ -1,0 +1,88 @@
+"""Shared by all tests: one local Ray, real spectra, a tracking store of its own for each test that needs one."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpfeh.batch.ledger import Plan, Shard
+from xpfeh.labels.apogee import write_labels
+from xpfeh.labels.catalogs import read_labels
+from xpfeh.labels.samples import Sample, labelled_sample
+from xpfeh.provenance import code_version
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources import reader
+from xpfeh.sources.apogee_library import NAME
+from xpfeh.sources.schema import features_schema, to_table
+from xpfeh.xp.preprocess import preprocess
+
+os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    import ray
+
+    ray.init(address="local", num_cpus=2, include_dashboard=False, object_store_memory=150_000_000, log_to_driver=False)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def spectra() -> dict[str, np.ndarray]:
+    """The first 300 real stars of the library."""
+    return reader.read(NAME, 0, 300)
+
+
+@pytest.fixture(scope="session")
+def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Features of 6,000 real stars in three parts, written through the ledger without Ray."""
+    from xpfeh.batch.ledger import Ledger
+
+    settings = PreprocessSettings()
+    folder = tmp_path_factory.mktemp("library") / "features"
+    shards = [Shard(name=f"part-{i:05d}", source=NAME, start=6000 * i, rows=2000) for i in range(3)]
+    plan = Plan(
+        kind="features",
+        inputs={NAME: "6,000 stars"},
+        settings=settings.model_dump(mode="json"),
+        shards=shards,
+        made_by=code_version(),
+    )
+    ledger = Ledger.open(folder, plan)
+    for shard in shards:
+        columns = preprocess(reader.read(shard.source, shard.start, shard.rows), settings)
+        ledger.commit(shard, to_table(columns, features_schema(settings.n_pixels)), 0.0)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("labels") / "apogee.parquet"
+    write_labels(NAME, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sample(features_dir: Path, labels_file: Path) -> Sample:
+    return labelled_sample(features_dir, read_labels(labels_file))
+
+
+@pytest.fixture(scope="session")
+def bundle(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model, really trained."""
+    from xpfeh.model.train import train
+    from xpfeh.settings import Recipe
+
+    folder = tmp_path_factory.mktemp("model") / "bundle"
+    train(sample, Recipe(steps=1000, members=2), folder)
+    return folder
+
+
+@pytest.fixture
+def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A fresh MLflow store; the variable is restored afterwards."""
+    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    return uri

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from xpfeh.errors import UserError
+from xpfeh.evaluate.metrics import robust_sigma
+from xpfeh.labels.samples import Sample
+from xpfeh.model import fit as fit_module
+from xpfeh.model.fit import fit
+from xpfeh.model.predictor import Predictor
+from xpfeh.settings import RECIPES, Recipe
+
+
+def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
+    """A tenth of the stars and a thirtieth of the steps of the demo: still far better than a constant."""
+    result = fit(sample.part("train").columns, sample.part("validation").columns, Recipe(steps=2000))
+    held_out = sample.part("test").columns
+    predicted = Predictor(result.network, {}).predict(held_out["flux"], held_out["flux_error"])
+    assert robust_sigma(predicted["feh"] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
+    assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+@pytest.mark.parametrize("name", ["paper", "best"])
+def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None:
+    recipe = RECIPES[name].model_copy(update={"steps": 60, "members": 2})
+    train, validation = sample.part("train").columns, sample.part("validation").columns
+    one, same = (fit(train, validation, recipe).network.get_weights() for _ in range(2))
+    for a, b in zip(one, same, strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = fit(train, validation, recipe.model_copy(update={"seed": 1})).network.get_weights()
+    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+def test_each_batch_walks_through_all_stars_before_any_comes_again(sample: Sample) -> None:
+    train = sample.part("train").columns
+    trainer = fit_module._Trainer(train, sample.part("validation").columns, Recipe(batch_size=64, members=2, steps=50))
+    per_epoch = len(train["feh"]) // 64
+    order = trainer._batches(per_epoch, np.random.default_rng(0))
+    for member in range(2):
+        seen = order[:per_epoch, member].reshape(-1)
+        assert len(np.unique(seen)) == len(seen)
+
+
+def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Member 1 of the first draw gets dead weights; the warm-up must replace it and leave member 0 alone."""
+    real = fit_module._State.fresh
+    drawn = []
+
+    def fresh(recipe: Recipe, n_pixels: int, seed: int) -> fit_module._State:
+        state = real(recipe, n_pixels, seed)
+        if not drawn:
+            alive = np.array([True, False])[:, None, None]
+            dead = tuple(fit_module.ops.where(alive, w, 0.0 * w) for w in state.weights)
+            state = fit_module._State(dead, state.first, state.second)
+        drawn.append(seed)
+        return state
+
+    monkeypatch.setattr(fit_module._State, "fresh", fresh)
+    recipe = Recipe(steps=3000, members=2, learning_rate=3e-3)
+    result = fit(sample.part("train").columns, sample.part("validation").columns, recipe)
+    assert result.restarts >= 1
+    assert len(set(drawn)) == len(drawn) >= 2
+    assert result.validation_mae.max() < 0.2
+
+
+def test_too_few_stars_are_refused(sample: Sample) -> None:
+    few = {name: values[:5] for name, values in sample.columns.items()}
+    with pytest.raises(UserError, match="too few"):
+        fit(few, few, Recipe(steps=10))

@@ -1,0 +1,63 @@
+"""The house: which room may import which, and names that must not be taken."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "platform" / "xpfeh"
+FLOOR = {
+    "errors": 0, "settings": 0, "provenance": 0, "packagedata": 0, "storage": 0,
+    "xp": 1, "sources": 1, "labels": 1, "evaluate": 1,
+    "model": 2,
+    "batch": 3, "experiments": 3, "serving": 3,
+    "cli": 4, "demo": 4,
+}  # fmt: skip
+ONLY_IN = {
+    "ray": {"batch", "experiments", "serving", "demo"},
+    "mlflow": {"experiments"},
+    "keras": {"model"},
+    "tensorflow": {"model"},
+    "jax": {"model"},
+}
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def room(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_only_go_down(path: Path) -> None:
+    if room(path) == "__init__":
+        return
+    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("xpfeh.")}
+    upward = {r for r in rooms if r in FLOOR and FLOOR[r] > FLOOR[room(path)]}
+    assert not upward, f"{path} imports from a floor above"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
+    for name in imported(path):
+        allowed = ONLY_IN.get(name.split(".")[0])
+        assert allowed is None or room(path) in allowed, f"{path} imports {name}"
+
+
+def test_platform_is_not_a_package() -> None:
+    """It would shadow the standard library's `platform`, and submitted Ray jobs would hang."""
+    assert not (ROOT / "platform" / "__init__.py").exists()
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {room(path) for path in MODULES} - {"__init__"} <= set(FLOOR)

@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.schema import features_schema
+from xpfeh.xp.flags import MEANING, Flag, names
+from xpfeh.xp.preprocess import preprocess
+
+SETTINGS = PreprocessSettings()
+Columns = dict[str, np.ndarray]
+
+
+def taken(columns: Columns, rows: np.ndarray | slice) -> Columns:
+    return {name: values[rows].copy() for name, values in columns.items()}
+
+
+def assert_same_bytes(one: Columns, other: Columns) -> None:
+    for name in one:
+        assert one[name].tobytes() == other[name].tobytes(), name
+
+
+def test_delivers_the_columns_of_the_schema(spectra: Columns) -> None:
+    features = preprocess(spectra, SETTINGS)
+    assert list(features) == features_schema(60).names
+    assert features["flux"].shape == (300, 60)
+    assert features["flux"].dtype == np.float32
+    assert features["source_id"].dtype == np.int64
+
+
+@hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 299), min_size=1, max_size=40, unique=True))
+def test_a_stars_bytes_do_not_depend_on_its_batch(spectra: Columns, rows: list[int]) -> None:
+    chosen = np.array(rows)
+    assert_same_bytes(taken(preprocess(spectra, SETTINGS), chosen), preprocess(taken(spectra, chosen), SETTINGS))
+
+
+def test_features_do_not_depend_on_the_brightness(spectra: Columns) -> None:
+    brighter = {**spectra, "flux": spectra["flux"] * 8, "flux_error": spectra["flux_error"] * 8}
+    assert_same_bytes(preprocess(spectra, SETTINGS), preprocess(brighter, SETTINGS))
+
+
+def test_the_normalised_flux_is_one_around_550_nm(spectra: Columns) -> None:
+    features = preprocess(spectra, PreprocessSettings(n_pixels=343))
+    inside = (np.arange(336, 1021, 2) >= 540) & (np.arange(336, 1021, 2) <= 560)
+    np.testing.assert_allclose(features["flux"][:, inside].mean(axis=1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("flux", np.nan), ("flux", np.inf), ("flux_error", np.nan), ("flux_error", 0.0), ("flux_error", -1.0)],
+)
+def test_a_broken_spectrum_is_flagged_and_keeps_its_row(spectra: Columns, column: str, value: float) -> None:
+    broken = taken(spectra, slice(0, 3))
+    broken[column][1, 100] = value
+    features = preprocess(broken, SETTINGS)
+    assert np.isnan(features["flux"][1]).all()
+    assert [bool(f & Flag.BAD_SPECTRUM) for f in features["flags"]] == [False, True, False]
+
+
+def test_a_flux_without_level_is_a_bad_spectrum(spectra: Columns) -> None:
+    dark = taken(spectra, slice(0, 1))
+    dark["flux"] = -np.abs(dark["flux"])
+    assert preprocess(dark, SETTINGS)["flags"][0] & Flag.BAD_SPECTRUM
+
+
+def test_distance_decides_the_cuts_that_need_it(spectra: Columns) -> None:
+    stars = taken(spectra, slice(0, 300))
+    stars["rgeo"][:] = 5000.0
+    stars["rgeo"][0] = np.nan
+    features = preprocess(stars, SETTINGS)
+    evaluated = (features["flags"] & Flag.CUT_NOT_EVALUATED) == 0
+    assert evaluated[1:].all()
+    assert not evaluated[0]
+    near = np.abs(5000 * np.sin(np.radians(features["b"]))) <= 200
+    assert ((features["flags"][1:] & Flag.NEAR_PLANE) > 0).tolist() == near[1:].tolist()
+
+
+def test_every_flag_has_a_meaning() -> None:
+    assert set(MEANING) == set(Flag)
+    assert names(int(Flag.FAINT | Flag.NO_DUST)) == ["NO_DUST", "FAINT"]
