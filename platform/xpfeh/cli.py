@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from xpfeh import __version__
 from xpfeh.errors import UserError
@@ -18,6 +18,9 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
 console = Console()
+
+fetch = typer.Typer(no_args_is_help=True, help="Download what is not shipped (needs a network).")
+app.add_typer(fetch, name="fetch")
 
 Features = Annotated[str, typer.Option(help="Features that `xpfeh ingest` wrote: a folder or s3:// URI.")]
 LabelsFile = Annotated[
@@ -79,7 +82,7 @@ def train(
     console.print(
         f"{card['version']}: validation MAE {numbers['mae']:.3f}, robust sigma {numbers['robust_sigma']:.3f} dex"
     )
-    console.print(f"bundle {out}; run {run_id}")
+    console.print(f"run {run_id}: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -120,7 +123,7 @@ def compare(
         if len({run.data.params.get(name) for run in runs}) > 1 and name not in ("seed", "name")
     ]
     table = Table(
-        "run",
+        Column("run", no_wrap=True),
         "recipe",
         "MAE",
         "robust σ",
@@ -135,7 +138,7 @@ def compare(
         numbers = [f"{m.get(key, float('nan')):.3f}" for key in ("mae", "robust_sigma", "std")]
         told = " ".join(f"{name}={_short(p[name])}" for name in varied if name in p)
         table.add_row(
-            run.info.run_id,
+            run.info.run_id[:8],
             p.get("name", ""),
             *numbers,
             f"{m.get('coverage_68', 0):.0%}",
@@ -146,7 +149,7 @@ def compare(
 
 
 @app.command()
-def promote(run: Annotated[str, typer.Argument(help="Run id, as xpfeh compare shows it.")]) -> None:
+def promote(run: Annotated[str, typer.Argument(help="Run id, or its beginning as xpfeh compare shows it.")]) -> None:
     """Make a run's model the champion."""
     from xpfeh.experiments.registry import promote
 
@@ -232,6 +235,14 @@ def demo(
     from xpfeh.demo import run_demo
 
     run_demo(out, trials, steps, paper_steps, console)
+
+
+@fetch.command()
+def sfd() -> None:
+    """The full SFD98 dust map, for --set dust_map=sfd."""
+    from xpfeh.sources.downloads import fetch_sfd
+
+    console.print(f"SFD98: {fetch_sfd()}")
 
 
 @app.command()

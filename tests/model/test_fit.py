@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import robust_sigma
 from xpfeh.labels.samples import Sample

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-
 from xpfeh.model.network import build_network
 from xpfeh.settings import RECIPES, Recipe
 

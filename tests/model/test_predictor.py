@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from xpfeh.errors import UserError
 from xpfeh.labels.samples import Sample
 from xpfeh.model.bundle import CARD, WEIGHTS, read_card, write_bundle
@@ -32,7 +31,9 @@ def test_a_stars_bytes_do_not_depend_on_its_batch(predictor: Predictor, sample: 
 
 def test_the_ensembles_error_adds_variance_and_spread(predictor: Predictor, sample: Sample) -> None:
     flux, error = sample.columns["flux"][:30], sample.columns["flux_error"][:30]
-    mean, sigma = (np.array(x) for x in predictor.network(tuple(np.broadcast_to(x, (2, 30, 60)) for x in (flux, error))))
+    mean, sigma = (
+        np.array(x) for x in predictor.network(tuple(np.broadcast_to(x, (2, 30, 60)) for x in (flux, error)))
+    )
     predicted = predictor.predict(flux, error)
     np.testing.assert_allclose(predicted["feh"], mean.mean(axis=0), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(predicted["feh_err"], np.sqrt((sigma**2).mean(0) + mean.var(0)), rtol=1e-4, atol=1e-5)
@@ -52,7 +53,9 @@ def test_no_stars_give_no_rows(predictor: Predictor) -> None:
     assert predictor.predict(empty, empty)["feh"].shape == (0,)
 
 
-def test_a_fresh_process_predicts_the_same_bytes(bundle: Path, predictor: Predictor, sample: Sample, tmp_path: Path) -> None:
+def test_a_fresh_process_predicts_the_same_bytes(
+    bundle: Path, predictor: Predictor, sample: Sample, tmp_path: Path
+) -> None:
     np.savez(tmp_path / "in.npz", flux=sample.columns["flux"][:40], error=sample.columns["flux_error"][:40])
     script = (
         "import sys, numpy as np; from xpfeh.model.predictor import Predictor; x = np.load(sys.argv[2]);"

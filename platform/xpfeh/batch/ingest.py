@@ -14,6 +14,7 @@ from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
 from xpfeh.sources.schema import features_schema, to_table
+from xpfeh.xp import dust
 from xpfeh.xp.preprocess import preprocess
 
 ROWS_PER_SHARD = 5_000
@@ -27,6 +28,7 @@ def ingest(sources: Sequence[str], out: str | Path, settings: PreprocessSettings
     UserError
         If a source is not readable as one, or `out` holds another run.
     """
+    dust.check(settings.dust_map)
     pieces = [piece for source in sources for piece in reader.pieces(source, ROWS_PER_SHARD)]
     plan = Plan(
         kind="features",

@@ -59,8 +59,11 @@ def predicted_against_true(stars: Stars, truth: str) -> Figure:
 def residual_trends(stars: Stars) -> Figure:
     """Return residuals against [Fe/H], colour, G and E(B-V), with median and 68 % range in bins."""
     axes_of = {
-        "feh": f"true {_FEH} (dex)", "bp_rp0": "(BP−RP)$_0$ (mag)", "phot_g_mean_mag": "G (mag)", "ebv": "E(B−V) SFD98 (mag)",
-    }  # fmt: skip
+        "feh": f"true {_FEH} (dex)",
+        "bp_rp0": "(BP−RP)$_0$ (mag)",
+        "phot_g_mean_mag": "G (mag)",
+        "ebv": "E(B−V) SFD98 (mag)",
+    }
     figure, panels = plt.subplots(2, 2, figsize=(10, 6.6), sharey=True)
     residual = stars["FEH"] - stars["feh"]
     for axes, (name, label) in zip(panels.flat, axes_of.items(), strict=True):

@@ -8,14 +8,19 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from xpfeh.errors import UserError
-from xpfeh.experiments.tracking import BUNDLE, client
+from xpfeh.experiments.tracking import BUNDLE, client, finished_runs
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
 
 
-def promote(run_id: str) -> str:
+def promote(run: str) -> str:
     """Register a run's bundle and make it the champion; the old champion becomes ``previous``.
+
+    Parameters
+    ----------
+    run : str
+        The run's id, or enough of its beginning.
 
     Returns
     -------
@@ -25,20 +30,19 @@ def promote(run_id: str) -> str:
     Raises
     ------
     UserError
-        If there is no such run, or it holds no bundle.
+        If no run with a model has an id that begins so, or several have.
     """
+    matches = [found for found in finished_runs() if found.info.run_id.startswith(run)]
+    if len(matches) != 1:
+        told = "no run with a model has" if not matches else f"{len(matches)} runs have"
+        raise UserError(f"{told} an id that begins with {run!r}; xpfeh compare lists them")
+    (chosen,) = matches
     mlflow_client = client()
-    try:
-        run = mlflow_client.get_run(run_id)
-    except MlflowException:
-        raise UserError(f"no run {run_id!r}; xpfeh compare lists the runs and their ids") from None
-    if not any(item.path == BUNDLE for item in mlflow_client.list_artifacts(run_id)):
-        raise UserError(f"run {run_id} holds no model bundle; did its training finish?")
     if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
         mlflow_client.create_registered_model(MODEL)
     before = _aliases()
-    source = f"{run.info.artifact_uri}/{BUNDLE}"
-    version = str(mlflow_client.create_model_version(MODEL, source, run_id=run_id).version)
+    source = f"{chosen.info.artifact_uri}/{BUNDLE}"
+    version = str(mlflow_client.create_model_version(MODEL, source, run_id=chosen.info.run_id).version)
     if CHAMPION in before:
         mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, before[CHAMPION])
     mlflow_client.set_registered_model_alias(MODEL, CHAMPION, version)
@@ -80,7 +84,7 @@ def pinned(model: str) -> str:
 
 
 def local_bundle(model: str) -> Path:
-    """Return a local folder with the bundle of `model`, which is a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
+    """Return a local folder with a bundle, given a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
     if not model.startswith("models:/"):
         return Path(model)
     client()

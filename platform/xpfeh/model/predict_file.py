@@ -19,6 +19,8 @@ from xpfeh.sources.schema import CATALOG, to_table
 from xpfeh.xp.preprocess import preprocess
 
 _ROWS = 5_000
+_FITS_UNITS = {"deg", "mag", "pc"}
+"""Units of the catalog that the FITS standard knows; it has no dex."""
 _FORMATS = (".parquet", ".fits", ".csv")
 
 
@@ -59,6 +61,8 @@ def _write(table: pa.Table, path: Path) -> None:
         case ".fits":
             columns = Table.from_pandas(table.to_pandas())
             for field in CATALOG:
-                columns[field.name].unit = (field.metadata or {}).get(b"unit", b"").decode() or None
-                columns[field.name].description = (field.metadata or {})[b"description"].decode()
+                unit = field.metadata[b"unit"].decode()
+                columns[field.name].description = field.metadata[b"description"].decode()
+                if unit in _FITS_UNITS:
+                    columns[field.name].unit = unit
             columns.write(path, format="fits", overwrite=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,6 +43,11 @@ def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -
     return result
 
 
+def check(dust_map: str) -> None:
+    """Raise a `UserError` if the map is not there: before a long run begins."""
+    _load_nside64() if dust_map == "sfd-nside64" else _load_full()
+
+
 def _query_nside64(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArray[np.float64]:
     values = _load_nside64()
     return HEALPix(64, order="ring").interpolate_bilinear_lonlat(l_deg * u.deg, b_deg * u.deg, values)
@@ -56,12 +64,17 @@ def _query_full(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArr
 
 
 @lru_cache(maxsize=1)
-def _load_full():  # type: ignore[no-untyped-def]
-    from dustmaps.config import config
-    from dustmaps.sfd import SFDQuery
-
-    folder = Path(config["data_dir"] or ".") / "sfd"
+def _load_full() -> Callable[[SkyCoord], NDArray]:
+    folder = sfd_folder()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Configuration file not found")
+        from dustmaps.sfd import SFDQuery
     try:
-        return SFDQuery()
-    except (OSError, TypeError):
+        return SFDQuery(map_dir=str(folder))
+    except OSError:
         raise UserError(f"the full SFD98 map is not in {folder}; get it with: xpfeh fetch sfd") from None
+
+
+def sfd_folder() -> Path:
+    """Return where the full map lies: ``sfd`` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
+    return Path(os.environ.get("XPFEH_DATA", "~/.xpfeh")).expanduser() / "sfd"

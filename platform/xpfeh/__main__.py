@@ -1,0 +1,5 @@
+"""``python -m xpfeh``: the command line."""
+
+from xpfeh.cli import main
+
+main()

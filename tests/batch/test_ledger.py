@@ -1,0 +1,75 @@
+import hashlib
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from xpfeh.batch.ledger import Ledger, Plan, Shard
+from xpfeh.errors import UserError
+from xpfeh.storage import read_parts
+
+
+def a_plan(**changes: object) -> Plan:
+    shards = [Shard(name=f"part-{i:05d}", source="s", start=10 * i, rows=10) for i in range(3)]
+    values = {"kind": "features", "inputs": {"s": "abc"}, "settings": {"n": 1}, "shards": shards, "made_by": {}}
+    return Plan.model_validate({**values, **changes})
+
+
+def rows(shard: Shard) -> pa.Table:
+    return pa.table({"source_id": pa.array(range(shard.start, shard.start + shard.rows), pa.int64())})
+
+
+def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    first = ledger.pending()[0]
+    record = ledger.commit(first, rows(first), 1.0)
+    assert record.sha256 == hashlib.sha256((tmp_path / "part-00000.parquet").read_bytes()).hexdigest()
+    again = Ledger.open(tmp_path, a_plan())
+    assert [shard.name for shard in again.pending()] == ["part-00001", "part-00002"]
+    with pytest.raises(UserError, match="1 of 3 parts"):
+        read_parts(tmp_path)
+    for shard in again.pending():
+        again.commit(shard, rows(shard), 1.0)
+    assert read_parts(tmp_path)[0]["source_id"].to_pylist() == list(range(30))
+    assert sum(record.rows_written for record in again.records()) == 30
+
+
+def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    shard = ledger.pending()[1]
+    ledger.commit(shard, rows(shard), 1.0)
+    before = (tmp_path / "part-00001.parquet").read_bytes()
+    (tmp_path / "_xpfeh" / "done" / "part-00001.json").unlink()
+    assert shard in ledger.pending()
+    ledger.commit(shard, rows(shard), 2.0)
+    assert (tmp_path / "part-00001.parquet").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [({"inputs": {"s": "other"}}, "inputs"), ({"settings": {"n": 2}}, "settings"), ({"model": "m"}, "model")],
+)
+def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
+    Ledger.open(tmp_path, a_plan())
+    with pytest.raises(UserError, match=f"another run \\({told} differ"):
+        Ledger.open(tmp_path, a_plan(**change))
+
+
+def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    shard = ledger.pending()[0]
+    with pytest.raises(ValueError, match="9 rows came of 10"):
+        ledger.commit(shard, rows(shard).slice(0, 9), 1.0)
+    doubled = pa.concat_tables([rows(shard).slice(0, 9), rows(shard).slice(0, 1)])
+    with pytest.raises(ValueError, match="twice"):
+        ledger.commit(shard, doubled, 1.0)
+    assert list(tmp_path.glob("*.parquet")) == []
+    assert len(ledger.pending()) == 3
+
+
+def test_every_part_tells_what_made_it(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    shard = ledger.pending()[0]
+    ledger.commit(shard, rows(shard), 1.0)
+    metadata = pq.read_schema(tmp_path / "part-00000.parquet").metadata
+    assert b'"settings": {"n": 1}' in metadata[b"xpfeh"]

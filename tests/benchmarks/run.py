@@ -1,0 +1,113 @@
+"""`make bench`: how fast, side by side with the usual way, in one run on one core.
+
+Every line is a measurement of this run on this machine; ratios are what carries over to another.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+os.sched_setaffinity(0, {0})
+
+import numpy as np  # noqa: E402  (the core must be chosen before thread pools start)
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+from xpfeh.model.backend import keras  # noqa: E402
+from xpfeh.model.fit import STRETCH, _State, _Trainer  # noqa: E402
+from xpfeh.model.network import build_network  # noqa: E402
+from xpfeh.model.predictor import Predictor  # noqa: E402
+from xpfeh.settings import PreprocessSettings, Recipe  # noqa: E402
+from xpfeh.sources import reader  # noqa: E402
+from xpfeh.sources.apogee_library import NAME  # noqa: E402
+from xpfeh.xp.preprocess import preprocess  # noqa: E402
+
+STARS, BATCH = 1012, 512
+
+
+def seconds(work: Callable[[], object], repeats: int = 3) -> float:
+    """Return the best of some timings, after one run to warm up."""
+    work()
+    times = []
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        work()
+        times.append(time.perf_counter() - begun)
+    return min(times)
+
+
+def plain_keras() -> keras.Model:
+    """The paper's network as one would write it in Keras."""
+    flux, error = keras.Input((60,)), keras.Input((60,))
+    dense = keras.layers.Dense
+    x = flux
+    for width in (256, 64, 16):
+        x = dense(width, "relu", kernel_regularizer=keras.regularizers.L2(1e-5))(x)
+    mean = dense(1)(dense(8, "relu")(x))
+    e = keras.layers.Concatenate()([x, dense(16, "relu")(error)])
+    sigma = dense(1, "softplus")(dense(8, "relu")(e))
+    return keras.Model([flux, error], keras.layers.Concatenate()([mean, sigma]))
+
+
+def likelihood(truth: object, predicted: object) -> object:
+    mean, sigma = predicted[:, :1], keras.ops.maximum(predicted[:, 1:], 0.02)
+    return keras.ops.square(truth - mean) / (2 * keras.ops.square(sigma)) + keras.ops.log(sigma)
+
+
+def training(rows: Table) -> None:
+    rng = np.random.default_rng(0)
+    flux, error = (rng.uniform(0.1, 1, (STARS, 60)).astype(np.float32) for _ in range(2))
+    stars = {
+        "flux": flux,
+        "flux_error": error,
+        "feh": rng.normal(-1, 0.5, STARS),
+        "bp_rp0": rng.uniform(0.7, 1.9, STARS),
+    }
+    recipe = Recipe(batch_size=BATCH)
+    trainer = _Trainer(stars, stars, recipe)
+    state = _State.fresh(recipe, 60, 0)
+    ours = seconds(lambda: trainer._advance(state, 0, STRETCH, np.random.default_rng(0))) / STRETCH
+    model = plain_keras()
+    model.compile("adam", loss=likelihood)
+    epochs = 100
+    fit = seconds(lambda: model.fit([flux, error], stars["feh"], batch_size=BATCH, epochs=epochs, verbose=0), 2)
+    theirs = fit / (epochs * -(-STARS // BATCH))
+    rows.add_row(
+        "training, steps/s (1,012 stars, batch 512)",
+        f"{1 / ours:,.0f}",
+        f"keras.Model.fit {1 / theirs:,.0f}",
+        f"{theirs / ours:.1f} x",
+    )
+
+
+def inference(rows: Table) -> None:
+    n = 200_000
+    flux, error = (np.random.default_rng(0).uniform(0.1, 1, (n, 60)).astype(np.float32) for _ in range(2))
+    predictor = Predictor(build_network(Recipe(), 60, 0), {})
+    ours = n / seconds(lambda: predictor.predict(flux, error))
+    model = plain_keras()
+    theirs = n / seconds(lambda: model.predict([flux, error], batch_size=4096, verbose=0))
+    rows.add_row(
+        "predicting from features, stars/s",
+        f"{ours:,.0f}",
+        f"keras.Model.predict {theirs:,.0f}",
+        f"{ours / theirs:.1f} x",
+    )
+
+
+def preprocessing(rows: Table) -> None:
+    spectra = reader.read(NAME, 0, 5000)
+    ours = 5000 / seconds(lambda: preprocess(spectra, PreprocessSettings()))
+    rows.add_row("sampled spectra to features, stars/s", f"{ours:,.0f}", "", "")
+
+
+def main() -> None:
+    rows = Table("one core", "xpfeh", "the usual way", "ratio", title="make bench")
+    for measure in (preprocessing, training, inference):
+        measure(rows)
+    Console(width=120).print(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pytest
+from xpfeh.errors import UserError
+from xpfeh.serving.deploy import read_config
+
+FOLDER = Path(__file__).parents[2] / "serve_configs"
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.name)
+def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
+    config = read_config(path)
+    assert config["http_options"]["request_timeout_s"] > 0
+    assert config["applications"][0]["deployments"][0]["max_queued_requests"] > 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("max_queued_requests", "max_queue", r"does not know applications\[0\]\.deployments\[0\]\.max_queue"),
+        ("num_replicas: 1", "num_replicas: many", "num_replicas"),
+        ("          model:", "          modell:", "user_config.model"),
+        ("applications:", "applications: [", "not YAML"),
+    ],
+)
+def test_a_wrong_config_is_refused_and_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+    path = tmp_path / "serve.yaml"
+    path.write_text((FOLDER / "local.yaml").read_text().replace(old, new))
+    with pytest.raises(UserError, match=told):
+        read_config(path)
+
+
+def test_a_missing_config_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="No such file"):
+        read_config(tmp_path / "none.yaml")

@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import pyarrow.fs as pafs
+import pytest
+from xpfeh.errors import UserError
+from xpfeh.storage import filesystem, list_files, read_parts, write_whole
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs, folder = filesystem(tmp_path / "out")
+    with pytest.raises(TypeError):
+        write_whole(fs, f"{folder}/part.parquet", object())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_files_are_listed_sorted_and_by_suffix(tmp_path: Path) -> None:
+    for name in ("b.parquet", "a.parquet", "c.json", "a.parquet.1.tmp"):
+        (tmp_path / name).touch()
+    fs, folder = filesystem(tmp_path)
+    assert [Path(p).name for p in list_files(fs, folder, ".parquet")] == ["a.parquet", "b.parquet"]
+    assert list_files(fs, f"{folder}/nowhere", ".parquet") == []
+
+
+def test_paths_and_uris_name_the_same_place(tmp_path: Path) -> None:
+    for uri in (tmp_path, str(tmp_path), tmp_path.as_uri()):
+        fs, path = filesystem(uri)
+        assert isinstance(fs, pafs.LocalFileSystem)
+        assert Path(path) == tmp_path
+
+
+def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no Parquet parts"):
+        read_parts(tmp_path)
+    with pytest.raises(UserError, match="cannot be opened"):
+        filesystem("gopher://host/path")
