@@ -15,7 +15,7 @@ FLOOR = {
     "cli": 4, "demo": 4,
 }  # fmt: skip
 ONLY_IN = {
-    "ray": {"batch", "experiments", "serving", "demo"},
+    "ray": {"batch", "experiments", "serving"},
     "mlflow": {"experiments"},
     "keras": {"model"},
     "tensorflow": {"model"},

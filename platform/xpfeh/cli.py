@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -217,11 +218,14 @@ def serve(
     """Answer HTTP requests until interrupted."""
     import signal
 
-    from xpfeh.serving.deploy import deploy, read_config
+    from xpfeh.serving.deploy import deploy, read_config, withdraw
 
-    address = deploy(read_config(config), model)
+    parsed = read_config(config)
+    address = deploy(parsed, model)
     console.print(f"serving at {address} (requests and answers: {address}/docs); Ctrl-C ends it")
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    with suppress(KeyboardInterrupt):
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    withdraw(parsed)
 
 
 @app.command()

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pyarrow.compute as pc
 import requests
-from ray import serve
 from rich.console import Console
 
 from xpfeh.batch.catalog import make_catalog
@@ -25,7 +24,7 @@ from xpfeh.labels.apogee import write_labels
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import labelled_sample
 from xpfeh.model.validate import validate
-from xpfeh.serving.deploy import deploy, read_config
+from xpfeh.serving.deploy import deploy, read_config, withdraw
 from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources import reader
 from xpfeh.sources.apogee_library import NAME
@@ -88,11 +87,12 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
         console.print(f"{name}: {m['n']} stars, {numbers}")
 
     step("Ray Serve: ask the endpoint")
-    address = deploy(read_config(_SERVE_CONFIG), champion)
+    config = read_config(_SERVE_CONFIG)
+    address = deploy(config, champion)
     try:
         same = _ask(address, out)
     finally:
-        serve.shutdown()
+        withdraw(config)
     console.print(f"{same} answers equal their catalog rows to the last bit")
     step(f"done: open {out / 'report' / 'index.html'}")
 

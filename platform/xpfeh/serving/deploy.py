@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import ray
 import yaml
 from pydantic import ValidationError
 from ray import serve
@@ -44,7 +45,7 @@ def read_config(path: str | Path) -> dict[str, Any]:
 
 
 def deploy(config: dict[str, Any], model: str | None = None) -> str:
-    """Start the endpoint of `config` and return its address; it runs until `serve.shutdown`.
+    """Start the endpoint of `config` and return its address; it runs until `withdraw`.
 
     Parameters
     ----------
@@ -63,6 +64,12 @@ def deploy(config: dict[str, Any], model: str | None = None) -> str:
     serve.start(http_options=http)
     serve.run(Endpoint.options(**options).bind(), name=application["name"], route_prefix=application["route_prefix"])
     return f"http://{http.get('host', '127.0.0.1')}:{http.get('port', 8000)}{application['route_prefix'].rstrip('/')}"
+
+
+def withdraw(config: dict[str, Any]) -> None:
+    """End the endpoint of `config`, and this process's part in the cluster."""
+    serve.delete(config["applications"][0]["name"])
+    ray.shutdown()
 
 
 def _unknown_keys(given: Any, known: Any, where: str = "") -> list[str]:
