@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xpfeh.batch.ledger import Plan, Shard
+from xpfeh.batch.ledger import Delivery, Ledger, Plan, Shard
 from xpfeh.labels.apogee import write_labels
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import Sample, labelled_sample
@@ -18,6 +18,12 @@ from xpfeh.sources.schema import features_schema, to_table
 from xpfeh.xp.preprocess import preprocess
 
 os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
+
+
+def library_stars(start: int, rows: int) -> dict[str, np.ndarray]:
+    """Raw columns of real stars of the library."""
+    (batch,) = reader.read(reader.Piece(NAME, "", start, rows), reader.Beside())
+    return batch.columns
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +38,12 @@ def ray_cluster() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def spectra() -> dict[str, np.ndarray]:
     """The first 300 real stars of the library."""
-    return reader.read(NAME, 0, 300)
+    return library_stars(0, 300)
 
 
 @pytest.fixture(scope="session")
 def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of 6,000 real stars in three parts, written through the ledger without Ray."""
-    from xpfeh.batch.ledger import Ledger
-
     settings = PreprocessSettings()
     folder = tmp_path_factory.mktemp("library") / "features"
     shards = [Shard(name=f"part-{i:05d}", source=NAME, start=6000 * i, rows=2000) for i in range(3)]
@@ -52,8 +56,8 @@ def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     ledger = Ledger.open(folder, plan)
     for shard in shards:
-        columns = preprocess(reader.read(shard.source, shard.start, shard.rows), settings)
-        ledger.commit(shard, to_table(columns, features_schema(settings.n_pixels)), 0.0)
+        columns = preprocess(library_stars(shard.start, shard.rows), settings)
+        ledger.commit(shard, [Delivery(to_table(columns, features_schema(settings.n_pixels)))])
     return folder
 
 

@@ -42,12 +42,13 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 def _wait_for(environment: dict[str, str]) -> None:
-    for _ in range(60):
-        asked = [RAY, "job", "list", "--address", f"http://127.0.0.1:{DASHBOARD_PORT}"]
-        if subprocess.run(asked, env=environment, capture_output=True).returncode == 0:
+    """Wait until the cluster runs a job: it answers some seconds before its agent takes one."""
+    for _ in range(40):
+        probe = [RAY, "job", "submit", "--address", f"http://127.0.0.1:{DASHBOARD_PORT}", "--", "true"]
+        if subprocess.run(probe, env=environment, capture_output=True).returncode == 0:
             return
-        time.sleep(0.5)
-    raise AssertionError("the cluster does not answer")
+        time.sleep(1)
+    raise AssertionError("the cluster takes no job")
 
 
 def submit(environment: dict[str, str], variables: dict[str, str], *script: object) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,9 @@ LabelsFile = Annotated[
     Path, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg (Parquet, CSV, FITS).")
 ]
 Model = Annotated[str, typer.Option(help="A bundle's folder, or models:/xpfeh@champion.")]
+SOURCE_HELP = "apogee-library, or a FITS file of its layout; Gaia XP files: a file, folder, glob or s3:// URI."
+Photometry = Annotated[list[str], typer.Option(help="gaia_source columns of Gaia XP files; may be repeated.")]
+Distances = Annotated[list[str], typer.Option(help="Bailer-Jones r_med_geo or rgeo; may be repeated.")]
 Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
 
 
@@ -45,9 +49,11 @@ def tour(version: Annotated[bool, typer.Option("--version", help="Print the vers
 
 @app.command()
 def ingest(
-    source: Annotated[list[str], typer.Argument(help="apogee-library, or a FITS file of its layout.")],
+    source: Annotated[list[str], typer.Argument(help=SOURCE_HELP)],
     out: Annotated[str, typer.Option(help="Folder or URI of the features.")],
-    settings: Set = [],  # noqa: B006  (Typer copies it)
+    photometry: Photometry = [],  # noqa: B006  (Typer copies it)
+    distances: Distances = [],  # noqa: B006
+    settings: Set = [],  # noqa: B006
     labels_out: Annotated[
         Path | None, typer.Option(help="Also write the library's APOGEE labels here (Parquet).")
     ] = None,
@@ -55,8 +61,10 @@ def ingest(
     """Spectra to features: dereddened, 60 pixels, with colours, dust and flags. Run again to resume."""
     from xpfeh.batch.ingest import ingest
     from xpfeh.labels.apogee import write_labels
+    from xpfeh.sources.reader import Beside
 
-    records = ingest(source, out, PreprocessSettings().with_overrides(settings))
+    beside = Beside(tuple(photometry), tuple(distances))
+    records = ingest(source, out, PreprocessSettings().with_overrides(settings), beside)
     _tell_rows(out, records)
     if labels_out:
         console.print(f"{write_labels(source[0], labels_out)} labels: {labels_out}")
@@ -180,15 +188,18 @@ def catalog(
 
 @app.command()
 def predict(
-    source: Annotated[str, typer.Argument(help="Spectra, as for xpfeh ingest.")],
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     model: Model,
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .fits or .csv.")],
+    photometry: Photometry = [],  # noqa: B006
+    distances: Distances = [],  # noqa: B006
 ) -> None:
     """[Fe/H] of a file of spectra, on this machine alone."""
     from xpfeh.experiments.registry import local_bundle
     from xpfeh.model.predict_file import predict_file
+    from xpfeh.sources.reader import Beside
 
-    rows = predict_file(source, local_bundle(model), out)
+    rows = predict_file(source, local_bundle(model), out, Beside(tuple(photometry), tuple(distances)))
     console.print(f"{rows} stars: {out}")
 
 
@@ -276,7 +287,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _tell_rows(out: str, records: list[Any]) -> None:
     read, written = sum(r.rows_read for r in records), sum(r.rows_written for r in records)
-    rejected = {reason: n for r in records for reason, n in r.rejected.items()}
+    rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
     told = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
     console.print(f"{read} rows read = {written} written{told}: {out}")
 

@@ -99,10 +99,10 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
 
 def _ask(address: str, out: Path) -> int:
     """Ask for some stars one by one, and compare each answer with its row of the catalog."""
-    spectra = reader.read(NAME, 0, _ASKED)
+    (batch,) = reader.read(reader.Piece(NAME, "", 0, _ASKED), reader.Beside())
     table, _ = read_parts(out / "catalog")
     for i in range(_ASKED):
-        star = {name: _json(values[i]) for name, values in spectra.items()}
+        star = {name: _json(values[i]) for name, values in batch.columns.items()}
         reply = requests.post(f"{address}/v1/predict", json={"stars": [star]}, timeout=60)
         if reply.status_code != 200:
             raise UserError(f"the endpoint refused a star: {reply.text}")

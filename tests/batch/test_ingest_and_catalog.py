@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from xpfeh.batch import ingest as ingest_module
 from xpfeh.batch.catalog import make_catalog
 from xpfeh.batch.ingest import ingest
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
+from xpfeh.sources import reader
 from xpfeh.sources.apogee_library import NAME, library_path
 from xpfeh.sources.schema import CATALOG, to_arrays
 from xpfeh.storage import read_parts
@@ -38,7 +38,7 @@ def spectra_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def features(ray_cluster: None, spectra_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ingest_module, "ROWS_PER_SHARD", 100)
+        patch.setattr(reader, "_LIBRARY_ROWS", 100)
         ingest([str(spectra_file)], out, PreprocessSettings())
     return out
 
@@ -52,7 +52,7 @@ def test_every_star_becomes_a_row_once(features: Path, spectra_file: Path) -> No
 
 
 def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_module, "ROWS_PER_SHARD", 100)
+    monkeypatch.setattr(reader, "_LIBRARY_ROWS", 100)
     before = {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")}
     records = ingest([str(spectra_file)], features, PreprocessSettings())
     assert {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")} == before, "made again"
@@ -62,7 +62,7 @@ def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pyt
 
 
 def test_other_settings_in_the_same_folder_are_refused(features: Path, spectra_file: Path) -> None:
-    with pytest.raises(UserError, match="settings"):
+    with pytest.raises(UserError, match="settings, shards differ"):
         ingest([str(spectra_file)], features, PreprocessSettings(n_pixels=30))
 
 

@@ -1,11 +1,13 @@
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from xpfeh.batch.ledger import Ledger, Plan, Shard
+from xpfeh.batch.ledger import Delivery, Ledger, Plan, Shard
 from xpfeh.errors import UserError
+from xpfeh.sources.coefficients import Reject
 from xpfeh.storage import read_parts
 
 
@@ -22,14 +24,14 @@ def rows(shard: Shard) -> pa.Table:
 def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     first = ledger.pending()[0]
-    record = ledger.commit(first, rows(first), 1.0)
+    record = ledger.commit(first, [Delivery(rows(first))])
     assert record.sha256 == hashlib.sha256((tmp_path / "part-00000.parquet").read_bytes()).hexdigest()
     again = Ledger.open(tmp_path, a_plan())
     assert [shard.name for shard in again.pending()] == ["part-00001", "part-00002"]
     with pytest.raises(UserError, match="1 of 3 parts"):
         read_parts(tmp_path)
     for shard in again.pending():
-        again.commit(shard, rows(shard), 1.0)
+        again.commit(shard, [Delivery(rows(shard))])
     assert read_parts(tmp_path)[0]["source_id"].to_pylist() == list(range(30))
     assert sum(record.rows_written for record in again.records()) == 30
 
@@ -37,11 +39,11 @@ def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
 def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     shard = ledger.pending()[1]
-    ledger.commit(shard, rows(shard), 1.0)
+    ledger.commit(shard, [Delivery(rows(shard))])
     before = (tmp_path / "part-00001.parquet").read_bytes()
     (tmp_path / "_xpfeh" / "done" / "part-00001.json").unlink()
     assert shard in ledger.pending()
-    ledger.commit(shard, rows(shard), 2.0)
+    ledger.commit(shard, [Delivery(rows(shard))])
     assert (tmp_path / "part-00001.parquet").read_bytes() == before
 
 
@@ -59,17 +61,40 @@ def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     shard = ledger.pending()[0]
     with pytest.raises(ValueError, match="9 rows came of 10"):
-        ledger.commit(shard, rows(shard).slice(0, 9), 1.0)
-    doubled = pa.concat_tables([rows(shard).slice(0, 9), rows(shard).slice(0, 1)])
+        ledger.commit(shard, [Delivery(rows(shard).slice(0, 9))])
     with pytest.raises(ValueError, match="twice"):
-        ledger.commit(shard, doubled, 1.0)
-    assert list(tmp_path.glob("*.parquet")) == []
+        ledger.commit(shard, [Delivery(rows(shard).slice(0, 9)), Delivery(rows(shard).slice(0, 1))])
+    assert list(tmp_path.rglob("*.parquet")) == []
     assert len(ledger.pending()) == 3
+
+
+def test_a_reader_that_breaks_off_leaves_no_part(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    shard = ledger.pending()[0]
+
+    def breaks_off() -> Iterator[Delivery]:
+        yield Delivery(rows(shard).slice(0, 5))
+        raise OSError("the disk is gone")
+
+    with pytest.raises(OSError, match="disk"):
+        ledger.commit(shard, breaks_off())
+    assert list(tmp_path.rglob("*.parquet")) == []
+
+
+def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    shard = ledger.pending()[0]
+    rejects = [Reject(3, 99, "beyond 1"), Reject(7, None, "no id")]
+    record = ledger.commit(shard, [Delivery(rows(shard), rejects)])
+    assert (record.rows_read, record.rows_written) == (12, 10)
+    assert record.rejected == {"beyond 1": 1, "no id": 1}
+    kept = (tmp_path / "_xpfeh" / "rejected" / "part-00000.csv").read_text().splitlines()
+    assert kept == ["source,row,source_id,reason", "s,3,99,beyond 1", "s,7,,no id"]
 
 
 def test_every_part_tells_what_made_it(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     shard = ledger.pending()[0]
-    ledger.commit(shard, rows(shard), 1.0)
+    ledger.commit(shard, [Delivery(rows(shard))])
     metadata = pq.read_schema(tmp_path / "part-00000.parquet").metadata
     assert b'"settings": {"n": 1}' in metadata[b"xpfeh"]

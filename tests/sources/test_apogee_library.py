@@ -31,10 +31,13 @@ def test_rows_and_sources_are_those_of_the_published_file() -> None:
 
 
 def test_pieces_deliver_every_source_once_and_tell_the_rejected() -> None:
-    pieces = reader.pieces(library.NAME, 7_000)
-    ids = np.concatenate([library.read_spectra(PATH, p.start, p.start + p.rows)["source_id"] for p in pieces])
+    batches = [batch for piece in reader.pieces(library.NAME) for batch in reader.read(piece, reader.Beside())]
+    ids = np.concatenate([batch.columns["source_id"] for batch in batches])
     assert len(np.unique(ids)) == len(ids) == 39_851
-    assert [p.rejected for p in pieces] == [{"repeated source_id": 375}] + [{}] * (len(pieces) - 1)
+    rejected = [reject for batch in batches for reject in batch.rejected]
+    assert {reject.reason for reject in rejected} == {"repeated source_id"}
+    assert sum(batch.rows_read for batch in batches) == 40_226
+    assert {reject.source_id for reject in rejected} <= set(ids.tolist())
 
 
 def test_positions_lie_in_the_pixel_that_the_source_id_names(spectra: dict[str, np.ndarray]) -> None:
@@ -59,7 +62,9 @@ def test_labels_are_finite_and_within_the_range_of_the_library() -> None:
 
 def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
     path = small_copy(tmp_path / "own.fits")
-    assert reader.read(str(path), 0, 5)["flux"].shape == (5, 343)
+    (piece,) = reader.pieces(str(path))
+    (batch,) = reader.read(piece, reader.Beside())
+    assert batch.columns["flux"].shape == (5, 343)
 
 
 @pytest.mark.parametrize(
@@ -72,12 +77,12 @@ def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
 )
 def test_another_layout_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], told: str) -> None:
     with pytest.raises(UserError, match=told):
-        reader.pieces(str(small_copy(tmp_path / "other.fits", **changes)), 10)
+        reader.pieces(str(small_copy(tmp_path / "other.fits", **changes)))
 
 
 def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
-        reader.pieces(str(tmp_path / "none.fits"), 10)
+        reader.pieces(str(tmp_path / "none.fits"))
     (tmp_path / "text.fits").write_text("hello")
     with pytest.raises(UserError, match="not a FITS file"):
-        reader.pieces(str(tmp_path / "text.fits"), 10)
+        reader.pieces(str(tmp_path / "text.fits"))

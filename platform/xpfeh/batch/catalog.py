@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xpfeh.batch.ledger import Plan, Record, Shard
+from xpfeh.batch.ledger import Delivery, Plan, Record, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
 from xpfeh.model.estimate import estimate
 from xpfeh.model.predictor import Predictor
 from xpfeh.provenance import code_version
 from xpfeh.sources.schema import CATALOG, to_arrays, to_table
 from xpfeh.storage import filesystem, list_parts
+
+_ROWS = 65_536
 
 
 def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> list[Record]:
@@ -42,10 +45,7 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
         inputs={str(features): provenance["fingerprint"]},
         settings=provenance["settings"],
         model=predictor.version,
-        shards=[
-            Shard(name=Path(path).stem, source=path, start=0, rows=count)
-            for path, count in zip(paths, rows, strict=True)
-        ],
+        shards=[Shard(name=Path(path).stem, source=path, rows=count) for path, count in zip(paths, rows, strict=True)],
         made_by=code_version(),
     )
     return run_plan(out, plan, partial(_make_work, str(features), str(bundle)))
@@ -55,8 +55,10 @@ def _make_work(features: str, bundle: str) -> ShardWork:
     fs, _ = filesystem(features)
     predictor = Predictor.load(bundle)
 
-    def work(shard: Shard) -> pa.Table:
-        table = pq.read_table(shard.source, filesystem=fs)
-        return to_table(estimate(to_arrays(table), predictor), CATALOG)
+    def work(shard: Shard) -> Iterator[Delivery]:
+        with fs.open_input_file(shard.source) as file:
+            for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+                features = to_arrays(pa.Table.from_batches([batch]))
+                yield Delivery(to_table(estimate(features, predictor), CATALOG))
 
     return work

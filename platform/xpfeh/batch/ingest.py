@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
-
-from xpfeh.batch.ledger import Plan, Record, Shard
+from xpfeh.batch.ledger import Delivery, Plan, Record, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
@@ -17,11 +16,22 @@ from xpfeh.sources.schema import features_schema, to_table
 from xpfeh.xp import dust
 from xpfeh.xp.preprocess import preprocess
 
-ROWS_PER_SHARD = 5_000
+_NOTHING = reader.Beside()
 
 
-def ingest(sources: Sequence[str], out: str | Path, settings: PreprocessSettings) -> list[Record]:
+def ingest(
+    sources: Sequence[str], out: str | Path, settings: PreprocessSettings, beside: reader.Beside = _NOTHING
+) -> list[Record]:
     """Turn the spectra of `sources` into a features dataset at `out`; a killed run is resumed by the same call.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        The library's name or a file of its layout; Gaia's files, folders, globs or URIs of them.
+    out : str or Path
+    settings : PreprocessSettings
+    beside : Beside
+        Photometry and distances of Gaia's files of spectra.
 
     Raises
     ------
@@ -29,24 +39,24 @@ def ingest(sources: Sequence[str], out: str | Path, settings: PreprocessSettings
         If a source is not readable as one, or `out` holds another run.
     """
     dust.check(settings.dust_map)
-    pieces = [piece for source in sources for piece in reader.pieces(source, ROWS_PER_SHARD)]
+    pieces = [piece for source in sources for piece in reader.pieces(source)]
+    files = dict.fromkeys([*(piece.source for piece in pieces), *beside.photometry, *beside.distances])
     plan = Plan(
         kind="features",
-        inputs={source: reader.fingerprint(source) for source in sources},
+        inputs={source: reader.fingerprint(source) for source in files},
         settings=settings.model_dump(mode="json"),
-        shards=[
-            Shard(name=f"part-{number:05d}", source=p.source, start=p.start, rows=p.rows, rejected=p.rejected)
-            for number, p in enumerate(pieces)
-        ],
+        shards=[Shard(name=f"part-{i:05d}", **asdict(piece)) for i, piece in enumerate(pieces)],
         made_by=code_version(),
     )
-    return run_plan(out, plan, partial(_make_work, settings))
+    return run_plan(out, plan, partial(_make_work, settings, beside))
 
 
-def _make_work(settings: PreprocessSettings) -> ShardWork:
+def _make_work(settings: PreprocessSettings, beside: reader.Beside) -> ShardWork:
     schema = features_schema(settings.n_pixels)
 
-    def work(shard: Shard) -> pa.Table:
-        return to_table(preprocess(reader.read(shard.source, shard.start, shard.rows), settings), schema)
+    def work(shard: Shard) -> Iterator[Delivery]:
+        piece = reader.Piece(shard.source, shard.release, shard.start, shard.rows)
+        for batch in reader.read(piece, beside):
+            yield Delivery(to_table(preprocess(batch.columns, settings), schema), batch.rejected)
 
     return work

@@ -7,29 +7,43 @@ recorded only after it was read back; a run that is killed loses the shards in h
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from xpfeh.errors import UserError
+from xpfeh.sources.coefficients import Reject
 from xpfeh.storage import PROVENANCE_KEY, exists, filesystem, list_files, read_json, write_whole
 
 
 class Shard(BaseModel, frozen=True):
-    """A piece of input: `rows` rows of `source` from `start` on."""
+    """A piece of input: a file, or `rows` rows of it from `start` on (0: as many as there are)."""
 
     name: str
     source: str
-    start: int
-    rows: int
-    rejected: dict[str, int] = {}
-    """Rows of the source that are not delivered, by reason; told once, in the source's first shard."""
+    release: str = ""
+    start: int = 0
+    rows: int = 0
+
+
+class Delivery(NamedTuple):
+    """Some rows of a shard: those delivered, and those rejected."""
+
+    table: pa.Table
+    rejected: Sequence[Reject] = ()
 
 
 class Plan(BaseModel, frozen=True):
@@ -103,43 +117,76 @@ class Ledger:
         paths = list_files(self._fs, f"{self._folder}/_xpfeh/done", ".json")
         return [Record.model_validate(read_json(self._fs, path)) for path in paths]
 
-    def commit(self, shard: Shard, table: pa.Table, seconds: float) -> Record:
+    def commit(self, shard: Shard, deliveries: Iterable[Delivery]) -> Record:
         """Write a shard's rows as its part, check the part, and only then record it.
+
+        Memory holds one delivery at a time. Rejected rows go to ``_xpfeh/rejected/SHARD.csv``.
 
         Raises
         ------
         ValueError
             If rows were lost, or a ``source_id`` stands there twice.
         """
-        if table.num_rows != shard.rows:
-            raise ValueError(f"shard {shard.name}: {table.num_rows} rows came of {shard.rows}")
-        if np.unique(table["source_id"].to_numpy()).size != table.num_rows:
-            raise ValueError(f"shard {shard.name}: a source_id stands there twice")
-        metadata = {
-            **(table.schema.metadata or {}),
-            PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode(),
-        }
-        sink = pa.BufferOutputStream()
-        pq.write_table(table.replace_schema_metadata(metadata), sink, compression="zstd")
-        data = sink.getvalue()
+        begun = time.perf_counter()
         path = f"{self._folder}/{shard.name}.parquet"
-        write_whole(self._fs, path, data)
-        if pq.read_metadata(path, filesystem=self._fs).num_rows != shard.rows:
-            raise ValueError(f"shard {shard.name}: {path} reads back with another number of rows")
+        temporary = f"{self._folder}/_xpfeh/tmp/{shard.name}.{uuid.uuid4().hex}.parquet"
+        self._fs.create_dir(f"{self._folder}/_xpfeh/tmp", recursive=True)
+        try:
+            ids, rejected = self._write_part(temporary, deliveries)
+            if shard.rows and len(ids) != shard.rows:
+                raise ValueError(f"shard {shard.name}: {len(ids)} rows came of {shard.rows}")
+            if np.unique(ids).size != len(ids):
+                raise ValueError(f"shard {shard.name}: a source_id stands there twice")
+            if pq.read_metadata(temporary, filesystem=self._fs).num_rows != len(ids):
+                raise ValueError(f"shard {shard.name}: {temporary} reads back with another number of rows")
+            checksum = self._sha256(temporary)
+            self._fs.move(temporary, path)
+        except BaseException:
+            if exists(self._fs, temporary):
+                self._fs.delete_file(temporary)
+            raise
+        if rejected:
+            text = io.StringIO()
+            csv.writer(text).writerows(
+                [("source", "row", "source_id", "reason"), *((shard.source, *r) for r in rejected)]
+            )
+            write_whole(self._fs, f"{self._folder}/_xpfeh/rejected/{shard.name}.csv", text.getvalue().encode())
         record = Record(
             shard=shard.name,
-            rows_read=shard.rows + sum(shard.rejected.values()),
-            rows_written=table.num_rows,
-            rejected=shard.rejected,
-            sha256=hashlib.sha256(data).hexdigest(),
-            seconds=round(seconds, 3),
+            rows_read=len(ids) + len(rejected),
+            rows_written=len(ids),
+            rejected=Counter(r.reason for r in rejected),
+            sha256=checksum,
+            seconds=round(time.perf_counter() - begun, 3),
         )
         write_whole(
-            self._fs,
-            f"{self._folder}/_xpfeh/done/{shard.name}.json",
-            record.model_dump_json(indent=1).encode(),
+            self._fs, f"{self._folder}/_xpfeh/done/{shard.name}.json", record.model_dump_json(indent=1).encode()
         )
         return record
+
+    def _write_part(self, path: str, deliveries: Iterable[Delivery]) -> tuple[NDArray[np.int64], list[Reject]]:
+        metadata = {PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode()}
+        writer, ids, rejected = None, [np.empty(0, dtype=np.int64)], list[Reject]()
+        try:
+            for delivery in deliveries:
+                rejected.extend(delivery.rejected)
+                table = delivery.table.replace_schema_metadata({**(delivery.table.schema.metadata or {}), **metadata})
+                writer = writer or pq.ParquetWriter(path, table.schema, filesystem=self._fs, compression="zstd")
+                writer.write_table(table)
+                ids.append(table["source_id"].to_numpy())
+        finally:
+            if writer:
+                writer.close()
+        if not writer:
+            raise ValueError("a shard must deliver at least one table, be it without rows")
+        return np.concatenate(ids), rejected
+
+    def _sha256(self, path: str) -> str:
+        sha = hashlib.sha256()
+        with self._fs.open_input_stream(path) as stream:
+            while block := stream.read(1 << 22):
+                sha.update(block)
+        return sha.hexdigest()
 
 
 def _differences(one: Plan, other: Plan) -> list[str]:

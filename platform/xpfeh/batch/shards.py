@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import ray.data
 from ray.data import ActorPoolStrategy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpfeh.batch.cluster import connect
-from xpfeh.batch.ledger import Ledger, Plan, Record, Shard
+from xpfeh.batch.ledger import Delivery, Ledger, Plan, Record, Shard
+from xpfeh.errors import UserError
 
-ShardWork = Callable[[Shard], pa.Table]
-"""Makes a shard's rows; built once in each worker process."""
+ShardWork = Callable[[Shard], Iterable[Delivery]]
+"""Makes a shard's rows, some at a time; built once in each worker process."""
 
 
 class _Worker:
@@ -28,9 +27,10 @@ class _Worker:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
-        begun = time.perf_counter()
-        table = self._work(shard)
-        return {"rows": self._ledger.commit(shard, table, time.perf_counter() - begun).rows_written}
+        try:
+            return {"rows": self._ledger.commit(shard, self._work(shard)).rows_written, "mistake": ""}
+        except UserError as error:
+            return {"rows": 0, "mistake": str(error)}
 
 
 def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) -> list[Record]:
@@ -43,6 +43,11 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
     plan : Plan
     make_work : callable
         Called once in each worker; returns the function that makes a shard's rows.
+
+    Raises
+    ------
+    UserError
+        If a shard's input cannot be read; the other shards are finished first.
     """
     ledger = Ledger.open(uri, plan)
     pending = ledger.pending()
@@ -55,10 +60,17 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
             compute=ActorPoolStrategy(size=workers),
             num_cpus=1,
         )
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("stars"))
-        with Progress(*columns, TimeRemainingColumn()) as bar:
-            task = bar.add_task(plan.kind, total=sum(s.rows for s in plan.shards))
-            bar.advance(task, sum(s.rows for s in plan.shards) - sum(s.rows for s in pending))
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
+        mistakes = []
+        with Progress(*columns, TextColumn("{task.fields[stars]:,} stars"), TimeRemainingColumn()) as bar:
+            finished = len(ledger.plan.shards) - len(pending)
+            task = bar.add_task(plan.kind, total=len(ledger.plan.shards), completed=finished, stars=0)
+            stars = 0
             for row in done.iter_rows():
-                bar.advance(task, row["rows"])
+                stars += row["rows"]
+                mistakes += [row["mistake"]] if row["mistake"] else []
+                bar.update(task, advance=not row["mistake"], stars=stars)
+        if mistakes:
+            more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
+            raise UserError(f"{mistakes[0]}{more}; the other parts are done, run again once it is mended")
     return ledger.records()

@@ -18,13 +18,12 @@ from xpfeh.sources import reader
 from xpfeh.sources.schema import CATALOG, to_table
 from xpfeh.xp.preprocess import preprocess
 
-_ROWS = 5_000
 _FITS_UNITS = {"deg", "mag", "pc"}
 """Units of the catalog that the FITS standard knows; it has no dex."""
 _FORMATS = (".parquet", ".fits", ".csv")
 
 
-def predict_file(source: str, bundle: str | Path, out: str | Path) -> int:
+def predict_file(source: str, bundle: str | Path, out: str | Path, beside: reader.Beside) -> int:
     """Write the catalog rows of all stars of `source` and return their number.
 
     Raises
@@ -38,8 +37,9 @@ def predict_file(source: str, bundle: str | Path, out: str | Path) -> int:
     predictor = Predictor.load(bundle)
     settings = PreprocessSettings.of(predictor.card["preprocess"])
     tables = [
-        to_table(estimate(preprocess(reader.read(p.source, p.start, p.rows), settings), predictor), CATALOG)
-        for p in track(reader.pieces(source, _ROWS), description="predict")
+        to_table(estimate(preprocess(batch.columns, settings), predictor), CATALOG)
+        for piece in track(reader.pieces(source), description="predict")
+        for batch in reader.read(piece, beside)
     ]
     table = pa.concat_tables(tables)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -68,6 +68,13 @@ def read_spectra(path: Path, start: int, stop: int) -> dict[str, NDArray]:
     }
 
 
+def repeated_rows(path: Path) -> list[tuple[int, int]]:
+    """Return the row and the source_id of each row that is not read because another row has the same source."""
+    ids = _load(path)["gaiaedr3_source_id"]
+    dropped = np.setdiff1d(np.arange(len(ids)), _kept_rows(path))
+    return list(zip(dropped.tolist(), ids[dropped].tolist(), strict=True))
+
+
 def read_labels(path: Path) -> dict[str, NDArray]:
     """Return ``source_id``, ``feh``, ``feh_err`` (dex) and ``logg`` (dex) of the sources that have [Fe/H]."""
     rows = _load(path)[_kept_rows(path)]

@@ -18,6 +18,10 @@ class Flag(IntFlag):
     HIGH_EXTINCTION = 1 << 7
     FAINT = 1 << 8
     LOW_SN = 1 << 9
+    NO_PHOTOMETRY = 1 << 10
+    MISSING_BAND = 1 << 11
+    NO_CORRELATIONS = 1 << 12
+    CORRECTION_RANGE = 1 << 13
 
 
 MEANING: dict[Flag, str] = {
@@ -31,6 +35,10 @@ MEANING: dict[Flag, str] = {
     Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample",
     Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
     Flag.LOW_SN: "median signal-to-noise of the pixels below 10",
+    Flag.NO_PHOTOMETRY: "no gaia_source row: position from the source_id's HEALPix pixel, no colour, no magnitude",
+    Flag.MISSING_BAND: "BP or RP is missing: no prediction",
+    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",
+    Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST

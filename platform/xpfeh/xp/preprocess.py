@@ -1,4 +1,4 @@
-"""The one way from sampled spectra to features: every path of the platform goes through here."""
+"""The one way from raw columns to features: every path of the platform goes through here."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import photometry, pixels
+from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.deredden import attenuation
 from xpfeh.xp.dust import ebv as dust_ebv
 from xpfeh.xp.flags import Flag
@@ -20,17 +22,20 @@ FAINT_MAG = 15.0
 HIGH_EBV = 0.5
 
 
-def preprocess(spectra: Mapping[str, NDArray], settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Turn sampled spectra into features (paper section 2.1).
+Columns = Mapping[str, NDArray]
+
+
+def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Turn raw columns into features (paper section 2.1).
 
     Each star's result depends on that star alone: neither the order nor the size of a batch changes a bit.
 
     Parameters
     ----------
-    spectra : mapping of arrays, N stars
-        The columns of `xpfeh.sources.schema.SPECTRA`: ``source_id`` int64, ``ra``, ``dec`` (deg),
-        ``phot_g_mean_mag``, ``phot_bp_mean_mag``, ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``,
-        ``rgeo`` (pc, NaN where unknown), ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
+    raw : mapping of arrays, N stars
+        ``source_id`` int64, ``ra``, ``dec`` (deg), ``phot_g_mean_mag``, ``phot_bp_mean_mag``,
+        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown, and either the coefficients that
+        `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
     settings : PreprocessSettings
 
     Returns
@@ -39,43 +44,67 @@ def preprocess(spectra: Mapping[str, NDArray], settings: PreprocessSettings) -> 
         The columns of `xpfeh.sources.schema.features_schema`. A star that cannot be predicted keeps its row,
         with NaN pixels and a flag.
     """
-    position = SkyCoord(spectra["ra"] * u.deg, spectra["dec"] * u.deg).galactic
-    l_deg, b_deg = position.l.deg, position.b.deg
-    ebv = dust_ebv(l_deg, b_deg, settings.dust_map)
-    flux, flux_error = _pixel_spectrum(spectra["flux"], spectra["flux_error"], ebv, settings)
-
-    g_mag = spectra["phot_g_mean_mag"].astype(np.float64)
-    bp_rp = spectra["phot_bp_mean_mag"].astype(np.float64) - spectra["phot_rp_mean_mag"]
+    spectrum = dereddened(raw, settings)
+    ebv = spectrum["ebv"]
+    flux, flux_error = _pixel_spectrum(spectrum["flux"], spectrum["flux_error"], settings)
+    g_mag = raw["phot_g_mean_mag"].astype(np.float64)
+    bp_rp = raw["phot_bp_mean_mag"].astype(np.float64) - raw["phot_rp_mean_mag"]
     bp_rp0 = bp_rp - (settings.r_bp - settings.r_rp) * ebv
     g0 = g_mag - settings.r_g * ebv
-    m_g = photometry.absolute_magnitude(g_mag, settings.r_g * ebv, spectra["rgeo"])
+    m_g = photometry.absolute_magnitude(g_mag, settings.r_g * ebv, raw["rgeo"])
     features = {
-        "source_id": spectra["source_id"],
-        "ra": spectra["ra"],
-        "dec": spectra["dec"],
-        "l": l_deg,
-        "b": b_deg,
+        "source_id": raw["source_id"],
+        "ra": raw["ra"],
+        "dec": raw["dec"],
+        "l": spectrum["l"],
+        "b": spectrum["b"],
         "phot_g_mean_mag": g_mag,
         "bp_rp": bp_rp,
         "bp_rp0": bp_rp0,
         "g0": g0,
-        "phot_bp_rp_excess_factor": spectra["phot_bp_rp_excess_factor"],
+        "phot_bp_rp_excess_factor": raw["phot_bp_rp_excess_factor"],
         "ebv": ebv,
-        "rgeo": spectra["rgeo"],
+        "rgeo": raw["rgeo"],
         "m_g": m_g,
         "flux": flux,
         "flux_error": flux_error,
     }
-    return {**features, "flags": _flags(features, settings)}
+    return {**features, "flags": _flags(features, settings) | spectrum["spectrum_flags"]}
+
+
+def sampled(raw: Columns) -> dict[str, NDArray]:
+    """Return ``flux``, ``flux_error`` (N, 343; W m-2 nm-1) and ``spectrum_flags`` (N,) uint32 before any correction."""
+    if "flux" in raw:
+        return {
+            "flux": raw["flux"],
+            "flux_error": raw["flux_error"],
+            "spectrum_flags": _no_flags(len(raw["source_id"])),
+        }
+    widths = [raw[f"{band}_coefficients"].shape[1] for band in BANDS]
+    flux, flux_error = calibrate(raw, release_of(*widths))
+    missing, uncorrelated = np.zeros((2, len(flux)), dtype=bool)
+    for band in BANDS:
+        absent = np.isnan(raw[f"{band}_coefficients"][:, 0])
+        missing |= absent
+        uncorrelated |= ~absent & np.isnan(raw[f"{band}_coefficient_correlations"][:, 0])
+    flags = _set(missing, Flag.MISSING_BAND) | _set(uncorrelated, Flag.NO_CORRELATIONS)
+    return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
+
+
+def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Return `sampled` with the dust taken off, and ``l``, ``b`` (deg) and ``ebv`` (mag) of the stars."""
+    spectrum = sampled(raw)
+    position = SkyCoord(raw["ra"] * u.deg, raw["dec"] * u.deg).galactic
+    ebv = dust_ebv(position.l.deg, position.b.deg, settings.dust_map)
+    dimming = attenuation(ebv)
+    clean = {name: spectrum[name] / dimming for name in ("flux", "flux_error")}
+    return {**spectrum, **clean, "l": position.l.deg, "b": position.b.deg, "ebv": ebv}
 
 
 def _pixel_spectrum(
-    flux: NDArray, flux_error: NDArray, ebv: NDArray[np.float64], settings: PreprocessSettings
+    flux: NDArray, flux_error: NDArray, settings: PreprocessSettings
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Deredden, resample and normalise; a star that cannot be normalised becomes NaN."""
-    dimming = attenuation(ebv)
-    flux = flux / dimming
-    flux_error = flux_error / dimming
+    """Resample and normalise; a star that cannot be normalised becomes NaN."""
     scale = pixels.normalisation(flux, settings.normalise_nm)
     usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & (flux_error > 0).all(axis=1)
     scale = np.where(usable & (scale > 0), scale, np.nan)[:, None]
@@ -102,8 +131,17 @@ def _flags(star: Mapping[str, NDArray], settings: PreprocessSettings) -> NDArray
         Flag.HIGH_EXTINCTION: star["ebv"] >= HIGH_EBV,
         Flag.FAINT: star["phot_g_mean_mag"] > FAINT_MAG,
         Flag.LOW_SN: signal_to_noise < LOW_SN,
+        Flag.NO_PHOTOMETRY: ~np.isfinite(star["phot_g_mean_mag"]),
     }
-    flags = np.zeros(bp_rp0.shape, dtype=np.uint32)
+    flags = _no_flags(len(bp_rp0))
     for bit, condition in conditions.items():
-        flags |= np.where(condition, np.uint32(bit), np.uint32(0))
+        flags |= _set(condition, bit)
     return flags
+
+
+def _no_flags(n_stars: int) -> NDArray[np.uint32]:
+    return np.zeros(n_stars, dtype=np.uint32)
+
+
+def _set(condition: NDArray[np.bool_], bit: Flag) -> NDArray[np.uint32]:
+    return np.where(condition, np.uint32(bit), np.uint32(0))

