@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -77,20 +78,19 @@ def _distance(path: str) -> pl.DataFrame:
 
 
 def _read(path: str, needed: Sequence[str], optional: Sequence[str]) -> pl.DataFrame:
-    """Read ``source_id`` and the named columns of a Parquet, CSV, ECSV, FITS or VOTable file; optional ones may lack."""
+    """Read ``source_id`` and the named columns of a Parquet, CSV, ECSV, FITS or VOTable file."""
     fs, inside = filesystem(path)
     lower = path.lower()
     try:
         with fs.open_input_stream(inside) as stream:
-            if lower.endswith(".parquet"):
-                frame = pl.read_parquet(stream.read())
-            elif lower.endswith((".csv", ".csv.gz")):
-                frame = pl.read_csv(
-                    stream.read(), comment_prefix="#", null_values=["null", ""], infer_schema_length=None
-                )
-            else:
-                kind = {"fits": "fits", "ecsv": "ascii.ecsv"}.get(lower.rpartition(".")[2], "votable")
-                frame = _from_astropy(Table.read(stream, format=kind))
+            content = io.BytesIO(stream.read())
+        if lower.endswith(".parquet"):
+            frame = pl.read_parquet(content)
+        elif lower.endswith((".csv", ".csv.gz")):
+            frame = pl.read_csv(content, comment_prefix="#", null_values=["null", ""], infer_schema_length=None)
+        else:
+            kind = {"fits": "fits", "ecsv": "ascii.ecsv"}.get(lower.rpartition(".")[2], "votable")
+            frame = _from_astropy(Table.read(content, format=kind))
     except (OSError, ValueError, pl.exceptions.PolarsError) as error:
         raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
     frame = frame.rename({name: "source_id" for name in frame.columns if name in ("SOURCE_ID", "Source")})

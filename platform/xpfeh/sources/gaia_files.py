@@ -75,7 +75,7 @@ def fingerprint(path: str) -> str:
     """
     fs, inside = filesystem(path)
     sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with fs.open_input_stream(inside) as stream:
+    with fs.open_input_stream(inside, compression=None) as stream:
         while block := stream.read(1 << 22):
             sha.update(block)
             md5.update(block)

@@ -14,6 +14,7 @@ from xpfeh.provenance import file_fingerprint
 from xpfeh.sources import apogee_library, gaia_files
 from xpfeh.sources.coefficients import RawBatch, Reject
 from xpfeh.sources.companions import Companions
+from xpfeh.xp.bases import load_bands
 
 _LIBRARY_ROWS = 5_000
 
@@ -52,7 +53,7 @@ def pieces(source: str) -> list[Piece]:
     Raises
     ------
     UserError
-        If the source is not one, or mixes data releases.
+        If the source is not one, mixes data releases, or is of one that GaiaXPy has no bases for.
     """
     if _is_library(source):
         _, distinct = apogee_library.count_rows(apogee_library.library_path(source))
@@ -63,6 +64,7 @@ def pieces(source: str) -> list[Piece]:
     if len({piece.release for piece in found}) > 1:
         told = ", ".join(f"{Path(piece.source).name} {piece.release}" for piece in found[:4])
         raise UserError(f"{source}: mixes data releases ({told} ...); ingest each by itself")
+    load_bands(found[0].release)
     return found
 
 

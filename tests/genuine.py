@@ -1,0 +1,27 @@
+"""Genuine Gaia files: those that astroquery's package carries, and those beside the checkout where it has them."""
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from xpfeh.packagedata import package_file
+
+SHARED = Path(__file__).parents[2] / "shared" / "data"
+_STAR = "gaia/tests/data/gaia_dr3_source_id_5937083312263887616_dl_products_{}.zip"
+
+
+def shared(relative: str) -> Path:
+    """Return a file of ../shared/data, or skip the test where that folder is absent."""
+    path = SHARED / relative
+    if not path.exists():
+        pytest.skip(f"needs {relative} of ../shared/data, which is not beside this checkout")
+    return path
+
+
+def datalink_file(kind: str, folder: Path) -> Path:
+    """Unpack the one genuine star of astroquery's tests as csv, ecsv, fits or vot."""
+    with zipfile.ZipFile(package_file("astroquery", _STAR.format(kind))) as files:
+        (name,) = [n for n in files.namelist() if "XP_CONTINUOUS" in n]
+        path = folder / f"star.{'xml' if kind == 'vot' else kind}"
+        path.write_bytes(files.read(name))
+    return path

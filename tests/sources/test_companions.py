@@ -1,0 +1,79 @@
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.table import Table
+from xpfeh.errors import UserError
+from xpfeh.sources.companions import Companions
+
+BIG = 5_937_083_312_263_887_617
+NAMES = ["source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"]
+ROWS = {"source_id": [BIG, 5], "ra": [10.0, 20.0], "dec": [-5.0, 6.0], "phot_g_mean_mag": [12.0, 13.0]}
+ROWS |= {"phot_bp_mean_mag": [12.5, 13.6], "phot_rp_mean_mag": [11.3, 12.2]}
+
+
+def written(folder: Path, suffix: str, rows: dict[str, list]) -> str:
+    path = folder / f"gaia{suffix}"
+    match suffix:
+        case ".parquet":
+            pl.DataFrame(rows).write_parquet(path)
+        case ".csv":
+            pl.DataFrame(rows).write_csv(path)
+        case ".ecsv":
+            Table(rows).write(path, format="ascii.ecsv")
+        case ".fits":
+            Table(rows).write(path)
+        case ".xml":
+            Table(rows).write(path, format="votable")
+    return str(path)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".ecsv", ".fits", ".xml"])
+def test_every_format_is_joined_by_the_exact_identifier(tmp_path: Path, suffix: str) -> None:
+    companions = Companions([written(tmp_path, suffix, ROWS)], [])
+    found = companions.of(np.array([5, BIG - 1, BIG]))
+    assert found["phot_g_mean_mag"][[0, 2]].tolist() == [13.0, 12.0]
+    assert np.isnan(found["phot_g_mean_mag"][1])
+    assert np.isnan(found["rgeo"]).all()
+    np.testing.assert_allclose(found["phot_bp_rp_excess_factor"][2], 1.2596, atol=0.0002)
+
+
+def test_a_star_without_a_row_is_placed_by_its_identifier() -> None:
+    ids = np.array([5937083312263887616, 4295806720])
+    found = Companions([], []).of(ids)
+    # Gaia DR3's own positions of the two.
+    known = SkyCoord([249.6, 44.996] * u.deg, [-52.0, 0.006] * u.deg)
+    apart = SkyCoord(found["ra"] * u.deg, found["dec"] * u.deg).separation(known)
+    assert apart[1] < 60 * u.arcsec
+    assert np.isfinite(found["ra"]).all()
+
+
+@pytest.mark.parametrize("name", ["r_med_geo", "rgeo"])
+def test_distances_by_either_name(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, ".csv", {"source_id": [BIG], name: [2500.0]})
+    assert Companions([], [path]).of(np.array([BIG]))["rgeo"].tolist() == [2500.0]
+
+
+def test_limits_of_the_distance_are_not_taken_for_it(tmp_path: Path) -> None:
+    """I/352's b_rgeo and B_rgeo differ from each other in case only."""
+    rows = {"Source": [BIG], "b_rgeo": [1.0], "rgeo": [2.0], "B_rgeo": [3.0]}
+    assert Companions([], [written(tmp_path, ".csv", rows)]).of(np.array([BIG]))["rgeo"].tolist() == [2.0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        ({k: v for k, v in ROWS.items() if k != "dec"}, "lacks the column dec"),
+        ({**ROWS, "source_id": [1.5e18, 2.5]}, "loses digits"),
+    ],
+)
+def test_a_wrong_table_is_refused(tmp_path: Path, rows: dict[str, list], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        Companions([written(tmp_path, ".csv", rows)], [])
+    with pytest.raises(UserError, match="r_med_geo or rgeo"):
+        Companions([], [written(tmp_path, ".parquet", ROWS)])
+    with pytest.raises(UserError, match="cannot be read"):
+        Companions([str(tmp_path / "none.csv")], [])

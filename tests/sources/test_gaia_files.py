@@ -1,0 +1,222 @@
+"""Every format of Gaia's files, whole and broken."""
+
+import gzip
+import hashlib
+import tracemalloc
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from xpfeh.errors import UserError
+from xpfeh.sources import gaia_files
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, gather
+from xpfeh.sources.gaia_files import find_files, fingerprint, read_batches, read_release
+
+from tests.genuine import datalink_file, shared
+
+ID = 5937083312263887616
+
+
+@pytest.fixture(scope="module")
+def row(tmp_path_factory: pytest.TempPathFactory) -> pd.Series:
+    """The genuine star as text cells."""
+    return pd.read_csv(datalink_file("csv", tmp_path_factory.mktemp("star")), dtype=str).iloc[0]
+
+
+def read(path: Path, release: str = "dr3") -> RawBatch:
+    return gather(read_batches(str(path), release))
+
+
+def bulk(path: Path, rows: list[pd.Series]) -> Path:
+    """Write rows as the bulk download is: gzip, a comment header, brackets, null."""
+    lines = ["# %ECSV 1.0", "# ---", "# delimiter: ','", ",".join(rows[0].index)]
+    for row in rows:
+        cells = [str(cell).replace("(", "[").replace(")", "]").replace(" ", "") for cell in row.fillna("null")]
+        lines.append(",".join(f'"{cell}"' if "," in cell else cell for cell in cells))
+    path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+    return path
+
+
+def changed(row: pd.Series, **cells: str) -> pd.Series:
+    copy = row.copy()
+    for name, value in cells.items():
+        copy[name] = value
+    return copy
+
+
+def edited(row: pd.Series, name: str, change: Callable[[list[str]], list[str]]) -> pd.Series:
+    """Change the numbers of a list cell."""
+    return changed(row, **{name: "(" + ",".join(change(row[name].strip("()").split(","))) + ")"})
+
+
+@pytest.mark.parametrize("kind", ["csv", "ecsv", "fits", "vot"])
+def test_every_datalink_format_gives_the_same_numbers(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "csv").mkdir()
+    first = read(datalink_file("csv", tmp_path / "csv"))
+    other = read(datalink_file(kind, tmp_path))
+    assert other.columns["source_id"].tolist() == [ID]
+    assert other.columns["source_id"].dtype == np.int64
+    for name in LIST_COLUMNS:
+        np.testing.assert_allclose(other.columns[name], first.columns[name], rtol=1e-6)
+
+
+def test_bulk_and_parquet_give_the_same_numbers_as_datalink(row: pd.Series, tmp_path: Path) -> None:
+    expected = read(datalink_file("csv", tmp_path))
+    from_bulk = read(bulk(tmp_path / "bulk.csv.gz", [row]))
+    lists = {name: pa.array(expected.columns[name].tolist(), pa.list_(pa.float64())) for name in LIST_COLUMNS}
+    pq.write_table(pa.table({"source_id": expected.columns["source_id"], **lists}), tmp_path / "star.parquet")
+    from_parquet = read(tmp_path / "star.parquet")
+    for name, values in expected.columns.items():
+        np.testing.assert_array_equal(from_bulk.columns[name], values)
+        np.testing.assert_array_equal(from_parquet.columns[name], values)
+
+
+def test_a_genuine_bulk_file() -> None:
+    path = shared("gaia_bulk/XpContinuousMeanSpectrum_000000-003111.csv.gz")
+    assert read_release(str(path)) == "dr3"
+    batch = read(path)
+    assert (batch.columns["source_id"].tolist(), batch.rejected) == ([4295806720], [])
+    assert batch.columns["bp_coefficients"][0, 0] == 102.93398893929992
+
+
+def test_two_thousand_genuine_stars_without_correlations() -> None:
+    batch = read(shared("xp_chunk0/xp_continuous_combined_chunk0.fits"))
+    assert len(batch.columns["source_id"]) == 2000
+    assert np.isnan(batch.columns["bp_coefficient_correlations"]).all()
+    assert (batch.columns["rp_coefficient_errors"] > 0).all()
+
+
+@pytest.mark.parametrize("kind", ["csv", "ecsv", "fits", "xml"])
+def test_a_missing_band_survives_in_every_format(kind: str) -> None:
+    batch = read(shared(f"gaia_continuous/XP_CONTINUOUS_RAW_with_missing_BP.{kind}"))
+    assert np.isnan(batch.columns["bp_coefficients"]).any(axis=1).tolist() == [False, True, False]
+    assert np.isfinite(batch.columns["rp_coefficients"]).all()
+    assert batch.rejected == []
+
+
+BROKEN = {
+    "bp_coefficients: 54 numbers, not 55": ("bp_coefficients", lambda v: v[:-1]),
+    "rp_coefficient_correlations: 1484 numbers, not 1485": ("rp_coefficient_correlations", lambda v: v[1:]),
+    "rp_coefficients: not all finite numbers": ("rp_coefficients", lambda v: ["twelve", *v[1:]]),
+    "bp_coefficients: not all finite numbers": ("bp_coefficients", lambda v: ["NaN", *v[1:]]),
+    "bp_coefficient_errors: not all finite numbers": ("bp_coefficient_errors", lambda v: ["inf", *v[1:]]),
+    "bp_coefficient_errors: zero or negative": ("bp_coefficient_errors", lambda v: [*v[:-1], "0.0"]),
+    "rp_coefficient_errors: zero or negative": ("rp_coefficient_errors", lambda v: [*v[:-1], "-1"]),
+    "bp_coefficient_correlations: beyond 1": ("bp_coefficient_correlations", lambda v: ["1.5", *v[1:]]),
+}
+
+
+@pytest.mark.parametrize("reason", BROKEN)
+def test_a_broken_row_is_rejected_with_its_reason(row: pd.Series, tmp_path: Path, reason: str) -> None:
+    name, change = BROKEN[reason]
+    good = changed(row, source_id="17")
+    batch = read(bulk(tmp_path / "bulk.csv.gz", [good, edited(row, name, change)]))
+    assert batch.columns["source_id"].tolist() == [17]
+    assert [(r.row, r.source_id, r.reason) for r in batch.rejected] == [(1, ID, reason)]
+    assert batch.rows_read == 2
+
+
+def test_identifiers_that_are_none_or_repeated_are_rejected(row: pd.Series, tmp_path: Path) -> None:
+    rows = [row, changed(row, source_id="1.5e18"), row, changed(row, source_id="null"), changed(row, source_id="18")]
+    batch = read(bulk(tmp_path / "bulk.csv.gz", rows))
+    assert batch.columns["source_id"].tolist() == [ID, 18]
+    told = [(r.row, r.reason) for r in batch.rejected]
+    assert told == [(1, "source_id is not an integer"), (2, "repeated source_id"), (3, "source_id is not an integer")]
+
+
+def test_a_star_without_any_band_is_rejected(row: pd.Series, tmp_path: Path) -> None:
+    none = changed(row, **dict.fromkeys(LIST_COLUMNS, "null"))
+    batch = read(bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id="1"), none]))
+    assert [r.reason for r in batch.rejected] == ["neither band is there"]
+
+
+@hypothesis_settings(deadline=None, max_examples=20)
+@given(block=st.integers(500, 200_000))
+def test_the_blocks_a_file_is_read_in_do_not_matter(many: tuple[Path, RawBatch], block: int) -> None:
+    path, expected = many
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gaia_files, "_BLOCK_BYTES", block)
+        batch = read(path)
+    assert batch.rejected == expected.rejected
+    for name, values in expected.columns.items():
+        assert batch.columns[name].tobytes() == values.tobytes()
+
+
+@pytest.fixture(scope="module")
+def many(row: pd.Series, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RawBatch]:
+    rows = [changed(row, source_id=str(100 + i)) for i in range(12)]
+    rows[3] = edited(rows[3], "bp_coefficients", lambda v: v[:-1])
+    rows[7] = changed(rows[7], **{name: "null" for name in LIST_COLUMNS if name.startswith("bp")})
+    path = bulk(tmp_path_factory.mktemp("bulk") / "bulk.csv.gz", rows)
+    return path, read(path)
+
+
+def test_memory_stays_flat(row: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gaia_files, "_BLOCK_BYTES", 1 << 20)
+    peaks = []
+    for count in (60, 600):
+        path = bulk(tmp_path / f"{count}.csv.gz", [changed(row, source_id=str(i)) for i in range(count)])
+        tracemalloc.start()
+        assert sum(batch.rows_read for batch in read_batches(str(path), "dr3")) == count
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.3 * peaks[0]
+
+
+def test_a_truncated_gzip_is_refused(row: pd.Series, tmp_path: Path) -> None:
+    path = bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id=str(i)) for i in range(20)])
+    path.write_bytes(path.read_bytes()[:-5000])
+    with pytest.raises(UserError, match="cannot be read to its end"):
+        read(path)
+
+
+def test_a_checksum_file_is_honoured(row: pd.Series, tmp_path: Path) -> None:
+    path = bulk(tmp_path / "XpContinuousMeanSpectrum_000000-003111.csv.gz", [row])
+    listing = tmp_path / "_MD5SUM.txt"
+    listing.write_text(f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.name}\n")
+    assert fingerprint(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    listing.write_text(f"{'0' * 32}  {path.name}\n")
+    with pytest.raises(UserError, match="MD5"):
+        fingerprint(str(path))
+
+
+def test_files_of_a_folder_a_glob_and_a_uri(row: pd.Series, tmp_path: Path) -> None:
+    for name in ("b.csv.gz", "a.csv.gz"):
+        bulk(tmp_path / name, [row])
+    (tmp_path / "readme.txt").touch()
+    expected = [str(tmp_path / name) for name in ("a.csv.gz", "b.csv.gz")]
+    for source in (str(tmp_path), f"{tmp_path}/*.csv.gz", tmp_path.as_uri()):
+        assert find_files(source) == expected
+    with pytest.raises(UserError, match="known kinds"):
+        find_files(str(tmp_path / "readme.txt"))
+    with pytest.raises(UserError, match="no such file"):
+        find_files(str(tmp_path / "nothing"))
+
+
+def test_what_is_no_file_of_spectra_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").touch()
+    with pytest.raises(UserError, match="empty"):
+        read_release(str(tmp_path / "empty.csv"))
+    (tmp_path / "other.csv").write_text("source_id,ra\n1,2\n")
+    with pytest.raises(UserError, match="lacks bp_coefficients"):
+        read_release(str(tmp_path / "other.csv"))
+    (tmp_path / "text.parquet").write_text("hello")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_release(str(tmp_path / "text.parquet"))
+
+
+def test_a_dr4_file_is_read_with_51_and_55(row: pd.Series, tmp_path: Path) -> None:
+    """Made-up: a DR3 star with its BP cut to 51 coefficients, as DR4 will have."""
+    dr4 = row
+    for name, count in (("coefficients", 51), ("coefficient_errors", 51), ("coefficient_correlations", 51 * 50 // 2)):
+        dr4 = edited(dr4, f"bp_{name}", lambda v, n=count: v[:n])
+    path = bulk(tmp_path / "dr4.csv.gz", [dr4])
+    assert read_release(str(path)) == "dr4"
+    assert read(path, "dr4").columns["bp_coefficients"].shape == (1, 51)
