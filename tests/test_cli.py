@@ -5,12 +5,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import requests
 from astropy.table import Table
 from xpfeh.cli import main
 from xpfeh.sources.apogee_library import NAME
+
+from tests.genuine import datalink_file
 
 
 def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
@@ -166,3 +169,32 @@ def test_the_full_dust_map_that_is_not_there_is_named(
 
 def _no_network(*arguments: object, **options: object) -> None:
     raise requests.ConnectionError("no network")
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits"])
+def test_spectra_are_those_of_gaiaxpy(capsys: pytest.CaptureFixture[str], tmp_path: Path, suffix: str) -> None:
+    import gaiaxpy
+
+    source, out = datalink_file("csv", tmp_path), tmp_path / f"spectra{suffix}"
+    with pytest.raises(SystemExit) as exit_info:
+        main(["spectra", str(source), "--out", str(out)])
+    assert exit_info.value.code == 0
+    assert "1 spectra written, 0 rows rejected" in capsys.readouterr().out
+    theirs, _ = gaiaxpy.calibrate(str(source), save_file=False)
+    ours = pl.read_parquet(out)["flux"][0].to_numpy() if suffix == ".parquet" else Table.read(out)["flux"][0]
+    np.testing.assert_allclose(ours, theirs["flux"][0], rtol=1e-10)
+
+
+def test_spectra_at_every_stage(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source = str(datalink_file("csv", tmp_path))
+    columns = {}
+    for stage in ("calibrated", "dereddened", "features"):
+        with pytest.raises(SystemExit):
+            main(["spectra", source, "--out", str(tmp_path / f"{stage}.parquet"), "--stage", stage])
+        columns[stage] = pl.read_parquet(tmp_path / f"{stage}.parquet")
+    assert (columns["dereddened"]["flux"][0] >= columns["calibrated"]["flux"][0]).mean() > 0.95
+    assert columns["features"]["flux"][0].len() == 60
+    capsys.readouterr()
+    assert "calibrated, dereddened, features" in fails(
+        capsys, "spectra", source, "--out", tmp_path / "x.fits", "--stage", "raw"
+    )

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
-    "errors": 0, "settings": 0, "provenance": 0, "packagedata": 0, "storage": 0,
+    "errors": 0, "settings": 0, "provenance": 0, "packagedata": 0, "storage": 0, "tablefile": 0,
     "xp": 1, "sources": 1, "labels": 1, "evaluate": 1,
     "model": 2,
     "batch": 3, "experiments": 3, "serving": 3,

@@ -71,6 +71,28 @@ def ingest(
 
 
 @app.command()
+def spectra(
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
+    out: Annotated[Path, typer.Option(help="File to write: .parquet or .fits.")],
+    stage: Annotated[
+        str, typer.Option(help="calibrated (as gaiaxpy.calibrate), dereddened or features.")
+    ] = "calibrated",
+    photometry: Photometry = [],  # noqa: B006
+    distances: Distances = [],  # noqa: B006
+    settings: Set = [],  # noqa: B006
+) -> None:
+    """Spectra as a file: absolute flux and error at 343 wavelengths, on this machine alone."""
+    from xpfeh.sources.reader import Beside
+    from xpfeh.sources.spectra_file import Stage, write_spectra
+
+    if stage not in list(Stage):
+        raise UserError(f"--stage {stage}: there are {', '.join(Stage)}")
+    chosen = PreprocessSettings().with_overrides(settings)
+    written, rejected = write_spectra(source, out, Stage(stage), chosen, Beside(tuple(photometry), tuple(distances)))
+    console.print(f"{written} spectra written, {rejected} rows rejected: {out}")
+
+
+@app.command()
 def train(
     features: Features,
     labels: LabelsFile,

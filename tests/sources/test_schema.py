@@ -1,16 +1,20 @@
 import numpy as np
-from xpfeh.sources.schema import SPECTRA, features_schema, to_arrays, to_table
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.schema import features_schema, to_arrays, to_table
+from xpfeh.xp.preprocess import preprocess
 
 
 def test_arrays_survive_the_way_through_arrow(spectra: dict[str, np.ndarray]) -> None:
-    back = to_arrays(to_table(spectra, SPECTRA))
-    for name, values in spectra.items():
+    features = preprocess(spectra, PreprocessSettings())
+    back = to_arrays(to_table(features, features_schema(60)))
+    for name, values in features.items():
         assert back[name].dtype == values.dtype
         np.testing.assert_array_equal(back[name], values)
 
 
 def test_what_is_not_known_is_null_in_the_table(spectra: dict[str, np.ndarray]) -> None:
-    assert to_table(spectra, SPECTRA)["rgeo"].null_count == 300
+    features = preprocess(spectra, PreprocessSettings())
+    assert to_table(features, features_schema(60))["rgeo"].null_count == 300
 
 
 def test_numbers_carry_units() -> None:

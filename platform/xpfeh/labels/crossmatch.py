@@ -148,7 +148,7 @@ def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float
     test_id, train_id = _source_ids(test), _source_ids(train)
     common = test_id.is_in(train_id.drop_nulls().implode()).fill_null(False).to_numpy().copy()
     for test_rows, train_rows in (
-        (test_id.is_null(), pl.Series([True]).new_from_index(0, train.height)),
+        (test_id.is_null(), pl.repeat(True, train.height, eager=True)),
         (test_id.is_not_null(), train_id.is_null()),
     ):
         if test_rows.any() and train_rows.any():
@@ -181,7 +181,7 @@ def _closest_first(row: NDArray[np.int64], star: NDArray[np.int64]) -> NDArray[n
     """Of pairs sorted by separation, return the indices of those that stand when each closest pair is taken.
 
     A pair that is the first of its row and the first of its star stands; those that share a row or star with it
-    fall; and so on with the rest. Crowds of stars are small, and so is the number of rounds.
+    fall; and so on with the rest. Stars that crowd within the radius are few, and so are the rounds.
     """
     left, chosen = np.arange(row.size), [np.empty(0, np.int64)]
     while left.size:
@@ -195,9 +195,12 @@ def _closest_first(row: NDArray[np.int64], star: NDArray[np.int64]) -> NDArray[n
 
 
 def _source_ids(stars: pl.DataFrame) -> pl.Series:
-    if "source_id" in stars.columns:
-        return stars["source_id"].cast(pl.Int64)
-    return pl.Series("source_id", [None] * stars.height, pl.Int64)
+    if "source_id" not in stars.columns:
+        return pl.repeat(None, stars.height, dtype=pl.Int64, eager=True)
+    ids = stars["source_id"]
+    if not (ids.dtype.is_integer() or ids.dtype == pl.Null):
+        raise UserError(f"stars: source_id is {ids.dtype}, which loses digits; make it a 64-bit integer")
+    return ids.cast(pl.Int64)
 
 
 def _near(stars: pl.DataFrame, others: pl.DataFrame, radius_arcsec: float) -> NDArray[np.int64]:
@@ -206,5 +209,5 @@ def _near(stars: pl.DataFrame, others: pl.DataFrame, radius_arcsec: float) -> ND
             raise UserError(
                 f"{which} stars: no column {' and '.join(missing)}; stars that lack a source_id are compared by ra, dec"
             )
-    positions = [frame[name].to_numpy() for frame in (stars, others) for name in ("ra", "dec")]
-    return np.unique(_pairs(*positions, radius_arcsec)[0])
+    ra, dec, ra2, dec2 = (frame[name].to_numpy() for frame in (stars, others) for name in ("ra", "dec"))
+    return np.unique(_pairs(ra, dec, ra2, dec2, radius_arcsec)[0])

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import polars as pl
@@ -36,7 +36,7 @@ ALIASES = {
     "dec": ("dec", "decl", "de", "dej2000", "decj2000", "dedeg", "decdeg", "deicrs", "decicrs", "dec2000"),
     "feh": ("feh",),
     "logg": ("logg",),
-    "name": ("object", "name", "id", "star", "main_id", "mainid", "objectname"),
+    "name": ("object", "name", "id", "star", "mainid", "objectname"),
     "bibcode": ("bibcode", "bibref"),
     "year": ("year", "pubyear"),
     "limit": ("lfeh", "ulfeh", "limitfeh", "flagfeh"),
@@ -79,8 +79,11 @@ def read_pastel(path: str | Path, merge: Merge = "median", after: int = 1986) ->
     Raises
     ------
     UserError
-        If the file is missing or unreadable, a column is, a value is no number, or ``merge="latest"`` finds no years.
+        If the file is missing or unreadable, a column is missing, a value is no number, the rule is unknown, or
+        ``merge="latest"`` finds no years.
     """
+    if merge not in get_args(Merge):
+        raise UserError(f"merge='{merge}': rows of a star are merged by {' or '.join(get_args(Merge))}")
     rows = read_rows(path)
     for name in ("feh", "logg"):
         rows = rows.with_columns(number(rows[name], path))
@@ -134,7 +137,12 @@ def read_rows(path: str | Path) -> pl.DataFrame:
         )
     text = {name: pl.lit(None, pl.String) if column is None else pl.col(column) for name, column in found.items()}
     rows = table.select(
-        expression.cast(pl.String).str.strip_chars().replace(_MISSING, None).alias(name)
+        expression.cast(pl.String)
+        .str.strip_chars()
+        .str.replace("^[−–]", "-")
+        .str.replace(r"^\+", "")
+        .replace(_MISSING, None)
+        .alias(name)
         for name, expression in text.items()
     )
     return rows.with_columns(_degrees(rows["ra"], "hourangle", path), _degrees(rows["dec"], "deg", path))
@@ -181,8 +189,8 @@ def _star_of(rows: pl.DataFrame) -> NDArray[np.int32]:
         return np.empty(0, np.int32)
     chord = np.radians(SAME_STAR_ARCSEC / 3600)
     near = KDTree(unit_vectors(rows["ra"].to_numpy(), rows["dec"].to_numpy())).query_pairs(chord, output_type="ndarray")
-    index = pl.int_range(pl.len(), dtype=pl.Int64)
-    first = rows.select(pl.when(pl.col("name").is_null()).then(index).otherwise(index.first().over("name"))).to_series()
+    index, of_name = pl.col("index").cast(pl.Int64), pl.col("index").cast(pl.Int64).first().over("name")
+    first = rows.with_row_index().select(pl.when(pl.col("name").is_null()).then(index).otherwise(of_name)).to_series()
     one, other = np.concatenate([near, np.column_stack([np.arange(rows.height), first.to_numpy()])]).T
     links = coo_array((np.ones(one.size, np.int8), (one, other)), shape=(rows.height, rows.height))
     return connected_components(links, directed=False)[1]
@@ -194,27 +202,25 @@ def _read_table(path: Path) -> pl.DataFrame:
     try:
         match path.suffix.lower():
             case ".fits" | ".fit":
-                return _from_astropy(Table.read(path))
+                return _from_astropy(Table.read(path, format="fits"))
             case ".vot" | ".votable" | ".xml":
                 return _from_astropy(parse_single_table(path).to_table(use_names_over_ids=True))
             case ".csv" | ".tsv" | ".txt" | ".tab" | ".dat":
                 return _read_text(path)
     except (OSError, ValueError, IndexError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
+        raise UserError(f"{path}: cannot be read as a table ({_first_line(error)})") from None
     raise UserError(f"{path}: read are .fits, .vot, .xml, .csv, .tsv and .txt")
 
 
 def _from_astropy(table: Table) -> pl.DataFrame:
+    """The columns of one value a row; masked values become null."""
     table.convert_bytestring_to_unicode()
     columns = {}
     for name in table.colnames:
         if table[name].ndim == 1:
             values = np.ma.asarray(table[name])
-            native = np.ma.getdata(values).astype(values.dtype.newbyteorder("="))
-            text = pl.Series(native.astype(str) if native.dtype.kind in "OU" else native)
-            columns[name] = text.to_frame("x").select(
-                pl.when(pl.Series(~np.ma.getmaskarray(values))).then(pl.col("x"))
-            )["x"]
+            native = values.data.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
+            columns[name] = pl.Series(native).set(pl.Series(np.ma.getmaskarray(values)), None)
     return pl.DataFrame(columns)
 
 
@@ -245,7 +251,7 @@ def _degrees(column: pl.Series, sexagesimal_unit: str, path: str | Path) -> pl.S
             parsed = Angle(column[sexagesimal].to_numpy().astype(str), unit=sexagesimal_unit).degree
         except ValueError as error:
             raise UserError(
-                f"{path}: a {column.name} is neither degrees nor sexagesimal ({str(error).splitlines()[0]})"
+                f"{path}: a {column.name} is neither degrees nor sexagesimal ({_first_line(error)})"
             ) from None
         values = values.scatter(sexagesimal, parsed)
     low, high = (-90.0, 90.0) if column.name == "dec" else (0.0, 360.0)
@@ -253,6 +259,10 @@ def _degrees(column: pl.Series, sexagesimal_unit: str, path: str | Path) -> pl.S
         row = wrong[0]
         raise UserError(f"{path}: {column.name} of row {row} is {values[row]} deg, outside {low:g} to {high:g}")
     return values
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _year(rows: pl.DataFrame, path: str | Path) -> pl.Series:

@@ -25,11 +25,11 @@ def read_saga(path: str | Path) -> Compilation:
     Raises
     ------
     UserError
-        If the file is missing or unreadable, a column is, or a value is no number.
+        If the file is missing or unreadable, a column is missing, or a value is no number.
     """
     rows = read_rows(path)
-    limit = pl.col("feh").str.contains(_LIMIT) | pl.col("limit").str.contains("[<>≤≥]")
-    rows = rows.with_columns(limit.fill_null(pl.col("feh").str.contains(_LIMIT)).fill_null(False).alias("limit"))
+    limit = pl.any_horizontal(pl.col("feh", "limit").str.contains(_LIMIT).fill_null(False))
+    rows = rows.with_columns(limit.alias("limit"))
     for name in ("feh", "logg"):
         rows = rows.with_columns(
             number(rows[name].str.replace(_LIMIT, "").str.replace(_ERROR, "").str.strip_chars(), path)

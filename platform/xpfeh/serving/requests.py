@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from xpfeh.sources.schema import SPECTRA
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 MAX_STARS = 1000
@@ -43,9 +42,9 @@ class Ask(BaseModel):
 
 
 def to_spectra(stars: list[Star]) -> dict[str, NDArray]:
-    """Return the columns of `xpfeh.sources.schema.SPECTRA` of the stars asked for."""
+    """Return the raw columns, as `xpfeh.xp.preprocess.preprocess` takes them, of the stars asked for."""
     columns = {}
-    for name in SPECTRA.names:
+    for name in Star.model_fields:
         values = [getattr(star, name) for star in stars]
         columns[name] = np.array(values, dtype=np.int64 if name == "source_id" else np.float64)
     return columns

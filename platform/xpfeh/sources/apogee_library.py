@@ -45,7 +45,7 @@ def count_rows(path: Path) -> tuple[int, int]:
 
 
 def read_spectra(path: Path, start: int, stop: int) -> dict[str, NDArray]:
-    """Return the columns of `xpfeh.sources.schema.SPECTRA` for sources `start` to `stop`.
+    """Return the raw columns, as `xpfeh.xp.preprocess.preprocess` takes them, of sources `start` to `stop`.
 
     A source that stands in several rows (same spectrum, another APOGEE visit) is taken once: the row with the
     most precise [Fe/H].

@@ -23,20 +23,15 @@ _POSITION = [
 _EXCESS = _field("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", nullable=True)
 _RGEO = _field("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", nullable=True)
 
-SPECTRA = pa.schema(
+_FLUX = pa.list_(pa.float64(), WAVELENGTH_NM.size)
+SAMPLED = pa.schema(
     [
         _SOURCE_ID,
-        *_POSITION,
-        _field("phot_g_mean_mag", pa.float64(), "G", "mag", nullable=True),
-        _field("phot_bp_mean_mag", pa.float64(), "G_BP", "mag", nullable=True),
-        _field("phot_rp_mean_mag", pa.float64(), "G_RP", "mag", nullable=True),
-        _EXCESS,
-        _RGEO,
-        _field("flux", pa.list_(pa.float64(), WAVELENGTH_NM.size), "XP flux, 336 to 1020 nm", "W m-2 nm-1"),
-        _field("flux_error", pa.list_(pa.float64(), WAVELENGTH_NM.size), "error of flux", "W m-2 nm-1"),
+        _field("flux", _FLUX, "XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1"),
+        _field("flux_error", _FLUX, "error of flux", "W m-2 nm-1"),
     ]
 )
-"""Externally calibrated, sampled spectra: what `xpfeh.xp.preprocess` takes."""
+"""Absolute, sampled spectra: what `xpfeh spectra` writes."""
 
 
 def features_schema(n_pixels: int) -> pa.Schema:

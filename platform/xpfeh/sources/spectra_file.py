@@ -1,0 +1,61 @@
+"""Spectra as a file of one's own, at any stage of the way to features."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+
+import pyarrow as pa
+from rich.progress import track
+
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources import reader
+from xpfeh.sources.schema import SAMPLED, features_schema, to_table
+from xpfeh.tablefile import check_format, write_table
+from xpfeh.xp.preprocess import dereddened, preprocess, sampled
+
+
+class Stage(StrEnum):
+    """How far a spectrum has come."""
+
+    CALIBRATED = "calibrated"
+    DEREDDENED = "dereddened"
+    FEATURES = "features"
+
+
+def write_spectra(
+    source: str, out: str | Path, stage: Stage, settings: PreprocessSettings, beside: reader.Beside
+) -> tuple[int, int]:
+    """Write the spectra of `source` and return how many were written and how many rows were rejected.
+
+    Parameters
+    ----------
+    source, beside
+        As for `xpfeh.sources.reader.pieces` and `read`.
+    out : str or Path
+        ``.parquet`` or ``.fits``; the rejected rows and their reasons go to ``OUT.rejected.csv``.
+    stage : Stage
+        ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; ``dereddened``; or ``features``.
+    """
+    check_format(out)
+    rejected = []
+
+    def tables() -> Iterator[pa.Table]:
+        for piece in track(reader.pieces(source), description=stage.value):
+            for batch in reader.read(piece, beside):
+                rejected.extend([f"{piece.source},{r.row},{r.source_id or ''},{r.reason}" for r in batch.rejected])
+                if stage is Stage.FEATURES:
+                    yield to_table(preprocess(batch.columns, settings), features_schema(settings.n_pixels))
+                else:
+                    spectrum = (
+                        sampled(batch.columns) if stage is Stage.CALIBRATED else dereddened(batch.columns, settings)
+                    )
+                    yield to_table({"source_id": batch.columns["source_id"], **spectrum}, SAMPLED)
+
+    written = write_table(out, tables())
+    listing = Path(f"{out}.rejected.csv")
+    listing.unlink(missing_ok=True)
+    if rejected:
+        listing.write_text("\n".join(["source,row,source_id,reason", *rejected]) + "\n")
+    return written, len(rejected)
