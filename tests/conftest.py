@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.batch.ledger import Delivery, Ledger, Plan, Shard
-from xpfeh.labels.apogee import write_labels
+from xpfeh.labels.build import write_apogee
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import Sample, labelled_sample
 from xpfeh.provenance import code_version
@@ -64,7 +64,7 @@ def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("labels") / "apogee.parquet"
-    write_labels(NAME, path)
+    write_apogee(NAME, path)
     return path
 
 

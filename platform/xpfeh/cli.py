@@ -54,20 +54,36 @@ def ingest(
     photometry: Photometry = [],  # noqa: B006  (Typer copies it)
     distances: Distances = [],  # noqa: B006
     settings: Set = [],  # noqa: B006
-    labels_out: Annotated[
-        Path | None, typer.Option(help="Also write the library's APOGEE labels here (Parquet).")
-    ] = None,
 ) -> None:
     """Spectra to features: dereddened, 60 pixels, with colours, dust and flags. Run again to resume."""
     from xpfeh.batch.ingest import ingest
-    from xpfeh.labels.apogee import write_labels
     from xpfeh.sources.reader import Beside
 
     beside = Beside(tuple(photometry), tuple(distances))
     records = ingest(source, out, PreprocessSettings().with_overrides(settings), beside)
     _tell_rows(out, records)
-    if labels_out:
-        console.print(f"{write_labels(source[0], labels_out)} labels: {labels_out}")
+
+
+@app.command()
+def labels(
+    kind: Annotated[str, typer.Argument(help="apogee (of the library), pastel or saga.")],
+    table: Annotated[str, typer.Argument(help="The library, or the compilation's table.")],
+    out: Annotated[Path, typer.Option(help="Labels to write (Parquet).")],
+    gaia: Annotated[
+        Path | None, typer.Option(help="Gaia stars to match with: source_id, ra, dec, pmra, pmdec.")
+    ] = None,
+    without: Annotated[Path | None, typer.Option(help="Labels whose stars are left out, for a test sample.")] = None,
+) -> None:
+    """True [Fe/H] from APOGEE, PASTEL or SAGA, cross-matched with Gaia."""
+    from xpfeh.labels.build import write_apogee, write_labels
+
+    if kind == "apogee":
+        console.print(f"{write_apogee(table, out)} labels: {out}")
+        return
+    if gaia is None:
+        raise UserError(f"labels of {kind} need --gaia, a table of Gaia stars to match with")
+    _tell_cuts(write_labels(kind, table, gaia, out, without))
+    console.print(f"labels: {out}", soft_wrap=True)
 
 
 @app.command()

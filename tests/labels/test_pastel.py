@@ -7,8 +7,9 @@ import polars as pl
 import pytest
 from astropy.table import MaskedColumn, Table
 from xpfeh.errors import UserError
+from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch
-from xpfeh.labels.pastel import read_pastel, to_labels
+from xpfeh.labels.pastel import read_pastel
 
 REAL = Path(__file__).parents[2].parent / "shared" / "data" / "pastel" / "pastel_v1.2.fits"
 ONE_STAR = {"source_id": np.array([1]), "ra": np.array([0.0]), "dec": np.array([0.0])}

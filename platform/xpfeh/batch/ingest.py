@@ -9,6 +9,7 @@ from pathlib import Path
 
 from xpfeh.batch.ledger import Delivery, Plan, Record, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
+from xpfeh.errors import UserError
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
@@ -40,6 +41,8 @@ def ingest(
     """
     dust.check(settings.dust_map)
     pieces = [piece for source in sources for piece in reader.pieces(source)]
+    if settings.pixel_error == "exact" and not all(piece.release for piece in pieces):
+        raise UserError("pixel_error=exact needs coefficients and their correlations; a source here is sampled already")
     files = dict.fromkeys([*(piece.source for piece in pieces), *beside.photometry, *beside.distances])
     plan = Plan(
         kind="features",

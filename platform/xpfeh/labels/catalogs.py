@@ -79,7 +79,7 @@ def _read_frame(path: Path) -> pl.DataFrame:
             case ".csv":
                 return pl.read_csv(path, infer_schema_length=None, null_values=["", "null", "nan", "NaN"])
             case ".fits" | ".fit":
-                table = Table.read(path)
+                table = Table.read(path, format="fits")
                 return pl.DataFrame(
                     {
                         name: np.asarray(table[name]).astype(table[name].dtype.newbyteorder("="))

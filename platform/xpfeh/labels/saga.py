@@ -6,7 +6,7 @@ from pathlib import Path
 
 import polars as pl
 
-from xpfeh.labels.pastel import FEH_RANGE, Compilation, keep, merged, number, read_rows
+from xpfeh.labels.compilation import FEH_RANGE, Compilation, keep, merged, number, read_rows
 
 _LIMIT = r"^[<>≤≥]=?"
 _ERROR = r"\s*(\+-|\+/-|±).*$"

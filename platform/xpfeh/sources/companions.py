@@ -34,7 +34,9 @@ class Companions:
     """
 
     def __init__(self, photometry: Sequence[str], distances: Sequence[str]) -> None:
-        self._photometry = _sorted([_read(path, PHOTOMETRY[:-1], PHOTOMETRY[-1:]) for path in photometry], PHOTOMETRY)
+        self._photometry = _sorted(
+            [read_columns(path, PHOTOMETRY[:-1], PHOTOMETRY[-1:]) for path in photometry], PHOTOMETRY
+        )
         self._distances = _sorted([_distance(path) for path in distances], ("rgeo",))
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -70,14 +72,14 @@ def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Frames:
 
 
 def _distance(path: str) -> pl.DataFrame:
-    frame = _read(path, (), _DISTANCE)
+    frame = read_columns(path, (), _DISTANCE)
     name = next((name for name in _DISTANCE if frame[name].is_not_null().any()), None)
     if name is None:
         raise UserError(f"{path}: no column {' or '.join(_DISTANCE)}; a table of distances needs one of them")
     return frame.select("source_id", pl.col(name).alias("rgeo"))
 
 
-def _read(path: str, needed: Sequence[str], optional: Sequence[str]) -> pl.DataFrame:
+def read_columns(path: str, needed: Sequence[str], optional: Sequence[str]) -> pl.DataFrame:
     """Read ``source_id`` and the named columns of a Parquet, CSV, ECSV, FITS or VOTable file."""
     fs, inside = filesystem(path)
     lower = path.lower()

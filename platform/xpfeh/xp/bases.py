@@ -106,10 +106,38 @@ def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], gr
     alone = grid < BP_WL.high if name == "bp" else grid > RP_WL.low
     samples = alone | (weight > 0)
     cut = np.ascontiguousarray(basis[:, samples])
-    rows, columns = np.tril_indices(len(cut))
-    pairs = cut[rows] * cut[columns]
+    return Band(samples=samples, alone=alone, weight=weight[samples], basis=cut, pairs=_pairs(cut))
+
+
+@lru_cache(maxsize=8)
+def load_pixel_pairs(release: str, cuts: tuple[int, ...]) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Return, for each band, the pixels it contributes to and what turns packed covariances into their variances.
+
+    Parameters
+    ----------
+    release : {"dr3", "dr4"}
+    cuts : tuple of int
+        Sample indices that bound the pixels, see `xpfeh.xp.pixels.edges`; a pixel is the mean of its samples.
+
+    Returns
+    -------
+    dict of (Q,) pixel numbers and (n (n + 1) / 2, Q) float64
+    """
+    found = {}
+    for name, band in load_bands(release).items():
+        weighted = np.zeros((len(band.basis), band.samples.size))
+        weighted[:, band.samples] = band.basis * band.weight
+        means = np.add.reduceat(weighted, cuts[:-1], axis=1) / np.diff(cuts)
+        used = np.flatnonzero(np.abs(means).sum(axis=0))
+        found[name] = used, _pairs(np.ascontiguousarray(means[:, used]))
+    return found
+
+
+def _pairs(basis: NDArray[np.float64]) -> NDArray[np.float64]:
+    rows, columns = np.tril_indices(len(basis))
+    pairs = basis[rows] * basis[columns]
     pairs[rows != columns] *= 2
-    return Band(samples=samples, alone=alone, weight=weight[samples], basis=cut, pairs=pairs)
+    return pairs
 
 
 Arrays = dict[str, NDArray[np.float64]]

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.xp.bases import BANDS, Band, load_bands
+from xpfeh.xp.bases import BANDS, Band, load_bands, load_pixel_pairs
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.product import CHUNK, product
 
@@ -47,6 +47,33 @@ def calibrate(
         rows = slice(start, min(start + CHUNK, n_stars))
         flux[rows], variance[rows] = _calibrate_chunk(columns, rows, bands)
     return flux, np.sqrt(variance)
+
+
+def pixel_errors(columns: Mapping[str, NDArray], release: str, cuts: NDArray[np.intp]) -> Array:
+    """Return exact errors of means over ranges of samples, ``sqrt(w^T C w)`` with the full covariance.
+
+    Parameters
+    ----------
+    columns, release
+        As for `calibrate`.
+    cuts : (P + 1,) int
+        Sample indices that bound the ranges.
+
+    Returns
+    -------
+    (N, P) float64
+        W m-2 nm-1; NaN where a band is missing.
+    """
+    pairs = load_pixel_pairs(release, tuple(cuts.tolist()))
+    n_stars = len(columns["bp_coefficients"])
+    variance = np.zeros((n_stars, len(cuts) - 1))
+    for start in range(0, n_stars, CHUNK):
+        rows = slice(start, min(start + CHUNK, n_stars))
+        for band in BANDS:
+            used, matrix = pairs[band]
+            variance[rows, used] += product(_covariance(columns, band, rows), matrix)
+            variance[rows][np.isnan(columns[f"{band}_coefficients"][rows]).any(axis=1)] = np.nan
+    return np.sqrt(variance)
 
 
 def pack_covariance(error: Array, correlation: Array) -> Array:
@@ -94,8 +121,14 @@ def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping
 
 
 def _band_flux(columns: Mapping[str, NDArray], name: str, rows: slice, band: Band) -> tuple[Array, Array]:
-    coefficients, error, correlation = (
-        np.nan_to_num(columns[f"{name}_{kind}"][rows], nan=0.0, posinf=0.0, neginf=0.0)
-        for kind in ("coefficients", "coefficient_errors", "coefficient_correlations")
-    )
-    return product(coefficients, band.basis), product(pack_covariance(error, correlation), band.pairs)
+    coefficients = _finite(columns[f"{name}_coefficients"][rows])
+    return product(coefficients, band.basis), product(_covariance(columns, name, rows), band.pairs)
+
+
+def _covariance(columns: Mapping[str, NDArray], name: str, rows: slice) -> Array:
+    kinds = ("coefficient_errors", "coefficient_correlations")
+    return pack_covariance(*(_finite(columns[f"{name}_{kind}"][rows]) for kind in kinds))
+
+
+def _finite(values: NDArray) -> Array:
+    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)

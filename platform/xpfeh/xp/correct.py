@@ -64,7 +64,7 @@ class Table:
 
     def at(self, where: Array) -> Array:
         """Return the (N, W) rows of (N,) places within its range, each rounded to 0.001 (ties to even)."""
-        return self.values[np.rint(where * 1000).astype(np.intp) - round(self.low * 1000)]
+        return self.values.take(np.rint(where * 1000).astype(np.intp) - round(self.low * 1000), axis=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,23 +176,23 @@ def colours(flux: Array, flux_error: Array) -> tuple[Array, Array]:
     c2, c3 : (N,) float64
         Per 1000 Angstrom; not finite where the spectrum defines none.
     """
-    level, level_error = flux[:, _LEVEL], flux_error[:, _LEVEL]
     with np.errstate(all="ignore"):
-        mean = level.mean(axis=1)[:, None]
-        level_variance = np.square(level_error).sum(axis=1)[:, None] / np.square(level.shape[1] * mean)
-        normalised = flux / mean
-        weight = 1 / np.square(np.square(flux_error / flux) + level_variance)
-        c2, c3 = (_slope(normalised, weight, *windows) for windows in (_C2, _C3))
+        level = flux[:, _LEVEL].mean(axis=1)[:, None]
+        level_error = np.sqrt(np.square(flux_error[:, _LEVEL]).sum(axis=1))[:, None] / (_LEVEL.stop - _LEVEL.start)
+        level_variance = np.square(level_error / level)
+
+        def window_mean(window: slice) -> Array:
+            """Weighted by (relative error)^-4: np.polyfit's weights, (relative error)^-2, apply to the residual."""
+            weight = 1 / np.square(np.square(flux_error[:, window] / flux[:, window]) + level_variance)
+            return (weight * (flux[:, window] / level)).sum(axis=1) / weight.sum(axis=1)
+
+        c2, c3 = ((window_mean(blue) - window_mean(red)) / _distance(blue, red) for blue, red in (_C2, _C3))
     return c2, c3
 
 
-def _slope(normalised: Array, weight: Array, blue: slice, red: slice) -> Array:
-    """Difference of the weighted means of two windows over that of their wavelengths.
-
-    The weight is (relative error)^-4: np.polyfit's weights, (relative error)^-2, apply to the residual.
-    """
-    means = [(weight[:, w] * normalised[:, w]).sum(axis=1) / weight[:, w].sum(axis=1) for w in (blue, red)]
-    return (means[0] - means[1]) / ((WAVELENGTH_NM[blue].mean() - WAVELENGTH_NM[red].mean()) / 100)
+def _distance(blue: slice, red: slice) -> float:
+    """Return how far the middles of two windows are apart, 1000 Angstrom; negative."""
+    return float(WAVELENGTH_NM[blue].mean() - WAVELENGTH_NM[red].mean()) / 100
 
 
 def _magnitude_factor(g_mag: Array, tables: CorrectionTables, absolute: bool) -> Array:
@@ -211,14 +211,18 @@ def _read_table(folder: Path, table: str) -> Table:
     index_name, *value_names = FILES[table]
     width = WAVELENGTH_NM.size if len(value_names) == 1 else 1
     index = _read_csv(folder / index_name, 1)[:, 0]
-    values = np.hstack([_read_csv(folder / name, width) for name in value_names])
+    columns = [_read_csv(folder / name, width) for name in value_names]
+    for name, found in zip(value_names, columns, strict=True):
+        if len(found) != len(index):
+            raise _wrong(folder / name, f"has {len(found)} rows and {index_name} {len(index)}")
     steps = np.rint(index * 1000)
     if not (np.abs(index * 1000 - steps) < 0.1).all() or not (np.diff(steps) == 1).all():
-        raise UserError(f"{folder / index_name} does not rise by 0.001 from row to row; get it anew from {_SOURCE}")
+        raise _wrong(folder / index_name, "does not rise by 0.001 from row to row")
     low, high = float(steps[0] / 1000), float(steps[-1] / 1000)
     first, last = _SPAN.get(table, (low, high))
     if low > first or high < last:
-        raise UserError(f"{folder / index_name} ends before {first} or {last}; get it anew from {_SOURCE}")
+        raise _wrong(folder / index_name, f"goes from {low} to {high} and should hold {first} to {last}")
+    values = np.ascontiguousarray(np.hstack(columns))
     values.setflags(write=False)
     return Table(low=low, high=high, values=values)
 
@@ -227,9 +231,16 @@ def _read_csv(path: Path, width: int) -> Array:
     with path.open("rb") as file:
         found = file.readline().count(b",") + 1
     if found != width:
-        raise UserError(f"{path} has {found} columns and not {width}; get it anew from {_SOURCE}")
+        raise _wrong(path, f"has {found} columns and not {width}")
     schema = dict.fromkeys((f"column_{i}" for i in range(width)), pl.Float64)
     try:
-        return pl.read_csv(path, has_header=False, schema=schema).to_numpy()
+        frame = pl.read_csv(path, has_header=False, schema=schema)
     except pl.exceptions.PolarsError:
-        raise UserError(f"{path} is not {width} columns of numbers; get it anew from {_SOURCE}") from None
+        raise _wrong(path, f"is not {width} columns of numbers") from None
+    if frame.is_empty() or any(column.has_nulls() for column in frame):
+        raise _wrong(path, "is empty or has empty fields")
+    return frame.to_numpy()
+
+
+def _wrong(path: Path, what: str) -> UserError:
+    return UserError(f"{path} {what}; get it anew from {_SOURCE}")

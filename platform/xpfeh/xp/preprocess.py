@@ -9,10 +9,11 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
+from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import photometry, pixels
 from xpfeh.xp.bases import BANDS, release_of
-from xpfeh.xp.calibrate import calibrate
+from xpfeh.xp.calibrate import calibrate, pixel_errors
 from xpfeh.xp.deredden import attenuation
 from xpfeh.xp.dust import ebv as dust_ebv
 from xpfeh.xp.flags import Flag
@@ -34,8 +35,9 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     ----------
     raw : mapping of arrays, N stars
         ``source_id`` int64, ``ra``, ``dec`` (deg), ``phot_g_mean_mag``, ``phot_bp_mean_mag``,
-        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown, and either the coefficients that
-        `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
+        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown; and either the
+        coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in
+        W m-2 nm-1.
     settings : PreprocessSettings
 
     Returns
@@ -46,7 +48,7 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     """
     spectrum = dereddened(raw, settings)
     ebv = spectrum["ebv"]
-    flux, flux_error = _pixel_spectrum(spectrum["flux"], spectrum["flux_error"], settings)
+    flux, flux_error = _pixel_spectrum(raw, spectrum, settings)
     g_mag = raw["phot_g_mean_mag"].astype(np.float64)
     bp_rp = raw["phot_bp_mean_mag"].astype(np.float64) - raw["phot_rp_mean_mag"]
     bp_rp0 = bp_rp - (settings.r_bp - settings.r_rp) * ebv
@@ -102,16 +104,30 @@ def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
 
 
 def _pixel_spectrum(
-    flux: NDArray, flux_error: NDArray, settings: PreprocessSettings
+    raw: Columns, spectrum: Columns, settings: PreprocessSettings
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Resample and normalise; a star that cannot be normalised becomes NaN."""
+    flux, flux_error = spectrum["flux"], spectrum["flux_error"]
     scale = pixels.normalisation(flux, settings.normalise_nm)
     usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & (flux_error > 0).all(axis=1)
     scale = np.where(usable & (scale > 0), scale, np.nan)[:, None]
-    return (
-        (pixels.flux_pixels(flux, settings.n_pixels) / scale).astype(np.float32),
-        (pixels.error_pixels(flux_error, settings.n_pixels) / scale).astype(np.float32),
-    )
+    if settings.pixel_error == "rms":
+        error = pixels.error_pixels(flux_error, settings.n_pixels)
+    else:
+        error = _exact_pixel_errors(raw, spectrum["ebv"], settings.n_pixels)
+    return (pixels.flux_pixels(flux, settings.n_pixels) / scale).astype(np.float32), (error / scale).astype(np.float32)
+
+
+def _exact_pixel_errors(raw: Columns, ebv: NDArray[np.float64], n_pixels: int) -> NDArray[np.float64]:
+    """Errors of the pixels' means; the dust of a pixel is that of the mean over its samples."""
+    if "bp_coefficients" not in raw:
+        raise UserError(
+            "pixel_error=exact needs coefficients and their correlations; these spectra are sampled already"
+        )
+    cuts = pixels.edges(n_pixels)
+    dimming = np.add.reduceat(attenuation(ebv), cuts[:-1], axis=1) / np.diff(cuts)
+    widths = [raw[f"{band}_coefficients"].shape[1] for band in BANDS]
+    return pixel_errors(raw, release_of(*widths), cuts) / dimming
 
 
 def _flags(star: Mapping[str, NDArray], settings: PreprocessSettings) -> NDArray[np.uint32]:
