@@ -195,6 +195,6 @@ def test_spectra_at_every_stage(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert (columns["dereddened"]["flux"][0] >= columns["calibrated"]["flux"][0]).mean() > 0.95
     assert columns["features"]["flux"][0].len() == 60
     capsys.readouterr()
-    assert "calibrated, dereddened, features" in fails(
+    assert "calibrated, corrected, dereddened, features" in fails(
         capsys, "spectra", source, "--out", tmp_path / "x.fits", "--stage", "raw"
     )

@@ -91,7 +91,7 @@ def spectra(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     out: Annotated[Path, typer.Option(help="File to write: .parquet or .fits.")],
     stage: Annotated[
-        str, typer.Option(help="calibrated (as gaiaxpy.calibrate), dereddened or features.")
+        str, typer.Option(help="calibrated (as gaiaxpy.calibrate), corrected, dereddened, features.")
     ] = "calibrated",
     photometry: Photometry = [],  # noqa: B006
     distances: Distances = [],  # noqa: B006

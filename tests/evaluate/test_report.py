@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from xpfeh.errors import UserError
+from xpfeh.evaluate.figures import example_spectra
 from xpfeh.labels.samples import Sample
 from xpfeh.model.validate import validate
 
@@ -32,3 +33,14 @@ def test_a_folder_of_other_files_is_not_replaced(bundle: Path, sample: Sample, t
     with pytest.raises(UserError, match="other files"):
         validate({"small": bundle}, sample, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_figures_do_not_take_gaiaxpys_latex(sample: Sample) -> None:
+    """GaiaXPy turns LaTeX on for the whole process as it is imported; LaTeX is not there on most machines."""
+    import gaiaxpy
+    import matplotlib
+
+    assert gaiaxpy.__name__
+    with matplotlib.rc_context({"text.usetex": True}):
+        figure = example_spectra(sample.columns)
+    assert not any(text.get_usetex() for text in figure.findobj(matplotlib.text.Text))

@@ -1,7 +1,8 @@
 """Against a slow loop over stars, on made-up tables in the layout of the real ones."""
 
 import hashlib
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +22,10 @@ EDGES += [17.122, 17.1224, 17.1226, 17.3999, 17.4, 17.4004, 17.4996, 17.5, 17.64
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("made_up_tables")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("made_up_tables")
+    yield folder
+    shutil.rmtree(folder)  # 50 MB
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def made_up_stars(g_mag: np.ndarray, seed: int = 1) -> Stars:
     """Made-up spectra whose C2 and C3 lie around and beyond the made-up tables."""
     rng = np.random.default_rng(seed)
     n = len(g_mag)
-    flux = 1 + np.cumsum(rng.normal(0, 0.012, (n, 343)), axis=1)
+    flux = 1 + np.cumsum(rng.normal(0, 0.025, (n, 343)), axis=1)
     flux *= 10 ** rng.uniform(-17, -13, (n, 1))
     return {
         "flux": flux,
@@ -281,18 +284,11 @@ def test_an_index_may_be_written_with_rounding_errors(folder: Path, made_up: Mad
 
 
 def test_a_factor_that_is_not_a_number_leaves_the_star_unchanged(folder: Path, made_up: MadeUp, tmp_path: Path) -> None:
-    last = slice(None, -1)
-    altered(
-        folder,
-        tmp_path,
-        "untruc_interyyG_CM.csv",
-        lambda text: text[: text.rindex("\n", 0, -1) + 1] + ",".join(["NaN"] * 343) + "\n",
-    )
-    tables = CorrectionTables.read(tmp_path)
-    flux, _, caution = correct(**flat_stars([9.0, 17.3]), tables=tables, absolute=False)
-    assert caution.tolist() == [0, 2]
+    altered(folder, tmp_path, "inter_RP.csv", lambda text: "NaN\n" + text.split("\n", 1)[1])
+    stars = flat_stars([9.0, 10.0, 10.001])
+    flux, _, caution = correct(**stars, tables=CorrectionTables.read(tmp_path), absolute=True)
+    assert caution.tolist() == [0, 2, 0]
     assert (flux[1] == 1).all()
-    assert np.isfinite(tables.bright.values[last]).all()
 
 
 def test_the_fingerprint_is_of_the_bytes(

@@ -1,12 +1,18 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.schema import features_schema
+from xpfeh.xp.correct import correction_tables
 from xpfeh.xp.flags import MEANING, Flag, names
 from xpfeh.xp.preprocess import preprocess
+
+from tests.xp.made_up_correction_tables import made_up_tables
 
 SETTINGS = PreprocessSettings()
 Columns = dict[str, np.ndarray]
@@ -80,3 +86,22 @@ def test_distance_decides_the_cuts_that_need_it(spectra: Columns) -> None:
 def test_every_flag_has_a_meaning() -> None:
     assert set(MEANING) == set(Flag)
     assert names(int(Flag.FAINT | Flag.NO_DUST)) == ["NO_DUST", "FAINT"]
+
+
+def test_the_correction_is_applied_where_its_tables_are(
+    spectra: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made-up tables: that they act, are flagged out of range, and that their absence is told."""
+    correction_tables.cache_clear()
+    monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
+    chosen = PreprocessSettings(correction="huang2024")
+    with pytest.raises(UserError, match="corrections"):
+        preprocess(spectra, chosen)
+    (tmp_path / "corrections").mkdir()
+    made_up_tables(tmp_path / "corrections")
+    plain, changed = preprocess(spectra, SETTINGS), preprocess(spectra, chosen)
+    outside = (changed["flags"] & np.uint32(Flag.CORRECTION_RANGE)) > 0
+    assert not (plain["flags"] & np.uint32(Flag.CORRECTION_RANGE)).any()
+    assert 0 < outside.sum() < 300
+    assert (np.abs(changed["flux"] - plain["flux"]).max(axis=1)[~outside] > 0).all()
+    correction_tables.cache_clear()

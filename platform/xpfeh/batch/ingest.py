@@ -15,6 +15,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
 from xpfeh.sources.schema import features_schema, to_table
 from xpfeh.xp import dust
+from xpfeh.xp.correct import correction_tables
 from xpfeh.xp.preprocess import preprocess
 
 _NOTHING = reader.Beside()
@@ -40,13 +41,14 @@ def ingest(
         If a source is not readable as one, or `out` holds another run.
     """
     dust.check(settings.dust_map)
+    tables = {} if settings.correction == "uncorrected" else {"correction tables": correction_tables().fingerprint}
     pieces = [piece for source in sources for piece in reader.pieces(source)]
     if settings.pixel_error == "exact" and not all(piece.release for piece in pieces):
         raise UserError("pixel_error=exact needs coefficients and their correlations; a source here is sampled already")
     files = dict.fromkeys([*(piece.source for piece in pieces), *beside.photometry, *beside.distances])
     plan = Plan(
         kind="features",
-        inputs={source: reader.fingerprint(source) for source in files},
+        inputs={source: reader.fingerprint(source) for source in files} | tables,
         settings=settings.model_dump(mode="json"),
         shards=[Shard(name=f"part-{i:05d}", **asdict(piece)) for i, piece in enumerate(pieces)],
         made_by=code_version(),

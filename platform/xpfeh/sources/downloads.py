@@ -8,7 +8,7 @@ from pathlib import Path
 import requests
 
 from xpfeh.errors import UserError
-from xpfeh.xp.dust import sfd_folder
+from xpfeh.packagedata import data_folder
 
 _SFD_DOI = "10.7910/DVN/EWCNL5"
 
@@ -24,7 +24,7 @@ def fetch_sfd() -> Path:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Configuration file not found")
         from dustmaps.fetch_utils import DownloadError, dataverse_download_doi
-    folder = sfd_folder()
+    folder = data_folder("sfd")
     folder.mkdir(parents=True, exist_ok=True)
     for pole in ("ngp", "sgp"):
         name = f"SFD_dust_4096_{pole}.fits"

@@ -33,7 +33,7 @@ _TABLE = (".fits", ".xml", ".vot")
 _PARQUET = (".parquet",)
 SUFFIXES = _TEXT + _TABLE + _PARQUET
 
-_BLOCK_BYTES = 24 << 20
+_BLOCK_BYTES = 8 << 20
 _PARQUET_ROWS = 1000
 _CHECKSUMS = "_MD5SUM.txt"
 

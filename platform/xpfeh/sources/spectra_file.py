@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 
 import pyarrow as pa
+from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
 from xpfeh.sources.schema import SAMPLED, features_schema, to_table
 from xpfeh.tablefile import check_format, write_table
-from xpfeh.xp.preprocess import dereddened, preprocess, sampled
+from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled
 
 
 class Stage(StrEnum):
     """How far a spectrum has come."""
 
     CALIBRATED = "calibrated"
+    CORRECTED = "corrected"
     DEREDDENED = "dereddened"
     FEATURES = "features"
 
@@ -36,7 +38,7 @@ def write_spectra(
     out : str or Path
         ``.parquet`` or ``.fits``; the rejected rows and their reasons go to ``OUT.rejected.csv``.
     stage : Stage
-        ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; ``dereddened``; or ``features``.
+        ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; then ``corrected``, ``dereddened``, ``features``.
     """
     check_format(out)
     rejected = []
@@ -45,13 +47,7 @@ def write_spectra(
         for piece in track(reader.pieces(source), description=stage.value):
             for batch in reader.read(piece, beside):
                 rejected.extend([f"{piece.source},{r.row},{r.source_id or ''},{r.reason}" for r in batch.rejected])
-                if stage is Stage.FEATURES:
-                    yield to_table(preprocess(batch.columns, settings), features_schema(settings.n_pixels))
-                else:
-                    spectrum = (
-                        sampled(batch.columns) if stage is Stage.CALIBRATED else dereddened(batch.columns, settings)
-                    )
-                    yield to_table({"source_id": batch.columns["source_id"], **spectrum}, SAMPLED)
+                yield _at_stage(batch.columns, stage, settings)
 
     written = write_table(out, tables())
     listing = Path(f"{out}.rejected.csv")
@@ -59,3 +55,16 @@ def write_spectra(
     if rejected:
         listing.write_text("\n".join(["source,row,source_id,reason", *rejected]) + "\n")
     return written, len(rejected)
+
+
+def _at_stage(raw: Mapping[str, NDArray], stage: Stage, settings: PreprocessSettings) -> pa.Table:
+    if stage is Stage.FEATURES:
+        return to_table(preprocess(raw, settings), features_schema(settings.n_pixels))
+    match stage:
+        case Stage.CALIBRATED:
+            spectrum = sampled(raw)
+        case Stage.CORRECTED:
+            spectrum = corrected(raw, settings)
+        case Stage.DEREDDENED:
+            spectrum = dereddened(raw, settings)
+    return to_table({"source_id": raw["source_id"], **spectrum}, SAMPLED)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.packagedata import data_folder
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 Array = NDArray[np.float64]
@@ -244,3 +246,9 @@ def _read_csv(path: Path, width: int) -> Array:
 
 def _wrong(path: Path, what: str) -> UserError:
     return UserError(f"{path} {what}; get it anew from {_SOURCE}")
+
+
+@lru_cache(maxsize=1)
+def correction_tables() -> CorrectionTables:
+    """Return the user's tables, in ``corrections`` under ``XPFEH_DATA`` (by default ``~/.xpfeh``)."""
+    return CorrectionTables.read(data_folder("corrections"))

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from astropy import units as u
@@ -16,7 +14,7 @@ from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.packagedata import package_file
+from xpfeh.packagedata import data_folder, package_file
 
 
 def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -> NDArray[np.float64]:
@@ -65,7 +63,7 @@ def _query_full(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArr
 
 @lru_cache(maxsize=1)
 def _load_full() -> Callable[[SkyCoord], NDArray]:
-    folder = sfd_folder()
+    folder = data_folder("sfd")
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Configuration file not found")
         from dustmaps.sfd import SFDQuery
@@ -73,8 +71,3 @@ def _load_full() -> Callable[[SkyCoord], NDArray]:
         return SFDQuery(map_dir=str(folder))
     except OSError:
         raise UserError(f"the full SFD98 map is not in {folder}; get it with: xpfeh fetch sfd") from None
-
-
-def sfd_folder() -> Path:
-    """Return where the full map lies: ``sfd`` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
-    return Path(os.environ.get("XPFEH_DATA", "~/.xpfeh")).expanduser() / "sfd"

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
-from xpfeh.xp import photometry, pixels
+from xpfeh.xp import dust, photometry, pixels
 from xpfeh.xp.bases import BANDS, release_of
 from xpfeh.xp.calibrate import calibrate, pixel_errors
+from xpfeh.xp.correct import correct, correction_tables
 from xpfeh.xp.deredden import attenuation
-from xpfeh.xp.dust import ebv as dust_ebv
 from xpfeh.xp.flags import Flag
 
 LOW_SN = 10.0
@@ -93,14 +93,28 @@ def sampled(raw: Columns) -> dict[str, NDArray]:
     return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 
 
-def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return `sampled` with the dust taken off, and ``l``, ``b`` (deg) and ``ebv`` (mag) of the stars."""
+def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Return `sampled` with the systematics corrected as set, and ``l``, ``b`` (deg) and ``ebv`` (mag) of the stars."""
     spectrum = sampled(raw)
     position = SkyCoord(raw["ra"] * u.deg, raw["dec"] * u.deg).galactic
-    ebv = dust_ebv(position.l.deg, position.b.deg, settings.dust_map)
-    dimming = attenuation(ebv)
-    clean = {name: spectrum[name] / dimming for name in ("flux", "flux_error")}
-    return {**spectrum, **clean, "l": position.l.deg, "b": position.b.deg, "ebv": ebv}
+    ebv = dust.ebv(position.l.deg, position.b.deg, settings.dust_map)
+    place = {"l": position.l.deg, "b": position.b.deg, "ebv": ebv}
+    if settings.correction == "uncorrected":
+        return {**spectrum, **place}
+    bp_rp = raw["phot_bp_mean_mag"] - raw["phot_rp_mean_mag"]
+    absolute = settings.correction == "huang2024-absolute"
+    flux, flux_error, caution = correct(
+        spectrum["flux"], spectrum["flux_error"], raw["phot_g_mean_mag"], bp_rp, ebv, correction_tables(), absolute
+    )
+    flags = spectrum["spectrum_flags"] | _set(caution > 0, Flag.CORRECTION_RANGE)
+    return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags, **place}
+
+
+def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Return `corrected` with the dust taken off."""
+    spectrum = corrected(raw, settings)
+    dimming = attenuation(spectrum["ebv"])
+    return {**spectrum, **{name: spectrum[name] / dimming for name in ("flux", "flux_error")}}
 
 
 def _pixel_spectrum(
