@@ -198,3 +198,12 @@ def test_spectra_at_every_stage(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     assert "calibrated, corrected, dereddened, features" in fails(
         capsys, "spectra", source, "--out", tmp_path / "x.fits", "--stage", "raw"
     )
+
+
+def test_fetch_says_what_a_person_must_do(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
+    assert "untruc_interC2_CM.csv" in fails(capsys, "fetch", "corrections")
+    assert "saga.sci.hokudai.ac.jp" in fails(capsys, "fetch", "saga")
+    assert "--ids, --adql, --cone, --bulk" in fails(capsys, "fetch", "xp", "--out", tmp_path / "xp")

@@ -6,6 +6,7 @@ The folder called platform/ must not get in the way: were it a package, the job 
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,15 @@ from xpfeh.experiments import tracking
 
 ROOT = Path(__file__).parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
-GCS_PORT, DASHBOARD_PORT = 26379, 28265
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+GCS_PORT, DASHBOARD_PORT, AGENT_PORT = (_free_port() for _ in range(3))
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +36,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     environment |= {"RAY_TMPDIR": "/tmp", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_urlsafe(32)}
     head = [
         RAY, "start", "--head", "--block", "--num-cpus=2", f"--port={GCS_PORT}", f"--dashboard-port={DASHBOARD_PORT}",
-        "--object-store-memory=150000000", "--disable-usage-stats",
+        f"--dashboard-agent-listen-port={AGENT_PORT}", "--object-store-memory=150000000", "--disable-usage-stats",
     ]  # fmt: skip
     with (tmp_path_factory.mktemp("cluster") / "log").open("w") as log:
         process = subprocess.Popen(head, env=environment, stdout=log, stderr=log, start_new_session=True)
@@ -45,10 +54,11 @@ def _wait_for(environment: dict[str, str]) -> None:
     """Wait until the cluster runs a job: it answers some seconds before its agent takes one."""
     for _ in range(40):
         probe = [RAY, "job", "submit", "--address", f"http://127.0.0.1:{DASHBOARD_PORT}", "--", "true"]
-        if subprocess.run(probe, env=environment, capture_output=True).returncode == 0:
+        done = subprocess.run(probe, env=environment, capture_output=True, text=True, timeout=60)
+        if done.returncode == 0:
             return
         time.sleep(1)
-    raise AssertionError("the cluster takes no job")
+    raise AssertionError(f"the cluster takes no job: {done.stdout}{done.stderr}")
 
 
 def submit(environment: dict[str, str], variables: dict[str, str], *script: object) -> str:

@@ -1,0 +1,97 @@
+"""A local server that speaks the archive's protocols (DataLink zip, TAP VOTable, bulk files) and can misbehave."""
+
+from __future__ import annotations
+
+import io
+import re
+import threading
+import time
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs
+
+from astropy.table import Table
+
+
+class ArchiveServer:
+    """Serves on 127.0.0.1 while a test runs.
+
+    Attributes
+    ----------
+    absent : stars it does not have
+    faults : what to do with the next requests, one each: "500", "cut", "stall"
+    log : (path, number of identifiers) of the sound answers
+    files : bulk files by name
+    """
+
+    def __init__(self, genuine_csv: str) -> None:
+        self.head, row = genuine_csv.splitlines()[:2]
+        self.rest = row.partition(",")[2]
+        self.absent: set[int] = set()
+        self.faults: list[str] = []
+        self.log: list[tuple[str, int]] = []
+        self.files: dict[str, bytes] = {}
+        archive = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                archive.answer(self, parse_qs(body))
+
+            def do_GET(self) -> None:
+                archive.answer(self, {})
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+    def answer(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
+        fault = self.faults.pop(0) if self.faults else ""
+        if fault == "stall":
+            time.sleep(1.5)
+        if fault == "500":
+            request.send_error(500)
+            return
+        content = self.content(request.path, form)
+        if content is None:
+            request.send_error(404)
+            return
+        request.send_response(200)
+        request.send_header("Content-Length", str(len(content)))
+        request.end_headers()
+        if fault == "cut":
+            request.wfile.write(content[: len(content) // 2])
+            request.connection.close()
+        elif fault != "stall":
+            request.wfile.write(content)
+
+    def content(self, path: str, form: dict[str, list[str]]) -> bytes | None:
+        if path.startswith("/data"):
+            assert form["RETRIEVAL_TYPE"] == ["XP_CONTINUOUS"]
+            ids = [int(i) for i in form["ID"][0].split(",")]
+            self.log.append((path, len(ids)))
+            rows = [f"{i},{self.rest}" for i in ids if i not in self.absent]
+            buffer = io.BytesIO()
+            with zipfile.ZipFile(buffer, "w") as files:
+                files.writestr("XP_CONTINUOUS_RAW.csv", "\n".join([self.head, *rows]) + "\n")
+            return buffer.getvalue()
+        if path.startswith("/tap/sync"):
+            query = form["QUERY"][0]
+            ids = [int(i) for i in re.findall(r"\d{3,}", query.partition(" IN ")[2])] or [11, 12]
+            self.log.append((path, len(ids)))
+            names = query.partition("SELECT ")[2].partition(" FROM")[0].replace("Source AS ", "").split(", ")
+            kept = [i for i in ids if i not in self.absent]
+            table = Table({n: kept if n == "source_id" else [1.5] * len(kept) for n in (x.strip('"') for x in names)})
+            buffer = io.BytesIO()
+            table.write(buffer, format="votable")
+            # TAP says how a query ended inside the document.
+            status = b'<RESOURCE type="results"><INFO name="QUERY_STATUS" value="OK"/>'
+            return re.sub(rb'<RESOURCE type="results">', status, buffer.getvalue(), count=1)
+        return self.files.get(path.removeprefix("/bulk/"))
