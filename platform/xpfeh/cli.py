@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from xpfeh import __version__
+from xpfeh.cli_fetch import fetch
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings, recipe_named
 
@@ -21,7 +22,6 @@ app = typer.Typer(
 )
 console = Console()
 
-fetch = typer.Typer(no_args_is_help=True, help="Download what is not shipped (needs a network).")
 app.add_typer(fetch, name="fetch")
 
 Features = Annotated[str, typer.Option(help="Features that `xpfeh ingest` wrote: a folder or s3:// URI.")]
@@ -29,8 +29,6 @@ LabelsFile = Annotated[
     Path, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg (Parquet, CSV, FITS).")
 ]
 Model = Annotated[str, typer.Option(help="A bundle's folder, or models:/xpfeh@champion.")]
-Ids = Annotated[Path, typer.Option(help="Identifiers: one a line, CSV or Parquet with source_id.")]
-ParquetOut = Annotated[Path, typer.Option(help="Parquet table to write.")]
 SOURCE_HELP = "apogee-library, or a FITS file of its layout; Gaia XP files: a file, folder, glob or s3:// URI."
 Photometry = Annotated[list[str], typer.Option(help="gaia_source columns of Gaia XP files; may be repeated.")]
 Distances = Annotated[list[str], typer.Option(help="Bailer-Jones r_med_geo or rgeo; may be repeated.")]
@@ -292,79 +290,6 @@ def demo(
     run_demo(out, trials, steps, paper_steps, console)
 
 
-@fetch.command()
-def xp(
-    out: Annotated[Path, typer.Option(help="Folder for the spectra.")],
-    ids: Annotated[Path | None, typer.Option(help="Identifiers: one a line, CSV or Parquet with source_id.")] = None,
-    adql: Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")] = None,
-    cone: Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")] = None,
-    bulk: Annotated[list[str], typer.Option(help="A whole bulk file by its name; may be repeated.")] = [],  # noqa: B006
-) -> None:
-    """XP continuous spectra: by list, by query, around a position, or whole bulk files. Run again to go on."""
-    from xpfeh.sources import gaia_archive as archive
-
-    if sum(map(bool, (ids, adql, cone, bulk))) != 1:
-        raise UserError("fetch xp: give one of --ids, --adql, --cone, --bulk")
-    if bulk:
-        console.print(f"{len(archive.fetch_bulk(bulk, out))} bulk files, MD5 checked: {out}")
-        return
-    if ids:
-        chosen = archive.read_ids(ids)
-    else:
-        chosen = archive.ids_by_adql(adql) if adql else archive.ids_by_cone(*(cone or (0, 0, 0)))
-    _tell_account(archive.fetch_xp(chosen, out), out)
-
-
-@fetch.command("gaia-source")
-def gaia_source(ids: Ids, out: ParquetOut) -> None:
-    """Positions and photometry of stars."""
-    from xpfeh.sources import gaia_archive as archive
-
-    _tell_account(archive.fetch_gaia_source(archive.read_ids(ids), out), out)
-
-
-@fetch.command("distances")
-def fetch_distances(ids: Ids, out: ParquetOut) -> None:
-    """Geometric distances of stars (Bailer-Jones et al. 2021)."""
-    from xpfeh.sources import gaia_archive as archive
-
-    _tell_account(archive.fetch_distances(archive.read_ids(ids), out), out)
-
-
-@fetch.command()
-def pastel(out: Annotated[Path, typer.Option(help="CSV table to write.")]) -> None:
-    """PASTEL, from VizieR."""
-    from xpfeh.sources import gaia_archive as archive
-
-    console.print(f"{archive.fetch_pastel(out)} rows: {out}")
-
-
-@fetch.command()
-def saga() -> None:
-    """SAGA: how to get it (its site exports tables by hand only)."""
-    raise UserError(
-        "SAGA is exported by hand at saga.sci.hokudai.ac.jp; then: xpfeh labels saga TABLE --gaia ... --out ..."
-    )
-
-
-@fetch.command()
-def corrections() -> None:
-    """The tables of the systematics correction: what to download, and where to put it."""
-    from xpfeh.packagedata import data_folder
-    from xpfeh.xp.correct import CorrectionTables
-
-    tables = CorrectionTables.read(data_folder("corrections"))
-    console.print(f"correction tables are there, SHA-256 {tables.fingerprint[:16]}")
-
-
-@fetch.command()
-def sfd() -> None:
-    """The full SFD98 dust map, for --set dust_map=sfd."""
-    from xpfeh.sources.downloads import fetch_sfd
-
-    console.print(f"SFD98: {fetch_sfd()}")
-
-
 @app.command()
 def flags() -> None:
     """What the bits of the flags column mean."""
@@ -395,11 +320,6 @@ def _tell_rows(out: str, records: list[Any]) -> None:
     rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
     told = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
     console.print(f"{read} rows read = {written} written{told}: {out}")
-
-
-def _tell_account(account: Any, out: Path) -> None:
-    told = f"{account.asked} asked = {account.received} received + {account.missing} missing"
-    console.print(f"{told}: {out}", soft_wrap=True)
 
 
 def _tell_cuts(counts: dict[str, int]) -> None:

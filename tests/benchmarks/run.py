@@ -141,15 +141,17 @@ def from_files(rows: Table) -> None:
     with tempfile.TemporaryDirectory() as folder:
         bulk, plain = Path(folder) / "bulk.csv.gz", Path(folder) / "bulk.csv"
         write_bulk(bulk, 12_000)
-        with gzip.open(bulk) as packed, plain.open("wb") as file:
-            shutil.copyfileobj(packed, file)
         ours = 12_000 / float(_features_apart(bulk)[0])
         begun = time.perf_counter()
+        with gzip.open(bulk) as packed, plain.open("wb") as file:
+            shutil.copyfileobj(packed, file)
+        unpacked = time.perf_counter()
         _quiet(lambda: gaiaxpy.calibrate(str(plain), save_file=False))
-        theirs = 12_000 / (time.perf_counter() - begun)
+        theirs, alone = (12_000 / (time.perf_counter() - start) for start in (begun, unpacked))
         rows.add_row(
             "bulk ECSV.gz to features on disk, stars/s", f"{ours:,.0f}",
-            f"gaiaxpy.calibrate(file), not gzipped {theirs:,.0f}", f"{ours / theirs:.1f} x",
+            f"gaiaxpy.calibrate(file) {alone:,.0f}, gunzip first {theirs:,.0f}",
+            f"{ours / alone:.1f} x, {ours / theirs:.1f} x",
         )  # fmt: skip
         write_bulk(bulk, 50_000)
         with gzip.open(bulk) as packed:

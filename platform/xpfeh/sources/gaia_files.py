@@ -161,8 +161,8 @@ def _text_tables(path: str, fs: pafs.FileSystem, inside: str) -> Iterator[pa.Tab
     with fs.open_input_stream(inside, compression=None) as raw:
         stream: Any = igzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
         header, separator, rest = _read_header(stream, path)
-        for block in _whole_lines(stream, rest):
-            yield _parse_text(header + block, separator)
+        for block in _whole_lines(stream, header, rest):
+            yield _parse_text(block, separator)
 
 
 def _read_header(stream: IO[bytes], path: str) -> tuple[bytes, str, bytes]:
@@ -185,14 +185,16 @@ def _read_header(stream: IO[bytes], path: str) -> tuple[bytes, str, bytes]:
     return lines[names] + b"\n", separator, b"\n".join(lines[names + 1 :])
 
 
-def _whole_lines(stream: IO[bytes], rest: bytes) -> Iterator[bytes]:
+def _whole_lines(stream: IO[bytes], header: bytes, rest: bytes) -> Iterator[bytes]:
+    """Yield blocks of whole lines, the line of names before each."""
     while block := stream.read(_BLOCK_BYTES):
-        text, newline, tail = (rest + block).rpartition(b"\n")
-        if newline:
-            yield text + newline
-        rest = tail
+        if cut := block.rfind(b"\n") + 1:
+            yield b"".join((header, rest, memoryview(block)[:cut]))
+            rest = block[cut:]
+        else:
+            rest += block
     if rest.strip():
-        yield rest
+        yield header + rest
 
 
 def _parse_text(text: bytes, separator: str) -> pa.Table:
@@ -212,7 +214,7 @@ def _parse_lists(frame: pl.DataFrame, name: str) -> pa.Array:
     lengths = np.where(cells.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
     if cells.str.contains(" ", literal=True).any():
         parts = cells.str.replace_all(" ", "", literal=True).str.split(",")
-    numbers = parts.filter(lengths > 0).explode().cast(pl.Float64, strict=False)
+    numbers = (parts if lengths.all() else parts.filter(lengths > 0)).explode().cast(pl.Float64, strict=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, numbers.rechunk().to_arrow())
 
