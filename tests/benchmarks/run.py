@@ -163,11 +163,12 @@ def from_files(rows: Table) -> None:
 def _features_apart(bulk: Path) -> list[str]:
     """Seconds and peak memory (MB) of a process of its own that turns a bulk file into features."""
     script = (
-        "import sys, time, resource; from xpfeh.sources.spectra_file import Stage, write_spectra;"
+        "import re, sys, time; from xpfeh.sources.spectra_file import Stage, write_spectra;"
         "from xpfeh.sources.reader import Beside; from xpfeh.settings import PreprocessSettings;"
         "t = time.perf_counter(); write_spectra(sys.argv[1], sys.argv[1] + '.parquet', Stage.FEATURES,"
-        "PreprocessSettings(), Beside()); sys.stderr.write(f'{time.perf_counter() - t}"
-        " {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}')"
+        "PreprocessSettings(), Beside()); t = time.perf_counter() - t;"
+        "peak = int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) / 1024;"
+        "sys.stderr.write(f'{t} {peak}')"
     )
     done = subprocess.run([sys.executable, "-c", script, str(bulk)], capture_output=True, text=True, check=True)
     return done.stderr.split()[-2:]
