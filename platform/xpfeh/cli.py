@@ -51,9 +51,9 @@ def tour(version: Annotated[bool, typer.Option("--version", help="Print the vers
 def ingest(
     source: Annotated[list[str], typer.Argument(help=SOURCE_HELP)],
     out: Annotated[str, typer.Option(help="Folder or URI of the features.")],
-    photometry: Photometry = [],  # noqa: B006  (Typer copies it)
-    distances: Distances = [],  # noqa: B006
-    settings: Set = [],  # noqa: B006
+    photometry: Photometry = [],
+    distances: Distances = [],
+    settings: Set = [],
 ) -> None:
     """Spectra to features: dereddened, 60 pixels, with colours, dust and flags. Run again to resume."""
     from xpfeh.batch.ingest import ingest
@@ -93,9 +93,9 @@ def spectra(
     stage: Annotated[
         str, typer.Option(help="calibrated (as gaiaxpy.calibrate), corrected, dereddened, features.")
     ] = "calibrated",
-    photometry: Photometry = [],  # noqa: B006
-    distances: Distances = [],  # noqa: B006
-    settings: Set = [],  # noqa: B006
+    photometry: Photometry = [],
+    distances: Distances = [],
+    settings: Set = [],
 ) -> None:
     """Spectra as a file: absolute flux and error at 343 wavelengths, on this machine alone."""
     from xpfeh.sources.reader import Beside
@@ -114,7 +114,7 @@ def train(
     labels: LabelsFile,
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     recipe: Annotated[str, typer.Option(help="paper: UA-CSNet as published; best: what measures best.")] = "paper",
-    settings: Set = [],  # noqa: B006
+    settings: Set = [],
 ) -> None:
     """Train one model and record it in MLflow."""
     from xpfeh.experiments.record import train_and_record
@@ -229,8 +229,8 @@ def predict(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     model: Model,
     out: Annotated[Path, typer.Option(help="File to write: .parquet, .fits or .csv.")],
-    photometry: Photometry = [],  # noqa: B006
-    distances: Distances = [],  # noqa: B006
+    photometry: Photometry = [],
+    distances: Distances = [],
 ) -> None:
     """[Fe/H] of a file of spectra, on this machine alone."""
     from xpfeh.experiments.registry import local_bundle
