@@ -23,7 +23,9 @@ def xp(
     ids: Annotated[Path | None, typer.Option(help="Identifiers: one a line, CSV or Parquet with source_id.")] = None,
     adql: Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")] = None,
     cone: Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")] = None,
-    bulk: Annotated[list[str], typer.Option(help="A whole bulk file by its name; may be repeated.")] = [],
+    bulk: Annotated[
+        list[str], typer.Option(help="A bulk file's name, or a range 000000-010000; may be repeated.")
+    ] = [],
 ) -> None:
     """XP continuous spectra: by list, by query, around a position, or whole bulk files. Run again to go on."""
     from xpfeh.sources import gaia_archive as archive

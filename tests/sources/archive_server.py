@@ -12,6 +12,11 @@ from urllib.parse import parse_qs
 
 from astropy.table import Table
 
+_OVERFLOW = b'</TABLE><INFO name="QUERY_STATUS" value="OVERFLOW"/>'
+_REFUSAL = b"""<?xml version="1.0"?>
+<VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">
+<INFO name="QUERY_STATUS" value="ERROR">unknown column nonsense</INFO></RESOURCE></VOTABLE>"""
+
 
 class ArchiveServer:
     """Serves on 127.0.0.1 while a test runs.
@@ -19,7 +24,11 @@ class ArchiveServer:
     Attributes
     ----------
     absent : stars it does not have
-    faults : what to do with the next requests, one each: "500", "cut", "stall"
+    faults : what to do with the next requests, one each: "500", "cut", "stall",
+        "stranger" (a star too many), "refused" (a bad query)
+    empty_zip : answer with no file at all, not with a headline, where there are no spectra
+    most_rows : rows after which an answer to a query is cut
+    genuine_table : VOTable to answer queries with
     log : (path, number of identifiers) of the sound answers
     files : bulk files by name
     """
@@ -29,6 +38,9 @@ class ArchiveServer:
         self.rest = row.partition(",")[2]
         self.absent: set[int] = set()
         self.faults: list[str] = []
+        self.empty_zip = False
+        self.most_rows = 1_000_000
+        self.genuine_table = b""
         self.log: list[tuple[str, int]] = []
         self.files: dict[str, bytes] = {}
         archive = self
@@ -59,18 +71,26 @@ class ArchiveServer:
         if fault == "500":
             request.send_error(500)
             return
+        if fault == "refused":
+            self.send(request, 400, _REFUSAL)
+            return
+        if fault == "stranger":
+            form["ID"] = [form["ID"][0] + ",77"]
         content = self.content(request.path, form)
         if content is None:
             request.send_error(404)
             return
-        request.send_response(200)
+        if fault == "cut":
+            self.send(request, 200, content, len(content) // 2)
+            request.close_connection = True
+        elif fault != "stall":
+            self.send(request, 200, content)
+
+    def send(self, request: BaseHTTPRequestHandler, status: int, content: bytes, stop: int | None = None) -> None:
+        request.send_response(status)
         request.send_header("Content-Length", str(len(content)))
         request.end_headers()
-        if fault == "cut":
-            request.wfile.write(content[: len(content) // 2])
-            request.connection.close()
-        elif fault != "stall":
-            request.wfile.write(content)
+        request.wfile.write(content[:stop])
 
     def content(self, path: str, form: dict[str, list[str]]) -> bytes | None:
         if path.startswith("/data"):
@@ -80,18 +100,24 @@ class ArchiveServer:
             rows = [f"{i},{self.rest}" for i in ids if i not in self.absent]
             buffer = io.BytesIO()
             with zipfile.ZipFile(buffer, "w") as files:
-                files.writestr("XP_CONTINUOUS_RAW.csv", "\n".join([self.head, *rows]) + "\n")
+                if rows or not self.empty_zip:
+                    files.writestr("XP_CONTINUOUS_RAW.csv", "\n".join([self.head, *rows]) + "\n")
             return buffer.getvalue()
         if path.startswith("/tap/sync"):
+            if self.genuine_table:
+                return self.genuine_table
             query = form["QUERY"][0]
             ids = [int(i) for i in re.findall(r"\d{3,}", query.partition(" IN ")[2])] or [11, 12]
             self.log.append((path, len(ids)))
             names = query.partition("SELECT ")[2].partition(" FROM")[0].replace("Source AS ", "").split(", ")
             kept = [i for i in ids if i not in self.absent]
+            cut = len(kept) > self.most_rows
+            kept = kept[: self.most_rows]
             table = Table({n: kept if n == "source_id" else [1.5] * len(kept) for n in (x.strip('"') for x in names)})
             buffer = io.BytesIO()
             table.write(buffer, format="votable")
             # TAP says how a query ended inside the document.
             status = b'<RESOURCE type="results"><INFO name="QUERY_STATUS" value="OK"/>'
-            return re.sub(rb'<RESOURCE type="results">', status, buffer.getvalue(), count=1)
+            content = re.sub(rb'<RESOURCE type="results">', status, buffer.getvalue(), count=1)
+            return content.replace(b"</TABLE>", _OVERFLOW) if cut else content
         return self.files.get(path.removeprefix("/bulk/"))
