@@ -34,4 +34,5 @@ def test_slices_are_by_truth_and_magnitude() -> None:
     }
     counts = {name: numbers["n"] for name, numbers in sliced_summary(stars).items()}
     assert (counts["all"], counts["feh<-1"], counts["feh<-2"]) == (3, 2, 1)
+    assert sliced_summary(stars)["13<=G<14"] == {"n": 0}
     assert (counts["0<=G<11"], counts["12<=G<13"], counts["13<=G<14"]) == (1, 2, 0)

@@ -35,21 +35,10 @@ def summary(residual: Array, error: Array) -> dict[str, float]:
     dict
         ``n``; ``bias`` (mean), ``median``, ``robust_sigma``, ``std``, ``mae`` in dex; ``coverage_68`` and
         ``coverage_95``, the share of stars within 1 and 1.96 errors; ``z_robust_std`` of residual / error;
-        ``nll``, the mean negative log-likelihood. All but ``n`` are NaN for no stars.
+        ``nll``, the mean negative log-likelihood. Of no stars, ``n`` alone.
     """
     if not len(residual):
-        names = (
-            "bias",
-            "median",
-            "robust_sigma",
-            "std",
-            "mae",
-            "coverage_68",
-            "coverage_95",
-            "z_robust_std",
-            "nll",
-        )
-        return {"n": 0} | dict.fromkeys(names, float("nan"))
+        return {"n": 0}
     residual, error = np.asarray(residual, dtype=np.float64), np.asarray(error, dtype=np.float64)
     z = residual / error
     return {
