@@ -44,6 +44,9 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
     (tmp_path / "_xpfeh" / "done" / "part-00001.json").unlink()
     assert shard in ledger.pending()
     ledger.commit(shard, [Delivery(rows(shard))])
+    (tmp_path / "part-00001.parquet").unlink()
+    assert shard in ledger.pending(), "a recorded part that was lost is made again"
+    ledger.commit(shard, [Delivery(rows(shard))])
     assert (tmp_path / "part-00001.parquet").read_bytes() == before
 
 

@@ -108,9 +108,10 @@ class Ledger:
         return ledger
 
     def pending(self) -> list[Shard]:
-        """Return the shards that have no record."""
+        """Return the shards that have no record, or whose recorded part is not there any more."""
         done = {Path(path).stem for path in list_files(self._fs, f"{self._folder}/_xpfeh/done", ".json")}
-        return [shard for shard in self.plan.shards if shard.name not in done]
+        parts = {Path(path).stem for path in list_files(self._fs, self._folder, ".parquet")}
+        return [shard for shard in self.plan.shards if shard.name not in done & parts]
 
     def records(self) -> list[Record]:
         """Return the records of the finished shards, in the order of their names."""
