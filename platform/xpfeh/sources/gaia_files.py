@@ -14,7 +14,6 @@ from glob import glob
 from typing import IO, Any
 
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
@@ -25,6 +24,7 @@ from isal import igzip
 
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, RawBatch, checked
+from xpfeh.sources.text_rows import parse_rows
 from xpfeh.storage import filesystem
 from xpfeh.xp.bases import BANDS, release_of
 
@@ -33,7 +33,7 @@ _TABLE = (".fits", ".xml", ".vot")
 _PARQUET = (".parquet",)
 SUFFIXES = _TEXT + _TABLE + _PARQUET
 
-_BLOCK_BYTES = 8 << 20
+_BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.CHUNK stars
 _PARQUET_ROWS = 1000
 _CHECKSUMS = "_MD5SUM.txt"
 
@@ -142,7 +142,7 @@ def _tables(path: str) -> Iterator[pa.Table]:
         else:
             with fs.open_input_file(inside) as file:
                 yield _astropy_table(io.BytesIO(file.read()), path)
-    except (OSError, EOFError, zlib.error, pa.ArrowInvalid, pl.exceptions.PolarsError) as error:
+    except (OSError, EOFError, zlib.error, pa.ArrowInvalid) as error:
         raise UserError(
             f"{path}: cannot be read to its end ({str(error).splitlines()[0]}); download it again"
         ) from None
@@ -160,13 +160,13 @@ def _demand(names: list[str], path: str) -> None:
 def _text_tables(path: str, fs: pafs.FileSystem, inside: str) -> Iterator[pa.Table]:
     with fs.open_input_stream(inside, compression=None) as raw:
         stream: Any = igzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
-        header, separator, rest = _read_header(stream, path)
-        for block in _whole_lines(stream, header, rest):
-            yield _parse_text(block, separator)
+        names, separator, rest = _read_header(stream, path)
+        for block in _whole_lines(stream, rest):
+            yield parse_rows(block, separator, names, "source_id", LIST_COLUMNS)
 
 
-def _read_header(stream: IO[bytes], path: str) -> tuple[bytes, str, bytes]:
-    """Return the line of names, the delimiter, and what was read beyond them."""
+def _read_header(stream: IO[bytes], path: str) -> tuple[list[str], str, bytes]:
+    """Return the names of the fields, the delimiter, and what was read beyond them."""
     text, separator = b"", ","
     while True:
         block = stream.read(1 << 16)
@@ -182,41 +182,24 @@ def _read_header(stream: IO[bytes], path: str) -> tuple[bytes, str, bytes]:
         separator = told[1].decode() if told else " "
     found = lines[names].decode().strip().replace('"', "").split(separator)
     _demand(found, path)
-    return lines[names] + b"\n", separator, b"\n".join(lines[names + 1 :])
+    return found, separator, b"\n".join(lines[names + 1 :])
 
 
-def _whole_lines(stream: IO[bytes], header: bytes, rest: bytes) -> Iterator[bytes]:
-    """Yield blocks of whole lines, the line of names before each."""
-    while block := stream.read(_BLOCK_BYTES):
-        if cut := block.rfind(b"\n") + 1:
-            yield b"".join((header, rest, memoryview(block)[:cut]))
-            rest = block[cut:]
-        else:
-            rest += block
-    if rest.strip():
-        yield header + rest
-
-
-def _parse_text(text: bytes, separator: str) -> pa.Table:
-    frame = pl.read_csv(
-        io.BytesIO(text), separator=separator, infer_schema=False, null_values=["null", ""], truncate_ragged_lines=True
-    )
-    ids = frame["source_id"].cast(pl.Int64, strict=False)
-    return pa.table({"source_id": ids.to_arrow(), **{name: _parse_lists(frame, name) for name in LIST_COLUMNS}})
-
-
-def _parse_lists(frame: pl.DataFrame, name: str) -> pa.Array:
-    """Parse ``[a,b,...]`` or ``(a, b, ...)``; what is not a number becomes null, a missing list an empty one."""
-    if name not in frame.columns:
-        return pa.ListArray.from_arrays(np.zeros(frame.height + 1, dtype=np.int32), pa.array([], pa.float64()))
-    cells = frame[name].fill_null("").str.strip_chars("[]() ")
-    parts = cells.str.split(",")
-    lengths = np.where(cells.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
-    if cells.str.contains(" ", literal=True).any():
-        parts = cells.str.replace_all(" ", "", literal=True).str.split(",")
-    numbers = (parts if lengths.all() else parts.filter(lengths > 0)).explode().cast(pl.Float64, strict=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, numbers.rechunk().to_arrow())
+def _whole_lines(stream: IO[bytes], rest: bytes) -> Iterator[memoryview]:
+    """Yield blocks of whole lines, each valid until the next is asked for: one buffer serves the whole file."""
+    buffer = bytearray(rest) + bytearray(_BLOCK_BYTES)
+    kept = len(rest)
+    while read := stream.readinto(memoryview(buffer)[kept:]):  # type: ignore[attr-defined]
+        filled = kept + read
+        cut = buffer.rfind(b"\n", 0, filled) + 1
+        if cut:
+            yield memoryview(buffer)[:cut]
+        elif filled == len(buffer):
+            buffer = buffer + bytearray(_BLOCK_BYTES)
+        kept = filled - cut
+        buffer[:kept] = buffer[cut:filled]
+    if bytes(buffer[:kept]).strip():
+        yield memoryview(buffer)[:kept]
 
 
 # --- tables -----------------------------------------------------------------------------------------------------

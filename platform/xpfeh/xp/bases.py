@@ -124,7 +124,7 @@ def load_pixel_pairs(release: str, cuts: tuple[int, ...]) -> dict[str, tuple[NDA
     dict of (Q,) pixel numbers and (n (n + 1) / 2, Q) float64
     """
     found = {}
-    for name, band in load_bands(release).items():
+    for name, band in load_bands(release, None).items():
         weighted = np.zeros((len(band.basis), band.samples.size))
         weighted[:, band.samples] = band.basis * band.weight
         means = np.add.reduceat(weighted, cuts[:-1], axis=1) / np.diff(cuts)
