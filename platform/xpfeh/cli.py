@@ -6,6 +6,7 @@ import sys
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from rich.table import Column, Table
 from xpfeh import __version__
 from xpfeh.cli_fetch import fetch
 from xpfeh.errors import UserError
+from xpfeh.labels.samples import SALT
 from xpfeh.settings import PreprocessSettings, recipe_named
 
 app = typer.Typer(
@@ -114,6 +116,7 @@ def train(
     labels: LabelsFile,
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     recipe: Annotated[str, typer.Option(help="paper: UA-CSNet as published; best: what measures best.")] = "paper",
+    salt: Annotated[str, typer.Option(help="Names the split of the sky; another one holds out other stars.")] = SALT,
     settings: Set = [],
 ) -> None:
     """Train one model and record it in MLflow."""
@@ -122,7 +125,7 @@ def train(
     from xpfeh.labels.samples import labelled_sample
 
     chosen = recipe_named(recipe).with_overrides(settings)
-    sample = labelled_sample(features, read_labels(labels))
+    sample = labelled_sample(features, read_labels(labels), salt)
     _tell_cuts(sample.origin["stars_left"])
     run_id, card = train_and_record(sample, chosen, out)
     numbers = card["validation"]
@@ -242,21 +245,54 @@ def predict(
 
 
 @app.command()
-def validate(
+def sensitivity(
+    source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     model: Model,
+    out: Annotated[Path, typer.Option(help="File to write: .parquet or .fits.")],
+    photometry: Photometry = [],
+) -> None:
+    """Which wavelengths each star's [Fe/H] rests on: d[Fe/H] / d flux by pixel."""
+    from xpfeh.experiments.registry import local_bundle
+    from xpfeh.model.predict_file import sensitivity_file
+    from xpfeh.sources.reader import Beside
+
+    rows = sensitivity_file(source, local_bundle(model), out, Beside(tuple(photometry), ()))
+    console.print(f"{rows} stars: {out}")
+
+
+@app.command()
+def validate(
+    model: Annotated[list[str], typer.Option(help="A bundle's folder, or models:/xpfeh@champion; may be repeated.")],
     features: Features,
     labels: LabelsFile,
-    out: Annotated[Path, typer.Option(help="Folder of the report.")],
+    out: Annotated[Path, typer.Option(help="Folder of the report; with several models, a folder in it each.")],
+    baseline: Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")] = None,
 ) -> None:
-    """Judge a model on the held-out stars: numbers, pictures, a page."""
+    """Judge models, each on the stars held out from it: numbers, pictures, a page.
+
+    Models of other splits of the sky (train --salt) tell how far the numbers depend on the split.
+    """
     from xpfeh.experiments.registry import local_bundle
     from xpfeh.labels.catalogs import read_labels
     from xpfeh.labels.samples import labelled_sample
+    from xpfeh.model.baseline import BASELINE
+    from xpfeh.model.bundle import read_card
     from xpfeh.model.validate import validate
 
-    sample = labelled_sample(features, read_labels(labels))
-    _tell_metrics(validate({"model": local_bundle(model)}, sample, out))
-    console.print(f"report: {out / 'index.html'}")
+    if baseline not in (None, BASELINE):
+        raise UserError(f"--baseline {baseline}: there is {BASELINE}")
+    read, judged = read_labels(labels), []
+    for each in model:
+        bundle = local_bundle(each)
+        card = read_card(bundle)
+        salt = card["split"]["salt"]
+        page = out / f"{card['version']}-{salt}" if len(model) > 1 else out
+        sample = labelled_sample(features, read, salt)
+        judged.append(validate({card["recipe"]["name"]: bundle}, sample, page, baseline=baseline is not None))
+        _tell_metrics(judged[-1], f"held-out stars of split {salt}")
+        console.print(f"report: {page / 'index.html'}", soft_wrap=True)
+    if len(model) > 1:
+        _tell_spread(judged)
 
 
 @app.command()
@@ -329,25 +365,40 @@ def _tell_cuts(counts: dict[str, int]) -> None:
     console.print(table)
 
 
-def _tell_metrics(metrics: dict[str, dict[str, dict[str, float]]]) -> None:
+_COLUMNS = {
+    "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
+    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f",
+}  # fmt: skip
+
+
+def _tell_metrics(metrics: dict[str, dict[str, dict[str, float]]], where: str) -> None:
     for name, slices in metrics.items():
-        table = Table(
-            "stars",
-            "n",
-            "bias",
-            "robust σ",
-            "std",
-            "MAE",
-            "in 68 %",
-            "in 95 %",
-            "z",
-            title=f"{name}: held-out stars",
-        )
+        table = Table("stars", "n", *_COLUMNS, title=f"{name}: {where}")
         for label, m in slices.items():
             if m["n"]:
-                numbers = [f"{m[key]:.3f}" for key in ("bias", "robust_sigma", "std", "mae")]
-                shares = [f"{m[key]:.0%}" for key in ("coverage_68", "coverage_95")]
-                table.add_row(label, str(m["n"]), *numbers, *shares, f"{m['z_robust_std']:.2f}")
+                table.add_row(label, str(m["n"]), *(f"{m[key]:{form}}" for key, form in _COLUMNS.items()))
+        console.print(table)
+        if "caught" in slices["all"]:
+            found, caught = slices["all"]["catastrophic"], slices["all"]["caught"]
+            console.print(f"{found} residuals beyond 0.5 dex, {caught} of them among the 1 % of largest domain scores")
+
+
+def _tell_spread(judged: list[dict[str, dict[str, dict[str, float]]]]) -> None:
+    """Print mean and standard deviation over models of one recipe, on their own held-out stars."""
+    by_name: dict[str, list[dict[str, dict[str, float]]]] = {}
+    for metrics in judged:
+        for name, slices in metrics.items():
+            by_name.setdefault(name, []).append(slices)
+    for name, runs in by_name.items():
+        table = Table("stars", *_COLUMNS, title=f"{name}: mean ± standard deviation over {len(runs)} models")
+        for label in runs[0]:
+            known = [slices[label] for slices in runs if slices[label]["n"]]
+            if len(known) > 1:
+                values = {key: [m[key] for m in known] for key in _COLUMNS}
+                cells = [
+                    f"{mean(values[key]):{form}} ± {stdev(values[key]):{form[-3:]}}" for key, form in _COLUMNS.items()
+                ]
+                table.add_row(label, *cells)
         console.print(table)
 
 

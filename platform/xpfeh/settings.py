@@ -59,6 +59,7 @@ class Settings(BaseModel):
 class PreprocessSettings(Settings):
     """From a sampled XP spectrum to the features (paper section 2.1)."""
 
+    release: Literal["dr3", "dr4"] = Field("dr3", description="Gaia data release of the spectra")
     n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as whole samples allow")
     normalise_nm: tuple[float, float] = Field((540.0, 560.0), description="flux = 1 on average here (nm)")
     pixel_error: Literal["rms", "exact"] = Field(
@@ -80,6 +81,9 @@ class Recipe(Settings):
     """UA-CSNet: architecture, loss and training (paper sections 3 and 4.1, Table 1)."""
 
     name: str = "paper"
+    stars: Literal["paper", "wide"] = Field(
+        "paper", description="train on the paper's cuts 1 to 6, or on subgiants, dust and the plane besides"
+    )
     inputs: Literal["standardised", "log"] = Field(
         "standardised", description="flux and error standardised; or their logarithms, clipped at 8 sigma"
     )
@@ -96,7 +100,8 @@ class Recipe(Settings):
     cost_gamma: float = Field(0.5, ge=0, description="Eq. 11: exponent")
     l2: float = Field(1e-5, ge=0, description="lambda: L2 on kernels, in the loss")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
-    noise: float = Field(0.0, ge=0, description="training noise added afresh each batch, in pixel errors")
+    noise: float = Field(0.0, ge=0, description="training noise added afresh each batch, times XP's own")
+    faint: float = Field(1.0, ge=1, description="half a batch is made fainter, its errors up to so many times")
     batch_size: int = Field(512, ge=2)
     steps: int = Field(60_000, ge=1, description="optimiser steps: the paper's 30,000 epochs of 1,012 stars")
     learning_rate: float = Field(1e-3, gt=0)
@@ -116,13 +121,15 @@ RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "best": Recipe(
         name="best",
+        stars="wide",
         inputs="log",
         activation="silu",
         floor="add",
         beta_nll=0.5,
         l2=0.0,
         weight_decay=0.01,
-        noise=0.5,
+        noise=1.0,
+        faint=12.0,
         steps=20_000,
         schedule="cosine",
         clip_norm=1.0,

@@ -8,7 +8,7 @@ from xpfeh.evaluate.figures import example_spectra
 from xpfeh.labels.samples import Sample
 from xpfeh.model.validate import validate
 
-PICTURES = ("predicted.png", "residuals.png", "calibration.png", "spectra.png")
+PICTURES = ("predicted.png", "residuals.png", "calibration.png", "coverage.png", "sensitivity.png", "spectra.png")
 
 
 def test_a_report_holds_numbers_pictures_and_the_stars(bundle: Path, sample: Sample, tmp_path: Path) -> None:

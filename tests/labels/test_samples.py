@@ -10,8 +10,8 @@ from xpfeh.labels.selection import training_cuts
 from xpfeh.xp.flags import Flag
 
 
-def test_the_sample_holds_only_stars_that_pass_every_cut(sample: Sample) -> None:
-    stars = sample.columns
+def test_the_parts_to_judge_by_hold_only_stars_that_pass_every_cut(sample: Sample) -> None:
+    stars = sample.part("train", "validation", "test").columns
     assert (stars["logg"] < 3.5).all()
     assert ((stars["bp_rp0"] > 0.7) & (stars["bp_rp0"] < 1.9)).all()
     assert (np.abs(stars["b"]) > 20).all()
@@ -21,10 +21,23 @@ def test_the_sample_holds_only_stars_that_pass_every_cut(sample: Sample) -> None
 
 
 def test_the_origin_tells_how_many_stars_each_cut_left(sample: Sample) -> None:
-    counts = list(sample.origin["stars_left"].values())
+    *counts, wide = sample.origin["stars_left"].values()
     assert counts[0] == 6000
     assert counts == sorted(counts, reverse=True)
-    assert counts[-1] == len(sample)
+    assert counts[-1] == len(sample.part("train", "validation", "test"))
+    assert wide == len(sample.part("train-wide", "validation-wide"))
+
+
+def test_wide_stars_lie_in_the_same_sky_as_the_part_they_widen(sample: Sample) -> None:
+    for part in ("train", "validation"):
+        wide = sample.part(f"{part}-wide").columns  # type: ignore[arg-type]
+        assert len(wide["feh"]) > 50
+        assert set(split_by_sky(wide["source_id"], "xpfeh")) == {part}
+        assert (wide["logg"] < 4.2).all()
+        assert (wide["ebv"] < 0.5).all()
+        assert (wide["phot_bp_rp_excess_factor"] < 1.15 + 0.19 * wide["bp_rp0"] ** 2).all()
+        outside = (wide["logg"] >= 3.5) | (wide["ebv"] >= 0.2) | (np.abs(wide["b"]) <= 20)
+        assert outside.all()
 
 
 def test_where_m_g_is_known_it_decides_and_not_logg() -> None:

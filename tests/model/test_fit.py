@@ -4,6 +4,9 @@ from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import robust_sigma
 from xpfeh.labels.samples import Sample
 from xpfeh.model import fit as fit_module
+from xpfeh.model.bundle import Model
+from xpfeh.model.calibration import GAUSSIAN
+from xpfeh.model.domain import domain_of
 from xpfeh.model.fit import fit
 from xpfeh.model.predictor import Predictor
 from xpfeh.settings import RECIPES, Recipe
@@ -13,8 +16,9 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     """A tenth of the stars and a thirtieth of the steps of the demo: still far better than a constant."""
     result = fit(sample.part("train").columns, sample.part("validation").columns, Recipe(steps=2000))
     held_out = sample.part("test").columns
-    predicted = Predictor(result.network, {}).predict(held_out["flux"], held_out["flux_error"])
-    assert robust_sigma(predicted["feh"] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
+    model = Model(result.network, GAUSSIAN, domain_of(held_out["flux"]))
+    predicted = Predictor(model, {}).predict(held_out)
+    assert robust_sigma(predicted["FEH"] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
     assert result.history[-1]["loss"] < result.history[0]["loss"]
 
 
@@ -61,7 +65,13 @@ def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytes
     assert result.validation_mae.max() < 0.2
 
 
-def test_too_few_stars_are_refused(sample: Sample) -> None:
-    few = {name: values[:5] for name, values in sample.columns.items()}
-    with pytest.raises(UserError, match="too few"):
+def test_fewer_stars_than_cost_bins_are_refused(sample: Sample) -> None:
+    few = {name: values[:149] for name, values in sample.columns.items()}
+    with pytest.raises(UserError, match=r"too few; at least 150 \(one a cost bin\)"):
         fit(few, few, Recipe(steps=10))
+
+
+def test_stars_of_one_metallicity_teach_nothing(sample: Sample) -> None:
+    alike = {**sample.columns, "feh": np.full(len(sample), -1.0)}
+    with pytest.raises(UserError, match=r"all training stars have \[Fe/H\] -1.0"):
+        fit(alike, alike, Recipe(steps=10))

@@ -35,11 +35,11 @@ RESIDUAL_LABEL = f"{_FEH} predicted − true (dex)"
 def predicted_against_true(stars: Stars, truth: str) -> Figure:
     """Return predicted against true [Fe/H] with the residuals' histogram."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[1.1, 1])
-    numbers = summary(stars["FEH"] - stars["feh"], stars["FEH_err"])
+    numbers = summary(stars)
     left.errorbar(
         stars["feh"],
         stars["FEH"],
-        yerr=stars["FEH_err"],
+        yerr=np.stack([stars["FEH"] - stars["FEH_lo68"], stars["FEH_hi68"] - stars["FEH"]]),
         fmt=".",
         ms=4,
         color=_BLUE,
@@ -90,8 +90,9 @@ def error_calibration(stars: Stars) -> Figure:
     left.hist(np.clip(z, -5, 5), bins=grid, density=True, color=_BLUE, alpha=0.8, label="residual / error")
     left.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=_RED, label="unit Gaussian")
     left.set(xlabel="residual / predicted error (clipped at ±5)", ylabel="density")
-    inside = [float((np.abs(z) <= bound).mean()) for bound in (1.0, 1.959964)]
-    left.set_title(f"within the 68 % interval: {inside[0]:.0%}, 95 %: {inside[1]:.0%}", loc="left", fontsize=10)
+    numbers = summary(stars)
+    inside = f"within the 68 % interval: {numbers['coverage_68']:.0%}, 95 %: {numbers['coverage_95']:.0%}"
+    left.set_title(inside, loc="left", fontsize=10)
     left.legend(loc="upper right", fontsize=9)
 
     order = np.array_split(np.argsort(stars["FEH_err"]), min(10, max(1, len(z) // 20)))
@@ -106,6 +107,51 @@ def error_calibration(stars: Stars) -> Figure:
         xlabel="predicted error, median of a tenth of the stars (dex)",
         ylabel="their robust σ (dex)",
     )
+    return figure
+
+
+@_styled
+def coverage(stars: Stars) -> Figure:
+    """Return the share of stars inside their 68 % and 95 % intervals, in bins of what the errors may depend on."""
+    axes_of: dict[str, tuple[str, list[float]]] = {
+        "feh": (f"true {_FEH} (dex)", [-3, -2, -1.5, -1, -0.5, 0, 0.6]),
+        "phot_g_mean_mag": ("G (mag)", [8, 10, 11, 12, 13, 14, 15]),
+        "ebv": ("E(B−V) SFD98 (mag)", [0, 0.02, 0.04, 0.07, 0.12, 0.2]),
+    }
+    figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), sharey=True)
+    for axes, (name, (label, edges)) in zip(panels, axes_of.items(), strict=True):
+        for level, colour in ((68, _BLUE), (95, _GREY)):
+            inside = (stars["feh"] >= stars[f"FEH_lo{level}"]) & (stars["feh"] <= stars[f"FEH_hi{level}"])
+            axes.axhline(level / 100, color=_RED, lw=1)
+            for low, high in pairwise(edges):
+                chosen = inside[(stars[name] >= low) & (stars[name] < high)]
+                if len(chosen) >= 10:
+                    share = float(chosen.mean())
+                    spread = np.sqrt(level / 100 * (1 - level / 100) / len(chosen))
+                    axes.errorbar((low + high) / 2, share, spread, (high - low) / 2, fmt="o", ms=4, color=colour)
+        axes.set(xlabel=label, ylim=(0.3, 1.02))
+    panels[0].set_ylabel("share inside the 68 % and 95 % intervals")
+    return figure
+
+
+@_styled
+def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
+    """Return what a change of 1 % in each pixel does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
+    figure, axes = plt.subplots(figsize=(10, 3.8))
+    wavelength = centres_nm(slopes.shape[1])
+    change = 0.01 * slopes * stars["flux"]
+    for label, chosen, colour in (
+        (f"{_FEH} < −1.5", stars["feh"] < -1.5, _BLUE),
+        (f"−1.5 ≤ {_FEH} < −0.5", (stars["feh"] >= -1.5) & (stars["feh"] < -0.5), _GREY),
+        (f"{_FEH} ≥ −0.5", stars["feh"] >= -0.5, _RED),
+    ):
+        if chosen.sum() >= 5:
+            low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)
+            axes.plot(wavelength, middle, color=colour, label=label)
+            axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {_FEH} (dex) by +1 % flux")
+    axes.legend(ncols=3, loc="upper right", fontsize=9)
     return figure
 
 

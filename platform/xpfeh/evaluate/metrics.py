@@ -1,4 +1,4 @@
-"""How good predictions are: one summary of residuals and errors, over all stars and over slices."""
+"""How good predictions are: one summary of residuals and intervals, over all stars and over slices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 MAD_TO_SIGMA = 1.4826
 _G_EDGES = (0.0, 11.0, 12.0, 13.0, 14.0, 15.0, 21.0)
-_NORMAL_95 = 1.959964
+CATASTROPHIC = 0.5
+"""Residual (dex) from which a prediction is worse than none."""
 
 Array = NDArray[np.floating]
 
@@ -20,39 +21,46 @@ def robust_sigma(values: Array) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
-def summary(residual: Array, error: Array) -> dict[str, float]:
+def summary(stars: Mapping[str, NDArray]) -> dict[str, float]:
     """Return the numbers of N stars.
 
     Parameters
     ----------
-    residual : (N,) float
-        Predicted minus true [Fe/H], dex.
-    error : (N,) float
-        Predicted error, dex.
+    stars : mapping of (N,) arrays
+        ``feh`` (true, dex) and what `xpfeh.model.predictor.Predictor.predict` gives.
 
     Returns
     -------
     dict
-        ``n``; ``bias`` (mean), ``median``, ``robust_sigma``, ``std``, ``mae`` in dex; ``coverage_68`` and
-        ``coverage_95``, the share of stars within 1 and 1.96 errors; ``z_robust_std`` of residual / error;
-        ``nll``, the mean negative log-likelihood. Of no stars, ``n`` alone.
+        ``n``; ``bias`` (mean), ``median``, ``robust_sigma``, ``std``, ``mae`` of the residuals, dex;
+        ``coverage_68`` and ``coverage_95``, the share of stars within their intervals; ``z_robust_std`` of residual /
+        ``FEH_err``; ``nll``, the mean negative log-likelihood of a Gaussian with ``FEH_err``; ``catastrophic``, how
+        many residuals are beyond 0.5 dex, and ``caught``, how many of those are among the 1 % with the largest
+        domain scores, where there are such. Of no stars, ``n`` alone.
     """
-    if not len(residual):
+    if not len(stars["feh"]):
         return {"n": 0}
-    residual, error = np.asarray(residual, dtype=np.float64), np.asarray(error, dtype=np.float64)
+    truth = np.asarray(stars["feh"], dtype=np.float64)
+    residual, error = stars["FEH"] - truth, np.asarray(stars["FEH_err"], dtype=np.float64)
     z = residual / error
-    return {
+    catastrophic = np.abs(residual) > CATASTROPHIC
+    numbers = {
         "n": len(residual),
         "bias": float(residual.mean()),
         "median": float(np.median(residual)),
         "robust_sigma": robust_sigma(residual),
         "std": float(residual.std()),
         "mae": float(np.abs(residual).mean()),
-        "coverage_68": float((np.abs(z) <= 1).mean()),
-        "coverage_95": float((np.abs(z) <= _NORMAL_95).mean()),
+        "coverage_68": float(((truth >= stars["FEH_lo68"]) & (truth <= stars["FEH_hi68"])).mean()),
+        "coverage_95": float(((truth >= stars["FEH_lo95"]) & (truth <= stars["FEH_hi95"])).mean()),
         "z_robust_std": robust_sigma(z),
         "nll": float((0.5 * z**2 + np.log(error) + 0.5 * np.log(2 * np.pi)).mean()),
+        "catastrophic": int(catastrophic.sum()),
     }
+    if "domain_score" in stars:
+        worst = stars["domain_score"] >= np.quantile(stars["domain_score"], 0.99)
+        numbers["caught"] = int((catastrophic & worst).sum())
+    return numbers
 
 
 def sliced_summary(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
@@ -60,15 +68,16 @@ def sliced_summary(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
 
     Parameters
     ----------
-    stars : mapping of (N,) arrays
-        ``feh`` (true), ``FEH``, ``FEH_err`` (predicted) and ``phot_g_mean_mag``.
+    stars : mapping of (N, ...) arrays
+        As for `summary`, and ``phot_g_mean_mag``.
     """
-    residual = stars["FEH"] - stars["feh"]
     g_mag = stars["phot_g_mean_mag"]
     slices = {
-        "all": np.ones(len(residual), dtype=bool),
+        "all": np.ones(len(g_mag), dtype=bool),
         "feh<-1": stars["feh"] < -1,
         "feh<-2": stars["feh"] < -2,
     }
     slices |= {f"{low:g}<=G<{high:g}": (g_mag >= low) & (g_mag < high) for low, high in pairwise(_G_EDGES)}
-    return {name: summary(residual[inside], stars["FEH_err"][inside]) for name, inside in slices.items()}
+    return {
+        name: summary({column: values[inside] for column, values in stars.items()}) for name, inside in slices.items()
+    }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
@@ -18,13 +19,17 @@ from xpfeh.errors import UserError
 from xpfeh.evaluate import figures
 from xpfeh.evaluate.metrics import sliced_summary
 
-_STAR_COLUMNS = ("source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "feh", "feh_err", "FEH", "FEH_err")
+_STAR_COLUMNS = (
+    "source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "feh", "feh_err", "FEH", "FEH_err",
+    "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score",
+)  # fmt: skip
 
 
 def write_report(
     out: str | Path,
     models: Mapping[str, Mapping[str, NDArray]],
     cards: Mapping[str, dict[str, Any]],
+    slopes: NDArray[np.float32],
     truth: str,
 ) -> dict[str, Any]:
     """Write a report on held-out stars, whole or not at all, and return its metrics.
@@ -34,10 +39,12 @@ def write_report(
     out : str or Path
         Folder to write; an earlier report there is replaced.
     models : mapping
-        For each model by name, the columns of its stars: ``feh`` (true), ``FEH``, ``FEH_err``, ``flux``,
-        ``source_id``, ``bp_rp0``, ``ebv``, ``phot_g_mean_mag``. The first model is the one that pictures show.
+        For each model by name, the columns of its stars: ``feh`` (true), the predictor's, ``flux``, ``source_id``,
+        ``bp_rp0``, ``ebv``, ``phot_g_mean_mag``. The first model is the one that pictures show.
     cards : mapping
         The models' cards, by the same names.
+    slopes : (N, pixels) float32
+        d[Fe/H] / d flux of the first model.
     truth : str
         What the true [Fe/H] is called in the pictures.
 
@@ -59,6 +66,8 @@ def write_report(
         figures.save(figures.predicted_against_true(stars, truth), work / "predicted.png")
         figures.save(figures.residual_trends(stars), work / "residuals.png")
         figures.save(figures.error_calibration(stars), work / "calibration.png")
+        figures.save(figures.coverage(stars), work / "coverage.png")
+        figures.save(figures.sensitivity(stars, slopes), work / "sensitivity.png")
         figures.save(figures.example_spectra(stars), work / "spectra.png")
         pl.DataFrame({name: stars[name] for name in _STAR_COLUMNS}).write_parquet(work / "stars.parquet")
         (work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")

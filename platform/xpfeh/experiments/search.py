@@ -32,7 +32,9 @@ SPACE: dict[str, Any] = {
     "learning_rate": tune.loguniform(3e-4, 5e-3),
     "schedule": tune.choice(["constant", "cosine"]),
     "batch_size": tune.choice([128, 256, 512]),
-    "noise": tune.uniform(0.0, 1.0),
+    "stars": tune.choice(["paper", "wide"]),
+    "noise": tune.uniform(0.0, 1.5),
+    "faint": tune.choice([1.0, 12.0]),
     "beta_nll": tune.choice([0.0, 0.5]),
     "cost_gamma": tune.uniform(0.0, 0.7),
     "weight_decay": tune.loguniform(1e-5, 3e-2),
@@ -142,12 +144,12 @@ def _sampler() -> OptunaSearch:
     """Optuna's TPE, told to begin with the paper's own recipe and with a noise-augmented one."""
     paper = {
         "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised", "learning_rate": 1e-3,
-        "schedule": "constant", "batch_size": 512, "noise": 0.0, "beta_nll": 0.0, "cost_gamma": 0.5,
-        "weight_decay": 1e-5, "clip_norm": 0.0,
+        "schedule": "constant", "batch_size": 512, "stars": "paper", "noise": 0.0, "faint": 1.0, "beta_nll": 0.0,
+        "cost_gamma": 0.5, "weight_decay": 1e-5, "clip_norm": 0.0,
     }  # fmt: skip
     robust = {
-        **paper, "activation": "silu", "inputs": "log", "schedule": "cosine", "noise": 0.5, "beta_nll": 0.5,
-        "weight_decay": 1e-2, "clip_norm": 1.0,
+        **paper, "activation": "silu", "inputs": "log", "schedule": "cosine", "stars": "wide", "noise": 1.0,
+        "faint": 12.0, "beta_nll": 0.5, "weight_decay": 1e-2, "clip_norm": 1.0,
     }  # fmt: skip
     return OptunaSearch(points_to_evaluate=[paper, robust], seed=0)
 

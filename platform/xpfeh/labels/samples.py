@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.labels.catalogs import Labels
-from xpfeh.labels.selection import training_cuts
+from xpfeh.labels.selection import training_cuts, wide_cut
 from xpfeh.sources.schema import to_arrays
 from xpfeh.storage import read_parts
 
-Part = Literal["train", "validation", "test"]
+Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
 
 SALT = "xpfeh"
 _SPLIT_LEVEL = 5
@@ -34,7 +34,9 @@ class Sample:
     Attributes
     ----------
     columns : dict of (N, ...) arrays
-        Feature columns plus ``feh``, ``feh_err``, ``logg`` and ``part`` ("train", "validation", "test").
+        Feature columns plus ``feh``, ``feh_err``, ``logg`` and ``part``: "train", "validation" and "test" hold stars
+        that pass the paper's cuts; "train-wide" and "validation-wide" those in the same sky that only pass the
+        wider one.
     origin : dict
         What made it: settings of the features, fingerprint of the labels, stars left after each cut, split.
     """
@@ -45,9 +47,9 @@ class Sample:
     def __len__(self) -> int:
         return len(self.columns["source_id"])
 
-    def part(self, part: Part) -> Sample:
-        """Return the stars of one part of the split."""
-        chosen = self.columns["part"] == part
+    def part(self, *parts: Part) -> Sample:
+        """Return the stars of some parts of the split."""
+        chosen = np.isin(self.columns["part"], parts)
         return Sample({name: values[chosen] for name, values in self.columns.items()}, self.origin)
 
 
@@ -76,8 +78,11 @@ def labelled_sample(features_uri: str | Path, labels: Labels, salt: str = SALT) 
         counts[name] = int(left.sum())
     if not left.any():
         raise UserError(f"{features_uri}: no star passes the cuts: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
-    stars = {name: values[left] for name, values in stars.items()}
-    stars["part"] = split_by_sky(stars["source_id"], salt)
+    part = split_by_sky(stars["source_id"], salt)
+    near = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
+    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(near.sum())
+    stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
+    stars = {name: values[left | near] for name, values in stars.items()}
     origin = {
         "preprocess": provenance["settings"],
         "features": provenance["fingerprint"],

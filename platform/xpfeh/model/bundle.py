@@ -1,33 +1,47 @@
-"""A model bundle: a folder with ``weights.h5`` and ``card.json``, and nothing that can run code."""
+"""A model bundle: a folder with the weights, ``errors.json`` and ``card.json``, and nothing that can run code."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from xpfeh.errors import UserError
+from xpfeh.model.calibration import Calibration
+from xpfeh.model.domain import Domain
 from xpfeh.model.network import UACSNet, build_network
 from xpfeh.provenance import code_version, file_fingerprint
 from xpfeh.settings import PreprocessSettings, Recipe
 
 WEIGHTS = "model.weights.h5"
+ERRORS = "errors.json"
 CARD = "card.json"
-_FORMAT = 1
+_FORMAT = 2
 
 
-def write_bundle(folder: str | Path, network: UACSNet, card: dict[str, Any]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Model:
+    """What predicts: the networks, what makes their errors true, and where they may be asked."""
+
+    network: UACSNet
+    calibration: Calibration
+    domain: Domain
+
+
+def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict[str, Any]:
     """Write a bundle, whole or not at all, and return its finished card.
 
     Parameters
     ----------
     folder : str or Path
         Where to; an earlier bundle there is replaced.
-    network : UACSNet
+    model : Model
     card : dict
-        What made the model: ``preprocess`` settings, training data, numbers; the recipe, checksum, versions and
+        What made the model: ``preprocess`` settings, training data, numbers; the recipe, checksums, versions and
         name are added here.
     """
     folder = Path(folder)
@@ -37,13 +51,15 @@ def write_bundle(folder: str | Path, network: UACSNet, card: dict[str, Any]) -> 
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
         work = Path(temporary) / "bundle"
         work.mkdir()
-        network.save_weights(work / WEIGHTS)
-        checksum = file_fingerprint(work / WEIGHTS)
-        recipe = network.recipe.model_dump(mode="json")
+        model.network.save_weights(work / WEIGHTS)
+        errors = {"calibration": model.calibration.model_dump(), "domain": model.domain.model_dump()}
+        (work / ERRORS).write_text(json.dumps(errors) + "\n")
+        checksums = {name: file_fingerprint(work / name) for name in (WEIGHTS, ERRORS)}
+        recipe = model.network.recipe.model_dump(mode="json")
         card = {
             "format": _FORMAT,
-            "version": f"{recipe['name']}-{checksum[:12]}",
-            "weights_sha256": checksum,
+            "version": f"{recipe['name']}-{hashlib.sha256(''.join(checksums.values()).encode()).hexdigest()[:12]}",
+            "sha256": checksums,
             "recipe": recipe,
             **card,
             "made_by": code_version(),
@@ -74,21 +90,23 @@ def read_card(folder: str | Path) -> dict[str, Any]:
     return card
 
 
-def read_bundle(folder: str | Path) -> tuple[UACSNet, dict[str, Any]]:
-    """Return a bundle's network and card.
+def read_bundle(folder: str | Path) -> tuple[Model, dict[str, Any]]:
+    """Return a bundle's model and card.
 
     Raises
     ------
     UserError
-        If the folder is not a bundle, or its weights are not those its card names.
+        If the folder is not a bundle, or its files are not those its card names.
     """
     card = read_card(folder)
-    weights = Path(folder) / WEIGHTS
-    if not weights.is_file() or file_fingerprint(weights) != card["weights_sha256"]:
-        raise UserError(
-            f"{weights}: not the weights that {CARD} names by checksum; take the bundle from its source again"
-        )
+    for name, checksum in card["sha256"].items():
+        path = Path(folder) / name
+        if not path.is_file() or file_fingerprint(path) != checksum:
+            raise UserError(
+                f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again"
+            )
     recipe = Recipe.of(card["recipe"])
     network = build_network(recipe, PreprocessSettings.of(card["preprocess"]).n_pixels, recipe.seed)
-    network.load_weights(weights)
-    return network, card
+    network.load_weights(Path(folder) / WEIGHTS)
+    errors = json.loads((Path(folder) / ERRORS).read_text())
+    return Model(network, Calibration(**errors["calibration"]), Domain(**errors["domain"])), card

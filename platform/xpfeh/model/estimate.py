@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.model.predictor import Predictor
+from xpfeh.xp.flags import Flag
 
 _NAMES = {
     "source_id": "source_id",
@@ -21,19 +22,19 @@ _NAMES = {
     "M_G": "m_g",
     "EBV": "ebv",
     "rgeo": "rgeo",
-    "flags": "flags",
 }
 
 
 def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
     """Return the columns of `xpfeh.sources.schema.CATALOG` for N stars, in their order.
 
-    A star without a usable spectrum or E(B-V) keeps its row, with NaN in ``FEH`` and ``FEH_err`` and a flag.
+    A star without a usable spectrum or E(B-V) keeps its row, with NaN for what is predicted and a flag.
     """
-    predicted = predictor.predict(features["flux"], features["flux_error"])
+    predicted = predictor.predict(features)
+    strange = predicted["domain_score"] > predictor.model.domain.threshold
     return {
         **{theirs: features[ours] for theirs, ours in _NAMES.items()},
-        "FEH": predicted["feh"],
-        "FEH_err": predicted["feh_err"],
+        **predicted,
+        "flags": features["flags"] | np.where(strange, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)),
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
     }

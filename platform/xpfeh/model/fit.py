@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.model.loss import cost_weights, member_losses
 from xpfeh.model.network import UACSNet, build_network, is_kernel
+from xpfeh.model.noise import fainter_factors, pixel_noise
 from xpfeh.settings import Recipe
 
 STRETCH = 500
 """Optimiser steps between two looks at the validation stars."""
 
+_MIN_VALIDATION = 30
 _NOISE_ROWS = 8192
 _BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-7
 _WARM_UP = 0.05
@@ -92,11 +94,14 @@ def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress 
     Raises
     ------
     UserError
-        If there are too few stars to train on or to validate with.
+        If there are fewer training stars than cost bins, too few to validate with, or all have one [Fe/H].
     """
-    if len(train["feh"]) < 32 or len(validation["feh"]) < 8:
+    bins = recipe.cost_bins[0] * recipe.cost_bins[1]
+    if len(train["feh"]) < bins or len(validation["feh"]) < _MIN_VALIDATION:
         told = f"{len(train['feh'])} training and {len(validation['feh'])} validation stars"
-        raise UserError(f"{told} are too few; at least 32 and 8 are needed")
+        raise UserError(f"{told} are too few; at least {bins} (one a cost bin) and {_MIN_VALIDATION} are needed")
+    if np.ptp(train["feh"]) == 0:
+        raise UserError(f"all training stars have [Fe/H] {train['feh'][0]}: there is nothing to learn")
     trainer = _Trainer(train, validation, recipe)
     state, restarts = trainer.warm_up(progress)
     result = trainer.run(state, progress)
@@ -107,6 +112,7 @@ def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress 
 class _Trainer:
     def __init__(self, train: Columns, validation: Columns, recipe: Recipe) -> None:
         self.recipe = recipe
+        self._noisy = recipe.noise > 0 or recipe.faint > 1
         self.n_pixels = train["flux"].shape[1]
         self.network = build_network(recipe, self.n_pixels, recipe.seed)
         self.network.flux_scale.adapt(train["flux"])
@@ -183,9 +189,9 @@ class _Trainer:
             length = min(STRETCH, step + count - start)
             order = self._batches(length, rng)
             noise_rows = rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
-            noise = rng.standard_normal((_NOISE_ROWS, self.n_pixels), dtype=np.float32)
             tensors = tuple(
-                ops.convert_to_tensor(x) for x in (order, noise_rows, noise, np.float32(start), np.int32(length))
+                ops.convert_to_tensor(x)
+                for x in (order, noise_rows, *self._noise(rng), np.float32(start), np.int32(length))
             )
             weights, first, second, loss = self._stretch(state.weights, state.first, state.second, self.stars, *tensors)
             state = _State(weights, first, second)
@@ -203,7 +209,17 @@ class _Trainer:
             order[:length, member] = walk[:needed].reshape(length, self.batch)
         return order
 
-    def _run_steps(self, weights, first, second, stars, order, noise_rows, noise, start, length):  # type: ignore[no-untyped-def]
+    def _noise(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return (rows, pixels) noise, and the factors by which each row enlarges a star's errors: 1 for half."""
+        if not self._noisy:
+            return (np.zeros((_NOISE_ROWS, 1), dtype=np.float32),) * 2
+        factors = np.ones((_NOISE_ROWS, self.n_pixels), dtype=np.float32)
+        if self.recipe.faint > 1:
+            half = _NOISE_ROWS // 2
+            factors[:half] = fainter_factors(half, self.n_pixels, self.recipe.faint, rng)
+        return pixel_noise(_NOISE_ROWS, self.n_pixels, rng), factors
+
+    def _run_steps(self, weights, first, second, stars, order, noise_rows, noise, factors, start, length):  # type: ignore[no-untyped-def]
         flux, flux_error, feh, cost = stars
 
         def body(i, carry):  # type: ignore[no-untyped-def]
@@ -211,8 +227,11 @@ class _Trainer:
             rows = order[i]
             batch_error = ops.take(flux_error, rows, axis=0)
             batch_flux = ops.take(flux, rows, axis=0)
-            if self.recipe.noise:
-                batch_flux = batch_flux + self.recipe.noise * batch_error * ops.take(noise, noise_rows[i], axis=0)
+            if self._noisy:
+                factor = ops.take(factors, noise_rows[i], axis=0)
+                added = ops.sqrt(self.recipe.noise**2 + factor**2 - 1) * batch_error
+                batch_flux = batch_flux + added * ops.take(noise, noise_rows[i], axis=0)
+                batch_error = batch_error * factor
             batch = (batch_flux, batch_error, ops.take(feh, rows, axis=0), ops.take(cost, rows, axis=0))
             loss, slopes = gradient(lambda w: self._loss(w, batch), weights)
             weights, first, second = self._adam(weights, first, second, slopes, start + ops.cast(i, "float32"))

@@ -86,14 +86,10 @@ class UACSNet(keras.Model):
         self.error_encoder = stack(recipe.error_hidden)
         self.error_head = stack(recipe.error_head) + stack((1,), None)
 
-    def latent(self, flux: Any) -> Any:
-        """Return Z (Eq. 2) of (E, B, pixels) fluxes."""
-        return _through(self.encoder, self.flux_scale(flux))
-
     def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:
-        """Return mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
+        """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
         flux, flux_error = inputs
-        latent = self.latent(flux)
+        latent = _through(self.encoder, self.flux_scale(flux))
         mean = _through(self.head, latent)
         encoded_error = _through(self.error_encoder, self.error_scale(flux_error))
         raw = _through(self.error_head, ops.concatenate([latent, encoded_error], axis=-1))

@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xpfeh.model.backend import compiled  # isort: skip
+from xpfeh.model.backend import compiled, gradient  # isort: skip
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.model.bundle import read_bundle
-from xpfeh.model.network import UACSNet
+from xpfeh.model.bundle import Model, read_bundle
 
-CHUNK = 1024
+CHUNK = 2048
 """Stars a compiled call: always this many (the last padded), so that a star's bytes never depend on its batch."""
+
+INPUTS = ("flux", "flux_error", "ebv")
 
 
 class Predictor:
-    """Predict [Fe/H] from features with a trained bundle.
+    """Predict [Fe/H] from features with a trained model.
 
     Parameters
     ----------
-    network : UACSNet
+    model : Model
+        Network, calibration and domain.
     card : dict
         The bundle's card, see `xpfeh.model.bundle`.
     """
 
-    def __init__(self, network: UACSNet, card: dict[str, Any]) -> None:
-        self.network = network
+    def __init__(self, model: Model, card: dict[str, Any]) -> None:
+        self.model = model
         self.card = card
-        self._compiled = compiled(self._forward)
+        self._predict = compiled(self._forward)
+        self._differentiate = compiled(self._slopes)
 
     @classmethod
     def load(cls, folder: str | Path) -> Predictor:
@@ -40,7 +44,7 @@ class Predictor:
 
     @property
     def version(self) -> str:
-        """The bundle's name: recipe and the beginning of its weights' SHA-256."""
+        """The bundle's name: recipe and the beginning of its content's SHA-256."""
         return str(self.card["version"])
 
     def check_features(self, preprocess: dict[str, Any], where: str) -> None:
@@ -57,35 +61,74 @@ class Predictor:
             told = ", ".join(f"{n} is {preprocess.get(n)}, the model has {expected.get(n)}" for n in names)
             raise UserError(f"{where}: these features do not fit the model: {told}")
 
-    def predict(self, flux: NDArray[np.float32], flux_error: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
-        """Return ``feh`` and ``feh_err`` (dex) of N stars.
+    def predict(self, features: Mapping[str, NDArray]) -> dict[str, NDArray[np.float32]]:
+        """Return [Fe/H] and its errors for N stars.
 
         Parameters
         ----------
-        flux, flux_error : (N, pixels) float32
-            Features; a star with NaN gets NaN.
+        features : mapping of arrays
+            ``flux``, ``flux_error`` (N, pixels) and ``ebv`` (N,), as `xpfeh.xp.preprocess.preprocess` makes them. A
+            star with NaN there gets NaN.
 
         Returns
         -------
         dict of (N,) float32
-            The ensemble's mean; the root of its mean variance plus the variance between its members.
+            ``FEH``, the ensemble's mean (dex); ``FEH_lo68``, ``FEH_hi68``, ``FEH_lo95``, ``FEH_hi95``, calibrated
+            intervals; ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and ``FEH_err_epistemic``, what the
+            networks say of the noise and how far they disagree, not recalibrated; ``domain_score``, see
+            `xpfeh.model.domain`.
         """
-        n_stars = len(flux)
-        usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1)
-        padded = [np.ones((-(-n_stars // CHUNK) * CHUNK, flux.shape[1]), dtype=np.float32) for _ in range(2)]
-        for target, values in zip(padded, (flux, flux_error), strict=True):
-            target[:n_stars][usable] = values[usable]
-        result = np.full((2, n_stars), np.nan, dtype=np.float32)
-        for start in range(0, n_stars, CHUNK):
-            stop = min(start + CHUNK, n_stars)
-            chunk = self._compiled(*(ops.convert_to_tensor(values[start : start + CHUNK]) for values in padded))
-            result[:, start:stop] = [ops.convert_to_numpy(values)[: stop - start] for values in chunk]
-        result[:, ~usable] = np.nan
-        return {"feh": result[0], "feh_err": result[1]}
+        return self._by_chunks(self._predict, features)
 
-    def _forward(self, flux: Any, flux_error: Any) -> tuple[Any, Any]:
-        members = self.network.recipe.members
-        inputs = tuple(ops.broadcast_to(x, (members, *x.shape)) for x in (flux, flux_error))
-        mean, sigma = self.network(inputs)
-        variance = ops.mean(ops.square(sigma), axis=0) + ops.var(mean, axis=0)
-        return ops.mean(mean, axis=0), ops.sqrt(variance)
+    def sensitivity(self, features: Mapping[str, NDArray]) -> NDArray[np.float32]:
+        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by pixel, (N, pixels)."""
+        return self._by_chunks(self._differentiate, features)["slopes"]
+
+    def _by_chunks(
+        self, work: Callable[..., dict[str, Any]], features: Mapping[str, NDArray]
+    ) -> dict[str, NDArray[np.float32]]:
+        n_stars = len(features["flux"])
+        usable = np.isfinite(features["ebv"])
+        for name in ("flux", "flux_error"):
+            usable &= np.isfinite(features[name]).all(axis=1)
+        padded = []
+        for name in INPUTS:
+            values = features[name]
+            room = np.ones((max(1, -(-n_stars // CHUNK)) * CHUNK, *values.shape[1:]), dtype=np.float32)
+            np.copyto(room[:n_stars], values, where=usable.reshape(-1, *[1] * (values.ndim - 1)), casting="same_kind")
+            padded.append(room)
+        results: dict[str, NDArray[np.float32]] = {}
+        for start in range(0, len(padded[0]), CHUNK):
+            chunk = work(*(ops.convert_to_tensor(values[start : start + CHUNK]) for values in padded))
+            for name, values in chunk.items():
+                found = ops.convert_to_numpy(values)
+                whole = results.setdefault(name, np.empty((len(padded[0]), *found.shape[1:]), dtype=np.float32))
+                whole[start : start + CHUNK] = found
+        for name, values in results.items():
+            results[name] = values[:n_stars]
+            results[name][~usable] = np.nan
+        return results
+
+    def _forward(self, flux: Any, flux_error: Any, ebv: Any) -> dict[str, Any]:
+        mean, sigma = self._members(flux, flux_error)
+        feh = ops.mean(mean, axis=0)
+        aleatoric = ops.sqrt(ops.mean(ops.square(sigma), axis=0))
+        epistemic = ops.std(mean, axis=0)
+        noise = ops.mean(flux_error, axis=1)
+        return {
+            "FEH": feh,
+            **self.model.calibration.intervals(feh, aleatoric, epistemic, noise, ebv),
+            "FEH_err_aleatoric": aleatoric,
+            "FEH_err_epistemic": epistemic,
+            "domain_score": self.model.domain.score(flux, flux_error),
+        }
+
+    def _slopes(self, flux: Any, flux_error: Any, ebv: Any) -> dict[str, Any]:
+        def total(at: tuple[Any, ...]) -> Any:
+            return ops.sum(ops.mean(self._members(at[0], flux_error)[0], axis=0))
+
+        return {"slopes": gradient(total, (flux,))[1][0]}
+
+    def _members(self, flux: Any, flux_error: Any) -> tuple[Any, Any]:
+        members = self.model.network.recipe.members
+        return self.model.network(tuple(ops.broadcast_to(x, (members, *x.shape)) for x in (flux, flux_error)))

@@ -64,6 +64,12 @@ def features_schema(n_pixels: int) -> pa.Schema:
     )
 
 
+def sensitivity_schema(n_pixels: int) -> pa.Schema:
+    """Return the schema of sensitivities with `n_pixels` pixels."""
+    slopes = pa.list_(pa.float32(), n_pixels)
+    return pa.schema([_SOURCE_ID, _field("dfeh_dflux", slopes, "d[Fe/H] / d flux, flux being 1 around 550 nm", "dex")])
+
+
 CATALOG = pa.schema(
     [
         _field("source_id", pa.int64(), "Gaia source identifier"),
@@ -78,9 +84,16 @@ CATALOG = pa.schema(
         _field("EBV", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", nullable=True),
         _field("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", nullable=True),
         _field("FEH", pa.float32(), "[Fe/H]", "dex", nullable=True),
-        _field("FEH_err", pa.float32(), "error of [Fe/H]", "dex", nullable=True),
+        _field("FEH_err", pa.float32(), "error of [Fe/H], half the calibrated 68 % interval", "dex", nullable=True),
+        _field("FEH_lo68", pa.float32(), "lower end of the calibrated 68 % interval", "dex", nullable=True),
+        _field("FEH_hi68", pa.float32(), "upper end of the calibrated 68 % interval", "dex", nullable=True),
+        _field("FEH_lo95", pa.float32(), "lower end of the calibrated 95 % interval", "dex", nullable=True),
+        _field("FEH_hi95", pa.float32(), "upper end of the calibrated 95 % interval", "dex", nullable=True),
+        _field("FEH_err_aleatoric", pa.float32(), "the networks' own sigma, not recalibrated", "dex", nullable=True),
+        _field("FEH_err_epistemic", pa.float32(), "deviation between the ensemble's networks", "dex", nullable=True),
+        _field("domain_score", pa.float32(), "how unlike the training stars' the spectrum is", nullable=True),
         _field("flags", pa.uint32(), "bits of xpfeh.xp.flags.Flag"),
-        _field("model_version", pa.string(), "the model that made FEH and FEH_err"),
+        _field("model_version", pa.string(), "the model that made the predictions"),
     ]
 )
 """The released catalog: the columns of the paper's Table 2, flags, and the model."""

@@ -22,6 +22,7 @@ class Flag(IntFlag):
     MISSING_BAND = 1 << 11
     NO_CORRELATIONS = 1 << 12
     CORRECTION_RANGE = 1 << 13
+    OUTSIDE_DOMAIN = 1 << 14
 
 
 MEANING: dict[Flag, str] = {
@@ -39,6 +40,7 @@ MEANING: dict[Flag, str] = {
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
     Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
+    Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST

@@ -95,6 +95,7 @@ def sampled(raw: Columns) -> dict[str, NDArray]:
 
 def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     """Return `sampled` with the systematics corrected as set, and ``l``, ``b`` (deg) and ``ebv`` (mag) of the stars."""
+    _check_release(raw, settings)
     spectrum = sampled(raw)
     position = SkyCoord(raw["ra"] * u.deg, raw["dec"] * u.deg).galactic
     ebv = dust.ebv(position.l.deg, position.b.deg, settings.dust_map)
@@ -128,20 +129,30 @@ def _pixel_spectrum(
     if settings.pixel_error == "rms":
         error = pixels.error_pixels(flux_error, settings.n_pixels)
     else:
-        error = _exact_pixel_errors(raw, spectrum["ebv"], settings.n_pixels)
+        error = _exact_pixel_errors(raw, spectrum["ebv"], settings)
     return (pixels.flux_pixels(flux, settings.n_pixels) / scale).astype(np.float32), (error / scale).astype(np.float32)
 
 
-def _exact_pixel_errors(raw: Columns, ebv: NDArray[np.float64], n_pixels: int) -> NDArray[np.float64]:
+def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
+    if "flux" in raw:
+        return
+    found = release_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
+    if found != settings.release:
+        raise UserError(
+            f"these spectra are of {found.upper()}, the settings say {settings.release.upper()}; use --set "
+            f"release={found}, and a model trained on spectra of that release"
+        )
+
+
+def _exact_pixel_errors(raw: Columns, ebv: NDArray[np.float64], settings: PreprocessSettings) -> NDArray[np.float64]:
     """Errors of the pixels' means; the dust of a pixel is that of the mean over its samples."""
     if "bp_coefficients" not in raw:
         raise UserError(
             "pixel_error=exact needs coefficients and their correlations; these spectra are sampled already"
         )
-    cuts = pixels.edges(n_pixels)
+    cuts = pixels.edges(settings.n_pixels)
     dimming = np.add.reduceat(attenuation(ebv), cuts[:-1], axis=1) / np.diff(cuts)
-    widths = [raw[f"{band}_coefficients"].shape[1] for band in BANDS]
-    return pixel_errors(raw, release_of(*widths), cuts) / dimming
+    return pixel_errors(raw, settings.release, cuts) / dimming
 
 
 def _flags(star: Mapping[str, NDArray], settings: PreprocessSettings) -> NDArray[np.uint32]:
