@@ -26,5 +26,5 @@ clean:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[demo,baseline,dev]'
 	touch $(READY)

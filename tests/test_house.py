@@ -12,7 +12,7 @@ FLOOR = {
     "xp": 1, "sources": 1, "labels": 1, "evaluate": 1,
     "model": 2,
     "batch": 3, "experiments": 3, "serving": 3,
-    "cli": 4, "cli_fetch": 4, "demo": 4, "__main__": 4,
+    "cli": 4, "cli_fetch": 4, "cli_tables": 4, "demo": 4, "__main__": 4,
 }  # fmt: skip
 ONLY_IN = {
     "ray": {"batch", "experiments", "serving"},
@@ -52,6 +52,12 @@ def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
     for name in imported(path):
         allowed = ONLY_IN.get(name.split(".")[0])
         assert allowed is None or room(path) in allowed, f"{path} imports {name}"
+
+
+def test_keras_is_loaded_by_its_backend_module_alone() -> None:
+    """Loading it first sets its log level and keeps C++ from writing to the user's terminal."""
+    outside = [p for p in MODULES if p.name != "backend.py" and {"keras", "tensorflow", "jax"} & imported(p)]
+    assert not outside
 
 
 def test_platform_is_not_a_package() -> None:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from contextlib import suppress
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from xpfeh import __version__
 from xpfeh.cli_fetch import fetch
+from xpfeh.cli_tables import console, tell_cuts, tell_gates, tell_metrics, tell_rows, tell_runs, tell_spread
 from xpfeh.errors import UserError
 from xpfeh.labels.samples import SALT
 from xpfeh.settings import PreprocessSettings, recipe_named
@@ -22,7 +20,6 @@ from xpfeh.settings import PreprocessSettings, recipe_named
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
-console = Console()
 
 app.add_typer(fetch, name="fetch")
 
@@ -63,7 +60,7 @@ def ingest(
 
     beside = Beside(tuple(photometry), tuple(distances))
     records = ingest(source, out, PreprocessSettings().with_overrides(settings), beside)
-    _tell_rows(out, records)
+    tell_rows(out, records)
 
 
 @app.command()
@@ -84,7 +81,7 @@ def labels(
         return
     if gaia is None:
         raise UserError(f"labels of {kind} need --gaia, a table of Gaia stars to match with")
-    _tell_cuts(write_labels(kind, table, gaia, out, without))
+    tell_cuts(write_labels(kind, table, gaia, out, without))
     console.print(f"labels: {out}", soft_wrap=True)
 
 
@@ -126,7 +123,7 @@ def train(
 
     chosen = recipe_named(recipe).with_overrides(settings)
     sample = labelled_sample(features, read_labels(labels), salt)
-    _tell_cuts(sample.origin["stars_left"])
+    tell_cuts(sample.origin["stars_left"])
     run_id, card = train_and_record(sample, chosen, out)
     numbers = card["validation"]
     console.print(
@@ -152,7 +149,7 @@ def tune(
     from xpfeh.labels.samples import labelled_sample
 
     sample = labelled_sample(features, read_labels(labels))
-    _tell_cuts(sample.origin["stars_left"])
+    tell_cuts(sample.origin["stars_left"])
     best = search(sample, resume or name, trials, steps, storage, gpus_per_trial, resume is not None)
     console.print(f"best of {best['trials']}: validation MAE {best['validation_mae']:.3f} dex, run {best['run_id']}")
     console.print(f"make it the champion: xpfeh promote {best['run_id']}")
@@ -166,44 +163,37 @@ def compare(
     """Runs side by side, best first."""
     from xpfeh.experiments.tracking import finished_runs
 
-    runs = finished_runs(experiment)
-    varied = [
-        name
-        for name in sorted({key for run in runs for key in run.data.params})
-        if len({run.data.params.get(name) for run in runs}) > 1 and name not in ("seed", "name")
-    ]
-    table = Table(
-        Column("run", no_wrap=True),
-        "recipe",
-        "MAE",
-        "robust σ",
-        "std",
-        "in 68 %",
-        "nll",
-        "what differs",
-        title=f"{experiment}: validation stars",
-    )
-    for run in runs[:rows]:
-        m, p = run.data.metrics, run.data.params
-        numbers = [f"{m.get(key, float('nan')):.3f}" for key in ("mae", "robust_sigma", "std")]
-        told = " ".join(f"{name}={_short(p[name])}" for name in varied if name in p)
-        table.add_row(
-            run.info.run_id[:8],
-            p.get("name", ""),
-            *numbers,
-            f"{m.get('coverage_68', 0):.0%}",
-            f"{m.get('nll', 0):.2f}",
-            told,
-        )
-    console.print(table)
+    tell_runs(finished_runs(experiment), rows, experiment)
 
 
 @app.command()
-def promote(run: Annotated[str, typer.Argument(help="Run id, or its beginning as xpfeh compare shows it.")]) -> None:
-    """Make a run's model the champion."""
-    from xpfeh.experiments.registry import promote
+def promote(
+    run: Annotated[str, typer.Argument(help="Run id, or its beginning as xpfeh compare shows it.")],
+    features: Features,
+    labels: LabelsFile,
+    force: Annotated[bool, typer.Option("--force", help="Promote although a gate does not hold; needs --why.")] = False,
+    why: Annotated[str, typer.Option(help="The reason, recorded with the model.")] = "",
+) -> None:
+    """Make a run's model the champion, if it holds every gate beside the champion of today.
 
-    console.print(f"champion: models:/xpfeh/{promote(run)}")
+    Both are judged on the same held-out stars: spread, bias, calibration, domain, speed. Exit code 3: a gate did
+    not hold.
+    """
+    from xpfeh.experiments.promotion import RefusedError, promote
+    from xpfeh.labels.catalogs import read_labels
+    from xpfeh.labels.samples import labelled_sample
+
+    if force != bool(why.strip()):
+        raise UserError("--force and --why belong together: say why a model that fails a gate shall serve")
+    sample = labelled_sample(features, read_labels(labels))
+    try:
+        version, gates = promote(run, sample, why.strip() if force else None)
+    except RefusedError as refused:
+        tell_gates(refused.gates)
+        console.print(str(refused))
+        raise typer.Exit(3) from None
+    tell_gates(gates)
+    console.print(f"champion: models:/xpfeh/{version}")
 
 
 @app.command()
@@ -224,7 +214,7 @@ def catalog(
     from xpfeh.batch.catalog import make_catalog
     from xpfeh.experiments.registry import local_bundle
 
-    _tell_rows(out, make_catalog(features, local_bundle(model), out))
+    tell_rows(out, make_catalog(features, local_bundle(model), out))
 
 
 @app.command()
@@ -289,10 +279,10 @@ def validate(
         page = out / f"{card['version']}-{salt}" if len(model) > 1 else out
         sample = labelled_sample(features, read, salt)
         judged.append(validate({card["recipe"]["name"]: bundle}, sample, page, baseline=baseline is not None))
-        _tell_metrics(judged[-1], f"held-out stars of split {salt}")
+        tell_metrics(judged[-1], f"held-out stars of split {salt}")
         console.print(f"report: {page / 'index.html'}", soft_wrap=True)
     if len(model) > 1:
-        _tell_spread(judged)
+        tell_spread(judged)
 
 
 @app.command()
@@ -349,61 +339,3 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         print(f"xpfeh: {error}", file=sys.stderr)
         sys.exit(2)
-
-
-def _tell_rows(out: str, records: list[Any]) -> None:
-    read, written = sum(r.rows_read for r in records), sum(r.rows_written for r in records)
-    rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
-    told = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
-    console.print(f"{read} rows read = {written} written{told}: {out}")
-
-
-def _tell_cuts(counts: dict[str, int]) -> None:
-    table = Table("cut", "stars left", title="labelled sample")
-    for name, left in counts.items():
-        table.add_row(name, str(left))
-    console.print(table)
-
-
-_COLUMNS = {
-    "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
-    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f",
-}  # fmt: skip
-
-
-def _tell_metrics(metrics: dict[str, dict[str, dict[str, float]]], where: str) -> None:
-    for name, slices in metrics.items():
-        table = Table("stars", "n", *_COLUMNS, title=f"{name}: {where}")
-        for label, m in slices.items():
-            if m["n"]:
-                table.add_row(label, str(m["n"]), *(f"{m[key]:{form}}" for key, form in _COLUMNS.items()))
-        console.print(table)
-        if "caught" in slices["all"]:
-            found, caught = slices["all"]["catastrophic"], slices["all"]["caught"]
-            console.print(f"{found} residuals beyond 0.5 dex, {caught} of them among the 1 % of largest domain scores")
-
-
-def _tell_spread(judged: list[dict[str, dict[str, dict[str, float]]]]) -> None:
-    """Print mean and standard deviation over models of one recipe, on their own held-out stars."""
-    by_name: dict[str, list[dict[str, dict[str, float]]]] = {}
-    for metrics in judged:
-        for name, slices in metrics.items():
-            by_name.setdefault(name, []).append(slices)
-    for name, runs in by_name.items():
-        table = Table("stars", *_COLUMNS, title=f"{name}: mean ± standard deviation over {len(runs)} models")
-        for label in runs[0]:
-            known = [slices[label] for slices in runs if slices[label]["n"]]
-            if len(known) > 1:
-                values = {key: [m[key] for m in known] for key in _COLUMNS}
-                cells = [
-                    f"{mean(values[key]):{form}} ± {stdev(values[key]):{form[-3:]}}" for key, form in _COLUMNS.items()
-                ]
-                table.add_row(label, *cells)
-        console.print(table)
-
-
-def _short(text: str) -> str:
-    try:
-        return f"{float(text):.3g}"
-    except ValueError:
-        return text.replace(" ", "")

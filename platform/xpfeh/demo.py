@@ -16,8 +16,9 @@ from rich.console import Console
 from xpfeh.batch.catalog import make_catalog
 from xpfeh.batch.ingest import ingest
 from xpfeh.errors import UserError
+from xpfeh.experiments.promotion import promote
 from xpfeh.experiments.record import train_and_record
-from xpfeh.experiments.registry import local_bundle, promote
+from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
 from xpfeh.experiments.tracking import finished_runs
 from xpfeh.labels.build import write_apogee
@@ -70,7 +71,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow")
     search(sample, "demo", trials, steps, out / "searches")
     best = finished_runs()[0]
-    version = promote(best.info.run_id)
+    version, _ = promote(best.info.run_id, sample)
     champion = f"models:/xpfeh/{version}"
     console.print(f"champion: {champion}, run {best.info.run_name}, validation MAE {best.data.metrics['mae']:.3f} dex")
 

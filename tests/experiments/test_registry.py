@@ -5,7 +5,6 @@ from xpfeh.errors import UserError
 from xpfeh.experiments import registry, tracking
 from xpfeh.experiments.record import train_and_record
 from xpfeh.labels.samples import Sample
-from xpfeh.model.predictor import Predictor
 from xpfeh.settings import Recipe
 
 pytestmark = pytest.mark.usefixtures("mlflow_store")
@@ -14,22 +13,6 @@ pytestmark = pytest.mark.usefixtures("mlflow_store")
 def recorded(sample: Sample, folder: Path, seed: int) -> str:
     run_id, _ = train_and_record(sample, Recipe(steps=500, seed=seed), folder / f"bundle-{seed}")
     return run_id
-
-
-def test_a_run_becomes_champion_and_can_be_taken_back(sample: Sample, tmp_path: Path) -> None:
-    one, two = (recorded(sample, tmp_path, seed) for seed in (1, 2))
-    with pytest.raises(UserError, match="promote a run first"):
-        registry.pinned("models:/xpfeh@champion")
-    assert registry.promote(one) == "1"
-    with pytest.raises(UserError, match="no earlier champion"):
-        registry.rollback()
-    assert registry.promote(two[:8]) == "2"
-    assert registry.pinned("models:/xpfeh@champion") == "models:/xpfeh/2"
-    assert registry.pinned("models:/xpfeh@previous") == "models:/xpfeh/1"
-    champion = Predictor.load(registry.local_bundle("models:/xpfeh@champion"))
-    assert champion.card == Predictor.load(tmp_path / "bundle-2").card
-    assert registry.rollback() == "1"
-    assert registry.rollback() == "2"
 
 
 def test_a_run_tells_what_made_it(sample: Sample, tmp_path: Path) -> None:
@@ -47,5 +30,5 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     tracking.experiment_id()
     empty = tracking.run_of("x/1", "x")
     with pytest.raises(UserError, match="no run with a model"):
-        registry.promote(empty)
+        registry.bundle_of_run(empty)
     assert tracking.run_of("x/1", "x") == empty

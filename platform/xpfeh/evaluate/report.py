@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate import figures
-from xpfeh.evaluate.metrics import sliced_summary
+from xpfeh.evaluate.metrics import sliced_summary, summary
 
 _STAR_COLUMNS = (
     "source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "feh", "feh_err", "FEH", "FEH_err",
@@ -28,6 +28,7 @@ _STAR_COLUMNS = (
 def write_report(
     out: str | Path,
     models: Mapping[str, Mapping[str, NDArray]],
+    fainter: Mapping[str, Mapping[str, Mapping[str, NDArray]]],
     cards: Mapping[str, dict[str, Any]],
     slopes: NDArray[np.float32],
     truth: str,
@@ -41,6 +42,9 @@ def write_report(
     models : mapping
         For each model by name, the columns of its stars: ``feh`` (true), the predictor's, ``flux``, ``source_id``,
         ``bp_rp0``, ``ebv``, ``phot_g_mean_mag``. The first model is the one that pictures show.
+    fainter : mapping
+        For some models by name, the same stars made fainter, by what they are called: ``feh`` and the predictor's
+        columns.
     cards : mapping
         The models' cards, by the same names.
     slopes : (N, pixels) float32
@@ -60,6 +64,8 @@ def write_report(
     first = next(iter(models))
     stars = models[first]
     metrics = {name: sliced_summary(columns) for name, columns in models.items()}
+    for name, made in fainter.items():
+        metrics[name] |= {label: summary(columns) for label, columns in made.items()}
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
         work = Path(temporary) / "report"
         work.mkdir()

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import mlflow
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments.tracking import BUNDLE, client, finished_runs
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
+_LOCK = "xpfeh-promotion-lock"
+_LOCK_TRIES, _LOCK_PAUSE_S, _LOCK_STALE_S = 20, 0.5, 60.0
 
 
-def promote(run: str) -> str:
-    """Register a run's bundle and make it the champion; the old champion becomes ``previous``.
+@dataclass(frozen=True)
+class Candidate:
+    """A run's model: the run, where its bundle lies in the store, and a copy of it here."""
 
-    Parameters
-    ----------
-    run : str
-        The run's id, or enough of its beginning.
+    run_id: str
+    source: str
+    folder: Path
 
-    Returns
-    -------
-    str
-        The version that is champion now.
+
+def bundle_of_run(run: str) -> Candidate:
+    """Return the bundle of the one run whose id begins with `run`.
 
     Raises
     ------
@@ -37,16 +43,38 @@ def promote(run: str) -> str:
         told = "no run with a model has" if not matches else f"{len(matches)} runs have"
         raise UserError(f"{told} an id that begins with {run!r}; xpfeh compare lists them")
     (chosen,) = matches
-    mlflow_client = client()
-    if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
-        mlflow_client.create_registered_model(MODEL)
-    before = _aliases()
     source = f"{chosen.info.artifact_uri}/{BUNDLE}"
-    version = str(mlflow_client.create_model_version(MODEL, source, run_id=chosen.info.run_id).version)
-    if CHAMPION in before:
-        mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, before[CHAMPION])
-    mlflow_client.set_registered_model_alias(MODEL, CHAMPION, version)
-    return version
+    return Candidate(chosen.info.run_id, source, Path(mlflow.artifacts.download_artifacts(artifact_uri=source)))
+
+
+def champion() -> str | None:
+    """Return the version that is champion now, if there is one."""
+    return _aliases().get(CHAMPION)
+
+
+def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]) -> str:
+    """Register a bundle and make it the champion, if the champion is still `before`; return its version.
+
+    Raises
+    ------
+    UserError
+        If another promotion has come in between.
+    """
+    mlflow_client = client()
+    with _one_at_a_time():
+        now = champion()
+        if now != before:
+            raise UserError(
+                f"the champion changed from {before or 'none'} to {now} while this model was judged; promote again to "
+                "be judged beside the new one"
+            )
+        if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
+            mlflow_client.create_registered_model(MODEL)
+        made = mlflow_client.create_model_version(MODEL, candidate.source, run_id=candidate.run_id, tags=tags)
+        if before is not None:
+            mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, before)
+        mlflow_client.set_registered_model_alias(MODEL, CHAMPION, str(made.version))
+    return str(made.version)
 
 
 def rollback() -> str:
@@ -58,11 +86,12 @@ def rollback() -> str:
         If there is no earlier champion.
     """
     mlflow_client = client()
-    known = _aliases()
-    if CHAMPION not in known or PREVIOUS not in known:
-        raise UserError("there is no earlier champion to go back to")
-    mlflow_client.set_registered_model_alias(MODEL, CHAMPION, known[PREVIOUS])
-    mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, known[CHAMPION])
+    with _one_at_a_time():
+        known = _aliases()
+        if CHAMPION not in known or PREVIOUS not in known:
+            raise UserError("there is no earlier champion to go back to")
+        mlflow_client.set_registered_model_alias(MODEL, CHAMPION, known[PREVIOUS])
+        mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, known[CHAMPION])
     return known[PREVIOUS]
 
 
@@ -96,4 +125,38 @@ def local_bundle(model: str) -> Path:
 
 
 def _aliases() -> dict[str, str]:
-    return {alias: str(version) for alias, version in client().get_registered_model(MODEL).aliases.items()}
+    mlflow_client = client()
+    if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
+        return {}
+    return {alias: str(version) for alias, version in mlflow_client.get_registered_model(MODEL).aliases.items()}
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Hold the store's lock: a registered model of its own, since only one process can create a name.
+
+    It is held for a moment only, so one that is older belongs to a process that died and is broken.
+    """
+    mlflow_client = client()
+    for attempt in range(_LOCK_TRIES):
+        try:
+            mlflow_client.create_registered_model(_LOCK, description="held while the champion changes")
+            break
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        if attempt == _LOCK_TRIES - 1:
+            raise UserError("another promotion is under way; try again in a minute")
+        _break_if_stale(mlflow_client)
+        time.sleep(_LOCK_PAUSE_S)
+    try:
+        yield
+    finally:
+        mlflow_client.delete_registered_model(_LOCK)
+
+
+def _break_if_stale(mlflow_client: MlflowClient) -> None:
+    with suppress(MlflowException):
+        held_ms = 1000 * time.time() - mlflow_client.get_registered_model(_LOCK).creation_timestamp
+        if held_ms > 1000 * _LOCK_STALE_S:
+            mlflow_client.delete_registered_model(_LOCK)

@@ -27,6 +27,7 @@ def _silent_stderr() -> Iterator[None]:
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 with _silent_stderr():
     import keras
+    from keras import ops
 
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
@@ -37,7 +38,7 @@ with _silent_stderr():
     else:
         import jax
 
-__all__ = ["Tensors", "compiled", "gradient", "keras"]
+__all__ = ["Tensors", "compiled", "gradient", "keras", "ops"]
 
 
 def compiled(function: Callable[..., Tensors]) -> Callable[..., Tensors]:

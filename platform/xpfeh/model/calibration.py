@@ -13,10 +13,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from sklearn.linear_model import QuantileRegressor
+
+from xpfeh.model.backend import ops
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 _SHRINKAGE = 3e-3

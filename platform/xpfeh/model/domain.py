@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+
+from xpfeh.model.backend import ops
 
 _FLOOR = 1e-3
 _LARGEST_RELATIVE_ERROR = 5.0

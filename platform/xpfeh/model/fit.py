@@ -9,12 +9,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from xpfeh.model.backend import compiled, gradient  # isort: skip
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.model.backend import compiled, gradient, ops
 from xpfeh.model.loss import cost_weights, member_losses
 from xpfeh.model.network import UACSNet, build_network, is_kernel
 from xpfeh.model.noise import fainter_factors, pixel_noise

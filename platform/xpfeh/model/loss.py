@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
+
+from xpfeh.model.backend import ops
 
 
 def cost_weights(

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from xpfeh.model.backend import keras  # isort: skip  (sets the log level before Keras loads)
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
+from xpfeh.model.backend import keras, ops
 from xpfeh.settings import Recipe
 
 _CLIP = 8.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 
 import numpy as np
@@ -11,6 +12,16 @@ from xpfeh.xp import pixels
 from xpfeh.xp.bases import load_bands
 
 _TILT = 0.5
+
+RELATIVE_ERROR = {
+    9: 0.0055, 10: 0.0050, 11: 0.0053, 12: 0.0063, 13: 0.0085, 14: 0.0123,
+    15: 0.0194, 16: 0.0330, 17: 0.0629, 17.5: 0.0850,
+}  # fmt: skip
+"""Median error of a pixel over its flux, by G, for stars of 0.8 < BP-RP < 2.
+
+Measured on the APOGEE library up to G = 14.5; beyond on 2,000 Gaia DR3 sources that came without correlations, times
+0.78, which brings the two together from G = 13 to 14.5.
+"""
 
 
 @lru_cache(maxsize=4)
@@ -76,3 +87,20 @@ def fainter(
     added = np.sqrt(np.maximum(np.square(target) - np.square(flux_error), 0))
     noisy = flux + added * pixel_noise(len(flux), flux.shape[1], rng)
     return noisy.astype(np.float32), np.maximum(target, flux_error)
+
+
+def as_if_at(
+    g_mag: float, stars: Mapping[str, NDArray], rng: np.random.Generator
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return flux and error of `stars` as if each had this G: errors grow as real stars' do, noise is added to match.
+
+    Parameters
+    ----------
+    g_mag : float
+    stars : mapping of arrays
+        ``flux``, ``flux_error`` (N, pixels) and ``phot_g_mean_mag`` (N,).
+    """
+    magnitudes, errors = np.array(list(RELATIVE_ERROR)), np.log(list(RELATIVE_ERROR.values()))
+    growth = np.exp(np.interp(g_mag, magnitudes, errors) - np.interp(stars["phot_g_mean_mag"], magnitudes, errors))
+    target = stars["flux_error"] * np.maximum(growth, 1)[:, None].astype(np.float32)
+    return fainter(stars["flux"], stars["flux_error"], target, rng)

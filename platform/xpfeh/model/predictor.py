@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xpfeh.model.backend import compiled, gradient  # isort: skip
 import numpy as np
-from keras import ops
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.model.backend import compiled, gradient, ops
 from xpfeh.model.bundle import Model, read_bundle
 
 CHUNK = 2048

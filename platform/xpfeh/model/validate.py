@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from xpfeh.errors import UserError
 from xpfeh.evaluate.report import write_report
 from xpfeh.labels.samples import Sample
 from xpfeh.model.baseline import BASELINE, boosted_trees
+from xpfeh.model.noise import as_if_at
 from xpfeh.model.predictor import Predictor
+
+_FAINT = (16.0, 17.0, 17.5)
 
 
 def validate(
@@ -35,15 +41,21 @@ def validate(
     if not len(held_out["feh"]):
         raise UserError("no labelled star falls in the held-out sky cells; give more labels")
     predictors = {name: Predictor.load(folder) for name, folder in bundles.items()}
-    models, cards = {}, {}
+    models, cards, fainter = {}, {}, {}
     for name, predictor in predictors.items():
         predictor.check_features(sample.origin["preprocess"], "the sample's features")
         if predictor.card["split"] != sample.origin["split"]:
             raise UserError(f"{name}: trained on another split of the sky, so these stars are not held out from it")
         models[name] = {**held_out, **predictor.predict(held_out)}
         cards[name] = predictor.card
+        fainter[name] = {f"as if G={g_mag:g}": _as_if(g_mag, held_out, predictor) for g_mag in _FAINT}
     if baseline:
         models[BASELINE] = {**held_out, **boosted_trees(sample)}
         cards[BASELINE] = {"version": BASELINE}
     slopes = next(iter(predictors.values())).sensitivity(held_out)
-    return write_report(out, models, cards, slopes, truth)
+    return write_report(out, models, fainter, cards, slopes, truth)
+
+
+def _as_if(g_mag: float, stars: dict[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
+    flux, flux_error = as_if_at(g_mag, stars, np.random.default_rng(0))
+    return {"feh": stars["feh"], **predictor.predict({"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})}
