@@ -158,12 +158,36 @@ def tune(
 @app.command()
 def compare(
     experiment: Annotated[str, typer.Argument(help="MLflow experiment.")] = "xpfeh",
-    rows: Annotated[int, typer.Option(min=1, help="Show so many.")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="Print so many; the page has all.")] = 20,
+    html: Annotated[Path | None, typer.Option(help="Also write one page with pictures to this file.")] = None,
+    reports: Annotated[
+        tuple[Path, Path] | None,
+        typer.Option(metavar="A B", help="Compare no runs, but two reports of xpfeh validate, star by star."),
+    ] = None,
 ) -> None:
-    """Runs side by side, best first."""
-    from xpfeh.experiments.tracking import finished_runs
+    """Runs side by side, best first: seeds of one recipe in one row, and what differs between the rows."""
+    if reports and html:
+        raise UserError("--html shows runs and --reports compares stars: give one of them")
+    if reports:
+        from xpfeh.evaluate.comparison import star_by_star
 
-    tell_runs(finished_runs(experiment), rows, experiment)
+        found = star_by_star(*reports)
+        table = Table("dex", "A", "B", "A − B", "95 % interval", "", title=f"{found[0].n} stars of both")
+        for d in found:
+            numbers = [f"{d.a:.4f}", f"{d.b:.4f}", f"{d.a - d.b:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}"]
+            table.add_row(d.name, *numbers, d.verdict)
+        console.print(f"A: {reports[0]}\nB: {reports[1]}", soft_wrap=True)
+        console.print(table)
+        return
+    from xpfeh.experiments.compare import curves_of, rows_of
+
+    recipes = rows_of(experiment)
+    tell_runs(recipes, rows, experiment)
+    if html:
+        from xpfeh.evaluate.comparison import write_page
+
+        write_page(html, recipes, curves_of(recipes), experiment)
+        console.print(f"page: {html}", soft_wrap=True)
 
 
 @app.command()

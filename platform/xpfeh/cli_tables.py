@@ -4,46 +4,36 @@ from __future__ import annotations
 
 from collections import Counter
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Column, Table
 
 from xpfeh.evaluate.gates import Gate
 
+if TYPE_CHECKING:
+    from xpfeh.evaluate.comparison import Row
+
 console = Console()
 
 
-def tell_runs(runs: list[Any], rows: int, experiment: str) -> None:
-    """Print MLflow runs side by side, best first."""
-    varied = [
-        name
-        for name in sorted({key for run in runs for key in run.data.params})
-        if len({run.data.params.get(name) for run in runs}) > 1 and name not in ("seed", "name")
-    ]
+def tell_runs(rows: list[Row], shown: int, experiment: str) -> None:
+    """Print recipes side by side, best first, each with all its seeds."""
+    from xpfeh.evaluate.comparison import COLUMNS, varied
+
+    names = varied(rows[:shown])
     table = Table(
         Column("run", no_wrap=True),
         "recipe",
-        "MAE",
-        "robust σ",
-        "std",
-        "in 68 %",
-        "nll",
+        Column("seeds", justify="right"),
+        *(Column(title, justify="right") for title, _ in COLUMNS.values()),
         "what differs",
-        title=f"{experiment}: validation stars",
+        title=f"{experiment}: validation stars, {len(rows[:shown])} of {len(rows)} recipes",
     )
-    for run in runs[:rows]:
-        m, p = run.data.metrics, run.data.params
-        numbers = [f"{m.get(key, float('nan')):.3f}" for key in ("mae", "robust_sigma", "std")]
-        told = " ".join(f"{name}={_short(p[name])}" for name in varied if name in p)
-        table.add_row(
-            run.info.run_id[:8],
-            p.get("name", ""),
-            *numbers,
-            f"{m.get('coverage_68', 0):.0%}",
-            f"{m.get('nll', 0):.2f}",
-            told,
-        )
+    for row in rows[:shown]:
+        told = " ".join(f"{name}={row.parameter(name)}" for name in names)
+        numbers = [row.told(number) for number in COLUMNS]
+        table.add_row(row.best.run_id[:8], row.recipes, str(len(row.runs)), *numbers, told)
     console.print(table)
 
 
@@ -108,10 +98,3 @@ def tell_gates(gates: list[Gate]) -> None:
         verdict = "holds" if gate.holds else f"[red]misses by {gate.misses_by:.3g}[/red]"
         table.add_row(gate.name, *(f"{number:.4g}" for number in (gate.value, gate.low, gate.high)), verdict)
     console.print(table)
-
-
-def _short(text: str) -> str:
-    try:
-        return f"{float(text):.3g}"
-    except ValueError:
-        return text.replace(" ", "")

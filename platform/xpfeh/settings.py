@@ -100,6 +100,9 @@ class Recipe(Settings):
     cost_gamma: float = Field(0.5, ge=0, description="Eq. 11: exponent")
     l2: float = Field(1e-5, ge=0, description="lambda: L2 on kernels, in the loss")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
+    cross_fit: bool = Field(
+        False, description="each member leaves out another part of the sky, and is judged and calibrated there"
+    )
     noise: float = Field(0.0, ge=0, description="training noise added afresh each batch, times XP's own")
     faint: float = Field(1.0, ge=1, description="half a batch is made fainter, its errors up to so many times")
     batch_size: int = Field(512, ge=2)
@@ -109,6 +112,12 @@ class Recipe(Settings):
     clip_norm: float = Field(0.0, ge=0, description="largest norm of a member's gradient; 0: unlimited")
     members: int = Field(1, ge=1, description="networks in the ensemble, trained together")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _cross_fit_needs_members(self) -> Self:
+        if self.cross_fit and self.members < 2:
+            raise ValueError("cross_fit needs at least 2 members")
+        return self
 
     @model_validator(mode="after")
     def _widths_are_positive(self) -> Self:
@@ -134,6 +143,7 @@ RECIPES: dict[str, Recipe] = {
         schedule="cosine",
         clip_norm=1.0,
         members=5,
+        cross_fit=True,
     ),
 }
 

@@ -98,10 +98,19 @@ def split_by_sky(source_id: NDArray[np.int64], salt: str) -> NDArray[np.str_]:
 
     All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are.
     """
+    uniform = _uniform_by_cell(source_id, salt)
+    return np.select([uniform < 0.7, uniform < 0.8], ["train", "validation"], "test")
+
+
+def folds_by_sky(source_id: NDArray[np.int64], salt: str, folds: int) -> NDArray[np.int64]:
+    """Return one of `folds` equal parts for each star, the same for all stars of a HEALPix cell."""
+    return np.minimum((_uniform_by_cell(source_id, salt) * folds).astype(np.int64), folds - 1)
+
+
+def _uniform_by_cell(source_id: NDArray[np.int64], salt: str) -> NDArray[np.float64]:
     cell = (source_id // _SOURCE_ID_TO_CELL).astype(np.uint64)
     key = np.uint64(int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8], "little"))
-    uniform = _mixed(cell ^ _mixed(np.atleast_1d(key))) / np.float64(2**64)
-    return np.select([uniform < 0.7, uniform < 0.8], ["train", "validation"], "test")
+    return _mixed(cell ^ _mixed(np.atleast_1d(key))) / np.float64(2**64)
 
 
 def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -79,13 +79,21 @@ class _State:
         return _State(pick(self.weights, other.weights), pick(self.first, other.first), pick(self.second, other.second))
 
 
-def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress | None = None) -> Fit:
+def fit(
+    stars: Columns,
+    learns: NDArray[np.bool_],
+    judged: NDArray[np.bool_],
+    recipe: Recipe,
+    progress: Progress | None = None,
+) -> Fit:
     """Train UA-CSNet.
 
     Parameters
     ----------
-    train, validation : mappings of arrays
-        ``flux`` and ``flux_error`` (N, pixels) float32, ``feh`` (dex) and, in `train`, ``bp_rp0`` (mag).
+    stars : mapping of arrays
+        ``flux`` and ``flux_error`` (N, pixels) float32, ``feh`` (dex) and ``bp_rp0`` (mag).
+    learns, judged : (E, N) bool
+        Which stars each member learns from, and which it has not seen and is judged by.
     recipe : Recipe
     progress : callable, optional
         Called with the step and the latest numbers after each stretch.
@@ -96,12 +104,14 @@ def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress 
         If there are fewer training stars than cost bins, too few to validate with, or all have one [Fe/H].
     """
     bins = recipe.cost_bins[0] * recipe.cost_bins[1]
-    if len(train["feh"]) < bins or len(validation["feh"]) < _MIN_VALIDATION:
-        told = f"{len(train['feh'])} training and {len(validation['feh'])} validation stars"
+    n_learn, n_judged = int(learns.sum(axis=1).min()), int(judged.sum(axis=1).min())
+    if n_learn < bins or n_judged < _MIN_VALIDATION:
+        told = f"{n_learn} training and {n_judged} validation stars"
         raise UserError(f"{told} are too few; at least {bins} (one a cost bin) and {_MIN_VALIDATION} are needed")
-    if np.ptp(train["feh"]) == 0:
-        raise UserError(f"all training stars have [Fe/H] {train['feh'][0]}: there is nothing to learn")
-    trainer = _Trainer(train, validation, recipe)
+    taught = stars["feh"][learns.any(axis=0)]
+    if np.ptp(taught) == 0:
+        raise UserError(f"all training stars have [Fe/H] {taught[0]}: there is nothing to learn")
+    trainer = _Trainer(stars, learns, judged, recipe)
     state, restarts = trainer.warm_up(progress)
     result = trainer.run(state, progress)
     result.restarts = restarts
@@ -109,26 +119,29 @@ def fit(train: Columns, validation: Columns, recipe: Recipe, progress: Progress 
 
 
 class _Trainer:
-    def __init__(self, train: Columns, validation: Columns, recipe: Recipe) -> None:
+    def __init__(self, stars: Columns, learns: NDArray[np.bool_], judged: NDArray[np.bool_], recipe: Recipe) -> None:
         self.recipe = recipe
         self._noisy = recipe.noise > 0 or recipe.faint > 1
-        self.n_pixels = train["flux"].shape[1]
+        self.n_pixels = stars["flux"].shape[1]
+        train = {name: values[learns.any(axis=0)] for name, values in stars.items()}
         self.network = build_network(recipe, self.n_pixels, recipe.seed)
         self.network.flux_scale.adapt(train["flux"])
         self.network.error_scale.adapt(train["flux_error"])
         self.fixed = tuple(ops.copy(v.value) for v in self.network.non_trainable_variables)
         self.decays = tuple(is_kernel(v) for v in self.network.trainable_variables)
-        cost = cost_weights(train["bp_rp0"], train["feh"], recipe.cost_bins, recipe.cost_gamma)
+        cost = np.zeros(len(stars["feh"]), dtype=np.float32)
+        cost[learns.any(axis=0)] = cost_weights(train["bp_rp0"], train["feh"], recipe.cost_bins, recipe.cost_gamma)
         self.stars = tuple(
             ops.convert_to_tensor(np.asarray(values, dtype=np.float32))
-            for values in (train["flux"], train["flux_error"], train["feh"], cost)
+            for values in (stars["flux"], stars["flux_error"], stars["feh"], cost)
         )
+        self.own = [np.flatnonzero(mine).astype(np.int32) for mine in learns]
+        judges = np.stack([np.flatnonzero(mine)[: judged.sum(axis=1).min()] for mine in judged])
         self.held_out = tuple(
-            ops.convert_to_tensor(np.broadcast_to(values, (recipe.members, *values.shape)).astype(np.float32))
-            for values in (validation["flux"], validation["flux_error"], validation["feh"])
+            ops.convert_to_tensor(stars[name][judges].astype(np.float32)) for name in ("flux", "flux_error", "feh")
         )
-        self.constant_mae = float(np.abs(validation["feh"] - np.median(train["feh"])).mean())
-        self.batch = min(recipe.batch_size, len(train["feh"]))
+        self.constant_mae = float(np.abs(stars["feh"][judges] - np.median(train["feh"])).mean())
+        self.batch = min(recipe.batch_size, *map(len, self.own))
         self.warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
         self._stretch = compiled(self._run_steps)
         self._validate = compiled(self._validation_mae)
@@ -199,12 +212,11 @@ class _Trainer:
 
     def _batches(self, length: int, rng: np.random.Generator) -> NDArray[np.int32]:
         """Return (STRETCH, E, B) star indices, the first `length` rows used: each member walks its own epochs."""
-        n_stars = int(self.stars[2].shape[0])
         needed = length * self.batch
-        epochs = -(-needed // n_stars)
         order = np.zeros((STRETCH, self.recipe.members, self.batch), dtype=np.int32)
-        for member in range(self.recipe.members):
-            walk = rng.permuted(np.tile(np.arange(n_stars, dtype=np.int32), (epochs, 1)), axis=1).reshape(-1)
+        for member, own in enumerate(self.own):
+            epochs = -(-needed // len(own))
+            walk = rng.permuted(np.tile(own, (epochs, 1)), axis=1).reshape(-1)
             order[:length, member] = walk[:needed].reshape(length, self.batch)
         return order
 

@@ -79,6 +79,11 @@ class Predictor:
         """
         return self._by_chunks(self._predict, features)
 
+    def members(self, features: Mapping[str, NDArray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return each member's mean and sigma (dex) of N stars, (N, E) both."""
+        said = self._by_chunks(compiled(self._each), features)
+        return said["mean"], said["sigma"]
+
     def sensitivity(self, features: Mapping[str, NDArray]) -> NDArray[np.float32]:
         """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by pixel, (N, pixels)."""
         return self._by_chunks(self._differentiate, features)["slopes"]
@@ -121,6 +126,10 @@ class Predictor:
             "FEH_err_epistemic": epistemic,
             "domain_score": self.model.domain.score(flux, flux_error),
         }
+
+    def _each(self, flux: Any, flux_error: Any, ebv: Any) -> dict[str, Any]:
+        mean, sigma = self._members(flux, flux_error)
+        return {"mean": ops.transpose(mean), "sigma": ops.transpose(sigma)}
 
     def _slopes(self, flux: Any, flux_error: Any, ebv: Any) -> dict[str, Any]:
         def total(at: tuple[Any, ...]) -> Any:

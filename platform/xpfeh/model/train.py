@@ -2,67 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xpfeh.evaluate.metrics import summary
-from xpfeh.labels.samples import Sample
+from xpfeh.labels.samples import Sample, folds_by_sky
 from xpfeh.model.bundle import Model, write_bundle
-from xpfeh.model.calibration import GAUSSIAN, calibrate
+from xpfeh.model.calibration import GAUSSIAN, Calibration, calibrate
 from xpfeh.model.domain import WORST, domain_of
 from xpfeh.model.fit import Progress, fit
 from xpfeh.model.noise import fainter, fainter_factors
 from xpfeh.model.predictor import Predictor
 from xpfeh.settings import Recipe
 
-_FAINT_COPIES = 1
+_MOST_CALIBRATORS = 2500
+_FOLD_SALT = "members"
+
+Columns = Mapping[str, NDArray]
 
 
 def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
-    """Fit `recipe` to the training stars of `sample`, calibrate its errors, write the bundle and return its card."""
-    training = sample.part("train", "train-wide") if recipe.stars == "wide" else sample.part("train")
-    validation = sample.part("validation").columns
-    result = fit(training.columns, validation, recipe, progress)
+    """Fit `recipe` to the training stars of `sample`, calibrate its errors, write the bundle and return its card.
 
-    plain = Model(result.network, GAUSSIAN, domain_of(training.columns["flux"]))
-    copies = _FAINT_COPIES if recipe.faint > 1 else 0
-    calibrators = _with_fainter_copies(sample.part("validation", "validation-wide").columns, copies, recipe)
-    said = Predictor(plain, {}).predict(calibrators)
-    outputs = {
-        "feh": said["FEH"],
-        "aleatoric": said["FEH_err_aleatoric"],
-        "epistemic": said["FEH_err_epistemic"],
-        "noise": calibrators["flux_error"].mean(axis=1),
-        "ebv": calibrators["ebv"],
-    }
-    score = Predictor(plain, {}).predict(validation)["domain_score"]
+    The errors are calibrated, and the card's ``validation`` numbers are taken, on what members say of stars that they
+    have not learnt from: the validation stars; or, if the recipe cross-fits, all stars but the test stars, each
+    judged by the one member that left its part of the sky out.
+    """
+    kept = sample.part("train", "train-wide", "validation", "validation-wide")
+    stars, part = kept.columns, kept.columns["part"]
+    learns, judged = _roles(part, stars["source_id"], recipe)
+    like_test = np.isin(part, ("train", "validation"))
+    result = fit(stars, learns, judged & like_test, recipe, progress)
+
+    taught = learns.any(axis=0)
+    plain = Model(result.network, GAUSSIAN, domain_of(stars["flux"][taught]))
+    unseen = judged.any(axis=0)
+    calibration = _calibrated(plain, stars, judged, recipe)
+    score = Predictor(plain, {}).predict(_rows(stars, unseen & like_test))["domain_score"]
     domain = plain.domain.model_copy(update={"threshold": float(np.quantile(score, 1 - WORST))})
-    model = Model(result.network, calibrate(outputs, calibrators["feh"], copies), domain)
+    model = Model(result.network, calibration, domain)
+
+    chosen = unseen & like_test
+    outputs = _honest(model, _rows(stars, chosen), judged[:, chosen])
+    intervals = calibration.intervals(**outputs)
+    said = {"FEH": outputs["feh"], **{name: np.asarray(values) for name, values in intervals.items()}}
     card = {
         **sample.origin,
-        "stars": {
-            "train": len(training),
-            "validation": len(validation["feh"]),
-            "test": len(sample.part("test")),
-        },
+        "stars": {"train": int(taught.sum()), "validation": int(chosen.sum()), "test": len(sample.part("test"))},
         "restarted_members": result.restarts,
         "domain_threshold": domain.threshold,
+        "validation": summary({"feh": stars["feh"][chosen], **said}),
     }
-    card["validation"] = summary({**validation, **Predictor(model, card).predict(validation)})
     return write_bundle(out, model, card)
 
 
-def _with_fainter_copies(stars: dict[str, Any], copies: int, recipe: Recipe) -> dict[str, Any]:
-    """Return the stars, followed by copies of them with errors up to as many times larger as the network has seen."""
+def _roles(
+    part: NDArray[np.str_], source_id: NDArray[np.int64], recipe: Recipe
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Return which stars each member learns from, and which it has not seen: (E, N) both."""
+    wide = recipe.stars == "wide"
+    if recipe.cross_fit:
+        fold = folds_by_sky(source_id, _FOLD_SALT, recipe.members)
+        left_out = np.arange(recipe.members)[:, None] == fold
+        return ~left_out & (wide | np.isin(part, ("train", "validation"))), left_out
+    learns = np.isin(part, ("train", "train-wide") if wide else ("train",))
+    judged = np.isin(part, ("validation", "validation-wide"))
+    return np.tile(learns, (recipe.members, 1)), np.tile(judged, (recipe.members, 1))
+
+
+def _calibrated(plain: Model, stars: Columns, judged: NDArray[np.bool_], recipe: Recipe) -> Calibration:
+    """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
     rng = np.random.default_rng([recipe.seed, 2])
-    n_stars, n_pixels = stars["flux"].shape
-    flux, flux_error = [stars["flux"]], [stars["flux_error"]]
-    for _ in range(copies):
-        factors = fainter_factors(n_stars, n_pixels, recipe.faint, rng)
-        noisy = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
-        flux.append(noisy[0])
-        flux_error.append(noisy[1])
-    repeated = {name: np.tile(stars[name], len(flux)) for name in ("feh", "ebv")}
-    return {**repeated, "flux": np.concatenate(flux), "flux_error": np.concatenate(flux_error)}
+    rows = rng.permutation(np.flatnonzero(judged.any(axis=0)))[:_MOST_CALIBRATORS]
+    chosen, roles = _rows(stars, rows), judged[:, rows]
+    parts = [_honest(plain, chosen, roles)]
+    if recipe.faint > 1:
+        factors = fainter_factors(len(rows), chosen["flux"].shape[1], recipe.faint, rng)
+        flux, flux_error = fainter(chosen["flux"], chosen["flux_error"], factors * chosen["flux_error"], rng)
+        parts.append(_honest(plain, {"flux": flux, "flux_error": flux_error, "ebv": chosen["ebv"]}, roles))
+    outputs = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+    return calibrate(outputs, np.tile(chosen["feh"], len(parts)), copies=len(parts) - 1)
+
+
+def _honest(model: Model, stars: Columns, judged: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+    """Return what the members that have not seen each star say of it, as `calibrate` takes it."""
+    mean, sigma = Predictor(model, {}).members(stars)
+    trust = judged.T / judged.sum(axis=0)[:, None]
+    outputs = {
+        "feh": (trust * mean).sum(axis=1),
+        "aleatoric": np.sqrt((trust * np.square(sigma)).sum(axis=1)),
+        "epistemic": mean.std(axis=1),
+        "noise": stars["flux_error"].mean(axis=1),
+        "ebv": stars["ebv"],
+    }
+    return {name: values.astype(np.float32) for name, values in outputs.items()}
+
+
+def _rows(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
+    return {name: values[rows] for name, values in stars.items()}
