@@ -134,25 +134,30 @@ def train(
 
 @app.command()
 def tune(
-    features: Features,
+    features: Annotated[list[str], typer.Option(help="Features that `xpfeh ingest` wrote; several are searched over.")],
     labels: LabelsFile,
     trials: Annotated[int, typer.Option(min=1, help="Trials to run.")] = 20,
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 10_000,
     gpus_per_trial: Annotated[float, typer.Option(min=0, help="Share of a GPU a trial gets.")] = 0.0,
+    cpus_per_trial: Annotated[float, typer.Option(min=0.05, help="Share of a CPU core a trial gets.")] = 1.0,
+    finalists: Annotated[int, typer.Option(min=1, help="So many of the best are trained with further seeds.")] = 3,
     name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="Go on with this search.")] = None,
     storage: Annotated[str, typer.Option(help="Folder or URI for the state of searches.")] = "searches",
 ) -> None:
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
+    from xpfeh.batch.cluster import Share
     from xpfeh.experiments.search import search
     from xpfeh.labels.catalogs import read_labels
     from xpfeh.labels.samples import labelled_sample
 
-    sample = labelled_sample(features, read_labels(labels))
-    tell_cuts(sample.origin["stars_left"])
-    best = search(sample, resume or name, trials, steps, storage, gpus_per_trial, resume is not None)
-    console.print(f"best of {best['trials']}: validation MAE {best['validation_mae']:.3f} dex, run {best['run_id']}")
-    console.print(f"make it the champion: xpfeh promote {best['run_id']}")
+    samples = [labelled_sample(each, read_labels(labels)) for each in features]
+    tell_cuts(samples[0].origin["stars_left"])
+    share = Share(cpus_per_trial, gpus_per_trial)
+    best = search(samples, resume or name, trials, steps, storage, share, resume is not None, finalists)
+    told = f"validation MAE {best['mean']:.4f} ± {best['spread']:.4f} dex over {best['seeds']} seeds"
+    console.print(f"best of {best['trials']}: {told}, run {best['run_id']}")
+    console.print(f"make it the champion: xpfeh promote {best['run_id']} --features ... --labels ...")
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections import Counter
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -22,19 +23,24 @@ def tell_runs(rows: list[Row], shown: int, experiment: str) -> None:
     from xpfeh.evaluate.comparison import COLUMNS, varied
 
     names = varied(rows[:shown])
-    table = Table(
+    numbers = Table(
         Column("run", no_wrap=True),
         "recipe",
         Column("seeds", justify="right"),
-        *(Column(title, justify="right") for title, _ in COLUMNS.values()),
-        "what differs",
+        *(Column(title, justify="right", min_width=6) for title, _ in COLUMNS.values()),
+        box=box.SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
         title=f"{experiment}: validation stars, {len(rows[:shown])} of {len(rows)} recipes",
     )
+    parameters = Table(Column("run", no_wrap=True), "what differs", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows[:shown]:
-        told = " ".join(f"{name}={row.parameter(name)}" for name in names)
-        numbers = [row.told(number) for number in COLUMNS]
-        table.add_row(row.best.run_id[:8], row.recipes, str(len(row.runs)), *numbers, told)
-    console.print(table)
+        run = row.best.run_id[:8]
+        numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.told(number) for number in COLUMNS))
+        parameters.add_row(run, "  ".join(f"{name}={row.parameter(name)}" for name in names))
+    console.print(numbers)
+    if names:
+        console.print(parameters)
 
 
 def tell_rows(out: str, records: list[Any]) -> None:

@@ -20,7 +20,6 @@ from xpfeh.experiments.promotion import promote
 from xpfeh.experiments.record import train_and_record
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
-from xpfeh.experiments.tracking import finished_runs
 from xpfeh.labels.build import write_apogee
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import labelled_sample
@@ -69,11 +68,11 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     train_and_record(sample, recipe_named("paper").with_overrides([f"steps={paper_steps}"]), paper)
 
     step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow")
-    search(sample, "demo", trials, steps, out / "searches")
-    best = finished_runs()[0]
-    version, _ = promote(best.info.run_id, sample)
+    best = search([sample], "demo", trials, steps, out / "searches", finalists=2)
+    version, gates = promote(best["run_id"], sample)
     champion = f"models:/xpfeh/{version}"
-    console.print(f"champion: {champion}, run {best.info.run_name}, validation MAE {best.data.metrics['mae']:.3f} dex")
+    told = f"validation MAE {best['mean']:.3f} ± {best['spread']:.3f} dex over {best['seeds']} seeds"
+    console.print(f"champion: {champion}, {told}; {len(gates)} gates hold")
 
     step("Ray Data: the catalog")
     bundle = local_bundle(champion)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from dataclasses import dataclass
 from typing import Any
 
 import ray
@@ -20,3 +21,14 @@ def connect() -> int:
     for chatty in ("ray.data", "ray.serve", "ray.tune"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a small task gets: shares of a CPU core and of a GPU, so that many pack onto one."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+
+ONE_CORE = Share()

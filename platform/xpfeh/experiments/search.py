@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,21 @@ from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from xpfeh.batch.cluster import connect
+from xpfeh.batch.cluster import ONE_CORE, Share, connect
 from xpfeh.errors import UserError
 from xpfeh.experiments import tracking
+from xpfeh.experiments.finalists import Finalist, decide
 from xpfeh.labels.samples import Sample
 from xpfeh.model.bundle import read_card
 from xpfeh.settings import RECIPES, Recipe
 
 METRIC = "validation_mae"
+_RETRIES = 3
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SPACE: dict[str, Any] = {
+    "features": tune.choice([0]),
     "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
     "latent": tune.choice([16, 32]),
     "activation": tune.choice(["relu", "silu", "gelu"]),
@@ -37,36 +41,42 @@ SPACE: dict[str, Any] = {
     "faint": tune.choice([1.0, 12.0]),
     "beta_nll": tune.choice([0.0, 0.5]),
     "cost_gamma": tune.uniform(0.0, 0.7),
+    "cost_bins": tune.choice(["10,15", "6,10", "15,24"]),
+    "epsilon": tune.loguniform(5e-3, 5e-2),
+    "l2": tune.loguniform(1e-7, 1e-4),
     "weight_decay": tune.loguniform(1e-5, 3e-2),
     "clip_norm": tune.choice([0.0, 1.0]),
 }
 
 
 def search(
-    sample: Sample,
+    samples: Sequence[Sample],
     name: str,
     trials: int,
     steps: int,
     storage: str | Path,
-    gpus_per_trial: float = 0.0,
+    share: Share = ONE_CORE,
     resume: bool = False,
+    finalists: int = 3,
 ) -> dict[str, Any]:
-    """Search hyperparameters and return the best trial: its run id, parameters and bundle.
+    """Search hyperparameters, train the finalists again with other seeds, and return the best run.
 
     Parameters
     ----------
-    sample : Sample
-        Labelled stars; trials train on "train" and are judged on "validation".
+    samples : sequence of Sample
+        The same labelled stars by one or more features datasets (other pixel grids, say), which are searched over
+        too; trials train on "train" and are judged on "validation".
     name : str
         The search's name: its folder under `storage`, and the beginning of its trials' tags in MLflow.
     trials, steps : int
         How many trials, and optimiser steps of a trial that is not stopped early.
     storage : str or Path
         Folder or URI for Ray Tune's state and the bundles.
-    gpus_per_trial : float
-        Share of a GPU a trial gets; 0 trains on one CPU core.
+    share : Share
     resume : bool
         Go on with the search of that name; finished trials are not run again.
+    finalists : int
+        So many of the best trials are trained with further seeds, and their mean decides.
 
     Raises
     ------
@@ -85,7 +95,7 @@ def search(
         raise UserError(f"{folder}: {told}")
     cpus = connect()
     trainable = tune.with_resources(
-        tune.with_parameters(_trial, sample=sample, steps=steps), {"cpu": 1, "gpu": gpus_per_trial}
+        tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
     )
     parent = tracking.run_of(name, name)
     if known:
@@ -93,41 +103,48 @@ def search(
     else:
         tuner = tune.Tuner(
             trainable,
-            param_space=SPACE,
+            param_space={**SPACE, "features": tune.choice(list(range(len(samples))))},
             tune_config=tune.TuneConfig(
                 metric=METRIC,
                 mode="min",
                 num_samples=trials,
-                max_concurrent_trials=None if gpus_per_trial else cpus,
+                max_concurrent_trials=None if share.gpus else max(1, int(cpus / share.cpus)),
                 search_alg=_sampler(),
                 scheduler=ASHAScheduler(time_attr="step", max_t=steps, grace_period=max(1, steps // 4)),
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                name=name, storage_path=storage, callbacks=[_Recorder(name, parent, steps)], verbose=0
+                name=name,
+                storage_path=storage,
+                callbacks=[_Recorder(name, parent, steps)],
+                failure_config=tune.FailureConfig(max_failures=_RETRIES),
+                verbose=0,
             ),
         )
     results = tuner.fit()
     done = [r for r in results if r.checkpoint is not None and METRIC in (r.metrics or {})]
     if not done:
         raise UserError(f"search {name}: every trial failed; the first says: {results[0].error}")
-    best = min(done, key=lambda result: result.metrics[METRIC])
+    best = sorted(done, key=lambda result: result.metrics[METRIC])[:finalists]
+    entries = [
+        Finalist(f"{name}/{result.metrics['trial_id']}", recipe_of(result.config, steps), result.config["features"])
+        for result in best
+    ]
+    winner = decide(entries, samples, parent, share)
     tracking.client().set_terminated(parent)
-    return {
-        "run_id": tracking.run_of(f"{name}/{best.metrics['trial_id']}", name, parent),
-        "trials": len(results),
-        METRIC: best.metrics[METRIC],
-        "config": best.config,
-    }
+    return {"trials": len(results), **winner}
 
 
 def recipe_of(config: dict[str, Any], steps: int) -> Recipe:
     """Return the recipe that a trial's parameters stand for, on the paper's other settings."""
     hidden = tuple(int(width) for width in config["hidden"].split(","))
-    return Recipe.of({**RECIPES["paper"].model_dump(), **config, "hidden": hidden, "steps": steps, "name": "tuned"})
+    bins = tuple(int(count) for count in config["cost_bins"].split(","))
+    given = {name: value for name, value in config.items() if name != "features"}
+    told = {"hidden": hidden, "cost_bins": bins, "steps": steps, "name": "tuned"}
+    return Recipe.of({**RECIPES["paper"].model_dump(), **given, **told})
 
 
-def _trial(config: dict[str, Any], sample: Sample, steps: int) -> None:
+def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
     from xpfeh.model.train import train
 
     def report(step: int, numbers: dict[str, float]) -> None:
@@ -135,7 +152,7 @@ def _trial(config: dict[str, Any], sample: Sample, steps: int) -> None:
             tune.report({"step": step, METRIC: numbers[METRIC]})
 
     with tempfile.TemporaryDirectory() as folder:
-        card = train(sample, recipe_of(config, steps), folder, report)
+        card = train(samples[config["features"]], recipe_of(config, steps), folder, report)
         last = {"step": steps, METRIC: card["validation"]["mae"]}
         tune.report(last, checkpoint=Checkpoint.from_directory(folder))
 
@@ -143,9 +160,10 @@ def _trial(config: dict[str, Any], sample: Sample, steps: int) -> None:
 def _sampler() -> OptunaSearch:
     """Optuna's TPE, told to begin with the paper's own recipe and with a noise-augmented one."""
     paper = {
-        "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised", "learning_rate": 1e-3,
-        "schedule": "constant", "batch_size": 512, "stars": "paper", "noise": 0.0, "faint": 1.0, "beta_nll": 0.0,
-        "cost_gamma": 0.5, "weight_decay": 1e-5, "clip_norm": 0.0,
+        "features": 0, "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised",
+        "learning_rate": 1e-3, "schedule": "constant", "batch_size": 512, "stars": "paper", "noise": 0.0, "faint": 1.0,
+        "beta_nll": 0.0, "cost_gamma": 0.5, "cost_bins": "10,15", "epsilon": 0.02, "l2": 1e-5, "weight_decay": 1e-5,
+        "clip_norm": 0.0,
     }  # fmt: skip
     robust = {
         **paper, "activation": "silu", "inputs": "log", "schedule": "cosine", "stars": "wide", "noise": 1.0,

@@ -1,0 +1,93 @@
+"""The best trials of a search, trained again with other seeds: the mean decides, not one lucky draw."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import ray
+from rich.progress import track
+
+from xpfeh.batch.cluster import Share
+from xpfeh.experiments import tracking
+from xpfeh.labels.samples import Sample
+from xpfeh.settings import Recipe
+
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Finalist:
+    """A trial that goes on: its tag in MLflow, its recipe, and which of the samples it was trained on."""
+
+    trial: str
+    recipe: Recipe
+    sample: int
+
+
+def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, share: Share) -> dict[str, Any]:
+    """Train every finalist with further seeds; return the best by the mean over its seeds.
+
+    A seed that an earlier, interrupted call has finished is not trained again.
+
+    Returns
+    -------
+    dict
+        ``run_id`` of the winner's best seed, ``mean`` and ``spread`` (standard deviation) of its validation MAE (dex)
+        over its ``seeds``.
+    """
+    kept = [ray.put(sample) for sample in samples]
+    train = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(_train_seed)
+    waiting = {}
+    for finalist in finalists:
+        for seed in range(1, SEEDS):
+            run = tracking.run_of(f"{finalist.trial}/seed-{seed}", f"{finalist.trial}-seed-{seed}", parent)
+            if "mae" not in _metrics(run):
+                recipe = finalist.recipe.model_copy(update={"seed": finalist.recipe.seed + seed})
+                waiting[train.remote(kept[finalist.sample], recipe)] = (run, recipe)
+    pending = list(waiting)
+    for _ in track(range(len(pending)), description="finalists"):
+        (done,), pending = ray.wait(pending)
+        run, recipe = waiting[done]
+        _record(run, recipe, *ray.get(done))
+
+    judged = []
+    for finalist in finalists:
+        tags = [finalist.trial, *(f"{finalist.trial}/seed-{seed}" for seed in range(1, SEEDS))]
+        errors = {run: _metrics(run)["mae"] for run in (tracking.run_of(tag, tag, parent) for tag in tags)}
+        best = min(errors, key=lambda run: errors[run])
+        judged.append(
+            {"run_id": best, "mean": mean(errors.values()), "spread": stdev(errors.values()), "seeds": len(errors)}
+        )
+    return min(judged, key=lambda entry: entry["mean"])
+
+
+def _train_seed(sample: Sample, recipe: Recipe) -> tuple[list[dict[str, float]], dict[str, Any], dict[str, bytes]]:
+    from xpfeh.model.train import train
+
+    history: list[dict[str, float]] = []
+    folder = Path(tempfile.mkdtemp())
+    try:
+        card = train(sample, recipe, folder, lambda step, numbers: history.append({**numbers, "step": step}))
+        return history, card, {path.name: path.read_bytes() for path in folder.iterdir()}
+    finally:
+        shutil.rmtree(folder)
+
+
+def _record(
+    run: str, recipe: Recipe, history: list[dict[str, float]], card: dict[str, Any], files: dict[str, bytes]
+) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        tracking.log(run, recipe.model_dump(), history, {})
+        tracking.finish(run, folder, card)
+
+
+def _metrics(run: str) -> dict[str, float]:
+    return dict(tracking.client().get_run(run).data.metrics)
