@@ -61,7 +61,7 @@ def tell_cuts(counts: dict[str, int]) -> None:
 
 _COLUMNS = {
     "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
-    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f",
+    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f", "nll_t": ".2f",
 }  # fmt: skip
 
 

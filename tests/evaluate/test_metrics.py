@@ -37,6 +37,16 @@ def test_numbers_of_three_stars_by_hand() -> None:
     assert summary({**stars, "domain_score": np.array([3.0, 2.0, 1.0])})["caught"] == 0
 
 
+def test_heavy_tails_are_likelier_under_student_t() -> None:
+    rng = np.random.default_rng(0)
+    scale = 0.1 / 1.1335
+    numbers = summary(gaussian(scale * rng.standard_t(4, 200_000), np.full(200_000, 0.1)))
+    np.testing.assert_allclose(numbers["coverage_68"], 0.68, atol=0.005)
+    # The differential entropy of Student's t with 4 degrees of freedom, of scale 1, is 1.6818.
+    np.testing.assert_allclose(numbers["nll_t"], 1.6818 + np.log(scale), atol=0.01)
+    assert numbers["nll_t"] < numbers["nll"]
+
+
 def test_an_interval_may_be_lopsided() -> None:
     stars = gaussian(np.zeros(2), np.full(2, 0.1))
     stars |= {"FEH_lo68": np.array([0.05, -0.01]), "FEH_hi68": np.array([0.2, 0.5])}

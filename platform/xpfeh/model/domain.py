@@ -1,4 +1,4 @@
-"""Is a spectrum like those that the network was trained on? A distance that allows for the spectrum's own noise."""
+"""Is a spectrum like those that the networks were trained on? Its distance from them, and how far they disagree."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from xpfeh.model.backend import ops
 
 _FLOOR = 1e-3
 _LARGEST_RELATIVE_ERROR = 5.0
+_DISAGREEMENT = 10.0
+_USUAL_SIGMA = 0.1
 WORST = 0.01
 """Share of the validation stars beyond the threshold."""
 
@@ -37,10 +39,18 @@ class Domain(BaseModel):
     variances: tuple[float, ...]
     threshold: float = float("inf")
 
-    def score(self, flux: Any, flux_error: Any) -> Any:
-        """Return the score of (B, P) spectra: root mean square of the components, each in units of what is expected.
+    def score(self, flux: Any, flux_error: Any, aleatoric: Any, epistemic: Any) -> Any:
+        """Return the score of B spectra.
 
-        Expected is the spread of the training stars, and the noise of this spectrum, which is not held against it.
+        The distance is the root mean square of the components, each in units of what is expected: the spread of the
+        training stars, and the noise of this spectrum, which is not held against it. It counts the more, the more
+        the members disagree beyond what noise explains.
+
+        Parameters
+        ----------
+        flux, flux_error : (B, P) tensors
+        aleatoric, epistemic : (B,) tensors
+            As `xpfeh.model.calibration.Calibration.intervals` takes them, dex.
         """
         log_flux = ops.log(ops.maximum(flux, _FLOOR))
         relative = ops.minimum(flux_error / ops.maximum(flux, _FLOOR), _LARGEST_RELATIVE_ERROR)
@@ -48,7 +58,8 @@ class Domain(BaseModel):
         along = ops.matmul(log_flux - np.array(self.mean, dtype=np.float32), components.T)
         noise = ops.matmul(ops.square(relative), np.square(components).T)
         expected = np.array(self.variances, dtype=np.float32) + noise
-        return ops.sqrt(ops.mean(ops.square(along) / expected, axis=1))
+        distance = ops.sqrt(ops.mean(ops.square(along) / expected, axis=1))
+        return distance * (1 + _DISAGREEMENT * epistemic / (aleatoric + _USUAL_SIGMA))
 
 
 def domain_of(flux: NDArray[np.float32]) -> Domain:

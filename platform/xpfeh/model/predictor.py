@@ -34,6 +34,7 @@ class Predictor:
         self.model = model
         self.card = card
         self._predict = compiled(self._forward)
+        self._tell_apart = compiled(self._each)
         self._differentiate = compiled(self._slopes)
 
     @classmethod
@@ -81,7 +82,7 @@ class Predictor:
 
     def members(self, features: Mapping[str, NDArray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return each member's mean and sigma (dex) of N stars, (N, E) both."""
-        said = self._by_chunks(compiled(self._each), features)
+        said = self._by_chunks(self._tell_apart, features)
         return said["mean"], said["sigma"]
 
     def sensitivity(self, features: Mapping[str, NDArray]) -> NDArray[np.float32]:
@@ -124,7 +125,7 @@ class Predictor:
             **self.model.calibration.intervals(feh, aleatoric, epistemic, noise, ebv),
             "FEH_err_aleatoric": aleatoric,
             "FEH_err_epistemic": epistemic,
-            "domain_score": self.model.domain.score(flux, flux_error),
+            "domain_score": self.model.domain.score(flux, flux_error, aleatoric, epistemic),
         }
 
     def _each(self, flux: Any, flux_error: Any, ebv: Any) -> dict[str, Any]:
