@@ -174,7 +174,7 @@ def compare(
     if reports and html:
         raise UserError("--html shows runs and --reports compares stars: give one of them")
     if reports:
-        from xpfeh.evaluate.comparison import star_by_star
+        from xpfeh.evaluate.paired import star_by_star
 
         found = star_by_star(*reports)
         table = Table("dex", "A", "B", "A − B", "95 % interval", "", title=f"{found[0].n} stars of both")

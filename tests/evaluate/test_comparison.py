@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from xpfeh.cli import main
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import Row, Run, _Scale, bootstrap, learning_curves, star_by_star, varied, write_page
+from xpfeh.evaluate.comparison import Row, Run, _Scale, learning_curves, varied, write_page
+from xpfeh.evaluate.paired import bootstrap, star_by_star
 
 VOID = {"meta", "img", "br", "hr", "link"}
 

@@ -1,4 +1,4 @@
-"""Models side by side: runs grouped by recipe and shown on one page, and two models star by star."""
+"""Models side by side: runs grouped by recipe, shown on one page."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from typing import Any
 import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
-import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.figures import _styled
-from xpfeh.evaluate.metrics import MAD_TO_SIGMA
+from xpfeh.evaluate.figures import styled
 
 COLUMNS = {
     "mae": ("MAE", ".4f"), "robust_sigma": ("robust σ", ".4f"), "std": ("std", ".4f"),
@@ -29,11 +27,8 @@ COLUMNS = {
 }  # fmt: skip
 """Title and format of each number of a run."""
 
-RESAMPLES = 10_000
 _LOGARITHMIC = ("learning_rate", "weight_decay")
 _MAE = "validation MAE (dex)"
-_SAME_TRUTH = 1e-5
-_CHUNK = 2_000_000
 _ORANGE, _GREY = "#dd6b20", "#4a5568"
 
 
@@ -143,7 +138,7 @@ def write_page(out: Path, rows: Sequence[Row], curves: Mapping[str, NDArray[np.f
     out.write_text(page)
 
 
-@_styled
+@styled
 def parallel_coordinates(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     """Return one line a run, from above through its parameters down to its error; `runs` are worst first."""
     scales = [_Scale.of(name, [run.parameters.get(name, "–") for run in runs]) for name in names]
@@ -167,7 +162,7 @@ def parallel_coordinates(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def learning_curves(runs: Sequence[Run], curves: Mapping[str, NDArray[np.float64]]) -> Figure:
     """Return each run's validation error by optimiser step; `runs` are worst first."""
     figure, axes = plt.subplots(figsize=(10, 4.6))
@@ -185,7 +180,7 @@ def learning_curves(runs: Sequence[Run], curves: Mapping[str, NDArray[np.float64
     return figure
 
 
-@_styled
+@styled
 def error_by_parameter(runs: Sequence[Run], names: Sequence[str]) -> Figure:
     """Return a panel a parameter with every run's error; the best run stands out; `runs` are worst first."""
     width = min(4, len(names))
@@ -266,87 +261,10 @@ def _colours(figure: Figure, axes: Axes, runs: Sequence[Run]) -> Callable[[Run],
     return lambda run: scale.to_rgba(run.numbers["mae"])
 
 
-@_styled
+@styled
 def _encoded(figure: Figure) -> str:
     """Return a figure as base64 PNG and close it."""
     picture = io.BytesIO()
     figure.savefig(picture, format="png")
     plt.close(figure)
     return base64.b64encode(picture.getvalue()).decode()
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One number of two models A and B on the same stars.
-
-    Attributes
-    ----------
-    name : str
-    a, b : float
-        Dex.
-    low, high : float
-        95 % interval of a - b.
-    n : int
-        Stars.
-    """
-
-    name: str
-    a: float
-    b: float
-    low: float
-    high: float
-    n: int
-
-    @property
-    def verdict(self) -> str:
-        """Which model is better, if the stars can tell."""
-        if self.high < 0:
-            return "A is better"
-        return "B is better" if self.low > 0 else f"no difference that these {self.n} stars can show"
-
-
-def star_by_star(a: Path, b: Path) -> list[Difference]:
-    """Return the differences in MAE, robust sigma and std of the reports A and B, by a paired bootstrap.
-
-    Raises
-    ------
-    UserError
-        If a folder is no report, they have no star in common, or a star's true [Fe/H] differs.
-    """
-    both = _stars_of(a).join(_stars_of(b), on="source_id", suffix="_b")
-    if both.is_empty():
-        raise UserError(f"{a} and {b} have no star in common")
-    truth, truth_b = both["feh"].to_numpy(), both["feh_b"].to_numpy()
-    if other := int((np.abs(truth - truth_b) > _SAME_TRUTH).sum()):
-        raise UserError(
-            f"{a} and {b}: the true [Fe/H] of {other} of {len(both)} stars differs; judge with one --labels"
-        )
-    return bootstrap(both["FEH"].to_numpy() - truth, both["FEH_b"].to_numpy() - truth)
-
-
-def bootstrap(a: NDArray[np.float64], b: NDArray[np.float64]) -> list[Difference]:
-    """Return the differences of two models' residuals (N,), dex; resamples take both of a star."""
-    rng, n = np.random.default_rng(0), len(a)
-    drawn, chunk = [], max(1, _CHUNK // n)
-    for start in range(0, RESAMPLES, chunk):
-        stars = rng.integers(n, size=(min(chunk, RESAMPLES - start), n))
-        drawn.append(_spreads(a[stars]) - _spreads(b[stars]))
-    lows, highs = np.percentile(np.concatenate(drawn, axis=1), [2.5, 97.5], axis=1)
-    names = [COLUMNS[name][0] for name in ("mae", "robust_sigma", "std")]
-    found = zip(_spreads(a).tolist(), _spreads(b).tolist(), lows.tolist(), highs.tolist(), strict=True)
-    return [Difference(name, *numbers, n) for name, numbers in zip(names, found, strict=True)]
-
-
-def _spreads(residuals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return MAE, robust sigma and std over the last axis, stacked before the others."""
-    centred = residuals - np.median(residuals, axis=-1, keepdims=True)
-    robust = MAD_TO_SIGMA * np.median(np.abs(centred), axis=-1)
-    return np.stack([np.abs(residuals).mean(axis=-1), robust, residuals.std(axis=-1)])
-
-
-def _stars_of(report: Path) -> pl.DataFrame:
-    path = report / "stars.parquet"
-    if not path.is_file():
-        raise UserError(f"{report} is no report: it has no stars.parquet; xpfeh validate --out writes one")
-    wanted = pl.Schema({"source_id": pl.Int64, "feh": pl.Float64, "FEH": pl.Float64})
-    return pl.read_parquet(path, columns=wanted.names()).cast(wanted)

@@ -21,7 +21,7 @@ from xpfeh.xp.pixels import centres_nm
 Stars = Mapping[str, NDArray]
 
 # GaiaXPy turns LaTeX on for the whole process when it is imported, so every figure states its own style.
-_styled = plt.rc_context({
+styled = plt.rc_context({
     "text.usetex": False, "font.family": "sans-serif",
     "figure.dpi": 120, "savefig.dpi": 120, "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
     "axes.grid": True, "grid.alpha": 0.25, "legend.frameon": False, "figure.constrained_layout.use": True,
@@ -31,7 +31,7 @@ _FEH = "[Fe/H]"
 RESIDUAL_LABEL = f"{_FEH} predicted − true (dex)"
 
 
-@_styled
+@styled
 def predicted_against_true(stars: Stars, truth: str) -> Figure:
     """Return predicted against true [Fe/H] with the residuals' histogram."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[1.1, 1])
@@ -59,7 +59,7 @@ def predicted_against_true(stars: Stars, truth: str) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def residual_trends(stars: Stars) -> Figure:
     """Return residuals against [Fe/H], colour, G and E(B-V), with median and 68 % range in bins."""
     axes_of = {
@@ -81,7 +81,7 @@ def residual_trends(stars: Stars) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def error_calibration(stars: Stars) -> Figure:
     """Return residual / error against a unit Gaussian, and scatter against predicted error."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
@@ -110,7 +110,7 @@ def error_calibration(stars: Stars) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def coverage(stars: Stars) -> Figure:
     """Return the share of stars inside their 68 % and 95 % intervals, in bins of what the errors may depend on."""
     axes_of: dict[str, tuple[str, list[float]]] = {
@@ -134,7 +134,7 @@ def coverage(stars: Stars) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
     """Return what a change of 1 % in each pixel does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
     figure, axes = plt.subplots(figsize=(10, 3.8))
@@ -155,7 +155,7 @@ def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def example_spectra(stars: Stars) -> Figure:
     """Return features of stars that span [Fe/H] at about the same colour, as in the paper's Fig. 1."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.2))
@@ -174,7 +174,7 @@ def example_spectra(stars: Stars) -> Figure:
     return figure
 
 
-@_styled
+@styled
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG and close it."""
     figure.savefig(path)

@@ -14,9 +14,7 @@ from xpfeh.experiments.tracking import client, finished_runs
 from xpfeh.settings import Recipe
 
 _HISTORY = "validation_mae"
-_DATA_TAGS = ("features", "labels_sha256")
-_RECORDED_LATER_S = 1.0
-"""A run that lasted less was opened after its training, whose time it does not know."""
+_DATA_TAGS = ("features", "labels_sha256", "split")
 
 
 def rows_of(experiment: str) -> list[Row]:
@@ -50,13 +48,10 @@ def curves_of(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
 
 def _run(recorded: Recorded) -> Run:
     """Return a run with every setting: those younger than it had the values that are now their defaults."""
-    info, data = recorded.info, recorded.data
+    data = recorded.data
     parameters = {name: str(value) for name, value in Recipe().model_dump().items()} | data.params
     recipe, seed = parameters.pop("name"), parameters.pop("seed")
     parameters |= {name: data.tags[name][:8] for name in _DATA_TAGS if name in data.tags}
     parameters["validation_stars"] = f"{data.metrics['n']:.0f}"
     numbers = {name: data.metrics[name] for name in COLUMNS if name in data.metrics}
-    seconds = ((info.end_time or info.start_time) - info.start_time) / 1000
-    if seconds >= _RECORDED_LATER_S:
-        numbers["seconds"] = seconds
-    return Run(info.run_id, recipe, seed, parameters, numbers)
+    return Run(recorded.info.run_id, recipe, seed, parameters, numbers)

@@ -26,11 +26,6 @@ def train_and_record(sample: Sample, recipe: Recipe, out: str | Path) -> tuple[s
 
         card = train(sample, recipe, out, report)
     run_id = tracking.run_of(f"{card['version']}/{recipe.fingerprint()}", card["version"])
-    tracking.log(
-        run_id,
-        recipe.model_dump(),
-        history,
-        {"labels_sha256": card["labels_sha256"], "features": card["features"]},
-    )
+    tracking.log(run_id, recipe.model_dump(), history, {})
     tracking.finish(run_id, out, card)
     return run_id, card

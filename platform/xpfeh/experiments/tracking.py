@@ -78,8 +78,14 @@ def finish(run_id: str, bundle: str | Path, card: dict[str, Any], status: str = 
     log(
         run_id,
         {},
-        [card["validation"]],
-        {"model_version": card["version"], "commit": card["made_by"]["commit"]},
+        [{**card["validation"], "seconds": card["seconds"]}],
+        {
+            "model_version": card["version"],
+            "commit": card["made_by"]["commit"],
+            "features": card["features"],
+            "labels_sha256": card["labels_sha256"],
+            "split": card["split"]["salt"],
+        },
     )
     mlflow_client.set_terminated(run_id, status)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | 
     have not learnt from: the validation stars; or, if the recipe cross-fits, all stars but the test stars, each
     judged by the one member that left its part of the sky out.
     """
+    begun = time.monotonic()
     kept = sample.part("train", "train-wide", "validation", "validation-wide")
     stars, part = kept.columns, kept.columns["part"]
     learns, judged = _roles(part, stars["source_id"], recipe)
@@ -55,6 +57,7 @@ def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | 
         "stars": {"train": int(taught.sum()), "validation": int(chosen.sum()), "test": len(sample.part("test"))},
         "restarted_members": result.restarts,
         "domain_threshold": domain.threshold,
+        "seconds": time.monotonic() - begun,
         "validation": summary({"feh": stars["feh"][chosen], **said}),
     }
     return write_bundle(out, model, card)
