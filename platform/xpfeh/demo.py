@@ -16,10 +16,13 @@ from rich.console import Console
 from xpfeh.batch.catalog import make_catalog
 from xpfeh.batch.ingest import ingest
 from xpfeh.errors import UserError
+from xpfeh.evaluate.comparison import write_page
+from xpfeh.experiments.compare import curves_of, rows_of
 from xpfeh.experiments.promotion import promote
 from xpfeh.experiments.record import train_and_record
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
+from xpfeh.experiments.tracking import EXPERIMENT
 from xpfeh.labels.build import write_apogee
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import labelled_sample
@@ -69,6 +72,8 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
 
     step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow")
     best = search([sample], "demo", trials, steps, out / "searches", finalists=2)
+    rows = rows_of(EXPERIMENT)
+    write_page(out / "comparison.html", rows, curves_of(rows), EXPERIMENT)
     version, gates = promote(best["run_id"], sample)
     champion = f"models:/xpfeh/{version}"
     told = f"validation MAE {best['mean']:.3f} ± {best['spread']:.3f} dex over {best['seeds']} seeds"
@@ -94,7 +99,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     finally:
         withdraw(config)
     console.print(f"{same} answers equal their catalog rows to the last bit")
-    step(f"done: open {out / 'report' / 'index.html'}")
+    step(f"done: open {out / 'report' / 'index.html'} and {out / 'comparison.html'}")
 
 
 def _ask(address: str, out: Path) -> int:

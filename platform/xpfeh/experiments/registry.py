@@ -13,7 +13,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
-from xpfeh.experiments.tracking import BUNDLE, client, finished_runs
+from xpfeh.experiments import flavor
+from xpfeh.experiments.tracking import MODEL as STORED
+from xpfeh.experiments.tracking import client, finished_runs
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -43,8 +45,9 @@ def bundle_of_run(run: str) -> Candidate:
         told = "no run with a model has" if not matches else f"{len(matches)} runs have"
         raise UserError(f"{told} an id that begins with {run!r}; xpfeh compare lists them")
     (chosen,) = matches
-    source = f"{chosen.info.artifact_uri}/{BUNDLE}"
-    return Candidate(chosen.info.run_id, source, Path(mlflow.artifacts.download_artifacts(artifact_uri=source)))
+    source = f"{chosen.info.artifact_uri}/{STORED}"
+    folder = mlflow.artifacts.download_artifacts(artifact_uri=source)
+    return Candidate(chosen.info.run_id, source, flavor.bundle_in(folder))
 
 
 def champion() -> str | None:
@@ -119,7 +122,7 @@ def local_bundle(model: str) -> Path:
     client()
     resolved = pinned(model)
     try:
-        return Path(mlflow.artifacts.download_artifacts(artifact_uri=resolved))
+        return flavor.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=resolved))
     except MlflowException as error:
         raise UserError(f"{resolved}: cannot be fetched from the registry ({error.message})") from None
 

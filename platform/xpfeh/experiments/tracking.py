@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
+from xpfeh.experiments import flavor
 
 EXPERIMENT = "xpfeh"
 TRIAL_TAG = "xpfeh.trial"
-BUNDLE = "bundle"
+MODEL = "model"
 _LOCAL = Path("mlflow")
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -72,9 +74,12 @@ def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]]
 
 
 def finish(run_id: str, bundle: str | Path, card: dict[str, Any], status: str = "FINISHED") -> None:
-    """Close a run with its bundle and the card's summary numbers."""
+    """Close a run with its bundle, as an MLflow model, and the card's summary numbers."""
     mlflow_client = client()
-    mlflow_client.log_artifacts(run_id, str(bundle), BUNDLE)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / MODEL
+        flavor.save(bundle, folder)
+        mlflow_client.log_artifacts(run_id, str(folder), MODEL)
     log(
         run_id,
         {},
