@@ -17,7 +17,7 @@ from xpfeh.labels.samples import Sample
 from xpfeh.model.predictor import Predictor
 from xpfeh.settings import RECIPES
 
-RECIPE = RECIPES["best"].model_copy(update={"steps": 2000, "members": 2})
+RECIPE = RECIPES["best"].model_copy(update={"steps": 2000, "members": 2, "cross_fit": False})
 
 
 @pytest.fixture(scope="module")

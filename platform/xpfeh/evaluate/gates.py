@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ Metrics = Mapping[str, Mapping[str, float]]
 WORSE = 1.03
 """How much larger than the champion's a spread may be: less than one split's own uncertainty."""
 MAX_BIAS = {"all": 0.02, "feh<-1": 0.05, "feh<-2": 0.10}
-COVERAGE = {"coverage_68": (0.62, 0.74), "coverage_95": (0.92, 0.975)}
+COVERAGE = {"coverage_68": (0.68, 0.04), "coverage_95": (0.95, 0.02)}
+"""What each should be, and how far off it may be besides two standard errors of so many stars."""
 MAX_OUTSIDE = 0.05
 MIN_SPEED = 0.1
 _FEW = 30
@@ -59,7 +61,9 @@ def judge(challenger: Metrics, champion: Metrics | None) -> list[Gate]:
         Gate("predicts: n", every["n"], _FEW, float("inf")),
         Gate("domain: share outside", every["outside"], 0.0, MAX_OUTSIDE),
     ]
-    gates += [Gate(f"calibration: {name}", every[name], low, high) for name, (low, high) in COVERAGE.items()]
+    for name, (wanted, slack) in COVERAGE.items():
+        off = slack + 2 * math.sqrt(wanted * (1 - wanted) / every["n"])
+        gates.append(Gate(f"calibration: {name}", every[name], wanted - off, wanted + off))
     for label, bound in MAX_BIAS.items():
         if challenger[label]["n"] >= _FEW:
             gates.append(Gate(f"bias: median, {label}", challenger[label]["median"], -bound, bound))
