@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import optuna
 from ray import tune
-from ray.tune import Callback, Checkpoint
+from ray.tune import Callback, Checkpoint, CheckpointConfig
 from ray.tune.schedulers import ASHAScheduler
 from ray.tune.search.optuna import OptunaSearch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -26,6 +27,8 @@ METRIC = "validation_mae"
 _RETRIES = 3
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+# Ray Tune warns of states saved in quick succession; a search saves its state whenever a trial finishes.
+os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
 SPACE: dict[str, Any] = {
     "features": tune.choice([0]),
@@ -117,6 +120,7 @@ def search(
                 name=name,
                 storage_path=storage,
                 callbacks=[_Recorder(name, parent, steps)],
+                checkpoint_config=CheckpointConfig(num_to_keep=1),  # saves the search's state at each, not every 10 s
                 failure_config=tune.FailureConfig(max_failures=_RETRIES),
                 verbose=0,
             ),
@@ -213,9 +217,13 @@ class _Recorder(Callback):
         self._show(trials)
 
     def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Leave the bar as it stands."""
+        """Leave the bar as it stands, and no run of a trial that was lost with a killed driver."""
         self._show(trials)
         self._bar.stop()
+        known = {trial.trial_id for trial in trials}
+        for tag, run in tracking.children(self._parent).items():
+            if tag.removeprefix(f"{self._search}/").partition("/")[0] not in known:
+                tracking.client().delete_run(run)
 
     def __getstate__(self) -> dict[str, Any]:
         """Ray Tune pickles its callbacks to resume; a bar belongs to one terminal."""

@@ -55,6 +55,12 @@ def run_of(trial: str, name: str, parent: str | None = None) -> str:
     return mlflow_client.create_run(experiment_id(), run_name=name, tags=tags).info.run_id
 
 
+def children(parent: str) -> dict[str, str]:
+    """Return the ids of the runs under this one, by trial tag."""
+    found = client().search_runs([experiment_id()], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
+    return {run.data.tags[TRIAL_TAG]: run.info.run_id for run in found}
+
+
 def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]], tags: dict[str, str]) -> None:
     """Record parameters, metrics by step and tags of a run."""
     metrics = [
