@@ -142,12 +142,14 @@ def tune(
     gpus_per_trial: Annotated[float, typer.Option(min=0, help="Share of a GPU a trial gets.")] = 0.0,
     cpus_per_trial: Annotated[float, typer.Option(min=0.05, help="Share of a CPU core a trial gets.")] = 1.0,
     finalists: Annotated[int, typer.Option(min=1, help="So many of the best are trained with further seeds.")] = 3,
+    ensemble: Annotated[int, typer.Option(min=2, help="Networks of the winner, trained again together.")] = 5,
     name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
     resume: Annotated[str | None, typer.Option(metavar="NAME", help="Go on with this search.")] = None,
     storage: Annotated[str, typer.Option(help="Folder or URI for the state of searches.")] = "searches",
 ) -> None:
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
     from xpfeh.batch.cluster import Share
+    from xpfeh.experiments.record import record_ensemble
     from xpfeh.experiments.search import search
     from xpfeh.labels.catalogs import read_labels
     from xpfeh.labels.samples import labelled_sample
@@ -158,7 +160,10 @@ def tune(
     best = search(samples, resume or name, trials, steps, storage, share, resume is not None, finalists)
     told = f"validation MAE {best['mean']:.4f} ± {best['spread']:.4f} dex over {best['seeds']} seeds"
     console.print(f"best of {best['trials']}: {told}, run {best['run_id']}")
-    console.print(f"make it the champion: xpfeh promote {best['run_id']} --features ... --labels ...")
+    run_id, card = record_ensemble(samples[best["sample"]], best["recipe"], ensemble)
+    told = f"cross-validated MAE {card['validation']['mae']:.4f} dex"
+    console.print(f"as a cross-fitted ensemble of {ensemble}: {told}, run {run_id}")
+    console.print(f"make it the champion: xpfeh promote {run_id} --features ... --labels ...")
 
 
 @app.command()

@@ -19,7 +19,7 @@ from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import write_page
 from xpfeh.experiments.compare import curves_of, rows_of
 from xpfeh.experiments.promotion import promote
-from xpfeh.experiments.record import train_and_record
+from xpfeh.experiments.record import record_ensemble, train_and_record
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
 from xpfeh.experiments.tracking import EXPERIMENT
@@ -72,12 +72,16 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
 
     step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow")
     best = search([sample], "demo", trials, steps, out / "searches", finalists=2)
+    told = f"validation MAE {best['mean']:.3f} ± {best['spread']:.3f} dex over {best['seeds']} seeds"
+    console.print(f"winner: run {best['run_id']}, {told}")
+
+    step("The winner as an ensemble of five, through the gates")
+    run_id, _ = record_ensemble(sample, best["recipe"], 5)
     rows = rows_of(EXPERIMENT)
     write_page(out / "comparison.html", rows, curves_of(rows), EXPERIMENT)
-    version, gates = promote(best["run_id"], sample)
+    version, gates = promote(run_id, sample)
     champion = f"models:/xpfeh/{version}"
-    told = f"validation MAE {best['mean']:.3f} ± {best['spread']:.3f} dex over {best['seeds']} seeds"
-    console.print(f"champion: {champion}, {told}; {len(gates)} gates hold")
+    console.print(f"champion: {champion}, run {run_id}; {len(gates)} gates hold")
 
     step("Ray Data: the catalog")
     bundle = local_bundle(champion)

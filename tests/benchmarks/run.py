@@ -26,6 +26,12 @@ from reconstructed import coefficients, write_bulk  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import track  # noqa: E402
 from rich.table import Table  # noqa: E402
+from xpfeh.batch.ingest import ingest  # noqa: E402
+from xpfeh.experiments import tracking  # noqa: E402
+from xpfeh.experiments.search import search  # noqa: E402
+from xpfeh.labels.build import write_apogee  # noqa: E402
+from xpfeh.labels.catalogs import read_labels  # noqa: E402
+from xpfeh.labels.samples import labelled_sample  # noqa: E402
 from xpfeh.model.backend import keras  # noqa: E402
 from xpfeh.model.bundle import Model  # noqa: E402
 from xpfeh.model.calibration import GAUSSIAN  # noqa: E402
@@ -200,6 +206,27 @@ def _features_apart(few: Path, bulk: Path) -> list[float]:
     return [float(word) for word in done.stderr.split()[-3:]]
 
 
+def trials(rows: Table) -> None:
+    """What a trial of a search costs besides its training: start, import, data, recording, teardown."""
+    count = 8
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
+        features, labels = f"{folder}/features", Path(folder) / "labels.parquet"
+        ingest([NAME], features, PreprocessSettings())
+        write_apogee(NAME, labels)
+        sample = labelled_sample(features, read_labels(labels))
+        begun = time.perf_counter()
+        search([sample], "warm", 1, 500, f"{folder}/searches", finalists=1)
+        warm = time.perf_counter()
+        search([sample], "bench", count, 500, f"{folder}/searches", finalists=1)
+        took = time.perf_counter() - warm
+        runs = tracking.client().search_runs([tracking.experiment_id()], order_by=["start_time DESC"])
+        trained = [run.data.metrics["seconds"] for run in runs if run.info.start_time / 1000 > time.time() - took]
+    overhead = (took - sum(trained)) / len(trained)
+    rows.add_row(f"a trial beside its training, s ({len(trained)} trainings of 500 steps)", f"{overhead:.1f}", "", "")
+    rows.add_row("start of a search, with its first trial and finalist seeds, s", f"{warm - begun:.1f}", "", "")
+
+
 def _quiet(work: Callable[[], object]) -> object:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         return work()
@@ -207,7 +234,7 @@ def _quiet(work: Callable[[], object]) -> object:
 
 def main() -> None:
     rows = Table("one core", "xpfeh", "the usual way", "ratio", title="make bench")
-    measures = (calibration, from_files, preprocessing, training, inference)
+    measures = (calibration, from_files, preprocessing, training, inference, trials)
     for measure in track(measures, description="bench"):
         measure(rows)
     Console(width=130).print(rows)

@@ -41,6 +41,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
         search([sample], "small", trials=1, steps=1000, storage=tmp_path)
     again = search([sample], "small", trials=3, steps=1000, storage=tmp_path, resume=True, finalists=1)
     assert again == best
+    assert best["recipe"].steps == 1000
     later = {run.info.run_id: run.info.end_time for run in client.search_runs([tracking.experiment_id()])}
     assert len(later) == 6
     assert all(later[run.info.run_id] == run.info.end_time for run in seeds)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from xpfeh.batch.cluster import connect
 from xpfeh.errors import UserError
 from xpfeh.labels.samples import Sample
-from xpfeh.model.bundle import read_card
+from xpfeh.model.bundle import copy_bundle
 from xpfeh.settings import Recipe
 
 
@@ -42,9 +41,7 @@ def train_distributed(sample: Sample, recipe: Recipe, out: str | Path, workers: 
         )
         checkpoint = trainer.fit().checkpoint
         with checkpoint.as_directory() as folder:
-            read_card(folder)
-            shutil.copytree(folder, out)
-    return read_card(out)
+            return copy_bundle(folder, out)
 
 
 class _Meeting:

@@ -38,7 +38,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     Returns
     -------
     dict
-        ``run_id`` of the winner's best seed, ``mean`` and ``spread`` (standard deviation) of its validation MAE (dex)
+        ``run_id`` of the winner's best seed, its ``recipe`` and ``sample``, ``mean`` and ``spread`` (standard deviation) of its validation MAE (dex)
         over its ``seeds``.
     """
     kept = [ray.put(sample) for sample in samples]
@@ -62,7 +62,14 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
         errors = {run: _metrics(run)["mae"] for run in (tracking.run_of(tag, tag, parent) for tag in tags)}
         best = min(errors, key=lambda run: errors[run])
         judged.append(
-            {"run_id": best, "mean": mean(errors.values()), "spread": stdev(errors.values()), "seeds": len(errors)}
+            {
+                "run_id": best,
+                "recipe": finalist.recipe,
+                "sample": finalist.sample,
+                "mean": mean(errors.values()),
+                "spread": stdev(errors.values()),
+                "seeds": len(errors),
+            }
         )
     return min(judged, key=lambda entry: entry["mean"])
 

@@ -26,6 +26,7 @@ from xpfeh.settings import RECIPES, Recipe
 METRIC = "validation_mae"
 _RETRIES = 3
 
+os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables however quiet it is told to be
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 # Ray Tune warns of states saved in quick succession; a search saves its state whenever a trial finishes.
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")

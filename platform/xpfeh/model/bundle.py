@@ -6,6 +6,8 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,13 +46,7 @@ def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict
         What made the model: ``preprocess`` settings, training data, numbers; the recipe, checksums, versions and
         name are added here.
     """
-    folder = Path(folder)
-    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds other files and is no model bundle; choose another --out")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        work = Path(temporary) / "bundle"
-        work.mkdir()
+    with _placed(Path(folder)) as work:
         model.network.save_weights(work / WEIGHTS)
         errors = {"calibration": model.calibration.model_dump(), "domain": model.domain.model_dump()}
         (work / ERRORS).write_text(json.dumps(errors) + "\n")
@@ -65,10 +61,30 @@ def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict
             "made_by": code_version(),
         }
         (work / CARD).write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def copy_bundle(bundle: str | Path, folder: str | Path) -> dict[str, Any]:
+    """Copy a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
+    _, card = read_bundle(bundle)
+    with _placed(Path(folder)) as work:
+        shutil.copytree(bundle, work, dirs_exist_ok=True)
+    return card
+
+
+@contextmanager
+def _placed(folder: Path) -> Iterator[Path]:
+    """Give a folder to write to, which becomes `folder` once it is whole."""
+    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
+        raise UserError(f"{folder} holds other files and is no model bundle; choose another --out")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        work = Path(temporary) / "bundle"
+        work.mkdir()
+        yield work
         if folder.exists():
             shutil.rmtree(folder)
         work.rename(folder)
-    return card
 
 
 def read_card(folder: str | Path) -> dict[str, Any]:
