@@ -38,8 +38,8 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     Returns
     -------
     dict
-        ``run_id`` of the winner's best seed, its ``recipe`` and ``sample``, ``mean`` and ``spread`` (standard deviation) of its validation MAE (dex)
-        over its ``seeds``.
+        ``run_id`` of the winner's best seed, its ``recipe`` and ``sample``, ``mean`` and ``spread`` (standard deviation)
+        of its validation MAE (dex) over its ``seeds``.
     """
     kept = [ray.put(sample) for sample in samples]
     train = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(_train_seed)
