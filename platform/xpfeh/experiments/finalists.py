@@ -38,7 +38,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     Returns
     -------
     dict
-        ``run_id`` of the winner's best seed, its ``recipe`` and ``sample``, ``mean`` and ``spread`` (standard deviation)
+        ``run_id`` of the winner's best seed, its ``recipe`` and ``sample``, ``mean`` and ``spread`` (deviation)
         of its validation MAE (dex) over its ``seeds``.
     """
     kept = [ray.put(sample) for sample in samples]
