@@ -64,14 +64,6 @@ def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict
     return card
 
 
-def copy_bundle(bundle: str | Path, folder: str | Path) -> dict[str, Any]:
-    """Copy a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
-    _, card = read_bundle(bundle)
-    with _placed(Path(folder)) as work:
-        shutil.copytree(bundle, work, dirs_exist_ok=True)
-    return card
-
-
 @contextmanager
 def _placed(folder: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes `folder` once it is whole."""
