@@ -10,7 +10,7 @@ import pandas as pd
 
 from xpfeh import __version__
 from xpfeh.model.bundle import read_card
-from xpfeh.model.predictor import INPUTS, Predictor
+from xpfeh.model.predictor import COLUMNS, INPUTS, Predictor
 from xpfeh.settings import PreprocessSettings
 
 with warnings.catch_warnings():
@@ -20,18 +20,13 @@ with warnings.catch_warnings():
     from mlflow.types import ColSpec, DataType, Schema
     from mlflow.types.schema import Array
 
-_OUTPUTS = (
-    "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err_aleatoric", "FEH_err_epistemic",
-    "domain_score",
-)  # fmt: skip
-
 
 def save(bundle: str | Path, folder: str | Path) -> None:
     """Write the bundle, with signature and input example, as an MLflow model at `folder`."""
     n_pixels = PreprocessSettings.of(read_card(bundle)["preprocess"]).n_pixels
     spectrum = Array(DataType.double)
     inputs = Schema([ColSpec(spectrum, "flux"), ColSpec(spectrum, "flux_error"), ColSpec(DataType.double, "ebv")])
-    outputs = Schema([ColSpec(DataType.double, name) for name in _OUTPUTS])
+    outputs = Schema([ColSpec(DataType.double, name) for name in COLUMNS])
     example = pd.DataFrame({"flux": [[1.0] * n_pixels], "flux_error": [[0.01] * n_pixels], "ebv": [0.0]})
     mlflow.pyfunc.save_model(
         folder,
@@ -61,7 +56,7 @@ class _Model:
             name: np.stack(stars[name].to_numpy()) if name != "ebv" else stars[name].to_numpy() for name in INPUTS
         }
         said = self._predictor.predict(features)
-        return pd.DataFrame({name: said[name].astype(np.float64) for name in _OUTPUTS})
+        return pd.DataFrame({name: said[name].astype(np.float64) for name in COLUMNS})
 
 
 def _load_pyfunc(path: str) -> _Model:

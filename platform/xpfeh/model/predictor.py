@@ -17,6 +17,10 @@ CHUNK = 2048
 """Stars a compiled call: always this many (the last padded), so that a star's bytes never depend on its batch."""
 
 INPUTS = ("flux", "flux_error", "ebv")
+COLUMNS = (
+    "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err_aleatoric", "FEH_err_epistemic",
+    "domain_score",
+)  # fmt: skip
 
 
 class Predictor:
@@ -78,7 +82,8 @@ class Predictor:
             networks say of the noise and how far they disagree, not recalibrated; ``domain_score``, see
             `xpfeh.model.domain`.
         """
-        return self._by_chunks(self._predict, features)
+        said = self._by_chunks(self._predict, features)["columns"]
+        return {name: said[:, i].copy() for i, name in enumerate(COLUMNS)}
 
     def members(self, features: Mapping[str, NDArray]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return each member's mean and sigma (dex) of N stars, (N, E) both."""
@@ -100,7 +105,8 @@ class Predictor:
         for name in INPUTS:
             values = features[name]
             room = np.ones((max(1, -(-n_stars // CHUNK)) * CHUNK, *values.shape[1:]), dtype=np.float32)
-            np.copyto(room[:n_stars], values, where=usable.reshape(-1, *[1] * (values.ndim - 1)), casting="same_kind")
+            room[:n_stars] = values
+            room[:n_stars][~usable] = 1.0
             padded.append(room)
         results: dict[str, NDArray[np.float32]] = {}
         for start in range(0, len(padded[0]), CHUNK):
@@ -120,13 +126,14 @@ class Predictor:
         aleatoric = ops.sqrt(ops.mean(ops.square(sigma), axis=0))
         epistemic = ops.std(mean, axis=0)
         noise = ops.mean(flux_error, axis=1)
-        return {
+        columns = {
             "FEH": feh,
             **self.model.calibration.intervals(feh, aleatoric, epistemic, noise, ebv),
             "FEH_err_aleatoric": aleatoric,
             "FEH_err_epistemic": epistemic,
             "domain_score": self.model.domain.score(flux, flux_error, aleatoric, epistemic),
         }
+        return {"columns": ops.stack([columns[name] for name in COLUMNS], axis=1)}
 
     def _each(self, flux: Any, flux_error: Any, ebv: Any) -> dict[str, Any]:
         mean, sigma = self._members(flux, flux_error)
