@@ -128,7 +128,7 @@ def test_a_lock_that_a_dead_process_left_is_broken(
 
 def test_a_model_of_another_split_cannot_be_judged(store: dict[str, str], sample: Sample) -> None:
     other = replace(sample, origin={**sample.origin, "split": {"salt": "other", "healpix_level": 5}})
-    with pytest.raises(UserError, match="only models of the split 'other'"):
+    with pytest.raises(UserError, match="of the split 'other' are not held out from it"):
         promote(store["one"], other)
 
 

@@ -37,6 +37,8 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     bundle = bundle_of_run(best["run_id"]).folder
     assert Predictor.load(bundle).model.network.recipe.seed == int(chosen.params["seed"])
 
+    with pytest.raises(UserError, match="recorded in MLflow already"):
+        search([sample], "small", trials=1, steps=1000, storage=tmp_path / "elsewhere")
     with pytest.raises(UserError, match="a search of that name is there"):
         search([sample], "small", trials=1, steps=1000, storage=tmp_path)
     again = search([sample], "small", trials=3, steps=1000, storage=tmp_path, resume=True, finalists=1)
@@ -48,9 +50,11 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
 
 
 def test_a_search_that_is_not_there_cannot_be_resumed(sample: Sample, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="named by letters"):
+        search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)
 
 
 def test_every_searched_name_is_a_setting() -> None:
-    assert set(SPACE) - {"features"} <= set(Recipe.model_fields)
+    assert set(SPACE) <= set(Recipe.model_fields)

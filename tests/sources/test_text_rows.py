@@ -27,6 +27,15 @@ notes = st.text(st.characters(codec="ascii", exclude_characters="\r\n\0"), max_s
 rows = st.tuples(st.just("7"), st.integers(-(2**63), 2**63 - 1).map(str), cells, notes, cells)
 
 
+@settings(deadline=None)
+@given(st.lists(st.text('0123456789,"[]()-.e \r\n', max_size=12), max_size=6))
+def test_whatever_stands_in_a_file_lines_stay_lines(noise: list[str]) -> None:
+    text = "".join(f"{part}\n" for part in noise) + "42,[1]\n"
+    table = parse_rows(text.encode(), ",", ["source_id", "a"], "source_id", ("a",))
+    assert table.num_rows == sum(line.strip("\r") != "" for line in text.split("\n"))
+    assert (table["source_id"].to_pylist()[-1], table["a"].to_pylist()[-1]) == (42, [1.0])
+
+
 def expected(cell: str) -> list[float | None]:
     inside = cell.strip("[]() ")
     if inside in ("", "null"):
@@ -67,6 +76,17 @@ def test_a_short_line_has_missing_lists_and_another_order_of_columns_is_followed
     assert table["a"].to_pylist() == [[1.0, 2.0], [3.0, 4.0], [9.0]]
     assert table["b"].to_pylist() == [[], [], []]
     assert table["source_id"].to_pylist() == [5, 6, None]
+
+
+@pytest.mark.parametrize("broken", ['"[1,2]', '"[1,2', '"[1,2]"x', '"', '[1,2]"', "caf\xe9", "[1", '"[1,2] ,"" [3'])
+def test_a_broken_row_leaves_its_neighbours_whole(broken: str) -> None:
+    """An identifier that lost its first digit would be another star's, and nothing would tell."""
+    good = b'5853498713190525696,"[1.5,2]",[7]\n'
+    text = good + b"123," + broken.encode("latin-1") + b",[8]\n" + good
+    table = parse_rows(text, ",", ["source_id", "a", "b"], "source_id", ("a", "b"))
+    assert table["source_id"].to_pylist() == [5853498713190525696, 123, 5853498713190525696]
+    for row in (0, 2):
+        assert (table["a"][row].as_py(), table["b"][row].as_py()) == ([1.5, 2.0], [7.0])
 
 
 @pytest.mark.parametrize("digits", [7, 9, 15, 17])

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from xpfeh.errors import UserError
 from xpfeh.evaluate.gates import Gate, judge
 from xpfeh.evaluate.metrics import sliced_summary
 from xpfeh.experiments import registry
 from xpfeh.labels.samples import Sample
-from xpfeh.model.predictor import CHUNK, Predictor
+from xpfeh.model.predictor import CHUNK, INPUTS, Predictor
+from xpfeh.model.validate import fair_judge
 
 
 class RefusedError(Exception):
@@ -65,13 +65,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> tuple[str, li
 
 
 def _metrics(bundle: str | Path, sample: Sample) -> dict[str, dict[str, Any]]:
-    predictor = Predictor.load(bundle)
-    predictor.check_features(sample.origin["preprocess"], "the sample's features")
-    if predictor.card["split"] != sample.origin["split"]:
-        raise UserError(
-            f"{predictor.version}: trained on the split {predictor.card['split']['salt']!r}; only models of the split "
-            f"{sample.origin['split']['salt']!r} can be judged on its held-out stars"
-        )
+    predictor = fair_judge(bundle, sample)
     stars = sample.part("test").columns
     predicted = predictor.predict(stars)
     metrics: dict[str, dict[str, Any]] = sliced_summary({**stars, **predicted})
@@ -83,7 +77,7 @@ def _metrics(bundle: str | Path, sample: Sample) -> dict[str, dict[str, Any]]:
 def _stars_per_second(predictor: Predictor, stars: dict[str, Any]) -> float:
     """Return the best of three timings of some full chunks."""
     rows = np.resize(np.arange(len(stars["feh"])), 8 * CHUNK)
-    many = {name: stars[name][rows] for name in ("flux", "flux_error", "ebv")}
+    many = {name: stars[name][rows] for name in INPUTS}
     times = []
     for _ in range(3):
         begun = time.perf_counter()

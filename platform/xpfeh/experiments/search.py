@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,7 +33,6 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
 
 SPACE: dict[str, Any] = {
-    "features": tune.choice([0]),
     "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
     "latent": tune.choice([16, 32]),
     "activation": tune.choice(["relu", "silu", "gelu"]),
@@ -85,8 +85,10 @@ def search(
     Raises
     ------
     UserError
-        If the search to resume is not there, a new one's name is taken, or every trial failed.
+        If the search to resume is not there, a new one's name is taken or no name, or every trial failed.
     """
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
     storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().absolute())
     folder = f"{storage}/{name}"
     known = tune.Tuner.can_restore(folder)
@@ -97,6 +99,8 @@ def search(
             else "a search of that name is there; use --resume, or another name"
         )
         raise UserError(f"{folder}: {told}")
+    if not resume and tracking.known(name):
+        raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
     cpus = connect()
     trainable = tune.with_resources(
         tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
@@ -221,9 +225,9 @@ class _Recorder(Callback):
         """Leave the bar as it stands, and no run of a trial that was lost with a killed driver."""
         self._show(trials)
         self._bar.stop()
-        known = {trial.trial_id for trial in trials}
-        for tag, run in tracking.children(self._parent).items():
-            if tag.removeprefix(f"{self._search}/").partition("/")[0] not in known:
+        mine = {trial.trial_id for trial in trials}
+        for tag, run in tracking.unfinished(self._parent).items():
+            if tag.removeprefix(f"{self._search}/").partition("/")[0] not in mine:
                 tracking.client().delete_run(run)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -47,17 +47,22 @@ def experiment_id(name: str = EXPERIMENT) -> str:
 
 def run_of(trial: str, name: str, parent: str | None = None) -> str:
     """Return the id of the one run with this trial tag, begun now if there is none."""
-    mlflow_client = client()
-    where = f"tags.`{TRIAL_TAG}` = '{trial}'"
-    if found := mlflow_client.search_runs([experiment_id()], where, max_results=1):
-        return found[0].info.run_id
+    if found := known(trial):
+        return found
     tags = {TRIAL_TAG: trial} | ({"mlflow.parentRunId": parent} if parent else {})
-    return mlflow_client.create_run(experiment_id(), run_name=name, tags=tags).info.run_id
+    return client().create_run(experiment_id(), run_name=name, tags=tags).info.run_id
 
 
-def children(parent: str) -> dict[str, str]:
-    """Return the ids of the runs under this one, by trial tag."""
-    found = client().search_runs([experiment_id()], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=50_000)
+def known(trial: str) -> str | None:
+    """Return the id of the run with this trial tag, if there is one."""
+    found = client().search_runs([experiment_id()], f"tags.`{TRIAL_TAG}` = '{trial}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def unfinished(parent: str) -> dict[str, str]:
+    """Return the ids of the runs under this one that have not ended, by trial tag."""
+    where = f"tags.`mlflow.parentRunId` = '{parent}' AND attributes.status = 'RUNNING'"
+    found = client().search_runs([experiment_id()], where, max_results=50_000)
     return {run.data.tags[TRIAL_TAG]: run.info.run_id for run in found}
 
 

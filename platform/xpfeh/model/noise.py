@@ -43,9 +43,10 @@ def _mixing(n_pixels: int) -> NDArray[np.float64]:
 def pixel_noise(n_rows: int, n_pixels: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw noise in units of the pixel errors (the rms of a pixel's sample errors, paper section 2.1).
 
-    The coefficients' errors are taken as independent and falling with their order, as those of real stars do. The
-    noise of a pixel is then 0.3 to 0.9 of its error, and neighbours are anticorrelated by some 0.5: as it comes out
-    of the covariances of real stars, bright ones with full correlations and those of G = 17.
+    The bases are those of DR3; the coefficients' errors are taken as independent and falling with their order, as
+    those of real stars do. The noise of a pixel is then 0.3 to 0.9 of its error, and neighbours are anticorrelated
+    by some 0.5: as it comes out of the covariances of real stars, bright ones with full correlations and those of
+    G = 17.
 
     Returns
     -------

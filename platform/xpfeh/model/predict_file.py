@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
@@ -18,6 +17,8 @@ from xpfeh.sources.schema import CATALOG, sensitivity_schema, to_table
 from xpfeh.tablefile import check_format, write_table
 from xpfeh.xp.preprocess import preprocess
 
+Features = dict[str, NDArray]
+
 
 def predict_file(source: str, bundle: str | Path, out: str | Path, beside: reader.Beside) -> int:
     """Write the catalog rows of all stars of `source` and return their number.
@@ -27,10 +28,7 @@ def predict_file(source: str, bundle: str | Path, out: str | Path, beside: reade
     UserError
         If the source or the bundle is not one, or `out` is of a format that cannot be written.
     """
-    check_format(out)
-    predictor = Predictor.load(bundle)
-    rows = (to_table(estimate(f, predictor), CATALOG) for f in _features(source, predictor, beside, "predict"))
-    return write_table(out, rows)
+    return _write(source, bundle, out, beside, lambda features, model: to_table(estimate(features, model), CATALOG))
 
 
 def sensitivity_file(source: str, bundle: str | Path, out: str | Path, beside: reader.Beside) -> int:
@@ -41,22 +39,28 @@ def sensitivity_file(source: str, bundle: str | Path, out: str | Path, beside: r
     UserError
         If the source or the bundle is not one, or `out` is of a format that cannot be written.
     """
+
+    def table(features: Features, predictor: Predictor) -> pa.Table:
+        slopes = predictor.sensitivity(features)
+        columns = {"source_id": features["source_id"], "dfeh_dflux": slopes}
+        return to_table(columns, sensitivity_schema(slopes.shape[1]))
+
+    return _write(source, bundle, out, beside, table)
+
+
+def _write(
+    source: str,
+    bundle: str | Path,
+    out: str | Path,
+    beside: reader.Beside,
+    table: Callable[[Features, Predictor], pa.Table],
+) -> int:
     check_format(out)
     predictor = Predictor.load(bundle)
-
-    def tables() -> Iterator[pa.Table]:
-        for features in _features(source, predictor, beside, "sensitivity"):
-            slopes = predictor.sensitivity(features)
-            columns = {"source_id": features["source_id"], "dfeh_dflux": slopes}
-            yield to_table(columns, sensitivity_schema(slopes.shape[1]))
-
-    return write_table(out, tables())
-
-
-def _features(
-    source: str, predictor: Predictor, beside: reader.Beside, told: str
-) -> Iterator[dict[str, NDArray[np.generic]]]:
     settings = PreprocessSettings.of(predictor.card["preprocess"])
-    for piece in track(reader.pieces(source), description=told):
-        for batch in reader.read(piece, beside):
-            yield preprocess(batch.columns, settings)
+    rows = (
+        table(preprocess(batch.columns, settings), predictor)
+        for piece in track(reader.pieces(source), description="predict")
+        for batch in reader.read(piece, beside)
+    )
+    return write_table(out, rows)

@@ -41,16 +41,16 @@ def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | 
     result = fit(stars, learns, judged & like_test, recipe, progress)
 
     taught = learns.any(axis=0)
-    plain = Model(result.network, GAUSSIAN, domain_of(stars["flux"][taught]))
-    unseen = judged.any(axis=0)
+    domain = domain_of(stars["flux"][taught])
+    plain = Predictor(Model(result.network, GAUSSIAN, domain), {})
     calibration = _calibrated(plain, stars, judged, recipe)
-    score = Predictor(plain, {}).predict(_rows(stars, unseen & like_test))["domain_score"]
-    domain = plain.domain.model_copy(update={"threshold": float(np.quantile(score, 1 - WORST))})
-    model = Model(result.network, calibration, domain)
 
-    chosen = unseen & like_test
-    outputs = _honest(model, _rows(stars, chosen), judged[:, chosen])
+    chosen = judged.any(axis=0) & like_test
+    unseen = _rows(stars, chosen)
+    outputs = _honest(plain, unseen, judged[:, chosen])
     intervals = calibration.intervals(**outputs)
+    score = domain.score(unseen["flux"], unseen["flux_error"], outputs["aleatoric"], outputs["epistemic"])
+    domain = domain.model_copy(update={"threshold": float(np.quantile(np.asarray(score), 1 - WORST))})
     said = {"FEH": outputs["feh"], **{name: np.asarray(values) for name, values in intervals.items()}}
     card = {
         **sample.origin,
@@ -60,7 +60,7 @@ def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | 
         "seconds": time.monotonic() - begun,
         "validation": summary({"feh": stars["feh"][chosen], **said}),
     }
-    return write_bundle(out, model, card)
+    return write_bundle(out, Model(result.network, calibration, domain), card)
 
 
 def _roles(
@@ -77,7 +77,7 @@ def _roles(
     return np.tile(learns, (recipe.members, 1)), np.tile(judged, (recipe.members, 1))
 
 
-def _calibrated(plain: Model, stars: Columns, judged: NDArray[np.bool_], recipe: Recipe) -> Calibration:
+def _calibrated(plain: Predictor, stars: Columns, judged: NDArray[np.bool_], recipe: Recipe) -> Calibration:
     """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
     rng = np.random.default_rng([recipe.seed, 2])
     rows = rng.permutation(np.flatnonzero(judged.any(axis=0)))[:_MOST_CALIBRATORS]
@@ -91,9 +91,9 @@ def _calibrated(plain: Model, stars: Columns, judged: NDArray[np.bool_], recipe:
     return calibrate(outputs, np.tile(chosen["feh"], len(parts)), copies=len(parts) - 1)
 
 
-def _honest(model: Model, stars: Columns, judged: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
+def _honest(predictor: Predictor, stars: Columns, judged: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
     """Return what the members that have not seen each star say of it, as `calibrate` takes it."""
-    mean, sigma = Predictor(model, {}).members(stars)
+    mean, sigma = predictor.members(stars)
     trust = judged.T / judged.sum(axis=0)[:, None]
     outputs = {
         "feh": (trust * mean).sum(axis=1),

@@ -38,14 +38,9 @@ def validate(
         held out.
     """
     held_out = sample.part("test").columns
-    if not len(held_out["feh"]):
-        raise UserError("no labelled star falls in the held-out sky cells; give more labels")
-    predictors = {name: Predictor.load(folder) for name, folder in bundles.items()}
+    predictors = {name: fair_judge(folder, sample) for name, folder in bundles.items()}
     models, cards, fainter = {}, {}, {}
     for name, predictor in predictors.items():
-        predictor.check_features(sample.origin["preprocess"], "the sample's features")
-        if predictor.card["split"] != sample.origin["split"]:
-            raise UserError(f"{name}: trained on another split of the sky, so these stars are not held out from it")
         models[name] = {**held_out, **predictor.predict(held_out)}
         cards[name] = predictor.card
         fainter[name] = {f"as if G={g_mag:g}": _as_if(g_mag, held_out, predictor) for g_mag in _FAINT}
@@ -54,6 +49,27 @@ def validate(
         cards[BASELINE] = {"version": BASELINE}
     slopes = next(iter(predictors.values())).sensitivity(held_out)
     return write_report(out, models, fainter, cards, slopes, truth)
+
+
+def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
+    """Return the predictor of a bundle that the test stars of `sample` can judge.
+
+    Raises
+    ------
+    UserError
+        If the bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
+        held out.
+    """
+    predictor = Predictor.load(bundle)
+    if not len(sample.part("test")):
+        raise UserError("no labelled star falls in the held-out sky cells; give more labels")
+    predictor.check_features(sample.origin["preprocess"], "the sample's features")
+    if predictor.card["split"] != sample.origin["split"]:
+        raise UserError(
+            f"{predictor.version}: trained on the split {predictor.card['split']['salt']!r} of the sky; the held-out "
+            f"stars of the split {sample.origin['split']['salt']!r} are not held out from it"
+        )
+    return predictor
 
 
 def _as_if(g_mag: float, stars: dict[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:

@@ -185,11 +185,11 @@ def _read_header(stream: IO[bytes], path: str) -> tuple[list[str], str, bytes]:
     return found, separator, b"\n".join(lines[names + 1 :])
 
 
-def _whole_lines(stream: IO[bytes], rest: bytes) -> Iterator[memoryview]:
+def _whole_lines(stream: io.BufferedIOBase, rest: bytes) -> Iterator[memoryview]:
     """Yield blocks of whole lines, each valid until the next is asked for: one buffer serves the whole file."""
     buffer = bytearray(rest) + bytearray(_BLOCK_BYTES)
     kept = len(rest)
-    while read := stream.readinto(memoryview(buffer)[kept:]):  # type: ignore[attr-defined]
+    while read := stream.readinto(memoryview(buffer)[kept:]):
         filled = kept + read
         cut = buffer.rfind(b"\n", 0, filled) + 1
         if cut:

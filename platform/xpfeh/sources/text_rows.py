@@ -47,7 +47,9 @@ def parse_rows(
     bounds, counts, n_rows = _scan(data, ord(separator), columns, values)
 
     def cells(column: int) -> pl.Series:
-        return pl.Series([str(text[start:stop], "utf-8") for start, stop in bounds[:n_rows, column]], dtype=pl.String)
+        return pl.Series(
+            [str(text[start:stop], "utf-8", "replace") for start, stop in bounds[:n_rows, column]], dtype=pl.String
+        )
 
     table = {id_column: cells(0).cast(pl.Int64, strict=False).to_arrow()}
     for column, name in enumerate(list_columns, start=1):
@@ -98,12 +100,14 @@ def _scan(text, separator, columns, values):  # type: ignore[no-untyped-def]
             i = _end_of_field(text, i, separator, quoted)
             if column >= 0:
                 bounds[row, column, 0], bounds[row, column, 1] = start, i
-            i += quoted
-            field += 1
-            at_separator = i < text.size and text[i] == separator
-            i += 1
-            if not at_separator:
+            if quoted and i < text.size and text[i] == _QUOTE:
+                i += 1
+            if i >= text.size or text[i] != separator:
                 break
+            i += 1
+            field += 1
+        while i < text.size and text[i] != _NEWLINE:
+            i += 1
         row += 1
     return bounds, counts, row
 
