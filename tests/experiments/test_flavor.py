@@ -6,9 +6,17 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
+from xpfeh.errors import UserError
 from xpfeh.experiments import flavor
 from xpfeh.labels.samples import Sample
 from xpfeh.model.predictor import Predictor
+
+
+def test_a_folder_without_a_bundle_is_told(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    with pytest.raises(UserError, match="no xpfeh model"):
+        flavor.bundle_in(tmp_path)
 
 
 def test_mlflow_models_predict_gives_the_predictors_numbers(bundle: Path, sample: Sample, tmp_path: Path) -> None:

@@ -31,4 +31,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     empty = tracking.run_of("x/1", "x")
     with pytest.raises(UserError, match="no run with a model"):
         registry.bundle_of_run(empty)
+    tracking.client().set_tag(empty, "model_version", "of a run whose artifacts are gone")
+    with pytest.raises(UserError, match="cannot be fetched from the model store"):
+        registry.bundle_of_run(empty)
     assert tracking.run_of("x/1", "x") == empty

@@ -135,7 +135,9 @@ def write_page(out: Path, rows: Sequence[Row], curves: Mapping[str, NDArray[np.f
     ).from_string((files("xpfeh.evaluate") / "templates" / "comparison.html").read_text())
     page = template.render(rows=rows, runs=runs, names=names, columns=COLUMNS, pictures=pictures, experiment=experiment)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(page)
+    unfinished = out.with_name(f".{out.name}.tmp")
+    unfinished.write_text(page)
+    unfinished.replace(out)
 
 
 @styled

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from xpfeh import __version__
-from xpfeh.model.bundle import read_card
+from xpfeh.errors import UserError
+from xpfeh.model.bundle import CARD, read_card
 from xpfeh.model.predictor import COLUMNS, INPUTS, Predictor
 from xpfeh.settings import PreprocessSettings
 
@@ -39,9 +40,17 @@ def save(bundle: str | Path, folder: str | Path) -> None:
 
 
 def bundle_in(folder: str | Path) -> Path:
-    """Return the bundle inside an MLflow model's folder."""
-    (bundle,) = (Path(folder) / "data").iterdir()
-    return bundle
+    """Return the bundle inside an MLflow model's folder.
+
+    Raises
+    ------
+    UserError
+        If there is none, as in models of other programs or of early versions.
+    """
+    found = list(Path(folder).glob(f"data/*/{CARD}"))
+    if len(found) != 1:
+        raise UserError(f"{folder}: no xpfeh model; train it again with this version")
+    return found[0].parent
 
 
 class _Model:

@@ -46,8 +46,7 @@ def bundle_of_run(run: str) -> Candidate:
         raise UserError(f"{told} an id that begins with {run!r}; xpfeh compare lists them")
     (chosen,) = matches
     source = f"{chosen.info.artifact_uri}/{STORED}"
-    folder = mlflow.artifacts.download_artifacts(artifact_uri=source)
-    return Candidate(chosen.info.run_id, source, flavor.bundle_in(folder))
+    return Candidate(chosen.info.run_id, source, _fetched(source))
 
 
 def champion() -> str | None:
@@ -120,11 +119,14 @@ def local_bundle(model: str) -> Path:
     if not model.startswith("models:/"):
         return Path(model)
     client()
-    resolved = pinned(model)
+    return _fetched(pinned(model))
+
+
+def _fetched(uri: str) -> Path:
     try:
-        return flavor.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=resolved))
-    except MlflowException as error:
-        raise UserError(f"{resolved}: cannot be fetched from the registry ({error.message})") from None
+        return flavor.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+    except (MlflowException, OSError) as error:
+        raise UserError(f"{uri}: cannot be fetched from the model store ({error})") from None
 
 
 def _aliases() -> dict[str, str]:
