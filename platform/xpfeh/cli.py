@@ -114,6 +114,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the bundle to write.")],
     recipe: Annotated[str, typer.Option(help="paper: UA-CSNet as published; best: what measures best.")] = "paper",
     salt: Annotated[str, typer.Option(help="Names the split of the sky; another one holds out other stars.")] = SALT,
+    workers: Annotated[int, typer.Option(min=1, help="Processes of the Ray cluster that share the stars.")] = 1,
     settings: Set = [],
 ) -> None:
     """Train one model and record it in MLflow."""
@@ -124,7 +125,7 @@ def train(
     chosen = recipe_named(recipe).with_overrides(settings)
     sample = labelled_sample(features, read_labels(labels), salt)
     tell_cuts(sample.origin["stars_left"])
-    run_id, card = train_and_record(sample, chosen, out)
+    run_id, card = train_and_record(sample, chosen, out, workers)
     numbers = card["validation"]
     console.print(
         f"{card['version']}: validation MAE {numbers['mae']:.3f}, robust sigma {numbers['robust_sigma']:.3f} dex"

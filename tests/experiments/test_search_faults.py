@@ -1,11 +1,11 @@
-"""A search whose driver is killed, with real processes, and resumed."""
+"""A search under real faults: a killed driver, worker and node, and an outage of the tracking server."""
 
-import os
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -13,8 +13,12 @@ import pytest
 from mlflow.entities import Run
 from xpfeh.experiments import tracking
 
+from tests.processes import environment, kill, two_nodes, workers
+
 NAME = "faulty"
 STEPS = 1000
+OUTAGE_S = 5
+TRIAL = "ImplicitFunc.train"
 LOAD = """
 import sys
 from xpfeh.experiments.registry import bundle_of_run
@@ -38,7 +42,7 @@ class Driver:
     def start(self, *arguments: str, **variables: str) -> None:
         with (self.folder / "log").open("a") as log:
             self.process = psutil.Popen(
-                [*self._command, *arguments], env=_environment(variables), stdout=log, stderr=log, cwd=self.folder,
+                [*self._command, *arguments], env=environment(variables), stdout=log, stderr=log, cwd=self.folder,
                 start_new_session=True,
             )  # fmt: skip
 
@@ -53,9 +57,8 @@ class Driver:
         assert self.process.wait(timeout=240) == 0, self.told()
 
     def kill(self) -> None:
-        """Kill the driver, and then the Ray processes that it leaves behind."""
         if self.process is not None:
-            _kill(self.process)
+            kill(self.process)
 
     def told(self) -> str:
         return (self.folder / "log").read_text()
@@ -69,18 +72,22 @@ def driver(features_dir: Path, labels_file: Path, tmp_path: Path, mlflow_store: 
     one.kill()
 
 
-def _environment(variables: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("RAY_")} | variables
-
-
-def _kill(process: psutil.Popen) -> None:
-    """Kill a process, and then those that it leaves behind."""
-    if process.poll() is None:
-        family = [process, *process.children(recursive=True)]
-        for member in family:
-            with suppress(psutil.NoSuchProcess):
-                member.kill()
-        psutil.wait_procs(family, timeout=30)
+@contextmanager
+def _tracking_server(folder: Path, port: int) -> Iterator[None]:
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+        "--serve-artifacts", "--artifacts-destination", str(folder / "server"), "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    with (folder / "server.log").open("a") as log:
+        server = psutil.Popen(command, env=environment({}), stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(240):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.25)
+        yield
+    finally:
+        kill(server)
 
 
 def _runs() -> list[Run]:
@@ -98,6 +105,10 @@ def _ended_trials(*statuses: str) -> dict[str, tuple[str, int]]:
     trials = [run for run in _runs() if _tag(run).count("/") == 1]
     chosen = statuses or ("FINISHED", "KILLED")
     return {_tag(run): (run.info.run_id, run.info.end_time) for run in trials if run.info.status in chosen}
+
+
+def _interruptions(driver: Driver) -> int:
+    return sum(path.read_text().count("Failure #") for path in driver.folder.glob("searches/*/*/error.txt"))
 
 
 def _assert_whole(driver: Driver, trials: int) -> None:
@@ -118,14 +129,42 @@ def _assert_whole(driver: Driver, trials: int) -> None:
 
 
 def test_a_killed_driver(driver: Driver) -> None:
-    driver.start("--name", NAME, "--trials", "5")
+    driver.start("--name", NAME, "--trials", "4")
     driver.wait_until(lambda: len(_ended_trials("FINISHED")) >= 2)
     time.sleep(0.5)  # Ray Tune copies its state to the storage
     driver.kill()
     before = _ended_trials("FINISHED")
     (search,) = [run for run in _runs() if _tag(run) == NAME]
     tracking.run_of(f"{NAME}/lost", "of a trial that Ray Tune had not saved", search.info.run_id)
-    driver.start("--resume", NAME, "--trials", "5")
+    driver.start("--resume", NAME, "--trials", "4")
     driver.finish()
     assert before.items() <= _ended_trials("FINISHED").items()
-    _assert_whole(driver, trials=5)
+    _assert_whole(driver, trials=4)
+
+
+def test_a_lost_node_and_then_a_killed_worker(driver: Driver) -> None:
+    with two_nodes() as cluster:
+        driver.start("--name", NAME, "--trials", "3", **cluster.variables)
+        driver.wait_until(lambda: len(workers(cluster.process, TRIAL)) == 2)
+        cluster.lose_a_node()
+        driver.wait_until(lambda: _interruptions(driver) == 1)
+        driver.wait_until(lambda: workers(cluster.process, TRIAL))
+        workers(cluster.process, TRIAL)[0].kill()
+        driver.wait_until(lambda: _interruptions(driver) == 2)
+        driver.finish()
+    _assert_whole(driver, trials=3)
+
+
+def test_an_outage_of_the_tracking_server(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port = one.getsockname()[1]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
+    with _tracking_server(driver.folder, port):
+        tracking.experiment_id()
+        driver.start("--name", NAME, "--trials", "3")
+        driver.wait_until(_ended_trials)
+    time.sleep(OUTAGE_S)
+    with _tracking_server(driver.folder, port):
+        driver.finish()
+        _assert_whole(driver, trials=3)

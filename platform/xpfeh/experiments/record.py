@@ -9,23 +9,21 @@ from typing import Any
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpfeh.experiments import tracking
+from xpfeh.experiments.distributed import train_distributed
 from xpfeh.labels.samples import Sample
 from xpfeh.model.train import train
 from xpfeh.settings import Recipe
 
 
-def train_and_record(sample: Sample, recipe: Recipe, out: str | Path) -> tuple[str, dict[str, Any]]:
-    """Train `recipe` with a progress bar, write its bundle at `out`, and return its MLflow run id and card."""
-    history: list[dict[str, float]] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
-    with Progress(*columns, TimeRemainingColumn()) as bar:
-        task = bar.add_task(recipe.name, total=recipe.steps)
+def train_and_record(sample: Sample, recipe: Recipe, out: str | Path, workers: int = 1) -> tuple[str, dict[str, Any]]:
+    """Train `recipe`, write its bundle at `out`, and return its MLflow run id and card.
 
-        def report(step: int, numbers: dict[str, float]) -> None:
-            history.append({**numbers, "step": step})
-            bar.update(task, completed=step, description=f"{recipe.name}, MAE {numbers['validation_mae']:.3f} dex")
-
-        card = train(sample, recipe, out, report)
+    One worker trains here and shows its progress; more share the stars on the cluster.
+    """
+    if workers > 1:
+        history, card = train_distributed(sample, recipe, out, workers)
+    else:
+        history, card = _train_here(sample, recipe, out)
     run_id = tracking.run_of(f"{card['version']}/{recipe.fingerprint()}", card["version"])
     tracking.log(run_id, recipe.model_dump(), history, {})
     tracking.finish(run_id, out, card)
@@ -41,3 +39,16 @@ def record_ensemble(sample: Sample, recipe: Recipe, members: int) -> tuple[str, 
     with tempfile.TemporaryDirectory() as folder:
         together = recipe.model_copy(update={"members": members, "cross_fit": True})
         return train_and_record(sample, together, Path(folder) / "bundle")
+
+
+def _train_here(sample: Sample, recipe: Recipe, out: str | Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
+    history: list[dict[str, float]] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+    with Progress(*columns, TimeRemainingColumn()) as bar:
+        task = bar.add_task(recipe.name, total=recipe.steps)
+
+        def report(step: int, numbers: dict[str, float]) -> None:
+            history.append({**numbers, "step": step})
+            bar.update(task, completed=step, description=f"{recipe.name}, MAE {numbers['validation_mae']:.3f} dex")
+
+        return history, train(sample, recipe, out, report)

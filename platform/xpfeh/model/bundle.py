@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -60,6 +61,14 @@ def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict
             "made_by": code_version(),
         }
         (work / CARD).write_text(json.dumps(card, indent=1) + "\n")
+    return card
+
+
+def copy_bundle(bundle: str | Path, folder: str | Path) -> dict[str, Any]:
+    """Copy a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
+    _, card = read_bundle(bundle)
+    with _placed(Path(folder)) as work:
+        shutil.copytree(bundle, work, dirs_exist_ok=True)
     return card
 
 

@@ -23,6 +23,7 @@ STRETCH = 500
 """Optimiser steps between two looks at the validation stars."""
 
 _MIN_VALIDATION = 30
+_MEETING = 50
 _NOISE_ROWS = 8192
 _BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-7
 _WARM_UP = 0.05
@@ -31,6 +32,25 @@ _MAX_RESTARTS = 5
 
 Columns = Mapping[str, NDArray]
 Progress = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True)
+class Team:
+    """Trainers that share the stars out among them and take the mean of their weights every 50 steps.
+
+    That is local SGD (Stich 2019, arXiv:1805.09767).
+
+    Attributes
+    ----------
+    rank, size : int
+        This one's place among how many.
+    mean : callable
+        Takes this trainer's arrays and returns the mean over all of the team.
+    """
+
+    rank: int
+    size: int
+    mean: Callable[[list[NDArray]], list[NDArray]]
 
 
 @dataclass
@@ -78,6 +98,13 @@ class _State:
 
         return _State(pick(self.weights, other.weights), pick(self.first, other.first), pick(self.second, other.second))
 
+    def mean_of(self, team: Team) -> _State:
+        """Return the mean of the states of a team."""
+        n = len(self.weights)
+        mine = [ops.convert_to_numpy(x) for x in (*self.weights, *self.first, *self.second)]
+        mean = tuple(ops.convert_to_tensor(x) for x in team.mean(mine))
+        return _State(mean[:n], mean[n : 2 * n], mean[2 * n :])
+
 
 def fit(
     stars: Columns,
@@ -85,6 +112,7 @@ def fit(
     judged: NDArray[np.bool_],
     recipe: Recipe,
     progress: Progress | None = None,
+    team: Team | None = None,
 ) -> Fit:
     """Train UA-CSNet.
 
@@ -97,6 +125,8 @@ def fit(
     recipe : Recipe
     progress : callable, optional
         Called with the step and the latest numbers after each stretch.
+    team : Team, optional
+        Others that train the same network on other stars; all of them end with the same weights.
 
     Raises
     ------
@@ -111,7 +141,7 @@ def fit(
     taught = stars["feh"][learns.any(axis=0)]
     if np.ptp(taught) == 0:
         raise UserError(f"all training stars have [Fe/H] {taught[0]}: there is nothing to learn")
-    trainer = _Trainer(stars, learns, judged, recipe)
+    trainer = _Trainer(stars, learns, judged, recipe, team)
     state, restarts = trainer.warm_up(progress)
     result = trainer.run(state, progress)
     result.restarts = restarts
@@ -125,6 +155,7 @@ class _Trainer:
         learns: NDArray[np.bool_],
         judged: NDArray[np.bool_],
         recipe: Recipe,
+        team: Team | None = None,
     ) -> None:
         self.recipe = recipe
         self._noisy = recipe.noise > 0 or recipe.faint > 1
@@ -141,13 +172,15 @@ class _Trainer:
             ops.convert_to_tensor(np.asarray(values, dtype=np.float32))
             for values in (stars["flux"], stars["flux_error"], stars["feh"], cost)
         )
-        self.own = [np.flatnonzero(mine).astype(np.int32) for mine in learns]
+        self.team = team
+        rank, size = (team.rank, team.size) if team else (0, 1)
+        self.own = [np.flatnonzero(mine).astype(np.int32)[rank::size] for mine in learns]
         judges = np.stack([np.flatnonzero(mine)[: judged.sum(axis=1).min()] for mine in judged])
         self.held_out = tuple(
             ops.convert_to_tensor(stars[name][judges].astype(np.float32)) for name in ("flux", "flux_error", "feh")
         )
         self.constant_mae = float(np.abs(stars["feh"][judges] - np.median(train["feh"])).mean())
-        self.batch = min(recipe.batch_size, *map(len, self.own))
+        self.batch = min(max(1, recipe.batch_size // size), *map(len, self.own))
         self.warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
         self._stretch = compiled(self._run_steps)
         self._validate = compiled(self._validation_mae)
@@ -203,8 +236,9 @@ class _Trainer:
     def _advance(self, state: _State, step: int, count: int, rng: np.random.Generator) -> tuple[_State, float]:
         """Run `count` steps in stretches of one compiled length; return the new state and the mean loss."""
         losses = []
-        for start in range(step, step + count, STRETCH):
-            length = min(STRETCH, step + count - start)
+        pace = _MEETING if self.team else STRETCH
+        for start in range(step, step + count, pace):
+            length = min(pace, step + count - start)
             order = self._batches(length, rng)
             noise_rows = rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
             tensors = tuple(
@@ -213,6 +247,8 @@ class _Trainer:
             )
             weights, first, second, loss = self._stretch(state.weights, state.first, state.second, self.stars, *tensors)
             state = _State(weights, first, second)
+            if self.team:
+                state = state.mean_of(self.team)
             losses.append(float(loss))
         return state, float(np.mean(losses))
 

@@ -15,7 +15,7 @@ from xpfeh.labels.samples import Sample, folds_by_sky
 from xpfeh.model.bundle import Model, write_bundle
 from xpfeh.model.calibration import GAUSSIAN, Calibration, calibrate
 from xpfeh.model.domain import WORST, domain_of
-from xpfeh.model.fit import Progress, fit
+from xpfeh.model.fit import Progress, Team, fit
 from xpfeh.model.noise import fainter, fainter_factors
 from xpfeh.model.predictor import Predictor
 from xpfeh.settings import Recipe
@@ -26,7 +26,9 @@ _FOLD_SALT = "members"
 Columns = Mapping[str, NDArray]
 
 
-def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | None = None) -> dict[str, Any]:
+def train(
+    sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | None = None, team: Team | None = None
+) -> dict[str, Any]:
     """Fit `recipe` to the training stars of `sample`, calibrate its errors, write the bundle and return its card.
 
     The errors are calibrated, and the card's ``validation`` numbers are taken, on what members say of stars that they
@@ -38,7 +40,7 @@ def train(sample: Sample, recipe: Recipe, out: str | Path, progress: Progress | 
     stars, part = kept.columns, kept.columns["part"]
     learns, judged = _roles(part, stars["source_id"], recipe)
     like_test = np.isin(part, ("train", "validation"))
-    result = fit(stars, learns, judged & like_test, recipe, progress)
+    result = fit(stars, learns, judged & like_test, recipe, progress, team)
 
     taught = learns.any(axis=0)
     domain = domain_of(stars["flux"][taught])
