@@ -2,4 +2,4 @@
 
 from xpfeh.cli import job
 
-job("catalog")
+job("catalog run")

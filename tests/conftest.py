@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xpfeh.batch.ledger import Delivery, Ledger, Plan, Shard
+from xpfeh.batch.ledger import Delivery, Ledger
+from xpfeh.batch.plan import Plan, Shard
 from xpfeh.labels.build import write_apogee
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import Sample, labelled_sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources import reader
-from xpfeh.sources.apogee_library import NAME
+from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
 from xpfeh.sources.schema import features_schema, to_table
 from xpfeh.xp.preprocess import preprocess
 
@@ -22,8 +22,7 @@ os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
 
 def library_stars(start: int, rows: int) -> dict[str, np.ndarray]:
     """Raw columns of real stars of the library."""
-    (batch,) = reader.read(reader.Piece(NAME, "", start, rows), reader.Beside())
-    return batch.columns
+    return read_spectra(library_path(NAME), start, start + rows)
 
 
 @pytest.fixture(scope="session")

@@ -87,13 +87,13 @@ def test_labels_without_source_id(capsys: pytest.CaptureFixture[str], features_d
 
 def test_a_model_that_is_none(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
     arguments = ("--features", features_dir, "--model", tmp_path, "--out", tmp_path / "catalog")
-    assert "not a model bundle" in fails(capsys, "catalog", *arguments)
+    assert "not a model bundle" in fails(capsys, "catalog", "run", *arguments)
     assert not (tmp_path / "catalog").exists()
 
 
 @pytest.mark.usefixtures("mlflow_store")
 def test_a_registry_without_a_champion(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
-    told = fails(capsys, "catalog", "--features", features_dir, "--out", tmp_path / "catalog")
+    told = fails(capsys, "catalog", "run", "--features", features_dir, "--out", tmp_path / "catalog")
     assert "promote a run first" in told
     assert "no experiment" in fails(capsys, "compare", "nonesuch")
 

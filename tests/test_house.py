@@ -12,7 +12,7 @@ FLOOR = {
     "xp": 1, "sources": 1, "labels": 1, "evaluate": 1,
     "model": 2,
     "batch": 3, "experiments": 3, "serving": 3,
-    "cli": 4, "cli_fetch": 4, "cli_tables": 4, "demo": 4, "__main__": 4,
+    "cli": 4, "cli_catalog": 4, "cli_fetch": 4, "cli_tables": 4, "demo": 4, "__main__": 4,
 }  # fmt: skip
 ONLY_IN = {
     "ray": {"batch", "experiments", "serving"},

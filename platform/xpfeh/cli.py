@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ import typer
 from rich.table import Table
 
 from xpfeh import __version__
+from xpfeh.cli_catalog import catalog
 from xpfeh.cli_fetch import fetch
 from xpfeh.cli_tables import console, tell_cuts, tell_gates, tell_metrics, tell_rows, tell_runs, tell_spread
 from xpfeh.errors import UserError
@@ -21,6 +23,7 @@ app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
 
+app.add_typer(catalog, name="catalog")
 app.add_typer(fetch, name="fetch")
 
 Features = Annotated[str, typer.Option(help="Features that `xpfeh ingest` wrote: a folder or s3:// URI.")]
@@ -28,6 +31,7 @@ LabelsFile = Annotated[
     Path, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg (Parquet, CSV, FITS).")
 ]
 Model = Annotated[str, typer.Option(help="A bundle's folder, or models:/xpfeh@champion.")]
+_PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 SOURCE_HELP = "apogee-library, or a FITS file of its layout; Gaia XP files: a file, folder, glob or s3:// URI."
 Photometry = Annotated[list[str], typer.Option(help="gaia_source columns of Gaia XP files; may be repeated.")]
 Distances = Annotated[list[str], typer.Option(help="Bailer-Jones r_med_geo or rgeo; may be repeated.")]
@@ -240,19 +244,6 @@ def rollback() -> None:
 
 
 @app.command()
-def catalog(
-    features: Features,
-    out: Annotated[str, typer.Option(help="Folder or URI of the catalog.")],
-    model: Model = "models:/xpfeh@champion",
-) -> None:
-    """[Fe/H] for every star of a features dataset: the paper's Table 2. Run again to resume."""
-    from xpfeh.batch.catalog import make_catalog
-    from xpfeh.experiments.registry import local_bundle
-
-    tell_rows(out, make_catalog(features, local_bundle(model), out))
-
-
-@app.command()
 def predict(
     source: Annotated[str, typer.Argument(help=SOURCE_HELP)],
     model: Model,
@@ -364,7 +355,7 @@ def flags() -> None:
 
 def job(command: str) -> None:
     """Run one command with this process's arguments: what the scripts in ``jobs/`` do inside a Ray job."""
-    main([command, *sys.argv[1:]])
+    main([*command.split(), *sys.argv[1:]])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -372,5 +363,13 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         app(arguments)
     except UserError as error:
-        print(f"xpfeh: {error}", file=sys.stderr)
-        sys.exit(2)
+        _refuse(str(error))
+    except OSError as error:
+        if error.errno not in _PLACES:
+            raise
+        _refuse(f"{error.filename or ''}: {error.strerror}".removeprefix(": "))
+
+
+def _refuse(told: str) -> None:
+    print(f"xpfeh: {told}", file=sys.stderr)
+    sys.exit(2)

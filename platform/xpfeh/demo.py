@@ -29,8 +29,7 @@ from xpfeh.labels.samples import labelled_sample
 from xpfeh.model.validate import validate
 from xpfeh.serving.deploy import deploy, read_config, withdraw
 from xpfeh.settings import PreprocessSettings, recipe_named
-from xpfeh.sources import reader
-from xpfeh.sources.apogee_library import NAME
+from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
 from xpfeh.storage import read_parts
 
 _ASKED = 20
@@ -108,10 +107,10 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
 
 def _ask(address: str, out: Path) -> int:
     """Ask for some stars one by one, and compare each answer with its row of the catalog."""
-    (batch,) = reader.read(reader.Piece(NAME, "", 0, _ASKED), reader.Beside())
+    stars = read_spectra(library_path(NAME), 0, _ASKED)
     table, _ = read_parts(out / "catalog")
     for i in range(_ASKED):
-        star = {name: _json(values[i]) for name, values in batch.columns.items()}
+        star = {name: _json(values[i]) for name, values in stars.items()}
         reply = requests.post(f"{address}/v1/predict", json={"stars": [star]}, timeout=60)
         if reply.status_code != 200:
             raise UserError(f"the endpoint refused a star: {reply.text}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import uuid
 from collections.abc import Iterable
@@ -65,6 +66,15 @@ def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
+
+
+def digest(fs: pafs.FileSystem, path: str, algorithm: str = "sha256") -> str:
+    """Return a file's fingerprint: ``ALGORITHM:HEX`` of its bytes."""
+    hashed = hashlib.new(algorithm, usedforsecurity=False)
+    with fs.open_input_stream(path, compression=None) as stream:
+        while block := stream.read(1 << 22):
+            hashed.update(block)
+    return f"{algorithm}:{hashed.hexdigest()}"
 
 
 def read_json(fs: pafs.FileSystem, path: str) -> Any:

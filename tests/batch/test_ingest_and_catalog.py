@@ -62,7 +62,7 @@ def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pyt
 
 
 def test_other_settings_in_the_same_folder_are_refused(features: Path, spectra_file: Path) -> None:
-    with pytest.raises(UserError, match="settings, shards differ"):
+    with pytest.raises(UserError, match="n_pixels 60 -> 30"):
         ingest([str(spectra_file)], features, PreprocessSettings(n_pixels=30))
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from xpfeh.batch.ledger import Delivery, Ledger, Plan, Shard
+from xpfeh.batch.ledger import Delivery, Ledger
+from xpfeh.batch.plan import Plan, Shard
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import Reject
 from xpfeh.storage import read_parts
@@ -25,7 +26,8 @@ def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     first = ledger.pending()[0]
     record = ledger.commit(first, [Delivery(rows(first))])
-    assert record.sha256 == hashlib.sha256((tmp_path / "part-00000.parquet").read_bytes()).hexdigest()
+    part = (tmp_path / "part-00000.parquet").read_bytes()
+    assert record.fingerprint == f"sha256:{hashlib.sha256(part).hexdigest()}"
     again = Ledger.open(tmp_path, a_plan())
     assert [shard.name for shard in again.pending()] == ["part-00001", "part-00002"]
     with pytest.raises(UserError, match="1 of 3 parts"):
@@ -52,18 +54,25 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("change", "told"),
-    [({"inputs": {"s": "other"}}, "inputs"), ({"settings": {"n": 2}}, "settings"), ({"model": "m"}, "model")],
+    [
+        ({"inputs": {"s": "other"}}, "s has changed"),
+        ({"inputs": {}}, "s is gone"),
+        ({"settings": {"n": 2}}, "n 1 -> 2"),
+        ({"model": "m"}, "model '' -> 'm'"),
+        ({"shards": [Shard(name="part-00000", source="s", rows=30)]}, "the input is cut into other shards"),
+        ({"shards": [Shard(name="part-00000", source="t", rows=30)]}, "s is gone, t is new"),
+    ],
 )
 def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
     Ledger.open(tmp_path, a_plan())
-    with pytest.raises(UserError, match=f"another run \\({told} differ"):
+    with pytest.raises(UserError, match=f"holds another run: {told}; choose"):
         Ledger.open(tmp_path, a_plan(**change))
 
 
 def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     shard = ledger.pending()[0]
-    with pytest.raises(ValueError, match="9 rows came of 10"):
+    with pytest.raises(ValueError, match="9 rows and 0 rejected came of 10"):
         ledger.commit(shard, [Delivery(rows(shard).slice(0, 9))])
     with pytest.raises(ValueError, match="twice"):
         ledger.commit(shard, [Delivery(rows(shard).slice(0, 9)), Delivery(rows(shard).slice(0, 1))])
@@ -88,8 +97,8 @@ def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
     ledger = Ledger.open(tmp_path, a_plan())
     shard = ledger.pending()[0]
     rejects = [Reject(3, 99, "beyond 1"), Reject(7, None, "no id")]
-    record = ledger.commit(shard, [Delivery(rows(shard), rejects)])
-    assert (record.rows_read, record.rows_written) == (12, 10)
+    record = ledger.commit(shard, [Delivery(rows(shard).slice(0, 8), rejects)])
+    assert (record.rows_read, record.rows_written) == (10, 8)
     assert record.rejected == {"beyond 1": 1, "no id": 1}
     kept = (tmp_path / "_xpfeh" / "rejected" / "part-00000.csv").read_text().splitlines()
     assert kept == ["source,row,source_id,reason", "s,3,99,beyond 1", "s,7,,no id"]
@@ -101,3 +110,24 @@ def test_every_part_tells_what_made_it(tmp_path: Path) -> None:
     ledger.commit(shard, [Delivery(rows(shard))])
     metadata = pq.read_schema(tmp_path / "part-00000.parquet").metadata
     assert b'"settings": {"n": 1}' in metadata[b"xpfeh"]
+
+
+def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:
+    ledger = Ledger.open(tmp_path, a_plan())
+    shard = ledger.pending()[0]
+    assert ledger.fail(shard, UserError("s: broken")).reason == "s: broken"
+    try:
+        raise OSError("the disk is full\nsecond line")
+    except OSError as error:
+        ledger.fail(shard, error)
+    (failure,) = Ledger.at(tmp_path).failures()
+    assert failure.reason == "s: OSError: the disk is full"
+    assert "Traceback" in failure.trace
+    assert len(ledger.pending()) == 3
+    ledger.commit(shard, [Delivery(rows(shard))])
+    assert ledger.failures() == []
+
+
+def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no run of xpfeh here"):
+        Ledger.at(tmp_path)

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.sources import gaia_files
+from xpfeh.sources import gaia_files, reader
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, gather
 from xpfeh.sources.gaia_files import find_files, fingerprint, read_batches, read_release
 
@@ -181,10 +181,51 @@ def test_a_checksum_file_is_honoured(row: pd.Series, tmp_path: Path) -> None:
     path = bulk(tmp_path / "XpContinuousMeanSpectrum_000000-003111.csv.gz", [row])
     listing = tmp_path / "_MD5SUM.txt"
     listing.write_text(f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.name}\n")
-    assert fingerprint(str(path)) == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert fingerprint(str(path)) == f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
+    reader.check(str(path), fingerprint(str(path)))
     listing.write_text(f"{'0' * 32}  {path.name}\n")
-    with pytest.raises(UserError, match="MD5"):
-        fingerprint(str(path))
+    with pytest.raises(UserError, match="its MD5 is not the listed one"):
+        reader.check(str(path), fingerprint(str(path)))
+    listing.write_text(f"{'0' * 32}  another.csv.gz\n")
+    assert fingerprint(str(path)) == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    planned = fingerprint(str(path))
+    with path.open("ab") as file:
+        file.write(b"more")
+    with pytest.raises(UserError, match="has changed since planned"):
+        reader.check(str(path), planned)
+
+
+def test_a_large_parquet_file_is_read_in_ranges(
+    row: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaia_files, "_PIECE_ROWS", 5)
+    path = bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id=str(i)) for i in range(13)])
+    tables = pa.concat_tables(gaia_files._tables(str(path)))
+    assert gaia_files.cut(str(path)) == [(0, 0)]
+    whole = tmp_path / "large.parquet"
+    pq.write_table(tables, whole, row_group_size=3)
+    pieces = reader.pieces(str(whole))
+    assert [(piece.start, piece.rows) for piece in pieces] == [(0, 6), (6, 6), (12, 1)]
+    apart = [batch.columns for piece in pieces for batch in reader.read(piece, reader.Beside())]
+    together = gather(read_batches(str(whole), "dr3")).columns
+    for name, values in together.items():
+        np.testing.assert_array_equal(np.concatenate([columns[name] for columns in apart]), values)
+    ids = [value for piece in pieces for array in reader.read_ids(piece) for value in array.to_pylist()]
+    assert ids == list(range(13))
+
+
+@pytest.mark.parametrize("suffix", ["csv.gz", "parquet"])
+def test_identifiers_alone_are_those_of_all_rows(row: pd.Series, tmp_path: Path, suffix: str) -> None:
+    rows = [changed(row, source_id=value) for value in ("5", "x", "7", "5")]
+    path = bulk(tmp_path / "bulk.csv.gz", rows)
+    if suffix == "parquet":
+        tables = pa.concat_tables(gaia_files._tables(str(path)))
+        path = tmp_path / "bulk.parquet"
+        pq.write_table(tables, path)
+    (piece,) = reader.pieces(str(path))
+    assert pa.concat_arrays(reader.read_ids(piece)).to_pylist() == [5, None, 7, 5]
+    (batch,) = reader.read(piece, reader.Beside())
+    assert len(batch.columns["source_id"]) + len(batch.rejected) == 4
 
 
 def test_files_of_a_folder_a_glob_and_a_uri(row: pd.Series, tmp_path: Path) -> None:

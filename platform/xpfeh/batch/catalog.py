@@ -9,13 +9,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xpfeh.batch.ledger import Delivery, Plan, Record, Shard
+from xpfeh.batch.ledger import Delivery, Ledger, Record
+from xpfeh.batch.plan import Plan, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
+from xpfeh.errors import UserError
 from xpfeh.model.estimate import estimate
 from xpfeh.model.predictor import Predictor
 from xpfeh.provenance import code_version
 from xpfeh.sources.schema import CATALOG, to_arrays, to_table
-from xpfeh.storage import filesystem, list_parts
+from xpfeh.storage import digest, filesystem
 
 _ROWS = 65_536
 
@@ -35,30 +37,42 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
     UserError
         If the features are incomplete or do not fit the model, the bundle is none, or `out` holds another run.
     """
-    fs, folder = filesystem(features)
-    paths, provenance = list_parts(fs, folder)
+    ledger = Ledger.at(features)
+    if ledger.plan.kind != "features":
+        raise UserError(f"{features}: holds a {ledger.plan.kind}, not features")
+    if left := ledger.pending():
+        raise UserError(f"{features}: {len(left)} of {len(ledger.plan.shards)} parts are missing; finish xpfeh ingest")
     predictor = Predictor.load(bundle)
-    predictor.check_features(provenance["settings"], str(features))
-    rows = [pq.read_metadata(path, filesystem=fs).num_rows for path in paths]
+    predictor.check_features(ledger.plan.settings, str(features))
     plan = Plan(
         kind="catalog",
-        inputs={str(features): provenance["fingerprint"]},
-        settings=provenance["settings"],
+        inputs={str(features): ledger.plan.fingerprint()},
+        settings=ledger.plan.settings,
         model=predictor.version,
-        shards=[Shard(name=Path(path).stem, source=path, rows=count) for path, count in zip(paths, rows, strict=True)],
+        shards=[
+            Shard(name=r.shard, source=f"{r.shard}.parquet", rows=r.rows_written, fingerprint=r.fingerprint)
+            for r in ledger.records()
+        ],
         made_by=code_version(),
     )
     return run_plan(out, plan, partial(_make_work, str(features), str(bundle)))
 
 
 def _make_work(features: str, bundle: str) -> ShardWork:
-    fs, _ = filesystem(features)
+    fs, folder = filesystem(features)
     predictor = Predictor.load(bundle)
 
     def work(shard: Shard) -> Iterator[Delivery]:
-        with fs.open_input_file(shard.source) as file:
-            for batch in pq.ParquetFile(file).iter_batches(_ROWS):
-                features = to_arrays(pa.Table.from_batches([batch]))
-                yield Delivery(to_table(estimate(features, predictor), CATALOG))
+        path = f"{folder}/{shard.source}"
+        try:
+            with fs.open_input_file(path) as file:
+                for batch in pq.ParquetFile(file).iter_batches(_ROWS):
+                    features = to_arrays(pa.Table.from_batches([batch]))
+                    yield Delivery(to_table(estimate(features, predictor), CATALOG))
+            if digest(fs, path) != shard.fingerprint:
+                raise UserError(f"{path}: is not the part that xpfeh ingest wrote; delete it, and ingest again")
+        except (OSError, pa.ArrowInvalid) as error:
+            told = str(error).splitlines()[0]
+            raise UserError(f"{path}: cannot be read ({told}); delete it, and run xpfeh ingest again") from error
 
     return work

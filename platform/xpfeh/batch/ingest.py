@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from xpfeh.batch.ledger import Delivery, Plan, Record, Shard
+from rich.progress import track
+
+from xpfeh.batch.ledger import Delivery, Record
+from xpfeh.batch.plan import Plan, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
 from xpfeh.errors import UserError
 from xpfeh.provenance import code_version
@@ -40,28 +45,48 @@ def ingest(
     UserError
         If a source is not readable as one, or `out` holds another run.
     """
+    return run_plan(out, plan_features(sources, settings, beside), partial(make_work, settings, beside))
+
+
+def plan_features(sources: Sequence[str], settings: PreprocessSettings, beside: reader.Beside = _NOTHING) -> Plan:
+    """Return the plan of `ingest`: every file with its fingerprint.
+
+    Raises
+    ------
+    UserError
+        If a source is not readable as one.
+    """
     dust.check(settings.dust_map)
     tables = {} if settings.correction == "uncorrected" else {"correction tables": correction_tables().fingerprint}
     pieces = [piece for source in sources for piece in reader.pieces(source)]
     if settings.pixel_error == "exact" and not all(piece.release for piece in pieces):
         raise UserError("pixel_error=exact needs coefficients and their correlations; a source here is sampled already")
-    files = dict.fromkeys([*(piece.source for piece in pieces), *beside.photometry, *beside.distances])
-    plan = Plan(
+    files = list(dict.fromkeys(piece.source for piece in pieces))
+    with ThreadPoolExecutor() as threads:
+        found = track(threads.map(reader.fingerprint, files), description="fingerprints", total=len(files))
+        fingerprints = dict(zip(files, found, strict=True))
+    return Plan(
         kind="features",
-        inputs={source: reader.fingerprint(source) for source in files} | tables,
+        inputs=tables
+        | {file: reader.fingerprint(file) for file in (*beside.photometry, *beside.distances)}
+        | {"spectra": hashlib.sha256("".join(fingerprints.values()).encode()).hexdigest()},
         settings=settings.model_dump(mode="json"),
-        shards=[Shard(name=f"part-{i:05d}", **asdict(piece)) for i, piece in enumerate(pieces)],
+        shards=[
+            Shard(name=f"part-{i:05d}", **asdict(piece), fingerprint=fingerprints[piece.source])
+            for i, piece in enumerate(pieces)
+        ],
         made_by=code_version(),
     )
-    return run_plan(out, plan, partial(_make_work, settings, beside))
 
 
-def _make_work(settings: PreprocessSettings, beside: reader.Beside) -> ShardWork:
+def make_work(settings: PreprocessSettings, beside: reader.Beside = _NOTHING) -> ShardWork:
+    """Return the function that makes a shard's features."""
     schema = features_schema(settings.n_pixels)
 
     def work(shard: Shard) -> Iterator[Delivery]:
         piece = reader.Piece(shard.source, shard.release, shard.start, shard.rows)
         for batch in reader.read(piece, beside):
             yield Delivery(to_table(preprocess(batch.columns, settings), schema), batch.rejected)
+        reader.check(shard.source, shard.fingerprint)
 
     return work

@@ -1,42 +1,41 @@
-"""The shard ledger: what is planned, what is done, and so what is left.
+"""The shard ledger: what is planned, what is done, what failed, and so what is left.
 
 A dataset is a folder of parts, one Parquet file a shard, beside ``_xpfeh/``: ``plan.json`` (inputs, settings,
-model, shards) and ``done/SHARD.json`` (one record a finished shard). A part appears whole or not at all, and is
-recorded only after it was read back; a run that is killed loses the shards in hand and nothing else.
+model, shards), ``done/SHARD.json`` (a record of each finished shard), ``failed/SHARD.json`` (why one is not) and
+``rejected/SHARD.csv`` (rows that were not delivered). A part is written to ``_xpfeh/tmp``, checked, moved to its name,
+and only then recorded; a run that is killed loses the shards in hand and nothing else.
+
+Object stores have no rename: there a move is a copy on the server followed by a delete, and the copy shows only once
+it is whole. So a part appears whole or not at all there too, and two workers that make the same shard write the same
+bytes to the same name.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import json
 import time
+import traceback
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from xpfeh.batch.plan import Plan, Shard
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import Reject
-from xpfeh.storage import PROVENANCE_KEY, exists, filesystem, list_files, read_json, write_whole
-
-
-class Shard(BaseModel, frozen=True):
-    """A piece of input: a file, or `rows` rows of it from `start` on (0: as many as there are)."""
-
-    name: str
-    source: str
-    release: str = ""
-    start: int = 0
-    rows: int = 0
+from xpfeh.storage import PROVENANCE_KEY, digest, exists, filesystem, list_files, read_json, write_whole
 
 
 class Delivery(NamedTuple):
@@ -46,36 +45,30 @@ class Delivery(NamedTuple):
     rejected: Sequence[Reject] = ()
 
 
-class Plan(BaseModel, frozen=True):
-    """What a run makes of what: it never changes once a folder holds it."""
-
-    kind: str
-    inputs: dict[str, str]
-    settings: dict[str, Any]
-    model: str = ""
-    shards: list[Shard]
-    made_by: dict[str, str]
-
-    def fingerprint(self) -> str:
-        """Return a SHA-256 (hex, 16 digits) of all that decides the output's content."""
-        content = self.model_dump_json(exclude={"made_by"})
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
-
-    def provenance(self) -> dict[str, Any]:
-        """Return what each part's metadata tells of its origin."""
-        told = self.model_dump(exclude={"shards"})
-        return {**told, "parts": len(self.shards), "fingerprint": self.fingerprint()}
-
-
 class Record(BaseModel, frozen=True):
-    """A finished shard."""
+    """A finished shard: what was read, what was written, by which model and settings, and when (UTC)."""
 
     shard: str
+    source: str
+    source_fingerprint: str
+    settings: str
+    model: str
     rows_read: int
     rows_written: int
     rejected: dict[str, int]
-    sha256: str
+    fingerprint: str
     seconds: float
+    finished: datetime
+
+
+class Failure(BaseModel, frozen=True):
+    """A shard that could not be made: its input, one line, and the trace for whoever mends the code."""
+
+    shard: str
+    source: str
+    reason: str
+    trace: str
+    when: datetime
 
 
 class Ledger:
@@ -83,7 +76,7 @@ class Ledger:
 
     def __init__(self, uri: str | Path, plan: Plan) -> None:
         self.plan = plan
-        self._fs, self._folder = filesystem(uri)
+        self.fs, self.folder = filesystem(uri)
 
     @classmethod
     def open(cls, uri: str | Path, plan: Plan) -> Ledger:
@@ -92,31 +85,55 @@ class Ledger:
         Raises
         ------
         UserError
-            If the folder holds another plan; the message names the differences.
+            If the folder holds another plan; the message tells the differences.
         """
         ledger = cls(uri, plan)
-        path = f"{ledger._folder}/_xpfeh/plan.json"
-        if exists(ledger._fs, path):
-            earlier = Plan.model_validate(read_json(ledger._fs, path))
-            if earlier.fingerprint() != plan.fingerprint():
-                changed = ", ".join(_differences(earlier, plan))
-                raise UserError(
-                    f"{uri} holds another run ({changed} differ); choose another --out, or delete the folder"
-                )
-            return cls(uri, earlier)
-        write_whole(ledger._fs, path, plan.model_dump_json(indent=1).encode())
-        return ledger
+        if not exists(ledger.fs, ledger._path("plan.json")):
+            write_whole(ledger.fs, ledger._path("plan.json"), plan.model_dump_json(indent=1).encode())
+            return ledger
+        begun = cls.at(uri)
+        if begun.plan.fingerprint() != plan.fingerprint():
+            told = begun.plan.differences(plan)
+            raise UserError(f"{uri} holds another run: {told}; choose another --out, or delete the folder")
+        return begun
+
+    @classmethod
+    def at(cls, uri: str | Path) -> Ledger:
+        """Return the ledger of a folder, begun or finished.
+
+        Raises
+        ------
+        UserError
+            If the folder holds none.
+        """
+        fs, folder = filesystem(uri)
+        path = f"{folder}/_xpfeh/plan.json"
+        if not exists(fs, path):
+            raise UserError(f"{uri}: no run of xpfeh here (no _xpfeh/plan.json)")
+        return cls(uri, Plan.model_validate(read_json(fs, path)))
 
     def pending(self) -> list[Shard]:
         """Return the shards that have no record, or whose recorded part is not there any more."""
-        done = {Path(path).stem for path in list_files(self._fs, f"{self._folder}/_xpfeh/done", ".json")}
-        parts = {Path(path).stem for path in list_files(self._fs, self._folder, ".parquet")}
+        done = {Path(path).stem for path in list_files(self.fs, self._path("done"), ".json")}
+        parts = {Path(path).stem for path in list_files(self.fs, self.folder, ".parquet")}
         return [shard for shard in self.plan.shards if shard.name not in done & parts]
 
     def records(self) -> list[Record]:
         """Return the records of the finished shards, in the order of their names."""
-        paths = list_files(self._fs, f"{self._folder}/_xpfeh/done", ".json")
-        return [Record.model_validate(read_json(self._fs, path)) for path in paths]
+        return [Record.model_validate(read_json(self.fs, p)) for p in list_files(self.fs, self._path("done"), ".json")]
+
+    def failures(self) -> list[Failure]:
+        """Return the shards that could not be made so far, in the order of their names."""
+        paths = list_files(self.fs, self._path("failed"), ".json")
+        return [Failure.model_validate(read_json(self.fs, path)) for path in paths]
+
+    def part(self, shard: Shard) -> str:
+        """Return the path of a shard's part."""
+        return f"{self.folder}/{shard.name}.parquet"
+
+    def rejects(self, shard: Shard) -> str:
+        """Return the path of the table of a shard's rejected rows; it is there if there are any."""
+        return self._path(f"rejected/{shard.name}.csv")
 
     def commit(self, shard: Shard, deliveries: Iterable[Delivery]) -> Record:
         """Write a shard's rows as its part, check the part, and only then record it.
@@ -129,41 +146,68 @@ class Ledger:
             If rows were lost, or a ``source_id`` stands there twice.
         """
         begun = time.perf_counter()
-        path = f"{self._folder}/{shard.name}.parquet"
-        temporary = f"{self._folder}/_xpfeh/tmp/{shard.name}.{uuid.uuid4().hex}.parquet"
-        self._fs.create_dir(f"{self._folder}/_xpfeh/tmp", recursive=True)
+        temporary = self._path(f"tmp/{shard.name}.{uuid.uuid4().hex}.parquet")
+        self.fs.create_dir(self._path("tmp"), recursive=True)
         try:
             ids, rejected = self._write_part(temporary, deliveries)
-            if shard.rows and len(ids) != shard.rows:
-                raise ValueError(f"shard {shard.name}: {len(ids)} rows came of {shard.rows}")
+            if shard.rows and len(ids) + len(rejected) != shard.rows:
+                raise ValueError(f"{len(ids)} rows and {len(rejected)} rejected came of {shard.rows}")
             if np.unique(ids).size != len(ids):
-                raise ValueError(f"shard {shard.name}: a source_id stands there twice")
-            if pq.read_metadata(temporary, filesystem=self._fs).num_rows != len(ids):
-                raise ValueError(f"shard {shard.name}: {temporary} reads back with another number of rows")
-            checksum = self._sha256(temporary)
-            self._fs.move(temporary, path)
+                raise ValueError("a source_id stands there twice")
+            written = pq.read_table(temporary, filesystem=self.fs, columns=["source_id"])["source_id"].to_numpy()
+            if not np.array_equal(written, ids):
+                raise ValueError(f"{temporary} reads back with other rows")
+            fingerprint = digest(self.fs, temporary)
+            self.fs.move(temporary, self.part(shard))
         except BaseException:
-            if exists(self._fs, temporary):
-                self._fs.delete_file(temporary)
+            if exists(self.fs, temporary):
+                self.fs.delete_file(temporary)
             raise
         if rejected:
             text = io.StringIO()
             csv.writer(text).writerows(
                 [("source", "row", "source_id", "reason"), *((shard.source, *r) for r in rejected)]
             )
-            write_whole(self._fs, f"{self._folder}/_xpfeh/rejected/{shard.name}.csv", text.getvalue().encode())
+            write_whole(self.fs, self.rejects(shard), text.getvalue().encode())
         record = Record(
             shard=shard.name,
+            source=shard.source,
+            source_fingerprint=shard.fingerprint,
+            settings=self.plan.settings_fingerprint(),
+            model=self.plan.model,
             rows_read=len(ids) + len(rejected),
             rows_written=len(ids),
             rejected=Counter(r.reason for r in rejected),
-            sha256=checksum,
+            fingerprint=fingerprint,
             seconds=round(time.perf_counter() - begun, 3),
+            finished=datetime.now(UTC),
         )
-        write_whole(
-            self._fs, f"{self._folder}/_xpfeh/done/{shard.name}.json", record.model_dump_json(indent=1).encode()
-        )
+        write_whole(self.fs, self._path(f"done/{shard.name}.json"), record.model_dump_json(indent=1).encode())
+        if exists(self.fs, self._path(f"failed/{shard.name}.json")):
+            self.fs.delete_file(self._path(f"failed/{shard.name}.json"))
         return record
+
+    def fail(self, shard: Shard, error: Exception) -> Failure:
+        """Record why a shard could not be made, if there is room for that; the next run tries it again."""
+        line = (str(error).splitlines() or [""])[0]
+        failure = Failure(
+            shard=shard.name,
+            source=shard.source,
+            reason=line if isinstance(error, UserError) else f"{shard.source}: {type(error).__name__}: {line}",
+            trace="".join(traceback.format_exception(error)),
+            when=datetime.now(UTC),
+        )
+        with suppress(OSError):
+            write_whole(self.fs, self._path(f"failed/{shard.name}.json"), failure.model_dump_json(indent=1).encode())
+        return failure
+
+    def clear(self) -> None:
+        """Delete what killed workers left half-written; for when no shard is in hand."""
+        if self.fs.get_file_info(self._path("tmp")).type == pafs.FileType.Directory:
+            self.fs.delete_dir(self._path("tmp"))
+
+    def _path(self, inside: str) -> str:
+        return f"{self.folder}/_xpfeh/{inside}"
 
     def _write_part(self, path: str, deliveries: Iterable[Delivery]) -> tuple[NDArray[np.int64], list[Reject]]:
         metadata = {PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode()}
@@ -172,7 +216,7 @@ class Ledger:
             for delivery in deliveries:
                 rejected.extend(delivery.rejected)
                 table = delivery.table.replace_schema_metadata({**(delivery.table.schema.metadata or {}), **metadata})
-                writer = writer or pq.ParquetWriter(path, table.schema, filesystem=self._fs, compression="zstd")
+                writer = writer or pq.ParquetWriter(path, table.schema, filesystem=self.fs, compression="zstd")
                 writer.write_table(table)
                 ids.append(table["source_id"].to_numpy())
         finally:
@@ -181,16 +225,3 @@ class Ledger:
         if not writer:
             raise ValueError("a shard must deliver at least one table, be it without rows")
         return np.concatenate(ids), rejected
-
-    def _sha256(self, path: str) -> str:
-        sha = hashlib.sha256()
-        with self._fs.open_input_stream(path) as stream:
-            while block := stream.read(1 << 22):
-                sha.update(block)
-        return sha.hexdigest()
-
-
-def _differences(one: Plan, other: Plan) -> list[str]:
-    return [
-        name for name in ("kind", "inputs", "settings", "model", "shards") if getattr(one, name) != getattr(other, name)
-    ]

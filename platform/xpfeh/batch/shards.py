@@ -11,7 +11,8 @@ from ray.data import ActorPoolStrategy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpfeh.batch.cluster import connect
-from xpfeh.batch.ledger import Delivery, Ledger, Plan, Record, Shard
+from xpfeh.batch.ledger import Delivery, Ledger, Record
+from xpfeh.batch.plan import Plan, Shard
 from xpfeh.errors import UserError
 
 ShardWork = Callable[[Shard], Iterable[Delivery]]
@@ -28,9 +29,9 @@ class _Worker:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
         try:
-            return {"rows": self._ledger.commit(shard, self._work(shard)).rows_written, "mistake": ""}
-        except UserError as error:
-            return {"rows": 0, "mistake": str(error)}
+            return {"rows": self._ledger.commit(shard, self._work(shard)).rows_written, "failure": ""}
+        except Exception as error:
+            return {"rows": 0, "failure": self._ledger.fail(shard, error).reason}
 
 
 def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) -> list[Record]:
@@ -47,30 +48,37 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
     Raises
     ------
     UserError
-        If a shard's input cannot be read; the other shards are finished first.
+        If shards could not be made; the others are finished first, and each failure is recorded.
     """
     ledger = Ledger.open(uri, plan)
-    pending = ledger.pending()
-    if pending:
-        workers = min(connect(), len(pending))
-        shards = ray.data.from_items([{"shard": s.model_dump()} for s in pending], override_num_blocks=len(pending))
-        done = shards.map(
-            _Worker,
-            fn_constructor_args=(str(uri), ledger.plan.model_dump(), make_work),
-            compute=ActorPoolStrategy(size=workers),
-            num_cpus=1,
-        )
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
-        mistakes = []
-        with Progress(*columns, TextColumn("{task.fields[stars]:,} stars"), TimeRemainingColumn()) as bar:
-            finished = len(ledger.plan.shards) - len(pending)
-            task = bar.add_task(plan.kind, total=len(ledger.plan.shards), completed=finished, stars=0)
-            stars = 0
-            for row in done.iter_rows():
-                stars += row["rows"]
-                mistakes += [row["mistake"]] if row["mistake"] else []
-                bar.update(task, advance=not row["mistake"], stars=stars)
-        if mistakes:
-            more = f" (and {len(mistakes) - 1} more)" if len(mistakes) > 1 else ""
-            raise UserError(f"{mistakes[0]}{more}; the other parts are done, run again once it is mended")
+    if pending := ledger.pending():
+        failures = _run(ledger, str(uri), pending, make_work)
+        if failures:
+            more = f" (and {len(failures) - 1} more: xpfeh catalog failed)" if len(failures) > 1 else ""
+            raise UserError(f"{failures[0]}{more}; the other parts are done, run again once it is mended")
+    ledger.clear()
     return ledger.records()
+
+
+def _run(ledger: Ledger, uri: str, pending: list[Shard], make_work: Callable[[], ShardWork]) -> list[str]:
+    """Make the shards on the cluster and return why some could not be made."""
+    workers = min(connect(), len(pending))
+    shards = ray.data.from_items([{"shard": shard.model_dump()} for shard in pending], override_num_blocks=len(pending))
+    done = shards.map(
+        _Worker,
+        fn_constructor_args=(uri, ledger.plan.model_dump(), make_work),
+        compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+        num_cpus=1,
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
+    told = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
+    failures, stars = list[str](), 0
+    with Progress(*columns, told, TimeRemainingColumn()) as bar:
+        finished = len(ledger.plan.shards) - len(pending)
+        task = bar.add_task(ledger.plan.kind, total=len(ledger.plan.shards), completed=finished, stars=0, rate=0)
+        for row in done.iter_rows():
+            stars += row["rows"]
+            failures += [row["failure"]] if row["failure"] else []
+            rate = stars / (bar.tasks[task].elapsed or 1)
+            bar.update(task, advance=not row["failure"], stars=stars, rate=rate)
+    return failures

@@ -68,6 +68,11 @@ def read_spectra(path: Path, start: int, stop: int) -> dict[str, NDArray]:
     }
 
 
+def source_ids(path: Path) -> NDArray[np.int64]:
+    """Return the distinct sources, in the order of `read_spectra`."""
+    return _load(path)["gaiaedr3_source_id"][_kept_rows(path)].astype(np.int64)
+
+
 def repeated_rows(path: Path) -> list[tuple[int, int]]:
     """Return the row and the source_id of each row that is not read because another row has the same source."""
     ids = _load(path)["gaiaedr3_source_id"]

@@ -5,7 +5,6 @@ Text is read in blocks, so that memory stays flat on a file of any length.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import re
 import zlib
@@ -25,7 +24,7 @@ from isal import igzip
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, RawBatch, checked
 from xpfeh.sources.text_rows import parse_rows
-from xpfeh.storage import filesystem
+from xpfeh.storage import digest, exists, filesystem
 from xpfeh.xp.bases import BANDS, release_of
 
 _TEXT = (".csv", ".ecsv", ".csv.gz", ".ecsv.gz")
@@ -35,6 +34,7 @@ SUFFIXES = _TEXT + _TABLE + _PARQUET
 
 _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.CHUNK stars
 _PARQUET_ROWS = 1000
+_PIECE_ROWS = 100_000
 _CHECKSUMS = "_MD5SUM.txt"
 
 
@@ -66,29 +66,19 @@ def find_files(source: str) -> list[str]:
 
 
 def fingerprint(path: str) -> str:
-    """Return the SHA-256 of a file; where an `_MD5SUM.txt` lies beside it, check the file against that first.
+    """Return the MD5 that an `_MD5SUM.txt` beside the file lists, or else the SHA-256 of the file's bytes.
 
-    Raises
-    ------
-    UserError
-        If the file's MD5 is not the listed one.
+    It has the form of `xpfeh.storage.digest`; a listed file is not read here.
     """
     fs, inside = filesystem(path)
-    sha, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-    with fs.open_input_stream(inside, compression=None) as stream:
-        while block := stream.read(1 << 22):
-            sha.update(block)
-            md5.update(block)
     folder, _, name = inside.rpartition("/")
     listing = f"{folder}/{_CHECKSUMS}"
-    if fs.get_file_info(listing).type == pafs.FileType.File:
+    if exists(fs, listing):
         with fs.open_input_stream(listing) as stream:
-            listed = dict(
-                reversed(line.split()) for line in stream.read().decode().splitlines() if len(line.split()) == 2
-            )
-        if listed.get(name, md5.hexdigest()) != md5.hexdigest():
-            raise UserError(f"{path}: its MD5 is not the one in {_CHECKSUMS}; download it again")
-    return sha.hexdigest()
+            line = re.search(rf"^([0-9a-f]{{32}})\s+{re.escape(name)}\s*$", stream.read().decode(), re.MULTILINE)
+        if line:
+            return f"md5:{line[1]}"
+    return digest(fs, inside)
 
 
 def read_release(path: str) -> str:
@@ -112,33 +102,58 @@ def read_release(path: str) -> str:
     raise UserError(f"{path}: holds no star with both bands, so its data release cannot be told")
 
 
-def read_batches(path: str, release: str) -> Iterator[RawBatch]:
-    """Yield the file's rows in batches, each row once: accepted or rejected with a reason.
+def cut(path: str) -> list[tuple[int, int]]:
+    """Return ranges (first row, number of rows) that can be read apart: whole row groups of a large Parquet file.
+
+    Any other file is one range, (0, 0): only reading it tells its rows.
+    """
+    if not path.lower().endswith(_PARQUET):
+        return [(0, 0)]
+    fs, inside = filesystem(path)
+    metadata = pq.read_metadata(inside, filesystem=fs)
+    ranges, first, rows = [], 0, 0
+    for group in range(metadata.num_row_groups):
+        rows += metadata.row_group(group).num_rows
+        if rows >= _PIECE_ROWS:
+            ranges.append((first, rows))
+            first, rows = first + rows, 0
+    return [*ranges, (first, rows)] if rows or not ranges else ranges
+
+
+def read_batches(path: str, release: str, start: int = 0, rows: int = 0) -> Iterator[RawBatch]:
+    """Yield the rows of a file, or of a range of `cut`, in batches: each row once, accepted or rejected with a reason.
 
     Raises
     ------
     UserError
         If the file cannot be read to its end.
     """
-    row, seen = 0, set[int]()
-    for table in _tables(path):
+    row, seen = start, set[int]()
+    for table in _tables(path, LIST_COLUMNS, start, rows):
         yield checked(table, release, row, seen)
         row += table.num_rows
 
 
-def _tables(path: str) -> Iterator[pa.Table]:
-    """Yield tables of ``source_id`` and the six list columns, whatever the file's kind."""
+def read_ids(path: str, start: int = 0, rows: int = 0) -> Iterator[pa.Array]:
+    """Yield the identifiers of all rows of a file, or of a range of `cut`; null where one cannot be read."""
+    for table in _tables(path, (), start, rows):
+        yield table["source_id"].combine_chunks()
+
+
+def _tables(path: str, lists: tuple[str, ...] = LIST_COLUMNS, start: int = 0, rows: int = 0) -> Iterator[pa.Table]:
+    """Yield tables of ``source_id`` and list columns, whatever the file's kind."""
     lower = path.lower()
     fs, inside = filesystem(path)
     try:
         if lower.endswith(_TEXT):
-            yield from _text_tables(path, fs, inside)
+            yield from _text_tables(path, fs, inside, lists)
         elif lower.endswith(_PARQUET):
             with fs.open_input_file(inside) as file:
                 parquet = pq.ParquetFile(file)
                 _demand(parquet.schema_arrow.names, path)
-                for batch in parquet.iter_batches(_PARQUET_ROWS, columns=["source_id", *LIST_COLUMNS]):
-                    yield _as_lists(pa.Table.from_batches([batch]), path)
+                groups = _groups(parquet.metadata, start, rows)
+                for batch in parquet.iter_batches(_PARQUET_ROWS, row_groups=groups, columns=["source_id", *lists]):
+                    yield _as_lists(pa.Table.from_batches([batch]), lists, path)
         else:
             with fs.open_input_file(inside) as file:
                 yield _astropy_table(io.BytesIO(file.read()), path)
@@ -146,6 +161,13 @@ def _tables(path: str) -> Iterator[pa.Table]:
         raise UserError(
             f"{path}: cannot be read to its end ({str(error).splitlines()[0]}); download it again"
         ) from None
+
+
+def _groups(metadata: pq.FileMetaData, start: int, rows: int) -> list[int]:
+    """The row groups of a range; of the whole file if `rows` is 0."""
+    counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+    firsts = np.cumsum([0, *counts])[:-1]
+    return [g for g, first in enumerate(firsts) if not rows or start <= first < start + rows]
 
 
 def _demand(names: list[str], path: str) -> None:
@@ -157,12 +179,12 @@ def _demand(names: list[str], path: str) -> None:
 # --- text -----------------------------------------------------------------------------------------------------
 
 
-def _text_tables(path: str, fs: pafs.FileSystem, inside: str) -> Iterator[pa.Table]:
+def _text_tables(path: str, fs: pafs.FileSystem, inside: str, lists: tuple[str, ...]) -> Iterator[pa.Table]:
     with fs.open_input_stream(inside, compression=None) as raw:
         stream: Any = igzip.GzipFile(fileobj=raw) if path.lower().endswith(".gz") else raw
         names, separator, rest = _read_header(stream, path)
         for block in _whole_lines(stream, rest):
-            yield parse_rows(block, separator, names, "source_id", LIST_COLUMNS)
+            yield parse_rows(block, separator, names, "source_id", lists)
 
 
 def _read_header(stream: IO[bytes], path: str) -> tuple[list[str], str, bytes]:
@@ -246,11 +268,11 @@ def _wide_table(table: Table) -> pa.Table:
     return pa.table(columns)
 
 
-def _as_lists(table: pa.Table, path: str) -> pa.Table:
+def _as_lists(table: pa.Table, lists: tuple[str, ...], path: str) -> pa.Table:
     if not pa.types.is_integer(table.schema.field("source_id").type):
         raise UserError(f"{path}: source_id is {table.schema.field('source_id').type}, which loses digits; use int64")
-    for name in LIST_COLUMNS:
+    for name in lists:
         if name not in table.column_names:
             table = table.append_column(name, pa.nulls(table.num_rows, pa.list_(pa.float64())))
-    types = {"source_id": pa.int64()} | dict.fromkeys(LIST_COLUMNS, pa.list_(pa.float64()))
+    types = {"source_id": pa.int64()} | dict.fromkeys(lists, pa.list_(pa.float64()))
     return pa.table({name: table[name].cast(kind) for name, kind in types.items()})

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import pyarrow as pa
 from astropy.io import fits
 
 from xpfeh.errors import UserError
-from xpfeh.provenance import file_fingerprint
 from xpfeh.sources import apogee_library, gaia_files
 from xpfeh.sources.coefficients import RawBatch, Reject
 from xpfeh.sources.companions import Companions
+from xpfeh.storage import digest, filesystem
 from xpfeh.xp.bases import load_bands
 
 _LIBRARY_ROWS = 5_000
@@ -30,7 +31,7 @@ class Piece:
     release : str
         Of Gaia's files, the data release; of the library, "" (sampled spectra).
     rows : int
-        Stars of the library's piece; 0 where only reading the file tells.
+        Rows that the piece accounts for; 0 where only reading the file tells.
     """
 
     source: str
@@ -56,36 +57,69 @@ def pieces(source: str) -> list[Piece]:
         If the source is not one, mixes data releases, or is of one that GaiaXPy has no bases for.
     """
     if _is_library(source):
-        _, distinct = apogee_library.count_rows(apogee_library.library_path(source))
+        rows, distinct = apogee_library.count_rows(apogee_library.library_path(source))
         starts = range(0, distinct, _LIBRARY_ROWS)
-        return [Piece(source, "", start, min(_LIBRARY_ROWS, distinct - start)) for start in starts]
+        counts = [min(_LIBRARY_ROWS, distinct - start) for start in starts]
+        counts[0] += rows - distinct
+        return [Piece(source, "", start, count) for start, count in zip(starts, counts, strict=True)]
     files = gaia_files.find_files(source)
-    found = [Piece(path, gaia_files.read_release(path), 0, 0) for path in files]
-    if len({piece.release for piece in found}) > 1:
-        told = ", ".join(f"{Path(piece.source).name} {piece.release}" for piece in found[:4])
+    releases = {path: gaia_files.read_release(path) for path in files}
+    if len(set(releases.values())) > 1:
+        told = ", ".join(f"{Path(path).name} {release}" for path, release in list(releases.items())[:4])
         raise UserError(f"{source}: mixes data releases ({told} ...); ingest each by itself")
-    load_bands(found[0].release)
-    return found
+    load_bands(releases[files[0]])
+    return [Piece(path, releases[path], start, rows) for path in files for start, rows in gaia_files.cut(path)]
 
 
 def read(piece: Piece, beside: Beside) -> Iterator[RawBatch]:
     """Yield the raw rows of a piece, as `xpfeh.xp.preprocess.preprocess` takes them."""
     if piece.release:
         companions = _companions(beside)
-        for batch in gaia_files.read_batches(piece.source, piece.release):
+        for batch in gaia_files.read_batches(piece.source, piece.release, piece.start, piece.rows):
             yield RawBatch({**batch.columns, **companions.of(batch.columns["source_id"])}, batch.rejected)
         return
     path = apogee_library.library_path(piece.source)
-    repeated = [] if piece.start else apogee_library.repeated_rows(path)
-    rejected = [Reject(row, source_id, "repeated source_id") for row, source_id in repeated]
-    yield RawBatch(apogee_library.read_spectra(path, piece.start, piece.start + piece.rows), rejected)
+    rejected = _repeated(piece, path)
+    stop = piece.start + piece.rows - len(rejected)
+    yield RawBatch(apogee_library.read_spectra(path, piece.start, stop), rejected)
+
+
+def read_ids(piece: Piece) -> Iterator[pa.Array]:
+    """Yield the identifiers of all rows that a piece accounts for, rejected ones too; null where unreadable."""
+    if piece.release:
+        yield from gaia_files.read_ids(piece.source, piece.start, piece.rows)
+        return
+    path = apogee_library.library_path(piece.source)
+    repeated = [reject.source_id for reject in _repeated(piece, path)]
+    stop = piece.start + piece.rows - len(repeated)
+    yield pa.array([*apogee_library.source_ids(path)[piece.start : stop], *repeated], pa.int64())
 
 
 def fingerprint(source: str) -> str:
-    """Return the SHA-256 of a piece's file."""
+    """Return the fingerprint of a piece's file, see `xpfeh.storage.digest`."""
     if _is_library(source):
-        return file_fingerprint(apogee_library.library_path(source))
+        return digest(*filesystem(apogee_library.library_path(source)))
     return gaia_files.fingerprint(source)
+
+
+def check(source: str, planned: str) -> None:
+    """Read a piece's file through and compare it with its planned fingerprint.
+
+    Raises
+    ------
+    UserError
+        If it is another file than planned.
+    """
+    algorithm = planned.partition(":")[0]
+    path = apogee_library.library_path(source) if _is_library(source) else source
+    if digest(*filesystem(path), algorithm) != planned:
+        told = "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
+        raise UserError(f"{source}: {told}")
+
+
+def _repeated(piece: Piece, path: Path) -> list[Reject]:
+    rows = [] if piece.start else apogee_library.repeated_rows(path)
+    return [Reject(row, source_id, "repeated source_id") for row, source_id in rows]
 
 
 @lru_cache(maxsize=1)
