@@ -1,12 +1,18 @@
 """Ray Data on Gaia's own files: a folder of bulk files made of a genuine star, good rows and broken ones."""
 
+import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from xpfeh.batch.ingest import ingest
+from xpfeh.batch.ingest import ingest, make_work, plan_features
+from xpfeh.batch.ledger import Ledger
+from xpfeh.batch.shards import run_plan
+from xpfeh.batch.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import gaia_files
@@ -76,6 +82,35 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
         ingest([str(source)], tmp_path / "features", PreprocessSettings())
     with pytest.raises(UserError, match="2 of 3 parts"):
         read_parts(tmp_path / "features")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (lambda path: path.unlink(), r"b\.csv\.gz: cannot be read to its end .*No such file"),
+        (lambda path: path.write_bytes(path.read_bytes() * 2), r"b\.csv\.gz: has changed since planned"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"b\.csv\.gz: cannot be read to its end"),
+    ],
+    ids=["vanishes", "grows", "shrinks"],
+)
+def test_a_file_that_is_not_what_was_planned(
+    folder: Path, tmp_path: Path, fault: Callable[[Path], object], told: str
+) -> None:
+    source = Path(shutil.copytree(folder, tmp_path / "source"))
+    settings, out = PreprocessSettings(), tmp_path / "features"
+    plan = plan_features([str(source)], settings)
+    fault(source / "b.csv.gz")
+    with pytest.raises(UserError, match=f"{told}.*the other parts are done"):
+        run_plan(out, plan, partial(make_work, settings))
+    assert [failure.shard for failure in Ledger.at(out).failures()] == ["part-00001"]
+    assert [record.shard for record in Ledger.at(out).records()] == ["part-00000"]
+    if (source / "b.csv.gz").exists() and "changed" in told:
+        with pytest.raises(UserError, match=r"holds another run: .*b\.csv\.gz has changed"):
+            ingest([str(source)], out, settings)
+    shutil.copy(folder / "b.csv.gz", source)
+    ingest([str(source)], out, settings)
+    account = verify(out)
+    assert (account.problems, account.requested, account.written, account.rejected) == ([], 5, 4, 1)
 
 
 def test_two_releases_are_not_mixed(folder: Path, row: pd.Series, tmp_path: Path) -> None:
