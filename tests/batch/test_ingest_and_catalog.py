@@ -1,6 +1,7 @@
 """Ray Data on a real local cluster, on a real file of 400 stars of the library's layout."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,9 +12,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from xpfeh.batch.catalog import make_catalog
+from xpfeh.batch.catalog import make_catalog, make_work, plan_catalog
 from xpfeh.batch.ingest import ingest
 from xpfeh.errors import UserError
+from xpfeh.model.bundle import packed
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
 from xpfeh.sources.apogee_library import NAME, library_path
@@ -77,6 +79,16 @@ def test_the_catalog_has_table_2_for_every_star(features: Path, bundle: Path, tm
     assert np.isnan(columns["FEH"]).tolist() == unpredicted.tolist()
     assert (columns["flags"] & np.uint32(Flag.BAD_SPECTRUM) > 0).sum() == 1
     assert provenance["model"] == columns["model_version"][0]
+
+
+def test_workers_need_no_folder_of_the_bundle(features: Path, bundle: Path, tmp_path: Path) -> None:
+    """On a cluster of several machines the bundle is fetched to one of them."""
+    here = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    plan, files = plan_catalog(features, here), packed(here)
+    shutil.rmtree(here)
+    work = make_work(str(features), files)
+    (delivery,) = work(plan.shards[0])
+    assert delivery.table.num_rows == plan.shards[0].rows
 
 
 def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, bundle: Path, tmp_path: Path) -> None:

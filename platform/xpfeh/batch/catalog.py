@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from xpfeh.batch.ledger import Delivery, Ledger, Record
 from xpfeh.batch.plan import Plan, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
 from xpfeh.errors import UserError
+from xpfeh.model.bundle import packed
 from xpfeh.model.estimate import estimate
 from xpfeh.model.predictor import Predictor
 from xpfeh.provenance import code_version
@@ -30,13 +32,18 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
     features, out : str or Path
         Folder or URI of the features, and of the catalog to write.
     bundle : str or Path
-        Folder of the model bundle, readable on every node.
+        Folder of the model bundle; the workers get its files from here.
 
     Raises
     ------
     UserError
         If the features are incomplete or do not fit the model, the bundle is none, or `out` holds another run.
     """
+    return run_plan(out, plan_catalog(features, bundle), partial(make_work, str(features), packed(bundle)))
+
+
+def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
+    """Return the plan of `make_catalog`: a shard for each part of the features, with its fingerprint."""
     ledger = Ledger.at(features)
     if ledger.plan.kind != "features":
         raise UserError(f"{features}: holds a {ledger.plan.kind}, not features")
@@ -44,7 +51,7 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
         raise UserError(f"{features}: {len(left)} of {len(ledger.plan.shards)} parts are missing; finish xpfeh ingest")
     predictor = Predictor.load(bundle)
     predictor.check_features(ledger.plan.settings, str(features))
-    plan = Plan(
+    return Plan(
         kind="catalog",
         inputs={str(features): ledger.plan.fingerprint()},
         settings=ledger.plan.settings,
@@ -55,12 +62,15 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
         ],
         made_by=code_version(),
     )
-    return run_plan(out, plan, partial(_make_work, str(features), str(bundle)))
 
 
-def _make_work(features: str, bundle: str) -> ShardWork:
+def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
+    """Return the function that makes a shard's rows of the catalog, by a `packed` bundle."""
     fs, folder = filesystem(features)
-    predictor = Predictor.load(bundle)
+    with tempfile.TemporaryDirectory() as place:
+        for name, content in bundle.items():
+            (Path(place) / name).write_bytes(content)
+        predictor = Predictor.load(place)
 
     def work(shard: Shard) -> Iterator[Delivery]:
         path = f"{folder}/{shard.source}"

@@ -75,13 +75,14 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
 
 
 def _train_seed(sample: Sample, recipe: Recipe) -> tuple[list[dict[str, float]], dict[str, Any], dict[str, bytes]]:
+    from xpfeh.model.bundle import packed
     from xpfeh.model.train import train
 
     history: list[dict[str, float]] = []
     folder = Path(tempfile.mkdtemp())
     try:
         card = train(sample, recipe, folder, lambda step, numbers: history.append({**numbers, "step": step}))
-        return history, card, {path.name: path.read_bytes() for path in folder.iterdir()}
+        return history, card, packed(folder)
     finally:
         shutil.rmtree(folder)
 

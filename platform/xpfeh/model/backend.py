@@ -25,6 +25,8 @@ def _silent_stderr() -> Iterator[None]:
 
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+if "OMP_NUM_THREADS" in os.environ:  # as Ray sets it for a worker with its share of the cores; TensorFlow has its own
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", os.environ["OMP_NUM_THREADS"])
 with _silent_stderr():
     import keras
     from keras import ops

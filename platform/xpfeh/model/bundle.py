@@ -72,6 +72,11 @@ def copy_bundle(bundle: str | Path, folder: str | Path) -> dict[str, Any]:
     return card
 
 
+def packed(folder: str | Path) -> dict[str, bytes]:
+    """Return the files of a bundle by name, to be sent to where its folder is not."""
+    return {name: (Path(folder) / name).read_bytes() for name in (WEIGHTS, ERRORS, CARD)}
+
+
 @contextmanager
 def _placed(folder: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes `folder` once it is whole."""

@@ -1,0 +1,56 @@
+"""Made-up features of any number of stars: the library's, again and again, with noise and new identifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+from xpfeh.batch.ledger import Delivery, Ledger
+from xpfeh.batch.plan import Plan, Shard
+from xpfeh.provenance import code_version
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.apogee_library import NAME, count_rows, library_path, read_spectra
+from xpfeh.sources.schema import features_schema, to_table
+from xpfeh.xp.preprocess import preprocess
+
+PART_ROWS = 65_536
+_GROUP_ROWS = 8_192
+
+
+def write_made_features(out: Path, rows: int) -> None:
+    """Write `rows` made-up stars as a features dataset, in parts of the size of Gaia's bulk files."""
+    settings = PreprocessSettings()
+    starts = range(0, rows, PART_ROWS)
+    plan = Plan(
+        kind="features",
+        inputs={"MADE, not observed: the library's stars repeated with noise": str(rows)},
+        settings=settings.model_dump(mode="json"),
+        shards=[Shard(name=f"part-{s // PART_ROWS:05d}", source="made", start=s, rows=min(PART_ROWS, rows - s))
+                for s in starts],
+        made_by=code_version(),
+    )  # fmt: skip
+    ledger = Ledger.open(out, plan)
+    for shard in track(ledger.pending(), description=f"make {rows:,} stars"):
+        ledger.commit(shard, _deliveries(shard, settings))
+
+
+def _deliveries(shard: Shard, settings: PreprocessSettings) -> Iterator[Delivery]:
+    stars = _library()
+    schema, count = features_schema(settings.n_pixels), len(stars["source_id"])
+    for start in range(shard.start, shard.start + shard.rows, _GROUP_ROWS):
+        rows = np.arange(start, min(start + _GROUP_ROWS, shard.start + shard.rows))
+        chosen = {name: values[rows % count] for name, values in stars.items()}
+        chosen["source_id"] = chosen["source_id"] + 1 + rows // count
+        noise = np.random.default_rng(start).standard_normal(chosen["flux"].shape, dtype=np.float32)
+        chosen["flux"] = chosen["flux"] + noise * chosen["flux_error"]
+        yield Delivery(to_table(chosen, schema))
+
+
+@lru_cache(maxsize=1)
+def _library() -> dict[str, NDArray]:
+    path = library_path(NAME)
+    return preprocess(read_spectra(path, 0, count_rows(path)[1]), PreprocessSettings())
