@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,14 @@ from numpy.typing import NDArray
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 
-def _field(name: str, kind: pa.DataType, description: str, unit: str = "", nullable: bool = False) -> pa.Field:
-    return pa.field(name, kind, nullable=nullable, metadata={"description": description, "unit": unit})
+def _field(
+    name: str, kind: pa.DataType, description: str, unit: str = "", ucd: str = "", nullable: bool = False
+) -> pa.Field:
+    metadata = {"description": description, "unit": unit} | ({"ucd": ucd} if ucd else {})
+    return pa.field(name, kind, nullable=nullable, metadata=metadata)
+
+
+_optional = partial(_field, nullable=True)
 
 
 _SOURCE_ID = _field("source_id", pa.int64(), "Gaia source identifier")
@@ -72,28 +79,54 @@ def sensitivity_schema(n_pixels: int) -> pa.Schema:
 
 CATALOG = pa.schema(
     [
-        _field("source_id", pa.int64(), "Gaia source identifier"),
-        _field("gl", pa.float64(), "Galactic longitude", "deg"),
-        _field("gb", pa.float64(), "Galactic latitude", "deg"),
-        _field("ra", pa.float64(), "right ascension, ICRS", "deg"),
-        _field("dec", pa.float64(), "declination, ICRS", "deg"),
-        _field("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", nullable=True),
-        _field("BP_RP0", pa.float64(), "dereddened BP-RP", "mag", nullable=True),
-        _field("PHOT_G_MEAN_MAG", pa.float64(), "G", "mag", nullable=True),
-        _field("M_G", pa.float64(), "absolute G magnitude", "mag", nullable=True),
-        _field("EBV", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", nullable=True),
-        _field("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", nullable=True),
-        _field("FEH", pa.float32(), "[Fe/H]", "dex", nullable=True),
-        _field("FEH_err", pa.float32(), "error of [Fe/H], half the calibrated 68 % interval", "dex", nullable=True),
-        _field("FEH_lo68", pa.float32(), "lower end of the calibrated 68 % interval", "dex", nullable=True),
-        _field("FEH_hi68", pa.float32(), "upper end of the calibrated 68 % interval", "dex", nullable=True),
-        _field("FEH_lo95", pa.float32(), "lower end of the calibrated 95 % interval", "dex", nullable=True),
-        _field("FEH_hi95", pa.float32(), "upper end of the calibrated 95 % interval", "dex", nullable=True),
-        _field("FEH_err_aleatoric", pa.float32(), "the networks' own sigma, not recalibrated", "dex", nullable=True),
-        _field("FEH_err_epistemic", pa.float32(), "deviation between the ensemble's networks", "dex", nullable=True),
-        _field("domain_score", pa.float32(), "how unlike the training stars' the spectrum is", nullable=True),
-        _field("flags", pa.uint32(), "bits of xpfeh.xp.flags.Flag"),
-        _field("model_version", pa.string(), "the model that made the predictions"),
+        _field("source_id", pa.int64(), "Gaia source identifier", ucd="meta.id;meta.main"),
+        _field("gl", pa.float64(), "Galactic longitude", "deg", "pos.galactic.lon"),
+        _field("gb", pa.float64(), "Galactic latitude", "deg", "pos.galactic.lat"),
+        _field("ra", pa.float64(), "right ascension, ICRS", "deg", "pos.eq.ra;meta.main"),
+        _field("dec", pa.float64(), "declination, ICRS", "deg", "pos.eq.dec;meta.main"),
+        _optional("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", ucd="phot.flux;arith.ratio"),
+        _optional("BP_RP0", pa.float64(), "dereddened BP-RP", "mag", "phot.color;em.opt.B;em.opt.R"),
+        _optional("PHOT_G_MEAN_MAG", pa.float64(), "G", "mag", "phot.mag;em.opt"),
+        _optional("M_G", pa.float64(), "absolute G magnitude", "mag", "phys.magAbs;em.opt"),
+        _optional("EBV", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", "phot.color.excess"),
+        _optional("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", "pos.distance"),
+        _optional("FEH", pa.float32(), "[Fe/H]", "dex", "phys.abund.Fe"),
+        _optional(
+            "FEH_err",
+            pa.float32(),
+            "error of [Fe/H], half the calibrated 68 % interval",
+            "dex",
+            "stat.error;phys.abund.Fe",
+        ),
+        _optional(
+            "FEH_lo68", pa.float32(), "lower end of the calibrated 68 % interval", "dex", "phys.abund.Fe;stat.min"
+        ),
+        _optional(
+            "FEH_hi68", pa.float32(), "upper end of the calibrated 68 % interval", "dex", "phys.abund.Fe;stat.max"
+        ),
+        _optional(
+            "FEH_lo95", pa.float32(), "lower end of the calibrated 95 % interval", "dex", "phys.abund.Fe;stat.min"
+        ),
+        _optional(
+            "FEH_hi95", pa.float32(), "upper end of the calibrated 95 % interval", "dex", "phys.abund.Fe;stat.max"
+        ),
+        _optional(
+            "FEH_err_aleatoric",
+            pa.float32(),
+            "the networks' own sigma, not recalibrated",
+            "dex",
+            "stat.stdev;phys.abund.Fe",
+        ),
+        _optional(
+            "FEH_err_epistemic",
+            pa.float32(),
+            "deviation between the ensemble's networks",
+            "dex",
+            "stat.stdev;phys.abund.Fe",
+        ),
+        _optional("domain_score", pa.float32(), "how unlike the training stars' the spectrum is", ucd="stat.value"),
+        _field("flags", pa.uint32(), "bits of xpfeh.xp.flags.Flag", ucd="meta.code"),
+        _field("model_version", pa.string(), "the model that made the predictions", ucd="meta.version"),
     ]
 )
 """The released catalog: the columns of the paper's Table 2, flags, and the model."""

@@ -1,0 +1,98 @@
+"""The README of a published catalog, in the style of a CDS ReadMe."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from xpfeh.batch.fits_stream import fits_format, row_dtype
+from xpfeh.xp.flags import MEANING
+
+TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
+REFERENCE = "Yang et al. 2025, Metallicities of 20 Million Giant Stars Based on Gaia XP spectra"
+
+_WIDTH = 80
+_RULE = "-" * _WIDTH
+
+
+def describe(rows: int, sample: str, definition: str, provenance: Mapping[str, Any]) -> str:
+    """Return what a published catalog is, in a paragraph."""
+    made_by = provenance["made_by"]
+    return (
+        f"[Fe/H], its errors and flags for {rows:,} stars, predicted from Gaia XP spectra by the model "
+        f"{provenance['model']} with xpfeh {made_by.get('xpfeh', 'unknown')} (commit "
+        f"{made_by.get('commit', 'unknown')}). Sample '{sample}': {definition}."
+    )
+
+
+def readme(
+    description: str,
+    files: Sequence[tuple[str, str]],
+    schema: pa.Schema,
+    text_bytes: Mapping[str, int] | None,
+    provenance: Mapping[str, Any],
+) -> str:
+    """Return the text of README.txt.
+
+    Parameters
+    ----------
+    description : str
+    files : sequence of (name, explanation)
+    schema : Schema
+    text_bytes : mapping or None
+        The widths of the FITS file's text columns; None where there is no FITS file.
+    provenance : mapping
+        What the catalog's parts tell of their origin.
+    """
+    columns = _columns(schema) if text_bytes is None else _byte_by_byte(schema, text_bytes)
+    flags = [f"{bit.bit_length() - 1:>4}  {bit.name:<18} {meaning}" for bit, meaning in MEANING.items()]
+    blocks = [
+        f"{TITLE}\n{'=' * _WIDTH}",
+        _section("Description", textwrap.fill(description, _WIDTH - 4)),
+        _table("File Summary:", [f"{name:<24} {explanation}" for name, explanation in files]),
+        columns,
+        _table("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means: nothing to report):", flags),
+        _section("Provenance", json.dumps(provenance, indent=1)),
+        _section("References", REFERENCE),
+        f"{'=' * _WIDTH}\n(End)",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
+    dtype = row_dtype(schema, text_bytes)
+    lines = ["   Bytes Format Units  Label                     Explanations", _RULE]
+    for field, (kind, start, *_) in zip(schema, (dtype.fields or {}).values(), strict=True):
+        span = f"{start + 1:>3}-{start + kind.itemsize:>4}"
+        lines.append(f"{span:>8} {fits_format(field, text_bytes):<6} {_told(field)}")
+    note = (
+        "Bytes of a row of the binary table in extension 1. Formats are those of FITS: K is an integer of 8 bytes, "
+        "J one of 4 (unsigned by TZERO), E and D are floats of 4 and 8, nA is text of n bytes. '?' marks columns "
+        "that can be without a value, which is NaN."
+    )
+    title = "Byte-by-byte Description of file: catalog.fits"
+    return f"{_table(title, lines)}\n{textwrap.fill(note, _WIDTH)}"
+
+
+def _columns(schema: pa.Schema) -> str:
+    lines = ["  Type   Units  Label                     Explanations", _RULE]
+    lines += [f"  {field.type!s:<6} {_told(field)}" for field in schema]
+    return f"{_table('Columns:', lines)}\n'?' marks columns that can be without a value."
+
+
+def _told(field: pa.Field) -> str:
+    metadata = field.metadata or {}
+    unit = metadata.get(b"unit", b"").decode() or "---"
+    return f"{unit:<6} {field.name:<25} {'? ' * field.nullable}{metadata.get(b'description', b'').decode()}"
+
+
+def _section(title: str, text: str) -> str:
+    return f"{title}:\n{textwrap.indent(text, '    ')}"
+
+
+def _table(title: str, lines: Sequence[str]) -> str:
+    return "\n".join([title, _RULE, *lines, _RULE])

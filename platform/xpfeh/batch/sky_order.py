@@ -1,0 +1,193 @@
+"""Stars in the order of the sky: a catalog of any size, sorted by HEALPix pixel in memory for one partition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, SPATIAL_INDEX_ORDER, compute_spatial_index
+from numpy.typing import NDArray
+from rich.progress import track
+
+from xpfeh.errors import UserError
+
+MAX_ROWS = 1_000_000
+COUNT_ORDER = 8
+"""The finest partitions, 0.05 square degrees: Gaia has fewer than `MAX_ROWS` spectra in the densest of them."""
+
+_BATCH_ROWS = 131_072
+_BUFFER_ROWS = 2_000_000
+
+Select = Callable[[pa.RecordBatch], NDArray[np.bool_]]
+"""Tells which rows of a batch belong to what is published."""
+
+
+class Partition(NamedTuple):
+    """A HEALPix pixel (nested) and the number of stars in it."""
+
+    order: int
+    pixel: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class SkyOrder:
+    """Stars spilled by partition; iterating gives each partition's sorted table, along the sky."""
+
+    schema: pa.Schema
+    counts: NDArray[np.int64]
+    partitions: Sequence[Partition]
+    text_bytes: dict[str, int]
+    folder: Path
+
+    @property
+    def rows(self) -> int:
+        """The number of stars."""
+        return int(self.counts.sum())
+
+    def __iter__(self) -> Iterator[tuple[Partition, pa.Table]]:
+        """Give each partition and its stars, sorted by ``_healpix_29`` (the first column) and ``source_id``.
+
+        Raises
+        ------
+        UserError
+            If a star stands in the catalog twice.
+        """
+        for number, partition in enumerate(self.partitions):
+            table = _read_spill(_spill(self.folder, number))
+            order = np.lexsort([table["source_id"].to_numpy(), table[SPATIAL_INDEX_COLUMN].to_numpy()])
+            table = table.take(order).combine_chunks()
+            ids = table["source_id"].to_numpy()
+            if (twice := ids[1:][ids[1:] == ids[:-1]]).size:
+                raise UserError(f"source_id {twice[0]} stands in the catalog twice; it cannot be published")
+            yield partition, table
+
+
+def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> NDArray[np.int64]:
+    """Return the number of selected stars in each HEALPix pixel of `COUNT_ORDER`, from their positions.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    paths : sequence of str
+        The catalog's parts.
+    select : callable
+        Takes a batch of the columns ra, dec, flags and FEH, and returns a mask (rows,).
+    """
+    counts = np.zeros(12 * 4**COUNT_ORDER, dtype=np.int64)
+    for path in track(paths, "counting stars"):
+        for batch in _batches(fs, path, ["ra", "dec", "flags", "FEH"]):
+            pixels, n = np.unique(_coarse(_healpix_29(batch)[select(batch)]), return_counts=True)
+            counts[pixels] += n
+    return counts
+
+
+def divide(counts: NDArray[np.int64], max_rows: int) -> list[Partition]:
+    """Divide the sky into the largest pixels of at most `max_rows` stars, in HEALPix order.
+
+    A pixel of `COUNT_ORDER` is not divided, and a pixel without stars is no partition.
+    """
+    found = []
+    undecided = np.ones(12, dtype=bool)
+    for order in range(COUNT_ORDER + 1):
+        stars = counts.reshape(12 * 4**order, -1).sum(axis=1)
+        small = (stars <= max_rows) | (order == COUNT_ORDER)
+        chosen = np.flatnonzero(undecided & small & (stars > 0))
+        found += [Partition(order, int(pixel), int(stars[pixel])) for pixel in chosen]
+        undecided = np.repeat(undecided & ~small, 4)
+    return sorted(found, key=_first_pixel)
+
+
+def spill(
+    fs: pafs.FileSystem,
+    paths: Sequence[str],
+    select: Select,
+    counts: NDArray[np.int64],
+    schema: pa.Schema,
+    folder: Path,
+) -> SkyOrder:
+    """Sort the selected stars of a catalog into one file a partition.
+
+    Memory holds `_BUFFER_ROWS` stars; a file is open only while it is appended to.
+
+    Parameters
+    ----------
+    fs, paths, select
+        As for `count_stars`, but `select` sees all columns.
+    counts : ndarray
+        The result of `count_stars`.
+    schema : Schema
+        The catalog's columns with what is told of them.
+    folder : Path
+        An empty folder for the files.
+    """
+    partitions = divide(counts, MAX_ROWS)
+    spilled = schema.insert(0, pa.field(SPATIAL_INDEX_COLUMN, pa.int64(), False, {"description": _INDEX}))
+    text_bytes = {field.name: 1 for field in schema if pa.types.is_string(field.type)}
+    firsts = np.array([_first_pixel(partition) for partition in partitions])
+    buffer: list[pa.RecordBatch] = []
+    for path in track(paths, "ordering stars"):
+        for batch in _batches(fs, path, schema.names):
+            columns = [pa.array(_healpix_29(batch)), *(batch[name] for name in schema.names)]
+            chosen = pa.RecordBatch.from_arrays(columns, schema=spilled).filter(pa.array(select(batch)))
+            for name in text_bytes:
+                longest = pc.max(pc.binary_length(chosen[name])).as_py() or 0
+                text_bytes[name] = max(text_bytes[name], longest)
+            buffer.append(chosen)
+            if sum(len(held) for held in buffer) >= _BUFFER_ROWS:
+                _append(buffer, firsts, folder)
+    if buffer:
+        _append(buffer, firsts, folder)
+    return SkyOrder(spilled, counts, partitions, text_bytes, folder)
+
+
+_INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
+
+
+def _batches(fs: pafs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    with fs.open_input_file(path) as file:
+        yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=columns)
+
+
+def _healpix_29(batch: pa.RecordBatch) -> NDArray[np.int64]:
+    return compute_spatial_index(batch["ra"].to_numpy(), batch["dec"].to_numpy())
+
+
+def _coarse(healpix_29: NDArray[np.int64]) -> NDArray[np.int64]:
+    return healpix_29 >> 2 * (SPATIAL_INDEX_ORDER - COUNT_ORDER)
+
+
+def _first_pixel(partition: Partition) -> int:
+    return partition.pixel << 2 * (COUNT_ORDER - partition.order)
+
+
+def _spill(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.arrows"
+
+
+def _append(buffer: list[pa.RecordBatch], firsts: NDArray[np.int64], folder: Path) -> None:
+    """Append the buffered rows to their partitions' files, each time as one Arrow stream, and empty the buffer."""
+    table = pa.Table.from_batches(buffer)
+    buffer.clear()
+    numbers = np.searchsorted(firsts, _coarse(table[SPATIAL_INDEX_COLUMN].to_numpy()), side="right") - 1
+    order = np.argsort(numbers, kind="stable")
+    table = table.take(order)
+    present, starts, rows = np.unique(numbers[order], return_index=True, return_counts=True)
+    for number, start, length in zip(present, starts, rows, strict=True):
+        with open(_spill(folder, number), "ab") as file, pa.ipc.new_stream(file, table.schema) as stream:
+            stream.write_table(table.slice(start, length))
+
+
+def _read_spill(path: Path) -> pa.Table:
+    size, pieces = path.stat().st_size, []
+    with pa.OSFile(str(path)) as file:
+        while file.tell() < size:
+            pieces.append(pa.ipc.open_stream(file).read_all())
+    return pa.concat_tables(pieces)

@@ -1,0 +1,52 @@
+"""A VOTable of the catalog: units, UCDs and descriptions beside the rows, in one BINARY2 file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from astropy.io.votable import from_table
+from astropy.table import Column, Table
+from astropy.units import Unit
+
+MAX_VOTABLE_ROWS = 5_000_000
+"""astropy holds the whole table in memory."""
+
+_QUOTED = {"dex": "'dex'"}
+"""VOUnits has no dex; it takes units of one's own in quotes."""
+
+
+def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], description: str) -> None:
+    """Write tables of `schema` as one VOTable; null numbers become NaN.
+
+    Parameters
+    ----------
+    path : Path
+    schema : Schema
+    tables : iterable of Table
+        At most `MAX_VOTABLE_ROWS` rows in all.
+    description : str
+        What the table is.
+    """
+    table = pa.concat_tables(table.select(schema.names) for table in tables)
+    votable = from_table(Table([_column(field, table[field.name]) for field in schema]))
+    votable.description = description
+    first = votable.get_first_table()
+    first.name = "xpfeh"
+    first.description = description
+    votable.to_xml(str(path), tabledata_format="binary2")
+
+
+def _column(field: pa.Field, values: pa.ChunkedArray) -> Column:
+    told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    array = values.to_numpy()
+    if pa.types.is_string(field.type):
+        array = array.astype("S")
+    elif pa.types.is_uint32(field.type):  # VOTable has no unsigned integers of 32 bits.
+        array = array.astype(np.int64)
+    meta = {"ucd": told["ucd"]} if "ucd" in told else {}
+    unit = told.get("unit")
+    known = Unit(_QUOTED.get(unit, unit), format="vounit") if unit else None
+    return Column(array, field.name, unit=known, description=told.get("description"), meta=meta)
