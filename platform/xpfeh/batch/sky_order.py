@@ -23,7 +23,7 @@ COUNT_ORDER = 8
 """The finest partitions, 0.05 square degrees: Gaia has fewer than `MAX_ROWS` spectra in the densest of them."""
 
 _BATCH_ROWS = 131_072
-_BUFFER_ROWS = 2_000_000
+_BUFFER_ROWS = 1_000_000
 
 Select = Callable[[pa.RecordBatch], NDArray[np.bool_]]
 """Tells which rows of a batch belong to what is published."""
