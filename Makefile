@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/ready
 
-.PHONY: demo test check bench serve clean
+.PHONY: demo test check bench soak serve clean
 
 demo: $(READY)
 	.venv/bin/xpfeh demo --out demo
@@ -17,6 +17,10 @@ check: $(READY)
 
 bench: $(READY)
 	.venv/bin/python tests/benchmarks/run.py
+	.venv/bin/python tests/benchmarks/scale.py
+
+soak: $(READY)
+	XPFEH_KILLS=20 .venv/bin/python -m pytest tests/batch/test_catalog_faults.py -k killed
 
 serve: $(READY)
 	.venv/bin/xpfeh serve --config serve_configs/local.yaml
