@@ -15,6 +15,8 @@ from rich.console import Console
 
 from xpfeh.batch.catalog import make_catalog
 from xpfeh.batch.ingest import ingest
+from xpfeh.batch.publish import publish
+from xpfeh.batch.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import write_page
 from xpfeh.experiments.compare import curves_of, rows_of
@@ -82,10 +84,15 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     champion = f"models:/xpfeh/{version}"
     console.print(f"champion: {champion}, run {run_id}; {len(gates)} gates hold")
 
-    step("Ray Data: the catalog")
+    step("Ray Data: the catalog, verified and published")
     bundle = local_bundle(champion)
-    records = make_catalog(features, bundle, out / "catalog")
-    console.print(f"{sum(r.rows_written for r in records)} rows: {out / 'catalog'}")
+    make_catalog(features, bundle, out / "catalog")
+    account = verify(out / "catalog")
+    if account.problems:
+        raise UserError(f"the catalog is not whole: {account.problems[0]}")
+    console.print(f"{account.requested} stars asked for = {account.written} rows, each star once: {out / 'catalog'}")
+    publish(out / "catalog", out / "release", ["hats", "fits"])
+    console.print(f"release: {out / 'release'}")
 
     step("The report on held-out stars")
     metrics = validate({"champion": bundle, "paper": paper}, sample, out / "report", truth="APOGEE")
