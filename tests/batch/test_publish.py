@@ -26,7 +26,7 @@ from xpfeh.batch.publish import FORMATS, publish
 from xpfeh.batch.sky_order import COUNT_ORDER, Partition, divide
 from xpfeh.errors import UserError
 from xpfeh.sources.schema import CATALOG, to_table
-from xpfeh.storage import PROVENANCE_KEY
+from xpfeh.storage import PROVENANCE_KEY, read_parts
 from xpfeh.xp.flags import Flag
 
 PARTS, STARS, MOST = 4, 3000, 250
@@ -116,7 +116,9 @@ def test_parquet_holds_every_star_once_in_the_order_of_the_sky(published: Path, 
         assert field.metadata == CATALOG.field(field.name).metadata
         assert field.nullable == CATALOG.field(field.name).nullable
     assert [path.name for path in parquet_parts(published)] == [f"part-{i:05d}.parquet" for i in range(len(tables))]
-    assert json.loads(tables[0].schema.metadata[PROVENANCE_KEY])["model"] == "m-1"
+    read, provenance = read_parts(published / "parquet")
+    assert read.equals(together)
+    assert (provenance["model"], provenance["sample"]) == ("m-1", "all")
 
 
 def test_partitions_are_the_largest_pixels_that_hold_few_enough_stars() -> None:

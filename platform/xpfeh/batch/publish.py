@@ -55,7 +55,12 @@ class _Release(NamedTuple):
     folder: Path
     stars: SkyOrder
     schema: pa.Schema
-    description: str
+    provenance: dict[str, Any]
+    sample: str
+
+    @property
+    def description(self) -> str:
+        return describe(self.stars.rows, self.sample, SAMPLES[self.sample].definition, self.provenance)
 
     def tables(self, told: str) -> Iterator[pa.Table]:
         for _, table in track(self.stars, told, len(self.stars.partitions)):
@@ -88,35 +93,32 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
     _check(out, formats, sample)
     fs, source = filesystem(catalog)
     paths, provenance = list_parts(fs, source)
-    schema = _schema(fs, paths, provenance, str(catalog))
-    counts = count_stars(fs, paths, _select(sample))
-    rows, catalog_rows = int(counts.sum()), sum(pq.read_metadata(p, filesystem=fs).num_rows for p in paths)
-    if rows == 0:
+    if provenance["kind"] != "catalog":
+        raise UserError(f"{catalog}: holds {provenance['kind']}, not a catalog; make one with xpfeh catalog")
+    select = _select(sample)
+    counts = count_stars(fs, paths, select)
+    if (rows := int(counts.sum())) == 0:
         raise UserError(f"{catalog}: {_why_empty(fs, paths, sample)}")
     if "votable" in formats and rows > MAX_VOTABLE_ROWS:
         raise UserError(f"{rows:,} stars are too many for votable (at most {MAX_VOTABLE_ROWS:,}); take fits instead")
+    schema = _schema(pq.read_schema(paths[0], filesystem=fs), provenance | {"sample": sample})
     target = Path(out).expanduser().absolute()
     folder = target.with_name(f".{target.name}.tmp-{uuid.uuid4().hex}")
     try:
         spilled = folder / "spilled"
         spilled.mkdir(parents=True)
-        stars = spill(fs, paths, _select(sample), counts, schema, spilled)
-        description = describe(rows, sample, SAMPLES[sample].definition, provenance)
-        release = _Release(folder, stars, schema, description)
-        rows_of: dict[Path, int] = {}
-        for name in dict.fromkeys(formats):
-            rows_of |= FORMATS[name].write(release)
+        stars = spill(fs, paths, select, counts, schema, spilled)
+        release = _Release(folder, stars, schema, provenance, sample)
+        chosen = {name: FORMATS[name] for name in formats}
+        rows_of = {path: n for kind in chosen.values() for path, n in kind.write(release).items()}
         shutil.rmtree(spilled)
-        summary = [(FORMATS[name].files, FORMATS[name].explanation) for name in dict.fromkeys(formats)]
-        summary += [("MANIFEST.json", "checksums, rows and origin of all files"), ("README.txt", "this file")]
-        text = readme(description, summary, schema, stars.text_bytes if "fits" in formats else None, provenance)
-        (folder / "README.txt").write_text(text)
+        _write_readme(release, chosen)
         manifest = {
             "sample": sample,
             "definition": SAMPLES[sample].definition,
             "rows": rows,
-            "catalog_rows": catalog_rows,
-            "formats": list(dict.fromkeys(formats)),
+            "catalog_rows": sum(pq.read_metadata(path, filesystem=fs).num_rows for path in paths),
+            "formats": list(chosen),
             "files": _files(folder, rows_of),
             "catalog": provenance,
             "published_by": code_version(),
@@ -143,11 +145,9 @@ def _check(out: str | Path, formats: Sequence[str], sample: str) -> None:
         raise UserError(f"{out} is there already; choose another folder, or empty it")
 
 
-def _schema(fs: pafs.FileSystem, paths: Sequence[str], provenance: dict[str, Any], catalog: str) -> pa.Schema:
+def _schema(columns: pa.Schema, provenance: dict[str, Any]) -> pa.Schema:
     """Return the catalog's columns, told of as `CATALOG` tells of them."""
-    if provenance["kind"] != "catalog":
-        raise UserError(f"{catalog}: holds {provenance['kind']}, not a catalog; make one with xpfeh catalog")
-    fields = [CATALOG.field(f.name) if f.name in CATALOG.names else f for f in pq.read_schema(paths[0], filesystem=fs)]
+    fields = [CATALOG.field(field.name) if field.name in CATALOG.names else field for field in columns]
     return pa.schema(fields, metadata={PROVENANCE_KEY: json.dumps(provenance).encode()})
 
 
@@ -180,12 +180,22 @@ def _files(folder: Path, rows_of: dict[Path, int]) -> list[dict[str, Any]]:
     return files
 
 
+def _write_readme(release: _Release, chosen: dict[str, _Format]) -> None:
+    files = [(kind.files, kind.explanation) for kind in chosen.values()]
+    files += [("MANIFEST.json", "checksums, rows and origin of all files"), ("README.txt", "this file")]
+    text_bytes = release.stars.text_bytes if "fits" in chosen else None
+    text = readme(release.description, files, release.schema, text_bytes, release.provenance)
+    (release.folder / "README.txt").write_text(text)
+
+
 def _parquet(release: _Release) -> dict[Path, int]:
     (release.folder / "parquet").mkdir()
+    told = release.provenance | {"sample": release.sample, "parts": len(release.stars.partitions)}
+    schema = release.schema.with_metadata({PROVENANCE_KEY: json.dumps(told).encode()})
     rows = {}
     for number, table in enumerate(release.tables("parquet")):
         path = release.folder / "parquet" / f"part-{number:05d}.parquet"
-        pq.write_table(table.cast(release.schema), path, compression="zstd")
+        pq.write_table(table.cast(schema), path, compression="zstd")
         rows[path] = table.num_rows
     return rows
 
