@@ -3,7 +3,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.storage import filesystem, list_files, read_parts, write_whole
+from xpfeh.storage import absolute, filesystem, list_files, read_parts, write_whole
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,9 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
         read_parts(tmp_path)
     with pytest.raises(UserError, match="cannot be opened"):
         filesystem("gopher://host/path")
+
+
+def test_a_place_means_the_same_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("catalog") == str(tmp_path / "catalog")
+    assert absolute("s3://bucket/catalog") == "s3://bucket/catalog"

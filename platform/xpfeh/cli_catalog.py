@@ -15,7 +15,7 @@ catalog = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     help="[Fe/H] for every star of a features dataset, each exactly once: **run**, look at **status** and **failed**, "
-    "**verify**, and **publish** for others. All but publish know features datasets too.",
+    "**verify**, and **publish** for others. `status`, `failed` and `verify` know features too.",
 )
 
 Folder = Annotated[str, typer.Argument(help="The folder or URI that --out named.")]

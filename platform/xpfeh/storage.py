@@ -20,6 +20,12 @@ PROVENANCE_KEY = b"xpfeh"
 """Parquet metadata key that holds what made a part, as JSON."""
 
 
+def absolute(uri: str | Path) -> str:
+    """Return a URI as it is, and a local path as one that means the same in any working directory."""
+    text = str(uri)
+    return text if "://" in text else str(Path(text).expanduser().absolute())
+
+
 def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     """Return the filesystem and path behind a URI or a local path.
 
@@ -28,9 +34,9 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     UserError
         If no filesystem speaks this kind of URI.
     """
-    text = str(uri)
+    text = absolute(uri)
     if "://" not in text:
-        return pafs.LocalFileSystem(), str(Path(text).expanduser().absolute())
+        return pafs.LocalFileSystem(), text
     try:
         return pafs.FileSystem.from_uri(text)
     except (ValueError, OSError) as error:

@@ -11,9 +11,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -29,12 +29,13 @@ from xpfeh.settings import Recipe, recipe_named
 from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
 
 FEW, MANY = 400_000, 4_000_000
-COEFFICIENTS = 20_000
+BASE, COEFFICIENTS_FEW, COEFFICIENTS_MANY = 4_000, 24_000, 120_000
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 
 KERNEL = """
 import os, sys, time
-os.sched_setaffinity(0, {0})
+core, features, bundle, out = sys.argv[1:]
+os.sched_setaffinity(0, {int(core)})
 import pyarrow.parquet as pq
 from xpfeh.batch.catalog import make_work
 from xpfeh.batch.ledger import Ledger
@@ -42,20 +43,20 @@ from xpfeh.model.bundle import packed
 from xpfeh.model.estimate import estimate
 from xpfeh.model.predictor import Predictor
 from xpfeh.sources.schema import to_arrays
-features, bundle, out = sys.argv[1:]
 ledger = Ledger.at(features)
 stars = to_arrays(pq.read_table(ledger.part(ledger.plan.shards[0])))
 predictor = Predictor.load(bundle)
 def rate(work, rows):
     work()
     begun = time.perf_counter()
-    work()
-    return rows / (time.perf_counter() - begun)
-print(rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
+    for _ in range(5):
+        work()
+    return 5 * rows / (time.perf_counter() - begun)
+print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
 from xpfeh.batch.catalog import plan_catalog
 plan = plan_catalog(features, bundle)
 by_hand, work = Ledger.open(out, plan), make_work(features, packed(bundle))
-print(rate(lambda: [by_hand.commit(shard, work(shard)) for shard in plan.shards[:4]],
+print("measured", rate(lambda: [by_hand.commit(shard, work(shard)) for shard in plan.shards[:4]],
            sum(shard.rows for shard in plan.shards[:4])))
 """
 RUN = """
@@ -63,7 +64,6 @@ import sys, time
 import ray
 from xpfeh.batch.catalog import make_catalog
 from xpfeh.batch.ingest import ingest
-from xpfeh.batch.status import status
 from xpfeh.settings import PreprocessSettings
 what, workers, source, bundle, out = sys.argv[1:]
 ray.init(address="local", num_cpus=int(workers), include_dashboard=False, log_to_driver=False)
@@ -73,7 +73,7 @@ if what == "catalog":
 else:
     ingest([source], out, PreprocessSettings())
 wall = time.perf_counter() - begun
-print(status(out).rate, wall)
+print("measured", wall)
 """
 BY_HAND = """
 import os, sys, time
@@ -100,21 +100,25 @@ work(0)
 begun = time.perf_counter()
 for start in range(0, n, batch):
     work(start)
-sys.stderr.write(f"{n / (time.perf_counter() - begun)}")
+print("measured", n / (time.perf_counter() - begun))
 """
 
 
 def script(text: str, *arguments: object) -> list[float]:
-    """Run a script in a process of its own and return the numbers that it prints last."""
-    done = subprocess.run([sys.executable, "-c", text, *map(str, arguments)], env=_environment(ONE_CORE),
-                          capture_output=True, text=True)  # fmt: skip
+    """Run a script in a process of its own and return what it prints as measured."""
+    command = [sys.executable, "-c", text, *map(str, arguments)]
+    done = subprocess.run(command, env=_environment(ONE_CORE), capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
-    return [float(word) for word in (done.stdout or done.stderr).split()[-2:] if re.fullmatch(r"[\d.e+]+", word)]
+    return _measured(done.stdout)
 
 
-def on_ray(what: str, workers: int, source: Path, bundle: Path, out: Path) -> dict[str, float]:
-    """Run a batch job with so many workers; return stars/s of the run, its wall time, and peak memory in MB."""
+def _measured(told: str) -> list[float]:
+    return [float(number) for number in re.findall(r"measured (\S+)", told)]
+
+
+def on_ray(what: str, workers: int, source: Path, bundle: Path, out: Path) -> tuple[float, float]:
+    """Run a batch job with so many workers; return its seconds and the peak memory of a worker in MB."""
     command = [sys.executable, "-c", RUN, what, str(workers), str(source), str(bundle), str(out)]
     process = psutil.Popen(command, env=_environment({}), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     peaks: dict[int, int] = {}
@@ -124,8 +128,8 @@ def on_ray(what: str, workers: int, source: Path, bundle: Path, out: Path) -> di
         time.sleep(0.2)
     if process.returncode:
         raise RuntimeError(f"{what} with {workers} workers failed")
-    rate, wall = map(float, process.stdout.read().split()[-2:])
-    return {"rate": rate, "wall": wall, "peak": max(peaks.values()) / 1024}
+    (wall,) = _measured(process.stdout.read())
+    return wall, max(peaks.values()) / 1024
 
 
 def _remember_peak(member: psutil.Process, peaks: dict[int, int]) -> None:
@@ -142,45 +146,61 @@ def _environment(variables: dict[str, str]) -> dict[str, str]:
 
 
 def catalogs(rows: Table, folder: Path, bundle: Path, name: str) -> None:
-    """Catalog from features, with one network or five."""
-    few, many = folder / "few", folder / "many"
-    kernel, alone = script(KERNEL, few, bundle, folder / f"{name}-alone")
-    one = on_ray("catalog", 1, many, bundle, folder / f"{name}-1")
-    two = on_ray("catalog", 2, many, bundle, folder / f"{name}-2")
-    small = on_ray("catalog", 2, few, bundle, folder / f"{name}-few")
-    shares = f"{one['rate'] / kernel:.0%} of predicting, {one['rate'] / alone:.0%} of the work without Ray"
-    both, peaks, walls = f"{FEW:,} and {MANY:,} stars", (small["peak"], two["peak"]), (small["wall"], two["wall"])
+    """Catalog from features, with one network or five; rates on Ray are of what many stars take more than few."""
+
+    def alone(core: int) -> list[float]:
+        return script(KERNEL, core, folder / "few", bundle, folder / f"{name}-alone-{core}")
+
+    def runs(workers: int) -> tuple[float, float, float, float]:
+        few, few_peak = on_ray("catalog", workers, folder / "few", bundle, folder / f"{name}-few-{workers}")
+        many, many_peak = on_ray("catalog", workers, folder / "many", bundle, folder / f"{name}-many-{workers}")
+        return few, many, few_peak, many_peak
+
+    kernel, by_hand = alone(0)
+    with ThreadPoolExecutor() as threads:
+        both = [sum(rates) for rates in zip(*threads.map(alone, (0, 1)), strict=True)]
+    one, two = runs(1), runs(2)
+    rate, rate_2 = ((MANY - FEW) / (many - few) for few, many, *_ in (one, two))
+    sizes = f"{FEW:,} and {MANY:,} stars"
     for told in (
-        (f"{name}: predicting in memory, one core", f"{kernel:,.0f}", ""),
-        ("  reading, predicting, writing, checking; without Ray", f"{alone:,.0f}", f"{alone / kernel:.0%}"),
-        (f"  on Ray, one worker, {MANY:,} stars", f"{one['rate']:,.0f}", shares),
-        ("  on Ray, two workers", f"{two['rate']:,.0f}", f"{two['rate'] / one['rate']:.2f} x one"),
-        (f"  peak memory of a worker, MB, {both}", f"{peaks[0]:,.0f}, {peaks[1]:,.0f}", f"{peaks[1] / peaks[0]:.2f} x"),
-        (f"  seconds, {both}", f"{walls[0]:.1f}, {walls[1]:.1f}", f"{walls[1] / walls[0]:.1f} x"),
-    ):
+        (f"{name}: predicting in memory, one core", f"{kernel:,.0f}", f"two at once {both[0] / kernel:.2f} x"),
+        ("  and reading, writing, checking; without Ray", f"{by_hand:,.0f}",
+         f"{by_hand / kernel:.0%}; two at once {both[1] / by_hand:.2f} x"),
+        ("  on Ray, one worker", f"{rate:,.0f}", f"{rate / kernel:.0%} of predicting, {rate / by_hand:.0%} of that"),
+        ("  on Ray, two workers", f"{rate_2:,.0f}", f"{rate_2 / rate:.2f} x one"),
+        (f"  seconds, one worker, {sizes}", f"{one[0]:.1f}, {one[1]:.1f}", f"{one[1] / one[0]:.1f} x"),
+        (f"  seconds, two workers, {sizes}", f"{two[0]:.1f}, {two[1]:.1f}", f"{two[1] / two[0]:.1f} x"),
+        ("  peak memory of a worker, MB", f"{two[2]:,.0f}, {two[3]:,.0f}", f"{two[3] / two[2]:.2f} x"),
+    ):  # fmt: skip
         rows.add_row(*told)
 
 
 def from_coefficients(rows: Table, folder: Path, bundle: Path) -> None:
     """Features from coefficients on Ray, and the way to [Fe/H] beside calibrating and predicting in a loop."""
-    path = folder / "coefficients.parquet"
-    ids, columns = coefficients(read_spectra(library_path(NAME), 0, COEFFICIENTS // 5))
-    table = {name: pa.array(list(np.tile(values, (5, 1)))) for name, values in columns.items()}
-    every = np.concatenate([ids + turn for turn in range(5)])
-    pq.write_table(pa.table({"source_id": every, **table}), path, row_group_size=COEFFICIENTS // 8)
-    parts = folder / "coefficients"
-    parts.mkdir()
-    whole = pq.ParquetFile(path)
-    for group in range(whole.num_row_groups):
-        pq.write_table(whole.read_row_group(group), parts / f"{group}.parquet")
-    (theirs,) = script(BY_HAND, path, bundle, 2000)
-    one = on_ray("features", 1, parts, bundle, folder / "features-1")
-    two = on_ray("features", 2, parts, bundle, folder / "features-2")
-    rows.add_row(f"features from Parquet coefficients on Ray, one worker, {COEFFICIENTS:,} stars",
-                 f"{one['rate']:,.0f}", "")  # fmt: skip
-    rows.add_row("  two workers", f"{two['rate']:,.0f}", f"{two['rate'] / one['rate']:.2f} x one")
-    catalog = on_ray("catalog", 1, folder / "features-1", bundle, folder / "catalog-1")
-    ours = 1 / (1 / one["rate"] + 1 / catalog["rate"])
+    ids, columns = coefficients(read_spectra(library_path(NAME), 0, BASE))
+    table = {name: pa.array(list(values)) for name, values in columns.items()}
+    places = {COEFFICIENTS_FEW: folder / "coefficients-few", COEFFICIENTS_MANY: folder / "coefficients-many"}
+    for count, place in places.items():
+        place.mkdir()
+        for turn in range(count // BASE):
+            pq.write_table(pa.table({"source_id": ids + turn, **table}), place / f"{turn:02d}.parquet")
+    (theirs,) = script(BY_HAND, places[COEFFICIENTS_FEW] / "00.parquet", bundle, 2000)
+
+    def rate(workers: int) -> float:
+        few, many = (
+            on_ray("features", workers, place, bundle, folder / f"features-{count}-{workers}")[0]
+            for count, place in places.items()
+        )
+        return (COEFFICIENTS_MANY - COEFFICIENTS_FEW) / (many - few)
+
+    def catalog(count: int) -> float:
+        return on_ray("catalog", 1, folder / f"features-{count}-1", bundle, folder / f"catalog-{count}")[0]
+
+    one, two = rate(1), rate(2)
+    predicting = (catalog(COEFFICIENTS_MANY) - catalog(COEFFICIENTS_FEW)) / (COEFFICIENTS_MANY - COEFFICIENTS_FEW)
+    ours = 1 / (1 / one + predicting)
+    rows.add_row("features from Parquet coefficients on Ray, one worker", f"{one:,.0f}", "")
+    rows.add_row("  two workers", f"{two:,.0f}", f"{two / one:.2f} x one")
     rows.add_row("  coefficients to [Fe/H] by both, one worker", f"{ours:,.0f}",
                  f"gaiaxpy.calibrate in a loop, then predict {theirs:,.0f}: {ours / theirs:.1f} x")  # fmt: skip
 

@@ -19,7 +19,7 @@ from xpfeh.model.estimate import estimate
 from xpfeh.model.predictor import Predictor
 from xpfeh.provenance import code_version
 from xpfeh.sources.schema import CATALOG, to_arrays, to_table
-from xpfeh.storage import digest, filesystem
+from xpfeh.storage import absolute, digest, filesystem
 
 _ROWS = 65_536
 
@@ -39,7 +39,7 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
     UserError
         If the features are incomplete or do not fit the model, the bundle is none, or `out` holds another run.
     """
-    return run_plan(out, plan_catalog(features, bundle), partial(make_work, str(features), packed(bundle)))
+    return run_plan(out, plan_catalog(features, bundle), partial(make_work, absolute(features), packed(bundle)))
 
 
 def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
@@ -53,7 +53,7 @@ def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
     predictor.check_features(ledger.plan.settings, str(features))
     return Plan(
         kind="catalog",
-        inputs={str(features): ledger.plan.fingerprint()},
+        inputs={absolute(features): ledger.plan.fingerprint()},
         settings=ledger.plan.settings,
         model=predictor.version,
         shards=[

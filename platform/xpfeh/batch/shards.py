@@ -14,6 +14,7 @@ from xpfeh.batch.cluster import connect
 from xpfeh.batch.ledger import Delivery, Ledger, Record
 from xpfeh.batch.plan import Plan, Shard
 from xpfeh.errors import UserError
+from xpfeh.storage import absolute
 
 ShardWork = Callable[[Shard], Iterable[Delivery]]
 """Makes a shard's rows, some at a time; built once in each worker process."""
@@ -52,7 +53,7 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
     """
     ledger = Ledger.open(uri, plan)
     if pending := ledger.pending():
-        failures = _run(ledger, str(uri), pending, make_work)
+        failures = _run(ledger, absolute(uri), pending, make_work)
         if failures:
             more = f" (and {len(failures) - 1} more: xpfeh catalog failed)" if len(failures) > 1 else ""
             raise UserError(f"{failures[0]}{more}; the other parts are done, run again once it is mended")

@@ -23,6 +23,7 @@ from xpfeh.experiments.finalists import Finalist, decide
 from xpfeh.labels.samples import Sample
 from xpfeh.model.bundle import read_card
 from xpfeh.settings import RECIPES, Recipe
+from xpfeh.storage import absolute
 
 METRIC = "validation_mae"
 _RETRIES = 3
@@ -89,7 +90,7 @@ def search(
     """
     if not re.fullmatch(r"[\w.-]+", name):
         raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
-    storage = str(storage) if "://" in str(storage) else str(Path(storage).expanduser().absolute())
+    storage = absolute(storage)
     folder = f"{storage}/{name}"
     known = tune.Tuner.can_restore(folder)
     if resume != known:

@@ -24,8 +24,9 @@ from isal import igzip
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, RawBatch, checked
 from xpfeh.sources.text_rows import parse_rows
-from xpfeh.storage import digest, exists, filesystem
+from xpfeh.storage import absolute, digest, exists, filesystem
 from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.product import CHUNK
 
 _TEXT = (".csv", ".ecsv", ".csv.gz", ".ecsv.gz")
 _TABLE = (".fits", ".xml", ".vot")
@@ -33,7 +34,7 @@ _PARQUET = (".parquet",)
 SUFFIXES = _TEXT + _TABLE + _PARQUET
 
 _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.CHUNK stars
-_PARQUET_ROWS = 1000
+_PARQUET_ROWS = 4 * CHUNK
 _PIECE_ROWS = 100_000
 _CHECKSUMS = "_MD5SUM.txt"
 
@@ -47,7 +48,7 @@ def find_files(source: str) -> list[str]:
         If there is none of a known kind.
     """
     if any(mark in source for mark in "*?[") and "://" not in source:
-        found = sorted(glob(source))
+        found = sorted(map(absolute, glob(source)))
     else:
         fs, path = filesystem(source)
         info = fs.get_file_info(path)
