@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
     "errors": 0, "settings": 0, "provenance": 0, "packagedata": 0, "storage": 0, "tablefile": 0,
-    "xp": 1, "sources": 1, "labels": 1, "evaluate": 1,
+    "xp": 1, "sources": 1, "labels": 1, "evaluate": 1, "release": 1,
     "model": 2,
     "batch": 3, "experiments": 3, "serving": 3,
     "cli": 4, "cli_catalog": 4, "cli_fetch": 4, "cli_tables": 4, "demo": 4, "__main__": 4,

@@ -100,7 +100,7 @@ def publish(
     sample: Annotated[str, typer.Option(help="all; giants: cuts 1 to 3; paper: these and E(B-V) < 0.5.")] = "all",
 ) -> None:
     """A release for others: files in HEALPix order with units, UCDs, checksums and a description."""
-    from xpfeh.batch.publish import publish
+    from xpfeh.release.publish import publish
 
     manifest = publish(catalog, out, formats, sample)
     console.print(f"{manifest['rows']:,} stars published: {out}", soft_wrap=True)

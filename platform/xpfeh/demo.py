@@ -15,7 +15,6 @@ from rich.console import Console
 
 from xpfeh.batch.catalog import make_catalog
 from xpfeh.batch.ingest import ingest
-from xpfeh.batch.publish import publish
 from xpfeh.batch.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import write_page
@@ -29,6 +28,7 @@ from xpfeh.labels.build import write_apogee
 from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.samples import labelled_sample
 from xpfeh.model.validate import validate
+from xpfeh.release.publish import publish
 from xpfeh.serving.deploy import deploy, read_config, withdraw
 from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources.apogee_library import NAME, library_path, read_spectra

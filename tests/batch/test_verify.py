@@ -3,6 +3,7 @@
 import re
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,17 @@ def test_status_tells_what_is_done(copy: Path) -> None:
     assert half.seconds_left == pytest.approx(half.rows_read / half.rate)
     with pytest.raises(UserError, match="no run"):
         status(copy / "none")
+
+
+def test_pauses_do_not_slow_the_rate(copy: Path) -> None:
+    other = copy / "_xpfeh" / "done" / "part-00001.json"
+    first = Ledger.at(copy).records()[0]
+    later = first.model_copy(update={"shard": "part-00001", "finished": first.finished + timedelta(minutes=4)})
+    other.write_text(later.model_dump_json())
+    assert status(copy).rate == pytest.approx(first.rows_read / first.seconds)
+    at_once = first.model_copy(update={"shard": "part-00001"})
+    other.write_text(at_once.model_dump_json())
+    assert status(copy).rate == pytest.approx(2 * first.rows_read / first.seconds)
 
 
 def _rewrite(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], None]:

@@ -10,16 +10,24 @@ from typing import Any
 import ray
 from ray.data import DataContext
 
+_HUSHED = {
+    "ray.data": logging.WARNING,
+    "ray.serve": logging.WARNING,
+    "ray.tune": logging.WARNING,
+    "ray.data._internal.progress": logging.ERROR,  # warns that its progress bars make room for ours
+    "ray._private.authentication": logging.ERROR,  # warns that a cluster of one's own is guarded by a token
+}
+
 
 def connect() -> int:
     """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one; return its CPUs."""
+    for name, level in _HUSHED.items():
+        logging.getLogger(name).setLevel(level)
     if not ray.is_initialized():
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
     context = DataContext.get_current()
     context.enable_progress_bars = False
-    for chatty in ("ray.data", "ray.serve", "ray.tune"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
 
 

@@ -23,8 +23,8 @@ ShardWork = Callable[[Shard], Iterable[Delivery]]
 class _Worker:
     """An actor of the pool: makes a shard's rows and commits them."""
 
-    def __init__(self, uri: str, plan: dict[str, Any], make_work: Callable[[], ShardWork]) -> None:
-        self._ledger = Ledger(uri, Plan.model_validate(plan))
+    def __init__(self, uri: str, make_work: Callable[[], ShardWork]) -> None:
+        self._ledger = Ledger.at(uri)
         self._work = make_work()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _run(ledger: Ledger, uri: str, pending: list[Shard], make_work: Callable[[],
     shards = ray.data.from_items([{"shard": shard.model_dump()} for shard in pending], override_num_blocks=len(pending))
     done = shards.map(
         _Worker,
-        fn_constructor_args=(uri, ledger.plan.model_dump(), make_work),
+        fn_constructor_args=(uri, make_work),
         compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
         num_cpus=1,
     )

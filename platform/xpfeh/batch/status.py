@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+
 from xpfeh.batch.ledger import Ledger, Record
 
 _RECENT = timedelta(minutes=5)
@@ -27,7 +29,7 @@ class Status:
     rejected : Counter
         Rejected rows by reason; rows read = rows written + rows rejected.
     rate : float
-        Stars a second over the last five minutes before the latest part.
+        Stars a second over the last five minutes before the latest part, pauses left out.
     latest : datetime or None
         When the latest part was finished (UTC).
     """
@@ -78,5 +80,14 @@ def _rate(records: Sequence[Record]) -> float:
         return 0.0
     latest = max(record.finished for record in records)
     recent = [record for record in records if latest - record.finished < _RECENT]
-    begun = min(record.finished - timedelta(seconds=record.seconds) for record in recent)
-    return sum(record.rows_read for record in recent) / max((latest - begun).total_seconds(), 1e-3)
+    return sum(record.rows_read for record in recent) / max(_busy_seconds(recent), 1e-3)
+
+
+def _busy_seconds(records: Sequence[Record]) -> float:
+    """The time in which at least one of the parts was being made."""
+    ends = np.array([record.finished.timestamp() for record in records])
+    begins = ends - np.array([record.seconds for record in records])
+    order = np.argsort(begins)
+    begins, reached = begins[order], np.maximum.accumulate(ends[order])
+    gaps = np.maximum(begins[1:] - reached[:-1], 0.0)
+    return float(reached[-1] - begins[0] - gaps.sum())

@@ -19,12 +19,12 @@ from hats import read_hats
 from hats.io import pixel_catalog_file
 from hats.io.validation import is_valid_catalog
 from hats.pixel_math.spatial_index import compute_spatial_index
-from xpfeh.batch import publish as publish_module
-from xpfeh.batch import sky_order
 from xpfeh.batch.ledger import Delivery, Ledger, Plan, Shard
-from xpfeh.batch.publish import FORMATS, publish
-from xpfeh.batch.sky_order import COUNT_ORDER, Partition, divide
 from xpfeh.errors import UserError
+from xpfeh.release import publish as publish_module
+from xpfeh.release import sky_order
+from xpfeh.release.publish import FORMATS, publish
+from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
 from xpfeh.sources.schema import CATALOG, to_table
 from xpfeh.storage import PROVENANCE_KEY, read_parts
 from xpfeh.xp.flags import Flag

@@ -17,13 +17,13 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.progress import track
 
-from xpfeh.batch.fits_stream import write_fits
-from xpfeh.batch.hats_catalog import write_hats
-from xpfeh.batch.release_readme import REFERENCE, TITLE, describe, readme
-from xpfeh.batch.sky_order import Select, SkyOrder, count_stars, spill
-from xpfeh.batch.votable_file import MAX_VOTABLE_ROWS, write_votable
 from xpfeh.errors import UserError
 from xpfeh.provenance import code_version, file_fingerprint
+from xpfeh.release.fits_stream import write_fits
+from xpfeh.release.hats_catalog import write_hats
+from xpfeh.release.readme import REFERENCE, TITLE, describe, readme
+from xpfeh.release.sky_order import Select, SkyOrder, count_stars, spill
+from xpfeh.release.votable_file import MAX_VOTABLE_ROWS, write_votable
 from xpfeh.sources.schema import CATALOG
 from xpfeh.storage import PROVENANCE_KEY, filesystem, list_parts
 from xpfeh.xp.flags import OUTSIDE_PAPER_SAMPLE, Flag

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from xpfeh.batch.fits_stream import fits_format, row_dtype
+from xpfeh.release.fits_stream import fits_format, row_dtype
 from xpfeh.xp.flags import MEANING
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"

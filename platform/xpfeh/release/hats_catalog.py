@@ -15,7 +15,7 @@ from hats.pixel_math import HealpixPixel
 from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, SPATIAL_INDEX_ORDER
 from rich.progress import track
 
-from xpfeh.batch.sky_order import COUNT_ORDER, SkyOrder
+from xpfeh.release.sky_order import COUNT_ORDER, SkyOrder
 
 NAME = "xpfeh"
 
