@@ -33,8 +33,10 @@ LabelsFile = Annotated[
 Model = Annotated[str, typer.Option(help="A bundle's folder, or models:/xpfeh@champion.")]
 _PLACES = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
 SOURCE_HELP = "apogee-library, or a FITS file of its layout; Gaia XP files: a file, folder, glob or s3:// URI."
-Photometry = Annotated[list[str], typer.Option(help="gaia_source columns of Gaia XP files; may be repeated.")]
-Distances = Annotated[list[str], typer.Option(help="Bailer-Jones r_med_geo or rgeo; may be repeated.")]
+Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder or glob; may be repeated.")]
+Distances = Annotated[
+    list[str], typer.Option(help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated.")
+]
 Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
 
 
@@ -62,7 +64,7 @@ def ingest(
     from xpfeh.batch.ingest import ingest
     from xpfeh.sources.reader import Beside
 
-    beside = Beside(tuple(photometry), tuple(distances))
+    beside = Beside.of(photometry, distances)
     records = ingest(source, out, PreprocessSettings().with_overrides(settings), beside)
     tell_rows(out, records)
 
@@ -107,7 +109,7 @@ def spectra(
     if stage not in list(Stage):
         raise UserError(f"--stage {stage}: there are {', '.join(Stage)}")
     chosen = PreprocessSettings().with_overrides(settings)
-    written, rejected = write_spectra(source, out, Stage(stage), chosen, Beside(tuple(photometry), tuple(distances)))
+    written, rejected = write_spectra(source, out, Stage(stage), chosen, Beside.of(photometry, distances))
     console.print(f"{written} spectra written, {rejected} rows rejected: {out}")
 
 
@@ -256,7 +258,7 @@ def predict(
     from xpfeh.model.predict_file import predict_file
     from xpfeh.sources.reader import Beside
 
-    rows = predict_file(source, local_bundle(model), out, Beside(tuple(photometry), tuple(distances)))
+    rows = predict_file(source, local_bundle(model), out, Beside.of(photometry, distances))
     console.print(f"{rows} stars: {out}")
 
 
@@ -272,7 +274,7 @@ def sensitivity(
     from xpfeh.model.predict_file import sensitivity_file
     from xpfeh.sources.reader import Beside
 
-    rows = sensitivity_file(source, local_bundle(model), out, Beside(tuple(photometry), ()))
+    rows = sensitivity_file(source, local_bundle(model), out, Beside.of(photometry))
     console.print(f"{rows} stars: {out}")
 
 

@@ -7,7 +7,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from xpfeh.errors import UserError
-from xpfeh.sources.companions import Companions
+from xpfeh.sources.companions import Companions, id_range
 
 BIG = 5_937_083_312_263_887_617
 NAMES = ["source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"]
@@ -71,9 +71,29 @@ def test_limits_of_the_distance_are_not_taken_for_it(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path: Path, rows: dict[str, list], told: str) -> None:
+    star = np.array([BIG])
     with pytest.raises(UserError, match=told):
-        Companions([written(tmp_path, ".csv", rows)], [])
+        Companions([written(tmp_path, ".csv", rows)], []).of(star)
     with pytest.raises(UserError, match="r_med_geo or rgeo"):
-        Companions([], [written(tmp_path, ".parquet", ROWS)])
+        Companions([], [written(tmp_path, ".parquet", ROWS)]).of(star)
     with pytest.raises(UserError, match="cannot be read"):
-        Companions([str(tmp_path / "none.csv")], [])
+        Companions([str(tmp_path / "none.csv")], []).of(star)
+
+
+def test_only_files_that_can_hold_the_stars_are_read(tmp_path: Path) -> None:
+    """Of Gaia's bulk files by their names, of Parquet by its statistics, of others never knowing."""
+    pixel = 2**43
+    bulk = tmp_path / "GaiaSource_000000-000001.csv"
+    pl.DataFrame({**ROWS, "source_id": [5, 2 * pixel - 1]}).write_csv(bulk)
+    (tmp_path / "far").mkdir()
+    later = tmp_path / "far" / "GaiaSource_000002-000003.csv"
+    later.write_text("this is read only for its own stars")
+    parquet = written(tmp_path, ".parquet", {**ROWS, "source_id": [4 * pixel, 4 * pixel + 9]})
+    assert id_range(str(bulk)) == (0, 2 * pixel - 1)
+    assert id_range(parquet) == (4 * pixel, 4 * pixel + 9)
+    assert id_range("stars_000002-000003.csv") == (-(2**63), 2**63 - 1)
+    companions = Companions([str(bulk), str(later), parquet], [])
+    for ids in ([5, 2 * pixel - 1], [4 * pixel], [5]):
+        assert np.isfinite(companions.of(np.array(ids))["phot_g_mean_mag"]).all()
+    with pytest.raises(UserError, match="GaiaSource_000002-000003"):
+        companions.of(np.array([2 * pixel]))

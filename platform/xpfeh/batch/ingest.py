@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
@@ -61,22 +61,26 @@ def plan_features(sources: Sequence[str], settings: PreprocessSettings, beside: 
     pieces = [piece for source in sources for piece in reader.pieces(source)]
     if settings.pixel_error == "exact" and not all(piece.release for piece in pieces):
         raise UserError("pixel_error=exact needs coefficients and their correlations; a source here is sampled already")
-    files = list(dict.fromkeys(piece.source for piece in pieces))
+    spectra = tuple(dict.fromkeys(piece.source for piece in pieces))
+    kinds = {"spectra": spectra, "photometry": beside.photometry, "distances": beside.distances}
+    files = [file for kind in kinds.values() for file in kind]
     with ThreadPoolExecutor() as threads:
-        found = track(threads.map(reader.fingerprint, files), description="fingerprints", total=len(files))
-        fingerprints = dict(zip(files, found, strict=True))
+        read = track(threads.map(reader.fingerprint, files), description="fingerprints", total=len(files))
+        found = dict(zip(files, read, strict=True))
     return Plan(
         kind="features",
-        inputs=tables
-        | {file: reader.fingerprint(file) for file in (*beside.photometry, *beside.distances)}
-        | {"spectra": hashlib.sha256("".join(fingerprints.values()).encode()).hexdigest()},
+        inputs=tables | {name: _together(found[file] for file in files) for name, files in kinds.items() if files},
         settings=settings.model_dump(mode="json"),
         shards=[
-            Shard(name=f"part-{i:05d}", **asdict(piece), fingerprint=fingerprints[piece.source])
+            Shard(name=f"part-{i:05d}", **asdict(piece), fingerprint=found[piece.source])
             for i, piece in enumerate(pieces)
         ],
         made_by=code_version(),
     )
+
+
+def _together(fingerprints: Iterable[str]) -> str:
+    return f"sha256:{hashlib.sha256(' '.join(fingerprints).encode()).hexdigest()}"
 
 
 def make_work(settings: PreprocessSettings, beside: reader.Beside = _NOTHING) -> ShardWork:

@@ -62,7 +62,7 @@ def find_files(source: str) -> list[str]:
         found = [prefix + item for item in found]
     known = [item for item in found if item.lower().endswith(SUFFIXES)]
     if not known:
-        raise UserError(f"{source}: no file of XP spectra here; known kinds are {', '.join(SUFFIXES)}")
+        raise UserError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}")
     return known
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -46,6 +46,19 @@ class Beside:
 
     photometry: tuple[str, ...] = ()
     distances: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, photometry: Sequence[str], distances: Sequence[str] = ()) -> Beside:
+        """Return the files of these sources, each a file, a folder, a glob or a URI.
+
+        Raises
+        ------
+        UserError
+            If one of them holds no table.
+        """
+        return cls(
+            *(tuple(file for each in of for file in gaia_files.find_files(each)) for of in (photometry, distances))
+        )
 
 
 def pieces(source: str) -> list[Piece]:
