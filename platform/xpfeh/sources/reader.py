@@ -56,9 +56,11 @@ class Beside:
         UserError
             If one of them holds no table.
         """
-        return cls(
-            *(tuple(file for each in of for file in gaia_files.find_files(each)) for of in (photometry, distances))
-        )
+
+        def files(sources: Sequence[str]) -> tuple[str, ...]:
+            return tuple(file for source in sources for file in gaia_files.find_files(source))
+
+        return cls(files(photometry), files(distances))
 
 
 def pieces(source: str) -> list[Piece]:
