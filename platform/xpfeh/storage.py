@@ -119,7 +119,7 @@ def list_parts(fs: pafs.FileSystem, folder: str) -> tuple[list[str], dict[str, A
     """Return the part files of a whole dataset and what made them; see `read_parts`."""
     paths = list_files(fs, folder, ".parquet")
     if not paths:
-        raise UserError(f"{folder}: no Parquet parts here; make them with xpfeh ingest or xpfeh catalog")
+        raise UserError(f"{folder}: no Parquet parts here; make them with xpfeh ingest or xpfeh catalog run")
     metadata = pq.read_schema(paths[0], filesystem=fs).metadata or {}
     if PROVENANCE_KEY not in metadata:
         raise UserError(f"{paths[0]}: not written by xpfeh, its metadata names no settings")

@@ -94,7 +94,7 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
     fs, source = filesystem(catalog)
     paths, provenance = list_parts(fs, source)
     if provenance["kind"] != "catalog":
-        raise UserError(f"{catalog}: holds {provenance['kind']}, not a catalog; make one with xpfeh catalog")
+        raise UserError(f"{catalog}: holds {provenance['kind']}, not a catalog; make one with xpfeh catalog run")
     select = _select(sample)
     counts = count_stars(fs, paths, select)
     if (rows := int(counts.sum())) == 0:
