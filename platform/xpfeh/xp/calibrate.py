@@ -131,4 +131,5 @@ def _covariance(columns: Mapping[str, NDArray], name: str, rows: slice) -> Array
 
 
 def _finite(values: NDArray) -> Array:
-    return np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
+    finite = np.isfinite(values)
+    return values if finite.all() else np.where(finite, values, 0.0)
