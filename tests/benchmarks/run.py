@@ -220,7 +220,8 @@ def trials(rows: Table) -> None:
         search([sample], "bench", count, 500, f"{folder}/searches", finalists=1)
         took = time.perf_counter() - warm
         runs = tracking.client().search_runs([tracking.experiment_id()], order_by=["start_time DESC"])
-        trained = [run.data.metrics["seconds"] for run in runs if run.info.start_time / 1000 > time.time() - took]
+        new = [run for run in runs if run.info.start_time / 1000 > time.time() - took]
+        trained = [run.data.metrics["seconds"] for run in new if "seconds" in run.data.metrics]
     overhead = (took - sum(trained)) / len(trained)
     rows.add_row(f"a trial beside its training, s ({len(trained)} trainings of 500 steps)", f"{overhead:.1f}", "", "")
     rows.add_row("start of a search, with its first trial and finalist seeds, s", f"{warm - begun:.1f}", "", "")
