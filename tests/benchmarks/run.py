@@ -22,6 +22,7 @@ os.sched_setaffinity(0, {0})
 import gaiaxpy  # noqa: E402
 import numpy as np  # noqa: E402  (the core must be chosen before thread pools start)
 import pandas as pd  # noqa: E402
+import ray  # noqa: E402
 from reconstructed import coefficients, write_bulk  # noqa: E402
 from rich.console import Console  # noqa: E402
 from rich.progress import track  # noqa: E402
@@ -206,25 +207,26 @@ def _features_apart(few: Path, bulk: Path) -> list[float]:
 
 
 def trials(rows: Table) -> None:
-    """What a trial of a search costs besides its training: start, import, data, recording, teardown."""
-    count = 8
+    """What a trial of a search costs besides its training: start, data, recording, teardown; one at a time."""
+    few, many = 2, 10
+    ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
         features, labels = f"{folder}/features", Path(folder) / "labels.parquet"
         ingest([NAME], features, PreprocessSettings())
         write_apogee(NAME, labels)
         sample = labelled_sample(features, read_labels(labels))
-        begun = time.perf_counter()
-        search([sample], "warm", 1, 500, f"{folder}/searches", finalists=1)
-        warm = time.perf_counter()
-        search([sample], "bench", count, 500, f"{folder}/searches", finalists=1)
-        took = time.perf_counter() - warm
-        runs = tracking.client().search_runs([tracking.experiment_id()], order_by=["start_time DESC"])
-        new = [run for run in runs if run.info.start_time / 1000 > time.time() - took]
-        trained = [run.data.metrics["seconds"] for run in new if "seconds" in run.data.metrics]
-    overhead = (took - sum(trained)) / len(trained)
-    rows.add_row(f"a trial beside its training, s ({len(trained)} trainings of 500 steps)", f"{overhead:.1f}", "", "")
-    rows.add_row("start of a search, with its first trial and finalist seeds, s", f"{warm - begun:.1f}", "", "")
+        took = {}
+        for count in (1, few, many):
+            begun = time.perf_counter()
+            search([sample], f"of-{count}", count, 500, f"{folder}/searches", finalists=1)
+            took[count] = time.perf_counter() - begun
+        where = f"tags.search = 'of-{many}'"
+        runs = tracking.client().search_runs([tracking.experiment_id()], where)
+        trained = [run.data.metrics["seconds"] for run in runs]
+    each, training = (took[many] - took[few]) / (many - few), sum(trained) / len(trained)
+    rows.add_row("a trial of 500 steps, s", f"{each:.1f}", f"training and calibrating {training:.1f}",
+                 f"{each - training:.1f} beside")  # fmt: skip
 
 
 def _quiet(work: Callable[[], object]) -> object:
