@@ -208,7 +208,7 @@ def _features_apart(few: Path, bulk: Path) -> list[float]:
 
 def trials(rows: Table) -> None:
     """What a trial of a search costs besides its training: start, data, recording, teardown; one at a time."""
-    few, many = 2, 10
+    few, many = 2, 6
     ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{folder}/mlflow.db"
