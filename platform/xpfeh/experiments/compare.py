@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import COLUMNS, Row, Run
+from xpfeh.experiments.patience import patient
 from xpfeh.experiments.tracking import client, finished_runs
 from xpfeh.settings import Recipe
 
@@ -35,6 +36,7 @@ def rows_of(experiment: str) -> list[Row]:
     return sorted(rows, key=lambda row: row.mae)
 
 
+@patient()
 def curves_of(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
     """Return (steps, 2) of each run by its id: optimiser step, and validation error (dex)."""
     mlflow_client = client()

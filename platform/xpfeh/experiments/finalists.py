@@ -47,7 +47,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     for finalist in finalists:
         for seed in range(1, SEEDS):
             run = tracking.run_of(f"{finalist.trial}/seed-{seed}", f"{finalist.trial}-seed-{seed}", parent)
-            if "mae" not in _metrics(run):
+            if "mae" not in tracking.metrics(run):
                 recipe = finalist.recipe.model_copy(update={"seed": finalist.recipe.seed + seed})
                 waiting[train.remote(kept[finalist.sample], recipe)] = (run, recipe)
     pending = list(waiting)
@@ -59,7 +59,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     judged = []
     for finalist in finalists:
         tags = [finalist.trial, *(f"{finalist.trial}/seed-{seed}" for seed in range(1, SEEDS))]
-        errors = {run: _metrics(run)["mae"] for run in (tracking.run_of(tag, tag, parent) for tag in tags)}
+        errors = {run: tracking.metrics(run)["mae"] for run in (tracking.run_of(tag, tag, parent) for tag in tags)}
         best = min(errors, key=lambda run: errors[run])
         judged.append(
             {
@@ -95,7 +95,3 @@ def _record(
             (Path(folder) / name).write_bytes(content)
         tracking.log(run, recipe.model_dump(), history, {})
         tracking.finish(run, folder, card)
-
-
-def _metrics(run: str) -> dict[str, float]:
-    return dict(tracking.client().get_run(run).data.metrics)

@@ -14,6 +14,7 @@ from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments import flavor
+from xpfeh.experiments.patience import away, patient
 from xpfeh.experiments.tracking import MODEL as STORED
 from xpfeh.experiments.tracking import client, finished_runs
 
@@ -54,6 +55,7 @@ def champion() -> str | None:
     return _aliases().get(CHAMPION)
 
 
+@patient()
 def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]) -> str:
     """Register a bundle and make it the champion, if the champion is still `before`; return its version.
 
@@ -79,6 +81,7 @@ def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]
     return str(made.version)
 
 
+@patient()
 def rollback() -> str:
     """Swap ``champion`` and ``previous``; return the version that is champion now.
 
@@ -97,6 +100,7 @@ def rollback() -> str:
     return known[PREVIOUS]
 
 
+@patient()
 def pinned(model: str) -> str:
     """Return `model` with an alias resolved to its version, once; anything else as it is.
 
@@ -110,7 +114,9 @@ def pinned(model: str) -> str:
         return model
     try:
         return f"models:/{name}/{client().get_model_version_by_alias(name, alias).version}"
-    except MlflowException:
+    except MlflowException as error:
+        if away(error):
+            raise
         raise UserError(f"{model}: no model of that name and alias; promote a run first: xpfeh promote RUN") from None
 
 
@@ -129,6 +135,7 @@ def _fetched(uri: str) -> Path:
         raise UserError(f"{uri}: cannot be fetched from the model store ({error})") from None
 
 
+@patient()
 def _aliases() -> dict[str, str]:
     mlflow_client = client()
     if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):

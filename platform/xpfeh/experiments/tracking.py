@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.entities import Metric, Param, Run, RunInfo, RunTag
 from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments import flavor
+from xpfeh.experiments.patience import PATIENCE_S, patient
 
 EXPERIMENT = "xpfeh"
 TRIAL_TAG = "xpfeh.trial"
@@ -33,6 +34,7 @@ def client() -> MlflowClient:
     return MlflowClient()
 
 
+@patient()
 def experiment_id(name: str = EXPERIMENT) -> str:
     """Return the experiment's id; a new one in a sqlite file keeps its artifacts beside that file."""
     mlflow_client = client()
@@ -45,6 +47,7 @@ def experiment_id(name: str = EXPERIMENT) -> str:
     return mlflow_client.create_experiment(name, artifact_location=location)
 
 
+@patient(PATIENCE_S)
 def run_of(trial: str, name: str, parent: str | None = None) -> str:
     """Return the id of the one run with this trial tag, begun now if there is none."""
     if found := known(trial):
@@ -53,19 +56,28 @@ def run_of(trial: str, name: str, parent: str | None = None) -> str:
     return client().create_run(experiment_id(), run_name=name, tags=tags).info.run_id
 
 
+@patient(PATIENCE_S)
 def known(trial: str) -> str | None:
     """Return the id of the run with this trial tag, if there is one."""
     found = client().search_runs([experiment_id()], f"tags.`{TRIAL_TAG}` = '{trial}'", max_results=1)
     return found[0].info.run_id if found else None
 
 
-def unfinished(parent: str) -> dict[str, str]:
-    """Return the ids of the runs under this one that have not ended, by trial tag."""
-    where = f"tags.`mlflow.parentRunId` = '{parent}' AND attributes.status = 'RUNNING'"
+@patient(PATIENCE_S)
+def children(parent: str) -> dict[str, RunInfo]:
+    """Return what MLflow knows of the runs under this one, by trial tag."""
+    where = f"tags.`mlflow.parentRunId` = '{parent}'"
     found = client().search_runs([experiment_id()], where, max_results=50_000)
-    return {run.data.tags[TRIAL_TAG]: run.info.run_id for run in found}
+    return {run.data.tags[TRIAL_TAG]: run.info for run in found}
 
 
+@patient(PATIENCE_S)
+def metrics(run_id: str) -> dict[str, float]:
+    """Return the latest value of every metric of a run."""
+    return dict(client().get_run(run_id).data.metrics)
+
+
+@patient(PATIENCE_S)
 def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]], tags: dict[str, str]) -> None:
     """Record parameters, metrics by step and tags of a run."""
     metrics = [
@@ -84,7 +96,8 @@ def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]]
         )
 
 
-def finish(run_id: str, bundle: str | Path, card: dict[str, Any], status: str = "FINISHED") -> None:
+@patient(PATIENCE_S)
+def finish(run_id: str, bundle: str | Path, card: dict[str, Any]) -> None:
     """Close a run with its bundle, as an MLflow model, and the card's summary numbers."""
     mlflow_client = client()
     with tempfile.TemporaryDirectory() as temporary:
@@ -103,9 +116,22 @@ def finish(run_id: str, bundle: str | Path, card: dict[str, Any], status: str = 
             "split": card["split"]["salt"],
         },
     )
-    mlflow_client.set_terminated(run_id, status)
+    mlflow_client.set_terminated(run_id)
 
 
+@patient(PATIENCE_S)
+def close(run_id: str, status: str = "FINISHED") -> None:
+    """Close a run that leaves no bundle."""
+    client().set_terminated(run_id, status)
+
+
+@patient(PATIENCE_S)
+def discard(run_id: str) -> None:
+    """Delete a run."""
+    client().delete_run(run_id)
+
+
+@patient()
 def finished_runs(name: str = EXPERIMENT) -> list[Run]:
     """Return the runs that hold a model, lowest validation error first.
 
