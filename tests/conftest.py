@@ -89,3 +89,8 @@ def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what needs Ray last: a mistake in the physics shows within a minute."""
+    items.sort(key=lambda item: item.path.parent.name in ("batch", "experiments", "serving"))
