@@ -12,6 +12,10 @@ from xpfeh.model.predictor import Predictor
 from xpfeh.settings import Recipe
 
 
+def _curve(run: str) -> dict[int, float]:
+    return {metric.step: metric.value for metric in tracking.client().get_metric_history(run, "validation_mae")}
+
+
 @pytest.mark.usefixtures("ray_cluster", "mlflow_store")
 def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sample, tmp_path: Path) -> None:
     best = search([sample], "small", trials=3, steps=1000, storage=tmp_path, finalists=1)
@@ -33,7 +37,6 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert best["run_id"] == min(family, key=lambda run: run.data.metrics["mae"]).info.run_id
     assert sorted(run.data.params["seed"] for run in family) == ["0", "1", "2"]
     assert {run.data.params["steps"] for run in family} == {"1000"}
-    assert len(client.get_metric_history(best["run_id"], "validation_mae")) >= 1
     chosen = client.get_run(best["run_id"]).data
     bundle = bundle_of_run(best["run_id"]).folder
     assert Predictor.load(bundle).model.network.recipe.seed == int(chosen.params["seed"])
@@ -42,10 +45,15 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
         search([sample], "small", trials=1, steps=1000, storage=tmp_path / "elsewhere")
     with pytest.raises(UserError, match="a search of that name is there"):
         search([sample], "small", trials=1, steps=1000, storage=tmp_path)
+    with pytest.raises(UserError, match=r"begun with trials 3 \(given: 4\), steps 1000 \(given: 500\)"):
+        search([sample], "small", trials=4, steps=500, storage=tmp_path, resume=True)
     assert best["recipe"].steps == 1000
-    client.delete_run(tracking.known(finalist))  # as if the driver was killed while the tracking server was away
+    lost = tracking.known(finalist)
+    client.delete_run(lost)  # as if the driver was killed while the tracking server was away
     again = search([sample], "small", trials=3, steps=1000, storage=tmp_path, resume=True, finalists=1)
     assert again | {"run_id": None} == best | {"run_id": None}
+    assert _curve(tracking.known(finalist)) == _curve(lost)
+    assert {500, 1000} <= set(_curve(lost))
     assert Predictor.load(bundle_of_run(tracking.known(finalist)).folder).model.network.recipe.seed == 0
     later = {run.info.run_id: run.info.end_time for run in client.search_runs([tracking.experiment_id()])}
     assert len(later) == 6

@@ -1,5 +1,6 @@
 """A search under real faults: a killed driver, worker and node, and an outage of the tracking server."""
 
+import signal
 import socket
 import subprocess
 import sys
@@ -127,18 +128,23 @@ def _assert_whole(driver: Driver, trials: int) -> None:
     subprocess.run([sys.executable, "-c", LOAD, *bundles], check=True, timeout=120)
 
 
-def test_a_killed_driver(driver: Driver) -> None:
-    driver.start("--name", NAME, "--trials", "4")
-    driver.wait_until(lambda: len(_ended_trials("FINISHED")) >= 2)
+def test_a_driver_that_is_interrupted_and_then_killed(driver: Driver) -> None:
+    driver.start("--name", NAME, "--trials", "3")
+    driver.wait_until(lambda: sum("validation_mae" in run.data.metrics for run in _runs()))
+    driver.process.send_signal(signal.SIGINT)
+    assert driver.process.wait(timeout=60) == 2
+    assert f"go on with --resume {NAME}" in driver.told().splitlines()[-1]
+    driver.start("--resume", NAME, "--trials", "3")
+    driver.wait_until(lambda: _ended_trials("FINISHED"))
     time.sleep(0.5)  # Ray Tune copies its state to the storage
     driver.kill()
     before = _ended_trials("FINISHED")
     (search,) = [run for run in _runs() if _tag(run) == NAME]
     tracking.run_of(f"{NAME}/lost", "of a trial that Ray Tune had not saved", search.info.run_id)
-    driver.start("--resume", NAME, "--trials", "4")
+    driver.start("--resume", NAME, "--trials", "3")
     driver.finish()
     assert before.items() <= _ended_trials("FINISHED").items()
-    _assert_whole(driver, trials=4)
+    _assert_whole(driver, trials=3)
 
 
 def test_a_lost_node_and_then_a_killed_worker(driver: Driver) -> None:

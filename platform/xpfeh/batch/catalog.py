@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from xpfeh.batch.ledger import Delivery, Ledger, Record
 from xpfeh.batch.plan import Plan, Shard
 from xpfeh.batch.shards import ShardWork, run_plan
 from xpfeh.errors import UserError
-from xpfeh.model.bundle import packed
+from xpfeh.model.bundle import packed, unpacked
 from xpfeh.model.estimate import estimate
 from xpfeh.model.predictor import Predictor
 from xpfeh.provenance import code_version
@@ -67,9 +66,7 @@ def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
 def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
     """Return the function that makes a shard's rows of the catalog, by a `packed` bundle."""
     fs, folder = filesystem(features)
-    with tempfile.TemporaryDirectory() as place:
-        for name, content in bundle.items():
-            (Path(place) / name).write_bytes(content)
+    with unpacked(bundle) as place:
         predictor = Predictor.load(place)
 
     def work(shard: Shard) -> Iterator[Delivery]:

@@ -17,8 +17,11 @@ from rich.console import Console
 from xpfeh.batch.cluster import connect
 from xpfeh.errors import UserError
 from xpfeh.labels.samples import Sample
-from xpfeh.model.bundle import copy_bundle
+from xpfeh.model.bundle import copy_bundle, packed, unpacked
 from xpfeh.settings import Recipe
+
+Outcome = tuple[list[dict[str, float]], dict[str, bytes]]
+"""The history of the first worker, and the files of the bundle."""
 
 
 def train_distributed(
@@ -43,28 +46,36 @@ def train_distributed(
             run_config=ray.train.RunConfig(name="train", storage_path=storage),
         )
         with Console().status(f"{recipe.name}: {workers} workers train {recipe.steps} steps"):
-            result = trainer.fit()
-        with result.checkpoint.as_directory() as folder:
-            return result.metrics["history"], copy_bundle(folder, out)
+            trainer.fit()
+    history, files = ray.get(meeting.outcome.remote())
+    with unpacked(files) as folder:
+        return history, copy_bundle(folder, out)
 
 
 class _Meeting:
-    """An actor in which a team takes the mean of its arrays: whoever comes waits until all are there."""
+    """An actor in which a team takes the mean of its arrays, waiting for each other, and leaves what came of it."""
 
     def __init__(self, size: int) -> None:
         self._size = size
         self._brought: list[list[NDArray]] = []
-        self._outcome: asyncio.Future[list[NDArray]] | None = None
+        self._mean: asyncio.Future[list[NDArray]] | None = None
+        self._outcome: Outcome | None = None
+
+    async def leave(self, outcome: Outcome) -> None:
+        self._outcome = outcome
+
+    async def outcome(self) -> Outcome | None:
+        return self._outcome
 
     async def mean(self, arrays: list[NDArray]) -> list[NDArray]:
-        if self._outcome is None:
-            self._outcome = asyncio.get_running_loop().create_future()
-        outcome = self._outcome
+        if self._mean is None:
+            self._mean = asyncio.get_running_loop().create_future()
+        mean = self._mean
         self._brought.append(arrays)
         if len(self._brought) == self._size:
-            outcome.set_result([np.mean(same, axis=0) for same in zip(*self._brought, strict=True)])
-            self._brought, self._outcome = [], None
-        return await outcome
+            mean.set_result([np.mean(same, axis=0) for same in zip(*self._brought, strict=True)])
+            self._brought, self._mean = [], None
+        return await mean
 
 
 def _work(config: dict[str, Any]) -> None:
@@ -81,5 +92,5 @@ def _work(config: dict[str, Any]) -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         train(ray.get(config["sample"]), Recipe.of(config["recipe"]), folder, remember, team)
-        checkpoint = ray.train.Checkpoint.from_directory(folder) if rank == 0 else None
-        ray.train.report({"history": history}, checkpoint=checkpoint)
+        if rank == 0:  # not as Ray's checkpoint: without a common disk that has no place to go
+            ray.get(config["meeting"].leave.remote((history, packed(folder))))

@@ -16,6 +16,7 @@ from rich.progress import track
 from xpfeh.batch.cluster import Share
 from xpfeh.experiments import tracking
 from xpfeh.labels.samples import Sample
+from xpfeh.model.bundle import unpacked
 from xpfeh.settings import Recipe
 
 SEEDS = 3
@@ -47,7 +48,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     for finalist in finalists:
         for seed in range(1, SEEDS):
             run = tracking.run_of(f"{finalist.trial}/seed-{seed}", f"{finalist.trial}-seed-{seed}", parent)
-            if "mae" not in tracking.metrics(run):
+            if tracking.recorded(run).info.status != "FINISHED":
                 recipe = finalist.recipe.model_copy(update={"seed": finalist.recipe.seed + seed})
                 waiting[train.remote(kept[finalist.sample], recipe)] = (run, recipe)
     pending = list(waiting)
@@ -59,7 +60,8 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     judged = []
     for finalist in finalists:
         tags = [finalist.trial, *(f"{finalist.trial}/seed-{seed}" for seed in range(1, SEEDS))]
-        errors = {run: tracking.metrics(run)["mae"] for run in (tracking.run_of(tag, tag, parent) for tag in tags)}
+        runs = [tracking.run_of(tag, tag, parent) for tag in tags]
+        errors = {run: tracking.recorded(run).data.metrics["mae"] for run in runs}
         best = min(errors, key=lambda run: errors[run])
         judged.append(
             {
@@ -90,8 +92,6 @@ def _train_seed(sample: Sample, recipe: Recipe) -> tuple[list[dict[str, float]],
 def _record(
     run: str, recipe: Recipe, history: list[dict[str, float]], card: dict[str, Any], files: dict[str, bytes]
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        for name, content in files.items():
-            (Path(folder) / name).write_bytes(content)
+    with unpacked(files) as folder:
         tracking.log(run, recipe.model_dump(), history, {})
         tracking.finish(run, folder, card)

@@ -22,8 +22,8 @@ _AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# MLflow's own retries, seven of them, take four minutes and leave out answers that break off.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+# MLflow's own retries take four minutes, leave out answers that break off, and create a run twice if an answer is lost.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 class UnreachableError(UserError):
@@ -44,8 +44,8 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     Raises
     ------
-    UnreachableError
-        By the decorated function, if the server cannot be reached.
+    UserError
+        By the decorated function, if the server cannot be reached (UnreachableError) or refuses.
     """
 
     def decorate(deed: Callable[P, R]) -> Callable[P, R]:
@@ -58,13 +58,16 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     return deed(*args, **kwargs)
                 except (UnreachableError, MlflowException, requests.RequestException) as error:
                     late = time.monotonic() >= deadline
-                    if not away(error) or (late and isinstance(error, UnreachableError)):
+                    if late and isinstance(error, UnreachableError):
                         raise
+                    reason = f"is MLFLOW_TRACKING_URI right? ({shorten(str(error), 200)})"
+                    if not away(error):
+                        raise UserError(f"{_server()} refuses; {reason}") from error
                     if late:
-                        told = f"{_where()}; does it run, is MLFLOW_TRACKING_URI right? ({shorten(str(error), 200)})"
-                        raise UnreachableError(told) from error
+                        raise UnreachableError(f"{_server()} cannot be reached; does it run, {reason}") from error
                 if not warned:
-                    print(f"{_where()}; tried again for {seconds / 60:.0f} minutes", file=sys.stderr)
+                    told = f"{_server()} cannot be reached; tried again for {seconds / 60:.0f} minutes"
+                    print(told, file=sys.stderr)
                     warned = True
                 time.sleep(_PAUSE_S)
 
@@ -73,5 +76,5 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _where() -> str:
-    return f"the tracking server {os.environ.get('MLFLOW_TRACKING_URI', '')} cannot be reached"
+def _server() -> str:
+    return f"the tracking server {os.environ.get('MLFLOW_TRACKING_URI', '')}"

@@ -20,6 +20,7 @@ def train_and_record(sample: Sample, recipe: Recipe, out: str | Path, workers: i
 
     One worker trains here and shows its progress; more share the stars on the cluster.
     """
+    tracking.experiment_id()  # better told now than after the training
     if workers > 1:
         history, card = train_distributed(sample, recipe, out, workers)
     else:

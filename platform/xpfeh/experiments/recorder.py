@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from ray.tune import Callback
@@ -11,8 +13,10 @@ from ray.tune.experiment import Trial
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from xpfeh.experiments import tracking
+from xpfeh.experiments.patience import UnreachableError
 from xpfeh.experiments.space import METRIC, recipe_of
 from xpfeh.model.bundle import read_card
+from xpfeh.storage import exists
 
 
 class Recorder(Callback):
@@ -58,22 +62,25 @@ class Recorder(Callback):
         """Wait until all is recorded, what a killed driver had left unrecorded too, and drop runs of trials it lost."""
         self._show(trials)
         self._bar.stop()
-        self._last.result()
+        with suppress(UnreachableError):  # what could not be written then is written now
+            self._last.result()
+        try:
+            self._complete(trials)
+        except UnreachableError as error:
+            told = f"{error}; nothing is lost, go on with --resume {self._search} when it is back"
+            raise UnreachableError(told) from error
+
+    def _complete(self, trials: list[Any]) -> None:
         runs = tracking.children(self._parent)
         for trial in trials:
             known = runs.pop(self._tag(trial), None)
             if (status := _status(trial)) != "RUNNING" and (known is None or known.status != status):
-                if METRIC in trial.last_result:
-                    self._record_error(trial, trial.last_result["step"], trial.last_result[METRIC])
+                tracking.log(self._run(trial), {}, _history(trial), {})
                 self._record_end(trial)
         mine = {self._tag(trial) for trial in trials}
         for tag, run in runs.items():
-            if run.status == "RUNNING" and "/".join(tag.split("/")[:2]) not in mine:
+            if mine and run.status == "RUNNING" and "/".join(tag.split("/")[:2]) not in mine:
                 tracking.discard(run.run_id)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Ray Tune pickles its callbacks to resume; a bar and a thread belong to one process."""
-        return {name: self.__dict__[name] for name in ("_search", "_parent", "_steps", "_best")}
 
     def _show(self, trials: list[Any]) -> None:
         self._bar.update(self._task, completed=sum(_status(trial) != "RUNNING" for trial in trials))
@@ -114,3 +121,13 @@ def _status(trial: Any) -> str:
     if not trial.last_result.get("done"):
         return "RUNNING"
     return "FINISHED" if trial.checkpoint is not None else "KILLED"
+
+
+def _history(trial: Any) -> list[dict[str, float]]:
+    """Return what the trial has reported, from Ray Tune's own file."""
+    fs, path = trial.storage.storage_filesystem, f"{trial.path}/result.json"
+    if not exists(fs, path):
+        return []
+    with fs.open_input_stream(path) as file:
+        reported = [json.loads(line) for line in file.read().splitlines()]
+    return [{"step": each["step"], METRIC: each[METRIC]} for each in reported if METRIC in each]

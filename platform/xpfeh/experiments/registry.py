@@ -21,7 +21,7 @@ from xpfeh.experiments.tracking import client, finished_runs
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
 _LOCK = "xpfeh-promotion-lock"
-_LOCK_TRIES, _LOCK_PAUSE_S, _LOCK_STALE_S = 20, 0.5, 60.0
+_LOCK_TRIES, _LOCK_PAUSE_S, _LOCK_STALE_S = 20, 0.5, 300.0
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,8 @@ def _aliases() -> dict[str, str]:
 def _one_at_a_time() -> Iterator[None]:
     """Hold the store's lock: a registered model of its own, since only one process can create a name.
 
-    It is held for a moment only, so one that is older belongs to a process that died and is broken.
+    It is held for a moment only, so one that is minutes old, longer than any request takes and clocks differ, belongs
+    to a process that died and is broken.
     """
     mlflow_client = client()
     for attempt in range(_LOCK_TRIES):
@@ -158,7 +159,7 @@ def _one_at_a_time() -> Iterator[None]:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         if attempt == _LOCK_TRIES - 1:
-            raise UserError("another promotion is under way; try again in a minute")
+            raise UserError("another promotion is under way; try again, in five minutes if it was killed")
         _break_if_stale(mlflow_client)
         time.sleep(_LOCK_PAUSE_S)
     try:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import tempfile
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +23,7 @@ from xpfeh.experiments.finalists import Finalist, decide
 from xpfeh.experiments.recorder import Recorder
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.labels.samples import Sample
-from xpfeh.storage import absolute
+from xpfeh.storage import absolute, filesystem, list_files
 
 _RETRIES = 3
 
@@ -61,30 +64,27 @@ def search(
     Raises
     ------
     UserError
-        If the search to resume is not there, a new one's name is taken or no name, it is interrupted, every trial
-        failed, or the tracking server stays away; what was not recorded then is recorded when the search is resumed.
+        If the search to resume is not there or was begun with other data or settings, a new one's name is taken or no
+        name, it is interrupted, no trial finished, or the tracking server stays away; what was not recorded then is
+        recorded when the search is resumed.
     """
     if not re.fullmatch(r"[\w.-]+", name):
         raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
     storage = absolute(storage)
     folder = f"{storage}/{name}"
-    known = tune.Tuner.can_restore(folder)
-    if resume != known:
+    if resume != tune.Tuner.can_restore(folder):
         told = (
             "there is no such search to resume"
             if resume
             else "a search of that name is there; use --resume, or another name"
         )
         raise UserError(f"{folder}: {told}")
-    tracking.experiment_id()  # without patience: so far nothing would be lost
-    if not resume and tracking.known(name):
-        raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
+    parent = _recorded(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
     cpus = connect()
     trainable = tune.with_resources(
         tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
     )
-    parent = tracking.run_of(name, name)
-    if known:
+    if _has_state(folder):
         tuner = tune.Tuner.restore(folder, trainable, resume_errored=True)
     else:
         tuner = tune.Tuner(
@@ -108,12 +108,15 @@ def search(
                 verbose=0,
             ),
         )
-    results = tuner.fit()
-    if any(result.error is None and not (result.metrics or {}).get("done") for result in results):
+    with _own_interrupts():
+        results = tuner.fit()
+    if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
         raise UserError(f"search {name} was interrupted; go on with --resume {name}")
-    done = [r for r in results if r.checkpoint is not None and METRIC in (r.metrics or {})]
+    done = [r for r in results if r.checkpoint is not None and METRIC in r.metrics]
     if not done:
-        raise UserError(f"search {name}: every trial failed; the first says: {results[0].error}")
+        first = next(result.error for result in results if result.error is not None)
+        reason = str(getattr(first, "cause", None) or first).splitlines()[0]
+        raise UserError(f"search {name}: no trial finished; the first says: {reason}")
     best = sorted(done, key=lambda result: result.metrics[METRIC])[:finalists]
     entries = [
         Finalist(f"{name}/{result.metrics['trial_id']}", recipe_of(result.config, steps), result.config["features"])
@@ -135,3 +138,47 @@ def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
         card = train(samples[config["features"]], recipe_of(config, steps), folder, report)
         last = {"step": steps, METRIC: card["validation"]["mae"]}
         tune.report(last, checkpoint=Checkpoint.from_directory(folder))
+
+
+def _data(samples: Sequence[Sample]) -> dict[str, str]:
+    """Return the fingerprints of what is learnt from."""
+    first = samples[0].origin
+    features = " ".join(sample.origin["features"] for sample in samples)
+    return {"features": features, "labels_sha256": first["labels_sha256"], "split": first["split"]["salt"]}
+
+
+def _recorded(name: str, given: dict[str, str], resume: bool) -> str:
+    """Return the search's own run: a new one, or that of its beginning if it was begun with the same."""
+    tracking.experiment_id()  # without patience: so far nothing would be lost
+    run = tracking.known(name)
+    if run is None and resume:
+        raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI that of its beginning?")
+    if run is not None and not resume:
+        raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
+    if run is None:
+        run = tracking.run_of(name, name)
+        tracking.log(run, given, [], {})
+    begun = tracking.recorded(run).data.params
+    if other := {what: value for what, value in begun.items() if given[what] != value}:
+        told = ", ".join(f"{what} {value} (given: {given[what]})" for what, value in other.items())
+        raise UserError(f"search {name} was begun with {told}; resume it with the same")
+    return run
+
+
+def _has_state(folder: str) -> bool:
+    """Tell whether Ray Tune can go on; a driver killed at its very beginning leaves nothing to go on with."""
+    fs, path = filesystem(folder)
+    return any(Path(each).name.startswith("experiment_state") for each in list_files(fs, path, ".json"))
+
+
+@contextmanager
+def _own_interrupts() -> Iterator[None]:
+    """Take Ctrl-C back from Ray Tune once it has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

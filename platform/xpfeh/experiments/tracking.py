@@ -72,9 +72,9 @@ def children(parent: str) -> dict[str, RunInfo]:
 
 
 @patient(PATIENCE_S)
-def metrics(run_id: str) -> dict[str, float]:
-    """Return the latest value of every metric of a run."""
-    return dict(client().get_run(run_id).data.metrics)
+def recorded(run_id: str) -> Run:
+    """Return what MLflow knows of a run."""
+    return client().get_run(run_id)
 
 
 @patient(PATIENCE_S)
@@ -96,14 +96,12 @@ def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]]
         )
 
 
-@patient(PATIENCE_S)
 def finish(run_id: str, bundle: str | Path, card: dict[str, Any]) -> None:
     """Close a run with its bundle, as an MLflow model, and the card's summary numbers."""
-    mlflow_client = client()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / MODEL
         flavor.save(bundle, folder)
-        mlflow_client.log_artifacts(run_id, str(folder), MODEL)
+        _store(run_id, folder)
     log(
         run_id,
         {},
@@ -116,12 +114,12 @@ def finish(run_id: str, bundle: str | Path, card: dict[str, Any]) -> None:
             "split": card["split"]["salt"],
         },
     )
-    mlflow_client.set_terminated(run_id)
+    close(run_id)
 
 
 @patient(PATIENCE_S)
 def close(run_id: str, status: str = "FINISHED") -> None:
-    """Close a run that leaves no bundle."""
+    """Close a run."""
     client().set_terminated(run_id, status)
 
 
@@ -146,5 +144,10 @@ def finished_runs(name: str = EXPERIMENT) -> list[Run]:
         known = ", ".join(e.name for e in mlflow_client.search_experiments()) or "none"
         raise UserError(f"no experiment {name!r} at {os.environ['MLFLOW_TRACKING_URI']}; there are: {known}")
     return mlflow_client.search_runs(
-        [experiment.experiment_id], "tags.model_version != ''", order_by=["metrics.mae ASC"], max_results=1000
+        [experiment.experiment_id], "tags.model_version != ''", order_by=["metrics.mae ASC"], max_results=50_000
     )
+
+
+@patient(PATIENCE_S)
+def _store(run_id: str, folder: Path) -> None:
+    client().log_artifacts(run_id, str(folder), MODEL)

@@ -78,6 +78,15 @@ def packed(folder: str | Path) -> dict[str, bytes]:
 
 
 @contextmanager
+def unpacked(files: dict[str, bytes]) -> Iterator[Path]:
+    """Give the `packed` files of a bundle a folder, for a while."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        yield Path(folder)
+
+
+@contextmanager
 def _placed(folder: Path) -> Iterator[Path]:
     """Give a folder to write to, which becomes `folder` once it is whole."""
     if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
