@@ -150,7 +150,9 @@ def tune(
     finalists: Annotated[int, typer.Option(min=1, help="So many of the best are trained with further seeds.")] = 3,
     ensemble: Annotated[int, typer.Option(min=2, help="Networks of the winner, trained again together.")] = 5,
     name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
-    resume: Annotated[str | None, typer.Option(metavar="NAME", help="Go on with this search.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Go on with this search, with the same data, trials and steps.")
+    ] = None,
     storage: Annotated[str, typer.Option(help="Folder or URI for the state of searches.")] = "searches",
 ) -> None:
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
