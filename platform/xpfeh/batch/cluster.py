@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +33,19 @@ def connect() -> int:
     context = DataContext.get_current()
     context.enable_progress_bars = False
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+@contextmanager
+def own_interrupts() -> Iterator[None]:
+    """Take Ctrl-C back from Ray Tune or Ray Train once it has ended; its handler keeps an actor alive, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from rich.console import Console
 
-from xpfeh.batch.cluster import connect
+from xpfeh.batch.cluster import connect, own_interrupts
 from xpfeh.errors import UserError
 from xpfeh.labels.samples import Sample
 from xpfeh.model.bundle import copy_bundle, packed, unpacked
@@ -45,7 +45,7 @@ def train_distributed(
             scaling_config=ray.train.ScalingConfig(num_workers=workers, resources_per_worker={"CPU": 1}),
             run_config=ray.train.RunConfig(name="train", storage_path=storage),
         )
-        with Console().status(f"{recipe.name}: {workers} workers train {recipe.steps} steps"):
+        with own_interrupts(), Console().status(f"{recipe.name}: {workers} workers train {recipe.steps} steps"):
             trainer.fit()
     history, files = ray.get(meeting.outcome.remote())
     with unpacked(files) as folder:

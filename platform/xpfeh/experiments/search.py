@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +13,7 @@ from ray import tune
 from ray.tune import Checkpoint, CheckpointConfig
 from ray.tune.schedulers import ASHAScheduler
 
-from xpfeh.batch.cluster import ONE_CORE, Share, connect
+from xpfeh.batch.cluster import ONE_CORE, Share, connect, own_interrupts
 from xpfeh.errors import UserError
 from xpfeh.experiments import tracking
 from xpfeh.experiments.finalists import Finalist, decide
@@ -108,7 +105,7 @@ def search(
                 verbose=0,
             ),
         )
-    with _own_interrupts():
+    with own_interrupts():
         results = tuner.fit()
     if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
         raise UserError(f"search {name} was interrupted; go on with --resume {name}")
@@ -169,16 +166,3 @@ def _has_state(folder: str) -> bool:
     """Tell whether Ray Tune can go on; a driver killed at its very beginning leaves nothing to go on with."""
     fs, path = filesystem(folder)
     return any(Path(each).name.startswith("experiment_state") for each in list_files(fs, path, ".json"))
-
-
-@contextmanager
-def _own_interrupts() -> Iterator[None]:
-    """Take Ctrl-C back from Ray Tune once it has ended."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.getsignal(signal.SIGINT)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
