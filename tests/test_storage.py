@@ -1,9 +1,11 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.storage import absolute, filesystem, list_files, read_parts, write_whole
+from xpfeh.storage import absolute, filesystem, held, list_files, read_parts, write_whole
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,3 +41,17 @@ def test_a_place_means_the_same_in_any_working_directory(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert absolute("catalog") == str(tmp_path / "catalog")
     assert absolute("s3://bucket/catalog") == "s3://bucket/catalog"
+
+
+def test_a_place_is_held_by_one_process_until_it_is_killed(tmp_path: Path) -> None:
+    script = "import sys; from xpfeh.storage import held\nwith held(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match="another process is at work on it"), held(str(tmp_path)):
+            pass
+        other.kill()
+        other.wait()
+        with held(str(tmp_path)):
+            pass

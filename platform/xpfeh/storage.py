@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
+import os
+import tempfile
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +45,24 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
         return pafs.FileSystem.from_uri(text)
     except (ValueError, OSError) as error:
         raise UserError(f"{text}: cannot be opened as a place for files ({error})") from None
+
+
+@contextmanager
+def held(place: str) -> Iterator[None]:
+    """Keep other processes of this machine from the same work at `place`; one that is killed lets go.
+
+    Raises
+    ------
+    UserError
+        If another process holds it.
+    """
+    name = hashlib.sha256(place.encode()).hexdigest()[:16]
+    with Path(tempfile.gettempdir(), f"xpfeh-{os.getuid()}-{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{place}: another process is at work on it; wait for its end, or end it") from None
+        yield
 
 
 def exists(fs: pafs.FileSystem, path: str) -> bool:

@@ -10,6 +10,7 @@ from xpfeh.experiments.space import SPACE
 from xpfeh.labels.samples import Sample
 from xpfeh.model.predictor import Predictor
 from xpfeh.settings import Recipe
+from xpfeh.storage import held
 
 
 def _curve(run: str) -> dict[int, float]:
@@ -65,6 +66,8 @@ def test_a_search_that_is_not_there_cannot_be_resumed(sample: Sample, tmp_path: 
         search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)
+    with held(f"{tmp_path}/running"), pytest.raises(UserError, match="another process is at work on it"):
+        search([sample], "running", trials=1, steps=100, storage=tmp_path, resume=True)
 
 
 def test_every_searched_name_is_a_setting() -> None:

@@ -20,7 +20,7 @@ from xpfeh.experiments.finalists import Finalist, decide
 from xpfeh.experiments.recorder import Recorder
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.labels.samples import Sample
-from xpfeh.storage import absolute, filesystem, list_files
+from xpfeh.storage import absolute, filesystem, held, list_files
 
 _RETRIES = 3
 
@@ -62,66 +62,76 @@ def search(
     ------
     UserError
         If the search to resume is not there or was begun with other data or settings, a new one's name is taken or no
-        name, it is interrupted, no trial finished, or the tracking server stays away; what was not recorded then is
-        recorded when the search is resumed.
+        name, another process of this machine runs it, it is interrupted, no trial finished, or the tracking server
+        stays away; what was not recorded then is recorded when the search is resumed.
     """
     if not re.fullmatch(r"[\w.-]+", name):
         raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
     storage = absolute(storage)
     folder = f"{storage}/{name}"
-    if resume != tune.Tuner.can_restore(folder):
-        told = (
-            "there is no such search to resume"
-            if resume
-            else "a search of that name is there; use --resume, or another name"
-        )
-        raise UserError(f"{folder}: {told}")
-    parent = _recorded(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
+    with held(folder):
+        if resume != tune.Tuner.can_restore(folder):
+            told = (
+                "there is no such search to resume"
+                if resume
+                else "a search of that name is there; use --resume, or another name"
+            )
+            raise UserError(f"{folder}: {told}")
+        parent = _recorded(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
+        tuner = _tuner(samples, name, trials, steps, storage, share, parent)
+        with own_interrupts():
+            results = tuner.fit()
+        if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
+            raise UserError(f"search {name} was interrupted; go on with --resume {name}")
+        winner = decide(_best(results, name, steps, finalists), samples, parent, share)
+        tracking.close(parent)
+    return {"trials": len(results), **winner}
+
+
+def _tuner(
+    samples: Sequence[Sample], name: str, trials: int, steps: int, storage: str, share: Share, parent: str
+) -> tune.Tuner:
+    """Return the search as it was saved, or a new one."""
     cpus = connect()
     trainable = tune.with_resources(
         tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
     )
-    if _has_state(folder):
-        tuner = tune.Tuner.restore(folder, trainable, resume_errored=True)
-    else:
-        tuner = tune.Tuner(
-            trainable,
-            param_space={**SPACE, "features": tune.choice(list(range(len(samples))))},
-            tune_config=tune.TuneConfig(
-                metric=METRIC,
-                mode="min",
-                num_samples=trials,
-                max_concurrent_trials=None if share.gpus else max(1, int(cpus / share.cpus)),
-                search_alg=sampler(),
-                scheduler=ASHAScheduler(time_attr="step", max_t=steps, grace_period=max(1, steps // 4)),
-                reuse_actors=True,
-            ),
-            run_config=tune.RunConfig(
-                name=name,
-                storage_path=storage,
-                callbacks=[Recorder(name, parent, steps)],
-                checkpoint_config=CheckpointConfig(num_to_keep=1),  # saves the search's state at each, not every 10 s
-                failure_config=tune.FailureConfig(max_failures=_RETRIES),
-                verbose=0,
-            ),
-        )
-    with own_interrupts():
-        results = tuner.fit()
-    if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
-        raise UserError(f"search {name} was interrupted; go on with --resume {name}")
+    if _has_state(f"{storage}/{name}"):
+        return tune.Tuner.restore(f"{storage}/{name}", trainable, resume_errored=True)
+    return tune.Tuner(
+        trainable,
+        param_space={**SPACE, "features": tune.choice(list(range(len(samples))))},
+        tune_config=tune.TuneConfig(
+            metric=METRIC,
+            mode="min",
+            num_samples=trials,
+            max_concurrent_trials=None if share.gpus else max(1, int(cpus / share.cpus)),
+            search_alg=sampler(),
+            scheduler=ASHAScheduler(time_attr="step", max_t=steps, grace_period=max(1, steps // 4)),
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            name=name,
+            storage_path=storage,
+            callbacks=[Recorder(name, parent, steps)],
+            checkpoint_config=CheckpointConfig(num_to_keep=1),  # saves the search's state at each, not every 10 s
+            failure_config=tune.FailureConfig(max_failures=_RETRIES),
+            verbose=0,
+        ),
+    )
+
+
+def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[Finalist]:
+    """Return the `n` best of the finished trials."""
     done = [r for r in results if r.checkpoint is not None and METRIC in r.metrics]
     if not done:
         first = next(result.error for result in results if result.error is not None)
         reason = str(getattr(first, "cause", None) or first).splitlines()[0]
         raise UserError(f"search {name}: no trial finished; the first says: {reason}")
-    best = sorted(done, key=lambda result: result.metrics[METRIC])[:finalists]
-    entries = [
+    return [
         Finalist(f"{name}/{result.metrics['trial_id']}", recipe_of(result.config, steps), result.config["features"])
-        for result in best
+        for result in sorted(done, key=lambda result: result.metrics[METRIC])[:n]
     ]
-    winner = decide(entries, samples, parent, share)
-    tracking.close(parent)
-    return {"trials": len(results), **winner}
 
 
 def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
