@@ -31,13 +31,21 @@ from xpfeh.settings import Recipe, recipe_named
 from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
 
 FEW, MANY = 400_000, 4_000_000
-BASE, COEFFICIENTS = 4_000, 120_000
+BASE, COEFFICIENTS = 8_000, 240_000
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 
-KERNEL = """
+RATE = """
 import os, sys, time
+def rate(work, rows):
+    work()
+    begun = time.perf_counter()
+    for _ in range(5):
+        work()
+    return 5 * rows / (time.perf_counter() - begun)
+"""
+PREDICTING = f"""{RATE}
 core, features, bundle, out = sys.argv[1:]
-os.sched_setaffinity(0, {int(core)})
+os.sched_setaffinity(0, [int(core)])
 import pyarrow.parquet as pq
 from xpfeh.batch.catalog import make_work
 from xpfeh.batch.ledger import Ledger
@@ -48,18 +56,29 @@ from xpfeh.sources.schema import to_arrays
 ledger = Ledger.at(features)
 stars = to_arrays(pq.read_table(ledger.part(ledger.plan.shards[0])))
 predictor = Predictor.load(bundle)
-def rate(work, rows):
-    work()
-    begun = time.perf_counter()
-    for _ in range(5):
-        work()
-    return 5 * rows / (time.perf_counter() - begun)
 print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
 from xpfeh.batch.catalog import plan_catalog
 plan = plan_catalog(features, bundle)
 by_hand, work = Ledger.open(out, plan), make_work(features, packed(bundle))
 print("measured", rate(lambda: [by_hand.commit(shard, work(shard)) for shard in plan.shards[:4]],
            sum(shard.rows for shard in plan.shards[:4])))
+"""
+PREPROCESSING = f"""{RATE}
+source, out = sys.argv[1:]
+os.sched_setaffinity(0, [0])
+from xpfeh.batch.ingest import make_work, plan_features
+from xpfeh.batch.ledger import Ledger
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources import reader
+from xpfeh.xp.preprocess import preprocess
+settings = PreprocessSettings()
+plan = plan_features([source], settings)
+shard = plan.shards[0]
+piece = reader.Piece(shard.source, shard.release, shard.start, shard.rows)
+stars = [batch.columns for batch in reader.read(piece, reader.Beside())]
+print("measured", rate(lambda: [preprocess(columns, settings) for columns in stars], shard.rows))
+by_hand, work = Ledger.open(out, plan), make_work(settings)
+print("measured", rate(lambda: by_hand.commit(shard, work(shard)), shard.rows))
 """
 RUN = """
 import sys, time
@@ -169,7 +188,7 @@ def catalogs(rows: Table, folder: Path, bundle: Path, name: str) -> float:
     """Catalog from features, with one network or five; return the stars a second of one worker on Ray."""
 
     def alone(core: int) -> list[float]:
-        return script(KERNEL, core, folder / "few", bundle, folder / f"{name}-alone-{core}")
+        return script(PREDICTING, core, folder / "few", bundle, folder / f"{name}-alone-{core}")
 
     kernel, by_hand = alone(0)
     with ThreadPoolExecutor() as threads:
@@ -199,12 +218,18 @@ def from_coefficients(rows: Table, folder: Path, bundle: Path, predicting: float
     for turn in range(COEFFICIENTS // BASE):
         pq.write_table(pa.table({"source_id": ids + turn, **table}), source / f"{turn:02d}.parquet")
     (theirs,) = script(BY_HAND, source / "00.parquet", bundle, 2000)
+    kernel, by_hand = script(PREPROCESSING, source, folder / "features-alone")
     one, two = (on_ray("features", workers, source, bundle, folder) for workers in (1, 2))
     ours = 1 / (1 / one.rate + 1 / predicting)
-    rows.add_row("features from Parquet coefficients on Ray, one worker", f"{one.rate:,.0f}", "")
-    rows.add_row("  two workers", f"{two.rate:,.0f}", f"{two.rate / one.rate:.2f} x one")
-    rows.add_row("  coefficients to [Fe/H] by both, one worker", f"{ours:,.0f}",
-                 f"gaiaxpy.calibrate in a loop, then predict {theirs:,.0f}: {ours / theirs:.1f} x")  # fmt: skip
+    for told in (
+        ("features from coefficients in memory, one core", f"{kernel:,.0f}", ""),
+        ("  and reading Parquet, writing, checking; without Ray", f"{by_hand:,.0f}", f"{by_hand / kernel:.0%}"),
+        ("  on Ray, one worker", f"{one.rate:,.0f}", f"{one.rate / kernel:.0%} and {one.rate / by_hand:.0%} of these"),
+        ("  on Ray, two workers", f"{two.rate:,.0f}", f"{two.rate / one.rate:.2f} x one"),
+        ("  coefficients to [Fe/H] by both, one worker", f"{ours:,.0f}",
+         f"gaiaxpy.calibrate in a loop, then predict {theirs:,.0f}: {ours / theirs:.1f} x"),
+    ):  # fmt: skip
+        rows.add_row(*told)
 
 
 def main() -> None:
