@@ -16,7 +16,7 @@ check: $(READY)
 	.venv/bin/mypy
 
 bench: $(READY)
-	.venv/bin/python tests/benchmarks/run.py
+	taskset -c 0 .venv/bin/python tests/benchmarks/run.py
 	.venv/bin/python tests/benchmarks/scale.py
 
 soak: $(READY)

@@ -168,6 +168,11 @@ def tune(
     best = search(samples, resume or name, trials, steps, storage, share, resume is not None, finalists)
     told = f"validation MAE {best['mean']:.4f} ± {best['spread']:.4f} dex over {best['seeds']} seeds"
     console.print(f"best of {best['trials']}: {told}, run {best['run_id']}")
+    if best["failed"]:
+        again = resume or name
+        console.print(
+            f"{best['failed']} of them failed, --resume {again} tries them again; why: {storage}/{again}/*/error.txt"
+        )
     run_id, card = record_ensemble(samples[best["sample"]], best["recipe"], ensemble)
     told = f"cross-validated MAE {card['validation']['mae']:.4f} dex"
     console.print(f"as a cross-fitted ensemble of {ensemble}: {told}, run {run_id}")

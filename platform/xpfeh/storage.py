@@ -57,7 +57,7 @@ def held(place: str) -> Iterator[None]:
         If another process holds it.
     """
     name = hashlib.sha256(place.encode()).hexdigest()[:16]
-    with Path(tempfile.gettempdir(), f"xpfeh-{os.getuid()}-{name}.lock").open("w") as lock:
+    with Path(tempfile.gettempdir(), f"xpfeh-{os.getuid()}-{name}.lock").open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -30,7 +30,7 @@ def test_the_origin_tells_how_many_stars_each_cut_left(sample: Sample) -> None:
 
 def test_wide_stars_lie_in_the_same_sky_as_the_part_they_widen(sample: Sample) -> None:
     for part in ("train", "validation"):
-        wide = sample.part(f"{part}-wide").columns  # type: ignore[arg-type]
+        wide = sample.part(f"{part}-wide").columns
         assert len(wide["feh"]) > 50
         assert set(split_by_sky(wide["source_id"], "xpfeh")) == {part}
         assert (wide["logg"] < 4.2).all()

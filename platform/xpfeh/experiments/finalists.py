@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -16,7 +14,7 @@ from rich.progress import track
 from xpfeh.batch.cluster import Share
 from xpfeh.experiments import tracking
 from xpfeh.labels.samples import Sample
-from xpfeh.model.bundle import unpacked
+from xpfeh.model.bundle import packed, unpacked
 from xpfeh.settings import Recipe
 
 SEEDS = 3
@@ -77,16 +75,12 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
 
 
 def _train_seed(sample: Sample, recipe: Recipe) -> tuple[list[dict[str, float]], dict[str, Any], dict[str, bytes]]:
-    from xpfeh.model.bundle import packed
     from xpfeh.model.train import train
 
     history: list[dict[str, float]] = []
-    folder = Path(tempfile.mkdtemp())
-    try:
+    with tempfile.TemporaryDirectory() as folder:
         card = train(sample, recipe, folder, lambda step, numbers: history.append({**numbers, "step": step}))
         return history, card, packed(folder)
-    finally:
-        shutil.rmtree(folder)
 
 
 def _record(

@@ -85,7 +85,7 @@ def search(
             raise UserError(f"search {name} was interrupted; go on with --resume {name}")
         winner = decide(_best(results, name, steps, finalists), samples, parent, share)
         tracking.close(parent)
-    return {"trials": len(results), **winner}
+    return {"trials": len(results), "failed": results.num_errors, **winner}
 
 
 def _tuner(
@@ -160,15 +160,15 @@ def _recorded(name: str, given: dict[str, str], resume: bool) -> str:
     run = tracking.known(name)
     if run is None and resume:
         raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI that of its beginning?")
-    if run is not None and not resume:
+    if run is not None and not resume and tracking.children(run):  # else it was killed before its first trial
         raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
-    if run is None:
-        run = tracking.run_of(name, name)
-        tracking.log(run, given, [], {})
+    run = run or tracking.run_of(name, name)
     begun = tracking.recorded(run).data.params
     if other := {what: value for what, value in begun.items() if given[what] != value}:
         told = ", ".join(f"{what} {value} (given: {given[what]})" for what, value in other.items())
-        raise UserError(f"search {name} was begun with {told}; resume it with the same")
+        raise UserError(f"search {name} was begun with {told}; go on with the same, or choose another --name")
+    if not begun:
+        tracking.log(run, given, [], {})
     return run
 
 

@@ -31,6 +31,9 @@ _COLLAPSED = 0.6
 _MAX_RESTARTS = 5
 
 Columns = Mapping[str, NDArray]
+Tensor = Any
+"""Of Keras's backend, whichever it is."""
+Tensors = tuple[Tensor, ...]
 Progress = Callable[[int, dict[str, float]], None]
 
 
@@ -79,9 +82,9 @@ class Fit:
 class _State:
     """Tensors with a member axis, in the order of the network's trainable variables."""
 
-    weights: tuple[Any, ...]
-    first: tuple[Any, ...]
-    second: tuple[Any, ...]
+    weights: Tensors
+    first: Tensors
+    second: Tensors
 
     @classmethod
     def fresh(cls, recipe: Recipe, n_pixels: int, seed: int) -> _State:
@@ -93,7 +96,7 @@ class _State:
     def replaced(self, members: NDArray[np.bool_], other: _State) -> _State:
         """Return this state with the chosen members taken from `other`."""
 
-        def pick(mine: tuple[Any, ...], theirs: tuple[Any, ...]) -> tuple[Any, ...]:
+        def pick(mine: Tensors, theirs: Tensors) -> Tensors:
             return tuple(ops.where(members[:, None, None], b, a) for a, b in zip(mine, theirs, strict=True))
 
         return _State(pick(self.weights, other.weights), pick(self.first, other.first), pick(self.second, other.second))
@@ -272,10 +275,22 @@ class _Trainer:
             factors[:half] = fainter_factors(half, self.n_pixels, self.recipe.faint, rng)
         return pixel_noise(_NOISE_ROWS, self.n_pixels, rng), factors
 
-    def _run_steps(self, weights, first, second, stars, order, noise_rows, noise, factors, start, length):  # type: ignore[no-untyped-def]
+    def _run_steps(
+        self,
+        weights: Tensors,
+        first: Tensors,
+        second: Tensors,
+        stars: Tensors,
+        order: Tensor,
+        noise_rows: Tensor,
+        noise: Tensor,
+        factors: Tensor,
+        start: Tensor,
+        length: Tensor,
+    ) -> tuple[Tensors, Tensors, Tensors, Tensor]:
         flux, flux_error, feh, cost = stars
 
-        def body(i, carry):  # type: ignore[no-untyped-def]
+        def body(i: Tensor, carry: Tensors) -> Tensors:
             weights, first, second, total = carry
             rows = order[i]
             batch_error = ops.take(flux_error, rows, axis=0)
@@ -294,7 +309,7 @@ class _Trainer:
         weights, first, second, total = ops.fori_loop(0, length, body, carry)
         return weights, first, second, total / (ops.cast(length, "float32") * self.recipe.members)
 
-    def _loss(self, weights, batch):  # type: ignore[no-untyped-def]
+    def _loss(self, weights: Tensors, batch: Tensors) -> Tensor:
         flux, flux_error, feh, cost = batch
         (mean, sigma), _ = self.network.stateless_call(list(weights), list(self.fixed), (flux, flux_error))
         total = ops.sum(member_losses(mean, sigma, feh, cost, self.recipe.beta_nll))
@@ -304,7 +319,9 @@ class _Trainer:
             )
         return total
 
-    def _adam(self, weights, first, second, slopes, step):  # type: ignore[no-untyped-def]
+    def _adam(
+        self, weights: Tensors, first: Tensors, second: Tensors, slopes: Tensors, step: Tensor
+    ) -> tuple[Tensors, Tensors, Tensors]:
         """Adam, or AdamW where the recipe decays weights (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
         recipe = self.recipe
         if recipe.clip_norm:
@@ -323,7 +340,7 @@ class _Trainer:
         )
         return weights, first, second
 
-    def _validation_mae(self, weights, held_out):  # type: ignore[no-untyped-def]
+    def _validation_mae(self, weights: Tensors, held_out: Tensors) -> Tensor:
         flux, flux_error, feh = held_out
         (mean, _), _ = self.network.stateless_call(list(weights), list(self.fixed), (flux, flux_error))
         return ops.mean(ops.abs(mean - feh), axis=-1)

@@ -62,10 +62,10 @@ def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> Ra
         Identifiers accepted so far; those of this batch are added.
     """
     n_rows = table.num_rows
-    reason = np.full(n_rows, None, dtype=object)
+    reason = np.full(n_rows, "", dtype=object)
 
     def reject(rows: NDArray[np.bool_], why: str) -> None:
-        reason[rows & (reason == None)] = why  # noqa: E711  (elementwise)
+        reason[rows & (reason == "")] = why
 
     ids, known_id = _identifiers(table["source_id"])
     reject(~known_id, "source_id is not an integer")
@@ -93,7 +93,7 @@ def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> Ra
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
 
-    good = reason == None  # noqa: E711  (elementwise)
+    good = reason == ""
     seen.update(ids[good].tolist())
     bad = np.flatnonzero(~good).tolist()
     rejected = [Reject(first_row + i, int(ids[i]) if known_id[i] else None, str(reason[i])) for i in bad]

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import polars as pl
 import pyvo
@@ -50,8 +50,7 @@ def run_query(query: str, tap: str, services: Services, what: str, by_hand: str)
     UserError
         If there is no sound answer, the service refuses the query, or cuts its answer short.
     """
-    session = requests.Session()
-    session.request = _with_timeout(session.request, services.timeout_s)  # type: ignore[method-assign]
+    session = _Session(services.timeout_s)
 
     def ask() -> pl.DataFrame:
         result = pyvo.dal.TAPService(tap, session=session).run_sync(query, maxrec=10_000_000)
@@ -65,8 +64,15 @@ def run_query(query: str, tap: str, services: Services, what: str, by_hand: str)
         return trying(ask, services, what, by_hand)
 
 
-def _with_timeout(request: Callable[..., requests.Response], timeout_s: float) -> Callable[..., requests.Response]:
-    return lambda *arguments, **options: request(*arguments, **{"timeout": timeout_s, **options})
+class _Session(requests.Session):
+    """A session that waits for an answer so long; PyVO would wait for ever."""
+
+    def __init__(self, timeout_s: float) -> None:
+        super().__init__()
+        self._timeout_s = timeout_s
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        return super().request(*arguments, **{"timeout": self._timeout_s, **options})
 
 
 _NO_ANSWER = (

@@ -7,10 +7,13 @@ with any other cell is left to polars.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numba
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from numpy.typing import NDArray
 
 _POWERS = 10.0 ** np.arange(23)
 _LARGEST = 2**53
@@ -18,6 +21,8 @@ _QUOTE, _COMMA, _SPACE, _POINT, _MINUS, _PLUS, _NEWLINE, _RETURN = b'", .-+\n\r'
 _OPEN, _CLOSE, _EXPONENT = tuple(b"[("), tuple(b"])"), tuple(b"eE")
 _NULL = np.frombuffer(b"null", dtype=np.uint8)
 _NOT_PLAIN = -1
+
+Text = NDArray[np.uint8]
 
 
 def parse_rows(
@@ -73,7 +78,9 @@ def _lists(cells: pl.Series) -> pa.Array:
 
 
 @numba.njit(cache=True)
-def _scan(text, separator, columns, values):  # type: ignore[no-untyped-def]
+def _scan(
+    text: Text, separator: int, columns: NDArray[np.int64], values: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Return where the wanted fields begin and end, how many plain numbers each holds, and the number of rows."""
     n_lines = 1
     for i in range(text.size):
@@ -113,7 +120,7 @@ def _scan(text, separator, columns, values):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _end_of_field(text, i, separator, quoted):  # type: ignore[no-untyped-def]
+def _end_of_field(text: Text, i: int, separator: int, quoted: bool) -> int:
     while i < text.size and text[i] != _NEWLINE:
         if quoted and text[i] == _QUOTE:
             if i + 1 < text.size and text[i + 1] == _QUOTE:
@@ -127,7 +134,7 @@ def _end_of_field(text, i, separator, quoted):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _plain_numbers(text, i, values, first):  # type: ignore[no-untyped-def]
+def _plain_numbers(text: Text, i: int, values: NDArray[np.float64], first: int) -> tuple[int, int]:
     """Read a list into `values` from `first` on; return its length, or _NOT_PLAIN, and where reading ended."""
     if i + 4 <= text.size and (text[i : i + 4] == _NULL).all():
         return 0, i + 4
@@ -173,8 +180,8 @@ def _plain_numbers(text, i, values, first):  # type: ignore[no-untyped-def]
 
 
 @numba.njit(cache=True)
-def _digits(text, i, value):  # type: ignore[no-untyped-def]
-    """Append the digits from `i` on to `value`; return it and where they end. Beyond 18 digits it is meaningless."""
+def _digits(text: Text, i: int, value: Any) -> tuple[Any, int]:
+    """Append the digits from `i` on to `value` (int64), return both; beyond 18 digits the value is meaningless."""
     while i < text.size:
         digit = np.uint8(text[i] - 48)
         if digit > 9:
