@@ -1,5 +1,5 @@
 """``ray job submit -- python jobs/catalog.py --features URI --model M --out URI``: features to a catalog."""
 
-from xpfeh.cli import job
+from xpfeh.cli.main import job
 
 job("catalog run")

@@ -1,5 +1,5 @@
 """``ray job submit -- python jobs/ingest.py SOURCE... --out URI``: spectra to features."""
 
-from xpfeh.cli import job
+from xpfeh.cli.main import job
 
 job("ingest")

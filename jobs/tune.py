@@ -1,5 +1,5 @@
 """``ray job submit -- python jobs/tune.py --features URI --labels FILE --trials N``: search hyperparameters."""
 
-from xpfeh.cli import job
+from xpfeh.cli.main import job
 
 job("tune")

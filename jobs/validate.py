@@ -1,5 +1,5 @@
 """``ray job submit -- python jobs/validate.py --model M --features URI --labels FILE --out DIR``: judge a model."""
 
-from xpfeh.cli import job
+from xpfeh.cli.main import job
 
 job("validate")

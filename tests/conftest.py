@@ -6,15 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xpfeh.batch.ledger import Delivery, Ledger
-from xpfeh.batch.plan import Plan, Shard
-from xpfeh.labels.build import write_apogee
-from xpfeh.labels.catalogs import read_labels
-from xpfeh.labels.samples import Sample, labelled_sample
+from xpfeh.columns import features_schema, to_table
+from xpfeh.commands.labels import write_apogee
+from xpfeh.dataset.ledger import Delivery, Ledger
+from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.labels.label_table import read_labels
+from xpfeh.labels.sample import Sample, labelled_sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
-from xpfeh.sources.schema import features_schema, to_table
+from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 
 os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
@@ -75,8 +75,8 @@ def sample(features_dir: Path, labels_file: Path) -> Sample:
 @pytest.fixture(scope="session")
 def bundle(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model, really trained."""
-    from xpfeh.model.train import train
     from xpfeh.settings import Recipe
+    from xpfeh.training.train import train
 
     folder = tmp_path_factory.mktemp("model") / "bundle"
     train(sample, Recipe(steps=1000, members=2), folder)
@@ -93,4 +93,4 @@ def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Run what needs Ray last: a mistake in the physics shows within a minute."""
-    items.sort(key=lambda item: item.path.parent.name in ("batch", "experiments", "serving"))
+    items.sort(key=lambda item: item.path.parent.name in ("dataset", "commands", "cluster", "experiments", "serving"))

@@ -4,7 +4,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from xpfeh.packagedata import package_file
+from xpfeh.files import package_file
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 _STAR = "gaia/tests/data/gaia_dr3_source_id_5937083312263887616_dl_products_{}.zip"

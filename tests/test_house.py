@@ -8,18 +8,19 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
-    "errors": 0, "settings": 0, "provenance": 0, "packagedata": 0, "storage": 0, "tablefile": 0,
-    "xp": 1, "sources": 1, "labels": 1, "evaluate": 1, "release": 1,
-    "model": 2,
-    "batch": 3, "experiments": 3, "serving": 3,
-    "cli": 4, "cli_catalog": 4, "cli_fetch": 4, "cli_tables": 4, "demo": 4, "__main__": 4,
+    "errors": 0, "settings": 0, "provenance": 0, "files": 0, "tables": 0, "columns": 0, "flags": 0,
+    "xp": 1, "sources": 1, "download": 1, "labels": 1,
+    "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "release": 2,
+    "cluster": 3, "experiments": 3, "serving": 3,
+    "commands": 4,
+    "cli": 5, "__main__": 5,
 }  # fmt: skip
 ONLY_IN = {
-    "ray": {"batch", "experiments", "serving"},
+    "ray": {"cluster", "experiments", "serving"},
     "mlflow": {"experiments"},
-    "keras": {"model"},
-    "tensorflow": {"model"},
-    "jax": {"model"},
+    "keras": {"training"},
+    "tensorflow": {"training"},
+    "jax": {"training"},
 }
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from xpfeh.experiments import tracking
+from xpfeh.experiments import mlflow_runs
 
 ROOT = Path(__file__).parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
@@ -83,7 +83,7 @@ def test_a_submitted_search_finishes(
     )  # fmt: skip
     assert "succeeded" in told
     assert "make it the champion" in told
-    assert len(tracking.finished_runs()) >= 1
+    assert len(mlflow_runs.finished_runs()) >= 1
 
 
 def test_a_users_mistake_fails_the_job_with_its_line(cluster: dict[str, str], tmp_path: Path) -> None:

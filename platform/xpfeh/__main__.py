@@ -1,5 +1,5 @@
 """``python -m xpfeh``: the command line."""
 
-from xpfeh.cli import main
+from xpfeh.cli.main import main
 
 main()

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
-from xpfeh.batch.ledger import Delivery, Ledger
-from xpfeh.batch.plan import Plan, Shard
+from xpfeh.columns import features_schema, to_table
+from xpfeh.dataset.ledger import Delivery, Ledger
+from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.apogee_library import NAME, count_rows, library_path, read_spectra
-from xpfeh.sources.schema import features_schema, to_table
+from xpfeh.sources.library import NAME, count_rows, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 
 PART_ROWS = 65_536

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from xpfeh.packagedata import package_file
-from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
+from xpfeh.files import package_file
+from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.bases import BANDS, load_bands
 
 _HEADER = """# %ECSV 1.0

@@ -25,21 +25,21 @@ from reconstructed import coefficients, write_bulk
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
-from xpfeh.batch.ingest import ingest
-from xpfeh.experiments import tracking
+from xpfeh.commands.ingest import ingest
+from xpfeh.commands.labels import write_apogee
+from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.search import search
-from xpfeh.labels.build import write_apogee
-from xpfeh.labels.catalogs import read_labels
-from xpfeh.labels.samples import labelled_sample
-from xpfeh.model.backend import keras
-from xpfeh.model.bundle import Model
-from xpfeh.model.calibration import GAUSSIAN
-from xpfeh.model.domain import domain_of
-from xpfeh.model.fit import STRETCH, _State, _Trainer
-from xpfeh.model.network import build_network
-from xpfeh.model.predictor import CHUNK, Predictor
+from xpfeh.inference.bundle import Model
+from xpfeh.inference.calibration import GAUSSIAN
+from xpfeh.inference.domain import domain_of
+from xpfeh.inference.predictor import CHUNK, Predictor
+from xpfeh.labels.label_table import read_labels
+from xpfeh.labels.sample import labelled_sample
 from xpfeh.settings import PreprocessSettings, Recipe
-from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
+from xpfeh.sources.library import NAME, library_path, read_spectra
+from xpfeh.training.backend import keras
+from xpfeh.training.fit import STRETCH, _State, _Trainer
+from xpfeh.training.network import build_network
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.preprocess import preprocess
@@ -190,7 +190,7 @@ def _features_apart(few: Path, bulk: Path) -> list[float]:
     The few come first and pay for what each side loads once, as GaiaXPy has by now in this process.
     """
     script = (
-        "import re, sys, time; from xpfeh.sources.spectra_file import Stage, write_spectra;"
+        "import re, sys, time; from xpfeh.commands.spectra import Stage, write_spectra;"
         "from xpfeh.sources.reader import Beside; from xpfeh.settings import PreprocessSettings;"
         "work = lambda path: write_spectra(path, path + '.parquet', Stage.FEATURES, PreprocessSettings(), Beside());"
         "t0 = time.perf_counter(); work(sys.argv[1]); t1 = time.perf_counter(); work(sys.argv[2]);"
@@ -220,7 +220,7 @@ def trials(rows: Table) -> None:
             search([sample], f"of-{count}", count, 500, f"{folder}/searches", finalists=1)
             took[count] = time.perf_counter() - begun
         where = f"tags.search = 'of-{many}'"
-        runs = tracking.client().search_runs([tracking.experiment_id()], where)
+        runs = mlflow_runs.client().search_runs([mlflow_runs.experiment_id()], where)
         trained = [run.data.metrics["seconds"] for run in runs]
     each, training = (took[many] - took[few]) / (many - few), sum(trained) / len(trained)
     rows.add_row("a trial of 500 steps, s", f"{each:.1f}", f"training and calibrating {training:.1f}",

@@ -23,12 +23,12 @@ from made import write_made_features
 from reconstructed import coefficients
 from rich.console import Console
 from rich.table import Table
-from xpfeh.labels.build import write_apogee
-from xpfeh.labels.catalogs import read_labels
-from xpfeh.labels.samples import labelled_sample
-from xpfeh.model.train import train
+from xpfeh.commands.labels import write_apogee
+from xpfeh.labels.label_table import read_labels
+from xpfeh.labels.sample import labelled_sample
 from xpfeh.settings import Recipe, recipe_named
-from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
+from xpfeh.sources.library import NAME, library_path, read_spectra
+from xpfeh.training.train import train
 
 FEW, MANY = 400_000, 4_000_000
 BASE, COEFFICIENTS = 8_000, 240_000
@@ -47,17 +47,17 @@ PREDICTING = f"""{RATE}
 core, features, bundle, out = sys.argv[1:]
 os.sched_setaffinity(0, [int(core)])
 import pyarrow.parquet as pq
-from xpfeh.batch.catalog import make_work
-from xpfeh.batch.ledger import Ledger
-from xpfeh.model.bundle import packed
-from xpfeh.model.estimate import estimate
-from xpfeh.model.predictor import Predictor
-from xpfeh.sources.schema import to_arrays
+from xpfeh.commands.catalog import make_work
+from xpfeh.dataset.ledger import Ledger
+from xpfeh.inference.bundle import packed
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
+from xpfeh.columns import to_arrays
 ledger = Ledger.at(features)
 stars = to_arrays(pq.read_table(ledger.part(ledger.plan.shards[0])))
 predictor = Predictor.load(bundle)
 print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
-from xpfeh.batch.catalog import plan_catalog
+from xpfeh.commands.catalog import plan_catalog
 plan = plan_catalog(features, bundle)
 by_hand, work = Ledger.open(out, plan), make_work(features, packed(bundle))
 print("measured", rate(lambda: [by_hand.commit(shard, work(shard)) for shard in plan.shards[:4]],
@@ -66,8 +66,8 @@ print("measured", rate(lambda: [by_hand.commit(shard, work(shard)) for shard in 
 PREPROCESSING = f"""{RATE}
 source, out = sys.argv[1:]
 os.sched_setaffinity(0, [0])
-from xpfeh.batch.ingest import make_work, plan_features
-from xpfeh.batch.ledger import Ledger
+from xpfeh.commands.ingest import make_work, plan_features
+from xpfeh.dataset.ledger import Ledger
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
 from xpfeh.xp.preprocess import preprocess
@@ -83,9 +83,9 @@ print("measured", rate(lambda: by_hand.commit(shard, work(shard)), shard.rows))
 RUN = """
 import sys, time
 import ray
-from xpfeh.batch.catalog import make_catalog
-from xpfeh.batch.ingest import ingest
-from xpfeh.batch.ledger import Ledger
+from xpfeh.commands.catalog import make_catalog
+from xpfeh.commands.ingest import ingest
+from xpfeh.dataset.ledger import Ledger
 from xpfeh.settings import PreprocessSettings
 what, workers, source, bundle, out = sys.argv[1:]
 ray.init(address="local", num_cpus=int(workers), include_dashboard=False, log_to_driver=False)
@@ -104,8 +104,8 @@ BY_HAND = """
 import os, sys, time
 os.sched_setaffinity(0, {0})
 import gaiaxpy, numpy as np, pandas as pd, pyarrow.parquet as pq
-from xpfeh.model.predictor import Predictor
-from xpfeh.sources.apogee_library import NAME, library_path, read_spectra
+from xpfeh.inference.predictor import Predictor
+from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 from xpfeh.settings import PreprocessSettings
 path, bundle, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -237,7 +237,7 @@ def main() -> None:
     rows = Table("batch on Ray", "stars/s", "", title="make bench: the catalog (made-up stars)")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        script("from xpfeh.cli import main; main()", "ingest", NAME, "--out", folder / "library")
+        script("from xpfeh.cli.main import main; main()", "ingest", NAME, "--out", folder / "library")
         write_apogee(NAME, folder / "labels.parquet")
         sample = labelled_sample(folder / "library", read_labels(folder / "labels.parquet"))
         train(sample, Recipe(steps=2000), folder / "one")

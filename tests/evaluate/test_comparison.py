@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from PIL import Image
-from xpfeh.cli import main
+from xpfeh.cli.main import main
 from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import Row, Run, _Scale, learning_curves, varied, write_page
 from xpfeh.evaluate.paired import bootstrap, star_by_star

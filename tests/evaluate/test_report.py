@@ -3,10 +3,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from xpfeh.commands.validate import validate
 from xpfeh.errors import UserError
 from xpfeh.evaluate.figures import example_spectra
-from xpfeh.labels.samples import Sample
-from xpfeh.model.validate import validate
+from xpfeh.labels.sample import Sample
 
 PICTURES = ("predicted.png", "residuals.png", "calibration.png", "coverage.png", "sensitivity.png", "spectra.png")
 

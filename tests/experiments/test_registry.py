@@ -1,10 +1,10 @@
 from pathlib import Path
 
 import pytest
+from xpfeh.commands.train import train_and_record
 from xpfeh.errors import UserError
-from xpfeh.experiments import registry, tracking
-from xpfeh.experiments.record import train_and_record
-from xpfeh.labels.samples import Sample
+from xpfeh.experiments import mlflow_runs, registry
+from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
 
 pytestmark = pytest.mark.usefixtures("mlflow_store")
@@ -16,22 +16,22 @@ def recorded(sample: Sample, folder: Path, seed: int) -> str:
 
 
 def test_a_run_tells_what_made_it(sample: Sample, tmp_path: Path) -> None:
-    run = tracking.client().get_run(recorded(sample, tmp_path, 3))
+    run = mlflow_runs.client().get_run(recorded(sample, tmp_path, 3))
     assert run.data.params["cost_bins"] == "(10, 15)"
     assert run.data.tags["labels_sha256"] == sample.origin["labels_sha256"]
     assert run.info.status == "FINISHED"
     assert run.data.metrics["mae"] < 0.4
-    assert [r.info.run_id for r in tracking.finished_runs()] == [run.info.run_id]
+    assert [r.info.run_id for r in mlflow_runs.finished_runs()] == [run.info.run_id]
 
 
 def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no experiment"):
-        tracking.finished_runs("nonesuch")
-    tracking.experiment_id()
-    empty = tracking.run_of("x/1", "x")
+        mlflow_runs.finished_runs("nonesuch")
+    mlflow_runs.experiment_id()
+    empty = mlflow_runs.run_of("x/1", "x")
     with pytest.raises(UserError, match="no run with a model"):
         registry.bundle_of_run(empty)
-    tracking.client().set_tag(empty, "model_version", "of a run whose artifacts are gone")
+    mlflow_runs.client().set_tag(empty, "model_version", "of a run whose artifacts are gone")
     with pytest.raises(UserError, match="cannot be fetched from the model store"):
         registry.bundle_of_run(empty)
-    assert tracking.run_of("x/1", "x") == empty
+    assert mlflow_runs.run_of("x/1", "x") == empty

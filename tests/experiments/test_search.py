@@ -3,37 +3,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.experiments import tracking
+from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.registry import bundle_of_run
 from xpfeh.experiments.search import search
 from xpfeh.experiments.space import SPACE
-from xpfeh.labels.samples import Sample
-from xpfeh.model.predictor import Predictor
+from xpfeh.files import held
+from xpfeh.inference.predictor import Predictor
+from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
-from xpfeh.storage import held
 
 
 def _curve(run: str) -> dict[int, float]:
-    return {metric.step: metric.value for metric in tracking.client().get_metric_history(run, "validation_mae")}
+    return {metric.step: metric.value for metric in mlflow_runs.client().get_metric_history(run, "validation_mae")}
 
 
 @pytest.mark.usefixtures("ray_cluster", "mlflow_store")
 def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sample, tmp_path: Path) -> None:
-    tracking.run_of("small", "small")  # as if the driver was killed before it began a trial
+    mlflow_runs.run_of("small", "small")  # as if the driver was killed before it began a trial
     best = search([sample], "small", trials=3, steps=1000, storage=tmp_path, finalists=1)
     assert (best["trials"], best["failed"]) == (3, 0)
     assert best["seeds"] == 3
     assert best["spread"] > 0
-    client = tracking.client()
-    runs = client.search_runs([tracking.experiment_id()])
+    client = mlflow_runs.client()
+    runs = client.search_runs([mlflow_runs.experiment_id()])
     parents = {run.data.tags.get("mlflow.parentRunId") for run in runs}
     assert len(runs) == 1 + 3 + 2
     assert len(parents - {None}) == 1
-    tags = [run.data.tags[tracking.TRIAL_TAG] for run in runs]
+    tags = [run.data.tags[mlflow_runs.TRIAL_TAG] for run in runs]
     assert len(set(tags)) == 6
-    seeds = [run for run in runs if "/seed-" in run.data.tags[tracking.TRIAL_TAG]]
-    (finalist,) = {run.data.tags[tracking.TRIAL_TAG].partition("/seed-")[0] for run in seeds}
-    family = [run for run in runs if run.data.tags[tracking.TRIAL_TAG].startswith(finalist)]
+    seeds = [run for run in runs if "/seed-" in run.data.tags[mlflow_runs.TRIAL_TAG]]
+    (finalist,) = {run.data.tags[mlflow_runs.TRIAL_TAG].partition("/seed-")[0] for run in seeds}
+    family = [run for run in runs if run.data.tags[mlflow_runs.TRIAL_TAG].startswith(finalist)]
     errors = [run.data.metrics["mae"] for run in family]
     np.testing.assert_allclose([best["mean"], best["spread"]], [np.mean(errors), np.std(errors, ddof=1)])
     assert best["run_id"] == min(family, key=lambda run: run.data.metrics["mae"]).info.run_id
@@ -50,14 +50,14 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     with pytest.raises(UserError, match=r"begun with trials 3 \(given: 4\), steps 1000 \(given: 500\)"):
         search([sample], "small", trials=4, steps=500, storage=tmp_path, resume=True)
     assert best["recipe"].steps == 1000
-    lost = tracking.known(finalist)
+    lost = mlflow_runs.known(finalist)
     client.delete_run(lost)  # as if the driver was killed while the tracking server was away
     again = search([sample], "small", trials=3, steps=1000, storage=tmp_path, resume=True, finalists=1)
     assert again | {"run_id": None} == best | {"run_id": None}
-    assert _curve(tracking.known(finalist)) == _curve(lost)
+    assert _curve(mlflow_runs.known(finalist)) == _curve(lost)
     assert {500, 1000} <= set(_curve(lost))
-    assert Predictor.load(bundle_of_run(tracking.known(finalist)).folder).model.network.recipe.seed == 0
-    later = {run.info.run_id: run.info.end_time for run in client.search_runs([tracking.experiment_id()])}
+    assert Predictor.load(bundle_of_run(mlflow_runs.known(finalist)).folder).model.network.recipe.seed == 0
+    later = {run.info.run_id: run.info.end_time for run in client.search_runs([mlflow_runs.experiment_id()])}
     assert len(later) == 6
     assert all(later[run.info.run_id] == run.info.end_time for run in seeds)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from mlflow.entities import Run
-from xpfeh.experiments import tracking
+from xpfeh.experiments import mlflow_runs
 
 from tests.processes import environment, kill, two_nodes, workers
 
@@ -22,7 +22,7 @@ TRIAL = "ImplicitFunc.train"
 LOAD = """
 import sys
 from xpfeh.experiments.registry import bundle_of_run
-from xpfeh.model.predictor import Predictor
+from xpfeh.inference.predictor import Predictor
 for run in sys.argv[1:]:
     Predictor.load(bundle_of_run(run).folder)
 """
@@ -66,7 +66,7 @@ class Driver:
 
 @pytest.fixture
 def driver(features_dir: Path, labels_file: Path, tmp_path: Path, mlflow_store: str) -> Iterator[Driver]:
-    tracking.experiment_id()  # makes the store's tables, before two processes would
+    mlflow_runs.experiment_id()  # makes the store's tables, before two processes would
     one = Driver(features_dir, labels_file, tmp_path)
     yield one
     one.kill()
@@ -92,12 +92,12 @@ def _tracking_server(folder: Path, port: int) -> Iterator[None]:
 
 def _runs() -> list[Run]:
     """The search's own run, its trials' and its finalists'."""
-    found = tracking.client().search_runs([tracking.experiment_id()])
+    found = mlflow_runs.client().search_runs([mlflow_runs.experiment_id()])
     return [run for run in found if _tag(run).partition("/")[0] == NAME]
 
 
 def _tag(run: Run) -> str:
-    return run.data.tags[tracking.TRIAL_TAG]
+    return run.data.tags[mlflow_runs.TRIAL_TAG]
 
 
 def _ended_trials(*statuses: str) -> dict[str, tuple[str, int]]:
@@ -140,7 +140,7 @@ def test_a_driver_that_is_interrupted_and_then_killed(driver: Driver) -> None:
     driver.kill()
     before = _ended_trials("FINISHED")
     (search,) = [run for run in _runs() if _tag(run) == NAME]
-    tracking.run_of(f"{NAME}/lost", "of a trial that Ray Tune had not saved", search.info.run_id)
+    mlflow_runs.run_of(f"{NAME}/lost", "of a trial that Ray Tune had not saved", search.info.run_id)
     driver.start("--resume", NAME, "--trials", "3")
     driver.finish()
     assert before.items() <= _ended_trials("FINISHED").items()
@@ -166,7 +166,7 @@ def test_an_outage_of_the_tracking_server(driver: Driver, monkeypatch: pytest.Mo
         port = one.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     with _tracking_server(driver.folder, port):
-        tracking.experiment_id()
+        mlflow_runs.experiment_id()
         driver.start("--name", NAME, "--trials", "3")
         driver.wait_until(_ended_trials)
     driver.wait_until(lambda: "3/3 trials" in driver.told())  # the search goes on

@@ -12,9 +12,9 @@ from astropy.time import Time
 from hypothesis import given
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.labels.catalogs import read_labels
 from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch, propagate, without_common
+from xpfeh.labels.label_table import read_labels
 
 BIG = 6_917_521_541_514_092_417
 ARCSEC = 1 / 3600

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import requests
 from ray import serve
-from xpfeh.model.estimate import estimate
-from xpfeh.model.predictor import Predictor
+from xpfeh.columns import CATALOG, to_table
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.deploy import deploy, read_config
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.schema import CATALOG, to_table
 from xpfeh.xp.preprocess import preprocess
 
 CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"

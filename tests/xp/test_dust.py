@@ -1,7 +1,7 @@
 import healpy
 import numpy as np
 from astropy.io import fits
-from xpfeh.packagedata import package_file
+from xpfeh.files import package_file
 from xpfeh.xp.dust import ebv
 
 

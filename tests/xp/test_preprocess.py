@@ -5,11 +5,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from xpfeh.columns import features_schema
 from xpfeh.errors import UserError
+from xpfeh.flags import MEANING, Flag, names
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.schema import features_schema
 from xpfeh.xp.correct import correction_tables
-from xpfeh.xp.flags import MEANING, Flag, names
 from xpfeh.xp.preprocess import preprocess
 
 from tests.xp.made_up_correction_tables import made_up_tables

@@ -29,7 +29,7 @@ def summary(stars: Mapping[str, NDArray]) -> dict[str, float]:
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        ``feh`` (true, dex) and what `xpfeh.model.predictor.Predictor.predict` gives.
+        ``feh`` (true, dex) and what `xpfeh.inference.predictor.Predictor.predict` gives.
 
     Returns
     -------

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 from rich.console import Console
 
-from xpfeh.batch.cluster import connect, own_interrupts
+from xpfeh.cluster.connection import connect, own_interrupts
 from xpfeh.errors import UserError
-from xpfeh.labels.samples import Sample
-from xpfeh.model.bundle import copy_bundle, packed, unpacked
+from xpfeh.inference.bundle import copy_bundle, packed, unpacked
+from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
 
 Outcome = tuple[list[dict[str, float]], dict[str, bytes]]
@@ -79,8 +79,8 @@ class _Meeting:
 
 
 def _work(config: dict[str, Any]) -> None:
-    from xpfeh.model.fit import Team
-    from xpfeh.model.train import train
+    from xpfeh.training.fit import Team
+    from xpfeh.training.train import train
 
     context = ray.train.get_context()
     rank = context.get_world_rank()

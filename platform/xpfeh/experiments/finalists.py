@@ -11,10 +11,10 @@ from typing import Any
 import ray
 from rich.progress import track
 
-from xpfeh.batch.cluster import Share
-from xpfeh.experiments import tracking
-from xpfeh.labels.samples import Sample
-from xpfeh.model.bundle import packed, unpacked
+from xpfeh.cluster.connection import Share
+from xpfeh.experiments import mlflow_runs
+from xpfeh.inference.bundle import packed, unpacked
+from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
 
 SEEDS = 3
@@ -45,8 +45,8 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     waiting = {}
     for finalist in finalists:
         for seed in range(1, SEEDS):
-            run = tracking.run_of(f"{finalist.trial}/seed-{seed}", f"{finalist.trial}-seed-{seed}", parent)
-            if tracking.recorded(run).info.status != "FINISHED":
+            run = mlflow_runs.run_of(f"{finalist.trial}/seed-{seed}", f"{finalist.trial}-seed-{seed}", parent)
+            if mlflow_runs.recorded(run).info.status != "FINISHED":
                 recipe = finalist.recipe.model_copy(update={"seed": finalist.recipe.seed + seed})
                 waiting[train.remote(kept[finalist.sample], recipe)] = (run, recipe)
     pending = list(waiting)
@@ -58,8 +58,8 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     judged = []
     for finalist in finalists:
         tags = [finalist.trial, *(f"{finalist.trial}/seed-{seed}" for seed in range(1, SEEDS))]
-        runs = [tracking.run_of(tag, tag, parent) for tag in tags]
-        errors = {run: tracking.recorded(run).data.metrics["mae"] for run in runs}
+        runs = [mlflow_runs.run_of(tag, tag, parent) for tag in tags]
+        errors = {run: mlflow_runs.recorded(run).data.metrics["mae"] for run in runs}
         best = min(errors, key=lambda run: errors[run])
         judged.append(
             {
@@ -75,7 +75,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
 
 
 def _train_seed(sample: Sample, recipe: Recipe) -> tuple[list[dict[str, float]], dict[str, Any], dict[str, bytes]]:
-    from xpfeh.model.train import train
+    from xpfeh.training.train import train
 
     history: list[dict[str, float]] = []
     with tempfile.TemporaryDirectory() as folder:
@@ -87,5 +87,5 @@ def _record(
     run: str, recipe: Recipe, history: list[dict[str, float]], card: dict[str, Any], files: dict[str, bytes]
 ) -> None:
     with unpacked(files) as folder:
-        tracking.log(run, recipe.model_dump(), history, {})
-        tracking.finish(run, folder, card)
+        mlflow_runs.log(run, recipe.model_dump(), history, {})
+        mlflow_runs.finish(run, folder, card)

@@ -13,10 +13,10 @@ from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
-from xpfeh.experiments import flavor
-from xpfeh.experiments.patience import away, patient
-from xpfeh.experiments.tracking import MODEL as STORED
-from xpfeh.experiments.tracking import client, finished_runs
+from xpfeh.experiments import mlflow_model
+from xpfeh.experiments.mlflow_retries import away, patient
+from xpfeh.experiments.mlflow_runs import MODEL as STORED
+from xpfeh.experiments.mlflow_runs import client, finished_runs
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -130,7 +130,7 @@ def local_bundle(model: str) -> Path:
 
 def _fetched(uri: str) -> Path:
     try:
-        return flavor.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=uri))
+        return mlflow_model.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
         raise UserError(f"{uri}: cannot be fetched from the model store ({error})") from None
 

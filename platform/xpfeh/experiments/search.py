@@ -13,14 +13,14 @@ from ray import tune
 from ray.tune import Checkpoint, CheckpointConfig
 from ray.tune.schedulers import ASHAScheduler
 
-from xpfeh.batch.cluster import ONE_CORE, Share, connect, own_interrupts
+from xpfeh.cluster.connection import ONE_CORE, Share, connect, own_interrupts
 from xpfeh.errors import UserError
-from xpfeh.experiments import tracking
+from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import Finalist, decide
-from xpfeh.experiments.recorder import Recorder
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
-from xpfeh.labels.samples import Sample
-from xpfeh.storage import absolute, filesystem, held, list_files
+from xpfeh.experiments.tune_callback import Recorder
+from xpfeh.files import absolute, filesystem, held, list_files
+from xpfeh.labels.sample import Sample
 
 _RETRIES = 3
 
@@ -84,7 +84,7 @@ def search(
         if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
             raise UserError(f"search {name} was interrupted; go on with --resume {name}")
         winner = decide(_best(results, name, steps, finalists), samples, parent, share)
-        tracking.close(parent)
+        mlflow_runs.close(parent)
     return {"trials": len(results), "failed": results.num_errors, **winner}
 
 
@@ -135,7 +135,7 @@ def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[Final
 
 
 def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
-    from xpfeh.model.train import train
+    from xpfeh.training.train import train
 
     def report(step: int, numbers: dict[str, float]) -> None:
         if step < steps:
@@ -156,19 +156,19 @@ def _data(samples: Sequence[Sample]) -> dict[str, str]:
 
 def _recorded(name: str, given: dict[str, str], resume: bool) -> str:
     """Return the search's own run: a new one, or that of its beginning if it was begun with the same."""
-    tracking.experiment_id()  # without patience: so far nothing would be lost
-    run = tracking.known(name)
+    mlflow_runs.experiment_id()  # without patience: so far nothing would be lost
+    run = mlflow_runs.known(name)
     if run is None and resume:
         raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI that of its beginning?")
-    if run is not None and not resume and tracking.children(run):  # else it was killed before its first trial
+    if run is not None and not resume and mlflow_runs.children(run):  # else it was killed before its first trial
         raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
-    run = run or tracking.run_of(name, name)
-    begun = tracking.recorded(run).data.params
+    run = run or mlflow_runs.run_of(name, name)
+    begun = mlflow_runs.recorded(run).data.params
     if other := {what: value for what, value in begun.items() if given[what] != value}:
         told = ", ".join(f"{what} {value} (given: {given[what]})" for what, value in other.items())
         raise UserError(f"search {name} was begun with {told}; go on with the same, or choose another --name")
     if not begun:
-        tracking.log(run, given, [], {})
+        mlflow_runs.log(run, given, [], {})
     return run
 
 

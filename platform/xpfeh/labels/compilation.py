@@ -24,7 +24,7 @@ from xpfeh.labels.crossmatch import Match, unit_vectors
 Merge = Literal["median", "latest"]
 
 FEH_RANGE = (-6.0, 1.5)
-"""What `xpfeh.labels.catalogs.read_labels` accepts, dex."""
+"""What `xpfeh.labels.label_table.read_labels` accepts, dex."""
 SAME_STAR_ARCSEC = 1.0
 """Rows so close are one star. In PASTEL no two stars are closer than 2.07 arcsec."""
 
@@ -75,7 +75,7 @@ def to_labels(stars: pl.DataFrame, match: Match, source_id: NDArray[np.int64]) -
     -------
     polars.DataFrame
         ``source_id``, then the columns of ``stars``. Written as Parquet or CSV,
-        `xpfeh.labels.catalogs.read_labels` reads it.
+        `xpfeh.labels.label_table.read_labels` reads it.
     """
     matched = pl.Series("source_id", np.asarray(source_id)[match.in_gaia], pl.Int64)
     return stars[match.in_catalog].insert_column(0, matched)

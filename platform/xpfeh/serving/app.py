@@ -10,11 +10,11 @@ from ray import serve
 
 from xpfeh import __version__
 from xpfeh.experiments.registry import local_bundle
-from xpfeh.model.estimate import estimate
-from xpfeh.model.predictor import Predictor
+from xpfeh.flags import MEANING
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.requests import Ask, to_rows, to_spectra
 from xpfeh.settings import PreprocessSettings
-from xpfeh.xp.flags import MEANING
 from xpfeh.xp.preprocess import preprocess
 
 api = FastAPI(title="xpfeh", version=__version__, summary="[Fe/H] of giant stars from Gaia XP spectra")

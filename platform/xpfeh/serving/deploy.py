@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from ray import serve
 from ray.serve.schema import ServeDeploySchema
 
-from xpfeh.batch.cluster import connect
+from xpfeh.cluster.connection import connect
 from xpfeh.errors import UserError
 from xpfeh.experiments.registry import local_bundle, pinned
 from xpfeh.serving.app import Endpoint

@@ -17,7 +17,7 @@ from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.storage import filesystem
+from xpfeh.files import filesystem
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")

@@ -22,9 +22,9 @@ from astropy.table import Table
 from isal import igzip
 
 from xpfeh.errors import UserError
+from xpfeh.files import absolute, digest, exists, filesystem
 from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, RawBatch, checked
 from xpfeh.sources.text_rows import parse_rows
-from xpfeh.storage import absolute, digest, exists, filesystem
 from xpfeh.xp.bases import BANDS, release_of
 from xpfeh.xp.product import CHUNK
 
@@ -69,7 +69,7 @@ def find_files(source: str) -> list[str]:
 def fingerprint(path: str) -> str:
     """Return the MD5 that an `_MD5SUM.txt` beside the file lists, or else the SHA-256 of the file's bytes.
 
-    It has the form of `xpfeh.storage.digest`; a listed file is not read here.
+    It has the form of `xpfeh.files.digest`; a listed file is not read here.
     """
     fs, inside = filesystem(path)
     folder, _, name = inside.rpartition("/")

@@ -11,10 +11,10 @@ import pyarrow as pa
 from astropy.io import fits
 
 from xpfeh.errors import UserError
-from xpfeh.sources import apogee_library, gaia_files
+from xpfeh.files import digest, filesystem
+from xpfeh.sources import gaia_files, library
 from xpfeh.sources.coefficients import RawBatch, Reject
 from xpfeh.sources.companions import Companions
-from xpfeh.storage import digest, filesystem
 from xpfeh.xp.bases import load_bands
 
 _LIBRARY_ROWS = 5_000
@@ -72,7 +72,7 @@ def pieces(source: str) -> list[Piece]:
         If the source is not one, mixes data releases, or is of one that GaiaXPy has no bases for.
     """
     if _is_library(source):
-        rows, distinct = apogee_library.count_rows(apogee_library.library_path(source))
+        rows, distinct = library.count_rows(library.library_path(source))
         starts = range(0, distinct, _LIBRARY_ROWS)
         counts = [min(_LIBRARY_ROWS, distinct - start) for start in starts]
         counts[0] += rows - distinct
@@ -93,10 +93,10 @@ def read(piece: Piece, beside: Beside) -> Iterator[RawBatch]:
         for batch in gaia_files.read_batches(piece.source, piece.release, piece.start, piece.rows):
             yield RawBatch({**batch.columns, **companions.of(batch.columns["source_id"])}, batch.rejected)
         return
-    path = apogee_library.library_path(piece.source)
+    path = library.library_path(piece.source)
     rejected = _repeated(piece, path)
     stop = piece.start + piece.rows - len(rejected)
-    yield RawBatch(apogee_library.read_spectra(path, piece.start, stop), rejected)
+    yield RawBatch(library.read_spectra(path, piece.start, stop), rejected)
 
 
 def read_ids(piece: Piece) -> Iterator[pa.Array]:
@@ -104,16 +104,16 @@ def read_ids(piece: Piece) -> Iterator[pa.Array]:
     if piece.release:
         yield from gaia_files.read_ids(piece.source, piece.start, piece.rows)
         return
-    path = apogee_library.library_path(piece.source)
+    path = library.library_path(piece.source)
     repeated = [reject.source_id for reject in _repeated(piece, path)]
     stop = piece.start + piece.rows - len(repeated)
-    yield pa.array([*apogee_library.source_ids(path)[piece.start : stop], *repeated], pa.int64())
+    yield pa.array([*library.source_ids(path)[piece.start : stop], *repeated], pa.int64())
 
 
 def fingerprint(source: str) -> str:
-    """Return the fingerprint of a piece's file, see `xpfeh.storage.digest`."""
+    """Return the fingerprint of a piece's file, see `xpfeh.files.digest`."""
     if _is_library(source):
-        return digest(*filesystem(apogee_library.library_path(source)))
+        return digest(*filesystem(library.library_path(source)))
     return gaia_files.fingerprint(source)
 
 
@@ -126,14 +126,14 @@ def check(source: str, planned: str) -> None:
         If it is another file than planned.
     """
     algorithm = planned.partition(":")[0]
-    path = apogee_library.library_path(source) if _is_library(source) else source
+    path = library.library_path(source) if _is_library(source) else source
     if digest(*filesystem(path), algorithm) != planned:
         told = "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
         raise UserError(f"{source}: {told}")
 
 
 def _repeated(piece: Piece, path: Path) -> list[Reject]:
-    rows = [] if piece.start else apogee_library.repeated_rows(path)
+    rows = [] if piece.start else library.repeated_rows(path)
     return [Reject(row, source_id, "repeated source_id") for row, source_id in rows]
 
 
@@ -145,7 +145,7 @@ def _companions(beside: Beside) -> Companions:
 @lru_cache(maxsize=16)
 def _is_library(source: str) -> bool:
     """A FITS file without coefficients is taken for one of the library's layout, which its own reader then checks."""
-    if source == apogee_library.NAME:
+    if source == library.NAME:
         return True
     if not source.lower().endswith((".fits", ".fits.gz")) or not Path(source).is_file():
         return False

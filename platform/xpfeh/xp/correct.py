@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.packagedata import data_folder
+from xpfeh.files import data_folder
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 Array = NDArray[np.float64]

@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.packagedata import package_file
+from xpfeh.files import package_file
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 R55 = 2.730

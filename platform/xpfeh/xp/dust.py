@@ -14,7 +14,7 @@ from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.packagedata import data_folder, package_file
+from xpfeh.files import data_folder, package_file
 
 
 def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -> NDArray[np.float64]:

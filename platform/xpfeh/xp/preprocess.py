@@ -10,13 +10,13 @@ from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import dust, photometry, pixels
 from xpfeh.xp.bases import BANDS, release_of
 from xpfeh.xp.calibrate import calibrate, pixel_errors
 from xpfeh.xp.correct import correct, correction_tables
 from xpfeh.xp.deredden import attenuation
-from xpfeh.xp.flags import Flag
 
 LOW_SN = 10.0
 FAINT_MAG = 15.0
@@ -43,7 +43,7 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     Returns
     -------
     dict of arrays, N stars
-        The columns of `xpfeh.sources.schema.features_schema`. A star that cannot be predicted keeps its row,
+        The columns of `xpfeh.columns.features_schema`. A star that cannot be predicted keeps its row,
         with NaN pixels and a flag.
     """
     spectrum = dereddened(raw, settings)

@@ -1,0 +1,93 @@
+"""How far a run is: what its ledger says, while it runs or after it was killed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from xpfeh.dataset.ledger import Ledger, Record
+
+_RECENT = timedelta(minutes=5)
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands.
+
+    Attributes
+    ----------
+    kind : str
+        ``features`` or ``catalog``.
+    parts, done, failed : int
+        Parts planned, finished, and without success so far.
+    rows_read, rows_written : int
+    rejected : Counter
+        Rejected rows by reason; rows read = rows written + rows rejected.
+    rate : float
+        Stars a second over the last five minutes before the latest part, pauses left out.
+    latest : datetime or None
+        When the latest part was finished (UTC).
+    """
+
+    kind: str
+    parts: int
+    done: int
+    failed: int
+    rows_read: int
+    rows_written: int
+    rejected: Counter[str]
+    rate: float
+    latest: datetime | None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Seconds to the end at this rate, if one can be told; the parts left are taken to be like the others."""
+        if not self.rate or not self.done:
+            return None
+        return self.rows_read / self.done * (self.parts - self.done) / self.rate
+
+
+def status(uri: str | Path) -> Status:
+    """Return where the run in a folder stands.
+
+    Raises
+    ------
+    UserError
+        If the folder holds no run.
+    """
+    ledger = Ledger.at(uri)
+    records = ledger.records()
+    return Status(
+        kind=ledger.plan.kind,
+        parts=len(ledger.plan.shards),
+        done=len(ledger.plan.shards) - len(ledger.pending()),
+        failed=len(ledger.failures()),
+        rows_read=sum(record.rows_read for record in records),
+        rows_written=sum(record.rows_written for record in records),
+        rejected=sum((Counter(record.rejected) for record in records), Counter()),
+        rate=_rate(records),
+        latest=max((record.finished for record in records), default=None),
+    )
+
+
+def _rate(records: Sequence[Record]) -> float:
+    if not records:
+        return 0.0
+    latest = max(record.finished for record in records)
+    recent = [record for record in records if latest - record.finished < _RECENT]
+    return sum(record.rows_read for record in recent) / max(_busy_seconds(recent), 1e-3)
+
+
+def _busy_seconds(records: Sequence[Record]) -> float:
+    """The time in which at least one of the parts was being made."""
+    ends = np.array([record.finished.timestamp() for record in records])
+    begins = ends - np.array([record.seconds for record in records])
+    order = np.argsort(begins)
+    begins, reached = begins[order], np.maximum.accumulate(ends[order])
+    gaps = np.maximum(begins[1:] - reached[:-1], 0.0)
+    return float(reached[-1] - begins[0] - gaps.sum())

@@ -1,0 +1,145 @@
+"""The proof of exactly once: what was asked for = what is there + what was rejected, star by star."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from rich.progress import track
+
+from xpfeh.dataset.ledger import Ledger, Record
+from xpfeh.dataset.plan import Shard
+from xpfeh.errors import UserError
+from xpfeh.files import digest, exists
+from xpfeh.sources import reader
+
+_BUCKET_ROWS = 4_000_000
+_EXAMPLES = 3
+
+
+@dataclass
+class Account:
+    """What `verify` found.
+
+    Attributes
+    ----------
+    kind : str
+    requested, written, rejected : int
+        Rows of the input, rows of the parts, rows rejected with a reason.
+    parts : int
+        Parts that were read through and compared with their recorded fingerprint.
+    problems : list of str
+        What does not hold, a line each; empty if all of it does.
+    """
+
+    kind: str
+    requested: int = 0
+    written: int = 0
+    rejected: int = 0
+    parts: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def verify(uri: str | Path) -> Account:
+    """Read the input's and the output's identifiers through and compare them, shard by shard and over all.
+
+    Every part must have the recorded bytes; its stars and the rejected ones must be those of its input, each as often
+    as there; no star may stand in two parts. Memory holds one shard, or four million identifiers; the others wait in
+    a temporary folder (8 bytes a star).
+
+    Raises
+    ------
+    UserError
+        If the folder holds no run.
+    """
+    ledger = Ledger.at(uri)
+    records = {record.shard: record for record in ledger.records()}
+    account = Account(ledger.plan.kind)
+    expected = sum(record.rows_written for record in records.values())
+    with tempfile.TemporaryDirectory() as folder:
+        buckets = _Buckets(Path(folder), 1 + expected // _BUCKET_ROWS)
+        for shard in track(ledger.plan.shards, description="verify"):
+            try:
+                buckets.add(_verify_shard(ledger, shard, records.get(shard.name), account))
+            except (UserError, OSError, pa.ArrowInvalid) as error:
+                account.problems.append(f"{shard.name}: {str(error).splitlines()[0]}")
+        repeated = buckets.repeated()
+    if repeated.size:
+        told = ", ".join(map(str, repeated[:_EXAMPLES]))
+        account.problems.append(f"{repeated.size} source_ids stand in several parts: {told} ...")
+    return account
+
+
+def _verify_shard(ledger: Ledger, shard: Shard, record: Record | None, account: Account) -> NDArray[np.int64]:
+    """Account for one shard and return the identifiers that were written."""
+    asked = pa.chunked_array(_requested(ledger, shard), pa.int64())
+    account.requested += len(asked)
+    if record is None:
+        raise UserError("is not made yet")
+    path = ledger.part(shard)
+    written = pq.read_table(path, filesystem=ledger.fs, columns=["source_id"])["source_id"].to_numpy()
+    rejected = _rejected(ledger, shard)
+    account.written += len(written)
+    account.rejected += len(rejected)
+    if digest(ledger.fs, path) != record.fingerprint:
+        raise UserError("does not have the recorded bytes")
+    if (len(written), len(rejected)) != (record.rows_written, sum(record.rejected.values())):
+        raise UserError(f"{len(written)} rows and {len(rejected)} rejected are not those recorded")
+    if len(asked) != len(written) + len(rejected):
+        raise UserError(f"{len(asked)} rows were asked for, {len(written)} written and {len(rejected)} rejected")
+    delivered = np.concatenate([written, np.array([i for i in rejected if i is not None], dtype=np.int64)])
+    if not np.array_equal(np.sort(delivered), np.sort(asked.drop_null().to_numpy())):
+        raise UserError("holds other stars than were asked for")
+    account.parts += 1
+    return written
+
+
+def _requested(ledger: Ledger, shard: Shard) -> Iterator[pa.Array]:
+    if ledger.plan.kind == "features":
+        yield from reader.read_ids(reader.Piece(shard.source, shard.release, shard.start, shard.rows))
+        return
+    (features,) = ledger.plan.inputs
+    whence = Ledger.at(features)
+    yield from pq.read_table(f"{whence.folder}/{shard.source}", filesystem=whence.fs, columns=["source_id"])[0].chunks
+
+
+def _rejected(ledger: Ledger, shard: Shard) -> list[int | None]:
+    path = ledger.rejects(shard)
+    if not exists(ledger.fs, path):
+        return []
+    with ledger.fs.open_input_stream(path) as stream:
+        rows = csv.DictReader(io.StringIO(stream.read().decode()))
+    return [int(row["source_id"]) if row["source_id"] else None for row in rows]
+
+
+class _Buckets:
+    """Identifiers on disk, those of one remainder together, so that repeated ones meet in memory."""
+
+    def __init__(self, folder: Path, count: int) -> None:
+        self._folder, self._count = folder, count
+
+    def add(self, ids: NDArray[np.int64]) -> None:
+        remainder = ids % self._count
+        for bucket in range(self._count):
+            with self._file(bucket).open("ab") as file:
+                ids[remainder == bucket].tofile(file)
+
+    def repeated(self) -> NDArray[np.int64]:
+        """Return the identifiers that were added more than once."""
+        found = [np.empty(0, dtype=np.int64)]
+        for bucket in range(self._count):
+            if self._file(bucket).exists():
+                ids, counts = np.unique(np.fromfile(self._file(bucket), dtype=np.int64), return_counts=True)
+                found.append(ids[counts > 1])
+        return np.concatenate(found)
+
+    def _file(self, bucket: int) -> Path:
+        return self._folder / f"{bucket}.ids"

@@ -1,0 +1,36 @@
+"""What a user with a network can download, and where it goes."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import requests
+
+from xpfeh.errors import UserError
+from xpfeh.files import data_folder
+
+_SFD_DOI = "10.7910/DVN/EWCNL5"
+
+
+def fetch_sfd() -> Path:
+    """Download the full SFD98 map (two files, 128 MB) through `dustmaps` and return its folder.
+
+    Raises
+    ------
+    UserError
+        If the archive cannot be reached; the message says which files to put where.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Configuration file not found")
+        from dustmaps.fetch_utils import DownloadError, dataverse_download_doi
+    folder = data_folder("sfd")
+    folder.mkdir(parents=True, exist_ok=True)
+    for pole in ("ngp", "sgp"):
+        name = f"SFD_dust_4096_{pole}.fits"
+        try:
+            dataverse_download_doi(_SFD_DOI, str(folder / name), file_requirements={"filename": name})
+        except (requests.RequestException, DownloadError, OSError) as error:
+            told = f"put {name} of doi:{_SFD_DOI} into {folder}"
+            raise UserError(f"the SFD98 map cannot be downloaded ({type(error).__name__}); {told}") from None
+    return folder

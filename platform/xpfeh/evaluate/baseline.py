@@ -1,0 +1,62 @@
+"""What a user would try first: gradient-boosted trees on the same pixels, for the table side by side."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.labels.sample import Sample
+
+BASELINE = "xgboost"
+
+
+def boosted_trees(sample: Sample) -> dict[str, NDArray[np.float64]]:
+    """Train XGBoost on the wide training stars of `sample` and return what it says of the test stars.
+
+    Early stopping and the constant errors come from the validation stars; the columns are those of
+    `xpfeh.inference.predictor.Predictor.predict` that a point estimate can have.
+
+    Raises
+    ------
+    UserError
+        If XGBoost is not installed.
+    """
+    try:
+        from xgboost import XGBRegressor
+    except ImportError:
+        raise UserError("the baseline needs XGBoost: pip install 'xpfeh[baseline]'") from None
+    train, validation, test = (
+        sample.part(*parts).columns for parts in (("train", "train-wide"), ("validation",), ("test",))
+    )
+    trees = XGBRegressor(
+        n_estimators=3000,
+        learning_rate=0.05,
+        max_depth=6,
+        subsample=0.7,
+        colsample_bytree=0.5,
+        min_child_weight=5,
+        early_stopping_rounds=100,
+        random_state=0,
+    )
+    trees.fit(
+        _log(train["flux"]),
+        train["feh"],
+        eval_set=[(_log(validation["flux"]), validation["feh"])],
+        verbose=False,
+    )
+    residual = validation["feh"] - trees.predict(_log(validation["flux"]))
+    feh = trees.predict(_log(test["flux"])).astype(np.float64)
+    lo95, lo68, hi68, hi95 = (feh + q for q in np.quantile(residual, (0.025, 0.16, 0.84, 0.975)))
+    return {
+        "FEH": feh,
+        "FEH_err": (hi68 - lo68) / 2,
+        "FEH_lo68": lo68,
+        "FEH_hi68": hi68,
+        "FEH_lo95": lo95,
+        "FEH_hi95": hi95,
+    }
+
+
+def _log(flux: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.log(np.maximum(flux, np.float32(1e-4)))

@@ -1,0 +1,153 @@
+"""MLflow: where runs are recorded, and one run each for what was trained."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Metric, Param, Run, RunInfo, RunTag
+from mlflow.tracking import MlflowClient
+
+from xpfeh.errors import UserError
+from xpfeh.experiments import mlflow_model
+from xpfeh.experiments.mlflow_retries import PATIENCE_S, patient
+
+EXPERIMENT = "xpfeh"
+TRIAL_TAG = "xpfeh.trial"
+MODEL = "model"
+_LOCAL = Path("mlflow")
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)
+
+
+def client() -> MlflowClient:
+    """Return a client of ``MLFLOW_TRACKING_URI``, or of ``mlflow/mlflow.db`` in the working directory."""
+    if "MLFLOW_TRACKING_URI" not in os.environ:
+        _LOCAL.mkdir(exist_ok=True)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{(_LOCAL / 'mlflow.db').absolute()}"
+    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    return MlflowClient()
+
+
+@patient()
+def experiment_id(name: str = EXPERIMENT) -> str:
+    """Return the experiment's id; a new one in a sqlite file keeps its artifacts beside that file."""
+    mlflow_client = client()
+    if found := mlflow_client.get_experiment_by_name(name):
+        return found.experiment_id
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    location = None
+    if uri.startswith("sqlite:///"):
+        location = (Path(uri.removeprefix("sqlite:///")).absolute().parent / "artifacts").as_uri()
+    return mlflow_client.create_experiment(name, artifact_location=location)
+
+
+@patient(PATIENCE_S)
+def run_of(trial: str, name: str, parent: str | None = None) -> str:
+    """Return the id of the one run with this trial tag, begun now if there is none."""
+    if found := known(trial):
+        return found
+    tags = {TRIAL_TAG: trial} | ({"mlflow.parentRunId": parent} if parent else {})
+    return client().create_run(experiment_id(), run_name=name, tags=tags).info.run_id
+
+
+@patient(PATIENCE_S)
+def known(trial: str) -> str | None:
+    """Return the id of the run with this trial tag, if there is one."""
+    found = client().search_runs([experiment_id()], f"tags.`{TRIAL_TAG}` = '{trial}'", max_results=1)
+    return found[0].info.run_id if found else None
+
+
+@patient(PATIENCE_S)
+def children(parent: str) -> dict[str, RunInfo]:
+    """Return what MLflow knows of the runs under this one, by trial tag."""
+    where = f"tags.`mlflow.parentRunId` = '{parent}'"
+    found = client().search_runs([experiment_id()], where, max_results=50_000)
+    return {run.data.tags[TRIAL_TAG]: run.info for run in found}
+
+
+@patient(PATIENCE_S)
+def recorded(run_id: str) -> Run:
+    """Return what MLflow knows of a run."""
+    return client().get_run(run_id)
+
+
+@patient(PATIENCE_S)
+def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]], tags: dict[str, str]) -> None:
+    """Record parameters, metrics by step and tags of a run."""
+    metrics = [
+        Metric(key, float(value), 0, int(entry.get("step", 0)))
+        for entry in history
+        for key, value in entry.items()
+        if key != "step"
+    ]
+    mlflow_client = client()
+    for start in range(0, max(1, len(metrics)), 1000):
+        mlflow_client.log_batch(
+            run_id,
+            metrics=metrics[start : start + 1000],
+            params=[] if start else [Param(k, str(v)) for k, v in params.items()],
+            tags=[] if start else [RunTag(k, v) for k, v in tags.items()],
+        )
+
+
+def finish(run_id: str, bundle: str | Path, card: dict[str, Any]) -> None:
+    """Close a run with its bundle, as an MLflow model, and the card's summary numbers."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / MODEL
+        mlflow_model.save(bundle, folder)
+        _store(run_id, folder)
+    log(
+        run_id,
+        {},
+        [{**card["validation"], "seconds": card["seconds"]}],
+        {
+            "model_version": card["version"],
+            "commit": card["made_by"]["commit"],
+            "features": card["features"],
+            "labels_sha256": card["labels_sha256"],
+            "split": card["split"]["salt"],
+        },
+    )
+    close(run_id)
+
+
+@patient(PATIENCE_S)
+def close(run_id: str, status: str = "FINISHED") -> None:
+    """Close a run."""
+    client().set_terminated(run_id, status)
+
+
+@patient(PATIENCE_S)
+def discard(run_id: str) -> None:
+    """Delete a run."""
+    client().delete_run(run_id)
+
+
+@patient()
+def finished_runs(name: str = EXPERIMENT) -> list[Run]:
+    """Return the runs that hold a model, lowest validation error first.
+
+    Raises
+    ------
+    UserError
+        If there is no such experiment.
+    """
+    mlflow_client = client()
+    experiment = mlflow_client.get_experiment_by_name(name)
+    if experiment is None:
+        known = ", ".join(e.name for e in mlflow_client.search_experiments()) or "none"
+        raise UserError(f"no experiment {name!r} at {os.environ['MLFLOW_TRACKING_URI']}; there are: {known}")
+    return mlflow_client.search_runs(
+        [experiment.experiment_id], "tags.model_version != ''", order_by=["metrics.mae ASC"], max_results=50_000
+    )
+
+
+@patient(PATIENCE_S)
+def _store(run_id: str, folder: Path) -> None:
+    client().log_artifacts(run_id, str(folder), MODEL)

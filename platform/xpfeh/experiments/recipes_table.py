@@ -1,0 +1,59 @@
+"""Runs as MLflow has them, grouped: a row is a recipe, with all its seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from mlflow.entities import Run as Recorded
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.evaluate.comparison import COLUMNS, Row, Run
+from xpfeh.experiments.mlflow_retries import patient
+from xpfeh.experiments.mlflow_runs import client, finished_runs
+from xpfeh.settings import Recipe
+
+_HISTORY = "validation_mae"
+_DATA_TAGS = ("features", "labels_sha256", "split")
+
+
+def rows_of(experiment: str) -> list[Row]:
+    """Return the recipes of an experiment, lowest mean validation error first; of two runs of one seed, the newer.
+
+    Raises
+    ------
+    UserError
+        If there is no such experiment, or no run in it holds a model.
+    """
+    recipes: dict[frozenset[tuple[str, str]], dict[str, Run]] = {}
+    for recorded in sorted(finished_runs(experiment), key=lambda recorded: recorded.info.start_time):
+        run = _run(recorded)
+        recipes.setdefault(frozenset(run.parameters.items()), {})[run.seed] = run
+    if not recipes:
+        raise UserError(f"experiment {experiment!r}: no run holds a model yet; xpfeh train and xpfeh tune make them")
+    rows = [Row(sorted(seeds.values(), key=lambda run: run.numbers["mae"])) for seeds in recipes.values()]
+    return sorted(rows, key=lambda row: row.mae)
+
+
+@patient()
+def curves_of(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
+    """Return (steps, 2) of each run by its id: optimiser step, and validation error (dex)."""
+    mlflow_client = client()
+    curves = {}
+    for run in (run for row in rows for run in row.runs):
+        history = mlflow_client.get_metric_history(run.run_id, _HISTORY)
+        points = sorted((metric.step, metric.value) for metric in history)
+        curves[run.run_id] = np.array(points, dtype=np.float64).reshape(-1, 2)
+    return curves
+
+
+def _run(recorded: Recorded) -> Run:
+    """Return a run with every setting: those younger than it had the values that are now their defaults."""
+    data = recorded.data
+    parameters = {name: str(value) for name, value in Recipe().model_dump().items()} | data.params
+    recipe, seed = parameters.pop("name"), parameters.pop("seed")
+    parameters |= {name: data.tags[name][:8] for name in _DATA_TAGS if name in data.tags}
+    parameters["validation_stars"] = f"{data.metrics['n']:.0f}"
+    numbers = {name: data.metrics[name] for name in COLUMNS if name in data.metrics}
+    return Run(recorded.info.run_id, recipe, seed, parameters, numbers)

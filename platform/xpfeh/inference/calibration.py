@@ -1,0 +1,139 @@
+"""Intervals that hold what they say, from stars that the network was not trained on.
+
+A network's sigma is right in shape at best: here quantiles of (true - predicted) / sigma, as they are on validation
+stars, turn it into 68 % and 95 % intervals (quantile regression, Koenker & Bassett 1978, DOI 10.2307/1913643). They
+depend on the predicted [Fe/H], on the noise of the spectrum (which G and S/N come down to), on the share of sigma
+that is disagreement in the ensemble, and on E(B-V). Fainter copies of the validation stars carry them beyond the
+magnitudes of the labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from sklearn.linear_model import QuantileRegressor
+
+from xpfeh.training.backend import ops
+
+QUANTILES = (0.025, 0.16, 0.84, 0.975)
+_SHRINKAGE = 3e-3
+_WEIGHT_OF_ORIGINALS = 4.0
+_FOLDS = 3
+_LEAST = 1e-3
+
+
+class Calibration(BaseModel):
+    """Quantiles of the standardised residual, each linear in the covariates.
+
+    Attributes
+    ----------
+    low, high : K floats
+        The range of the covariates on the stars it was fitted to; beyond it they are held at its ends.
+    intercepts : 4 floats
+    slopes : 4 x K floats
+        By `QUANTILES`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    intercepts: tuple[float, ...]
+    slopes: tuple[tuple[float, ...], ...]
+
+    def intervals(self, feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> dict[str, Any]:
+        """Return ``FEH_err`` and the ends of the intervals, dex, of B stars.
+
+        Parameters
+        ----------
+        feh, aleatoric, epistemic : (B,) tensors
+            The ensemble's mean, the root of its mean variance, and the deviation between its members, dex.
+        noise : (B,) tensor
+            Mean pixel error, in the features' scale.
+        ebv : (B,) tensor
+            E(B-V), mag.
+        """
+        sigma = ops.sqrt(ops.square(aleatoric) + ops.square(epistemic))
+        x = ops.clip(_covariates(feh, aleatoric, epistemic, noise, ebv), self.low, self.high)
+        z = ops.matmul(x, np.transpose(self.slopes).astype("float32")) + np.array(self.intercepts, dtype="float32")
+        lo95, lo68, hi68, hi95 = (feh + sigma * z[:, i] for i in range(4))
+        lo68 = ops.minimum(lo68, feh - _LEAST)
+        hi68 = ops.maximum(hi68, feh + _LEAST)
+        return {
+            "FEH_err": (hi68 - lo68) / 2,
+            "FEH_lo68": lo68,
+            "FEH_hi68": hi68,
+            "FEH_lo95": ops.minimum(lo95, lo68),
+            "FEH_hi95": ops.maximum(hi95, hi68),
+        }
+
+
+GAUSSIAN = Calibration(
+    low=(0.0,) * 4, high=(0.0,) * 4, intercepts=(-1.96, -0.9945, 0.9945, 1.96), slopes=((0.0,) * 4,) * 4
+)
+"""Takes the network's sigma at its word."""
+
+
+def calibrate(outputs: Mapping[str, NDArray], feh: NDArray[np.float64], copies: int = 0) -> Calibration:
+    """Fit the intervals to stars that the network was not trained on.
+
+    The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
+    a fit that has not seen them (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222).
+
+    Parameters
+    ----------
+    outputs : mapping of (N,) arrays
+        ``feh``, ``aleatoric``, ``epistemic``, ``noise`` and ``ebv``, as `Calibration.intervals` takes them.
+    feh : (N,) float64
+        True [Fe/H], dex.
+    copies : int
+        The N rows are the stars, followed by so many copies of them with more noise, in the same order.
+    """
+    given = {name: np.asarray(values, dtype=np.float64) for name, values in outputs.items()}
+    x = np.asarray(_covariates(**given), dtype=np.float64)
+    low, high = np.percentile(x, [0.5, 99.5], axis=0)
+    x = np.clip(x, low, high)
+    z = (feh - given["feh"]) / np.hypot(given["aleatoric"], given["epistemic"])
+    n_stars = len(z) // (1 + copies)
+    weight = np.ones(len(z))
+    weight[:n_stars] = _WEIGHT_OF_ORIGINALS
+    fold = np.tile(np.random.default_rng(0).integers(0, _FOLDS, n_stars), 1 + copies)
+
+    lacking = np.empty((2, n_stars))
+    for left_out in range(_FOLDS):
+        used, judged = fold != left_out, np.flatnonzero(fold[:n_stars] == left_out)
+        intercepts, slopes = _quantiles(x[used], z[used], weight[used])
+        lo95, lo68, hi68, hi95 = (intercepts + x[judged] @ slopes.T).T
+        lacking[0, judged] = np.maximum(lo68 - z[judged], z[judged] - hi68)
+        lacking[1, judged] = np.maximum(lo95 - z[judged], z[judged] - hi95)
+    wider68, wider95 = np.quantile(lacking[0], 0.68), np.quantile(lacking[1], 0.95)
+    intercepts, slopes = _quantiles(x, z, weight)
+    intercepts += np.array([-wider95, -wider68, wider68, wider95])
+    return Calibration(
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
+        intercepts=tuple(intercepts.tolist()),
+        slopes=tuple(tuple(row) for row in slopes.tolist()),
+    )
+
+
+def _quantiles(
+    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (4,) intercepts and (4, K) slopes of the quantiles of z as functions of the covariates."""
+    centre, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
+    unit = (x - centre) / scale
+    fits = [
+        QuantileRegressor(quantile=q, alpha=_SHRINKAGE, solver="highs").fit(unit, z, sample_weight=weight)
+        for q in QUANTILES
+    ]
+    slopes = np.array([fit.coef_ / scale for fit in fits])
+    return np.array([fit.intercept_ for fit in fits]) - slopes @ centre, slopes
+
+
+def _covariates(feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> Any:
+    return ops.stack([feh, ops.log(noise), ops.log((epistemic + _LEAST) / aleatoric), ebv], axis=1)

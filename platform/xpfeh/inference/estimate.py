@@ -1,0 +1,40 @@
+"""From features to catalog rows: the same function makes a row of the catalog and an online answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.flags import Flag
+from xpfeh.inference.predictor import Predictor
+
+_NAMES = {
+    "source_id": "source_id",
+    "gl": "l",
+    "gb": "b",
+    "ra": "ra",
+    "dec": "dec",
+    "phot_bp_rp_excess_factor": "phot_bp_rp_excess_factor",
+    "BP_RP0": "bp_rp0",
+    "PHOT_G_MEAN_MAG": "phot_g_mean_mag",
+    "M_G": "m_g",
+    "EBV": "ebv",
+    "rgeo": "rgeo",
+}
+
+
+def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
+    """Return the columns of `xpfeh.columns.CATALOG` for N stars, in their order.
+
+    A star without a usable spectrum or E(B-V) keeps its row, with NaN for what is predicted and a flag.
+    """
+    predicted = predictor.predict(features)
+    strange = predicted["domain_score"] > predictor.model.domain.threshold
+    return {
+        **{theirs: features[ours] for theirs, ours in _NAMES.items()},
+        **predicted,
+        "flags": features["flags"] | np.where(strange, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)),
+        "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
+    }

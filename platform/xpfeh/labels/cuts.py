@@ -1,0 +1,63 @@
+"""The cuts that choose training stars: the paper's (section 2.3), and a wider one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.flags import NO_PREDICTION, Flag
+from xpfeh.xp import photometry
+
+MAX_LOGG = 3.5
+"""Stands in for the cut in M_G where the distance is unknown."""
+WIDE_MAX_LOGG, WIDE_MAX_EBV = 4.2, 0.5
+
+
+def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+    """Return, for each of the paper's cuts by name, which stars pass it.
+
+    Parameters
+    ----------
+    features : mapping of (N,) arrays
+        Columns of `xpfeh.columns.features_schema`.
+    logg : (N,) float64
+        Surface gravity from the labels, dex, NaN where unknown.
+
+    Notes
+    -----
+    Where M_G is unknown ``logg < 3.5`` stands in for the giant cut; where |Z| is unknown its cut is not
+    evaluated. Both are told by the cut's name, which the model's card stores.
+    """
+    m_g = features["m_g"]
+    distance_known = np.isfinite(m_g)
+    near_plane = (features["flags"] & np.uint32(Flag.NEAR_PLANE)) > 0
+    return {
+        **_common_cuts(features),
+        f"giant: M_G, or logg < {MAX_LOGG} where M_G is unknown (cut 2)": np.where(
+            distance_known, photometry.passes_giant(m_g, features["bp_rp0"]), logg < MAX_LOGG
+        ),
+        "|Z| > 0.2 kpc where known (cut 3)": ~near_plane,
+        "|b| > 20 deg (cut 4)": np.abs(features["b"]) > 20.0,
+        "E(B-V) < 0.2 (cut 5)": features["ebv"] < 0.2,
+        "G0 > 6 (cut 6)": features["g0"] > 6.0,
+    }
+
+
+def wide_cut(features: Mapping[str, NDArray], logg: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which stars are near enough to the paper's to teach the same relation.
+
+    Subgiants too, at any latitude, and behind more dust than the stars that the model is judged on.
+    """
+    common = np.logical_and.reduce(list(_common_cuts(features).values()))
+    return common & (logg < WIDE_MAX_LOGG) & (features["ebv"] < WIDE_MAX_EBV) & (features["g0"] > 6.0)
+
+
+def _common_cuts(features: Mapping[str, NDArray]) -> dict[str, NDArray[np.bool_]]:
+    bp_rp0 = features["bp_rp0"]
+    return {
+        "usable spectrum": (features["flags"] & np.uint32(NO_PREDICTION)) == 0,
+        "excess factor (cut 1)": photometry.passes_excess_factor(features["phot_bp_rp_excess_factor"], bp_rp0),
+        "0.7 < (BP-RP)0 < 1.9 (cut 2)": photometry.passes_colour(bp_rp0),
+    }

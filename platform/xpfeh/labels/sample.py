@@ -1,0 +1,121 @@
+"""Labelled samples: features joined with labels, cut, and split by sky position."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.columns import to_arrays
+from xpfeh.errors import UserError
+from xpfeh.files import read_parts
+from xpfeh.labels.cuts import training_cuts, wide_cut
+from xpfeh.labels.label_table import Labels
+
+Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
+
+SALT = "xpfeh"
+_SPLIT_LEVEL = 5
+_SOURCE_ID_TO_CELL = 2**35 * 4 ** (12 - _SPLIT_LEVEL)
+_COLUMNS = (
+    "source_id", "b", "phot_g_mean_mag", "bp_rp0", "g0", "phot_bp_rp_excess_factor", "ebv", "m_g",
+    "flux", "flux_error", "flags",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Stars with features and true [Fe/H].
+
+    Attributes
+    ----------
+    columns : dict of (N, ...) arrays
+        Feature columns plus ``feh``, ``feh_err``, ``logg`` and ``part``: "train", "validation" and "test" hold stars
+        that pass the paper's cuts; "train-wide" and "validation-wide" those in the same sky that only pass the
+        wider one.
+    origin : dict
+        What made it: settings of the features, fingerprint of the labels, stars left after each cut, split.
+    """
+
+    columns: dict[str, NDArray]
+    origin: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.columns["source_id"])
+
+    def part(self, *parts: Part) -> Sample:
+        """Return the stars of some parts of the split."""
+        chosen = np.isin(self.columns["part"], parts)
+        return Sample({name: values[chosen] for name, values in self.columns.items()}, self.origin)
+
+
+def labelled_sample(features_uri: str | Path, labels: Labels, salt: str = SALT) -> Sample:
+    """Join features with labels, apply the paper's cuts and split by sky position.
+
+    Raises
+    ------
+    UserError
+        If no star has both features and a label, or no star passes the cuts.
+    """
+    table, provenance = read_parts(features_uri, _COLUMNS)
+    features = to_arrays(table)
+    _, in_features, in_labels = np.intersect1d(
+        features["source_id"], labels.source_id, assume_unique=True, return_indices=True
+    )
+    if not in_features.size:
+        raise UserError(f"{features_uri}: none of its {table.num_rows} stars has a label; do the source_ids agree?")
+    stars = {name: values[in_features] for name, values in features.items()}
+    stars |= {name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg")}
+
+    left = np.ones(in_features.size, dtype=bool)
+    counts = {"features": table.num_rows, "with a label": int(left.sum())}
+    for name, passes in training_cuts(stars, stars["logg"]).items():
+        left &= passes
+        counts[name] = int(left.sum())
+    if not left.any():
+        raise UserError(f"{features_uri}: no star passes the cuts: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+    part = split_by_sky(stars["source_id"], salt)
+    near = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
+    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(near.sum())
+    stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
+    stars = {name: values[left | near] for name, values in stars.items()}
+    origin = {
+        "preprocess": provenance["settings"],
+        "features": provenance["fingerprint"],
+        "labels_sha256": labels.fingerprint,
+        "stars_left": counts,
+        "split": {"salt": salt, "healpix_level": _SPLIT_LEVEL},
+    }
+    return Sample(stars, origin)
+
+
+def split_by_sky(source_id: NDArray[np.int64], salt: str) -> NDArray[np.str_]:
+    """Return the part of each star, 70 % "train", 10 % "validation", 20 % "test", by HEALPix cell.
+
+    All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are.
+    """
+    uniform = _uniform_by_cell(source_id, salt)
+    return np.select([uniform < 0.7, uniform < 0.8], ["train", "validation"], "test")
+
+
+def folds_by_sky(source_id: NDArray[np.int64], salt: str, folds: int) -> NDArray[np.int64]:
+    """Return one of `folds` equal parts for each star, the same for all stars of a HEALPix cell."""
+    return np.minimum((_uniform_by_cell(source_id, salt) * folds).astype(np.int64), folds - 1)
+
+
+def _uniform_by_cell(source_id: NDArray[np.int64], salt: str) -> NDArray[np.float64]:
+    cell = (source_id // _SOURCE_ID_TO_CELL).astype(np.uint64)
+    key = np.uint64(int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8], "little"))
+    return _mixed(cell ^ _mixed(np.atleast_1d(key))) / np.float64(2**64)
+
+
+def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """SplitMix64's finaliser (Steele et al. 2014, DOI 10.1145/2714064.2660195): a fixed, even hash."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

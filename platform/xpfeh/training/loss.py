@@ -1,0 +1,47 @@
+"""The cost-sensitive Gaussian likelihood (paper Eqs. 8 to 12)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.training.backend import ops
+
+
+def cost_weights(
+    bp_rp0: NDArray[np.float64], feh: NDArray[np.float64], bins: tuple[int, int], gamma: float
+) -> NDArray[np.float32]:
+    """Return each training star's cost, ``(f / max f)^-gamma`` (Eq. 11), scaled to mean 1.
+
+    Parameters
+    ----------
+    bp_rp0, feh : (N,) float64
+        (BP-RP)0 in mag and [Fe/H] in dex of the training stars.
+    bins : (M, N)
+        Numbers of equal bins over the range of the training stars in (BP-RP)0 and [Fe/H].
+    gamma : float
+        How much more rare stars cost; 0 weighs all alike.
+    """
+    frequency, colour_edges, feh_edges = np.histogram2d(bp_rp0, feh, bins=bins)
+    colour_bin = np.clip(np.searchsorted(colour_edges, bp_rp0, side="right") - 1, 0, bins[0] - 1)
+    feh_bin = np.clip(np.searchsorted(feh_edges, feh, side="right") - 1, 0, bins[1] - 1)
+    cost = (frequency[colour_bin, feh_bin] / frequency.max()) ** -gamma
+    return (cost / cost.mean()).astype(np.float32)
+
+
+def member_losses(mean: Any, sigma: Any, feh: Any, cost: Any, beta: float) -> Any:
+    """Return each member's mean cost over a batch (Eq. 12), without the constant of the Gaussian.
+
+    Parameters
+    ----------
+    mean, sigma, feh, cost : (E, B) tensors
+    beta : float
+        Weigh each star by ``sigma^(2 beta)`` with its gradient stopped (Seitzer et al. 2022, arXiv:2203.09168);
+        0 is the paper's likelihood.
+    """
+    likelihood = ops.square(feh - mean) / (2 * ops.square(sigma)) + ops.log(sigma)
+    if beta:
+        likelihood = likelihood * ops.stop_gradient(sigma ** (2 * beta))
+    return ops.mean(cost * likelihood, axis=-1)

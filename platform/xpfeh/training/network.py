@@ -1,0 +1,117 @@
+"""UA-CSNet (paper section 3.1, Fig. 2, Table 1), as one network whose every weight has a member axis.
+
+An ensemble of E networks is one network with weights of shape (E, in, out): its members train and predict in
+the same matrix products.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.settings import Recipe
+from xpfeh.training.backend import keras, ops
+
+_CLIP = 8.0
+
+
+class InputScale(keras.layers.Layer):
+    """Standardise pixels with fixed means and deviations, or their logarithms, clipped at 8 sigma."""
+
+    def __init__(self, kind: str, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.kind = kind
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the (pixels,) means and deviations."""
+        self.mean = self.add_weight(shape=shape[-1:], initializer="zeros", name="mean")
+        self.deviation = self.add_weight(shape=shape[-1:], initializer="ones", name="deviation")
+
+    def adapt(self, values: NDArray[np.float32]) -> None:
+        """Take the means and deviations of the (N, pixels) training values."""
+        transformed = ops.convert_to_numpy(self._transform(values))
+        self.mean.assign(transformed.mean(axis=0))
+        self.deviation.assign(np.maximum(transformed.std(axis=0), 1e-6))
+
+    def call(self, values: Any) -> Any:
+        """Scale (..., pixels) values."""
+        scaled = (self._transform(values) - self.mean) / self.deviation
+        return ops.clip(scaled, -_CLIP, _CLIP) if self.kind == "log" else scaled
+
+    def _transform(self, values: Any) -> Any:
+        return ops.log(ops.maximum(values, 1e-4)) if self.kind == "log" else values
+
+
+class MemberDense(keras.layers.Layer):
+    """A fully connected layer for each member: (E, B, in) -> (E, B, units)."""
+
+    def __init__(self, members: int, units: int, activation: str | None, seed: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.members, self.units, self.seed = members, units, seed
+        self.activation = keras.activations.get(activation)
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the (E, in, units) kernel, He normal, and the (E, 1, units) bias."""
+        width = int(shape[-1] or 0)
+        shape = (self.members, width, self.units)
+        draw = np.random.default_rng(self.seed).standard_normal(shape) * np.sqrt(2.0 / width)
+        self.kernel = self.add_weight(
+            shape=shape, initializer=lambda _, dtype: ops.convert_to_tensor(draw, dtype=dtype), name="kernel"
+        )
+        self.bias = self.add_weight(shape=(self.members, 1, self.units), initializer="zeros", name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        """Apply the layer."""
+        return self.activation(ops.matmul(inputs, self.kernel) + self.bias)
+
+
+class UACSNet(keras.Model):
+    """[Fe/H] branch and error branch: two (E, B, pixels) inputs to (E, B) mean and sigma, dex."""
+
+    def __init__(self, recipe: Recipe, seed: int) -> None:
+        super().__init__()
+        self.recipe = recipe
+        seeds = iter(range(seed * 1000, seed * 1000 + 1000))
+
+        def stack(widths: tuple[int, ...], activation: str | None = recipe.activation) -> list[MemberDense]:
+            return [MemberDense(recipe.members, width, activation, next(seeds)) for width in widths]
+
+        self.flux_scale = InputScale(recipe.inputs)
+        self.error_scale = InputScale(recipe.inputs)
+        self.encoder = stack((*recipe.hidden, recipe.latent))
+        self.head = stack(recipe.head) + stack((1,), None)
+        self.error_encoder = stack(recipe.error_hidden)
+        self.error_head = stack(recipe.error_head) + stack((1,), None)
+
+    def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:
+        """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
+        flux, flux_error = inputs
+        latent = _through(self.encoder, self.flux_scale(flux))
+        mean = _through(self.head, latent)
+        encoded_error = _through(self.error_encoder, self.error_scale(flux_error))
+        raw = _through(self.error_head, ops.concatenate([latent, encoded_error], axis=-1))
+        sigma = ops.softplus(raw)
+        epsilon = self.recipe.epsilon
+        sigma = ops.maximum(sigma, epsilon) if self.recipe.floor == "max" else sigma + epsilon
+        return mean[..., 0], sigma[..., 0]
+
+
+def build_network(recipe: Recipe, n_pixels: int, seed: int) -> UACSNet:
+    """Return a UA-CSNet with fresh weights drawn from `seed`."""
+    network = UACSNet(recipe, seed)
+    blank = np.ones((recipe.members, 1, n_pixels), dtype=np.float32)
+    network((blank, blank))
+    return network
+
+
+def is_kernel(variable: keras.Variable) -> bool:
+    """Return whether a variable is a kernel, which L2 and weight decay act on, and not a bias."""
+    return variable.name == "kernel"
+
+
+def _through(layers: list[MemberDense], x: Any) -> Any:
+    for layer in layers:
+        x = layer(x)
+    return x

@@ -1,0 +1,75 @@
+"""What `xpfeh catalog` tells, of a real run of two parts."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.commands.catalog import make_work, plan_catalog
+from xpfeh.dataset.ledger import Ledger
+from xpfeh.errors import UserError
+from xpfeh.inference.bundle import packed
+
+
+@pytest.fixture(scope="module")
+def unfinished(features_dir: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of three parts: one done, one failed, one not tried yet."""
+    out = tmp_path_factory.mktemp("run") / "catalog"
+    ledger = Ledger.open(out, plan_catalog(features_dir, bundle))
+    done, failed, _ = ledger.plan.shards
+    ledger.commit(done, make_work(str(features_dir), packed(bundle))(done))
+    ledger.fail(failed, UserError("part-00001.parquet: the disk is gone"))
+    return out
+
+
+@pytest.fixture
+def finished(unfinished: Path, features_dir: Path, bundle: Path, tmp_path: Path) -> Path:
+    out = Path(shutil.copytree(unfinished, tmp_path / "catalog"))
+    ledger, work = Ledger.at(out), make_work(str(features_dir), packed(bundle))
+    for shard in ledger.pending():
+        ledger.commit(shard, work(shard))
+    return out
+
+
+def says(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
+    with pytest.raises(SystemExit) as ended:
+        main(["catalog", *map(str, arguments)])
+    assert ended.value.code == code
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+def test_status_and_failed_of_an_unfinished_run(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
+    told = says(capsys, 0, "status", unfinished)
+    assert "1 of 3 done, 1 failed" in told
+    assert "2,000 read = 2,000 written + 0 rejected" in told
+    assert "time left" in told
+    told = says(capsys, 0, "failed", unfinished, "--trace")
+    assert "part-00001.parquet: the disk is gone" in told
+    assert "1 parts failed" in told
+
+
+def test_verify_and_publish_of_an_unfinished_run(
+    capsys: pytest.CaptureFixture[str], unfinished: Path, tmp_path: Path
+) -> None:
+    told = says(capsys, 1, "verify", unfinished)
+    assert "part-00001: is not made yet" in told
+    assert "6,000 requested, 2,000 written + 0 rejected" in told
+    assert "1 of 3 parts" in says(capsys, 2, "publish", unfinished, "--out", tmp_path / "release")
+
+
+def test_verify_and_publish_of_a_finished_run(
+    capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path
+) -> None:
+    told = says(capsys, 0, "verify", finished)
+    assert "6,000 requested, 6,000 written + 0 rejected" in told
+    assert "each star exactly once" in told
+    assert "0 parts failed" in says(capsys, 0, "failed", finished)
+    out = tmp_path / "release"
+    assert "6,000 stars published" in says(capsys, 0, "publish", finished, "--out", out, "--format", "fits")
+    assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt"}
+
+
+def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for command in ("status", "failed", "verify"):
+        assert "no run of xpfeh here" in says(capsys, 2, command, tmp_path)

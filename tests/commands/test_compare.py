@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.errors import UserError
+from xpfeh.evaluate.comparison import varied
+from xpfeh.experiments import mlflow_runs
+from xpfeh.experiments.recipes_table import curves_of, rows_of
+from xpfeh.settings import Recipe
+
+pytestmark = pytest.mark.usefixtures("mlflow_store")
+
+
+def recorded(recipe: Recipe, mae: float, begun: int = 100, seconds: float = 60, stars: int = 500, **tags: str) -> str:
+    """A run by hand, as `tracking` leaves one with a model."""
+    client = mlflow_runs.client()
+    experiment = mlflow_runs.experiment_id()
+    made = client.create_run(experiment, start_time=1000 * begun, tags={"model_version": "made", **tags})
+    run_id = made.info.run_id
+    history = [{"step": step, "validation_mae": mae + 100 / step} for step in (1000, 500)]
+    mlflow_runs.log(run_id, recipe.model_dump(), history, {})
+    mlflow_runs.log(
+        run_id, {}, [{"mae": mae, "robust_sigma": 0.9 * mae, "coverage_68": 0.68, "n": stars, "seconds": seconds}], {}
+    )
+    client.set_terminated(run_id, "FINISHED")
+    return run_id
+
+
+def test_seeds_of_one_recipe_are_one_row_and_the_best_comes_first() -> None:
+    single = recorded(Recipe(latent=32), 0.09)
+    runs = [
+        recorded(Recipe(seed=seed, name=name), mae, seconds=10 * seed, search=search)
+        for seed, mae, name, search in ((1, 0.10, "tuned", "a"), (2, 0.06, "tuned", "b"), (3, 0.05, "paper", "b"))
+    ]
+    rows = rows_of("xpfeh")
+    assert [[run.run_id for run in row.runs] for row in rows] == [runs[::-1], [single]]
+    assert (rows[0].told("mae"), rows[1].told("mae")) == ("0.0700 ± 0.0265", "0.0900")
+    assert rows[0].told("seconds") == "20 ± 10"
+    assert rows[0].told("nll") == "–"
+    assert rows[0].recipes == "paper, tuned"
+    assert varied(rows) == ["latent"]
+
+
+def test_of_two_runs_of_one_seed_the_newer_counts() -> None:
+    newer = recorded(Recipe(), 0.09, begun=300)
+    recorded(Recipe(), 0.05, begun=200)
+    (row,) = rows_of("xpfeh")
+    assert [run.run_id for run in row.runs] == [newer]
+
+
+@pytest.mark.parametrize(
+    ("other", "differs"), [({"stars": 501}, "validation_stars"), ({"features": "b" * 16}, "features")]
+)
+def test_seeds_on_other_data_are_no_repetition(other: dict, differs: str) -> None:
+    recorded(Recipe(seed=1), 0.08, features="a" * 16)
+    recorded(Recipe(seed=2), 0.09, **{"features": "a" * 16, **other})
+    rows = rows_of("xpfeh")
+    assert len(rows) == 2
+    assert varied(rows) == [differs]
+
+
+def test_a_run_older_than_a_setting_had_its_default() -> None:
+    recorded(Recipe(seed=1), 0.08)
+    client = mlflow_runs.client()
+    old = client.create_run(mlflow_runs.experiment_id(), start_time=0, tags={"model_version": "old"}).info.run_id
+    known = {name: value for name, value in Recipe(seed=2).model_dump().items() if name != "noise"}
+    mlflow_runs.log(old, known, [{"mae": 0.09, "n": 500}], {})
+    client.set_terminated(old)
+    (row,) = rows_of("xpfeh")
+    assert len(row.runs) == 2
+
+
+def test_a_run_without_a_model_is_left_out() -> None:
+    mlflow_runs.client().create_run(mlflow_runs.experiment_id())
+    with pytest.raises(UserError, match="no run holds a model yet"):
+        rows_of("xpfeh")
+
+
+def test_learning_curves_are_in_the_order_of_steps() -> None:
+    run_id = recorded(Recipe(), 0.08)
+    np.testing.assert_allclose(curves_of(rows_of("xpfeh"))[run_id], [[500, 0.28], [1000, 0.18]])
+
+
+def test_the_command_prints_rows_and_writes_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    best = recorded(Recipe(activation="silu"), 0.07)
+    other = recorded(Recipe(activation="gelu"), 0.08)
+    last = recorded(Recipe(latent=8), 0.09)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["compare", "--rows", "2", "--html", str(tmp_path / "page.html")])
+    assert exit_info.value.code == 0
+    told = capsys.readouterr().out
+    assert told.index(best[:8]) < told.index(other[:8])
+    assert last[:8] not in told
+    assert "activation=silu" in told
+    assert "latent" not in told
+    page = (tmp_path / "page.html").read_text()
+    assert all(run_id[:8] in page for run_id in (best, other, last))
+    assert "Validation error of each run by optimiser step" in page

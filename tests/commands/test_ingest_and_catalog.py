@@ -1,0 +1,124 @@
+"""Ray Data on a real local cluster, on a real file of 400 stars of the library's layout."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from xpfeh.columns import CATALOG, to_arrays
+from xpfeh.commands.catalog import make_catalog, make_work, plan_catalog
+from xpfeh.commands.ingest import ingest
+from xpfeh.errors import UserError
+from xpfeh.files import read_parts
+from xpfeh.flags import NO_PREDICTION, Flag
+from xpfeh.inference.bundle import packed
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources import reader
+from xpfeh.sources.library import NAME, library_path
+
+pytestmark = pytest.mark.usefixtures("ray_cluster")
+
+
+@pytest.fixture(scope="module")
+def spectra_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "stars.fits"
+    table = Table(fits.getdata(library_path(NAME), 1)[:402])
+    table["gaiaedr3_source_id"][401] = table["gaiaedr3_source_id"][0]
+    table["flux"][7, 100] = np.nan
+    table.write(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def features(ray_cluster: None, spectra_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("run") / "features"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "_LIBRARY_ROWS", 100)
+        ingest([str(spectra_file)], out, PreprocessSettings())
+    return out
+
+
+def test_every_star_becomes_a_row_once(features: Path, spectra_file: Path) -> None:
+    table, provenance = read_parts(features)
+    expected = np.unique(fits.getdata(spectra_file, 1)["gaiaedr3_source_id"])
+    assert sorted(table["source_id"].to_pylist()) == expected.tolist()
+    assert provenance["settings"] == PreprocessSettings().model_dump(mode="json")
+    assert provenance["parts"] == -(-len(expected) // 100)
+
+
+def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_LIBRARY_ROWS", 100)
+    before = {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")}
+    records = ingest([str(spectra_file)], features, PreprocessSettings())
+    assert {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")} == before, "made again"
+    assert sum(record.rows_read for record in records) == 402
+    rejected = sum(n for record in records for n in record.rejected.values())
+    assert sum(record.rows_written for record in records) + rejected == 402
+
+
+def test_other_settings_in_the_same_folder_are_refused(features: Path, spectra_file: Path) -> None:
+    with pytest.raises(UserError, match="n_pixels 60 -> 30"):
+        ingest([str(spectra_file)], features, PreprocessSettings(n_pixels=30))
+
+
+def test_the_catalog_has_table_2_for_every_star(features: Path, bundle: Path, tmp_path: Path) -> None:
+    make_catalog(features, bundle, tmp_path / "catalog")
+    table, provenance = read_parts(tmp_path / "catalog")
+    inputs, _ = read_parts(features)
+    assert table["source_id"].equals(inputs["source_id"])
+    assert table.column_names == CATALOG.names
+    columns = to_arrays(table)
+    unpredicted = (columns["flags"] & np.uint32(NO_PREDICTION)) > 0
+    assert np.isnan(columns["FEH"]).tolist() == unpredicted.tolist()
+    assert (columns["flags"] & np.uint32(Flag.BAD_SPECTRUM) > 0).sum() == 1
+    assert provenance["model"] == columns["model_version"][0]
+
+
+def test_workers_need_no_folder_of_the_bundle(features: Path, bundle: Path, tmp_path: Path) -> None:
+    """On a cluster of several machines the bundle is fetched to one of them."""
+    here = Path(shutil.copytree(bundle, tmp_path / "bundle"))
+    plan, files = plan_catalog(features, here), packed(here)
+    shutil.rmtree(here)
+    work = make_work(str(features), files)
+    (delivery,) = work(plan.shards[0])
+    assert delivery.table.num_rows == plan.shards[0].rows
+
+
+def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, bundle: Path, tmp_path: Path) -> None:
+    ingest([str(spectra_file)], tmp_path / "features", PreprocessSettings(n_pixels=30))
+    with pytest.raises(UserError, match="do not fit the model: n_pixels is 30"):
+        make_catalog(tmp_path / "features", bundle, tmp_path / "catalog")
+    assert not (tmp_path / "catalog").exists()
+
+
+def test_a_killed_ingest_is_finished_by_the_same_command(tmp_path: Path) -> None:
+    """SIGKILL while shards are being written; what was done stays, and the rest has the bytes of a clean run."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+    out = tmp_path / "features"
+    command = [sys.executable, "-m", "xpfeh", "ingest", NAME, "--out"]
+    process = subprocess.Popen(
+        [*command, str(out)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.glob("_xpfeh/done/*.json")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = {path.stem for path in out.glob("_xpfeh/done/*.json")}
+    assert 0 < len(finished) < 8, "the kill came too early or too late to show anything"
+    kept = {path.name: path.stat().st_mtime_ns for path in out.glob("*.parquet") if path.stem in finished}
+    subprocess.run([*command, str(out)], env=environment, check=True, capture_output=True)
+    assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
+    table, _ = read_parts(out)
+    assert len(np.unique(table["source_id"].to_numpy())) == table.num_rows == 39_851

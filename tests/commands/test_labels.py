@@ -1,0 +1,70 @@
+"""Labels from the literature for Gaia stars, on made-up tables."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+from xpfeh.commands.labels import write_labels
+from xpfeh.errors import UserError
+from xpfeh.labels.label_table import read_labels
+
+from tests.genuine import shared
+
+
+@pytest.fixture
+def gaia(tmp_path: Path) -> Path:
+    path = tmp_path / "gaia.parquet"
+    rows = {"source_id": [11, 12, 13], "ra": [10.0, 20.0, 30.0], "dec": [1.0, 2.0, 3.0], "pmra": [None, 0.0, 0.0]}
+    pl.DataFrame({**rows, "pmdec": [None, 0.0, 0.0]}, schema_overrides={"source_id": pl.Int64}).write_parquet(path)
+    return path
+
+
+def test_a_compilation_becomes_labels_of_gaia_stars(tmp_path: Path, gaia: Path) -> None:
+    table = tmp_path / "pastel.csv"
+    table.write_text(
+        "name,ra,dec,feh,logg\nA,10.0,1.0,-1.0,2.0\nA,10.0,1.0,-1.2,2.1\nB,20.0,2.0,-2.0,1.0\nC,99,9,0,1\n"
+    )
+    counts = write_labels("pastel", table, gaia, tmp_path / "labels.parquet")
+    assert counts["matched with Gaia"] == 2
+    labels = read_labels(tmp_path / "labels.parquet")
+    assert labels.source_id.tolist() == [11, 12]
+    assert labels.feh.tolist() == [-1.1, -2.0]
+
+
+def test_a_test_sample_leaves_the_training_stars_out(tmp_path: Path, gaia: Path) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text("name,ra,dec,feh\nA,10.0,1.0,-1.0\nB,20.0,2.0,-2.0\n")
+    write_labels("pastel", table, gaia, tmp_path / "train.parquet")
+    table.write_text("name,ra,dec,feh\nB,20.0,2.0,-2.1\nC,30.0,3.0,-3.0\n")
+    counts = write_labels("saga", table, gaia, tmp_path / "test.parquet", without=tmp_path / "train.parquet")
+    assert counts["not among the stars to leave out"] == 1
+    assert read_labels(tmp_path / "test.parquet").source_id.tolist() == [13]
+    with pytest.raises(UserError, match="no star is left"):
+        write_labels("saga", table, _elsewhere(tmp_path), tmp_path / "none.parquet")
+
+
+def _elsewhere(folder: Path) -> Path:
+    path = folder / "elsewhere.parquet"
+    pl.DataFrame({"source_id": [1], "ra": [200.0], "dec": [-80.0]}).write_parquet(path)
+    return path
+
+
+def test_an_unknown_compilation_is_refused(tmp_path: Path, gaia: Path) -> None:
+    with pytest.raises(UserError, match="apogee, pastel, saga"):
+        write_labels("galah", tmp_path, gaia, tmp_path / "labels.parquet")
+
+
+def test_the_real_pastel_table(tmp_path: Path) -> None:
+    counts = write_labels("pastel", shared("pastel/pastel_v1.2.fits"), _library(tmp_path), tmp_path / "labels.parquet")
+    assert counts["rows"] == 17_922
+    assert counts["matched with Gaia"] > 20
+
+
+def _library(folder: Path) -> Path:
+    """Positions of the library's real stars, as a table of Gaia stars."""
+    from xpfeh.sources.library import NAME, library_path, read_spectra
+
+    stars = read_spectra(library_path(NAME), 0, 39_851)
+    path = folder / "library.parquet"
+    pl.DataFrame({name: stars[name] for name in ("source_id", "ra", "dec")}).write_parquet(path)
+    return path

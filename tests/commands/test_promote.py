@@ -1,0 +1,147 @@
+"""Real models behind the gates: a good one, a better one, one of shuffled labels; and two promotions at once."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow.tracking import MlflowClient
+from xpfeh.cli.main import main
+from xpfeh.commands.promote import RefusedError, promote
+from xpfeh.commands.train import train_and_record
+from xpfeh.errors import UserError
+from xpfeh.evaluate.gates import Gate, judge
+from xpfeh.experiments import registry
+from xpfeh.inference.predictor import Predictor
+from xpfeh.labels.sample import Sample
+from xpfeh.settings import RECIPES
+
+RECIPE = RECIPES["best"].model_copy(update={"steps": 2000, "members": 2, "cross_fit": False})
+
+
+@pytest.fixture(scope="module")
+def runs(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Runs of two honest models and of one that learnt shuffled labels, in a store of this module's own."""
+    folder = tmp_path_factory.mktemp("promotion")
+    shuffled = sample.columns["feh"].copy()
+    teach = sample.columns["part"] != "test"
+    shuffled[teach] = np.random.default_rng(0).permutation(shuffled[teach])
+    misled = replace(sample, columns={**sample.columns, "feh": shuffled})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        made = {"one": (sample, 1), "two": (sample, 2), "shuffled": (misled, 3)}
+        return {
+            "uri": f"sqlite:///{folder / 'mlflow.db'}",
+            **{
+                name: train_and_record(stars, RECIPE.model_copy(update={"seed": seed}), folder / name)[0]
+                for name, (stars, seed) in made.items()
+            },
+        }
+
+
+@pytest.fixture
+def store(runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The runs, with no model registered yet."""
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", runs["uri"])
+    client = MlflowClient(runs["uri"])
+    for model in client.search_registered_models():
+        client.delete_registered_model(model.name)
+    return runs
+
+
+def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, str], sample: Sample) -> None:
+    with pytest.raises(UserError, match="promote a run first"):
+        registry.pinned("models:/xpfeh@champion")
+    version, gates = promote(store["one"], sample)
+    assert version == "1"
+    assert all(gate.holds for gate in gates)
+    with pytest.raises(UserError, match="no earlier champion"):
+        registry.rollback()
+    assert promote(store["one"][:8], sample)[0] == "2"
+    assert registry.pinned("models:/xpfeh@champion") == "models:/xpfeh/2"
+    assert registry.pinned("models:/xpfeh@previous") == "models:/xpfeh/1"
+    assert Predictor.load(registry.local_bundle("models:/xpfeh@champion")).version.startswith("best-")
+    assert registry.rollback() == "1"
+    assert registry.rollback() == "2"
+
+
+def test_a_model_of_shuffled_labels_is_refused_and_the_champion_stays(store: dict[str, str], sample: Sample) -> None:
+    promote(store["one"], sample)
+    with pytest.raises(RefusedError, match="spread: robust_sigma") as refused:
+        promote(store["shuffled"], sample)
+    missed = {gate.name: gate.misses_by for gate in refused.value.gates if not gate.holds}
+    assert missed["spread: mae"] > 0.1
+    assert registry.champion() == "1"
+
+
+def test_the_command_tells_which_gate_failed_and_exits_with_3(
+    store: dict[str, str], features_dir: Path, labels_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--features", str(features_dir), "--labels", str(labels_file)]
+
+    def run(*arguments: str) -> int:
+        with pytest.raises(SystemExit) as stopped:
+            main(["promote", *arguments, *data])
+        return int(stopped.value.code or 0)
+
+    assert run(store["one"]) == 0
+    assert run(store["shuffled"]) == 3
+    told = capsys.readouterr().out
+    assert "misses by" in told
+    assert "not promoted: " in told
+    assert run(store["shuffled"], "--force") == 2
+    assert run(store["shuffled"], "--force", "--why", "to see what happens") == 0
+    tags = MlflowClient().get_model_version("xpfeh", "2").tags
+    assert tags["forced_because"] == "to see what happens"
+    assert '"holds": false' in tags["gates"]
+    assert registry.champion() == "2"
+
+
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store: dict[str, str], sample: Sample) -> None:
+    candidates = [registry.bundle_of_run(store[name]) for name in ("one", "two")]
+
+    def go(candidate: registry.Candidate) -> str:
+        try:
+            return registry.make_champion(candidate, None, {})
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = sorted(pool.map(go, candidates))
+    assert outcomes[0] == "1"
+    assert "the champion changed from none to 1 while this model was judged" in outcomes[1]
+    assert len(MlflowClient().search_model_versions("name = 'xpfeh'")) == 1
+
+
+def test_a_lock_that_a_dead_process_left_is_broken(
+    store: dict[str, str], sample: Sample, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = registry.bundle_of_run(store["one"])
+    MlflowClient().create_registered_model(registry._LOCK)
+    monkeypatch.setattr(registry, "_LOCK_PAUSE_S", 0.01)
+    with pytest.raises(UserError, match="another promotion is under way"):
+        registry.make_champion(candidate, None, {})
+    monkeypatch.setattr(registry, "_LOCK_STALE_S", 0.0)
+    assert registry.make_champion(candidate, None, {}) == "1"
+
+
+def test_a_model_of_another_split_cannot_be_judged(store: dict[str, str], sample: Sample) -> None:
+    other = replace(sample, origin={**sample.origin, "split": {"salt": "other", "healpix_level": 5}})
+    with pytest.raises(UserError, match="of the split 'other' are not held out from it"):
+        promote(store["one"], other)
+
+
+def test_gates_by_hand() -> None:
+    good = {"n": 500, "robust_sigma": 0.08, "mae": 0.08, "std": 0.13, "median": 0.0, "coverage_68": 0.68,
+            "coverage_95": 0.95, "outside": 0.01, "stars_per_s": 1e5}  # fmt: skip
+    few = {"n": 0}
+    champion = {"all": good, "feh<-1": good, "feh<-2": few}
+    assert all(gate.holds for gate in judge(champion, champion))
+    worse = {**champion, "all": {**good, "robust_sigma": 0.09, "coverage_95": 0.8, "stars_per_s": 9e3}}
+    assert [gate.name for gate in judge(worse, champion) if not gate.holds] == [
+        "calibration: coverage_95", "spread: robust_sigma", "speed: stars/s",
+    ]  # fmt: skip
+    assert all(gate.name.split(":")[0] not in ("spread", "speed") for gate in judge(worse, None))
+    assert not Gate("x", float("nan"), 0, 1).holds
+    assert Gate("x", 1.5, 0, 1).misses_by == 0.5

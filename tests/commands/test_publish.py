@@ -1,0 +1,327 @@
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from astropy import units
+from astropy.io import fits
+from astropy.io.votable import parse, validate
+from astropy.io.votable.ucd import check_ucd
+from astropy.table import Table
+from astropy_healpix import lonlat_to_healpix
+from hats import read_hats
+from hats.io import pixel_catalog_file
+from hats.io.validation import is_valid_catalog
+from hats.pixel_math.spatial_index import compute_spatial_index
+from xpfeh.columns import CATALOG, to_table
+from xpfeh.commands import publish as publish_module
+from xpfeh.commands.publish import FORMATS, publish
+from xpfeh.dataset.ledger import Delivery, Ledger, Plan, Shard
+from xpfeh.errors import UserError
+from xpfeh.files import PROVENANCE_KEY, read_parts
+from xpfeh.flags import Flag
+from xpfeh.release import sky_order
+from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
+
+PARTS, STARS, MOST = 4, 3000, 250
+
+
+def made_up_stars() -> pa.Table:
+    """Stars over the whole sky, half of them in one dense patch; some without a prediction, colour or distance."""
+    rng = np.random.default_rng(7)
+    spread = np.arange(STARS) % 2 == 0
+    ra = np.where(spread, rng.uniform(0, 360, STARS), rng.normal(180, 1, STARS))
+    dec = np.where(spread, np.degrees(np.arcsin(rng.uniform(-1, 1, STARS))), rng.normal(20, 1, STARS))
+    # Gaia's identifiers keep the pixel of an earlier position.
+    pixel = lonlat_to_healpix((ra + 0.01) * units.deg, dec * units.deg, 2**12, order="nested")
+    columns: dict[str, np.ndarray] = {
+        field.name: rng.normal(size=STARS) for field in CATALOG if pa.types.is_floating(field.type)
+    }
+    for name in ("FEH", "FEH_err", "M_G", "BP_RP0"):
+        columns[name][rng.random(STARS) < 0.1] = np.nan
+    columns |= {
+        "source_id": pixel.astype(np.int64) * 2**35 + np.arange(STARS),
+        "ra": ra,
+        "dec": dec,
+        "flags": rng.integers(0, 2**15, STARS, dtype=np.uint32) | np.uint32(2**31),
+        "model_version": np.where(np.arange(STARS) % 3, "made-up-model", "made-up"),
+    }
+    columns["flags"][:500] = 0
+    columns["flags"][500:700] = Flag.HIGH_EXTINCTION | Flag.FAINT
+    order = rng.permutation(STARS)
+    return to_table({name: values[order] for name, values in columns.items()}, CATALOG)
+
+
+def write_catalog(folder: Path, table: pa.Table, kind: str = "catalog", parts: int = PARTS) -> Path:
+    rows = len(table) // PARTS
+    shards = [Shard(name=f"part-{i:05d}", source="s", start=i * rows, rows=rows) for i in range(PARTS)]
+    plan = Plan(
+        kind=kind, inputs={"made up": "1"}, settings={"n": 1}, model="m-1", shards=shards, made_by={"xpfeh": "1"}
+    )
+    ledger = Ledger.open(folder, plan)
+    for shard in shards[:parts]:
+        ledger.commit(shard, [Delivery(table.slice(shard.start, shard.rows))])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def stars() -> pa.Table:
+    return made_up_stars()
+
+
+@pytest.fixture(scope="module")
+def catalog(stars: pa.Table, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_catalog(tmp_path_factory.mktemp("made") / "catalog", stars)
+
+
+@pytest.fixture(scope="module")
+def published(catalog: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The catalog in all formats, in partitions of at most `MOST` stars, routed in many small pieces."""
+    out = tmp_path_factory.mktemp("published") / "release"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sky_order, "MAX_ROWS", MOST)
+        patch.setattr(sky_order, "_BUFFER_ROWS", 700)
+        patch.setattr(sky_order, "_BATCH_ROWS", 300)
+        publish(catalog, out, list(FORMATS))
+    return out
+
+
+def assert_same_stars(found: dict[str, np.ndarray], stars: pa.Table) -> None:
+    """Each star once, each value the same to the bit, null being NaN."""
+    order, expected_order = np.argsort(found["source_id"]), np.argsort(stars["source_id"].to_numpy())
+    assert list(found) == stars.column_names
+    for name in stars.column_names:
+        expected = stars[name].to_numpy()[expected_order]
+        np.testing.assert_array_equal(found[name][order].astype(expected.dtype), expected, err_msg=name)
+
+
+def parquet_parts(published: Path) -> list[Path]:
+    return sorted((published / "parquet").glob("*.parquet"))
+
+
+def test_parquet_holds_every_star_once_in_the_order_of_the_sky(published: Path, stars: pa.Table) -> None:
+    tables = [pq.read_table(path) for path in parquet_parts(published)]
+    assert max(len(table) for table in tables) <= MOST
+    together = pa.concat_tables(tables)
+    pixels = compute_spatial_index(together["ra"].to_numpy(), together["dec"].to_numpy())
+    assert np.all(np.diff(pixels) >= 0)
+    assert together.sort_by("source_id").equals(stars.sort_by("source_id"))
+    for field in tables[0].schema:
+        assert field.metadata == CATALOG.field(field.name).metadata
+        assert field.nullable == CATALOG.field(field.name).nullable
+    assert [path.name for path in parquet_parts(published)] == [f"part-{i:05d}.parquet" for i in range(len(tables))]
+    read, provenance = read_parts(published / "parquet")
+    assert read.equals(together)
+    assert (provenance["model"], provenance["sample"]) == ("m-1", "all")
+
+
+def test_partitions_are_the_largest_pixels_that_hold_few_enough_stars() -> None:
+    counts = np.zeros(12 * 4**COUNT_ORDER, dtype=np.int64)
+    whole = 4**COUNT_ORDER
+    counts[[0, 1, whole - 1]] = [6, 5, 4]
+    counts[5 * whole] = 99
+    counts[7 * whole + 3] = 10
+    deep = Partition(COUNT_ORDER, 5 * whole, 99)
+    expected = [
+        Partition(COUNT_ORDER, 0, 6),
+        Partition(COUNT_ORDER, 1, 5),
+        Partition(1, 3, 4),
+        deep,
+        Partition(0, 7, 10),
+    ]
+    assert divide(counts, 10) == expected
+
+
+def test_hats_is_valid_and_keeps_units(published: Path, stars: pa.Table) -> None:
+    assert is_valid_catalog(published / "hats", strict=True, verbose=False)
+    found = read_hats(published / "hats")
+    assert found.catalog_info.catalog_name == "xpfeh"
+    assert found.catalog_info.total_rows == STARS
+    pixels = found.get_healpix_pixels()
+    assert len({pixel.order for pixel in pixels}) > 1
+    for pixel in pixels:
+        path = Path(str(pixel_catalog_file(published / "hats", pixel)))
+        schema = pq.read_schema(path)
+        assert schema.field("FEH").metadata == CATALOG.field("FEH").metadata
+        assert PROVENANCE_KEY in schema.metadata
+        own = pq.read_table(path, columns=["_healpix_29"], partitioning=None)["_healpix_29"].to_numpy()
+        assert np.all(own >> 2 * (29 - pixel.order) == pixel.pixel)
+        assert np.all(np.diff(own) >= 0)
+    assert found.schema.field("rgeo").metadata[b"unit"] == b"pc"
+
+
+@pytest.mark.filterwarnings("ignore:Right catalog does not have a margin cache")
+def test_lsdb_opens_it_and_finds_every_star(published: Path, stars: pa.Table) -> None:
+    import lsdb
+
+    opened = lsdb.open_catalog(published / "hats")
+    table = pa.Table.from_pandas(opened.compute(), preserve_index=False).select(stars.column_names)
+    assert table.cast(stars.schema).sort_by("source_id").equals(stars.sort_by("source_id"))
+    asked = stars.select(["source_id", "ra", "dec"]).slice(0, 400).to_pandas()
+    theirs = lsdb.from_dataframe(asked, ra_column="ra", dec_column="dec")
+    matched = theirs.crossmatch(opened, radius_arcsec=0.01, suffixes=("_asked", "_found"), suffix_method="all_columns")
+    pairs = matched.compute()
+    assert sorted(pairs["source_id_asked"]) == sorted(asked["source_id"])
+    assert (pairs["source_id_asked"] == pairs["source_id_found"]).all()
+
+
+def test_fits_opens_in_astropy(published: Path, stars: pa.Table) -> None:
+    with fits.open(published / "catalog.fits") as file:
+        file.verify("exception")
+        assert len(file) == 2
+        header, data = file[1].header, file[1].data
+        assert_same_stars({name: np.asarray(data[name]) for name in data.names}, stars)
+        assert np.all(np.diff(compute_spatial_index(data["ra"], data["dec"])) >= 0)
+        for number, field in enumerate(CATALOG, start=1):
+            told = {key.decode(): value.decode() for key, value in field.metadata.items()}
+            assert header[f"TTYPE{number}"] == field.name
+            assert header[f"TUCD{number}"] == told["ucd"]
+            assert header[f"TCOMM{number}"].startswith(told["description"])
+            if told["unit"] == "dex":
+                assert header[f"TCOMM{number}"].endswith("[dex]")
+            else:
+                assert header.get(f"TUNIT{number}", "") == told["unit"]
+    assert (published / "catalog.fits").stat().st_size % 2880 == 0
+    assert Table.read(published / "catalog.fits")["rgeo"].unit == units.pc
+
+
+def test_votable_opens_in_astropy(published: Path, stars: pa.Table) -> None:
+    path = published / "catalog.vot"
+    assert validate(path, output=None)
+    table = parse(path, verify="exception").get_first_table()
+    assert_same_stars({field.name: np.ma.getdata(table.array[field.name]) for field in table.fields}, stars)
+    assert "3,000 stars" in table.description
+    for field, ours in zip(table.fields, CATALOG, strict=True):
+        assert field.ucd == ours.metadata[b"ucd"].decode()
+        assert field.description == ours.metadata[b"description"].decode()
+        assert str(field.unit or "") == ours.metadata[b"unit"].decode()
+
+
+@pytest.mark.skipif(shutil.which("stilts") is None, reason="stilts is not installed")
+def test_votlint_finds_nothing(published: Path) -> None:
+    done = subprocess.run(["stilts", "votlint", str(published / "catalog.vot")], capture_output=True, text=True)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
+
+
+def test_the_manifest_names_every_file(published: Path) -> None:
+    manifest = json.loads((published / "MANIFEST.json").read_text())
+    assert (manifest["sample"], manifest["rows"], manifest["catalog_rows"]) == ("all", STARS, STARS)
+    assert manifest["catalog"]["model"] == "m-1"
+    assert manifest["published_by"]["xpfeh"]
+    there = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
+    assert {file["path"] for file in manifest["files"]} == there - {"MANIFEST.json"}
+    rows: dict[str, int] = {}
+    for file in manifest["files"]:
+        data = (published / file["path"]).read_bytes()
+        assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+        kind = file["path"].split("/")[0]
+        rows[kind] = rows.get(kind, 0) + file.get("rows", 0)
+    assert rows == {"README.txt": 0} | dict.fromkeys(["catalog.fits", "catalog.vot", "hats", "parquet"], STARS)
+
+
+def test_the_readme_tells_the_bytes_of_the_fits_file(published: Path) -> None:
+    text = (published / "README.txt").read_text()
+    with fits.open(published / "catalog.fits") as file:
+        dtype = file[1].data.dtype
+        formats = {column.name: column.format for column in file[1].columns}
+    found = {
+        label: (int(first), int(last), code)
+        for first, last, code, label in re.findall(r"^ *(\d+)- *(\d+) (\w+) +\S+ +(\w+) ", text, re.MULTILINE)
+    }
+    expected = {}
+    for name, (kind, start, *_) in dtype.fields.items():
+        expected[name] = (start + 1, start + kind.itemsize, formats[name])
+    assert found == expected
+    assert all(flag.name in text for flag in Flag)
+    assert "Yang et al. 2025" in text
+
+
+def test_without_fits_the_readme_lists_columns(catalog: Path, tmp_path: Path) -> None:
+    publish(catalog, tmp_path / "out", ["parquet"])
+    text = (tmp_path / "out" / "README.txt").read_text()
+    assert "Byte-by-byte" not in text
+    assert all(name in text for name in CATALOG.names)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["MANIFEST.json", "README.txt", "parquet"]
+
+
+@pytest.mark.parametrize(("sample", "refused"), [("giants", 0b1111100), ("paper", 0b11111100)])
+def test_a_sample_holds_the_stars_that_passed_its_cuts(
+    catalog: Path, stars: pa.Table, tmp_path: Path, sample: str, refused: int
+) -> None:
+    manifest = publish(catalog, tmp_path / "out", ["parquet"], sample)
+    table = pa.concat_tables(pq.read_table(path) for path in parquet_parts(tmp_path / "out"))
+    belongs = ((stars["flags"].to_numpy() & refused) == 0) & ~np.isnan(stars["FEH"].to_numpy())
+    assert sorted(table["source_id"].to_pylist()) == sorted(stars["source_id"].to_numpy()[belongs])
+    assert manifest["rows"] == belongs.sum() < manifest["catalog_rows"]
+    assert manifest["definition"] in (tmp_path / "out" / "README.txt").read_text().replace("\n    ", " ")
+
+
+def test_a_sample_without_stars_says_why(stars: pa.Table, tmp_path: Path) -> None:
+    number = stars.column_names.index("flags")
+    flags = pa.array(np.full(STARS, Flag.CUT_NOT_EVALUATED, np.uint32))
+    folder = write_catalog(tmp_path / "catalog", stars.set_column(number, CATALOG.field("flags"), flags))
+    with pytest.raises(UserError, match=r"no star belongs to the sample paper .* of 3,000 stars 3,000 have cuts"):
+        publish(folder, tmp_path / "out", ["fits"], "paper")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_is_no_whole_catalog_is_refused(stars: pa.Table, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="3 of 4 parts"):
+        publish(write_catalog(tmp_path / "incomplete", stars, parts=3), tmp_path / "out", ["fits"])
+    with pytest.raises(UserError, match="holds features, not a catalog"):
+        publish(write_catalog(tmp_path / "features", stars, kind="features"), tmp_path / "out", ["fits"])
+    number = stars.column_names.index("source_id")
+    ids = stars["source_id"].to_numpy().copy()
+    ra, dec = stars["ra"].to_numpy().copy(), stars["dec"].to_numpy().copy()
+    ids[-1], ra[-1], dec[-1] = ids[0], ra[0], dec[0]
+    twice = stars.set_column(number, CATALOG.field("source_id"), pa.array(ids))
+    for name, values in (("ra", ra), ("dec", dec)):
+        twice = twice.set_column(stars.column_names.index(name), CATALOG.field(name), pa.array(values))
+    with pytest.raises(UserError, match=f"source_id {ids[0]} stands in the catalog twice"):
+        publish(write_catalog(tmp_path / "twice", twice), tmp_path / "out", ["fits"])
+
+
+def test_mistakes_are_told(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match="no such format: csv, doc; choose of parquet, hats, fits, votable"):
+        publish(catalog, tmp_path / "out", ["fits", "csv", "doc"])
+    with pytest.raises(UserError, match="no format asked for"):
+        publish(catalog, tmp_path / "out", [])
+    with pytest.raises(UserError, match=r"no such sample: dwarfs; choose of all \(.*giants \(.*paper \("):
+        publish(catalog, tmp_path / "out", ["fits"], "dwarfs")
+    with pytest.raises(UserError, match="local folder"):
+        publish(catalog, "s3://bucket/out", ["fits"])
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied" / "file").touch()
+    for occupied in (tmp_path / "occupied", tmp_path / "occupied" / "file"):
+        with pytest.raises(UserError, match="is there already"):
+            publish(catalog, occupied, ["fits"])
+    monkeypatch.setattr(publish_module, "MAX_VOTABLE_ROWS", STARS - 1)
+    with pytest.raises(UserError, match=r"3,000 stars are too many for votable .* take fits"):
+        publish(catalog, tmp_path / "out", ["votable"])
+    assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
+
+
+def test_a_failure_midway_leaves_nothing(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks_off(*args: object) -> None:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(publish_module, "write_fits", breaks_off)
+    with pytest.raises(OSError, match="disk"):
+        publish(catalog, tmp_path / "out", ["parquet", "fits"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_empty_folder_may_be_published_into(catalog: Path, tmp_path: Path) -> None:
+    publish(catalog, tmp_path, ["fits"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["MANIFEST.json", "README.txt", "catalog.fits"]
+
+
+@pytest.mark.parametrize("field", CATALOG, ids=lambda field: field.name)
+def test_every_column_has_a_valid_ucd(field: pa.Field) -> None:
+    assert check_ucd(field.metadata[b"ucd"].decode(), check_controlled_vocabulary=True)

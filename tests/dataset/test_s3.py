@@ -1,0 +1,62 @@
+"""From features to a verified catalog in a bucket, over the S3 protocol, with a server of its own."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+from xpfeh.columns import CATALOG, to_arrays, to_table
+from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.status import status
+from xpfeh.dataset.verify import verify
+from xpfeh.errors import UserError
+from xpfeh.files import read_parts
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
+from xpfeh.sources.library import NAME
+
+from tests.processes import environment
+
+BUCKET = "stars"
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URI of a folder in an empty bucket; to be formatted with the folder's name.
+
+    moto does not take the multipart uploads of pyarrow unless the first bytes may wait.
+    """
+    for name, value in (("AWS_ACCESS_KEY_ID", "tests"), ("AWS_SECRET_ACCESS_KEY", "tests")):
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+    yield f"s3://{BUCKET}/{{}}?endpoint_override={host}:{port}&scheme=http&region=us-east-1&allow_delayed_open=true"
+    server.stop()
+
+
+def xpfeh(*arguments: object) -> None:
+    command = [sys.executable, "-m", "xpfeh", *map(str, arguments)]
+    done = subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_bucket_holds_a_verified_catalog(place: str, bundle: Path) -> None:
+    features, catalog = place.format("features"), place.format("catalog")
+    xpfeh("ingest", NAME, "--out", features)
+    xpfeh("catalog", "run", "--features", features, "--model", bundle, "--out", catalog)
+    account = verify(catalog)
+    assert (account.problems, account.written, account.parts) == ([], 39_851, 8)
+    ledger = Ledger.at(catalog)
+    ledger.fs.delete_file(f"{BUCKET}/catalog/part-00003.parquet")
+    assert status(catalog).done == 7
+    with pytest.raises(UserError, match="7 of 8 parts"):
+        read_parts(catalog)
+    xpfeh("catalog", "run", "--features", features, "--model", bundle, "--out", catalog)
+    assert verify(catalog).problems == []
+    stars = to_arrays(read_parts(features)[0])
+    assert read_parts(catalog)[0].equals(to_table(estimate(stars, Predictor.load(bundle)), CATALOG))

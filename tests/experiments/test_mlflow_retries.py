@@ -1,0 +1,87 @@
+"""What is done about a tracking server that breaks off, refuses or is not there."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.errors import UserError
+from xpfeh.experiments import mlflow_retries, mlflow_runs
+from xpfeh.experiments.mlflow_retries import patient
+
+BROKEN_OFF = (200, b"", 2)
+FAILED = (503, b"starting", 8)
+SOME = ("run", {}, [{"step": 1, "mae": 0.1}], {})
+DONE = (200, b"{}", 2)
+REFUSED = (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such run"}', 67)
+
+
+@contextmanager
+def _server(*answers: tuple[int, bytes, int]) -> Iterator[list[str]]:
+    """Give these answers one after the other: status, body, and how long it is said to be."""
+    left, asked = list(answers), []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked.append(self.path)
+            status, body, length = left.pop(0)
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(length))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *what: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{server.server_port}")
+                yield asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlflow_retries, "_PAUSE_S", 0.01)
+
+
+def test_an_answer_that_breaks_off_is_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+    with _server(BROKEN_OFF, FAILED, DONE) as asked:
+        mlflow_runs.log(*SOME)
+    assert len(asked) == 3
+    assert capsys.readouterr().err.count("cannot be reached; tried again for 10 minutes") == 1
+
+
+def test_what_the_server_refuses_is_not_asked_for_again() -> None:
+    with _server(REFUSED, DONE) as asked, pytest.raises(UserError, match=r"refuses.*no such run"):
+        mlflow_runs.log(*SOME)
+    assert len(asked) == 1
+
+
+def test_patience_ends() -> None:
+    with _server(*[BROKEN_OFF] * 1000) as asked, pytest.raises(UserError, match="cannot be reached"):
+        patient(0.2)(mlflow_runs.log.__wrapped__)(*SOME)
+    assert len(asked) > 1
+
+
+def test_no_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
+    asked = [(nobody, "compare"), (nobody, "rollback"), ("./mlruns", "compare"), ("host:5000", "compare")]
+    for server, command in asked:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+        with pytest.raises(SystemExit, match="2"):
+            main([command])
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1
+        assert "tracking server" in told

@@ -1,0 +1,138 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpfeh.errors import UserError
+from xpfeh.inference.bundle import CARD, ERRORS, WEIGHTS, read_card, write_bundle
+from xpfeh.inference.predictor import INPUTS, Predictor
+from xpfeh.labels.sample import Sample
+
+
+def first(sample: Sample, n: int) -> dict[str, np.ndarray]:
+    return {name: sample.columns[name][:n] for name in INPUTS}
+
+
+@pytest.fixture(scope="module")
+def predictor(bundle: Path) -> Predictor:
+    return Predictor.load(bundle)
+
+
+def test_a_stars_bytes_do_not_depend_on_its_batch(predictor: Predictor, sample: Sample) -> None:
+    stars = {name: np.concatenate([sample.columns[name]] * 4) for name in INPUTS}
+    whole = predictor.predict(stars)
+    shuffled = np.random.default_rng(0).permutation(len(stars["flux"]))
+    again = predictor.predict({name: values[shuffled] for name, values in stars.items()})
+    assert set(whole) > {"FEH", "FEH_err", "FEH_lo95", "FEH_err_epistemic", "domain_score"}
+    for name in whole:
+        assert whole[name][shuffled].tobytes() == again[name].tobytes()
+    for star in (0, 17, len(shuffled) - 1):
+        alone = predictor.predict({name: values[star : star + 1] for name, values in stars.items()})
+        for name in whole:
+            assert alone[name].tobytes() == whole[name][star : star + 1].tobytes()
+
+
+def test_the_ensembles_errors_are_its_mean_variance_and_its_spread(predictor: Predictor, sample: Sample) -> None:
+    stars = first(sample, 30)
+    pair = tuple(np.broadcast_to(stars[name], (2, 30, 60)) for name in ("flux", "flux_error"))
+    mean, sigma = (np.array(x) for x in predictor.model.network(pair))
+    predicted = predictor.predict(stars)
+    np.testing.assert_allclose(predicted["FEH"], mean.mean(axis=0), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(predicted["FEH_err_aleatoric"], np.sqrt((sigma**2).mean(0)), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(predicted["FEH_err_epistemic"], mean.std(axis=0), rtol=1e-3, atol=1e-5)
+
+
+def test_intervals_are_nested_and_hold_the_estimate(predictor: Predictor, sample: Sample) -> None:
+    p = predictor.predict(sample.columns)
+    ordered = np.stack([p[f"FEH{name}"] for name in ("_lo95", "_lo68", "", "_hi68", "_hi95")])
+    assert (np.diff(ordered, axis=0) >= 0).all()
+    np.testing.assert_allclose(p["FEH_err"], (p["FEH_hi68"] - p["FEH_lo68"]) / 2, rtol=1e-4)
+
+
+def test_sensitivity_is_the_slope_of_the_estimate(predictor: Predictor, sample: Sample) -> None:
+    stars = first(sample, 40)
+    slopes = predictor.sensitivity(stars)
+    step = np.float32(1e-2)
+    for pixel in (5, 30, 55):
+        up, down = (
+            {**stars, "flux": stars["flux"] + sign * step * np.eye(60, dtype=np.float32)[pixel]} for sign in (1, -1)
+        )
+        wanted = (predictor.predict(up)["FEH"] - predictor.predict(down)["FEH"]) / (2 * step)
+        assert np.median(np.abs(slopes[:, pixel] - wanted)) < 0.05 * np.abs(slopes).max()
+
+
+def test_nan_in_gives_nan_out_and_no_other_star_changes(predictor: Predictor, sample: Sample) -> None:
+    stars = {name: values.copy() for name, values in first(sample, 5).items()}
+    good = predictor.predict(stars)
+    stars["flux"][2, 7] = stars["ebv"][4] = np.nan
+    result = predictor.predict(stars)
+    for name in result:
+        assert np.isnan(result[name]).tolist() == [False, False, True, False, True]
+        assert result[name][[0, 1, 3]].tobytes() == good[name][[0, 1, 3]].tobytes()
+
+
+def test_no_stars_give_no_rows(predictor: Predictor) -> None:
+    none = {"flux": np.empty((0, 60)), "flux_error": np.empty((0, 60)), "ebv": np.empty(0)}
+    assert predictor.predict(none)["FEH"].shape == (0,)
+
+
+def test_a_fresh_process_predicts_the_same_bytes(
+    bundle: Path, predictor: Predictor, sample: Sample, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "in.npz", **first(sample, 40))
+    script = (
+        "import sys, numpy as np; from xpfeh.inference.predictor import Predictor; x = np.load(sys.argv[2]);"
+        "r = Predictor.load(sys.argv[1]).predict(x); np.savez(sys.argv[3], **r)"
+    )
+    paths = [str(bundle), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    subprocess.run([sys.executable, "-c", script, *paths], check=True, capture_output=True)
+    here = predictor.predict(first(sample, 40))
+    there = np.load(tmp_path / "out.npz")
+    assert all(here[name].tobytes() == there[name].tobytes() for name in here)
+
+
+def test_the_card_tells_what_made_the_model(bundle: Path, sample: Sample) -> None:
+    card = read_card(bundle)
+    assert card["recipe"]["steps"] == 1000
+    assert card["stars"]["train"] == len(sample.part("train"))
+    assert card["stars_left"] == sample.origin["stars_left"]
+    assert "giant: M_G, or logg < 3.5 where M_G is unknown (cut 2)" in card["stars_left"]
+    assert card["version"].startswith("paper-")
+    assert {"commit", "keras", "numpy", "xpfeh"} <= set(card["made_by"])
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, ERRORS])
+def test_a_tampered_file_is_refused(bundle: Path, tmp_path: Path, name: str) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    content = bytearray((copy / name).read_bytes())
+    content[-100] ^= 1
+    (copy / name).write_bytes(content)
+    with pytest.raises(UserError, match="checksum"):
+        Predictor.load(copy)
+
+
+def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, bundle: Path) -> None:
+    with pytest.raises(UserError, match="not a model bundle"):
+        Predictor.load(tmp_path)
+    (tmp_path / CARD).write_text(json.dumps({**read_card(bundle), "format": 99}))
+    with pytest.raises(UserError, match="format 99"):
+        Predictor.load(tmp_path)
+
+
+def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: Predictor) -> None:
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(UserError, match="other files"):
+        write_bundle(tmp_path, predictor.model, {})
+    assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_features_of_other_settings_are_refused(predictor: Predictor) -> None:
+    other = {**predictor.card["preprocess"], "n_pixels": 30}
+    with pytest.raises(UserError, match="n_pixels is 30, the model has 60"):
+        predictor.check_features(other, "features")
+    with pytest.raises(UserError, match="release is dr4, the model has dr3"):
+        predictor.check_features({**predictor.card["preprocess"], "release": "dr4"}, "features")

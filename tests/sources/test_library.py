@@ -1,0 +1,87 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import Table
+from astropy_healpix import HEALPix
+from xpfeh.errors import UserError
+from xpfeh.sources import library, reader
+
+PATH = library.library_path(library.NAME)
+
+
+def small_copy(path: Path, **changes: np.ndarray | None) -> Path:
+    """Write 5 real rows as a FITS file of the layout; a change of None drops the column."""
+    table = Table(fits.getdata(PATH, 1)[:5])
+    for name, values in changes.items():
+        if values is None:
+            del table[name]
+        else:
+            table[name] = values
+    table.write(path)
+    return path
+
+
+def test_rows_and_sources_are_those_of_the_published_file() -> None:
+    assert library.count_rows(PATH) == (40_226, 39_851)
+
+
+def test_pieces_deliver_every_source_once_and_tell_the_rejected() -> None:
+    batches = [batch for piece in reader.pieces(library.NAME) for batch in reader.read(piece, reader.Beside())]
+    ids = np.concatenate([batch.columns["source_id"] for batch in batches])
+    assert len(np.unique(ids)) == len(ids) == 39_851
+    rejected = [reject for batch in batches for reject in batch.rejected]
+    assert {reject.reason for reject in rejected} == {"repeated source_id"}
+    assert sum(batch.rows_read for batch in batches) == 40_226
+    assert {reject.source_id for reject in rejected} <= set(ids.tolist())
+
+
+def test_positions_lie_in_the_pixel_that_the_source_id_names(spectra: dict[str, np.ndarray]) -> None:
+    lon, lat = HEALPix(4096, order="nested").healpix_to_lonlat(spectra["source_id"] // 34_359_738_368)
+    apart = SkyCoord(lon, lat).separation(SkyCoord(spectra["ra"] * u.deg, spectra["dec"] * u.deg))
+    assert apart.max() < 60 * u.arcsec
+
+
+def test_fluxes_are_physical(spectra: dict[str, np.ndarray]) -> None:
+    row = fits.getdata(PATH, 1)[0]
+    mine = np.flatnonzero(spectra["source_id"] == row["gaiaedr3_source_id"])[0]
+    np.testing.assert_allclose(spectra["flux"][mine], row["flux"] * np.float64(row["medflux"]), rtol=1e-7)
+    assert 1e-19 < np.median(spectra["flux"]) < 1e-12
+
+
+def test_labels_are_finite_and_within_the_range_of_the_library() -> None:
+    labels = library.read_labels(PATH)
+    assert np.isfinite(labels["feh"]).all()
+    assert -2.5 < labels["feh"].min() < -2.4
+    assert 0.5 < labels["feh"].max() < 0.6
+
+
+def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
+    path = small_copy(tmp_path / "own.fits")
+    (piece,) = reader.pieces(str(path))
+    (batch,) = reader.read(piece, reader.Beside())
+    assert batch.columns["flux"].shape == (5, 343)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"medflux": None}, "columns are missing: medflux"),
+        ({"gaiaedr3_source_id": np.linspace(1e18, 2e18, 5)}, "float"),
+        ({"flux": np.ones((5, 342), dtype=np.float32)}, "342"),
+    ],
+)
+def test_another_layout_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        reader.pieces(str(small_copy(tmp_path / "other.fits", **changes)))
+
+
+def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no such file"):
+        reader.pieces(str(tmp_path / "none.fits"))
+    (tmp_path / "text.fits").write_text("hello")
+    with pytest.raises(UserError, match="not a FITS file"):
+        reader.pieces(str(tmp_path / "text.fits"))

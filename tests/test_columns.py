@@ -1,0 +1,23 @@
+import numpy as np
+from xpfeh.columns import features_schema, to_arrays, to_table
+from xpfeh.settings import PreprocessSettings
+from xpfeh.xp.preprocess import preprocess
+
+
+def test_arrays_survive_the_way_through_arrow(spectra: dict[str, np.ndarray]) -> None:
+    features = preprocess(spectra, PreprocessSettings())
+    back = to_arrays(to_table(features, features_schema(60)))
+    for name, values in features.items():
+        assert back[name].dtype == values.dtype
+        np.testing.assert_array_equal(back[name], values)
+
+
+def test_what_is_not_known_is_null_in_the_table(spectra: dict[str, np.ndarray]) -> None:
+    features = preprocess(spectra, PreprocessSettings())
+    assert to_table(features, features_schema(60))["rgeo"].null_count == 300
+
+
+def test_numbers_carry_units() -> None:
+    for field in features_schema(60):
+        assert field.metadata[b"description"]
+    assert features_schema(60).field("ebv").metadata[b"unit"] == b"mag"

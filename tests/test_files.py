@@ -1,0 +1,57 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.fs as pafs
+import pytest
+from xpfeh.errors import UserError
+from xpfeh.files import absolute, filesystem, held, list_files, read_parts, write_whole
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fs, folder = filesystem(tmp_path / "out")
+    with pytest.raises(TypeError):
+        write_whole(fs, f"{folder}/part.parquet", object())
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_files_are_listed_sorted_and_by_suffix(tmp_path: Path) -> None:
+    for name in ("b.parquet", "a.parquet", "c.json", "a.parquet.1.tmp"):
+        (tmp_path / name).touch()
+    fs, folder = filesystem(tmp_path)
+    assert [Path(p).name for p in list_files(fs, folder, ".parquet")] == ["a.parquet", "b.parquet"]
+    assert list_files(fs, f"{folder}/nowhere", ".parquet") == []
+
+
+def test_paths_and_uris_name_the_same_place(tmp_path: Path) -> None:
+    for uri in (tmp_path, str(tmp_path), tmp_path.as_uri()):
+        fs, path = filesystem(uri)
+        assert isinstance(fs, pafs.LocalFileSystem)
+        assert Path(path) == tmp_path
+
+
+def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no Parquet parts"):
+        read_parts(tmp_path)
+    with pytest.raises(UserError, match="cannot be opened"):
+        filesystem("gopher://host/path")
+
+
+def test_a_place_means_the_same_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert absolute("catalog") == str(tmp_path / "catalog")
+    assert absolute("s3://bucket/catalog") == "s3://bucket/catalog"
+
+
+def test_a_place_is_held_by_one_process_until_it_is_killed(tmp_path: Path) -> None:
+    script = "import sys; from xpfeh.files import held\nwith held(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        other.stdout.readline()
+        with pytest.raises(UserError, match="another process is at work on it"), held(str(tmp_path)):
+            pass
+        other.kill()
+        other.wait()
+        with held(str(tmp_path)):
+            pass

@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+from xpfeh.settings import RECIPES, Recipe
+from xpfeh.training.network import build_network
+
+
+def numpy_forward(network, member: int, flux: np.ndarray, flux_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """UA-CSNet of the paper's Table 1 and Eqs. 2 to 7, written again with NumPy alone."""
+
+    def relu(x: np.ndarray) -> np.ndarray:
+        return np.maximum(x, 0)
+
+    def dense(layer, x: np.ndarray) -> np.ndarray:
+        return x @ np.array(layer.kernel[member]) + np.array(layer.bias[member])
+
+    def scaled(scale, x: np.ndarray) -> np.ndarray:
+        return (x - np.array(scale.mean)) / np.array(scale.deviation)
+
+    x = scaled(network.flux_scale, flux)
+    for layer in network.encoder:
+        x = relu(dense(layer, x))
+    latent = x
+    x = relu(dense(network.head[0], latent))
+    mean = dense(network.head[1], x)
+    e = relu(dense(network.error_encoder[0], scaled(network.error_scale, flux_error)))
+    e = relu(dense(network.error_head[0], np.concatenate([latent, e], axis=1)))
+    sigma = np.log1p(np.exp(dense(network.error_head[1], e)))
+    return mean[:, 0], np.maximum(sigma, 0.02)[:, 0]
+
+
+def test_has_the_layers_of_table_1() -> None:
+    network = build_network(RECIPES["paper"], 60, seed=0)
+    shapes = [tuple(v.shape) for v in network.trainable_variables if v.name == "kernel"]
+    expected = [(60, 256), (256, 64), (64, 16), (16, 8), (8, 1), (60, 16), (32, 8), (8, 1)]
+    assert sorted(shapes) == sorted((1, *shape) for shape in expected)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_equals_an_independent_forward_pass(members: int) -> None:
+    rng = np.random.default_rng(2)
+    flux = rng.uniform(0.2, 1.5, (50, 60)).astype(np.float32)
+    error = rng.uniform(0.001, 0.1, (50, 60)).astype(np.float32)
+    network = build_network(Recipe(members=members), 60, seed=3)
+    network.flux_scale.adapt(flux)
+    network.error_scale.adapt(error)
+    mean, sigma = network(tuple(np.broadcast_to(x, (members, 50, 60)) for x in (flux, error)))
+    for member in range(members):
+        expected_mean, expected_sigma = numpy_forward(network, member, flux, error)
+        np.testing.assert_allclose(np.array(mean)[member], expected_mean, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(np.array(sigma)[member], expected_sigma, rtol=1e-4, atol=1e-5)
+
+
+def test_members_begin_differently_and_seeds_repeat() -> None:
+    one, same = (build_network(Recipe(members=2), 60, seed=5).encoder[0].kernel for _ in range(2))
+    np.testing.assert_array_equal(np.array(one), np.array(same))
+    assert not np.allclose(np.array(one)[0], np.array(one)[1])
+
+
+def test_he_initialisation() -> None:
+    kernel = np.array(build_network(Recipe(), 60, seed=0).encoder[1].kernel)
+    np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 256), rtol=0.02)
+
+
+def test_log_inputs_take_negative_flux_and_stay_within_8_sigma() -> None:
+    network = build_network(Recipe(inputs="log"), 60, seed=0)
+    network.flux_scale.adapt(np.random.default_rng(0).uniform(0.5, 1.5, (100, 60)).astype(np.float32))
+    scaled = np.array(network.flux_scale(np.array([[[-1.0] * 30 + [1e9] * 30]], dtype=np.float32)))
+    assert (scaled == np.repeat([-8.0, 8.0], 30)).all()
+
+
+def test_the_floor_of_sigma() -> None:
+    blank = np.ones((1, 4, 60), dtype=np.float32)
+    for floor in ("max", "add"):
+        _, sigma = build_network(Recipe(floor=floor, epsilon=5.0), 60, seed=0)((blank, blank))
+        assert (np.array(sigma) >= 5.0).all()
