@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.columns import features_schema, to_table
+from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
-from xpfeh.dataset.ledger import Delivery, Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
-from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import Sample, labelled_sample
+from xpfeh.dataset.records import Delivery
+from xpfeh.labels.sample import Sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, library_path, read_spectra
@@ -42,7 +43,7 @@ def spectra() -> dict[str, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Features of 6,000 real stars in three parts, written through the ledger without Ray."""
+    """Features of 6,000 real stars in three parts, written without Ray."""
     settings = PreprocessSettings()
     folder = tmp_path_factory.mktemp("library") / "features"
     shards = [Shard(name=f"part-{i:05d}", source=NAME, start=6000 * i, rows=2000) for i in range(3)]
@@ -53,10 +54,10 @@ def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shards=shards,
         made_by=code_version(),
     )
-    ledger = Ledger.open(folder, plan)
+    dataset = Dataset.begin(folder, plan)
     for shard in shards:
         columns = preprocess(library_stars(shard.start, shard.rows), settings)
-        ledger.commit(shard, [Delivery(to_table(columns, features_schema(settings.n_pixels)))])
+        dataset.commit(shard, [Delivery(to_table(columns, features_schema(settings.n_pixels)))])
     return folder
 
 
@@ -69,7 +70,7 @@ def labels_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sample(features_dir: Path, labels_file: Path) -> Sample:
-    return labelled_sample(features_dir, read_labels(labels_file))
+    return read_sample(features_dir, labels_file)
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.files import absolute, filesystem, held, list_files, read_parts, write_whole
+from xpfeh.files import absolute, filesystem, list_files, only_process, write_whole
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -30,9 +30,7 @@ def test_paths_and_uris_name_the_same_place(tmp_path: Path) -> None:
         assert Path(path) == tmp_path
 
 
-def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no Parquet parts"):
-        read_parts(tmp_path)
+def test_what_no_filesystem_speaks_is_refused() -> None:
     with pytest.raises(UserError, match="cannot be opened"):
         filesystem("gopher://host/path")
 
@@ -44,14 +42,14 @@ def test_a_place_means_the_same_in_any_working_directory(tmp_path: Path, monkeyp
 
 
 def test_a_place_is_held_by_one_process_until_it_is_killed(tmp_path: Path) -> None:
-    script = "import sys; from xpfeh.files import held\nwith held(sys.argv[1]): print(flush=True); sys.stdin.read()"
+    script = "import sys, xpfeh.files\nwith xpfeh.files.only_process(sys.argv[1]): print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         other.stdout.readline()
-        with pytest.raises(UserError, match="another process is at work on it"), held(str(tmp_path)):
+        with pytest.raises(UserError, match="another process is at work here"), only_process(str(tmp_path)):
             pass
         other.kill()
         other.wait()
-        with held(str(tmp_path)):
+        with only_process(str(tmp_path)):
             pass

@@ -1,100 +1,116 @@
-"""Files behind URIs: a laptop's folder and an ``s3://`` bucket read and write alike."""
+"""Files and folders behind URIs: a laptop's folder and an ``s3://`` bucket read and write alike.
+
+Whatever is written is either whole or not there: a temporary name first, then a rename.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
+import shutil
 import tempfile
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.dataset as pads
-import pyarrow.fs as pafs
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING
 
 from xpfeh.errors import UserError
 
-PROVENANCE_KEY = b"xpfeh"
-"""Parquet metadata key that holds what made a part, as JSON."""
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.fs as pafs
+
+
+# --- places -------------------------------------------------------------------------------------------------------
 
 
 def absolute(uri: str | Path) -> str:
-    """Return a URI as it is, and a local path as one that means the same in any working directory."""
+    """Return a URI as it is, and a local path as one that means the same in any working directory.
+
+    >>> absolute("s3://bucket/features")
+    's3://bucket/features'
+    """
     text = str(uri)
     return text if "://" in text else str(Path(text).expanduser().absolute())
 
 
-def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
-    """Return the filesystem and path behind a URI or a local path.
+def local_path(path: str | Path) -> Path:
+    """Return a local path, ``~`` expanded.
 
     Raises
     ------
     UserError
-        If no filesystem speaks this kind of URI.
+        If it is a URI.
     """
+    if "://" in str(path):
+        raise UserError(f"{path}: must be a local path; copy the files here, or upload them from here")
+    return Path(path).expanduser()
+
+
+def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
+    """Return the filesystem and the path in it behind a URI or a local path.
+
+    Raises
+    ------
+    UserError
+        If no filesystem speaks this kind of URI, or its server cannot be reached.
+    """
+    import pyarrow.fs as pafs
+
     text = absolute(uri)
     if "://" not in text:
         return pafs.LocalFileSystem(), text
     try:
-        return pafs.FileSystem.from_uri(text)
+        fs, path = pafs.FileSystem.from_uri(text)
+        fs.get_file_info(path)
     except (ValueError, OSError) as error:
-        raise UserError(f"{text}: cannot be opened as a place for files ({error})") from None
+        raise UserError(f"{text}: cannot be opened as a place for files ({first_line(error)})") from None
+    return fs, path
 
 
-@contextmanager
-def held(place: str) -> Iterator[None]:
-    """Keep other processes of this machine from the same work at `place`; one that is killed lets go.
+def package_file(package: str, relative: str) -> Path:
+    """Return the path of `relative` inside an installed `package`, which is not imported.
 
     Raises
     ------
     UserError
-        If another process holds it.
+        If the package is not installed or does not hold the file.
     """
-    name = hashlib.sha256(place.encode()).hexdigest()[:16]
-    with Path(tempfile.gettempdir(), f"xpfeh-{os.getuid()}-{name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{place}: another process is at work on it; wait for its end, or end it") from None
-        yield
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        if (path := Path(folder) / relative).is_file():
+            return path
+    raise UserError(f"{relative} of the Python package {package} is missing; install it: pip install {package}")
+
+
+def data_folder(name: str) -> Path:
+    """Return the folder of what a user has downloaded: `name` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
+    return Path(os.environ.get("XPFEH_DATA", "~/.xpfeh")).expanduser() / name
+
+
+# --- looking ------------------------------------------------------------------------------------------------------
 
 
 def exists(fs: pafs.FileSystem, path: str) -> bool:
     """Return whether there is a file at `path`."""
-    return fs.get_file_info(path).type == pafs.FileType.File
+    return bool(fs.get_file_info(path).is_file)
 
 
 def list_files(fs: pafs.FileSystem, folder: str, suffix: str) -> list[str]:
     """Return the sorted paths of the files of `folder` that end in `suffix`; none if it does not exist."""
+    import pyarrow.fs as pafs
+
     infos = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
-    return sorted(info.path for info in infos if info.type == pafs.FileType.File and info.path.endswith(suffix))
+    return sorted(info.path for info in infos if info.is_file and info.path.endswith(suffix))
 
 
-def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
-    """Write a file that is either not there or whole: temporary name first, then a rename.
-
-    An object store has no rename, but shows an object only once its upload is complete.
-    """
-    fs.create_dir(path.rpartition("/")[0], recursive=True)
-    if not isinstance(fs, pafs.LocalFileSystem):
-        with fs.open_output_stream(path) as stream:
-            stream.write(data)
-        return
-    temporary = f"{path}.{uuid.uuid4().hex}.tmp"
-    try:
-        with fs.open_output_stream(temporary) as stream:
-            stream.write(data)
-        fs.move(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def read_bytes(fs: pafs.FileSystem, path: str) -> bytes:
+    """Return the content of a file, as it lies there."""
+    with fs.open_input_stream(path, compression=None) as stream:
+        return stream.read()
 
 
 def digest(fs: pafs.FileSystem, path: str, algorithm: str = "sha256") -> str:
@@ -106,69 +122,120 @@ def digest(fs: pafs.FileSystem, path: str, algorithm: str = "sha256") -> str:
     return f"{algorithm}:{hashed.hexdigest()}"
 
 
-def read_json(fs: pafs.FileSystem, path: str) -> Any:
-    """Return the content of a JSON file."""
-    with fs.open_input_stream(path) as stream:
-        return json.loads(stream.read())
+def sha256_of(path: str | Path) -> str:
+    """Return the SHA-256 (hex) of a local file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_parts(uri: str | Path, columns: Iterable[str] | None = None) -> tuple[pa.Table, dict[str, Any]]:
-    """Read a whole dataset of parts (features, a catalog) that xpfeh wrote.
+def first_line(error: BaseException) -> str:
+    """Return what an error says in one line; libraries write whole paragraphs."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+# --- writing ------------------------------------------------------------------------------------------------------
+
+
+def check_output_file(path: str | Path) -> Path:
+    """Return the local path of a file that can be written; for before the work that makes its content.
+
+    Raises
+    ------
+    UserError
+        If it is a folder, or lies under a file.
+    """
+    target = local_path(path)
+    if target.is_dir():
+        raise UserError(f"{path}: is a folder; name a file")
+    _check_parents(target)
+    return target
+
+
+def check_output_folder(path: str | Path, mark: str | None = None) -> Path:
+    """Return the local path of a folder that can be written; for before the work that makes its content.
 
     Parameters
     ----------
-    uri : str or Path
-        The folder that ``--out`` named.
-    columns : iterable of str, optional
-        The columns to read; all by default.
-
-    Returns
-    -------
-    table, provenance
-        The rows in order of the parts, and what made them.
+    mark : str, optional
+        A folder that holds a file of this name was written by the same command and may be replaced.
 
     Raises
     ------
     UserError
-        If there are no parts, or fewer than the run that writes them planned.
+        If it is a file, lies under a file, or holds other files.
     """
-    fs, folder = filesystem(uri)
-    paths, provenance = list_parts(fs, folder)
-    table = pads.dataset(paths, filesystem=fs, format="parquet").to_table(columns=list(columns) if columns else None)
-    return table, provenance
+    target = local_path(path)
+    if target.exists() and not target.is_dir():
+        raise UserError(f"{path}: is a file; name a folder")
+    _check_parents(target)
+    if target.is_dir() and any(target.iterdir()) and not (mark and (target / mark).is_file()):
+        raise UserError(f"{path}: holds other files; choose another --out, or empty it")
+    return target
 
 
-def list_parts(fs: pafs.FileSystem, folder: str) -> tuple[list[str], dict[str, Any]]:
-    """Return the part files of a whole dataset and what made them; see `read_parts`."""
-    paths = list_files(fs, folder, ".parquet")
-    if not paths:
-        raise UserError(f"{folder}: no Parquet parts here; make them with xpfeh ingest or xpfeh catalog run")
-    metadata = pq.read_schema(paths[0], filesystem=fs).metadata or {}
-    if PROVENANCE_KEY not in metadata:
-        raise UserError(f"{paths[0]}: not written by xpfeh, its metadata names no settings")
-    provenance = json.loads(metadata[PROVENANCE_KEY])
-    if len(paths) != provenance["parts"]:
-        raise UserError(
-            f"{folder}: {len(paths)} of {provenance['parts']} parts are here; run the same command again to finish it"
-        )
-    return paths, provenance
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[Path]:
+    """Give a temporary name to write to, which becomes `path` once it is whole; an earlier file there is replaced."""
+    target = check_output_file(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        yield temporary
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def package_file(package: str, relative: str) -> Path:
-    """Return the path of `relative` inside an installed `package`.
+@contextmanager
+def whole_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
+    """Give a temporary folder to write to, which becomes `path` once it is whole; see `check_output_folder`."""
+    target = check_output_folder(path, mark).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        before = temporary.with_suffix(".before")
+        if target.exists():
+            target.rename(before)
+        temporary.rename(target)
+        shutil.rmtree(before, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
+    """Write a file of any filesystem; an object store has no rename, but shows an object only once it is complete."""
+    fs.create_dir(path.rpartition("/")[0], recursive=True)
+    if fs.type_name == "local":
+        with whole_file(path) as temporary:
+            temporary.write_bytes(data)
+        return
+    with fs.open_output_stream(path) as stream:
+        stream.write(data)
+
+
+@contextmanager
+def only_process(place: str) -> Iterator[None]:
+    """Keep other processes of this machine from the same work at `place`; one that is killed lets go.
 
     Raises
     ------
     UserError
-        If the package is not installed or does not hold the file.
+        If another process is at work there.
     """
-    spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (path := Path(folder) / relative).is_file():
-            return path
-    raise UserError(f"{relative} of the Python package {package} is not there; install it: pip install {package}")
+    name = hashlib.sha256(place.encode()).hexdigest()[:16]
+    with Path(tempfile.gettempdir(), f"xpfeh-{os.getuid()}-{name}.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{place}: another process is at work here; wait until it ends, or end it") from None
+        yield
 
 
-def data_folder(name: str) -> Path:
-    """Return the folder of what a user has downloaded: `name` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
-    return Path(os.environ.get("XPFEH_DATA", "~/.xpfeh")).expanduser() / name
+def _check_parents(target: Path) -> None:
+    for folder in target.absolute().parents:
+        if folder.is_dir():
+            return
+        if folder.exists():
+            raise UserError(f"{target}: cannot be written, {folder} is a file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
@@ -23,12 +22,6 @@ def code_version() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def file_fingerprint(path: str | Path) -> str:
-    """Return the SHA-256 (hex) of a local file's bytes."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _commit() -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
 from xpfeh.columns import features_schema, to_table
-from xpfeh.dataset.ledger import Delivery, Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, count_rows, library_path, read_spectra
@@ -33,9 +34,9 @@ def write_made_features(out: Path, rows: int) -> None:
                 for s in starts],
         made_by=code_version(),
     )  # fmt: skip
-    ledger = Ledger.open(out, plan)
-    for shard in track(ledger.pending(), description=f"make {rows:,} stars"):
-        ledger.commit(shard, _deliveries(shard, settings))
+    dataset = Dataset.begin(out, plan)
+    for shard in track(dataset.pending(), description=f"make {rows:,} stars"):
+        dataset.commit(shard, _deliveries(shard, settings))
 
 
 def _deliveries(shard: Shard, settings: PreprocessSettings) -> Iterator[Delivery]:

@@ -191,7 +191,7 @@ def _features_apart(few: Path, bulk: Path) -> list[float]:
     """
     script = (
         "import re, sys, time; from xpfeh.commands.spectra import Stage, write_spectra;"
-        "from xpfeh.sources.reader import Beside; from xpfeh.settings import PreprocessSettings;"
+        "from xpfeh.sources.reader import CompanionFiles; from xpfeh.settings import PreprocessSettings;"
         "work = lambda path: write_spectra(path, path + '.parquet', Stage.FEATURES, PreprocessSettings(), Beside());"
         "t0 = time.perf_counter(); work(sys.argv[1]); t1 = time.perf_counter(); work(sys.argv[2]);"
         "t2 = time.perf_counter(); status = open('/proc/self/status').read();"

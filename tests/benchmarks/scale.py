@@ -48,18 +48,18 @@ core, features, bundle, out = sys.argv[1:]
 os.sched_setaffinity(0, [int(core)])
 import pyarrow.parquet as pq
 from xpfeh.commands.catalog import make_work
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.inference.bundle import packed
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.columns import to_arrays
-ledger = Ledger.at(features)
-stars = to_arrays(pq.read_table(ledger.part(ledger.plan.shards[0])))
+dataset = Dataset.at(features)
+stars = to_arrays(pq.read_table(dataset.part(dataset.plan.shards[0])))
 predictor = Predictor.load(bundle)
 print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
 from xpfeh.commands.catalog import plan_catalog
 plan = plan_catalog(features, bundle)
-by_hand, work = Ledger.open(out, plan), make_work(features, packed(bundle))
+by_hand, work = Dataset.begin(out, plan), make_work(features, packed(bundle))
 print("measured", rate(lambda: [by_hand.commit(shard, work(shard)) for shard in plan.shards[:4]],
            sum(shard.rows for shard in plan.shards[:4])))
 """
@@ -67,7 +67,7 @@ PREPROCESSING = f"""{RATE}
 source, out = sys.argv[1:]
 os.sched_setaffinity(0, [0])
 from xpfeh.commands.ingest import make_work, plan_features
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import reader
 from xpfeh.xp.preprocess import preprocess
@@ -77,7 +77,7 @@ shard = plan.shards[0]
 piece = reader.Piece(shard.source, shard.release, shard.start, shard.rows)
 stars = [batch.columns for batch in reader.read(piece, reader.Beside())]
 print("measured", rate(lambda: [preprocess(columns, settings) for columns in stars], shard.rows))
-by_hand, work = Ledger.open(out, plan), make_work(settings)
+by_hand, work = Dataset.begin(out, plan), make_work(settings)
 print("measured", rate(lambda: by_hand.commit(shard, work(shard)), shard.rows))
 """
 RUN = """
@@ -85,7 +85,7 @@ import sys, time
 import ray
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.ingest import ingest
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.settings import PreprocessSettings
 what, workers, source, bundle, out = sys.argv[1:]
 ray.init(address="local", num_cpus=int(workers), include_dashboard=False, log_to_driver=False)
@@ -95,7 +95,7 @@ if what == "catalog":
 else:
     ingest([source], out, PreprocessSettings())
 wall = time.perf_counter() - begun
-parts = sorted(Ledger.at(out).records(), key=lambda record: record.finished)
+parts = sorted(Dataset.at(out).records(), key=lambda record: record.finished)
 parts = parts[len(parts) // 4:]  # without what a worker loads and compiles first
 took = (parts[-1].finished - parts[0].finished).total_seconds()
 print("measured", wall, "measured", sum(part.rows_written for part in parts[1:]) / took if took else 0)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from xpfeh.cli.main import main
 from xpfeh.commands.catalog import make_work, plan_catalog
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import packed
 
@@ -15,19 +15,19 @@ from xpfeh.inference.bundle import packed
 def unfinished(features_dir: Path, bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A catalog of three parts: one done, one failed, one not tried yet."""
     out = tmp_path_factory.mktemp("run") / "catalog"
-    ledger = Ledger.open(out, plan_catalog(features_dir, bundle))
-    done, failed, _ = ledger.plan.shards
-    ledger.commit(done, make_work(str(features_dir), packed(bundle))(done))
-    ledger.fail(failed, UserError("part-00001.parquet: the disk is gone"))
+    dataset = Dataset.begin(out, plan_catalog(features_dir, bundle))
+    done, failed, _ = dataset.plan.shards
+    dataset.commit(done, make_work(str(features_dir), packed(bundle))(done))
+    dataset.fail(failed, UserError("part-00001.parquet: the disk is gone"))
     return out
 
 
 @pytest.fixture
 def finished(unfinished: Path, features_dir: Path, bundle: Path, tmp_path: Path) -> Path:
     out = Path(shutil.copytree(unfinished, tmp_path / "catalog"))
-    ledger, work = Ledger.at(out), make_work(str(features_dir), packed(bundle))
-    for shard in ledger.pending():
-        ledger.commit(shard, work(shard))
+    dataset, work = Dataset.at(out), make_work(str(features_dir), packed(bundle))
+    for shard in dataset.pending():
+        dataset.commit(shard, work(shard))
     return out
 
 
@@ -72,4 +72,4 @@ def test_verify_and_publish_of_a_finished_run(
 
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in ("status", "failed", "verify"):
-        assert "no run of xpfeh here" in says(capsys, 2, command, tmp_path)
+        assert "no dataset of xpfeh here" in says(capsys, 2, command, tmp_path)

@@ -11,6 +11,7 @@ import pytest
 import requests
 from astropy.table import Table
 from xpfeh.cli.main import main
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.sources.library import NAME
 
 from tests.genuine import datalink_file
@@ -68,9 +69,8 @@ def test_an_unknown_setting(capsys: pytest.CaptureFixture[str], tmp_path: Path) 
 
 
 def test_an_empty_selection(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
-    from xpfeh.files import read_parts
 
-    ids = read_parts(features_dir, ["source_id"])[0]["source_id"].to_pylist()
+    ids = Dataset.at(features_dir).read(["source_id"])["source_id"].to_pylist()
     pl.DataFrame({"source_id": ids, "feh": [0.0] * len(ids), "logg": [4.5] * len(ids)}).write_csv(
         tmp_path / "dwarfs.csv"
     )

@@ -13,12 +13,12 @@ import psutil
 import pytest
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.ingest import make_work, plan_features
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.status import status
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources import reader
+from xpfeh.sources import library
 from xpfeh.sources.library import NAME
 
 from tests.processes import environment, kill, two_nodes, workers
@@ -33,11 +33,11 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of the whole library in 80 parts, made without Ray."""
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_LIBRARY_ROWS", 500)
+        patch.setattr(library, "_RANGE", 500)
         plan = plan_features([NAME], PreprocessSettings())
-    ledger, work = Ledger.open(out, plan), make_work(PreprocessSettings())
-    for shard in ledger.pending():
-        ledger.commit(shard, work(shard))
+    dataset, work = Dataset.begin(out, plan), make_work(PreprocessSettings())
+    for shard in dataset.pending():
+        dataset.commit(shard, work(shard))
     assert len(plan.shards) == PARTS
     return out
 
@@ -131,7 +131,7 @@ def test_a_corrupt_part_of_the_features(features: Path, bundle: Path, undisturbe
     (broken / "part-00009.parquet").write_bytes(content_before[:1000])
     with pytest.raises(UserError, match=r"part-0000[79].*delete it.*and 1 more: xpfeh catalog failed"):
         make_catalog(broken, bundle, tmp_path / "catalog")
-    failures = Ledger.at(tmp_path / "catalog").failures()
+    failures = Dataset.at(tmp_path / "catalog").failures()
     assert [failure.shard for failure in failures] == ["part-00007", "part-00009"]
     assert status(tmp_path / "catalog").done == PARTS - 2
     for name in ("part-00007.parquet", "part-00009.parquet"):
@@ -139,4 +139,4 @@ def test_a_corrupt_part_of_the_features(features: Path, bundle: Path, undisturbe
     make_catalog(broken, bundle, tmp_path / "catalog")
     account = verify(tmp_path / "catalog")
     assert (account.problems, account.written) == ([], 39_851)
-    assert Ledger.at(tmp_path / "catalog").failures() == []
+    assert Dataset.at(tmp_path / "catalog").failures() == []

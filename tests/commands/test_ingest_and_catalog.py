@@ -15,12 +15,12 @@ from astropy.table import Table
 from xpfeh.columns import CATALOG, to_arrays
 from xpfeh.commands.catalog import make_catalog, make_work, plan_catalog
 from xpfeh.commands.ingest import ingest
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
-from xpfeh.files import read_parts
 from xpfeh.flags import NO_PREDICTION, Flag
 from xpfeh.inference.bundle import packed
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources import reader
+from xpfeh.sources import library
 from xpfeh.sources.library import NAME, library_path
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
@@ -40,13 +40,13 @@ def spectra_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def features(ray_cluster: None, spectra_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_LIBRARY_ROWS", 100)
+        patch.setattr(library, "_RANGE", 100)
         ingest([str(spectra_file)], out, PreprocessSettings())
     return out
 
 
 def test_every_star_becomes_a_row_once(features: Path, spectra_file: Path) -> None:
-    table, provenance = read_parts(features)
+    table, provenance = Dataset.at(features).read(), Dataset.at(features).plan.provenance()
     expected = np.unique(fits.getdata(spectra_file, 1)["gaiaedr3_source_id"])
     assert sorted(table["source_id"].to_pylist()) == expected.tolist()
     assert provenance["settings"] == PreprocessSettings().model_dump(mode="json")
@@ -54,7 +54,7 @@ def test_every_star_becomes_a_row_once(features: Path, spectra_file: Path) -> No
 
 
 def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_LIBRARY_ROWS", 100)
+    monkeypatch.setattr(library, "_RANGE", 100)
     before = {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")}
     records = ingest([str(spectra_file)], features, PreprocessSettings())
     assert {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")} == before, "made again"
@@ -70,8 +70,8 @@ def test_other_settings_in_the_same_folder_are_refused(features: Path, spectra_f
 
 def test_the_catalog_has_table_2_for_every_star(features: Path, bundle: Path, tmp_path: Path) -> None:
     make_catalog(features, bundle, tmp_path / "catalog")
-    table, provenance = read_parts(tmp_path / "catalog")
-    inputs, _ = read_parts(features)
+    table, provenance = Dataset.at(tmp_path / "catalog").read(), Dataset.at(tmp_path / "catalog").plan.provenance()
+    inputs = Dataset.at(features).read()
     assert table["source_id"].equals(inputs["source_id"])
     assert table.column_names == CATALOG.names
     columns = to_arrays(table)
@@ -120,5 +120,5 @@ def test_a_killed_ingest_is_finished_by_the_same_command(tmp_path: Path) -> None
     kept = {path.name: path.stat().st_mtime_ns for path in out.glob("*.parquet") if path.stem in finished}
     subprocess.run([*command, str(out)], env=environment, check=True, capture_output=True)
     assert {name: (out / name).stat().st_mtime_ns for name in kept} == kept
-    table, _ = read_parts(out)
+    table = Dataset.at(out).read()
     assert len(np.unique(table["source_id"].to_numpy())) == table.num_rows == 39_851

@@ -12,14 +12,13 @@ import pytest
 from xpfeh.cluster.run_plan import run_plan
 from xpfeh.columns import to_arrays
 from xpfeh.commands.ingest import ingest, make_work, plan_features
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
-from xpfeh.files import read_parts
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import gaia_files
-from xpfeh.sources.reader import Beside
+from xpfeh.sources.reader import CompanionFiles
 
 from tests.genuine import datalink_file
 from tests.sources.test_gaia_files import bulk, changed, edited
@@ -49,11 +48,11 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
     stars |= {"phot_bp_mean_mag": [12.7] * 2, "phot_rp_mean_mag": [11.2] * 2}
     pl.DataFrame(stars).write_parquet(tmp_path / "gaia_source.parquet")
     pl.DataFrame({"source_id": [ID], "r_med_geo": [3000.0]}).write_parquet(tmp_path / "distances.parquet")
-    beside = Beside((str(tmp_path / "gaia_source.parquet"),), (str(tmp_path / "distances.parquet"),))
+    beside = CompanionFiles((str(tmp_path / "gaia_source.parquet"),), (str(tmp_path / "distances.parquet"),))
     records = ingest([str(folder)], tmp_path / "features", PreprocessSettings(), beside)
     assert [(r.rows_read, r.rows_written) for r in records] == [(3, 2), (2, 2)]
     assert records[0].rejected == {"bp_coefficients: 54 numbers, not 55": 1}
-    features = to_arrays(read_parts(tmp_path / "features")[0])
+    features = to_arrays(Dataset.at(tmp_path / "features").read())
     assert features["source_id"].tolist() == [ID, ID + 2, ID + 3, ID + 4]
     flagged = {flag: ((features["flags"] & np.uint32(flag)) > 0).tolist() for flag in Flag}
     assert flagged[Flag.NO_PHOTOMETRY] == [False, False, True, True]
@@ -80,8 +79,8 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
     monkeypatch.setattr(gaia_files, "read_release", lambda path: "dr3")
     with pytest.raises(UserError, match=r"c\.csv\.gz: cannot be read to its end.*the other parts are done"):
         ingest([str(source)], tmp_path / "features", PreprocessSettings())
-    with pytest.raises(UserError, match="2 of 3 parts"):
-        read_parts(tmp_path / "features")
+    with pytest.raises(UserError, match="1 of 3 parts are missing"):
+        Dataset.at(tmp_path / "features").read()
 
 
 @pytest.mark.parametrize(
@@ -102,8 +101,8 @@ def test_a_file_that_is_not_what_was_planned(
     fault(source / "b.csv.gz")
     with pytest.raises(UserError, match=f"{told}.*the other parts are done"):
         run_plan(out, plan, partial(make_work, settings))
-    assert [failure.shard for failure in Ledger.at(out).failures()] == ["part-00001"]
-    assert [record.shard for record in Ledger.at(out).records()] == ["part-00000"]
+    assert [failure.shard for failure in Dataset.at(out).failures()] == ["part-00001"]
+    assert [record.shard for record in Dataset.at(out).records()] == ["part-00000"]
     if (source / "b.csv.gz").exists() and "changed" in told:
         with pytest.raises(UserError, match=r"holds another run: .*b\.csv\.gz has changed"):
             ingest([str(source)], out, settings)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.dataset as pads
 import pyarrow.parquet as pq
 import pytest
 from astropy import units
@@ -22,9 +23,10 @@ from hats.pixel_math.spatial_index import compute_spatial_index
 from xpfeh.columns import CATALOG, to_table
 from xpfeh.commands import publish as publish_module
 from xpfeh.commands.publish import FORMATS, publish
-from xpfeh.dataset.ledger import Delivery, Ledger, Plan, Shard
+from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
+from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
-from xpfeh.files import PROVENANCE_KEY, read_parts
 from xpfeh.flags import Flag
 from xpfeh.release import sky_order
 from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
@@ -64,9 +66,9 @@ def write_catalog(folder: Path, table: pa.Table, kind: str = "catalog", parts: i
     plan = Plan(
         kind=kind, inputs={"made up": "1"}, settings={"n": 1}, model="m-1", shards=shards, made_by={"xpfeh": "1"}
     )
-    ledger = Ledger.open(folder, plan)
+    dataset = Dataset.begin(folder, plan)
     for shard in shards[:parts]:
-        ledger.commit(shard, [Delivery(table.slice(shard.start, shard.rows))])
+        dataset.commit(shard, [Delivery(table.slice(shard.start, shard.rows))])
     return folder
 
 
@@ -116,7 +118,8 @@ def test_parquet_holds_every_star_once_in_the_order_of_the_sky(published: Path, 
         assert field.metadata == CATALOG.field(field.name).metadata
         assert field.nullable == CATALOG.field(field.name).nullable
     assert [path.name for path in parquet_parts(published)] == [f"part-{i:05d}.parquet" for i in range(len(tables))]
-    read, provenance = read_parts(published / "parquet")
+    read = pads.dataset(published / "parquet").to_table()
+    provenance = json.loads(read.schema.metadata[PROVENANCE_KEY])
     assert read.equals(together)
     assert (provenance["model"], provenance["sample"]) == ("m-1", "all")
 

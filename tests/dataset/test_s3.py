@@ -9,11 +9,10 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 from xpfeh.columns import CATALOG, to_arrays, to_table
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.status import status
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
-from xpfeh.files import read_parts
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.library import NAME
@@ -51,12 +50,12 @@ def test_a_bucket_holds_a_verified_catalog(place: str, bundle: Path) -> None:
     xpfeh("catalog", "run", "--features", features, "--model", bundle, "--out", catalog)
     account = verify(catalog)
     assert (account.problems, account.written, account.parts) == ([], 39_851, 8)
-    ledger = Ledger.at(catalog)
-    ledger.fs.delete_file(f"{BUCKET}/catalog/part-00003.parquet")
+    dataset = Dataset.at(catalog)
+    dataset.fs.delete_file(f"{BUCKET}/catalog/part-00003.parquet")
     assert status(catalog).done == 7
-    with pytest.raises(UserError, match="7 of 8 parts"):
-        read_parts(catalog)
+    with pytest.raises(UserError, match="1 of 8 parts"):
+        Dataset.at(catalog).read()
     xpfeh("catalog", "run", "--features", features, "--model", bundle, "--out", catalog)
     assert verify(catalog).problems == []
-    stars = to_arrays(read_parts(features)[0])
-    assert read_parts(catalog)[0].equals(to_table(estimate(stars, Predictor.load(bundle)), CATALOG))
+    stars = to_arrays(Dataset.at(features).read())
+    assert Dataset.at(catalog).read().equals(to_table(estimate(stars, Predictor.load(bundle)), CATALOG))

@@ -12,12 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 from xpfeh.commands.ingest import make_work, plan_features
 from xpfeh.dataset import verify as verify_module
-from xpfeh.dataset.ledger import Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.status import status
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources import reader
+from xpfeh.sources import library
 from xpfeh.sources.library import NAME
 
 REPEATED = 375
@@ -28,12 +28,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of the library's first and last part, made without Ray; the others are left."""
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reader, "_LIBRARY_ROWS", 20_000)
+        patch.setattr(library, "_RANGE", 20_000)
         plan = plan_features([NAME], PreprocessSettings())
-    ledger = Ledger.open(out, plan)
+    dataset = Dataset.begin(out, plan)
     work = make_work(PreprocessSettings())
-    for shard in ledger.pending():
-        ledger.commit(shard, work(shard))
+    for shard in dataset.pending():
+        dataset.commit(shard, work(shard))
     return out
 
 
@@ -59,13 +59,13 @@ def test_status_tells_what_is_done(copy: Path) -> None:
     half = status(copy)
     assert half.done == 1
     assert half.seconds_left == pytest.approx(half.rows_read / half.rate)
-    with pytest.raises(UserError, match="no run"):
+    with pytest.raises(UserError, match="no dataset"):
         status(copy / "none")
 
 
 def test_pauses_do_not_slow_the_rate(copy: Path) -> None:
     other = copy / "_xpfeh" / "done" / "part-00001.json"
-    first = Ledger.at(copy).records()[0]
+    first = Dataset.at(copy).records()[0]
     later = first.model_copy(update={"shard": "part-00001", "finished": first.finished + timedelta(minutes=4)})
     other.write_text(later.model_dump_json())
     assert status(copy).rate == pytest.approx(first.rows_read / first.seconds)
@@ -75,11 +75,11 @@ def test_pauses_do_not_slow_the_rate(copy: Path) -> None:
 
 
 def _rewrite(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], None]:
-    """Rewrite a part and its record, as a bug of the ledger might."""
+    """Rewrite a part and its record, as a bug of the dataset might."""
 
     def tamper(folder: Path) -> None:
         path, record = folder / "part-00001.parquet", folder / "_xpfeh" / "done" / "part-00001.json"
-        before = Ledger.at(folder)
+        before = Dataset.at(folder)
         table = pq.read_table(path)
         changed = change(pl.DataFrame({"row": np.arange(table.num_rows)}))["row"].to_numpy()
         pq.write_table(table.take(changed), path)
@@ -129,8 +129,8 @@ def test_a_star_in_two_parts_is_told(dataset: Path, tmp_path: Path) -> None:
     plan = plan_features([NAME], PreprocessSettings())
     first = plan.shards[0].model_copy(update={"name": "again"})
     twice = plan.model_copy(update={"shards": [plan.shards[0], first]})
-    ledger, work = Ledger.open(tmp_path / "features", twice), make_work(PreprocessSettings())
+    dataset, work = Dataset.begin(tmp_path / "features", twice), make_work(PreprocessSettings())
     for shard in twice.shards:
-        ledger.commit(shard, work(shard))
+        dataset.commit(shard, work(shard))
     (problem,) = verify(tmp_path / "features").problems
-    assert "source_ids stand in several parts" in problem
+    assert "source_ids are in several parts" in problem

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from xpfeh.download import gaia_archive, reader
+from xpfeh.download import gaia_archive
 from xpfeh.download.gaia_archive import Account, Services
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
+from xpfeh.sources import reader
 from xpfeh.sources.coefficients import gather
 from xpfeh.sources.gaia_files import read_batches
 
@@ -44,7 +45,7 @@ def test_spectra_come_in_requests_and_can_be_ingested(
     out = tmp_path / "xp"
     assert gaia_archive.fetch_xp(IDS, out, services) == Account(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 10, 5]
-    assert len(reader.pieces(str(out))) == 3
+    assert len(reader.find_spectra(str(out))) == 3
     ids = [gather(read_batches(str(path), "dr3")).columns["source_id"] for path in sorted(out.glob("xp-*.csv"))]
     assert np.concatenate(ids).tolist() == IDS.tolist()
 
@@ -118,7 +119,7 @@ def test_a_request_for_stars_without_spectra_leaves_no_file(
     archive.empty_zip = answer == "empty zip"
     assert gaia_archive.fetch_xp(IDS, out, services) == Account(25, 15, 10)
     assert sorted(path.name for path in out.glob("*.csv")) == ["xp-00000.csv", "xp-00002.csv"]
-    assert len(reader.pieces(str(out))) == 2
+    assert len(reader.find_spectra(str(out))) == 2
     missing = pl.read_csv(out / "_xpfeh" / "missing.csv")
     assert missing["source_id"].to_list() == IDS[10:20].tolist()
     archive.log.clear()

@@ -7,7 +7,7 @@ from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.registry import bundle_of_run
 from xpfeh.experiments.search import search
 from xpfeh.experiments.space import SPACE
-from xpfeh.files import held
+from xpfeh.files import only_process
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
@@ -67,7 +67,7 @@ def test_a_search_that_is_not_there_cannot_be_resumed(sample: Sample, tmp_path: 
         search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)
-    with held(f"{tmp_path}/running"), pytest.raises(UserError, match="another process is at work on it"):
+    with only_process(f"{tmp_path}/running"), pytest.raises(UserError, match="another process is at work here"):
         search([sample], "running", trials=1, steps=100, storage=tmp_path, resume=True)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import numpy as np
 from xpfeh.columns import to_arrays
-from xpfeh.files import read_parts
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.inference.domain import domain_of
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
@@ -40,7 +40,7 @@ def test_hot_stars_are_outside_and_giants_are_not(sample: Sample, features_dir: 
     predictor = Predictor.load(bundle)
     threshold = predictor.model.domain.threshold
     assert (predictor.predict(sample.part("test").columns)["domain_score"] > threshold).mean() < 0.06
-    table, _ = read_parts(features_dir, ("flux", "flux_error", "ebv", "bp_rp0"))
+    table = Dataset.at(features_dir).read(("flux", "flux_error", "ebv", "bp_rp0"))
     others = to_arrays(table)
     hot = predictor.predict(others)["domain_score"][others["bp_rp0"] < 0.4]
     assert len(hot) > 100

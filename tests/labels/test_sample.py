@@ -3,11 +3,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from xpfeh.commands.inputs import read_sample
 from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.labels.cuts import training_cuts
-from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import Sample, labelled_sample, split_by_sky
+from xpfeh.labels.sample import Sample, split_by_sky
 
 
 def test_the_parts_to_judge_by_hold_only_stars_that_pass_every_cut(sample: Sample) -> None:
@@ -78,11 +78,11 @@ def test_labels_of_other_stars_or_no_star_left_are_refused(features_dir: Path, t
     path = tmp_path / "labels.csv"
     pl.DataFrame({"source_id": [1, 2], "feh": [0.0, 0.0]}).write_csv(path)
     with pytest.raises(UserError, match="none of its 6000 stars"):
-        labelled_sample(features_dir, read_labels(path))
+        read_sample(features_dir, path)
 
 
 def test_incomplete_features_are_refused(features_dir: Path, labels_file: Path, tmp_path: Path) -> None:
     part = next(features_dir.glob("*.parquet"))
     (tmp_path / part.name).write_bytes(part.read_bytes())
-    with pytest.raises(UserError, match="1 of 3 parts"):
-        labelled_sample(tmp_path, read_labels(labels_file))
+    with pytest.raises(UserError, match="no dataset of xpfeh"):
+        read_sample(tmp_path, labels_file)

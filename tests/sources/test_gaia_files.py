@@ -204,13 +204,14 @@ def test_a_large_parquet_file_is_read_in_ranges(
     assert gaia_files.cut(str(path)) == [(0, 0)]
     whole = tmp_path / "large.parquet"
     pq.write_table(tables, whole, row_group_size=3)
-    pieces = reader.pieces(str(whole))
-    assert [(piece.start, piece.rows) for piece in pieces] == [(0, 6), (6, 6), (12, 1)]
-    apart = [batch.columns for piece in pieces for batch in reader.read(piece, reader.Beside())]
+    file = reader.open_spectra(str(whole))
+    ranges = file.ranges()
+    assert ranges == [(0, 6), (6, 6), (12, 1)]
+    apart = [batch.columns for rows in ranges for batch in reader.read(file, *rows, reader.NO_COMPANIONS)]
     together = gather(read_batches(str(whole), "dr3")).columns
     for name, values in together.items():
         np.testing.assert_array_equal(np.concatenate([columns[name] for columns in apart]), values)
-    ids = [value for piece in pieces for array in reader.read_ids(piece) for value in array.to_pylist()]
+    ids = [value for rows in ranges for array in file.source_ids(*rows) for value in array.to_pylist()]
     assert ids == list(range(13))
 
 
@@ -222,9 +223,9 @@ def test_identifiers_alone_are_those_of_all_rows(row: pd.Series, tmp_path: Path,
         tables = pa.concat_tables(gaia_files._tables(str(path)))
         path = tmp_path / "bulk.parquet"
         pq.write_table(tables, path)
-    (piece,) = reader.pieces(str(path))
-    assert pa.concat_arrays(reader.read_ids(piece)).to_pylist() == [5, None, 7, 5]
-    (batch,) = reader.read(piece, reader.Beside())
+    file = reader.open_spectra(str(path))
+    assert pa.concat_arrays(file.source_ids(*file.ranges()[0])).to_pylist() == [5, None, 7, 5]
+    (batch,) = reader.read(file, *file.ranges()[0], reader.NO_COMPANIONS)
     assert len(batch.columns["source_id"]) + len(batch.rejected) == 4
 
 

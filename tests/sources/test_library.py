@@ -30,7 +30,12 @@ def test_rows_and_sources_are_those_of_the_published_file() -> None:
 
 
 def test_pieces_deliver_every_source_once_and_tell_the_rejected() -> None:
-    batches = [batch for piece in reader.pieces(library.NAME) for batch in reader.read(piece, reader.Beside())]
+    batches = [
+        batch
+        for file in reader.find_spectra(library.NAME)
+        for rows in file.ranges()
+        for batch in reader.read(file, *rows, reader.NO_COMPANIONS)
+    ]
     ids = np.concatenate([batch.columns["source_id"] for batch in batches])
     assert len(np.unique(ids)) == len(ids) == 39_851
     rejected = [reject for batch in batches for reject in batch.rejected]
@@ -61,8 +66,8 @@ def test_labels_are_finite_and_within_the_range_of_the_library() -> None:
 
 def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
     path = small_copy(tmp_path / "own.fits")
-    (piece,) = reader.pieces(str(path))
-    (batch,) = reader.read(piece, reader.Beside())
+    file = reader.open_spectra(str(path))
+    (batch,) = reader.read(file, *file.ranges()[0], reader.NO_COMPANIONS)
     assert batch.columns["flux"].shape == (5, 343)
 
 
@@ -76,12 +81,12 @@ def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
 )
 def test_another_layout_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], told: str) -> None:
     with pytest.raises(UserError, match=told):
-        reader.pieces(str(small_copy(tmp_path / "other.fits", **changes)))
+        reader.open_spectra(str(small_copy(tmp_path / "other.fits", **changes))).ranges()
 
 
 def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
-        reader.pieces(str(tmp_path / "none.fits"))
+        reader.open_spectra(str(tmp_path / "none.fits")).ranges()
     (tmp_path / "text.fits").write_text("hello")
     with pytest.raises(UserError, match="not a FITS file"):
-        reader.pieces(str(tmp_path / "text.fits"))
+        reader.open_spectra(str(tmp_path / "text.fits")).ranges()

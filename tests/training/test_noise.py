@@ -32,8 +32,8 @@ def genuine_pixel_noise(columns: dict[str, np.ndarray], star: int) -> tuple[np.n
 
 
 def test_made_noise_is_like_that_of_genuine_stars_with_full_correlations() -> None:
-    (piece,) = reader.pieces(str(shared("gaia_continuous/ten_bright_stars.csv")))
-    (batch,) = reader.read(piece, reader.Beside())
+    file = reader.open_spectra(str(shared("gaia_continuous/ten_bright_stars.csv")))
+    (batch,) = reader.read(file, *file.ranges()[0], reader.NO_COMPANIONS)
     genuine = [genuine_pixel_noise(batch.columns, star) for star in range(10)]
     made = pixel_noise(20_000, 60, np.random.default_rng(0))
     share, correlation = (np.mean([g[i] for g in genuine], axis=0) for i in range(2))

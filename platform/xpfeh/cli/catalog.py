@@ -60,9 +60,9 @@ def failed(
     trace: Annotated[bool, typer.Option("--trace", help="Also print where in the code.")] = False,
 ) -> None:
     """Which parts could not be made, and why; the next run tries them again."""
-    from xpfeh.dataset.ledger import Ledger
+    from xpfeh.dataset.dataset import Dataset
 
-    failures = Ledger.at(out).failures()
+    failures = Dataset.at(out).failures()
     for failure in failures:
         console.print(f"{failure.shard}  {failure.when:%Y-%m-%d %H:%M:%S}  {failure.reason}", soft_wrap=True)
         if trace:

@@ -62,10 +62,10 @@ def ingest(
 ) -> None:
     """Spectra to features: dereddened, 60 pixels, with colours, dust and flags. Run again to resume."""
     from xpfeh.commands.ingest import ingest
-    from xpfeh.sources.reader import Beside
+    from xpfeh.sources.reader import CompanionFiles
 
-    beside = Beside.of(photometry, distances)
-    records = ingest(source, out, PreprocessSettings().with_overrides(settings), beside)
+    companions = CompanionFiles.find(photometry, distances)
+    records = ingest(source, out, PreprocessSettings().with_overrides(settings), companions)
     tell_rows(out, records)
 
 
@@ -104,12 +104,12 @@ def spectra(
 ) -> None:
     """Spectra as a file: absolute flux and error at 343 wavelengths, on this machine alone."""
     from xpfeh.commands.spectra import Stage, write_spectra
-    from xpfeh.sources.reader import Beside
+    from xpfeh.sources.reader import CompanionFiles
 
     if stage not in list(Stage):
         raise UserError(f"--stage {stage}: there are {', '.join(Stage)}")
     chosen = PreprocessSettings().with_overrides(settings)
-    written, rejected = write_spectra(source, out, Stage(stage), chosen, Beside.of(photometry, distances))
+    written, rejected = write_spectra(source, out, Stage(stage), chosen, CompanionFiles.find(photometry, distances))
     console.print(f"{written} spectra written, {rejected} rows rejected: {out}")
 
 
@@ -124,12 +124,11 @@ def train(
     settings: Set = [],
 ) -> None:
     """Train one model and record it in MLflow."""
+    from xpfeh.commands.inputs import read_sample
     from xpfeh.commands.train import train_and_record
-    from xpfeh.labels.label_table import read_labels
-    from xpfeh.labels.sample import labelled_sample
 
     chosen = recipe_named(recipe).with_overrides(settings)
-    sample = labelled_sample(features, read_labels(labels), salt)
+    sample = read_sample(features, labels, salt)
     tell_cuts(sample.origin["stars_left"])
     run_id, card = train_and_record(sample, chosen, out, workers)
     numbers = card["validation"]
@@ -157,12 +156,11 @@ def tune(
 ) -> None:
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
     from xpfeh.cluster.connection import Share
+    from xpfeh.commands.inputs import read_sample
     from xpfeh.commands.train import record_ensemble
     from xpfeh.experiments.search import search
-    from xpfeh.labels.label_table import read_labels
-    from xpfeh.labels.sample import labelled_sample
 
-    samples = [labelled_sample(each, read_labels(labels)) for each in features]
+    samples = [read_sample(each, labels) for each in features]
     tell_cuts(samples[0].origin["stars_left"])
     share = Share(cpus_per_trial, gpus_per_trial)
     best = search(samples, resume or name, trials, steps, storage, share, resume is not None, finalists)
@@ -222,18 +220,17 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Promote although a gate does not hold; needs --why.")] = False,
     why: Annotated[str, typer.Option(help="The reason, recorded with the model.")] = "",
 ) -> None:
-    """Make a run's model the champion, if it holds every gate beside the champion of today.
+    """Make a run's model the champion, if it holds every gate companions the champion of today.
 
     Both are judged on the same held-out stars: spread, bias, calibration, domain, speed. Exit code 3: a gate did
     not hold.
     """
+    from xpfeh.commands.inputs import read_sample
     from xpfeh.commands.promote import RefusedError, promote
-    from xpfeh.labels.label_table import read_labels
-    from xpfeh.labels.sample import labelled_sample
 
     if force != bool(why.strip()):
         raise UserError("--force and --why belong together: say why a model that fails a gate shall serve")
-    sample = labelled_sample(features, read_labels(labels))
+    sample = read_sample(features, labels)
     try:
         version, gates = promote(run, sample, why.strip() if force else None)
     except RefusedError as refused:
@@ -263,9 +260,9 @@ def predict(
     """[Fe/H] of a file of spectra, on this machine alone."""
     from xpfeh.commands.predict import predict_file
     from xpfeh.experiments.registry import local_bundle
-    from xpfeh.sources.reader import Beside
+    from xpfeh.sources.reader import CompanionFiles
 
-    rows = predict_file(source, local_bundle(model), out, Beside.of(photometry, distances))
+    rows = predict_file(source, local_bundle(model), out, CompanionFiles.find(photometry, distances))
     console.print(f"{rows} stars: {out}")
 
 
@@ -279,9 +276,9 @@ def sensitivity(
     """Which wavelengths each star's [Fe/H] rests on: d[Fe/H] / d flux by pixel."""
     from xpfeh.commands.predict import sensitivity_file
     from xpfeh.experiments.registry import local_bundle
-    from xpfeh.sources.reader import Beside
+    from xpfeh.sources.reader import CompanionFiles
 
-    rows = sensitivity_file(source, local_bundle(model), out, Beside.of(photometry))
+    rows = sensitivity_file(source, local_bundle(model), out, CompanionFiles.find(photometry))
     console.print(f"{rows} stars: {out}")
 
 
@@ -297,12 +294,12 @@ def validate(
 
     Models of other splits of the sky (train --salt) tell how far the numbers depend on the split.
     """
+    from xpfeh.commands.inputs import read_sample
     from xpfeh.commands.validate import validate
     from xpfeh.evaluate.baseline import BASELINE
     from xpfeh.experiments.registry import local_bundle
     from xpfeh.inference.bundle import read_card
     from xpfeh.labels.label_table import read_labels
-    from xpfeh.labels.sample import labelled_sample
 
     if baseline not in (None, BASELINE):
         raise UserError(f"--baseline {baseline}: there is {BASELINE}")
@@ -312,7 +309,7 @@ def validate(
         card = read_card(bundle)
         salt = card["split"]["salt"]
         page = out / f"{card['version']}-{salt}" if len(model) > 1 else out
-        sample = labelled_sample(features, read, salt)
+        sample = read_sample(features, read, salt)
         judged.append(validate({card["recipe"]["name"]: bundle}, sample, page, baseline=baseline is not None))
         tell_metrics(judged[-1], f"held-out stars of split {salt}")
         console.print(f"report: {page / 'index.html'}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Ray Data runs the shards of a plan; the ledger says which are left and records what is done."""
+"""Ray Data runs the shards of a plan; the dataset says which are left and records what is done."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from ray.data import ActorPoolStrategy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpfeh.cluster.connection import connect
-from xpfeh.dataset.ledger import Delivery, Ledger, Record
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
 from xpfeh.files import absolute
 
@@ -24,15 +25,15 @@ class _Worker:
     """An actor of the pool: makes a shard's rows and commits them."""
 
     def __init__(self, uri: str, make_work: Callable[[], ShardWork]) -> None:
-        self._ledger = Ledger.at(uri)
+        self._dataset = Dataset.at(uri)
         self._work = make_work()
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
         try:
-            return {"rows": self._ledger.commit(shard, self._work(shard)).rows_written, "failure": ""}
-        except Exception as error:
-            return {"rows": 0, "failure": self._ledger.fail(shard, error).reason}
+            return {"rows": self._dataset.commit(shard, self._work(shard)).rows_written, "failure": ""}
+        except Exception as error:  # whatever it is, it is recorded, and the other shards go on
+            return {"rows": 0, "failure": self._dataset.fail(shard, error).reason}
 
 
 def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) -> list[Record]:
@@ -51,17 +52,17 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
     UserError
         If shards could not be made; the others are finished first, and each failure is recorded.
     """
-    ledger = Ledger.open(uri, plan)
-    if pending := ledger.pending():
-        failures = _run(ledger, absolute(uri), pending, make_work)
+    dataset = Dataset.begin(uri, plan)
+    if pending := dataset.pending():
+        failures = _run(dataset, absolute(uri), pending, make_work)
         if failures:
-            more = f" (and {len(failures) - 1} more: xpfeh catalog failed)" if len(failures) > 1 else ""
+            more = f" (and {len(failures) - 1} more: xpfeh failed {uri})" if len(failures) > 1 else ""
             raise UserError(f"{failures[0]}{more}; the other parts are done, run again once it is mended")
-    ledger.clear()
-    return ledger.records()
+    dataset.clear()
+    return dataset.records()
 
 
-def _run(ledger: Ledger, uri: str, pending: list[Shard], make_work: Callable[[], ShardWork]) -> list[str]:
+def _run(dataset: Dataset, uri: str, pending: list[Shard], make_work: Callable[[], ShardWork]) -> list[str]:
     """Make the shards on the cluster and return why some could not be made."""
     workers = min(connect(), len(pending))
     shards = ray.data.from_items([{"shard": shard.model_dump()} for shard in pending], override_num_blocks=len(pending))
@@ -72,11 +73,11 @@ def _run(ledger: Ledger, uri: str, pending: list[Shard], make_work: Callable[[],
         num_cpus=1,
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
-    told = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
+    speed = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
     failures, stars = list[str](), 0
-    with Progress(*columns, told, TimeRemainingColumn()) as bar:
-        finished = len(ledger.plan.shards) - len(pending)
-        task = bar.add_task(ledger.plan.kind, total=len(ledger.plan.shards), completed=finished, stars=0, rate=0)
+    with Progress(*columns, speed, TimeRemainingColumn()) as bar:
+        total = len(dataset.plan.shards)
+        task = bar.add_task(dataset.plan.kind, total=total, completed=total - len(pending), stars=0, rate=0)
         for row in done.iter_rows():
             stars += row["rows"]
             failures += [row["failure"]] if row["failure"] else []

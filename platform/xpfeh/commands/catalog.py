@@ -11,16 +11,17 @@ import pyarrow.parquet as pq
 
 from xpfeh.cluster.run_plan import ShardWork, run_plan
 from xpfeh.columns import CATALOG, to_arrays, to_table
-from xpfeh.dataset.ledger import Delivery, Ledger, Record
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
-from xpfeh.files import absolute, digest, filesystem
+from xpfeh.files import absolute, digest, first_line
 from xpfeh.inference.bundle import packed, unpacked
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
 
-_ROWS = 65_536
+_ROWS = 65_536  # stars predicted at a time: 40 MB of features of 60 pixels
 
 
 def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> list[Record]:
@@ -43,21 +44,17 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
 
 def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
     """Return the plan of `make_catalog`: a shard for each part of the features, with its fingerprint."""
-    ledger = Ledger.at(features)
-    if ledger.plan.kind != "features":
-        raise UserError(f"{features}: holds a {ledger.plan.kind}, not features")
-    if left := ledger.pending():
-        raise UserError(f"{features}: {len(left)} of {len(ledger.plan.shards)} parts are missing; finish xpfeh ingest")
+    dataset = Dataset.finished(features, "features")
     predictor = Predictor.load(bundle)
-    predictor.check_features(ledger.plan.settings, str(features))
+    predictor.check_features(dataset.plan.settings, str(features))
     return Plan(
         kind="catalog",
-        inputs={absolute(features): ledger.plan.fingerprint()},
-        settings=ledger.plan.settings,
+        inputs={absolute(features): dataset.plan.fingerprint()},
+        settings=dataset.plan.settings,
         model=predictor.version,
         shards=[
-            Shard(name=r.shard, source=f"{r.shard}.parquet", rows=r.rows_written, fingerprint=r.fingerprint)
-            for r in ledger.records()
+            Shard(name=r.shard, source=r.shard, rows=r.rows_written, fingerprint=r.fingerprint)
+            for r in dataset.records()
         ],
         made_by=code_version(),
     )
@@ -65,12 +62,13 @@ def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
 
 def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
     """Return the function that makes a shard's rows of the catalog, by a `packed` bundle."""
-    fs, folder = filesystem(features)
+    dataset = Dataset.at(features)
+    fs = dataset.fs
     with unpacked(bundle) as place:
         predictor = Predictor.load(place)
 
     def work(shard: Shard) -> Iterator[Delivery]:
-        path = f"{folder}/{shard.source}"
+        path = dataset.part(shard.source)
         try:
             with fs.open_input_file(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(_ROWS):
@@ -79,7 +77,6 @@ def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
             if digest(fs, path) != shard.fingerprint:
                 raise UserError(f"{path}: is not the part that xpfeh ingest wrote; delete it, and ingest again")
         except (OSError, pa.ArrowInvalid) as error:
-            told = str(error).splitlines()[0]
-            raise UserError(f"{path}: cannot be read ({told}); delete it, and run xpfeh ingest again") from error
+            raise UserError(f"{path}: cannot be read ({first_line(error)}); delete it, and ingest again") from error
 
     return work

@@ -15,11 +15,13 @@ from rich.console import Console
 
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.ingest import ingest
+from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
 from xpfeh.commands.train import record_ensemble, train_and_record
 from xpfeh.commands.validate import validate
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import write_page
@@ -27,9 +29,6 @@ from xpfeh.experiments.mlflow_runs import EXPERIMENT
 from xpfeh.experiments.recipes_table import curves_of, rows_of
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
-from xpfeh.files import read_parts
-from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import labelled_sample
 from xpfeh.serving.deploy import deploy, read_config, withdraw
 from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
@@ -66,7 +65,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     records = ingest([NAME], features, PreprocessSettings())
     console.print(f"{sum(r.rows_written for r in records)} stars, {write_apogee(NAME, labels)} with APOGEE [Fe/H]")
 
-    sample = labelled_sample(features, read_labels(labels))
+    sample = read_sample(features, labels)
     step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")
     paper = out / "paper"
     train_and_record(sample, recipe_named("paper").with_overrides([f"steps={paper_steps}"]), paper)
@@ -115,7 +114,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
 def _ask(address: str, out: Path) -> int:
     """Ask for some stars one by one, and compare each answer with its row of the catalog."""
     stars = read_spectra(library_path(NAME), 0, _ASKED)
-    table, _ = read_parts(out / "catalog")
+    table = Dataset.at(out / "catalog").read()
     for i in range(_ASKED):
         star = {name: _json(values[i]) for name, values in stars.items()}
         reply = requests.post(f"{address}/v1/predict", json={"stars": [star]}, timeout=60)

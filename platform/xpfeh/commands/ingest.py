@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -13,21 +12,24 @@ from rich.progress import track
 
 from xpfeh.cluster.run_plan import ShardWork, run_plan
 from xpfeh.columns import features_schema, to_table
-from xpfeh.dataset.ledger import Delivery, Record
 from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources import reader
+from xpfeh.sources.gaia_files import fingerprint
+from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, SpectraFile, check, find_spectra, open_spectra, read
 from xpfeh.xp import dust
+from xpfeh.xp.bases import load_bands
 from xpfeh.xp.correct import correction_tables
 from xpfeh.xp.preprocess import preprocess
 
-_NOTHING = reader.Beside()
-
 
 def ingest(
-    sources: Sequence[str], out: str | Path, settings: PreprocessSettings, beside: reader.Beside = _NOTHING
+    sources: Sequence[str],
+    out: str | Path,
+    settings: PreprocessSettings,
+    companions: CompanionFiles = NO_COMPANIONS,
 ) -> list[Record]:
     """Turn the spectra of `sources` into a features dataset at `out`; a killed run is resumed by the same call.
 
@@ -37,7 +39,7 @@ def ingest(
         The library's name or a file of its layout; Gaia's files, folders, globs or URIs of them.
     out : str or Path
     settings : PreprocessSettings
-    beside : Beside
+    companions : CompanionFiles
         Photometry and distances of Gaia's files of spectra.
 
     Raises
@@ -45,52 +47,76 @@ def ingest(
     UserError
         If a source is not readable as one, or `out` holds another run.
     """
-    return run_plan(out, plan_features(sources, settings, beside), partial(make_work, settings, beside))
+    return run_plan(out, plan_features(sources, settings, companions), partial(make_work, settings, companions))
 
 
-def plan_features(sources: Sequence[str], settings: PreprocessSettings, beside: reader.Beside = _NOTHING) -> Plan:
+def plan_features(
+    sources: Sequence[str], settings: PreprocessSettings, companions: CompanionFiles = NO_COMPANIONS
+) -> Plan:
     """Return the plan of `ingest`: every file with its fingerprint.
 
     Raises
     ------
     UserError
-        If a source is not readable as one.
+        If a source is not readable as one, or does not fit the settings.
     """
     dust.check(settings.dust_map)
     tables = {} if settings.correction == "uncorrected" else {"correction tables": correction_tables().fingerprint}
-    pieces = [piece for source in sources for piece in reader.pieces(source)]
-    if settings.pixel_error == "exact" and not all(piece.release for piece in pieces):
-        raise UserError("pixel_error=exact needs coefficients and their correlations; a source here is sampled already")
-    spectra = tuple(dict.fromkeys(piece.source for piece in pieces))
-    kinds = {"spectra": spectra, "photometry": beside.photometry, "distances": beside.distances}
-    files = [file for kind in kinds.values() for file in kind]
-    with ThreadPoolExecutor() as threads:
-        read = track(threads.map(reader.fingerprint, files), description="fingerprints", total=len(files))
-        found = dict(zip(files, read, strict=True))
+    spectra = [file for source in sources for file in find_spectra(source)]
+    for file in spectra:
+        _check_settings(file, settings)
+    fingerprints = _fingerprints("spectra", [file.fingerprint for file in spectra])
+    inputs = {"spectra": _together(fingerprints)}
+    for name, paths in (("photometry", companions.photometry), ("distances", companions.distances)):
+        if paths:
+            inputs[name] = _together(_fingerprints(name, [partial(fingerprint, path) for path in paths]))
+    ranges = [(file, *rows, found) for file, found in zip(spectra, fingerprints, strict=True) for rows in file.ranges()]
     return Plan(
         kind="features",
-        inputs=tables | {name: _together(found[file] for file in files) for name, files in kinds.items() if files},
+        inputs=tables | inputs,
         settings=settings.model_dump(mode="json"),
         shards=[
-            Shard(name=f"part-{i:05d}", **asdict(piece), fingerprint=found[piece.source])
-            for i, piece in enumerate(pieces)
+            Shard(name=f"part-{i:05d}", source=file.path, start=start, rows=rows, fingerprint=found)
+            for i, (file, start, rows, found) in enumerate(ranges)
         ],
         made_by=code_version(),
     )
 
 
-def _together(fingerprints: Iterable[str]) -> str:
-    return f"sha256:{hashlib.sha256(' '.join(fingerprints).encode()).hexdigest()}"
-
-
-def make_work(settings: PreprocessSettings, beside: reader.Beside = _NOTHING) -> ShardWork:
+def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMPANIONS) -> ShardWork:
     """Return the function that makes a shard's features."""
     schema = features_schema(settings.n_pixels)
 
     def work(shard: Shard) -> Iterator[Delivery]:
-        piece = reader.Piece(shard.source, shard.release, shard.start, shard.rows)
-        for batch in reader.read(piece, beside):
+        file = open_spectra(shard.source)
+        for batch in read(file, shard.start, shard.rows, companions):
             yield Delivery(to_table(preprocess(batch.columns, settings), schema), batch.rejected)
-        reader.check(shard.source, shard.fingerprint)
+        check(file, shard.fingerprint)
 
     return work
+
+
+def _check_settings(file: SpectraFile, settings: PreprocessSettings) -> None:
+    """Refuse a file here, by its name, which every worker would otherwise refuse later."""
+    if file.release is None:
+        if settings.pixel_error == "exact":
+            raise UserError(
+                f"{file.path}: pixel_error=exact needs coefficients and their correlations; these spectra are sampled"
+            )
+        return
+    if file.release != settings.release:
+        raise UserError(
+            f"{file.path}: holds spectra of {file.release.upper()}, the settings say {settings.release.upper()}; use "
+            f"--set release={file.release}, and ingest each release by itself"
+        )
+    load_bands(file.release)
+
+
+def _fingerprints(what: str, makers: Sequence[Callable[[], str]]) -> list[str]:
+    with ThreadPoolExecutor() as threads:
+        results = threads.map(lambda make: make(), makers)
+        return list(track(results, description=f"fingerprints of {what}", total=len(makers)))
+
+
+def _together(fingerprints: Iterable[str]) -> str:
+    return f"sha256:{hashlib.sha256(' '.join(fingerprints).encode()).hexdigest()}"

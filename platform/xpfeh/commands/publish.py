@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
-import uuid
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,11 +17,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.columns import CATALOG
+from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
 from xpfeh.errors import UserError
-from xpfeh.files import PROVENANCE_KEY, filesystem, list_parts
+from xpfeh.files import check_output_folder, digest, sha256_of, whole_folder
+from xpfeh.fits_table import write_fits
 from xpfeh.flags import OUTSIDE_PAPER_SAMPLE, Flag
-from xpfeh.provenance import code_version, file_fingerprint
-from xpfeh.release.fits_stream import write_fits
+from xpfeh.provenance import code_version
 from xpfeh.release.hats_catalog import write_hats
 from xpfeh.release.readme import REFERENCE, TITLE, describe, readme
 from xpfeh.release.sky_order import Select, SkyOrder, count_stars, spill
@@ -90,11 +90,14 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
         If the catalog is incomplete, none, or has no star of this sample; if a format or sample is not known; if
         `out` is occupied; or if the stars are too many for VOTable.
     """
-    _check(out, formats, sample)
-    fs, source = filesystem(catalog)
-    paths, provenance = list_parts(fs, source)
-    if provenance["kind"] != "catalog":
-        raise UserError(f"{catalog}: holds {provenance['kind']}, not a catalog; make one with xpfeh catalog run")
+    _check(formats, sample)
+    check_output_folder(out)
+    dataset = Dataset.finished(catalog, "catalog")
+    fs, records, provenance = dataset.fs, dataset.records(), dataset.plan.provenance()
+    paths = [dataset.part(record.shard) for record in records]
+    for record, path in track(list(zip(records, paths, strict=True)), "checking parts"):
+        if digest(fs, path) != record.fingerprint:
+            raise UserError(f"{path}: was changed after it was recorded; delete it, and run xpfeh catalog run again")
     select = _select(sample)
     counts = count_stars(fs, paths, select)
     if (rows := int(counts.sum())) == 0:
@@ -102,35 +105,33 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
     if "votable" in formats and rows > MAX_VOTABLE_ROWS:
         raise UserError(f"{rows:,} stars are too many for votable (at most {MAX_VOTABLE_ROWS:,}); take fits instead")
     schema = _schema(pq.read_schema(paths[0], filesystem=fs), provenance | {"sample": sample})
-    target = Path(out).expanduser().absolute()
-    folder = target.with_name(f".{target.name}.tmp-{uuid.uuid4().hex}")
-    try:
-        spilled = folder / "spilled"
-        spilled.mkdir(parents=True)
-        stars = spill(fs, paths, select, counts, schema, spilled)
+    with whole_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spilled.") as spilled:
+        stars = spill(fs, paths, select, counts, schema, Path(spilled))
         release = _Release(folder, stars, schema, provenance, sample)
         chosen = {name: FORMATS[name] for name in formats}
         rows_of = {path: n for kind in chosen.values() for path, n in kind.write(release).items()}
-        shutil.rmtree(spilled)
         _write_readme(release, chosen)
         manifest = {
             "sample": sample,
             "definition": SAMPLES[sample].definition,
             "rows": rows,
-            "catalog_rows": sum(pq.read_metadata(path, filesystem=fs).num_rows for path in paths),
+            "catalog_rows": sum(record.rows_written for record in records),
             "formats": list(chosen),
             "files": _files(folder, rows_of),
             "catalog": provenance,
+            "catalog_made_by": _distinct([record.made_by for record in records]),
             "published_by": code_version(),
         }
         (folder / "MANIFEST.json").write_text(json.dumps(manifest, indent=1) + "\n")
-        folder.rename(target)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     return manifest
 
 
-def _check(out: str | Path, formats: Sequence[str], sample: str) -> None:
+def _distinct(versions: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+    """Return each version of the code that made some of the parts, once."""
+    return [version for i, version in enumerate(versions) if version not in versions[:i]]
+
+
+def _check(formats: Sequence[str], sample: str) -> None:
     if unknown := [name for name in formats if name not in FORMATS]:
         raise UserError(f"no such format: {', '.join(unknown)}; choose of {', '.join(FORMATS)}")
     if not formats:
@@ -138,11 +139,6 @@ def _check(out: str | Path, formats: Sequence[str], sample: str) -> None:
     if sample not in SAMPLES:
         told = "; ".join(f"{name} ({known.definition})" for name, known in SAMPLES.items())
         raise UserError(f"no such sample: {sample}; choose of {told}")
-    if "://" in str(out):
-        raise UserError(f"{out}: publishing writes to a local folder; upload it from there")
-    target = Path(out).expanduser()
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise UserError(f"{out} is there already; choose another folder, or empty it")
 
 
 def _schema(columns: pa.Schema, provenance: dict[str, Any]) -> pa.Schema:
@@ -175,7 +171,7 @@ def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: str) -> str:
 def _files(folder: Path, rows_of: dict[Path, int]) -> list[dict[str, Any]]:
     files = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        told = {"path": str(path.relative_to(folder)), "bytes": path.stat().st_size, "sha256": file_fingerprint(path)}
+        told = {"path": str(path.relative_to(folder)), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
         files.append(told | ({"rows": rows_of[path]} if path in rows_of else {}))
     return files
 

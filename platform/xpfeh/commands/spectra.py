@@ -12,7 +12,7 @@ from rich.progress import track
 
 from xpfeh.columns import features_schema, spectra_schema, to_table
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources import reader
+from xpfeh.sources.reader import CompanionFiles, find_spectra, read
 from xpfeh.tables import check_format, write_table
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled
@@ -28,14 +28,14 @@ class Stage(StrEnum):
 
 
 def write_spectra(
-    source: str, out: str | Path, stage: Stage, settings: PreprocessSettings, beside: reader.Beside
+    source: str, out: str | Path, stage: Stage, settings: PreprocessSettings, companions: CompanionFiles
 ) -> tuple[int, int]:
     """Write the spectra of `source` and return how many were written and how many rows were rejected.
 
     Parameters
     ----------
-    source, beside
-        As for `xpfeh.sources.reader.pieces` and `read`.
+    source, companions
+        As for `xpfeh.sources.reader.find_spectra` and `read`.
     out : str or Path
         ``.parquet`` or ``.fits``; the rejected rows and their reasons go to ``OUT.rejected.csv``.
     stage : Stage
@@ -45,10 +45,11 @@ def write_spectra(
     rejected = []
 
     def tables() -> Iterator[pa.Table]:
-        for piece in track(reader.pieces(source), description=stage.value):
-            for batch in reader.read(piece, beside):
-                rejected.extend([f"{piece.source},{r.row},{r.source_id or ''},{r.reason}" for r in batch.rejected])
-                yield _at_stage(batch.columns, stage, settings)
+        for file in track(find_spectra(source), description=stage.value):
+            for start, rows in file.ranges():
+                for batch in read(file, start, rows, companions):
+                    rejected.extend([f"{file.path},{r.row},{r.source_id or ''},{r.reason}" for r in batch.rejected])
+                    yield _at_stage(batch.columns, stage, settings)
 
     written = write_table(out, tables())
     listing = Path(f"{out}.rejected.csv")

@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-_TOLD = 4
+_SHOWN = 4
+
+Kind = Literal["features", "catalog"]
 
 
-class Shard(BaseModel, frozen=True):
-    """A piece of input: a file, or `rows` rows of it from `start` on (0: as many as there are).
+class Shard(BaseModel):
+    """Some rows of one input file: what becomes one part.
 
-    ``fingerprint`` is of the whole file's bytes, see `xpfeh.files.digest`; empty where the source has none.
+    Attributes
+    ----------
+    name : str
+        Of the shard, its part and its record.
+    source : str
+        The file's absolute path or URI, the packaged library's name, or the name of a part of the features.
+    start : int
+        The first row, or star of the library, that is read.
+    rows : int or None
+        Rows that it accounts for; None where only reading the file tells.
+    fingerprint : str
+        Of the whole file's bytes, see `xpfeh.files.digest`.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     source: str
-    release: str = ""
     start: int = 0
-    rows: int = 0
+    rows: int | None = None
     fingerprint: str = ""
 
 
-class Plan(BaseModel, frozen=True):
+class Plan(BaseModel):
     """What a run makes of what.
 
-    ``inputs`` tells each source's fingerprint, ``settings`` how spectra become features, ``model`` which model
-    predicts (empty for features), ``made_by`` the code and its packages.
+    Attributes
+    ----------
+    kind : {"features", "catalog"}
+    inputs : dict
+        The fingerprint of each input, by what it is.
+    settings : dict
+        `xpfeh.settings.PreprocessSettings`: how spectra become features.
+    model : str
+        The version of the model that predicts; empty for features.
+    shards : list of Shard
+    made_by : dict
+        The code that planned it; what made a part stands in the part's record.
     """
 
-    kind: str
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Kind
     inputs: dict[str, str]
     settings: dict[str, Any]
     model: str = ""
@@ -40,44 +66,34 @@ class Plan(BaseModel, frozen=True):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 (hex, 16 digits) of all that decides the output's content."""
-        return _short(self.model_dump_json(exclude={"made_by"}))
+        return _short_hash(self.model_dump_json(exclude={"made_by"}))
 
     def settings_fingerprint(self) -> str:
         """Return a SHA-256 (hex, 16 digits) of the settings."""
-        return _short(self.model_dump_json(include={"settings"}))
+        return _short_hash(self.model_dump_json(include={"settings"}))
 
     def provenance(self) -> dict[str, Any]:
-        """Return what each part's metadata tells of its origin."""
-        told = self.model_dump(exclude={"shards"})
-        return {**told, "parts": len(self.shards), "fingerprint": self.fingerprint()}
+        """Return what each part's metadata says of its origin."""
+        origin = self.model_dump(exclude={"shards", "made_by"})
+        return {**origin, "parts": len(self.shards), "fingerprint": self.fingerprint()}
 
     def differences(self, other: Plan) -> str:
-        """Tell how the content of `other` would differ from this plan's; empty if it would not."""
-        told = [f"{name} {was!r} -> {now!r}" for name, was, now in _changes(self.settings, other.settings)]
-        told += [f"{key} {was!r} -> {now!r}" for key, was, now in _changes(_head(self), _head(other))]
-        files = _changes(
-            {s.source: s.fingerprint for s in self.shards}, {s.source: s.fingerprint for s in other.shards}
-        )
-        beside = _changes(self.inputs, other.inputs)
-        for source, was, now in files or beside:
-            told.append(f"{source} {'is new' if was is None else 'is gone' if now is None else 'has changed'}")
-        if not told and self.shards != other.shards:
-            told = ["the input is cut into other shards"]
-        more = f", and {len(told) - _TOLD} more" if len(told) > _TOLD else ""
-        return ", ".join(told[:_TOLD]) + more
-
-
-def _head(plan: Plan) -> dict[str, str]:
-    return {"kind": plan.kind, "model": plan.model}
-
-
-def _files(plan: Plan) -> dict[str, str]:
-    return {shard.source: shard.fingerprint for shard in plan.shards}
+        """Return in words how the content of `other` would differ from this plan's; empty if it would not."""
+        found = [f"{name} {was!r} -> {now!r}" for name, was, now in _changes(self.settings, other.settings)]
+        heads = ({"kind": plan.kind, "model": plan.model} for plan in (self, other))
+        found += [f"{name} {was!r} -> {now!r}" for name, was, now in _changes(*heads)]
+        files = _changes(*({shard.source: shard.fingerprint for shard in plan.shards} for plan in (self, other)))
+        for source, was, now in files or _changes(self.inputs, other.inputs):
+            found.append(f"{source} {'is new' if was is None else 'is gone' if now is None else 'has changed'}")
+        if not found and self.shards != other.shards:
+            found = ["the input is cut into other shards"]
+        more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        return ", ".join(found[:_SHOWN]) + more
 
 
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
     return [(key, was.get(key), now.get(key)) for key in {**was, **now} if was.get(key) != now.get(key)]
 
 
-def _short(text: str) -> str:
+def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]

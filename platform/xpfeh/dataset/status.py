@@ -1,4 +1,4 @@
-"""How far a run is: what its ledger says, while it runs or after it was killed."""
+"""How far a dataset is: what its records say, while it is made or after the run was killed."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from xpfeh.dataset.ledger import Ledger, Record
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.dataset.records import Record
 
-_RECENT = timedelta(minutes=5)
+_RECENT = timedelta(minutes=5)  # long enough for a steady rate, short enough to follow a cluster that grows
 
 
 @dataclass(frozen=True)
 class Status:
-    """Where a run stands.
+    """Where a dataset stands.
 
     Attributes
     ----------
@@ -46,27 +47,27 @@ class Status:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds to the end at this rate, if one can be told; the parts left are taken to be like the others."""
+        """Seconds to the end at this rate, if there is one; the parts left are taken to be like the others."""
         if not self.rate or not self.done:
             return None
         return self.rows_read / self.done * (self.parts - self.done) / self.rate
 
 
 def status(uri: str | Path) -> Status:
-    """Return where the run in a folder stands.
+    """Return where the dataset in a folder stands.
 
     Raises
     ------
     UserError
-        If the folder holds no run.
+        If the folder holds no dataset.
     """
-    ledger = Ledger.at(uri)
-    records = ledger.records()
+    dataset = Dataset.at(uri)
+    records, parts = dataset.records(), len(dataset.plan.shards)
     return Status(
-        kind=ledger.plan.kind,
-        parts=len(ledger.plan.shards),
-        done=len(ledger.plan.shards) - len(ledger.pending()),
-        failed=len(ledger.failures()),
+        kind=dataset.plan.kind,
+        parts=parts,
+        done=parts - len(dataset.pending()),
+        failed=len(dataset.failures()),
         rows_read=sum(record.rows_read for record in records),
         rows_written=sum(record.rows_written for record in records),
         rejected=sum((Counter(record.rejected) for record in records), Counter()),

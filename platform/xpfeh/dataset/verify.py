@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,14 +15,18 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.progress import track
 
-from xpfeh.dataset.ledger import Ledger, Record
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Shard
+from xpfeh.dataset.records import Record
 from xpfeh.errors import UserError
-from xpfeh.files import digest, exists
+from xpfeh.files import digest, exists, first_line, read_bytes
 from xpfeh.sources import reader
 
-_BUCKET_ROWS = 4_000_000
+_BUCKET_ROWS = 4_000_000  # identifiers compared in memory at a time, 32 MB
 _EXAMPLES = 3
+
+Requested = Callable[[Shard], Iterator[pa.Array]]
+"""Yields the identifiers of a shard's input."""
 
 
 @dataclass
@@ -52,44 +56,48 @@ def verify(uri: str | Path) -> Account:
     """Read the input's and the output's identifiers through and compare them, shard by shard and over all.
 
     Every part must have the recorded bytes; its stars and the rejected ones must be those of its input, each as often
-    as there; no star may stand in two parts. Memory holds one shard, or four million identifiers; the others wait in
-    a temporary folder (8 bytes a star).
+    as there; no star may be in two parts, and no other Parquet file beside them. Memory holds one shard, or four
+    million identifiers; the others wait in a temporary folder (8 bytes a star).
 
     Raises
     ------
     UserError
-        If the folder holds no run.
+        If the folder holds no dataset.
     """
-    ledger = Ledger.at(uri)
-    records = {record.shard: record for record in ledger.records()}
-    account = Account(ledger.plan.kind)
+    dataset = Dataset.at(uri)
+    requested = _requested(dataset)
+    records = {record.shard: record for record in dataset.records()}
+    account = Account(dataset.plan.kind)
+    account.problems += [f"{name}: is no part of this dataset; move it elsewhere" for name in dataset.strangers()]
     expected = sum(record.rows_written for record in records.values())
     with tempfile.TemporaryDirectory() as folder:
         buckets = _Buckets(Path(folder), 1 + expected // _BUCKET_ROWS)
-        for shard in track(ledger.plan.shards, description="verify"):
+        for shard in track(dataset.plan.shards, description="verify"):
             try:
-                buckets.add(_verify_shard(ledger, shard, records.get(shard.name), account))
+                buckets.add(_verify_shard(dataset, shard, records.get(shard.name), requested, account))
             except (UserError, OSError, pa.ArrowInvalid) as error:
-                account.problems.append(f"{shard.name}: {str(error).splitlines()[0]}")
+                account.problems.append(f"{shard.name}: {first_line(error)}")
         repeated = buckets.repeated()
     if repeated.size:
-        told = ", ".join(map(str, repeated[:_EXAMPLES]))
-        account.problems.append(f"{repeated.size} source_ids stand in several parts: {told} ...")
+        examples = ", ".join(map(str, repeated[:_EXAMPLES]))
+        account.problems.append(f"{repeated.size} source_ids are in several parts: {examples} ...")
     return account
 
 
-def _verify_shard(ledger: Ledger, shard: Shard, record: Record | None, account: Account) -> NDArray[np.int64]:
+def _verify_shard(
+    dataset: Dataset, shard: Shard, record: Record | None, requested: Requested, account: Account
+) -> NDArray[np.int64]:
     """Account for one shard and return the identifiers that were written."""
-    asked = pa.chunked_array(_requested(ledger, shard), pa.int64())
+    asked = pa.chunked_array(requested(shard), pa.int64())
     account.requested += len(asked)
     if record is None:
         raise UserError("is not made yet")
-    path = ledger.part(shard)
-    written = pq.read_table(path, filesystem=ledger.fs, columns=["source_id"])["source_id"].to_numpy()
-    rejected = _rejected(ledger, shard)
+    path = dataset.part(shard.name)
+    written = pq.read_table(path, filesystem=dataset.fs, columns=["source_id"])["source_id"].to_numpy()
+    rejected = _rejected(dataset, shard)
     account.written += len(written)
     account.rejected += len(rejected)
-    if digest(ledger.fs, path) != record.fingerprint:
+    if digest(dataset.fs, path) != record.fingerprint:
         raise UserError("does not have the recorded bytes")
     if (len(written), len(rejected)) != (record.rows_written, sum(record.rejected.values())):
         raise UserError(f"{len(written)} rows and {len(rejected)} rejected are not those recorded")
@@ -102,21 +110,25 @@ def _verify_shard(ledger: Ledger, shard: Shard, record: Record | None, account: 
     return written
 
 
-def _requested(ledger: Ledger, shard: Shard) -> Iterator[pa.Array]:
-    if ledger.plan.kind == "features":
-        yield from reader.read_ids(reader.Piece(shard.source, shard.release, shard.start, shard.rows))
-        return
-    (features,) = ledger.plan.inputs
-    whence = Ledger.at(features)
-    yield from pq.read_table(f"{whence.folder}/{shard.source}", filesystem=whence.fs, columns=["source_id"])[0].chunks
+def _requested(dataset: Dataset) -> Requested:
+    """Return what yields the identifiers of a shard's input: spectra, or a part of the features."""
+    if dataset.plan.kind == "features":
+        return lambda shard: reader.open_spectra(shard.source).source_ids(shard.start, shard.rows)
+    (uri,) = dataset.plan.inputs
+    features = Dataset.at(uri)
+
+    def of_part(shard: Shard) -> Iterator[pa.Array]:
+        path = features.part(shard.source)
+        yield from pq.read_table(path, filesystem=features.fs, columns=["source_id"])["source_id"].chunks
+
+    return of_part
 
 
-def _rejected(ledger: Ledger, shard: Shard) -> list[int | None]:
-    path = ledger.rejects(shard)
-    if not exists(ledger.fs, path):
+def _rejected(dataset: Dataset, shard: Shard) -> list[int | None]:
+    path = dataset.rejects(shard.name)
+    if not exists(dataset.fs, path):
         return []
-    with ledger.fs.open_input_stream(path) as stream:
-        rows = csv.DictReader(io.StringIO(stream.read().decode()))
+    rows = csv.DictReader(io.StringIO(read_bytes(dataset.fs, path).decode()))
     return [int(row["source_id"]) if row["source_id"] else None for row in rows]
 
 

@@ -19,7 +19,7 @@ from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import Finalist, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.experiments.tune_callback import Recorder
-from xpfeh.files import absolute, filesystem, held, list_files
+from xpfeh.files import absolute, filesystem, list_files, only_process
 from xpfeh.labels.sample import Sample
 
 _RETRIES = 3
@@ -69,7 +69,7 @@ def search(
         raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
     storage = absolute(storage)
     folder = f"{storage}/{name}"
-    with held(folder):
+    with only_process(folder):
         if resume != tune.Tuner.can_restore(folder):
             told = (
                 "there is no such search to resume"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from xpfeh.errors import UserError
+from xpfeh.files import sha256_of
 from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.domain import Domain
-from xpfeh.provenance import code_version, file_fingerprint
+from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.training.network import UACSNet, build_network
 
@@ -50,7 +51,7 @@ def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict
         model.network.save_weights(work / WEIGHTS)
         errors = {"calibration": model.calibration.model_dump(), "domain": model.domain.model_dump()}
         (work / ERRORS).write_text(json.dumps(errors) + "\n")
-        checksums = {name: file_fingerprint(work / name) for name in (WEIGHTS, ERRORS)}
+        checksums = {name: sha256_of(work / name) for name in (WEIGHTS, ERRORS)}
         recipe = model.network.recipe.model_dump(mode="json")
         card = {
             "format": _FORMAT,
@@ -131,7 +132,7 @@ def read_bundle(folder: str | Path) -> tuple[Model, dict[str, Any]]:
     card = read_card(folder)
     for name in (WEIGHTS, ERRORS):
         path = Path(folder) / name
-        if not path.is_file() or file_fingerprint(path) != card["sha256"].get(name):
+        if not path.is_file() or sha256_of(path) != card["sha256"].get(name):
             raise UserError(
                 f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again"
             )

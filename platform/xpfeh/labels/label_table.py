@@ -11,7 +11,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.provenance import file_fingerprint
+from xpfeh.files import sha256_of
 
 _OPTIONAL = ("feh_err", "logg")
 
@@ -66,7 +66,7 @@ def read_labels(path: str | Path) -> Labels:
         raise UserError(
             f"{path}: {wrong.sum()} feh missing or outside [-6, 1.5], the first in row {row}: {columns['feh'][row]}"
         )
-    return Labels(source_id=frame["source_id"].cast(pl.Int64).to_numpy(), fingerprint=file_fingerprint(path), **columns)
+    return Labels(source_id=frame["source_id"].cast(pl.Int64).to_numpy(), fingerprint=sha256_of(path), **columns)
 
 
 def _read_frame(path: Path) -> pl.DataFrame:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.columns import to_arrays
 from xpfeh.errors import UserError
-from xpfeh.files import read_parts
 from xpfeh.labels.cuts import training_cuts, wide_cut
 from xpfeh.labels.label_table import Labels
 
@@ -21,10 +19,20 @@ Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
 SALT = "xpfeh"
 _SPLIT_LEVEL = 5
 _SOURCE_ID_TO_CELL = 2**35 * 4 ** (12 - _SPLIT_LEVEL)
-_COLUMNS = (
+FEATURES = (
     "source_id", "b", "phot_g_mean_mag", "bp_rp0", "g0", "phot_bp_rp_excess_factor", "ebv", "m_g",
     "flux", "flux_error", "flags",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FeaturesOrigin:
+    """Where features come from: their folder or URI, what made them, and how many stars they have in all."""
+
+    uri: str
+    settings: dict[str, Any]
+    fingerprint: str
+    stars: int
 
 
 @dataclass(frozen=True)
@@ -53,39 +61,48 @@ class Sample:
         return Sample({name: values[chosen] for name, values in self.columns.items()}, self.origin)
 
 
-def labelled_sample(features_uri: str | Path, labels: Labels, salt: str = SALT) -> Sample:
+def labelled_sample(
+    features: Mapping[str, NDArray], made_by: FeaturesOrigin, labels: Labels, salt: str = SALT
+) -> Sample:
     """Join features with labels, apply the paper's cuts and split by sky position.
+
+    Parameters
+    ----------
+    features : mapping of (N, ...) arrays
+        `FEATURES` of the stars that have a label, and perhaps of others.
+    made_by : FeaturesOrigin
+    labels : Labels
+    salt : str
+        Names the split.
 
     Raises
     ------
     UserError
         If no star has both features and a label, or no star passes the cuts.
     """
-    table, provenance = read_parts(features_uri, _COLUMNS)
-    features = to_arrays(table)
     _, in_features, in_labels = np.intersect1d(
         features["source_id"], labels.source_id, assume_unique=True, return_indices=True
     )
     if not in_features.size:
-        raise UserError(f"{features_uri}: none of its {table.num_rows} stars has a label; do the source_ids agree?")
+        raise UserError(f"{made_by.uri}: none of its {made_by.stars} stars has a label; do the source_ids agree?")
     stars = {name: values[in_features] for name, values in features.items()}
     stars |= {name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg")}
 
     left = np.ones(in_features.size, dtype=bool)
-    counts = {"features": table.num_rows, "with a label": int(left.sum())}
+    counts = {"features": made_by.stars, "with a label": int(left.sum())}
     for name, passes in training_cuts(stars, stars["logg"]).items():
         left &= passes
         counts[name] = int(left.sum())
     if not left.any():
-        raise UserError(f"{features_uri}: no star passes the cuts: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+        raise UserError(f"{made_by.uri}: no star passes the cuts: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     part = split_by_sky(stars["source_id"], salt)
     near = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
     counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(near.sum())
     stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
     stars = {name: values[left | near] for name, values in stars.items()}
     origin = {
-        "preprocess": provenance["settings"],
-        "features": provenance["fingerprint"],
+        "preprocess": made_by.settings,
+        "features": made_by.fingerprint,
         "labels_sha256": labels.fingerprint,
         "stars_left": counts,
         "split": {"salt": salt, "healpix_level": _SPLIT_LEVEL},

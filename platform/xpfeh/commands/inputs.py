@@ -1,0 +1,26 @@
+"""What several commands begin with: the stars that have both features and labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xpfeh.columns import to_arrays
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.labels.label_table import Labels, read_labels
+from xpfeh.labels.sample import FEATURES, SALT, FeaturesOrigin, Sample, labelled_sample
+
+
+def read_sample(features: str | Path, labels: str | Path | Labels, salt: str = SALT) -> Sample:
+    """Return the labelled stars of a features dataset; only their rows are read into memory.
+
+    Raises
+    ------
+    UserError
+        If the features are not whole, the labels cannot be read, or no star has both and passes the cuts.
+    """
+    read = labels if isinstance(labels, Labels) else read_labels(labels)
+    dataset = Dataset.finished(features, "features")
+    stars = to_arrays(dataset.read(FEATURES, read.source_id))
+    count = sum(record.rows_written for record in dataset.records())
+    origin = FeaturesOrigin(str(features), dataset.plan.settings, dataset.plan.fingerprint(), count)
+    return labelled_sample(stars, origin, read, salt)

@@ -1,0 +1,81 @@
+"""Parts back to rows: all of them, or those of some stars without reading the rest into memory."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.files import digest, first_line
+
+_THREADS = 4  # parts read at once; each holds one row group
+
+
+def read_parts(
+    fs: pafs.FileSystem,
+    parts: Sequence[tuple[str, str | None]],
+    columns: list[str] | None,
+    source_ids: NDArray[np.int64] | None,
+) -> pa.Table:
+    """Return the rows of Parquet parts that have a ``source_id``, in the order of the parts.
+
+    Parameters
+    ----------
+    parts : sequence of (path, fingerprint)
+        A fingerprint is compared with the file's bytes, None is not.
+    columns : list of str or None
+        All if None.
+    source_ids : (K,) int64 or None
+        The stars to read, all if None.
+
+    Raises
+    ------
+    UserError
+        If a part cannot be read, or is not the one of its fingerprint.
+    """
+    wanted = None if source_ids is None else np.unique(source_ids)
+    with ThreadPoolExecutor(_THREADS) as threads:
+        tables = list(threads.map(partial(_read_part, fs, columns, wanted), parts))
+    return pa.concat_tables(tables)
+
+
+def _read_part(
+    fs: pafs.FileSystem, columns: list[str] | None, wanted: NDArray[np.int64] | None, part: tuple[str, str | None]
+) -> pa.Table:
+    path, fingerprint = part
+    try:
+        if fingerprint is not None and digest(fs, path) != fingerprint:
+            raise UserError(f"{path}: is not the part that was recorded; delete it, and make it again")
+        with fs.open_input_file(path) as file:
+            parquet = pq.ParquetFile(file)
+            if wanted is None:
+                return parquet.read(columns)
+            groups = [_rows_of(parquet, group, columns, wanted) for group in range(parquet.num_row_groups)]
+            names = [name for name in parquet.schema_arrow.names if columns is None or name in columns]
+            nothing = parquet.schema_arrow.empty_table().select(names)
+            return pa.concat_tables([nothing, *(group for group in groups if group is not None)])
+    except (OSError, pa.ArrowInvalid, KeyError) as error:
+        raise UserError(f"{path}: cannot be read ({first_line(error)}); delete it, and make it again") from None
+
+
+def _rows_of(
+    parquet: pq.ParquetFile, group: int, columns: list[str] | None, wanted: NDArray[np.int64]
+) -> pa.Table | None:
+    """Return the rows of the wanted stars in a row group; the wide columns are read only if there are any."""
+    statistics = parquet.metadata.row_group(group).column(parquet.schema_arrow.names.index("source_id")).statistics
+    if statistics is not None and statistics.has_min_max:
+        first, last = np.searchsorted(wanted, [statistics.min, statistics.max + 1])
+        if first == last:
+            return None
+    ids = parquet.read_row_group(group, columns=["source_id"])["source_id"].to_numpy()
+    rows = np.flatnonzero(np.isin(ids, wanted))
+    if not rows.size:
+        return None
+    return parquet.read_row_group(group, columns=columns).take(rows)

@@ -1,0 +1,54 @@
+"""What a dataset's folder says of its shards: a record of each finished one, and why another could not be made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from xpfeh.sources.coefficients import Reject
+
+
+class Delivery(NamedTuple):
+    """Some rows of a shard: those delivered, and those rejected."""
+
+    table: pa.Table
+    rejected: Sequence[Reject] = ()
+
+
+class Record(BaseModel):
+    """A finished shard: what was read, what was written, by which model, settings and code, and when (UTC).
+
+    ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by their reason.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shard: str
+    source: str
+    source_fingerprint: str
+    settings: str
+    model: str
+    rows_read: int
+    rows_written: int
+    rejected: dict[str, int]
+    fingerprint: str
+    bytes: int
+    seconds: float
+    finished: datetime
+    made_by: dict[str, str]
+
+
+class Failure(BaseModel):
+    """A shard that could not be made: its input, the reason in one line, the trace for whoever mends the code."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    shard: str
+    source: str
+    reason: str
+    trace: str
+    when: datetime
