@@ -1,3 +1,7 @@
-"""xpfeh: metallicities [Fe/H] of giant stars from Gaia XP spectra, with errors that are true."""
+"""[Fe/H] of giant stars, with errors that are true, from Gaia XP spectra: "XP to [Fe/H]"."""
+
+from xpfeh.environment import set_defaults
 
 __version__ = "0.1.0"
+
+set_defaults()

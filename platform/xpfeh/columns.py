@@ -1,144 +1,226 @@
-"""The columns of spectra and of features, and the way between Arrow tables and arrays."""
+"""The columns of spectra, features and catalogs, and the way between Arrow tables and arrays.
+
+Each quantity is described once; the schemas name its column. Descriptions, units and UCDs are metadata of the schemas'
+fields, which files of every format are written from: see `describe`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 
-def _field(
-    name: str, kind: pa.DataType, description: str, unit: str = "", ucd: str = "", nullable: bool = False
-) -> pa.Field:
-    metadata = {"description": description, "unit": unit} | ({"ucd": ucd} if ucd else {})
-    return pa.field(name, kind, nullable=nullable, metadata=metadata)
+class Description(NamedTuple):
+    """What a column holds, its unit, and its Unified Content Descriptor (IVOA, UCD1+ 1.6); both may be empty."""
+
+    text: str
+    unit: str = ""
+    ucd: str = ""
 
 
-_optional = partial(_field, nullable=True)
+class _Quantity(NamedTuple):
+    description: Description
+    kind: pa.DataType = pa.float64()
+    nullable: bool = False
+
+    def field(self, name: str, ucd: bool = False) -> pa.Field:
+        """Return the quantity as a column; only the published catalog has UCDs."""
+        metadata = {"description": self.description.text, "unit": self.description.unit}
+        if ucd:
+            metadata["ucd"] = self.description.ucd
+        return pa.field(name, self.kind, nullable=self.nullable, metadata=metadata)
 
 
-_SOURCE_ID = _field("source_id", pa.int64(), "Gaia source identifier")
-_POSITION = [
-    _field("ra", pa.float64(), "right ascension, ICRS", "deg"),
-    _field("dec", pa.float64(), "declination, ICRS", "deg"),
-]
-_EXCESS = _field("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", nullable=True)
-_RGEO = _field("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", nullable=True)
+def _always(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = pa.float64()) -> _Quantity:
+    return _Quantity(Description(text, unit, ucd), kind)
+
+
+def _if_known(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = pa.float64()) -> _Quantity:
+    return _Quantity(Description(text, unit, ucd), kind, nullable=True)
+
+
+def _feh(text: str, ucd: str) -> _Quantity:
+    return _if_known(text, "dex", ucd, pa.float32())
+
+
+_SOURCE_ID = _always("Gaia source identifier", "", "meta.id;meta.main", pa.int64())
+_FLAGS = _always("bits of xpfeh.flags.Flag", "", "meta.code", pa.uint32())
+_RA = _always("right ascension, ICRS", "deg", "pos.eq.ra;meta.main")
+_DEC = _always("declination, ICRS", "deg", "pos.eq.dec;meta.main")
+_L = _always("Galactic longitude", "deg", "pos.galactic.lon")
+_B = _always("Galactic latitude", "deg", "pos.galactic.lat")
+_G = _if_known("G", "mag", "phot.mag;em.opt")
+_BP_RP0 = _if_known("dereddened BP-RP", "mag", "phot.color;em.opt.B;em.opt.R")
+_EXCESS = _if_known("(F_BP + F_RP) / F_G", "", "phot.flux;arith.ratio")
+_EBV = _if_known("E(B-V) of SFD98, not rescaled", "mag", "phot.color.excess")
+_DISTANCE = _if_known("geometric distance (Bailer-Jones et al. 2021)", "pc", "pos.distance")
+
+_FEATURES = {
+    "source_id": _SOURCE_ID,
+    "ra": _RA,
+    "dec": _DEC,
+    "l": _L,
+    "b": _B,
+    "phot_g_mean_mag": _G,
+    "bp_rp": _if_known("BP-RP", "mag"),
+    "bp_rp0": _BP_RP0,
+    "g0": _if_known("dereddened G", "mag"),
+    "phot_bp_rp_excess_factor": _EXCESS,
+    "ebv": _EBV,
+    "rgeo": _DISTANCE,
+    "m_g": _if_known("absolute G magnitude, null where the distance is unknown", "mag"),
+}
+"""The columns of features before the pixels."""
+
+_CATALOG = {
+    "source_id": _SOURCE_ID,
+    "gl": _L,
+    "gb": _B,
+    "ra": _RA,
+    "dec": _DEC,
+    "phot_bp_rp_excess_factor": _EXCESS,
+    "BP_RP0": _BP_RP0,
+    "PHOT_G_MEAN_MAG": _G,
+    "M_G": _if_known("absolute G magnitude", "mag", "phys.magAbs;em.opt"),
+    "EBV": _EBV,
+    "rgeo": _DISTANCE,
+    "FEH": _feh("[Fe/H]", "phys.abund.Fe"),
+    "FEH_err": _feh("error of [Fe/H], half the calibrated 68 % interval", "stat.error;phys.abund.Fe"),
+    "FEH_lo68": _feh("lower end of the calibrated 68 % interval", "phys.abund.Fe;stat.min"),
+    "FEH_hi68": _feh("upper end of the calibrated 68 % interval", "phys.abund.Fe;stat.max"),
+    "FEH_lo95": _feh("lower end of the calibrated 95 % interval", "phys.abund.Fe;stat.min"),
+    "FEH_hi95": _feh("upper end of the calibrated 95 % interval", "phys.abund.Fe;stat.max"),
+    "FEH_err_aleatoric": _feh("the networks' own sigma, not recalibrated", "stat.stdev;phys.abund.Fe"),
+    "FEH_err_epistemic": _feh("deviation between the ensemble's networks", "stat.stdev;phys.abund.Fe"),
+    "domain_score": _if_known("how unlike the training stars' the spectrum is", "", "stat.value", pa.float32()),
+    "flags": _FLAGS,
+    "model_version": _always("the model that made the predictions", "", "meta.version", pa.string()),
+}
+
+CATALOG = pa.schema([quantity.field(name, ucd=True) for name, quantity in _CATALOG.items()])
+"""The released catalog: the columns of the paper's Table 2 up to ``FEH_err``, then intervals, flags, and the model."""
 
 
 def spectra_schema(n_samples: int) -> pa.Schema:
-    """Return the schema of absolute, sampled spectra: what `xpfeh spectra` writes."""
+    """Return the schema of absolute, sampled spectra: what `xpfeh spectra` writes.
+
+    Examples
+    --------
+    >>> spectra_schema(343).field("flux").type
+    FixedSizeListType(fixed_size_list<item: double>[343])
+    """
     samples = pa.list_(pa.float64(), n_samples)
-    return pa.schema(
-        [
-            _SOURCE_ID,
-            _field("flux", samples, "XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1"),
-            _field("flux_error", samples, "error of flux", "W m-2 nm-1"),
-        ]
-    )
+    columns = {
+        "source_id": _SOURCE_ID,
+        "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=samples),
+        "flux_error": _always("error of flux", "W m-2 nm-1", kind=samples),
+    }
+    return pa.schema([quantity.field(name) for name, quantity in columns.items()])
 
 
 def features_schema(n_pixels: int) -> pa.Schema:
-    """Return the schema of features with `n_pixels` pixels."""
-    spectrum = pa.list_(pa.float32(), n_pixels)
-    return pa.schema(
-        [
-            _SOURCE_ID,
-            *_POSITION,
-            _field("l", pa.float64(), "Galactic longitude", "deg"),
-            _field("b", pa.float64(), "Galactic latitude", "deg"),
-            _field("phot_g_mean_mag", pa.float64(), "G", "mag", nullable=True),
-            _field("bp_rp", pa.float64(), "BP-RP", "mag", nullable=True),
-            _field("bp_rp0", pa.float64(), "dereddened BP-RP", "mag", nullable=True),
-            _field("g0", pa.float64(), "dereddened G", "mag", nullable=True),
-            _EXCESS,
-            _field("ebv", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", nullable=True),
-            _RGEO,
-            _field(
-                "m_g",
-                pa.float64(),
-                "absolute G magnitude, null where the distance is unknown",
-                "mag",
-                nullable=True,
-            ),
-            _field("flux", spectrum, "dereddened, resampled flux, 1 around 550 nm"),
-            _field("flux_error", spectrum, "error of flux, in the same scale"),
-            _field("flags", pa.uint32(), "bits of xpfeh.flags.Flag"),
-        ]
-    )
+    """Return the schema of features with `n_pixels` pixels.
+
+    Examples
+    --------
+    >>> features_schema(60).names[-3:], describe(features_schema(60).field("ebv")).unit
+    (['flux', 'flux_error', 'flags'], 'mag')
+    """
+    pixels = pa.list_(pa.float32(), n_pixels)
+    columns = {
+        **_FEATURES,
+        "flux": _always("dereddened, resampled flux, 1 around 550 nm", kind=pixels),
+        "flux_error": _always("error of flux, in the same scale", kind=pixels),
+        "flags": _FLAGS,
+    }
+    return pa.schema([quantity.field(name) for name, quantity in columns.items()])
 
 
 def sensitivity_schema(n_pixels: int) -> pa.Schema:
-    """Return the schema of sensitivities with `n_pixels` pixels."""
-    slopes = pa.list_(pa.float32(), n_pixels)
-    return pa.schema([_SOURCE_ID, _field("dfeh_dflux", slopes, "d[Fe/H] / d flux, flux being 1 around 550 nm", "dex")])
+    """Return the schema of sensitivities with `n_pixels` pixels.
+
+    Examples
+    --------
+    >>> sensitivity_schema(60).names
+    ['source_id', 'dfeh_dflux']
+    """
+    pixels = pa.list_(pa.float32(), n_pixels)
+    slopes = _always("d[Fe/H] / d flux, flux being 1 around 550 nm", "dex", kind=pixels)
+    return pa.schema([_SOURCE_ID.field("source_id"), slopes.field("dfeh_dflux")])
 
 
-CATALOG = pa.schema(
-    [
-        _field("source_id", pa.int64(), "Gaia source identifier", ucd="meta.id;meta.main"),
-        _field("gl", pa.float64(), "Galactic longitude", "deg", "pos.galactic.lon"),
-        _field("gb", pa.float64(), "Galactic latitude", "deg", "pos.galactic.lat"),
-        _field("ra", pa.float64(), "right ascension, ICRS", "deg", "pos.eq.ra;meta.main"),
-        _field("dec", pa.float64(), "declination, ICRS", "deg", "pos.eq.dec;meta.main"),
-        _optional("phot_bp_rp_excess_factor", pa.float64(), "(F_BP + F_RP) / F_G", ucd="phot.flux;arith.ratio"),
-        _optional("BP_RP0", pa.float64(), "dereddened BP-RP", "mag", "phot.color;em.opt.B;em.opt.R"),
-        _optional("PHOT_G_MEAN_MAG", pa.float64(), "G", "mag", "phot.mag;em.opt"),
-        _optional("M_G", pa.float64(), "absolute G magnitude", "mag", "phys.magAbs;em.opt"),
-        _optional("EBV", pa.float64(), "E(B-V) of SFD98, not rescaled", "mag", "phot.color.excess"),
-        _optional("rgeo", pa.float64(), "geometric distance (Bailer-Jones et al. 2021)", "pc", "pos.distance"),
-        _optional("FEH", pa.float32(), "[Fe/H]", "dex", "phys.abund.Fe"),
-        _optional(
-            "FEH_err",
-            pa.float32(),
-            "error of [Fe/H], half the calibrated 68 % interval",
-            "dex",
-            "stat.error;phys.abund.Fe",
-        ),
-        _optional(
-            "FEH_lo68", pa.float32(), "lower end of the calibrated 68 % interval", "dex", "phys.abund.Fe;stat.min"
-        ),
-        _optional(
-            "FEH_hi68", pa.float32(), "upper end of the calibrated 68 % interval", "dex", "phys.abund.Fe;stat.max"
-        ),
-        _optional(
-            "FEH_lo95", pa.float32(), "lower end of the calibrated 95 % interval", "dex", "phys.abund.Fe;stat.min"
-        ),
-        _optional(
-            "FEH_hi95", pa.float32(), "upper end of the calibrated 95 % interval", "dex", "phys.abund.Fe;stat.max"
-        ),
-        _optional(
-            "FEH_err_aleatoric",
-            pa.float32(),
-            "the networks' own sigma, not recalibrated",
-            "dex",
-            "stat.stdev;phys.abund.Fe",
-        ),
-        _optional(
-            "FEH_err_epistemic",
-            pa.float32(),
-            "deviation between the ensemble's networks",
-            "dex",
-            "stat.stdev;phys.abund.Fe",
-        ),
-        _optional("domain_score", pa.float32(), "how unlike the training stars' the spectrum is", ucd="stat.value"),
-        _field("flags", pa.uint32(), "bits of xpfeh.flags.Flag", ucd="meta.code"),
-        _field("model_version", pa.string(), "the model that made the predictions", ucd="meta.version"),
-    ]
-)
-"""The released catalog: the columns of the paper's Table 2, flags, and the model."""
+# --- descriptions -----------------------------------------------------------------------------------------------------
+
+_NOT_STANDARD = ("dex",)
+"""Units that neither the FITS standard 4.0 (section 4.3) nor VOUnits 1.1 has."""
+
+
+def describe(field: pa.Field) -> Description:
+    """Return what a field's metadata says of its column.
+
+    Examples
+    --------
+    >>> describe(CATALOG.field("rgeo"))
+    Description(text='geometric distance (Bailer-Jones et al. 2021)', unit='pc', ucd='pos.distance')
+    """
+    metadata = field.metadata or {}
+    return Description(*(metadata.get(key, b"").decode() for key in (b"description", b"unit", b"ucd")))
+
+
+def describe_for_fits(field: pa.Field) -> Description:
+    """Return a field's description for a FITS header: a unit that FITS does not have follows the text.
+
+    Examples
+    --------
+    >>> describe_for_fits(CATALOG.field("FEH"))
+    Description(text='[Fe/H] [dex]', unit='', ucd='phys.abund.Fe')
+    """
+    known = describe(field)
+    if known.unit in _NOT_STANDARD:
+        return known._replace(text=f"{known.text} [{known.unit}]", unit="")
+    return known
+
+
+def describe_for_votable(field: pa.Field) -> Description:
+    """Return a field's description for a VOTable: a unit that VOUnits does not have stands in quotes.
+
+    Examples
+    --------
+    >>> describe_for_votable(CATALOG.field("FEH")).unit
+    "'dex'"
+    """
+    known = describe(field)
+    return known._replace(unit=f"'{known.unit}'") if known.unit in _NOT_STANDARD else known
+
+
+# --- arrays and tables ------------------------------------------------------------------------------------------------
 
 
 def to_table(columns: Mapping[str, NDArray], schema: pa.Schema) -> pa.Table:
-    """Build an Arrow table of `schema` from arrays; NaN becomes null where the schema allows null."""
+    """Build an Arrow table of `schema` from arrays; NaN becomes null where the schema allows null.
+
+    Parameters
+    ----------
+    columns : mapping of (N,) or (N, width) arrays
+        Those of the schema; others are left out.
+    schema : Schema
+        Fields of numbers, text and fixed-size lists.
+
+    Examples
+    --------
+    >>> schema = pa.schema([_SOURCE_ID.field("source_id"), _G.field("phot_g_mean_mag")])
+    >>> to_table({"source_id": np.array([1]), "phot_g_mean_mag": np.array([np.nan])}, schema).to_pylist()
+    [{'source_id': 1, 'phot_g_mean_mag': None}]
+    """
     arrays = []
     for field in schema:
         values = np.ascontiguousarray(columns[field.name])
         if pa.types.is_fixed_size_list(field.type):
-            flat = pa.array(values.reshape(-1), type=field.type.value_type)
+            flat = pa.array(values.reshape(-1), type=field.type.value_type)  # (N, width) -> (N width,)
             arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
         else:
             arrays.append(pa.array(values, type=field.type, from_pandas=field.nullable))
@@ -146,12 +228,31 @@ def to_table(columns: Mapping[str, NDArray], schema: pa.Schema) -> pa.Table:
 
 
 def to_arrays(table: pa.Table) -> dict[str, NDArray]:
-    """Return a table's columns as arrays: lists as (N, width), null numbers as NaN."""
+    """Return a table's columns as arrays: lists as (N, width), null numbers as NaN.
+
+    Examples
+    --------
+    >>> to_arrays(pa.table({"g0": [7.5, None]}))
+    {'g0': array([7.5, nan])}
+    """
     columns = {}
     for name, column in zip(table.column_names, table.columns, strict=True):
         if pa.types.is_fixed_size_list(column.type):
-            flat = pa.concat_arrays([chunk.flatten() for chunk in column.chunks]) if column.num_chunks else pa.array([])
-            columns[name] = flat.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+            columns[name] = lists_to_array(column)
         else:
             columns[name] = column.to_numpy()
     return columns
+
+
+def lists_to_array(column: pa.ChunkedArray) -> NDArray:
+    """Return a column of fixed-size lists as an array (N, width).
+
+    Examples
+    --------
+    >>> lists_to_array(pa.chunked_array([[[1.0, 2.0]], [[3.0, 4.0]]], pa.list_(pa.float64(), 2))).tolist()
+    [[1.0, 2.0], [3.0, 4.0]]
+    """
+    # `flatten` and not `values`: a slice of a table has the values of its rows alone.
+    chunks = [chunk.flatten() for chunk in column.chunks]
+    flat = pa.concat_arrays(chunks) if chunks else pa.array([], column.type.value_type)
+    return flat.to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)  # (N width,) -> (N, width)

@@ -34,7 +34,7 @@ def absolute(uri: str | Path) -> str:
     's3://bucket/features'
     """
     text = str(uri)
-    return text if "://" in text else str(Path(text).expanduser().absolute())
+    return text if "://" in text else str(_expanded(text).absolute())
 
 
 def local_path(path: str | Path) -> Path:
@@ -47,7 +47,14 @@ def local_path(path: str | Path) -> Path:
     """
     if "://" in str(path):
         raise UserError(f"{path}: must be a local path; copy the files here, or upload them from here")
-    return Path(path).expanduser()
+    return _expanded(str(path))
+
+
+def _expanded(path: str) -> Path:
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(f"{path}: there is no user of that name, so this is no folder") from None
 
 
 def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:

@@ -1,4 +1,7 @@
-"""A FITS binary table of any length: astropy makes the header, the rows follow table by table."""
+"""A FITS binary table of any length: astropy makes the header, the rows follow table by table.
+
+Sections are those of the FITS standard 4.0.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,12 @@ import pyarrow as pa
 from astropy.io import fits
 from numpy.typing import NDArray
 
-_BLOCK = 2880  # the length of FITS's records, FITS standard 4.0 section 3.1
-_CODES = {"int64": "K", "uint32": "J", "float": "E", "double": "D"}
-_BYTES = {"K": ">i8", "J": ">i4", "E": ">f4", "D": ">f8"}
+from xpfeh.columns import describe_for_fits, lists_to_array
+
+_BLOCK = 2880  # the length of FITS's records (section 3.1)
+_CODES = {"int64": "K", "uint32": "J", "float": "E", "double": "D"}  # TFORM of Arrow's types (section 7.3.1)
+_BYTES = {"K": ">i8", "J": ">i4", "E": ">f4", "D": ">f8"}  # FITS is big-endian
 _UINT32_ZERO = 2**31  # FITS has no unsigned integers: they are stored less this, and TZERO says so (section 5.2.5)
-_UNKNOWN_UNITS = ("dex",)
 
 
 def write_fits(
@@ -55,13 +59,20 @@ def write_fits(
         for table in tables:
             file.write(_to_rows(table.select(schema.names), dtype).tobytes())
             written += table.num_rows
-        file.write(b"\0" * (-written * dtype.itemsize % _BLOCK))
+        file.write(b"\0" * (-written * dtype.itemsize % _BLOCK))  # the last record is filled up
     if written != rows:
         raise ValueError(f"{path}: {written} rows were delivered, not {rows}")
 
 
 def row_dtype(schema: pa.Schema, text_bytes: Mapping[str, int]) -> np.dtype:
-    """Return the bytes of a row as they stand in the file."""
+    """Return the bytes of a row as they stand in the file.
+
+    Examples
+    --------
+    >>> schema = pa.schema([("source_id", pa.int64()), ("model", pa.string())])
+    >>> row_dtype(schema, {"model": 12})
+    dtype([('source_id', '>i8'), ('model', 'S12')])
+    """
     fields: list[tuple] = []
     for field in schema:
         if pa.types.is_string(field.type):
@@ -74,7 +85,13 @@ def row_dtype(schema: pa.Schema, text_bytes: Mapping[str, int]) -> np.dtype:
 
 
 def fits_format(field: pa.Field, text_bytes: Mapping[str, int]) -> str:
-    """Return the TFORM code of a column."""
+    """Return the TFORM code of a column.
+
+    Examples
+    --------
+    >>> fits_format(pa.field("flux", pa.list_(pa.float32(), 60)), {})
+    '60E'
+    """
     if pa.types.is_string(field.type):
         return f"{text_bytes[field.name]}A"
     if pa.types.is_fixed_size_list(field.type):
@@ -85,15 +102,13 @@ def fits_format(field: pa.Field, text_bytes: Mapping[str, int]) -> str:
 def _header(schema: pa.Schema, rows: int, text_bytes: Mapping[str, int], history: str) -> fits.Header:
     columns, explanations = [], fits.Header()
     for number, field in enumerate(schema, start=1):
-        metadata = field.metadata or {}
-        unit, ucd, description = (metadata.get(key, b"").decode() for key in (b"unit", b"ucd", b"description"))
-        if unit in _UNKNOWN_UNITS:  # the FITS standard has no such unit: it stands in words
-            unit, description = "", f"{description} [{unit}]"
+        text, unit, ucd = describe_for_fits(field)
         offset = {"bzero": _UINT32_ZERO} if pa.types.is_uint32(field.type) else {}
         columns.append(fits.Column(field.name, fits_format(field, text_bytes), unit=unit or None, **offset))
-        explanations.update(
-            {f"{key}{number}": value for key, value in (("TUCD", ucd), ("TCOMM", description)) if value}
-        )
+        if ucd:
+            explanations[f"TUCD{number}"] = ucd
+        if text:
+            explanations[f"TCOMM{number}"] = text
     header = fits.BinTableHDU.from_columns(columns, nrows=0, name="XPFEH").header
     header["NAXIS2"] = rows
     header.update(explanations)
@@ -106,9 +121,9 @@ def _to_rows(table: pa.Table, dtype: np.dtype) -> NDArray:
     rows = np.empty(table.num_rows, dtype=dtype)
     for field in table.schema:
         if pa.types.is_fixed_size_list(field.type):
-            lists = pa.concat_arrays([chunk.flatten() for chunk in table[field.name].chunks])
-            rows[field.name] = lists.to_numpy(zero_copy_only=False).reshape(-1, field.type.list_size)
-            continue
-        values = table[field.name].to_numpy()
-        rows[field.name] = values.astype(np.int64) - _UINT32_ZERO if pa.types.is_uint32(field.type) else values
+            rows[field.name] = lists_to_array(table[field.name])
+        elif pa.types.is_uint32(field.type):
+            rows[field.name] = table[field.name].to_numpy().astype(np.int64) - _UINT32_ZERO
+        else:
+            rows[field.name] = table[field.name].to_numpy()
     return rows

@@ -1,4 +1,10 @@
-"""The flag bits of a star: one table, used by features, catalogs, documentation and `--help`."""
+"""The flag bits of a star: one table, used by features, catalogs, documentation and `--help`.
+
+>>> Flag(0b110) == Flag.NO_DUST | Flag.COLOUR_RANGE
+True
+>>> MEANING[Flag.NEAR_PLANE]
+'|Z| <= 0.2 kpc (cut 3)'
+"""
 
 from __future__ import annotations
 
@@ -6,7 +12,10 @@ from enum import IntFlag
 
 
 class Flag(IntFlag):
-    """Bits of the ``flags`` column (uint32); 0 means: nothing to report."""
+    """Bits of the ``flags`` column (uint32); 0 means: nothing to report.
+
+    Published catalogs hold these numbers: a bit is never used for something else.
+    """
 
     BAD_SPECTRUM = 1 << 0
     NO_DUST = 1 << 1
@@ -44,9 +53,7 @@ MEANING: dict[Flag, str] = {
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
+"""A star with either has no [Fe/H]. One without BP or RP has a BAD_SPECTRUM as well."""
+
 OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
-
-
-def names(flags: int) -> list[str]:
-    """Return the names of the bits set in `flags`."""
-    return [bit.name for bit in Flag(flags) if bit.name]
+"""A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""

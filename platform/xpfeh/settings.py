@@ -14,6 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from xpfeh.errors import UserError
 
+SALT = "xpfeh"
+"""Names the split of the sky that all published numbers are of."""
+
 
 class Settings(BaseModel):
     """Immutable settings that refuse unknown names and know their own fingerprint."""

@@ -1,182 +1,224 @@
 """Tables as files: the one way in, whatever the format, and the one way out.
 
 What comes from outside is read here, and every complaint of a library about it becomes one line with the file's name.
+Rows are counted from 0 in these lines.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
-import re
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
 import polars as pl
+import polars.selectors as cs
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from astropy.io.votable import parse_single_table
-from astropy.table import Table
-from astropy.utils.exceptions import AstropyWarning
 
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_file, filesystem, first_line, read_bytes, whole_file
 from xpfeh.fits_table import write_fits
+from xpfeh.table_formats import READERS
 
-TEXT = (".csv", ".tsv", ".txt", ".tab", ".dat")
-VOTABLE = (".vot", ".votable", ".xml")
-FITS = (".fits", ".fit")
-READABLE = (".parquet", *TEXT, ".ecsv", *FITS, *VOTABLE)
 WRITABLE = (".parquet", ".fits", ".csv")
 
 SOURCE_ID_NAMES = ("source_id", "SOURCE_ID", "Source")
 """How Gaia's archive and VizieR call the identifier."""
-MISSING = ["", "-", "--", "---", "...", "nan", "NaN", "null", "None", "N/A", "NA"]
+MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """How tables of the literature write that there is no value."""
+POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
+"""Degrees."""
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
 
 
-def read_table(uri: str | Path, as_text: bool = False) -> pl.DataFrame:
-    """Read the columns of one value a row from a table; a missing value is null.
+def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.DataFrame:
+    """Read the columns of a table that hold one value a row.
 
     Parameters
     ----------
     uri : str or Path
         Parquet, CSV or other separated text (VizieR's too, with its lines of units and dashes), ECSV, FITS or VOTable,
-        told by its suffix; gzip or not.
-    as_text : bool
-        Leave the cells of text files as they are written, stripped of blanks, and make text of all others.
+        by its suffix; gzip or not.
+    columns : collection of str, optional
+        Those to read, of the ones that the table has. One of Gaia's bulk files has 152, and few are of use.
+
+    Returns
+    -------
+    polars.DataFrame
+        The cells of text files are text, see `numbers` and `with_source_id`. Text is stripped of blanks, and null where
+        it is one of `MISSING`.
 
     Raises
     ------
     UserError
-        If the file is missing, of another kind, or cannot be read as what its name says.
+        If the file is missing, of another kind, or cannot be read in the format of its suffix.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "stars.tsv")
+    ...     _ = path.write_text("# from VizieR\\nName\\tVmag\\n \\tmag\\n----\\t----\\nHD 1\\t7.4\\nHD 2\\t--\\n")
+    ...     read_table(path).rows()
+    [('HD 1', '7.4'), ('HD 2', None)]
     """
-    name = str(uri)
-    suffix = Path(name.lower().removesuffix(".gz")).suffix
-    if suffix not in READABLE:
-        raise UserError(f"{name}: not a kind of table that can be read; these can: {', '.join(READABLE)}")
     fs, path = filesystem(uri)
-    if not fs.get_file_info(path).is_file:
-        raise UserError(f"{name}: no such file")
+    info = fs.get_file_info(path)
+    if not info.is_file:
+        raise UserError(f"{uri}: is a folder; name a file" if info.type.name == "Directory" else f"{uri}: no such file")
+    suffix = Path(path.lower().removesuffix(".gz")).suffix
+    if suffix not in READERS:
+        raise UserError(f"{uri}: not a kind of table that can be read; these can: {', '.join(READERS)}")
     try:
         content = read_bytes(fs, path)
-        if content[:2] == b"\x1f\x8b":  # gzip, whatever the name says
+        if content[:2] == b"\x1f\x8b":  # gzip, whatever its name is
             content = gzip.decompress(content)
-        if suffix in TEXT:
-            frame = _read_text(content, as_text)
-        elif suffix == ".parquet":
-            frame = pl.read_parquet(io.BytesIO(content))
-        else:
-            frame = _from_astropy(_read_astropy(content, suffix))
-        frame = frame.select(~pl.selectors.nested() & ~pl.selectors.object())
-        return frame.with_columns(pl.all().cast(pl.String)) if as_text else frame
+        frame = READERS[suffix](content, columns)
+        frame = frame.select(~(cs.nested() | cs.binary() | cs.object()))
+        return frame.with_columns(
+            (cs.string() | cs.categorical()).cast(pl.String).str.strip_chars().replace(MISSING, None)
+        )
     except UserError as error:
-        raise UserError(f"{name}: {error}") from None
+        raise UserError(f"{uri}: {error}") from None
     except Exception as error:  # four libraries, each with errors of its own: all of them mean this
-        raise UserError(f"{name}: cannot be read as a table ({first_line(error)})") from None
+        raise UserError(f"{uri}: cannot be read as a table ({first_line(error)})") from None
 
 
-def with_source_id(frame: pl.DataFrame, where: str | Path) -> pl.DataFrame:
-    """Return the table with its identifiers as ``source_id``, int64 without gaps.
+def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Read columns of numbers from a table of Gaia stars; see `read_table`.
+
+    Parameters
+    ----------
+    uri : str or Path
+    needed, optional : sequence of str
+        Columns beside ``source_id``. An optional one that the table lacks is null.
+
+    Returns
+    -------
+    polars.DataFrame
+        ``source_id``, int64 and unique, and the columns as float64, null where unknown.
 
     Raises
     ------
     UserError
-        If there is no such column, or its values are no integers; a float has lost digits already.
+        If the table cannot be read, is empty or lacks a column, a source_id is no integer or stands there twice, a
+        value is no number, or ``ra`` or ``dec`` is no position.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "stars.csv")
+    ...     _ = path.write_text("SOURCE_ID,ra,dec,note\\n4295806720,44.996,--,faint\\n")
+    ...     read_stars(path, ["ra", "dec"], ["pmra"]).rows()
+    [(4295806720, 44.996, None, None)]
+    """
+    frame = read_table(uri, (*SOURCE_ID_NAMES, *needed, *optional))
+    if not ({*needed} <= {*frame.columns} and {*SOURCE_ID_NAMES} & {*frame.columns}):
+        frame = read_table(uri)  # whole, so that the complaint names the columns that there are
+    frame = with_source_id(frame, uri)
+    require(frame, needed, uri)
+    frame = frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in optional if name not in frame.columns)
+    frame = frame.select("source_id", *(numbers(frame, name, uri) for name in (*needed, *optional)))
+    for name in POSITION_RANGES.keys() & {*frame.columns}:
+        check_range(frame[name], *POSITION_RANGES[name], uri)
+    if not frame.height:
+        raise UserError(f"{uri}: the table is empty")
+    if repeated := frame.height - frame["source_id"].n_unique():
+        row = (~frame["source_id"].is_first_distinct()).arg_max()
+        raise UserError(f"{uri}: {repeated} rows repeat a source_id, row {row} is the first; keep one row a star")
+    return frame
+
+
+def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
+    """Return the table with its identifiers as the column ``source_id``, int64 without gaps.
+
+    Raises
+    ------
+    UserError
+        If there is no such column, or a value is no integer; it names `path`.
+
+    Examples
+    --------
+    >>> with_source_id(pl.DataFrame({"SOURCE_ID": ["4295806720"]}), "stars.csv").to_dicts()
+    [{'source_id': 4295806720}]
     """
     name = next((name for name in SOURCE_ID_NAMES if name in frame.columns), None)
     if name is None:
-        raise UserError(f"{where}: no column source_id; there are: {', '.join(frame.columns[:20]) or 'none'}")
+        raise UserError(f"{path}: no column source_id; {_listed(frame)}")
     ids = frame[name]
-    if ids.dtype == pl.String:
-        ids = ids.str.strip_chars().cast(pl.Int64, strict=False)
-    elif not ids.dtype.is_integer():
-        raise UserError(f"{where}: source_id is {ids.dtype}, which loses digits; write it as a 64-bit integer")
-    else:
-        ids = ids.cast(pl.Int64, strict=False)
-    if ids.null_count():
-        row = int(ids.is_null().arg_true()[0])
-        raise UserError(f"{where}: source_id of row {row} is {frame[name][row]!r}, not a 64-bit integer")
-    return frame.drop(name).insert_column(0, ids.alias("source_id"))
+    # A float64 holds 53 bits: of a source_id's 63 the last ten would be wrong, and with them the star.
+    if not (ids.dtype.is_integer() or ids.dtype == pl.String):
+        raise UserError(f"{path}: source_id is {ids.dtype}; write 64-bit integers, a float loses digits")
+    integers = ids.cast(pl.Int64, strict=False)
+    if integers.null_count():
+        row = int(integers.is_null().arg_true()[0])
+        found = "missing" if ids[row] is None else f"{ids[row]!r}"
+        raise UserError(f"{path}: source_id of row {row} is {found}; write 64-bit integers, a float loses digits")
+    return frame.drop(name).insert_column(0, integers.alias("source_id"))
 
 
-def numbers(frame: pl.DataFrame, name: str, where: str | Path) -> pl.Series:
+def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
     """Return a column as float64, null where there is no value.
 
     Raises
     ------
     UserError
-        If a value is no number.
+        If a value is no number; it names `path`.
+
+    Examples
+    --------
+    >>> numbers(pl.DataFrame({"feh": ["-2.5", None]}), "feh", "labels.csv").to_list()
+    [-2.5, None]
     """
     column = frame[name]
-    if column.dtype == pl.String:
-        column = column.str.strip_chars().replace(MISSING, None)
+    if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
+        raise UserError(f"{path}: {name} is {column.dtype}; write numbers")
     values = column.cast(pl.Float64, strict=False)
-    if (wrong := column.is_not_null() & values.is_null()).any():
-        row = int(wrong.arg_true()[0])
-        raise UserError(f"{where}: {name} of row {row} is {column[row]!r}, which is no number")
+    if len(wrong := (column.is_not_null() & values.is_null()).arg_true()):
+        raise UserError(
+            f"{path}: {name} of row {wrong[0]} is {column[wrong[0]]!r}, which is no number; "
+            "correct it, or leave it empty"
+        )
     return values.fill_nan(None)
 
 
-def require(frame: pl.DataFrame, names: Sequence[str], where: str | Path) -> None:
-    """Raise a `UserError` if one of the columns is missing."""
-    if missing := [name for name in names if name not in frame.columns]:
+def check_range(values: pl.Series, low: float, high: float, path: str | Path) -> None:
+    """Raise a `UserError` that names `path` if a number lies outside a range; null is no number.
+
+    Examples
+    --------
+    >>> check_range(pl.Series("dec", [-5.0, 95.0]), -90, 90, "stars.csv")
+    Traceback (most recent call last):
+    xpfeh.errors.UserError: stars.csv: dec of row 1 is 95, outside -90 to 90; correct it, or leave the row out
+    """
+    if len(wrong := (~values.is_between(low, high)).fill_null(False).arg_true()):
         raise UserError(
-            f"{where}: no column {' and '.join(missing)}; there are: {', '.join(frame.columns[:20]) or 'none'}"
+            f"{path}: {values.name} of row {wrong[0]} is {values[wrong[0]]:.10g}, outside {low:g} to {high:g}; "
+            "correct it, or leave the row out"
         )
 
 
-def _read_text(content: bytes, as_text: bool) -> pl.DataFrame:
-    """Text as archives export it: comments, perhaps lines of units and dashes, UTF-8 or Latin-1."""
-    if b"\0" in content:
-        raise UserError("is UTF-16 or binary, not text; save it as UTF-8")
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("latin-1")
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    if not lines:
-        raise UserError("is empty, or holds nothing but comments")
-    separator = max("\t,;|", key=lines[0].count)
-    for ruler in range(1, min(3, len(lines))):
-        if re.fullmatch(rf"-+(\s*[{separator}]\s*-+)*\s*", lines[ruler]):
-            del lines[1 : ruler + 1]
-            break
-    table = pl.read_csv(
-        io.BytesIO("\n".join(lines).encode()),
-        separator=separator,
-        infer_schema=not as_text,
-        infer_schema_length=None,
-        null_values=MISSING,
-        truncate_ragged_lines=True,
-    )
-    return table.rename({name: name.strip().strip('"') for name in table.columns})
+def require(frame: pl.DataFrame, names: Sequence[str], path: str | Path) -> None:
+    """Raise a `UserError` that names `path` if one of the columns is missing.
+
+    Examples
+    --------
+    >>> require(pl.DataFrame({"FEH": [0.1]}), ["feh"], "labels.csv")
+    Traceback (most recent call last):
+    xpfeh.errors.UserError: labels.csv: no column feh; there are: FEH
+    """
+    if missing := [name for name in names if name not in frame.columns]:
+        raise UserError(f"{path}: no column {' and '.join(missing)}; {_listed(frame)}")
 
 
-def _read_astropy(content: bytes, suffix: str) -> Table:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)  # units and dates that astropy does not like: not used here
-        if suffix in VOTABLE:
-            return parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True)
-        return Table.read(io.BytesIO(content), format="ascii.ecsv" if suffix == ".ecsv" else "fits")
-
-
-def _from_astropy(table: Table) -> pl.DataFrame:
-    """Return the columns of one value a row; masked values become null."""
-    table.convert_bytestring_to_unicode()
-    columns = {}
-    for name in table.colnames:
-        if table[name].ndim == 1:
-            values = np.ma.asarray(table[name])
-            native = values.data.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
-            columns[name] = pl.Series(native).set(pl.Series(np.ma.getmaskarray(values)), None)
-    return pl.DataFrame(columns)
+def _listed(frame: pl.DataFrame) -> str:
+    more = ", ..." if frame.width > 20 else ""
+    return f"there are: {', '.join(frame.columns[:20]) or 'none'}{more}"
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.library import NAME, count_rows, library_path, read_spectra
+from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 
 PART_ROWS = 65_536
@@ -29,7 +29,7 @@ def write_made_features(out: Path, rows: int) -> None:
     plan = Plan(
         kind="features",
         inputs={"MADE, not observed: the library's stars repeated with noise": str(rows)},
-        settings=settings.model_dump(mode="json"),
+        settings=settings,
         shards=[Shard(name=f"part-{s // PART_ROWS:05d}", source="made", start=s, rows=min(PART_ROWS, rows - s))
                 for s in starts],
         made_by=code_version(),
@@ -54,4 +54,4 @@ def _deliveries(shard: Shard, settings: PreprocessSettings) -> Iterator[Delivery
 @lru_cache(maxsize=1)
 def _library() -> dict[str, NDArray]:
     path = library_path(NAME)
-    return preprocess(read_spectra(path, 0, count_rows(path)[1]), PreprocessSettings())
+    return preprocess(read_spectra(path, 0, None), PreprocessSettings())

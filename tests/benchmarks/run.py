@@ -26,6 +26,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from xpfeh.commands.ingest import ingest
+from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.search import search
@@ -33,12 +34,11 @@ from xpfeh.inference.bundle import Model
 from xpfeh.inference.calibration import GAUSSIAN
 from xpfeh.inference.domain import domain_of
 from xpfeh.inference.predictor import CHUNK, Predictor
-from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import labelled_sample
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME, library_path, read_spectra
+from xpfeh.training import adam
 from xpfeh.training.backend import keras
-from xpfeh.training.fit import STRETCH, _State, _Trainer
+from xpfeh.training.fit import STRETCH, Roles, Trainer
 from xpfeh.training.network import build_network
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
@@ -86,10 +86,10 @@ def training(rows: Table) -> None:
         "bp_rp0": rng.uniform(0.7, 1.9, STARS),
     }
     recipe = Recipe(batch_size=BATCH)
-    every = np.ones((5, STARS), dtype=bool)
-    trainer = _Trainer(stars, every[:1], every[:1], recipe)
-    state = _State.fresh(recipe, 60, 0)
-    ours = seconds(lambda: trainer._advance(state, 0, STRETCH, np.random.default_rng(0))) / STRETCH
+    every = np.ones((1, STARS), dtype=bool)
+    trainer = Trainer(stars, Roles(every, every), recipe)
+    state = adam.fresh(trainer._drawn(0, 0))
+    ours = seconds(lambda: trainer._advance(0, state, 0, STRETCH, np.random.default_rng(0))) / STRETCH
     model = plain_keras()
     model.compile("adam", loss=likelihood)
     epochs = 100
@@ -101,18 +101,13 @@ def training(rows: Table) -> None:
         f"keras.Model.fit {1 / theirs:,.0f}",
         f"{theirs / ours:.1f} x",
     )
-    five = recipe.model_copy(update={"members": 5})
-    trainer, state = _Trainer(stars, every, every, five), _State.fresh(five, 60, 0)
-    together = seconds(lambda: trainer._advance(state, 0, STRETCH, np.random.default_rng(0)), 2) / STRETCH
-    rows.add_row("training five networks as one, steps/s", f"{1 / together:,.0f}", f"one {1 / ours:,.0f}",
-                 f"{together / ours:.1f} x the time")  # fmt: skip
 
 
 def inference(rows: Table) -> None:
     n = 200_000
     flux, error = (np.random.default_rng(0).uniform(0.1, 1, (n, 60)).astype(np.float32) for _ in range(2))
     model = Model(build_network(Recipe(), 60, 0), GAUSSIAN, domain_of(flux[:1000]))
-    predictor, features = Predictor(model, {}), {"flux": flux, "flux_error": error, "ebv": np.zeros(n)}
+    predictor, features = Predictor(model, None), {"flux": flux, "flux_error": error, "ebv": np.zeros(n)}
     ours = n / seconds(lambda: predictor.predict(features))
     weights = [np.array(w[0]) for w in model.network.get_weights() if w.shape[1:] != (1, w.shape[-1]) and w.ndim == 3]
     inputs = [np.ones((CHUNK, w.shape[0]), dtype=np.float32) for w in weights]
@@ -192,7 +187,8 @@ def _features_apart(few: Path, bulk: Path) -> list[float]:
     script = (
         "import re, sys, time; from xpfeh.commands.spectra import Stage, write_spectra;"
         "from xpfeh.sources.reader import CompanionFiles; from xpfeh.settings import PreprocessSettings;"
-        "work = lambda path: write_spectra(path, path + '.parquet', Stage.FEATURES, PreprocessSettings(), Beside());"
+        "settings, companions = PreprocessSettings(), CompanionFiles();"
+        "work = lambda path: write_spectra(path, path + '.parquet', Stage.FEATURES, settings, companions);"
         "t0 = time.perf_counter(); work(sys.argv[1]); t1 = time.perf_counter(); work(sys.argv[2]);"
         "t2 = time.perf_counter(); status = open('/proc/self/status').read();"
         "peak = int(re.search(r'VmHWM:\\s+(\\d+)', status)[1]) / 1024;"
@@ -213,7 +209,7 @@ def trials(rows: Table) -> None:
         features, labels = f"{folder}/features", Path(folder) / "labels.parquet"
         ingest([NAME], features, PreprocessSettings())
         write_apogee(NAME, labels)
-        sample = labelled_sample(features, read_labels(labels))
+        sample = read_sample(features, labels)
         took = {}
         for count in (1, few, many):
             begun = time.perf_counter()

@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import polars as pl
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -23,15 +24,14 @@ from made import write_made_features
 from reconstructed import coefficients
 from rich.console import Console
 from rich.table import Table
+from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
-from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import labelled_sample
 from xpfeh.settings import Recipe, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training.train import train
 
 FEW, MANY = 400_000, 4_000_000
-BASE, COEFFICIENTS = 8_000, 240_000
+BASE, COEFFICIENTS, LABELS = 8_000, 240_000, 35_000
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 
 RATE = """
@@ -54,7 +54,7 @@ from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.columns import to_arrays
 dataset = Dataset.at(features)
-stars = to_arrays(pq.read_table(dataset.part(dataset.plan.shards[0])))
+stars = to_arrays(pq.read_table(dataset.part(dataset.plan.shards[0].name)))
 predictor = Predictor.load(bundle)
 print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
 from xpfeh.commands.catalog import plan_catalog
@@ -74,8 +74,8 @@ from xpfeh.xp.preprocess import preprocess
 settings = PreprocessSettings()
 plan = plan_features([source], settings)
 shard = plan.shards[0]
-piece = reader.Piece(shard.source, shard.release, shard.start, shard.rows)
-stars = [batch.columns for batch in reader.read(piece, reader.Beside())]
+file = reader.open_spectra(shard.source)
+stars = [batch.columns for batch in reader.read(file, shard.start, shard.rows, reader.NO_COMPANIONS)]
 print("measured", rate(lambda: [preprocess(columns, settings) for columns in stars], shard.rows))
 by_hand, work = Dataset.begin(out, plan), make_work(settings)
 print("measured", rate(lambda: by_hand.commit(shard, work(shard)), shard.rows))
@@ -99,6 +99,34 @@ parts = sorted(Dataset.at(out).records(), key=lambda record: record.finished)
 parts = parts[len(parts) // 4:]  # without what a worker loads and compiles first
 took = (parts[-1].finished - parts[0].finished).total_seconds()
 print("measured", wall, "measured", sum(part.rows_written for part in parts[1:]) / took if took else 0)
+"""
+LABELLED = """
+import re, sys, time
+from xpfeh.commands.inputs import read_sample
+begun = time.perf_counter()
+sample = read_sample(sys.argv[1], sys.argv[2])
+status = open("/proc/self/status").read()
+peak = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
+print("measured", len(sample), "measured", time.perf_counter() - begun, "measured", peak)
+"""
+MEMBERS = """
+import sys, tempfile, time
+import ray
+from xpfeh.cluster.members import fit_on_workers
+from xpfeh.commands.inputs import read_sample
+from xpfeh.settings import recipe_named
+from xpfeh.training.fit import fit_members
+from xpfeh.training.train import train
+sample = read_sample(sys.argv[1], sys.argv[2])
+recipe = recipe_named("best").with_overrides(["steps=4000", "members=4"])
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
+versions = []
+for fit in (fit_members, fit_on_workers(1), fit_on_workers(2)):
+    begun = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        versions.append(train(sample, recipe, folder, fit=fit).version)
+    print("measured", time.perf_counter() - begun)
+assert len(set(versions)) == 1, versions
 """
 BY_HAND = """
 import os, sys, time
@@ -138,8 +166,8 @@ def script(text: str, *arguments: object) -> list[float]:
     return _measured(done.stdout)
 
 
-def _measured(told: str) -> list[float]:
-    return [float(number) for number in re.findall(r"measured (\S+)", told)]
+def _measured(output: str) -> list[float]:
+    return [float(number) for number in re.findall(r"measured (\S+)", output)]
 
 
 class Run(NamedTuple):
@@ -173,9 +201,9 @@ def _once(what: str, workers: int, source: Path, bundle: Path, folder: Path) -> 
 
 def _remember_peak(member: psutil.Process, peaks: dict[int, int]) -> None:
     try:
-        told = Path(f"/proc/{member.pid}/status").read_text()
+        status = Path(f"/proc/{member.pid}/status").read_text()
         if "MapWorker" in " ".join(member.cmdline()):
-            peaks[member.pid] = int(re.search(r"VmHWM:\s+(\d+)", told)[1])
+            peaks[member.pid] = int(re.search(r"VmHWM:\s+(\d+)", status)[1])
     except (OSError, TypeError, psutil.NoSuchProcess):
         return
 
@@ -196,7 +224,7 @@ def catalogs(rows: Table, folder: Path, bundle: Path, name: str) -> float:
     one, two = (on_ray("catalog", workers, folder / "many", bundle, folder) for workers in (1, 2))
     few = on_ray("catalog", 2, folder / "few", bundle, folder)
     sizes = f"{FEW:,} and {MANY:,} stars"
-    for told in (
+    for row in (
         (f"{name}: predicting in memory, one core", f"{kernel:,.0f}", f"two at once {both[0] / kernel:.2f} x"),
         ("  and reading, writing, checking; without Ray", f"{by_hand:,.0f}",
          f"{by_hand / kernel:.0%}; two at once {both[1] / by_hand:.2f} x"),
@@ -205,7 +233,7 @@ def catalogs(rows: Table, folder: Path, bundle: Path, name: str) -> float:
         (f"  seconds, {sizes}", f"{few.seconds:.1f}, {two.seconds:.1f}", f"{two.seconds / few.seconds:.1f} x"),
         ("  peak memory of a worker, MB", f"{few.peak:,.0f}, {two.peak:,.0f}", f"{two.peak / few.peak:.2f} x"),
     ):  # fmt: skip
-        rows.add_row(*told)
+        rows.add_row(*row)
     return one.rate
 
 
@@ -221,7 +249,7 @@ def from_coefficients(rows: Table, folder: Path, bundle: Path, predicting: float
     kernel, by_hand = script(PREPROCESSING, source, folder / "features-alone")
     one, two = (on_ray("features", workers, source, bundle, folder) for workers in (1, 2))
     ours = 1 / (1 / one.rate + 1 / predicting)
-    for told in (
+    for row in (
         ("features from coefficients in memory, one core", f"{kernel:,.0f}", ""),
         ("  and reading Parquet, writing, checking; without Ray", f"{by_hand:,.0f}", f"{by_hand / kernel:.0%}"),
         ("  on Ray, one worker", f"{one.rate:,.0f}", f"{one.rate / kernel:.0%} and {one.rate / by_hand:.0%} of these"),
@@ -229,7 +257,24 @@ def from_coefficients(rows: Table, folder: Path, bundle: Path, predicting: float
         ("  coefficients to [Fe/H] by both, one worker", f"{ours:,.0f}",
          f"gaiaxpy.calibrate in a loop, then predict {theirs:,.0f}: {ours / theirs:.1f} x"),
     ):  # fmt: skip
-        rows.add_row(*told)
+        rows.add_row(*row)
+
+
+def labelled(rows: Table, folder: Path) -> None:
+    """The labelled stars of many: what train, tune, promote and validate begin with."""
+    parts = sorted((folder / "many").glob("*.parquet"))
+    ids = pl.concat([pl.read_parquet(path, columns=["source_id"]) for path in parts])
+    chosen = ids.sample(LABELS, seed=0).with_columns(feh=pl.lit(-0.5), logg=pl.lit(2.0))
+    chosen.write_parquet(folder / "many-labels.parquet")
+    _, took, peak = script(LABELLED, folder / "many", folder / "many-labels.parquet")
+    rows.add_row(f"{LABELS:,} labelled stars out of {MANY:,}", "", f"{took:.1f} s, peak memory {peak:,.0f} MB")
+
+
+def members(rows: Table, folder: Path) -> None:
+    """An ensemble of four: in this process, on one worker, on two."""
+    here, one, two = script(MEMBERS, folder / "library", folder / "labels.parquet")
+    rows.add_row("training an ensemble of four, 4,000 steps: one process", "", f"{here:.1f} s")
+    rows.add_row("  on Ray, one and two workers, the same bytes", "", f"{one:.1f} s and {two:.1f} s: {one / two:.2f} x")
 
 
 def main() -> None:
@@ -239,11 +284,13 @@ def main() -> None:
         folder = Path(name)
         script("from xpfeh.cli.main import main; main()", "ingest", NAME, "--out", folder / "library")
         write_apogee(NAME, folder / "labels.parquet")
-        sample = labelled_sample(folder / "library", read_labels(folder / "labels.parquet"))
+        sample = read_sample(folder / "library", folder / "labels.parquet")
         train(sample, Recipe(steps=2000), folder / "one")
         train(sample, recipe_named("best").with_overrides(["steps=2000"]), folder / "five")
         write_made_features(folder / "few", FEW)
         write_made_features(folder / "many", MANY)
+        labelled(rows, folder)
+        members(rows, folder)
         predicting = catalogs(rows, folder, folder / "five", "champion's five networks")
         catalogs(rows, folder, folder / "one", "the paper's network")
         from_coefficients(rows, folder, folder / "five", predicting)

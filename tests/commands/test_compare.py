@@ -19,10 +19,8 @@ def recorded(recipe: Recipe, mae: float, begun: int = 100, seconds: float = 60, 
     made = client.create_run(experiment, start_time=1000 * begun, tags={"model_version": "made", **tags})
     run_id = made.info.run_id
     history = [{"step": step, "validation_mae": mae + 100 / step} for step in (1000, 500)]
-    mlflow_runs.log(run_id, recipe.model_dump(), history, {})
-    mlflow_runs.log(
-        run_id, {}, [{"mae": mae, "robust_sigma": 0.9 * mae, "coverage_68": 0.68, "n": stars, "seconds": seconds}], {}
-    )
+    numbers = {"mae": mae, "robust_sigma": 0.9 * mae, "coverage_68": 0.68, "n": stars, "seconds": seconds}
+    mlflow_runs.log(run_id, params=recipe.model_dump(), history=[*history, numbers])
     client.set_terminated(run_id, "FINISHED")
     return run_id
 
@@ -35,9 +33,9 @@ def test_seeds_of_one_recipe_are_one_row_and_the_best_comes_first() -> None:
     ]
     rows = rows_of("xpfeh")
     assert [[run.run_id for run in row.runs] for row in rows] == [runs[::-1], [single]]
-    assert (rows[0].told("mae"), rows[1].told("mae")) == ("0.0700 ± 0.0265", "0.0900")
-    assert rows[0].told("seconds") == "20 ± 10"
-    assert rows[0].told("nll") == "–"
+    assert (rows[0].text("mae"), rows[1].text("mae")) == ("0.0700 ± 0.0265", "0.0900")
+    assert rows[0].text("seconds") == "20 ± 10"
+    assert rows[0].text("nll") == "–"
     assert rows[0].recipes == "paper, tuned"
     assert varied(rows) == ["latent"]
 

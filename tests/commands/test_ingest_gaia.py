@@ -76,7 +76,7 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
         ingest([str(source)], tmp_path / "features", PreprocessSettings())
     assert not (tmp_path / "features").exists()
     # Found only while the parts are made: the others are finished, and the line is the same.
-    monkeypatch.setattr(gaia_files, "read_release", lambda path: "dr3")
+    monkeypatch.setattr(gaia_files.GaiaFile, "release", "dr3")
     with pytest.raises(UserError, match=r"c\.csv\.gz: cannot be read to its end.*the other parts are done"):
         ingest([str(source)], tmp_path / "features", PreprocessSettings())
     with pytest.raises(UserError, match="1 of 3 parts are missing"):
@@ -86,7 +86,7 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (lambda path: path.unlink(), r"b\.csv\.gz: cannot be read to its end .*No such file"),
+        (lambda path: path.unlink(), r"b\.csv\.gz: no such file"),
         (lambda path: path.write_bytes(path.read_bytes() * 2), r"b\.csv\.gz: has changed since planned"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), r"b\.csv\.gz: cannot be read to its end"),
     ],

@@ -34,7 +34,7 @@ def runs(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
         return {
             "uri": f"sqlite:///{folder / 'mlflow.db'}",
             **{
-                name: train_and_record(stars, RECIPE.model_copy(update={"seed": seed}), folder / name)[0]
+                name: train_and_record(stars, RECIPE.model_copy(update={"seed": seed}), folder / name).run_id
                 for name, (stars, seed) in made.items()
             },
         }
@@ -53,12 +53,12 @@ def store(runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, str], sample: Sample) -> None:
     with pytest.raises(UserError, match="promote a run first"):
         registry.pinned("models:/xpfeh@champion")
-    version, gates = promote(store["one"], sample)
-    assert version == "1"
-    assert all(gate.holds for gate in gates)
+    promotion = promote(store["one"], sample)
+    assert promotion.version == "1"
+    assert all(gate.holds for gate in promotion.gates)
     with pytest.raises(UserError, match="no earlier champion"):
         registry.rollback()
-    assert promote(store["one"][:8], sample)[0] == "2"
+    assert promote(store["one"][:8], sample).version == "2"
     assert registry.pinned("models:/xpfeh@champion") == "models:/xpfeh/2"
     assert registry.pinned("models:/xpfeh@previous") == "models:/xpfeh/1"
     assert Predictor.load(registry.local_bundle("models:/xpfeh@champion")).version.startswith("best-")
@@ -127,7 +127,8 @@ def test_a_lock_that_a_dead_process_left_is_broken(
 
 
 def test_a_model_of_another_split_cannot_be_judged(store: dict[str, str], sample: Sample) -> None:
-    other = replace(sample, origin={**sample.origin, "split": {"salt": "other", "healpix_level": 5}})
+    split = sample.origin.split.model_copy(update={"salt": "other"})
+    other = replace(sample, origin=sample.origin.model_copy(update={"split": split}))
     with pytest.raises(UserError, match="of the split 'other' are not held out from it"):
         promote(store["one"], other)
 

@@ -3,6 +3,7 @@ import json
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,14 +23,19 @@ from hats.io.validation import is_valid_catalog
 from hats.pixel_math.spatial_index import compute_spatial_index
 from xpfeh.columns import CATALOG, to_table
 from xpfeh.commands import publish as publish_module
-from xpfeh.commands.publish import FORMATS, publish
+from xpfeh.commands.publish import publish
+from xpfeh.dataset import dataset as dataset_module
 from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
 from xpfeh.flags import Flag
+from xpfeh.provenance import code_version
+from xpfeh.release import formats as formats_module
 from xpfeh.release import sky_order
+from xpfeh.release.formats import FORMATS
 from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
+from xpfeh.settings import PreprocessSettings
 
 PARTS, STARS, MOST = 4, 3000, 250
 
@@ -64,7 +70,12 @@ def write_catalog(folder: Path, table: pa.Table, kind: str = "catalog", parts: i
     rows = len(table) // PARTS
     shards = [Shard(name=f"part-{i:05d}", source="s", start=i * rows, rows=rows) for i in range(PARTS)]
     plan = Plan(
-        kind=kind, inputs={"made up": "1"}, settings={"n": 1}, model="m-1", shards=shards, made_by={"xpfeh": "1"}
+        kind=kind,
+        inputs={"made up": "1"},
+        settings=PreprocessSettings(),
+        model="m-1",
+        shards=shards,
+        made_by=code_version(),
     )
     dataset = Dataset.begin(folder, plan)
     for shard in shards[:parts]:
@@ -101,6 +112,11 @@ def assert_same_stars(found: dict[str, np.ndarray], stars: pa.Table) -> None:
     for name in stars.column_names:
         expected = stars[name].to_numpy()[expected_order]
         np.testing.assert_array_equal(found[name][order].astype(expected.dtype), expected, err_msg=name)
+
+
+def unwrapped(path: Path) -> str:
+    """A text file with its lines joined."""
+    return " ".join(path.read_text().split())
 
 
 def parquet_parts(published: Path) -> list[Path]:
@@ -182,14 +198,14 @@ def test_fits_opens_in_astropy(published: Path, stars: pa.Table) -> None:
         assert_same_stars({name: np.asarray(data[name]) for name in data.names}, stars)
         assert np.all(np.diff(compute_spatial_index(data["ra"], data["dec"])) >= 0)
         for number, field in enumerate(CATALOG, start=1):
-            told = {key.decode(): value.decode() for key, value in field.metadata.items()}
+            metadata = {key.decode(): value.decode() for key, value in field.metadata.items()}
             assert header[f"TTYPE{number}"] == field.name
-            assert header[f"TUCD{number}"] == told["ucd"]
-            assert header[f"TCOMM{number}"].startswith(told["description"])
-            if told["unit"] == "dex":
+            assert header[f"TUCD{number}"] == metadata["ucd"]
+            assert header[f"TCOMM{number}"].startswith(metadata["description"])
+            if metadata["unit"] == "dex":
                 assert header[f"TCOMM{number}"].endswith("[dex]")
             else:
-                assert header.get(f"TUNIT{number}", "") == told["unit"]
+                assert header.get(f"TUNIT{number}", "") == metadata["unit"]
     assert (published / "catalog.fits").stat().st_size % 2880 == 0
     assert Table.read(published / "catalog.fits")["rgeo"].unit == units.pc
 
@@ -216,7 +232,8 @@ def test_the_manifest_names_every_file(published: Path) -> None:
     manifest = json.loads((published / "MANIFEST.json").read_text())
     assert (manifest["sample"], manifest["rows"], manifest["catalog_rows"]) == ("all", STARS, STARS)
     assert manifest["catalog"]["model"] == "m-1"
-    assert manifest["published_by"]["xpfeh"]
+    assert manifest["catalog"]["made_by"] == [code_version()]
+    assert manifest["published_by"] == code_version()
     there = {str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()}
     assert {file["path"] for file in manifest["files"]} == there - {"MANIFEST.json"}
     rows: dict[str, int] = {}
@@ -228,7 +245,7 @@ def test_the_manifest_names_every_file(published: Path) -> None:
     assert rows == {"README.txt": 0} | dict.fromkeys(["catalog.fits", "catalog.vot", "hats", "parquet"], STARS)
 
 
-def test_the_readme_tells_the_bytes_of_the_fits_file(published: Path) -> None:
+def test_the_readme_has_the_bytes_of_the_fits_file(published: Path) -> None:
     text = (published / "README.txt").read_text()
     with fits.open(published / "catalog.fits") as file:
         dtype = file[1].data.dtype
@@ -243,6 +260,28 @@ def test_the_readme_tells_the_bytes_of_the_fits_file(published: Path) -> None:
     assert found == expected
     assert all(flag.name in text for flag in Flag)
     assert "Yang et al. 2025" in text
+
+
+def test_the_release_names_the_code_that_made_the_parts(published: Path) -> None:
+    made_by = f"xpfeh {code_version()['xpfeh']} (commit {code_version()['commit']})"
+    assert f"by the model m-1 with {made_by}" in unwrapped(published / "README.txt")
+    with fits.open(published / "catalog.fits") as file:
+        assert made_by in "".join(file[1].header["HISTORY"])
+    schema = pq.read_schema(parquet_parts(published)[0])
+    assert json.loads(schema.metadata[PROVENANCE_KEY])["made_by"] == [code_version()]
+
+
+def test_parts_made_by_several_versions_of_the_code_are_said_to_be(
+    stars: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Parts that were resumed under newer code: each version is named once, in the order of the parts."""
+    old = {"xpfeh": "0.0.9", "commit": "aaa", "numpy": "2.1"}
+    versions = [old, old | {"numpy": "2.2"}, old, {"xpfeh": "0.1.0", "commit": "bbb", "numpy": "2.2"}]
+    monkeypatch.setattr(dataset_module, "code_version", iter(versions).__next__)
+    manifest = publish(write_catalog(tmp_path / "catalog", stars), tmp_path / "out", ["parquet"])
+    assert manifest["catalog"]["made_by"] == [versions[0], versions[1], versions[3]]
+    expected = "several versions of xpfeh, each for some of the stars: 0.0.9 (commit aaa) and 0.1.0 (commit bbb)."
+    assert expected in unwrapped(tmp_path / "out" / "README.txt")
 
 
 def test_without_fits_the_readme_lists_columns(catalog: Path, tmp_path: Path) -> None:
@@ -262,48 +301,123 @@ def test_a_sample_holds_the_stars_that_passed_its_cuts(
     belongs = ((stars["flags"].to_numpy() & refused) == 0) & ~np.isnan(stars["FEH"].to_numpy())
     assert sorted(table["source_id"].to_pylist()) == sorted(stars["source_id"].to_numpy()[belongs])
     assert manifest["rows"] == belongs.sum() < manifest["catalog_rows"]
-    assert manifest["definition"] in (tmp_path / "out" / "README.txt").read_text().replace("\n    ", " ")
+    assert manifest["definition"] in unwrapped(tmp_path / "out" / "README.txt")
 
 
 def test_a_sample_without_stars_says_why(stars: pa.Table, tmp_path: Path) -> None:
-    number = stars.column_names.index("flags")
-    flags = pa.array(np.full(STARS, Flag.CUT_NOT_EVALUATED, np.uint32))
-    folder = write_catalog(tmp_path / "catalog", stars.set_column(number, CATALOG.field("flags"), flags))
+    flags = np.full(STARS, Flag.CUT_NOT_EVALUATED, np.uint32)
+    folder = write_catalog(tmp_path / "catalog", with_values(stars, flags=flags))
     with pytest.raises(UserError, match=r"no star belongs to the sample paper .* of 3,000 stars 3,000 have cuts"):
         publish(folder, tmp_path / "out", ["fits"], "paper")
     assert not (tmp_path / "out").exists()
 
 
+def with_values(table: pa.Table, **columns: np.ndarray) -> pa.Table:
+    for name, values in columns.items():
+        table = table.set_column(table.column_names.index(name), CATALOG.field(name), pa.array(values))
+    return table
+
+
 def test_what_is_no_whole_catalog_is_refused(stars: pa.Table, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="3 of 4 parts"):
+    with pytest.raises(UserError, match=r"1 of 4 parts are missing .*first: part-00003"):
         publish(write_catalog(tmp_path / "incomplete", stars, parts=3), tmp_path / "out", ["fits"])
-    with pytest.raises(UserError, match="holds features, not a catalog"):
+    with pytest.raises(UserError, match="holds a dataset of kind features, not catalog"):
         publish(write_catalog(tmp_path / "features", stars, kind="features"), tmp_path / "out", ["fits"])
-    number = stars.column_names.index("source_id")
+    with pytest.raises(UserError, match="no dataset of xpfeh here"):
+        publish(tmp_path, tmp_path / "out", ["fits"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.001, 90.0], ids=["same position", "same partition", "far away"])
+def test_a_star_that_is_there_twice_is_refused(stars: pa.Table, tmp_path: Path, shift: float) -> None:
+    ids, ra, dec = (stars[name].to_numpy().copy() for name in ("source_id", "ra", "dec"))
+    ids[-1], ra[-1], dec[-1] = ids[0], (ra[0] + shift) % 360, dec[0]
+    catalog = write_catalog(tmp_path / "twice", with_values(stars, source_id=ids, ra=ra, dec=dec))
+    with pytest.raises(UserError, match=f"source_id {ids[0]} is in the catalog twice"):
+        publish(catalog, tmp_path / "out", ["fits"])
+    assert [path.name for path in tmp_path.iterdir()] == ["twice"]
+
+
+def test_identifiers_are_compared_some_at_a_time(
+    stars: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sky_order, "_IDS_COMPARED", 100)
+    assert publish(write_catalog(tmp_path / "catalog", stars), tmp_path / "out", ["parquet"])["rows"] == STARS
     ids = stars["source_id"].to_numpy().copy()
-    ra, dec = stars["ra"].to_numpy().copy(), stars["dec"].to_numpy().copy()
-    ids[-1], ra[-1], dec[-1] = ids[0], ra[0], dec[0]
-    twice = stars.set_column(number, CATALOG.field("source_id"), pa.array(ids))
-    for name, values in (("ra", ra), ("dec", dec)):
-        twice = twice.set_column(stars.column_names.index(name), CATALOG.field(name), pa.array(values))
-    with pytest.raises(UserError, match=f"source_id {ids[0]} stands in the catalog twice"):
-        publish(write_catalog(tmp_path / "twice", twice), tmp_path / "out", ["fits"])
+    ids[-1] = ids[0]
+    with pytest.raises(UserError, match=f"source_id {ids[0]} is in the catalog twice"):
+        publish(write_catalog(tmp_path / "twice", with_values(stars, source_id=ids)), tmp_path / "new", ["parquet"])
 
 
-def test_mistakes_are_told(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="no such format: csv, doc; choose of parquet, hats, fits, votable"):
+def replaced_by_another(part: Path) -> None:
+    """A valid part, with other values."""
+    table = pq.read_table(part)
+    pq.write_table(with_values(table, FEH=table["FEH"].to_numpy() + np.float32(0.01)), part)
+
+
+def with_a_byte_changed(part: Path) -> None:
+    content = bytearray(part.read_bytes())
+    content[len(content) // 2] ^= 1
+    part.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("alter", "message"),
+    [
+        (with_a_byte_changed, r"part-00002\.parquet: was changed after it was recorded"),
+        (replaced_by_another, r"(was changed|not of their recorded size).*"),
+        (lambda part: part.write_bytes(part.read_bytes() + b"x"), r"1 of 4 parts are missing or not of .* part-00002"),
+        (Path.unlink, r"1 of 4 parts are missing or not of .* part-00002"),
+        (lambda part: part.rename(part.with_name("mine.parquet")), r"1 of 4 parts are missing or not of .* part-00002"),
+    ],
+    ids=["byte", "values", "size", "gone", "renamed"],
+)
+def test_a_part_that_is_not_the_recorded_one_is_refused(
+    stars: pa.Table, tmp_path: Path, alter: Callable[[Path], object], message: str
+) -> None:
+    catalog = write_catalog(tmp_path / "catalog", stars)
+    alter(catalog / "part-00002.parquet")
+    with pytest.raises(UserError, match=message):
+        publish(catalog, tmp_path / "out", ["parquet"])
+    assert not (tmp_path / "out").exists()
+
+
+def test_other_files_beside_the_parts_are_not_published(stars: pa.Table, tmp_path: Path) -> None:
+    catalog = write_catalog(tmp_path / "catalog", stars)
+    part = catalog / "part-00000.parquet"
+    shutil.copy(part, catalog / "part-00004.parquet")
+    shutil.copy(part, catalog / "selected.parquet")
+    (catalog / "junk.parquet").write_text("no Parquet")
+    record = catalog / "_xpfeh" / "done" / "part-00000.json"
+    shutil.copy(record, record.with_name("part-00000 (copy).json"))
+    manifest = publish(catalog, tmp_path / "out", ["parquet"])
+    assert manifest["rows"] == manifest["catalog_rows"] == STARS
+    published = pads.dataset(tmp_path / "out" / "parquet").to_table()
+    assert published.sort_by("source_id").equals(stars.sort_by("source_id"))
+
+
+def test_a_format_asked_for_twice_is_written_once(catalog: Path, tmp_path: Path) -> None:
+    assert publish(catalog, tmp_path / "out", ["fits", "fits"])["formats"] == ["fits"]
+
+
+def test_mistakes_are_named(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="no such format: csv, doc; choose from parquet, hats, fits, votable"):
         publish(catalog, tmp_path / "out", ["fits", "csv", "doc"])
     with pytest.raises(UserError, match="no format asked for"):
         publish(catalog, tmp_path / "out", [])
-    with pytest.raises(UserError, match=r"no such sample: dwarfs; choose of all \(.*giants \(.*paper \("):
+    with pytest.raises(UserError, match=r"no such sample: dwarfs; choose from all \(.*giants \(.*paper \("):
         publish(catalog, tmp_path / "out", ["fits"], "dwarfs")
-    with pytest.raises(UserError, match="local folder"):
+    with pytest.raises(UserError, match=r"s3://bucket/out: must be a local path"):
         publish(catalog, "s3://bucket/out", ["fits"])
     (tmp_path / "occupied").mkdir()
     (tmp_path / "occupied" / "file").touch()
-    for occupied in (tmp_path / "occupied", tmp_path / "occupied" / "file"):
-        with pytest.raises(UserError, match="is there already"):
-            publish(catalog, occupied, ["fits"])
+    with pytest.raises(UserError, match="occupied: holds other files"):
+        publish(catalog, tmp_path / "occupied", ["fits"])
+    with pytest.raises(UserError, match="is a file; name a folder"):
+        publish(catalog, tmp_path / "occupied" / "file", ["fits"])
+    with pytest.raises(UserError, match="cannot be written"):
+        publish(catalog, tmp_path / "occupied" / "file" / "out", ["fits"])
     monkeypatch.setattr(publish_module, "MAX_VOTABLE_ROWS", STARS - 1)
     with pytest.raises(UserError, match=r"3,000 stars are too many for votable .* take fits"):
         publish(catalog, tmp_path / "out", ["votable"])
@@ -314,7 +428,7 @@ def test_a_failure_midway_leaves_nothing(catalog: Path, tmp_path: Path, monkeypa
     def breaks_off(*args: object) -> None:
         raise OSError("the disk is gone")
 
-    monkeypatch.setattr(publish_module, "write_fits", breaks_off)
+    monkeypatch.setattr(formats_module, "write_fits", breaks_off)
     with pytest.raises(OSError, match="disk"):
         publish(catalog, tmp_path / "out", ["parquet", "fits"])
     assert list(tmp_path.iterdir()) == []

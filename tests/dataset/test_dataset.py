@@ -1,4 +1,5 @@
 import hashlib
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ from xpfeh.sources.coefficients import Reject
 
 def a_plan(**changes: object) -> Plan:
     shards = [Shard(name=f"part-{i:05d}", source="s", start=10 * i, rows=10) for i in range(3)]
-    values = {"kind": "features", "inputs": {"s": "abc"}, "settings": {"n": 1}, "shards": shards, "made_by": {}}
+    inputs, settings = {"s": "abc"}, {"n_pixels": 30}
+    values = {"kind": "features", "inputs": inputs, "settings": settings, "shards": shards, "made_by": {}}
     return Plan.model_validate({**values, **changes})
 
 
@@ -57,7 +59,7 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
     [
         ({"inputs": {"s": "other"}}, "s has changed"),
         ({"inputs": {}}, "s is gone"),
-        ({"settings": {"n": 2}}, "n 1 -> 2"),
+        ({"settings": {"n_pixels": 31}}, "n_pixels 30 -> 31"),
         ({"model": "m"}, "model '' -> 'm'"),
         ({"shards": [Shard(name="part-00000", source="s", rows=30)]}, "the input is cut into other shards"),
         ({"shards": [Shard(name="part-00000", source="t", rows=30)]}, "s is gone, t is new"),
@@ -109,7 +111,7 @@ def test_every_part_tells_what_made_it(tmp_path: Path) -> None:
     shard = dataset.pending()[0]
     dataset.commit(shard, [Delivery(rows(shard))])
     metadata = pq.read_schema(tmp_path / "part-00000.parquet").metadata
-    assert b'"settings": {"n": 1}' in metadata[b"xpfeh"]
+    assert json.loads(metadata[b"xpfeh"])["settings"]["n_pixels"] == 30
 
 
 def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:

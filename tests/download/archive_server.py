@@ -26,10 +26,10 @@ class ArchiveServer:
     absent : stars it does not have
     faults : what to do with the next requests, one each: "500", "cut", "stall",
         "stranger" (a star too many), "refused" (a bad query)
-    empty_zip : answer with no file at all, not with a headline, where there are no spectra
-    most_rows : rows after which an answer to a query is cut
-    genuine_table : VOTable to answer queries with
-    log : (path, number of identifiers) of the sound answers
+    empty_zip : respond with no file at all, not with a line of names, where there are no spectra
+    most_rows : rows after which the response to a query is cut
+    genuine_table : VOTable to respond to queries with
+    log : (path, number of identifiers) of the good responses
     files : bulk files by name
     """
 
@@ -48,10 +48,10 @@ class ArchiveServer:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-                archive.answer(self, parse_qs(body))
+                archive.respond(self, parse_qs(body))
 
             def do_GET(self) -> None:
-                archive.answer(self, {})
+                archive.respond(self, {})
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -64,7 +64,7 @@ class ArchiveServer:
         self.server.shutdown()
         self.server.server_close()
 
-    def answer(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
+    def respond(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
         fault = self.faults.pop(0) if self.faults else ""
         if fault == "stall":
             time.sleep(1.5)

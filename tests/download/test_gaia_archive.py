@@ -11,15 +11,16 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.download import gaia_archive
-from xpfeh.download.gaia_archive import Account, Services
+from xpfeh.download.bulk_files import fetch_bulk
+from xpfeh.download.gaia_archive import Account
+from xpfeh.download.http import Services
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
 from xpfeh.sources import reader
-from xpfeh.sources.coefficients import gather
-from xpfeh.sources.gaia_files import read_batches
 
 from tests.download.archive_server import ArchiveServer
 from tests.genuine import datalink_file
+from tests.sources.reading import read_whole
 
 BIG = 5_937_083_312_263_887_617
 IDS = BIG + np.arange(25)
@@ -36,7 +37,7 @@ def archive(tmp_path: Path) -> Iterator[ArchiveServer]:
 def services(archive: ArchiveServer, monkeypatch: pytest.MonkeyPatch) -> Services:
     monkeypatch.setattr(gaia_archive, "IDS_PER_REQUEST", 10)
     tap = f"{archive.url}/tap"
-    return Services(f"{archive.url}/data", tap, tap, f"{archive.url}/bulk", timeout_s=0.5, tries=3, pause_s=0.01)
+    return Services(f"{archive.url}/data", tap, tap, f"{archive.url}/bulk", timeout_s=0.5, attempts=3, pause_s=0.01)
 
 
 def test_spectra_come_in_requests_and_can_be_ingested(
@@ -46,7 +47,7 @@ def test_spectra_come_in_requests_and_can_be_ingested(
     assert gaia_archive.fetch_xp(IDS, out, services) == Account(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 10, 5]
     assert len(reader.find_spectra(str(out))) == 3
-    ids = [gather(read_batches(str(path), "dr3")).columns["source_id"] for path in sorted(out.glob("xp-*.csv"))]
+    ids = [read_whole(path).columns["source_id"] for path in sorted(out.glob("xp-*.csv"))]
     assert np.concatenate(ids).tolist() == IDS.tolist()
 
 
@@ -68,7 +69,7 @@ def test_fewer_spectra_than_asked_are_accounted_for(archive: ArchiveServer, serv
 def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     out = tmp_path / "xp"
     archive.faults = ["", "500", "500", "500"]
-    with pytest.raises(UserError, match="no sound answer in 3 tries"):
+    with pytest.raises(UserError, match="no usable response in 3 attempts"):
         gaia_archive.fetch_xp(IDS, out, services)
     assert sorted(p.name for p in out.iterdir()) == ["_xpfeh", "xp-00000.csv"]
     archive.log.clear()
@@ -81,9 +82,10 @@ def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, servic
 _CHILD = """
 import sys, numpy as np
 from xpfeh.download import gaia_archive
+from xpfeh.download.http import Services
 gaia_archive.IDS_PER_REQUEST = 10
 url, out, first = sys.argv[1:]
-gaia_archive.fetch_xp(int(first) + np.arange(25), out, gaia_archive.Services(f"{url}/data", timeout_s=60))
+gaia_archive.fetch_xp(int(first) + np.arange(25), out, Services(f"{url}/data", timeout_s=60))
 """
 
 
@@ -110,13 +112,13 @@ def _wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("answer", ["headline", "empty zip"])
+@pytest.mark.parametrize("response", ["line of names", "empty zip"])
 def test_a_request_for_stars_without_spectra_leaves_no_file(
-    archive: ArchiveServer, services: Services, tmp_path: Path, answer: str
+    archive: ArchiveServer, services: Services, tmp_path: Path, response: str
 ) -> None:
     out = tmp_path / "xp"
     archive.absent = set(IDS[10:20].tolist())
-    archive.empty_zip = answer == "empty zip"
+    archive.empty_zip = response == "empty zip"
     assert gaia_archive.fetch_xp(IDS, out, services) == Account(25, 15, 10)
     assert sorted(path.name for path in out.glob("*.csv")) == ["xp-00000.csv", "xp-00002.csv"]
     assert len(reader.find_spectra(str(out))) == 2
@@ -127,13 +129,13 @@ def test_a_request_for_stars_without_spectra_leaves_no_file(
     assert archive.log == []
 
 
-def test_stars_that_were_not_asked_for_are_no_answer(
+def test_stars_that_were_not_asked_for_are_no_response(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     archive.faults = ["stranger"]
     assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services) == Account(25, 25, 0)
     archive.faults = ["stranger"] * 3
-    with pytest.raises(UserError, match="no sound answer in 3 tries"):
+    with pytest.raises(UserError, match="no usable response in 3 attempts"):
         gaia_archive.fetch_xp(IDS, tmp_path / "other", services)
 
 
@@ -142,6 +144,17 @@ def test_a_stored_file_that_was_damaged_is_named(archive: ArchiveServer, service
     (tmp_path / "xp-00001.csv").write_text("")
     with pytest.raises(UserError, match=r"xp-00001\.csv: was changed since"):
         gaia_archive.fetch_xp(IDS, tmp_path, services)
+    gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services)
+    for name in ("part-00001.parquet", "asked.json"):
+        (tmp_path / "gaia.parquet.parts" / name).write_text("{")
+        with pytest.raises(UserError, match=rf"{name}: was changed since"):
+            gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services)
+
+
+def test_a_query_without_a_star_is_no_list(archive: ArchiveServer, services: Services) -> None:
+    archive.absent = {11, 12}
+    with pytest.raises(UserError, match="the query finds no star"):
+        gaia_archive.ids_by_adql("SELECT source_id FROM gaiadr3.gaia_source", services)
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "stall"])
@@ -152,11 +165,11 @@ def test_a_query_that_fails_half_way_is_asked_again(
     assert gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services) == Account(25, 25, 0)
 
 
-def test_an_answer_that_the_service_cuts_is_not_taken_for_whole(
+def test_a_response_that_the_service_cuts_is_not_taken_for_whole(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     archive.most_rows = 4
-    with pytest.raises(UserError, match="cuts its answer after 4 rows"):
+    with pytest.raises(UserError, match="cuts its response after 4 rows"):
         gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services)
     assert not (tmp_path / "gaia.parquet").exists()
 
@@ -170,7 +183,7 @@ def test_a_query_that_is_refused_is_asked_once(archive: ArchiveServer, services:
 
 def test_another_table_in_the_same_place_is_refused(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     gaia_archive.fetch_gaia_source(IDS, tmp_path / "table.parquet", services)
-    with pytest.raises(UserError, match="another question"):
+    with pytest.raises(UserError, match="another query"):
         gaia_archive.fetch_distances(IDS, tmp_path / "table.parquet", services)
 
 
@@ -196,11 +209,30 @@ def test_lists_by_query_by_cone_and_from_files(archive: ArchiveServer, services:
     (tmp_path / "ids.csv").write_text(f"random_index,source_id\n5,{BIG}\n")
     assert gaia_archive.read_ids(tmp_path / "ids.csv").tolist() == [BIG]
     pl.DataFrame({"source_id": [BIG, None]}).write_parquet(tmp_path / "ids.parquet")
-    with pytest.raises(UserError, match="integers without gaps"):
+    with pytest.raises(UserError, match=r"ids\.parquet: source_id of row 1 is"):
         gaia_archive.read_ids(tmp_path / "ids.parquet")
-    (tmp_path / "ids.txt").write_text("5.9e18\n")
-    with pytest.raises(UserError, match="not a list of source_ids"):
-        gaia_archive.read_ids(tmp_path / "ids.txt")
+    (tmp_path / "list").write_text(f"{BIG}\r\n\r\n12 13\n")
+    assert gaia_archive.read_ids(tmp_path / "list").tolist() == [BIG, 12, 13]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("ids.txt", "5.9e18\n", "no column source_id"),
+        ("ids.txt", f"source_id\n{BIG}\n5.9e18\n", "source_id of row 1 is|loses digits"),
+        ("ids.txt", f"{BIG}0\n", r"source_id of row 0 is"),
+        ("ids.csv", "ra,dec\n1,2\n", "no column source_id; there are: ra, dec"),
+        ("ids.csv", f"source_id\n{float(BIG)}\n", "loses digits"),
+        ("ids.parquet", "junk", "cannot be read as a table"),
+        ("ids", "a list of stars", "not a kind of table that can be read"),
+    ],
+)
+def test_what_is_no_list_of_identifiers_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(UserError, match=rf"{name}.*({message})"):
+        gaia_archive.read_ids(tmp_path / name)
+    with pytest.raises(UserError, match="none: no such file"):
+        gaia_archive.read_ids(tmp_path / "none")
 
 
 def test_bulk_files_are_checked(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
@@ -208,13 +240,28 @@ def test_bulk_files_are_checked(archive: ArchiveServer, services: Services, tmp_
     archive.files = {"a.csv.gz": content, "b.csv.gz": b"changed on the way"}
     sums = hashlib.md5(content).hexdigest()
     archive.files["_MD5SUM.txt"] = f"{sums}  a.csv.gz\n{sums}  b.csv.gz\n".encode()
-    (path,) = gaia_archive.fetch_bulk(["a.csv.gz"], tmp_path, services)
+    (path,) = fetch_bulk(["a.csv.gz"], tmp_path, services)
     assert path.read_bytes() == content
     with pytest.raises(UserError, match=r"b\.csv\.gz: its MD5"):
-        gaia_archive.fetch_bulk(["b.csv.gz"], tmp_path, services)
+        fetch_bulk(["b.csv.gz"], tmp_path, services)
     assert not (tmp_path / "b.csv.gz").exists()
     with pytest.raises(UserError, match="lists no file c"):
-        gaia_archive.fetch_bulk(["c.csv.gz"], tmp_path, services)
+        fetch_bulk(["c.csv.gz"], tmp_path, services)
+
+
+def test_bulk_files_leave_what_lies_there_and_clear_what_a_killed_download_left(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    archive.files = dict.fromkeys(("a.csv.gz", "b.csv.gz"), b"spectra")
+    sums = hashlib.md5(b"spectra").hexdigest()
+    archive.files["_MD5SUM.txt"] = f"{sums}  a.csv.gz\n{sums} *b.csv.gz\n".encode()
+    out = tmp_path / "bulk"
+    out.mkdir()
+    (out / "a.csv.gz").write_bytes(b"put here by hand")
+    (out / ".b.csv.gz.0a1b2c.tmp").write_bytes(b"half")
+    fetch_bulk(["a.csv.gz", "b.csv.gz"], out, services)
+    assert (out / "a.csv.gz").read_bytes() == b"put here by hand"
+    assert sorted(path.name for path in out.iterdir()) == ["_MD5SUM.txt", "a.csv.gz", "b.csv.gz"]
 
 
 def test_bulk_files_of_a_range_are_fetched_and_a_cut_one_again(
@@ -226,10 +273,10 @@ def test_bulk_files_of_a_range_are_fetched_and_a_cut_one_again(
     archive.files["_MD5SUM.txt"] = "".join(f"{sums}  {name}\n" for name in names).encode()
     archive.faults = ["", "cut", "500"]
     out = tmp_path / "bulk"
-    assert [path.name for path in gaia_archive.fetch_bulk(["003200-005300"], out, services)] == names[1:]
+    assert [path.name for path in fetch_bulk(["003200-005300"], out, services)] == names[1:]
     assert sorted(path.name for path in out.iterdir()) == [*names[1:], "_MD5SUM.txt"]
     with pytest.raises(UserError, match="lists no file 900000-900001"):
-        gaia_archive.fetch_bulk(["900000-900001"], out, services)
+        fetch_bulk(["900000-900001"], out, services)
 
 
 def test_the_archives_own_table_keeps_names_and_exact_identifiers(
@@ -243,7 +290,7 @@ def test_the_archives_own_table_keeps_names_and_exact_identifiers(
 
 def test_without_a_network_the_line_says_what_to_download(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
-    services = Services(nowhere, nowhere, nowhere, nowhere, timeout_s=0.2, tries=2, pause_s=0.01)
+    services = Services(nowhere, nowhere, nowhere, nowhere, timeout_s=0.2, attempts=2, pause_s=0.01)
     with pytest.raises(UserError, match="without a network, download XP_CONTINUOUS"):
         gaia_archive.fetch_xp(IDS, tmp_path / "xp", services)
     with pytest.raises(UserError, match=r"download these stars of gaiadr3\.gaia_source"):
@@ -251,4 +298,4 @@ def test_without_a_network_the_line_says_what_to_download(tmp_path: Path) -> Non
     with pytest.raises(UserError, match="download B/pastel"):
         gaia_archive.fetch_pastel(tmp_path / "pastel.csv", services)
     with pytest.raises(UserError, match=r"put _MD5SUM\.txt and the files"):
-        gaia_archive.fetch_bulk(["a.csv.gz"], tmp_path, services)
+        fetch_bulk(["a.csv.gz"], tmp_path, services)

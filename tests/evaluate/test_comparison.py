@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 from xpfeh.cli.main import main
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import Row, Run, _Scale, learning_curves, varied, write_page
+from xpfeh.evaluate.comparison import Row, Run, varied
+from xpfeh.evaluate.comparison_page import _Scale, learning_curves, write_page
 from xpfeh.evaluate.paired import bootstrap, star_by_star
 
 VOID = {"meta", "img", "br", "hr", "link"}
@@ -73,7 +74,7 @@ def test_one_recipe_has_its_learning_curve_and_nothing_that_differs(tmp_path: Pa
     assert "Learning curves" in page
     assert page.count("<img") == 1
     assert "differ" not in page
-    with pytest.raises(UserError, match="this is a folder"):
+    with pytest.raises(UserError, match="is a folder; name a file"):
         write_page(tmp_path, rows, {}, "xpfeh")
 
 

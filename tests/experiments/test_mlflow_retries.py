@@ -14,7 +14,7 @@ from xpfeh.experiments.mlflow_retries import patient
 
 BROKEN_OFF = (200, b"", 2)
 FAILED = (503, b"starting", 8)
-SOME = ("run", {}, [{"step": 1, "mae": 0.1}], {})
+HISTORY = [{"step": 1, "mae": 0.1}]
 DONE = (200, b"{}", 2)
 REFUSED = (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such run"}', 67)
 
@@ -54,22 +54,22 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_retries, "_PAUSE_S", 0.01)
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_that_breaks_off_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
     with _server(BROKEN_OFF, FAILED, DONE) as asked:
-        mlflow_runs.log(*SOME)
+        mlflow_runs.log("run", history=HISTORY)
     assert len(asked) == 3
-    assert capsys.readouterr().err.count("cannot be reached; tried again for 10 minutes") == 1
+    assert caplog.text.count("cannot be reached; tried again for 10 minutes") == 1
 
 
 def test_what_the_server_refuses_is_not_asked_for_again() -> None:
     with _server(REFUSED, DONE) as asked, pytest.raises(UserError, match=r"refuses.*no such run"):
-        mlflow_runs.log(*SOME)
+        mlflow_runs.log("run", history=HISTORY)
     assert len(asked) == 1
 
 
 def test_patience_ends() -> None:
     with _server(*[BROKEN_OFF] * 1000) as asked, pytest.raises(UserError, match="cannot be reached"):
-        patient(0.2)(mlflow_runs.log.__wrapped__)(*SOME)
+        patient(0.2)(mlflow_runs.log.__wrapped__)("run", history=HISTORY)
     assert len(asked) > 1
 
 

@@ -11,14 +11,13 @@ pytestmark = pytest.mark.usefixtures("mlflow_store")
 
 
 def recorded(sample: Sample, folder: Path, seed: int) -> str:
-    run_id, _ = train_and_record(sample, Recipe(steps=500, seed=seed), folder / f"bundle-{seed}")
-    return run_id
+    return train_and_record(sample, Recipe(steps=500, seed=seed), folder / f"bundle-{seed}").run_id
 
 
 def test_a_run_tells_what_made_it(sample: Sample, tmp_path: Path) -> None:
     run = mlflow_runs.client().get_run(recorded(sample, tmp_path, 3))
     assert run.data.params["cost_bins"] == "(10, 15)"
-    assert run.data.tags["labels_sha256"] == sample.origin["labels_sha256"]
+    assert run.data.tags["labels_sha256"] == sample.origin.labels_sha256
     assert run.info.status == "FINISHED"
     assert run.data.metrics["mae"] < 0.4
     assert [r.info.run_id for r in mlflow_runs.finished_runs()] == [run.info.run_id]

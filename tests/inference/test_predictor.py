@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD, ERRORS, WEIGHTS, read_card, write_bundle
+from xpfeh.inference.card import Training
 from xpfeh.inference.predictor import INPUTS, Predictor
 from xpfeh.labels.sample import Sample
 
@@ -96,12 +97,12 @@ def test_a_fresh_process_predicts_the_same_bytes(
 
 def test_the_card_tells_what_made_the_model(bundle: Path, sample: Sample) -> None:
     card = read_card(bundle)
-    assert card["recipe"]["steps"] == 1000
-    assert card["stars"]["train"] == len(sample.part("train"))
-    assert card["stars_left"] == sample.origin["stars_left"]
-    assert "giant: M_G, or logg < 3.5 where M_G is unknown (cut 2)" in card["stars_left"]
-    assert card["version"].startswith("paper-")
-    assert {"commit", "keras", "numpy", "xpfeh"} <= set(card["made_by"])
+    assert card.recipe.steps == 1000
+    assert card.stars.train == len(sample.part("train"))
+    assert card.stars_left == sample.origin.stars_left
+    assert "giant: M_G, or logg < 3.5 where M_G is unknown (cut 2)" in card.stars_left
+    assert card.version.startswith("paper-")
+    assert {"commit", "keras", "numpy", "xpfeh"} <= set(card.made_by)
 
 
 @pytest.mark.parametrize("name", [WEIGHTS, ERRORS])
@@ -118,21 +119,42 @@ def test_a_tampered_file_is_refused(bundle: Path, tmp_path: Path, name: str) -> 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, bundle: Path) -> None:
     with pytest.raises(UserError, match="not a model bundle"):
         Predictor.load(tmp_path)
-    (tmp_path / CARD).write_text(json.dumps({**read_card(bundle), "format": 99}))
+    (tmp_path / CARD).write_text(json.dumps({**read_card(bundle).model_dump(mode="json"), "format": 99}))
     with pytest.raises(UserError, match="format 99"):
         Predictor.load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"split": {}}, "split.salt: Field required"),
+        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"stars": {"train": "many", "validation": 1, "test": 1}}, "stars.train"),
+        ({"recipe": {"hidden": [0]}}, "layer widths must be at least 1"),
+        ({"recipe": {"hidden": [12, 12]}}, "do not fit the recipe"),
+    ],
+)
+def test_a_card_changed_by_hand_is_refused(bundle: Path, tmp_path: Path, change: dict, message: str) -> None:
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    card = json.loads((copy / CARD).read_text())
+    for key, value in change.items():
+        card[key] = {**card[key], **value} if key == "recipe" else value
+    (copy / CARD).write_text(json.dumps(card))
+    with pytest.raises(UserError, match=message):
+        Predictor.load(copy)
+
+
 def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: Predictor) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
+    training = Training(**{name: getattr(predictor.card, name) for name in Training.model_fields})
     with pytest.raises(UserError, match="other files"):
-        write_bundle(tmp_path, predictor.model, {})
+        write_bundle(tmp_path, predictor.model, training)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
 def test_features_of_other_settings_are_refused(predictor: Predictor) -> None:
-    other = {**predictor.card["preprocess"], "n_pixels": 30}
-    with pytest.raises(UserError, match="n_pixels is 30, the model has 60"):
-        predictor.check_features(other, "features")
-    with pytest.raises(UserError, match="release is dr4, the model has dr3"):
-        predictor.check_features({**predictor.card["preprocess"], "release": "dr4"}, "features")
+    expected = predictor.card.preprocess
+    predictor.check_features(expected, "features")
+    for name, value, own in (("n_pixels", 30, "60"), ("release", "dr4", "dr3")):
+        with pytest.raises(UserError, match=f"{name} is {value}, the model has {own}"):
+            predictor.check_features(expected.model_copy(update={name: value}), "features")

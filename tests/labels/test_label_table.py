@@ -29,30 +29,59 @@ def test_reads_every_format_alike(tmp_path: Path, suffix: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("frame", "told"),
+    ("frame", "message"),
     [
-        (pl.DataFrame({"feh": [0.0]}), "no column source_id"),
-        (pl.DataFrame({"source_id": [1]}), "no column feh"),
-        (pl.DataFrame({"source_id": [1.5e18], "feh": [0.0]}), "loses digits"),
-        (pl.DataFrame({"source_id": [1, 1], "feh": [0.0, 0.1]}), "1 rows repeat"),
-        (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, None]}), r"row 1"),
-        (pl.DataFrame({"source_id": [1, 2], "feh": [-9999.0, 0.0]}), r"outside \[-6, 1.5\]"),
+        (pl.DataFrame({"feh": [0.0]}), "no column source_id; there are: feh"),
+        (pl.DataFrame({"source_id": [1], "FEH": [0]}), "no column feh; there are: source_id, FEH"),
+        (pl.DataFrame({"source_id": [1.5e18], "feh": [0.0]}), "source_id is Float64.*loses digits"),
+        (pl.DataFrame({"source_id": [1, None], "feh": [0.0, 0.1]}), "source_id of row 1 is missing"),
+        (pl.DataFrame({"source_id": ["1", "Gaia 2"], "feh": [0.0, 0.1]}), "source_id of row 1 is 'Gaia 2'"),
+        (
+            pl.DataFrame({"source_id": [1, 2, 1], "feh": [0.0, 0.1, 0.1]}),
+            "1 rows repeat a source_id, row 2 is the first",
+        ),
+        (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, None]}), "feh of row 1 is missing; leave the row out"),
+        (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, float("nan")]}), "feh of row 1 is missing"),
+        (pl.DataFrame({"source_id": [1, 2], "feh": ["0.0", "low"]}), "feh of row 1 is 'low', which is no number"),
+        (pl.DataFrame({"source_id": [1], "feh": [[0.0]]}), "no column feh"),
+        (pl.DataFrame({"source_id": [1], "feh": [0.0], "logg": ["low"]}), "logg of row 0 is 'low'"),
+        (pl.DataFrame({"source_id": [1, 2], "feh": [-9999.0, 0.0]}), "feh of row 0 is -9999, outside -6 to 1.5"),
         (pl.DataFrame({"source_id": [1], "feh": [0.0]}).clear(), "empty"),
     ],
 )
-def test_a_wrong_table_says_what_is_wrong(tmp_path: Path, frame: pl.DataFrame, told: str) -> None:
+def test_a_wrong_table_gets_one_line(tmp_path: Path, frame: pl.DataFrame, message: str) -> None:
     path = tmp_path / "labels.parquet"
     frame.write_parquet(path)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message) as error:
+        read_labels(path)
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_text_for_numbers_is_read_where_it_is_one(tmp_path: Path) -> None:
+    """Of a CSV file all cells are text; dashes stand for what is unknown."""
+    path = tmp_path / "labels.csv"
+    path.write_text(f"source_id,feh,feh_err,logg\n {BIG} , -2.5 ,--,1\n5,+0.1,0.05, --- \n")
+    labels = read_labels(path)
+    assert labels.source_id.tolist() == [BIG, 5]
+    assert labels.feh.tolist() == [-2.5, 0.1]
+    np.testing.assert_array_equal(labels.feh_err, [np.nan, 0.05])
+    np.testing.assert_array_equal(labels.logg, [1, np.nan])
+    path.write_text("source_id,feh\n1.5e18,0\n")
+    with pytest.raises(UserError, match=r"source_id of row 0 is '1.5e18'.*loses digits"):
         read_labels(path)
 
 
+def test_the_fingerprint_is_that_of_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("source_id,feh\n1,0\n")
+    # by sha256sum
+    assert read_labels(path).fingerprint == "99384f1af29b1353a632d6e9d3354300e16ea0aaa01da19751671c54e1901d07"
+
+
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no such file"):
-        read_labels(tmp_path / "none.csv")
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="cannot be read"):
         read_labels(tmp_path / "broken.parquet")
-    (tmp_path / "labels.txt").write_text("source_id feh")
-    with pytest.raises(UserError, match=r"\.parquet, \.csv or \.fits"):
-        read_labels(tmp_path / "labels.txt")
+    with pytest.raises(UserError, match="must be a local path"):
+        read_labels("s3://bucket/labels.csv")

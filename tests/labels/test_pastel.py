@@ -50,8 +50,8 @@ def test_rows_of_a_star_become_their_median(vizier: Path) -> None:
     assert first["feh"] == -1.1
     assert first["feh_err"] == pytest.approx(np.std([-1.0, -1.6, -1.1], ddof=1))
     assert first["logg"] == pytest.approx(2.2)
-    place = {"ra": pytest.approx(187.5), "dec": pytest.approx(10.5 + 0.5 / 3600)}
-    assert third == {"name": "HD 3", **place, "feh": 0.2, "feh_err": None, "logg": None, "n_rows": 1}
+    position = {"ra": pytest.approx(187.5), "dec": pytest.approx(10.5 + 0.5 / 3600)}
+    assert third == {"name": "HD 3", **position, "feh": 0.2, "feh_err": None, "logg": None, "n_rows": 1}
 
 
 def test_the_latest_rows_may_be_chosen(vizier: Path) -> None:
@@ -94,30 +94,33 @@ def test_every_format_reads_alike(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("RA,DEC\n1,1\n", r"no column for \[Fe/H\].*this has: RA, DEC"),
         ("Fe,FEH\n1,1\n", "no column for RA and Dec"),
         ("RA,DEC,FEH\n1,1,good\n", "feh of row 0 is 'good'"),
-        ("RA,DEC,FEH\n1,1,0\n400,1,0\n", "ra of row 1 is 400.0 deg, outside 0 to 360"),
+        ("RA,DEC,FEH\n1,1,0\n400,1,0\n", "ra of row 1 is 400, outside 0 to 360"),
         ("RA,DEC,FEH\n1,-91,0\n", "outside -90 to 90"),
-        ("RA,DEC,FEH\nnorth,1,0\n", "ra is neither degrees nor sexagesimal"),
-        ("", "cannot be read"),
+        ("RA,DEC,FEH\nnorth,1,0\n", "ra of row 0 is 'north', neither degrees nor sexagesimal"),
+        ("RA,DEC,FEH\n1,1,0\n25:00:00,1,0\n", "ra of row 1 is '25:00:00', neither"),
+        ("RA,DEC,FEH\n1,5 pc,0\n", "dec of row 0 is '5 pc', neither"),
+        ("RA,DEC,FEH,year\n1,1,0,late\n", "year of row 0 is 'late'"),
+        ("", "is empty"),
     ],
 )
-def test_a_wrong_table_says_what_is_wrong(tmp_path: Path, text: str, told: str) -> None:
+def test_a_wrong_table_gets_one_line(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "made_up.csv"
     path.write_text(text)
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_pastel(path)
 
 
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_pastel(tmp_path / "none.fits")
-    for name, told in {"a.fits": "cannot be read", "a.vot": "cannot be read", "a.doc": "read are"}.items():
+    for name, message in {"a.fits": "cannot be read", "a.vot": "cannot be read", "a.doc": "not a kind of"}.items():
         (tmp_path / name).write_bytes(b"no table")
-        with pytest.raises(UserError, match=told):
+        with pytest.raises(UserError, match=message):
             read_pastel(tmp_path / name)
 
 

@@ -47,7 +47,7 @@ def test_an_export_of_commas_degrees_and_a_column_of_limits(tmp_path: Path) -> N
     assert saga.stars.row(0) == ("A, b", 10.5, -0.5, -3.2, None, 1.0, 1)
 
 
-def test_an_export_without_places_says_what_is_missing(tmp_path: Path) -> None:
+def test_an_export_without_positions_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "saga.tsv"
     path.write_text("Object\tTeff\t[Fe/H]\nG64-12\t6500\t-3.3\n")
     with pytest.raises(UserError, match=r"saga.tsv: no column for RA and Dec.*Object, Teff, \[Fe/H\]"):

@@ -20,8 +20,8 @@ def test_the_parts_to_judge_by_hold_only_stars_that_pass_every_cut(sample: Sampl
     assert np.isfinite(stars["flux"]).all()
 
 
-def test_the_origin_tells_how_many_stars_each_cut_left(sample: Sample) -> None:
-    *counts, wide = sample.origin["stars_left"].values()
+def test_the_origin_counts_the_stars_that_each_cut_left(sample: Sample) -> None:
+    *counts, wide = sample.origin.stars_left.values()
     assert counts[0] == 6000
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] == len(sample.part("train", "validation", "test"))

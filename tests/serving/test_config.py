@@ -10,8 +10,9 @@ FOLDER = Path(__file__).parents[2] / "serve_configs"
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.name)
 def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
     config = read_config(path)
-    assert config["http_options"]["request_timeout_s"] > 0
-    assert config["applications"][0]["deployments"][0]["max_queued_requests"] > 0
+    assert config.http_options["request_timeout_s"] > 0
+    assert config.options["max_queued_requests"] > 0
+    assert config.address == "http://127.0.0.1:8000"
 
 
 @pytest.mark.parametrize(

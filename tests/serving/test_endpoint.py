@@ -9,6 +9,7 @@ import pytest
 import requests
 from ray import serve
 from xpfeh.columns import CATALOG, to_table
+from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.deploy import deploy, read_config
@@ -21,7 +22,7 @@ CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"
 @pytest.fixture(scope="module")
 def address(ray_cluster: None, bundle: Path) -> Iterator[str]:
     config = read_config(CONFIG)
-    config["http_options"]["port"] = 8123
+    config.http_options["port"] = 8123
     yield deploy(config, str(bundle))
     serve.shutdown()
 
@@ -40,7 +41,7 @@ def test_answers_equal_catalog_rows_to_the_last_bit(address: str, spectra: dict[
 
 def test_tells_its_model_and_its_flags(address: str, bundle: Path) -> None:
     card = requests.get(f"{address}/v1/model", timeout=60).json()
-    assert card == Predictor.load(bundle).card
+    assert ModelCard.model_validate(card) == Predictor.load(bundle).card
     assert requests.get(f"{address}/healthz", timeout=60).json()["model_version"] == card["version"]
     assert "G > 15" in " ".join(requests.get(f"{address}/v1/flags", timeout=60).json().values())
 

@@ -63,21 +63,62 @@ def test_limits_of_the_distance_are_not_taken_for_it(tmp_path: Path) -> None:
     assert Companions([], [written(tmp_path, ".csv", rows)]).of(np.array([BIG]))["rgeo"].tolist() == [2.0]
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
-        ({k: v for k, v in ROWS.items() if k != "dec"}, "lacks the column dec"),
+        ({k: v for k, v in ROWS.items() if k != "dec"}, "no column dec; there are: source_id, ra, phot_g"),
+        ({k: v for k, v in ROWS.items() if k != "source_id"}, "no column source_id; there are: ra, dec"),
         ({**ROWS, "source_id": [1.5e18, 2.5]}, "loses digits"),
+        ({**ROWS, "source_id": ["5", "Gaia DR3 5"]}, "source_id of row 1 is 'Gaia DR3 5'"),
+        ({**ROWS, "source_id": [5, None]}, "source_id of row 1 is missing"),
+        ({**ROWS, "source_id": [5, 5]}, "1 rows repeat a source_id, row 1 is the first"),
+        ({**ROWS, "dec": [0.0, 95.0]}, "dec of row 1 is 95, outside -90 to 90"),
+        ({**ROWS, "ra": [-0.5, 0.0]}, "ra of row 0 is -0.5, outside 0 to 360"),
+        ({**ROWS, "phot_g_mean_mag": ["bright", "12.5"]}, "phot_g_mean_mag of row 0 is 'bright', which is no number"),
+        ({name: [] for name in ROWS}, "empty|loses digits"),
     ],
 )
-def test_a_wrong_table_is_refused(tmp_path: Path, rows: dict[str, list], told: str) -> None:
-    star = np.array([BIG])
-    with pytest.raises(UserError, match=told):
-        Companions([written(tmp_path, ".csv", rows)], []).of(star)
-    with pytest.raises(UserError, match="r_med_geo or rgeo"):
-        Companions([], [written(tmp_path, ".parquet", ROWS)]).of(star)
-    with pytest.raises(UserError, match="cannot be read"):
-        Companions([str(tmp_path / "none.csv")], []).of(star)
+def test_wrong_photometry_gets_one_line(tmp_path: Path, suffix: str, rows: dict[str, list], message: str) -> None:
+    path = written(tmp_path, suffix, rows)
+    with pytest.raises(UserError, match=message) as error:
+        Companions([path], []).of(np.array([5, BIG]))
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ({"source_id": [BIG], "r_med_geo": ["2.5 kpc"]}, "r_med_geo of row 0 is '2.5 kpc', which is no number"),
+        ({"source_id": [BIG], "r_med_geo": ["--"]}, "no column r_med_geo or rgeo with values"),
+        (ROWS, "no column r_med_geo or rgeo"),
+    ],
+)
+def test_wrong_distances_get_one_line(tmp_path: Path, rows: dict[str, list], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        Companions([], [written(tmp_path, ".parquet", rows)]).of(np.array([BIG]))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.csv: no such file"):
+        Companions([str(tmp_path / "none.csv")], []).of(np.array([BIG]))
+
+
+def test_dashes_and_gaps_are_unknown(tmp_path: Path) -> None:
+    """A star without a position is placed by its identifier, one without magnitudes has no excess factor."""
+    rows = {**ROWS, "ra": ["10.0", "--"], "dec": ["-5.0", None], "phot_bp_mean_mag": ["-", "13.6"]}
+    found = Companions([written(tmp_path, ".csv", rows)], []).of(np.array([BIG, 5]))
+    assert found["ra"][0] == 10.0
+    assert found["ra"][1] == pytest.approx(45, abs=0.1)
+    assert np.isnan(found["phot_bp_rp_excess_factor"]).tolist() == [True, False]
+
+
+def test_the_first_file_that_has_a_star_decides(tmp_path: Path) -> None:
+    first = written(tmp_path, ".csv", {**ROWS, "phot_g_mean_mag": [9.0, 9.0]})
+    later = written(tmp_path, ".parquet", {**ROWS, "source_id": [5, 6]})
+    found = Companions([first, later], []).of(np.array([5, 6]))
+    assert found["phot_g_mean_mag"].tolist() == [9.0, 13.0]
 
 
 def test_only_files_that_can_hold_the_stars_are_read(tmp_path: Path) -> None:
@@ -92,6 +133,9 @@ def test_only_files_that_can_hold_the_stars_are_read(tmp_path: Path) -> None:
     assert id_range(str(bulk)) == (0, 2 * pixel - 1)
     assert id_range(parquet) == (4 * pixel, 4 * pixel + 9)
     assert id_range("stars_000002-000003.csv") == (-(2**63), 2**63 - 1)
+    for ids in (["5", "6"], [5.0, 6.0], [None, None]):  # no integers: read, and refused, whatever the stars
+        refused = written(tmp_path / "far", ".parquet", {**ROWS, "source_id": ids})
+        assert id_range(refused) == (-(2**63), 2**63 - 1)
     companions = Companions([str(bulk), str(later), parquet], [])
     for ids in ([5, 2 * pixel - 1], [4 * pixel], [5]):
         assert np.isfinite(companions.of(np.array(ids))["phot_g_mean_mag"]).all()

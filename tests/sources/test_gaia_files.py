@@ -15,11 +15,13 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.sources import gaia_files, reader
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, gather
-from xpfeh.sources.gaia_files import find_files, fingerprint, read_batches, read_release
+from xpfeh.sources import gaia_tables, gaia_text, reader
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch
+from xpfeh.sources.gaia_files import GaiaFile
+from xpfeh.sources.input_files import check_unchanged, find_files, fingerprint
 
 from tests.genuine import datalink_file, shared
+from tests.sources.reading import read_whole
 
 ID = 5937083312263887616
 
@@ -30,10 +32,6 @@ def row(tmp_path_factory: pytest.TempPathFactory) -> pd.Series:
     return pd.read_csv(datalink_file("csv", tmp_path_factory.mktemp("star")), dtype=str).iloc[0]
 
 
-def read(path: Path, release: str = "dr3") -> RawBatch:
-    return gather(read_batches(str(path), release))
-
-
 def bulk(path: Path, rows: list[pd.Series]) -> Path:
     """Write rows as the bulk download is: gzip, a comment header, brackets, null."""
     lines = ["# %ECSV 1.0", "# ---", "# delimiter: ','", ",".join(rows[0].index)]
@@ -42,6 +40,14 @@ def bulk(path: Path, rows: list[pd.Series]) -> Path:
         lines.append(",".join(f'"{cell}"' if "," in cell else cell for cell in cells))
     path.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
     return path
+
+
+def as_parquet(path: Path, row_group_size: int | None = None) -> Path:
+    """Write the rows of a file of text as Parquet, those that would be rejected too."""
+    tables = pa.concat_tables(GaiaFile(str(path))._tables(LIST_COLUMNS))
+    parquet = path.with_name("rows.parquet")
+    pq.write_table(tables, parquet, row_group_size=row_group_size)
+    return parquet
 
 
 def changed(row: pd.Series, **cells: str) -> pd.Series:
@@ -59,8 +65,8 @@ def edited(row: pd.Series, name: str, change: Callable[[list[str]], list[str]]) 
 @pytest.mark.parametrize("kind", ["csv", "ecsv", "fits", "vot"])
 def test_every_datalink_format_gives_the_same_numbers(kind: str, tmp_path: Path) -> None:
     (tmp_path / "csv").mkdir()
-    first = read(datalink_file("csv", tmp_path / "csv"))
-    other = read(datalink_file(kind, tmp_path))
+    first = read_whole(datalink_file("csv", tmp_path / "csv"))
+    other = read_whole(datalink_file(kind, tmp_path))
     assert other.columns["source_id"].tolist() == [ID]
     assert other.columns["source_id"].dtype == np.int64
     for name in LIST_COLUMNS:
@@ -68,11 +74,11 @@ def test_every_datalink_format_gives_the_same_numbers(kind: str, tmp_path: Path)
 
 
 def test_bulk_and_parquet_give_the_same_numbers_as_datalink(row: pd.Series, tmp_path: Path) -> None:
-    expected = read(datalink_file("csv", tmp_path))
-    from_bulk = read(bulk(tmp_path / "bulk.csv.gz", [row]))
+    expected = read_whole(datalink_file("csv", tmp_path))
+    from_bulk = read_whole(bulk(tmp_path / "bulk.csv.gz", [row]))
     lists = {name: pa.array(expected.columns[name].tolist(), pa.list_(pa.float64())) for name in LIST_COLUMNS}
     pq.write_table(pa.table({"source_id": expected.columns["source_id"], **lists}), tmp_path / "star.parquet")
-    from_parquet = read(tmp_path / "star.parquet")
+    from_parquet = read_whole(tmp_path / "star.parquet")
     for name, values in expected.columns.items():
         np.testing.assert_array_equal(from_bulk.columns[name], values)
         np.testing.assert_array_equal(from_parquet.columns[name], values)
@@ -80,14 +86,14 @@ def test_bulk_and_parquet_give_the_same_numbers_as_datalink(row: pd.Series, tmp_
 
 def test_a_genuine_bulk_file() -> None:
     path = shared("gaia_bulk/XpContinuousMeanSpectrum_000000-003111.csv.gz")
-    assert read_release(str(path)) == "dr3"
-    batch = read(path)
+    assert GaiaFile(str(path)).release == "dr3"
+    batch = read_whole(path)
     assert (batch.columns["source_id"].tolist(), batch.rejected) == ([4295806720], [])
     assert batch.columns["bp_coefficients"][0, 0] == 102.93398893929992
 
 
 def test_two_thousand_genuine_stars_without_correlations() -> None:
-    batch = read(shared("xp_chunk0/xp_continuous_combined_chunk0.fits"))
+    batch = read_whole(shared("xp_chunk0/xp_continuous_combined_chunk0.fits"))
     assert len(batch.columns["source_id"]) == 2000
     assert np.isnan(batch.columns["bp_coefficient_correlations"]).all()
     assert (batch.columns["rp_coefficient_errors"] > 0).all()
@@ -95,7 +101,7 @@ def test_two_thousand_genuine_stars_without_correlations() -> None:
 
 @pytest.mark.parametrize("kind", ["csv", "ecsv", "fits", "xml"])
 def test_a_missing_band_survives_in_every_format(kind: str) -> None:
-    batch = read(shared(f"gaia_continuous/XP_CONTINUOUS_RAW_with_missing_BP.{kind}"))
+    batch = read_whole(shared(f"gaia_continuous/XP_CONTINUOUS_RAW_with_missing_BP.{kind}"))
     assert np.isnan(batch.columns["bp_coefficients"]).any(axis=1).tolist() == [False, True, False]
     assert np.isfinite(batch.columns["rp_coefficients"]).all()
     assert batch.rejected == []
@@ -117,7 +123,7 @@ BROKEN = {
 def test_a_broken_row_is_rejected_with_its_reason(row: pd.Series, tmp_path: Path, reason: str) -> None:
     name, change = BROKEN[reason]
     good = changed(row, source_id="17")
-    batch = read(bulk(tmp_path / "bulk.csv.gz", [good, edited(row, name, change)]))
+    batch = read_whole(bulk(tmp_path / "bulk.csv.gz", [good, edited(row, name, change)]))
     assert batch.columns["source_id"].tolist() == [17]
     assert [(r.row, r.source_id, r.reason) for r in batch.rejected] == [(1, ID, reason)]
     assert batch.rows_read == 2
@@ -125,15 +131,19 @@ def test_a_broken_row_is_rejected_with_its_reason(row: pd.Series, tmp_path: Path
 
 def test_identifiers_that_are_none_or_repeated_are_rejected(row: pd.Series, tmp_path: Path) -> None:
     rows = [row, changed(row, source_id="1.5e18"), row, changed(row, source_id="null"), changed(row, source_id="18")]
-    batch = read(bulk(tmp_path / "bulk.csv.gz", rows))
+    batch = read_whole(bulk(tmp_path / "bulk.csv.gz", rows))
     assert batch.columns["source_id"].tolist() == [ID, 18]
-    told = [(r.row, r.reason) for r in batch.rejected]
-    assert told == [(1, "source_id is not an integer"), (2, "repeated source_id"), (3, "source_id is not an integer")]
+    reasons = [(r.row, r.reason) for r in batch.rejected]
+    assert reasons == [
+        (1, "source_id is not an integer"),
+        (2, "repeated source_id"),
+        (3, "source_id is not an integer"),
+    ]
 
 
 def test_a_star_without_any_band_is_rejected(row: pd.Series, tmp_path: Path) -> None:
     none = changed(row, **dict.fromkeys(LIST_COLUMNS, "null"))
-    batch = read(bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id="1"), none]))
+    batch = read_whole(bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id="1"), none]))
     assert [r.reason for r in batch.rejected] == ["neither band is there"]
 
 
@@ -142,8 +152,8 @@ def test_a_star_without_any_band_is_rejected(row: pd.Series, tmp_path: Path) -> 
 def test_the_blocks_a_file_is_read_in_do_not_matter(many: tuple[Path, RawBatch], block: int) -> None:
     path, expected = many
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gaia_files, "_BLOCK_BYTES", block)
-        batch = read(path)
+        patch.setattr(gaia_text, "_BLOCK_BYTES", block)
+        batch = read_whole(path)
     assert batch.rejected == expected.rejected
     for name, values in expected.columns.items():
         assert batch.columns[name].tobytes() == values.tobytes()
@@ -155,16 +165,16 @@ def many(row: pd.Series, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     rows[3] = edited(rows[3], "bp_coefficients", lambda v: v[:-1])
     rows[7] = changed(rows[7], **{name: "null" for name in LIST_COLUMNS if name.startswith("bp")})
     path = bulk(tmp_path_factory.mktemp("bulk") / "bulk.csv.gz", rows)
-    return path, read(path)
+    return path, read_whole(path)
 
 
 def test_memory_stays_flat(row: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gaia_files, "_BLOCK_BYTES", 1 << 20)
+    monkeypatch.setattr(gaia_text, "_BLOCK_BYTES", 1 << 20)
     peaks = []
     for count in (60, 600):
         path = bulk(tmp_path / f"{count}.csv.gz", [changed(row, source_id=str(i)) for i in range(count)])
         tracemalloc.start()
-        assert sum(batch.rows_read for batch in read_batches(str(path), "dr3")) == count
+        assert sum(batch.rows_read for batch in GaiaFile(str(path)).read()) == count
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] < 1.3 * peaks[0]
@@ -174,7 +184,7 @@ def test_a_truncated_gzip_is_refused(row: pd.Series, tmp_path: Path) -> None:
     path = bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id=str(i)) for i in range(20)])
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(UserError, match="cannot be read to its end"):
-        read(path)
+        read_whole(path)
 
 
 def test_a_checksum_file_is_honoured(row: pd.Series, tmp_path: Path) -> None:
@@ -182,33 +192,31 @@ def test_a_checksum_file_is_honoured(row: pd.Series, tmp_path: Path) -> None:
     listing = tmp_path / "_MD5SUM.txt"
     listing.write_text(f"{hashlib.md5(path.read_bytes()).hexdigest()}  {path.name}\n")
     assert fingerprint(str(path)) == f"md5:{hashlib.md5(path.read_bytes()).hexdigest()}"
-    reader.check(str(path), fingerprint(str(path)))
+    check_unchanged(str(path), fingerprint(str(path)))
     listing.write_text(f"{'0' * 32}  {path.name}\n")
     with pytest.raises(UserError, match="its MD5 is not the listed one"):
-        reader.check(str(path), fingerprint(str(path)))
+        check_unchanged(str(path), fingerprint(str(path)))
     listing.write_text(f"{'0' * 32}  another.csv.gz\n")
     assert fingerprint(str(path)) == f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
     planned = fingerprint(str(path))
     with path.open("ab") as file:
         file.write(b"more")
     with pytest.raises(UserError, match="has changed since planned"):
-        reader.check(str(path), planned)
+        check_unchanged(str(path), planned)
 
 
 def test_a_large_parquet_file_is_read_in_ranges(
     row: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gaia_files, "_PIECE_ROWS", 5)
+    monkeypatch.setattr(gaia_tables, "_RANGE_ROWS", 5)
     path = bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id=str(i)) for i in range(13)])
-    tables = pa.concat_tables(gaia_files._tables(str(path)))
-    assert gaia_files.cut(str(path)) == [(0, 0)]
-    whole = tmp_path / "large.parquet"
-    pq.write_table(tables, whole, row_group_size=3)
+    assert GaiaFile(str(path)).ranges() == [(0, None)]
+    whole = as_parquet(path, row_group_size=3)
     file = reader.open_spectra(str(whole))
     ranges = file.ranges()
     assert ranges == [(0, 6), (6, 6), (12, 1)]
     apart = [batch.columns for rows in ranges for batch in reader.read(file, *rows, reader.NO_COMPANIONS)]
-    together = gather(read_batches(str(whole), "dr3")).columns
+    together = read_whole(whole).columns
     for name, values in together.items():
         np.testing.assert_array_equal(np.concatenate([columns[name] for columns in apart]), values)
     ids = [value for rows in ranges for array in file.source_ids(*rows) for value in array.to_pylist()]
@@ -220,9 +228,7 @@ def test_identifiers_alone_are_those_of_all_rows(row: pd.Series, tmp_path: Path,
     rows = [changed(row, source_id=value) for value in ("5", "x", "7", "5")]
     path = bulk(tmp_path / "bulk.csv.gz", rows)
     if suffix == "parquet":
-        tables = pa.concat_tables(gaia_files._tables(str(path)))
-        path = tmp_path / "bulk.parquet"
-        pq.write_table(tables, path)
+        path = as_parquet(path)
     file = reader.open_spectra(str(path))
     assert pa.concat_arrays(file.source_ids(*file.ranges()[0])).to_pylist() == [5, None, 7, 5]
     (batch,) = reader.read(file, *file.ranges()[0], reader.NO_COMPANIONS)
@@ -238,20 +244,22 @@ def test_files_of_a_folder_a_glob_and_a_uri(row: pd.Series, tmp_path: Path) -> N
         assert find_files(source) == expected
     with pytest.raises(UserError, match="no file here of a kind that can be read"):
         find_files(str(tmp_path / "readme.txt"))
-    with pytest.raises(UserError, match="no such file"):
+    with pytest.raises(UserError, match="no such file or folder"):
         find_files(str(tmp_path / "nothing"))
+    with pytest.raises(UserError, match="no file has such a name"):
+        find_files(f"{tmp_path}/*.fits")
 
 
-def test_what_is_no_file_of_spectra_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "empty.csv").touch()
-    with pytest.raises(UserError, match="empty"):
-        read_release(str(tmp_path / "empty.csv"))
-    (tmp_path / "other.csv").write_text("source_id,ra\n1,2\n")
-    with pytest.raises(UserError, match="lacks bp_coefficients"):
-        read_release(str(tmp_path / "other.csv"))
-    (tmp_path / "text.parquet").write_text("hello")
-    with pytest.raises(UserError, match="cannot be read"):
-        read_release(str(tmp_path / "text.parquet"))
+def test_names_with_brackets_and_a_home_folder(row: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are taken for globs only where no such file or folder exists."""
+    folder = tmp_path / "run[1]"
+    folder.mkdir()
+    expected = [str(bulk(folder / name, [row])) for name in ("a.csv.gz", "b[?].csv.gz")]
+    assert find_files(expected[1]) == expected[1:]
+    assert find_files(str(folder)) == find_files(f"{folder}/*.csv.gz") == expected
+    assert find_files(f"{tmp_path}/run[[]1]/[a-z].csv.gz") == expected[:1]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert find_files("~/run[1]") == find_files("~/run[1]/*") == expected
 
 
 def test_a_dr4_file_is_read_with_51_and_55(row: pd.Series, tmp_path: Path) -> None:
@@ -260,5 +268,5 @@ def test_a_dr4_file_is_read_with_51_and_55(row: pd.Series, tmp_path: Path) -> No
     for name, count in (("coefficients", 51), ("coefficient_errors", 51), ("coefficient_correlations", 51 * 50 // 2)):
         dr4 = edited(dr4, f"bp_{name}", lambda v, n=count: v[:n])
     path = bulk(tmp_path / "dr4.csv.gz", [dr4])
-    assert read_release(str(path)) == "dr4"
-    assert read(path, "dr4").columns["bp_coefficients"].shape == (1, 51)
+    assert GaiaFile(str(path)).release == "dr4"
+    assert read_whole(path).columns["bp_coefficients"].shape == (1, 51)

@@ -11,6 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.sources import library, reader
 
 PATH = library.library_path(library.NAME)
+RAGGED = np.array([np.ones(n) for n in (343, 343, 342, 343, 343)], dtype=object)
 
 
 def small_copy(path: Path, **changes: np.ndarray | None) -> Path:
@@ -21,15 +22,18 @@ def small_copy(path: Path, **changes: np.ndarray | None) -> Path:
             del table[name]
         else:
             table[name] = values
-    table.write(path)
+    table.write(path, overwrite=True)
     return path
 
 
 def test_rows_and_sources_are_those_of_the_published_file() -> None:
-    assert library.count_rows(PATH) == (40_226, 39_851)
+    file = library.Library(library.NAME)
+    assert sum(rows for _, rows in file.ranges() if rows) == 40_226
+    ids = np.concatenate([array for rows in file.ranges() for array in file.source_ids(*rows)])
+    assert (len(ids), len(np.unique(ids))) == (40_226, 39_851)
 
 
-def test_pieces_deliver_every_source_once_and_tell_the_rejected() -> None:
+def test_ranges_deliver_every_source_once_and_name_the_rejected() -> None:
     batches = [
         batch
         for file in reader.find_spectra(library.NAME)
@@ -72,21 +76,51 @@ def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"medflux": None}, "columns are missing: medflux"),
         ({"gaiaedr3_source_id": np.linspace(1e18, 2e18, 5)}, "float"),
-        ({"flux": np.ones((5, 342), dtype=np.float32)}, "342"),
+        ({"flux": np.ones((5, 342), dtype=np.float32)}, "flux has 342 numbers a star, not 343"),
+        ({"flux_error": np.ones(5)}, "flux_error has 1 numbers a star, not 343"),
+        ({"flux": RAGGED}, "flux must hold numbers, as many for each star"),
+        ({"medflux": np.array(["1e-16"] * 5)}, "medflux must hold numbers"),
+        ({"logg": np.ones((5, 2))}, "logg has 2 numbers a star, not 1"),
+        ({"gaiaedr3_source_id": np.ma.masked_equal([1, 2, 3, 99, 5], 99)}, "gaiaedr3_source_id of row 3 is missing"),
     ],
 )
-def test_another_layout_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_another_layout_is_refused(tmp_path: Path, changes: dict[str, np.ndarray], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         reader.open_spectra(str(small_copy(tmp_path / "other.fits", **changes))).ranges()
 
 
 def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         reader.open_spectra(str(tmp_path / "none.fits")).ranges()
+    with pytest.raises(UserError, match="no such file"):
+        library.read_spectra(tmp_path / "none.fits", 0, None)
     (tmp_path / "text.fits").write_text("hello")
     with pytest.raises(UserError, match="not a FITS file"):
         reader.open_spectra(str(tmp_path / "text.fits")).ranges()
+    small_copy(tmp_path / "whole.fits")
+    (tmp_path / "cut.fits").write_bytes((tmp_path / "whole.fits").read_bytes()[:-2880])
+    with pytest.raises(UserError, match=r"cut\.fits: not a FITS file with a sound table"):
+        reader.open_spectra(str(tmp_path / "cut.fits")).ranges()
+    fits.PrimaryHDU().writeto(tmp_path / "no_table.fits")
+    with pytest.raises(UserError, match="a FITS file, but without a table"):
+        reader.open_spectra(str(tmp_path / "no_table.fits")).ranges()
+    fits.BinTableHDU(fits.getdata(PATH, 1)[:0]).writeto(tmp_path / "no_star.fits")
+    with pytest.raises(UserError, match="holds no star"):
+        reader.open_spectra(str(tmp_path / "no_star.fits")).ranges()
+
+
+def test_a_name_that_gives_no_position_is_refused(tmp_path: Path) -> None:
+    path = small_copy(tmp_path / "own.fits", apogee_id=np.array(["2M00000002+7417074"] * 4 + ["HD 122563"]))
+    with pytest.raises(UserError, match=r"own\.fits: apogee_id 'HD 122563' is no 2MASS designation"):
+        list(reader.open_spectra(str(path)).read(0, None))
+
+
+def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    path = small_copy(tmp_path / "own.fits")
+    before = library.read_spectra(path, 0, None)["flux"]
+    small_copy(path, medflux=2 * fits.getdata(path, 1)["medflux"])
+    np.testing.assert_allclose(library.read_spectra(path, 0, None)["flux"], 2 * before)

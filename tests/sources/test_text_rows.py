@@ -80,7 +80,7 @@ def test_a_short_line_has_missing_lists_and_another_order_of_columns_is_followed
 
 @pytest.mark.parametrize("broken", ['"[1,2]', '"[1,2', '"[1,2]"x', '"', '[1,2]"', "caf\xe9", "[1", '"[1,2] ,"" [3'])
 def test_a_broken_row_leaves_its_neighbours_whole(broken: str) -> None:
-    """An identifier that lost its first digit would be another star's, and nothing would tell."""
+    """An identifier that lost its first digit would be another star's, and nothing would show it."""
     good = b'5853498713190525696,"[1.5,2]",[7]\n'
     text = good + b"123," + broken.encode("latin-1") + b",[8]\n" + good
     table = parse_rows(text, ",", ["source_id", "a", "b"], "source_id", ("a", "b"))

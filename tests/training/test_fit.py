@@ -2,86 +2,96 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import robust_sigma
-from xpfeh.inference.bundle import Model
-from xpfeh.inference.calibration import GAUSSIAN
-from xpfeh.inference.domain import domain_of
-from xpfeh.inference.predictor import Predictor
+from xpfeh.inference.predictor import Members
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training import fit as fit_module
-from xpfeh.training.fit import fit
+from xpfeh.training.fit import Roles, Trainer, ensemble, fit_members
 
 
-def fixed(sample: Sample, recipe: Recipe) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray, Recipe]:
-    """What `fit` takes, every member learning from "train" and judged by "validation"."""
+def fixed_roles(sample: Sample, recipe: Recipe) -> tuple[dict[str, np.ndarray], Roles, Recipe]:
+    """What `fit_members` takes, every member learning from "train" and judged by "validation"."""
     stars = sample.part("train", "validation").columns
     learns, judged = (np.tile(stars["part"] == part, (recipe.members, 1)) for part in ("train", "validation"))
-    return stars, learns, judged, recipe
+    return stars, Roles(learns, judged), recipe
 
 
 def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     """A tenth of the stars and a thirtieth of the steps of the demo: still far better than a constant."""
-    result = fit(*fixed(sample, Recipe(steps=2000)))
+    stars, roles, recipe = fixed_roles(sample, Recipe(steps=2000))
+    (member,) = fit_members(stars, roles, recipe)
     held_out = sample.part("test").columns
-    model = Model(result.network, GAUSSIAN, domain_of(held_out["flux"]))
-    predicted = Predictor(model, {}).predict(held_out)
-    assert robust_sigma(predicted["FEH"] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
-    assert result.history[-1]["loss"] < result.history[0]["loss"]
+    mean, sigma = Members(ensemble([member], stars, roles, recipe))(held_out)
+    assert robust_sigma(mean[:, 0] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
+    assert (sigma >= recipe.epsilon).all()
+    assert member.history[-1]["loss"] < member.history[0]["loss"]
+    assert member.validation_mae <= min(numbers["validation_mae"] for numbers in member.history)
 
 
 @pytest.mark.parametrize("name", ["paper", "best"])
 def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None:
     recipe = RECIPES[name].model_copy(update={"steps": 60, "members": 2, "cross_fit": False})
-    one, same = (fit(*fixed(sample, recipe)).network.get_weights() for _ in range(2))
+    one, same = (fit_members(*fixed_roles(sample, recipe)) for _ in range(2))
     for a, b in zip(one, same, strict=True):
-        np.testing.assert_array_equal(a, b)
-    other = fit(*fixed(sample, recipe.model_copy(update={"seed": 1}))).network.get_weights()
-    assert not all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+        assert all(np.array_equal(x, y) for x, y in zip(a.weights, b.weights, strict=True))
+    other = fit_members(*fixed_roles(sample, recipe.model_copy(update={"seed": 1})))
+    for a in (one[1], other[0]):  # another member, another seed
+        assert not np.array_equal(a.weights[0], one[0].weights[0])
+
+
+def test_a_member_trained_alone_is_the_same_to_the_bit(sample: Sample) -> None:
+    recipe = RECIPES["best"].model_copy(update={"steps": 700, "members": 3, "cross_fit": False})
+    stars, roles, _ = fixed_roles(sample, recipe)
+    together = fit_members(stars, roles, recipe)
+    alone = Trainer(stars, roles, recipe).train(2)
+    assert all(np.array_equal(x, y) for x, y in zip(together[2].weights, alone.weights, strict=True))
+    network = ensemble(together, stars, roles, recipe)
+    for stacked, own in zip(network.trainable_variables, alone.weights, strict=True):
+        np.testing.assert_array_equal(np.array(stacked)[2:], own)
 
 
 def test_each_batch_walks_through_all_stars_before_any_comes_again(sample: Sample) -> None:
-    stars, learns, judged, recipe = fixed(sample, Recipe(batch_size=64, members=2, steps=50))
-    learns[1, ::3] = False
-    trainer = fit_module._Trainer(stars, learns, judged, recipe)
+    stars, roles, recipe = fixed_roles(sample, Recipe(batch_size=64, members=2, steps=50))
+    roles.learns[1, ::3] = False
+    trainer = Trainer(stars, roles, recipe)
     for member in range(2):
-        per_epoch = int(learns[member].sum()) // 64
-        order = trainer._batches(per_epoch, np.random.default_rng(0))
+        per_epoch = int(roles.learns[member].sum()) // 64
+        order, noise_rows = trainer.draw(per_epoch, np.random.default_rng(0))
+        assert order.shape == noise_rows.shape == (fit_module.STRETCH, 2, 64)
         seen = order[:per_epoch, member].reshape(-1)
         assert len(np.unique(seen)) == len(seen)
-        assert learns[member, seen].all()
+        assert roles.learns[member, seen].all()
 
 
 def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Member 1 of the first draw gets dead weights; the warm-up must replace it and leave member 0 alone."""
-    real = fit_module._State.fresh
+    real = Trainer._drawn
     drawn = []
 
-    def fresh(recipe: Recipe, n_pixels: int, seed: int) -> fit_module._State:
-        state = real(recipe, n_pixels, seed)
-        if not drawn:
-            alive = np.array([True, False])[:, None, None]
-            dead = tuple(fit_module.ops.where(alive, w, 0.0 * w) for w in state.weights)
-            state = fit_module._State(dead, state.first, state.second)
-        drawn.append(seed)
-        return state
+    def first_draw_dead(self: Trainer, member: int, seed: int) -> tuple:
+        weights = real(self, member, seed)
+        drawn.append((member, seed))
+        return tuple(0.0 * w for w in weights) if (member, seed) == (1, 0) else weights
 
-    monkeypatch.setattr(fit_module._State, "fresh", fresh)
     recipe = Recipe(steps=3000, members=2, learning_rate=3e-3)
-    result = fit(*fixed(sample, recipe))
-    assert result.restarts >= 1
-    assert len(set(drawn)) == len(drawn) >= 2
-    assert result.validation_mae.max() < 0.2
+    stars, roles, _ = fixed_roles(sample, recipe)
+    monkeypatch.setattr(Trainer, "_drawn", first_draw_dead)
+    one, two = fit_members(stars, roles, recipe)
+    assert one.restarts == 0
+    assert two.restarts >= 1
+    assert drawn[:3] == [(0, 0), (1, 0), (1, 10_000)]
+    assert max(one.validation_mae, two.validation_mae) < 0.2
 
 
 def test_fewer_stars_than_cost_bins_are_refused(sample: Sample) -> None:
     few = {name: values[:149] for name, values in sample.columns.items()}
     every = np.ones((1, 149), dtype=bool)
     with pytest.raises(UserError, match=r"too few; at least 150 \(one a cost bin\)"):
-        fit(few, every, every, Recipe(steps=10))
+        fit_members(few, Roles(every, every), Recipe(steps=10))
 
 
 def test_stars_of_one_metallicity_teach_nothing(sample: Sample) -> None:
     alike = {**sample.columns, "feh": np.full(len(sample), -1.0)}
     every = np.ones((1, len(sample)), dtype=bool)
     with pytest.raises(UserError, match=r"all training stars have \[Fe/H\] -1.0"):
-        fit(alike, every, every, Recipe(steps=10))
+        fit_members(alike, Roles(every, every), Recipe(steps=10))

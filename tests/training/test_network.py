@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from xpfeh.settings import RECIPES, Recipe
@@ -54,6 +56,12 @@ def test_members_begin_differently_and_seeds_repeat() -> None:
     one, same = (build_network(Recipe(members=2), 60, seed=5).encoder[0].kernel for _ in range(2))
     np.testing.assert_array_equal(np.array(one), np.array(same))
     assert not np.allclose(np.array(one)[0], np.array(one)[1])
+
+
+def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
+    for name in ("one", "same"):
+        build_network(Recipe(), 60, seed=5).save_weights(tmp_path / f"{name}.weights.h5")
+    assert (tmp_path / "one.weights.h5").read_bytes() == (tmp_path / "same.weights.h5").read_bytes()
 
 
 def test_he_initialisation() -> None:

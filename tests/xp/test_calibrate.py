@@ -9,21 +9,20 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.sources.coefficients import gather
-from xpfeh.sources.gaia_files import read_batches
 from xpfeh.xp.bases import load_bands, release_of
 from xpfeh.xp.calibrate import calibrate, pack_covariance, pixel_errors
 from xpfeh.xp.pixels import edges, error_pixels
 from xpfeh.xp.product import _loop, product
 
 from tests.genuine import datalink_file, shared
+from tests.sources.reading import read_whole
 
 Columns = dict[str, np.ndarray]
 
 
 def agrees_with_gaiaxpy(path: Path, sampling: np.ndarray | None = None) -> None:
     theirs, _ = gaiaxpy.calibrate(str(path), sampling=sampling, save_file=False)
-    columns = gather(read_batches(str(path), "dr3")).columns
+    columns = read_whole(path).columns
     assert columns["source_id"].tolist() == theirs["source_id"].tolist()
     flux, error = calibrate(columns, "dr3", sampling)
     np.testing.assert_allclose(flux, np.stack(theirs["flux"]), rtol=1e-10, atol=1e-28)
@@ -59,7 +58,7 @@ def test_equals_gaiaxpy_on_a_grid_of_ones_own(tmp_path: Path) -> None:
 def stars(tmp_path_factory: pytest.TempPathFactory) -> Columns:
     """A genuine star, 700 times with other coefficients and errors (made-up, to have many)."""
     path = datalink_file("csv", tmp_path_factory.mktemp("star"))
-    star = gather(read_batches(str(path), "dr3")).columns
+    star = read_whole(path).columns
     rng = np.random.default_rng(0)
     made = {name: np.repeat(values, 700, axis=0) for name, values in star.items()}
     for name, values in made.items():

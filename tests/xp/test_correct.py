@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.xp.correct import CorrectionTables, colours, correct
+from xpfeh.xp.correct import colours, correct
+from xpfeh.xp.correction_tables import CorrectionTables
 
 from tests.xp.made_up_correction_tables import made_up_tables
 

@@ -8,19 +8,20 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from xpfeh.cli.options import local
 from xpfeh.errors import UserError
 
 fetch = typer.Typer(no_args_is_help=True, help="Download what is not shipped (needs a network).")
 console = Console()
 
-Ids = Annotated[Path, typer.Option(help="Identifiers: one a line, CSV or Parquet with source_id.")]
-ParquetOut = Annotated[Path, typer.Option(help="Parquet table to write.")]
+Ids = Annotated[Path, local("Identifiers: one a line, CSV or Parquet with source_id.")]
+ParquetOut = Annotated[Path, local("Parquet table to write.")]
 
 
 @fetch.command()
 def xp(
-    out: Annotated[Path, typer.Option(help="Folder for the spectra.")],
-    ids: Annotated[Path | None, typer.Option(help="Identifiers: one a line, CSV or Parquet with source_id.")] = None,
+    out: Annotated[Path, local("Folder for the spectra.")],
+    ids: Annotated[Path | None, local("Identifiers: one a line, CSV or Parquet with source_id.")] = None,
     adql: Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")] = None,
     cone: Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")] = None,
     bulk: Annotated[
@@ -29,17 +30,18 @@ def xp(
 ) -> None:
     """XP continuous spectra: by list, by query, around a position, or whole bulk files. Run again to go on."""
     from xpfeh.download import gaia_archive as archive
+    from xpfeh.download.bulk_files import fetch_bulk
 
     if sum(map(bool, (ids, adql, cone, bulk))) != 1:
         raise UserError("fetch xp: give one of --ids, --adql, --cone, --bulk")
     if bulk:
-        console.print(f"{len(archive.fetch_bulk(bulk, out))} bulk files, MD5 checked: {out}")
+        console.print(f"{len(fetch_bulk(bulk, out))} bulk files, MD5 checked: {out}")
         return
     if ids:
         chosen = archive.read_ids(ids)
     else:
         chosen = archive.ids_by_adql(adql) if adql else archive.ids_by_cone(*(cone or (0, 0, 0)))
-    _tell_account(archive.fetch_xp(chosen, out), out)
+    _print_account(archive.fetch_xp(chosen, out), out)
 
 
 @fetch.command("gaia-source")
@@ -47,7 +49,7 @@ def gaia_source(ids: Ids, out: ParquetOut) -> None:
     """Positions and photometry of stars."""
     from xpfeh.download import gaia_archive as archive
 
-    _tell_account(archive.fetch_gaia_source(archive.read_ids(ids), out), out)
+    _print_account(archive.fetch_gaia_source(archive.read_ids(ids), out), out)
 
 
 @fetch.command("distances")
@@ -55,11 +57,11 @@ def fetch_distances(ids: Ids, out: ParquetOut) -> None:
     """Geometric distances of stars (Bailer-Jones et al. 2021)."""
     from xpfeh.download import gaia_archive as archive
 
-    _tell_account(archive.fetch_distances(archive.read_ids(ids), out), out)
+    _print_account(archive.fetch_distances(archive.read_ids(ids), out), out)
 
 
 @fetch.command()
-def pastel(out: Annotated[Path, typer.Option(help="CSV table to write.")]) -> None:
+def pastel(out: Annotated[Path, local("CSV table to write.")]) -> None:
     """PASTEL, from VizieR."""
     from xpfeh.download import gaia_archive as archive
 
@@ -78,7 +80,7 @@ def saga() -> None:
 def corrections() -> None:
     """The tables of the systematics correction: what to download, and where to put it."""
     from xpfeh.files import data_folder
-    from xpfeh.xp.correct import CorrectionTables
+    from xpfeh.xp.correction_tables import CorrectionTables
 
     tables = CorrectionTables.read(data_folder("corrections"))
     console.print(f"correction tables are there, SHA-256 {tables.fingerprint[:16]}")
@@ -92,6 +94,6 @@ def sfd() -> None:
     console.print(f"SFD98: {fetch_sfd()}")
 
 
-def _tell_account(account: Any, out: Path) -> None:
-    told = f"{account.asked} asked = {account.received} received + {account.missing} missing"
-    console.print(f"{told}: {out}", soft_wrap=True)
+def _print_account(account: Any, out: Path) -> None:
+    counts = f"{account.asked} asked = {account.received} received + {account.missing} missing"
+    console.print(f"{counts}: {out}", soft_wrap=True)

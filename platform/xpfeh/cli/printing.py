@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +12,25 @@ from rich import box
 from rich.console import Console
 from rich.table import Column, Table
 
-from xpfeh.evaluate.gates import Gate
-
 if TYPE_CHECKING:
+    from xpfeh.dataset.records import Record
+    from xpfeh.dataset.status import Status
+    from xpfeh.dataset.verify import Account
     from xpfeh.evaluate.comparison import Row
+    from xpfeh.evaluate.gates import Gate
+    from xpfeh.evaluate.paired import Difference
+    from xpfeh.evaluate.report import Metrics
 
 console = Console()
 
+_COLUMNS = {
+    "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
+    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f", "nll_t": ".2f",
+}  # fmt: skip
+"""The numbers of `xpfeh.evaluate.metrics.summary` that are printed, and their formats."""
 
-def tell_runs(rows: list[Row], shown: int, experiment: str) -> None:
+
+def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
     """Print recipes side by side, best first, each with all its seeds."""
     from xpfeh.evaluate.comparison import COLUMNS, varied
 
@@ -36,22 +48,58 @@ def tell_runs(rows: list[Row], shown: int, experiment: str) -> None:
     parameters = Table(Column("run", no_wrap=True), "what differs", box=box.SIMPLE_HEAD, pad_edge=False)
     for row in rows[:shown]:
         run = row.best.run_id[:8]
-        numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.told(number) for number in COLUMNS))
+        numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.text(number) for number in COLUMNS))
         parameters.add_row(run, "  ".join(f"{name}={row.parameter(name)}" for name in names))
     console.print(numbers)
     if names:
         console.print(parameters)
 
 
-def tell_rows(out: str, records: list[Any]) -> None:
+def print_differences(reports: tuple[Any, Any], differences: Sequence[Difference]) -> None:
+    """Print two reports star by star."""
+    table = Table("dex", "A", "B", "A − B", "95 % interval", "", title=f"{differences[0].n} stars of both")
+    for d in differences:
+        numbers = [f"{d.a:.4f}", f"{d.b:.4f}", f"{d.a - d.b:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}"]
+        table.add_row(d.name, *numbers, d.verdict)
+    console.print(f"A: {reports[0]}\nB: {reports[1]}", soft_wrap=True)
+    console.print(table)
+
+
+def print_rows(out: str, records: Sequence[Record]) -> None:
     """Print what became of a dataset's rows."""
     read, written = sum(r.rows_read for r in records), sum(r.rows_written for r in records)
     rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
-    told = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
-    console.print(f"{read} rows read = {written} written{told}: {out}")
+    reasons = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
+    console.print(f"{read} rows read = {written} written{reasons}: {out}", soft_wrap=True)
 
 
-def tell_cuts(counts: dict[str, int]) -> None:
+def print_status(out: str, now: Status) -> None:
+    """Print how far a dataset is."""
+    table = Table(show_header=False, title=f"{now.kind}: {out}")
+    table.add_row("parts", f"{now.done:,} of {now.parts:,} done" + (f", {now.failed:,} failed" if now.failed else ""))
+    table.add_row("rows", f"{now.rows_read:,} read = {now.rows_written:,} written + {now.rejected.total():,} rejected")
+    for reason, count in now.rejected.most_common():
+        table.add_row("  rejected", f"{count:,}: {reason}")
+    if now.latest:
+        table.add_row("speed", f"{now.rate:,.0f} stars a second; latest part {now.latest:%Y-%m-%d %H:%M:%S} UTC")
+    if now.done < now.parts and now.seconds_left is not None:
+        table.add_row("time left", str(timedelta(seconds=round(now.seconds_left))))
+    console.print(table)
+
+
+def print_account(account: Account) -> None:
+    """Print what `verify` found."""
+    for problem in account.problems:
+        console.print(f"[red]{problem}[/red]", soft_wrap=True)
+    console.print(
+        f"{account.kind}: {account.requested:,} requested, {account.written:,} written + {account.rejected:,} rejected"
+        f"; {account.parts:,} parts have their recorded bytes and their input's stars",
+        soft_wrap=True,
+    )
+    console.print(f"{len(account.problems)} problems" if account.problems else "each star exactly once")
+
+
+def print_cuts(counts: Mapping[str, int]) -> None:
     """Print how many stars each cut left."""
     table = Table("cut", "stars left", title="labelled sample")
     for name, left in counts.items():
@@ -59,13 +107,7 @@ def tell_cuts(counts: dict[str, int]) -> None:
     console.print(table)
 
 
-_COLUMNS = {
-    "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
-    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f", "nll_t": ".2f",
-}  # fmt: skip
-
-
-def tell_metrics(metrics: dict[str, dict[str, dict[str, float]]], where: str) -> None:
+def print_metrics(metrics: Metrics, where: str) -> None:
     """Print a report's numbers, a table a model."""
     for name, slices in metrics.items():
         table = Table("stars", "n", *_COLUMNS, title=f"{name}: {where}")
@@ -78,7 +120,7 @@ def tell_metrics(metrics: dict[str, dict[str, dict[str, float]]], where: str) ->
             console.print(f"{found} residuals beyond 0.5 dex, {caught} of them among the 1 % of largest domain scores")
 
 
-def tell_spread(judged: list[dict[str, dict[str, dict[str, float]]]]) -> None:
+def print_spread(judged: Sequence[Metrics]) -> None:
     """Print mean and standard deviation over models of one recipe, on their own held-out stars."""
     by_name: dict[str, list[dict[str, dict[str, float]]]] = {}
     for metrics in judged:
@@ -97,10 +139,20 @@ def tell_spread(judged: list[dict[str, dict[str, dict[str, float]]]]) -> None:
         console.print(table)
 
 
-def tell_gates(gates: list[Gate]) -> None:
-    """Print what a challenger was asked, and by how much it missed."""
+def print_gates(gates: Sequence[Gate]) -> None:
+    """Print what a challenger was judged by, and by how much it missed."""
     table = Table("gate", "value", "from", "to", "", title="gates")
     for gate in gates:
         verdict = "holds" if gate.holds else f"[red]misses by {gate.misses_by:.3g}[/red]"
         table.add_row(gate.name, *(f"{number:.4g}" for number in (gate.value, gate.low, gate.high)), verdict)
+    console.print(table)
+
+
+def print_flags() -> None:
+    """Print what the bits of ``flags`` mean."""
+    from xpfeh.flags import MEANING
+
+    table = Table("bit", "value", "name", "meaning")
+    for bit, meaning in MEANING.items():
+        table.add_row(str(bit.bit_length() - 1), str(int(bit)), bit.name, meaning)
     console.print(table)

@@ -14,26 +14,27 @@ import requests
 from rich.console import Console
 
 from xpfeh.commands.catalog import make_catalog
+from xpfeh.commands.compare import compare
 from xpfeh.commands.ingest import ingest
 from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
-from xpfeh.commands.train import record_ensemble, train_and_record
+from xpfeh.commands.serve import served
+from xpfeh.commands.train import train_and_record
+from xpfeh.commands.tune import tune
 from xpfeh.commands.validate import validate
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import write_page
 from xpfeh.experiments.mlflow_runs import EXPERIMENT
-from xpfeh.experiments.recipes_table import curves_of, rows_of
 from xpfeh.experiments.registry import local_bundle
-from xpfeh.experiments.search import search
-from xpfeh.serving.deploy import deploy, read_config, withdraw
+from xpfeh.files import check_output_folder
 from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
 
-_ASKED = 20
+_MARK = "made-by-xpfeh-demo"
+_STARS_ASKED = 20
 _SERVE_CONFIG = Path(__file__).parents[3] / "serve_configs" / "local.yaml"
 
 
@@ -45,45 +46,43 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     UserError
         If `out` holds anything but an earlier demo, or an answer of the endpoint differs from the catalog.
     """
-    out = out.absolute()
-    marker = out / "made-by-xpfeh-demo"
-    if out.exists() and any(out.iterdir()):
-        if not marker.exists():
-            raise UserError(f"{out} holds other files; choose another --out")
-        shutil.rmtree(out)
-    out.mkdir(parents=True, exist_ok=True)
-    marker.touch()
-    (out / "mlflow").mkdir()
+    out = check_output_folder(out, _MARK).absolute()
+    shutil.rmtree(out, ignore_errors=True)
+    (out / "mlflow").mkdir(parents=True)
+    (out / _MARK).touch()
     os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{out / 'mlflow' / 'mlflow.db'}"
     begun = time.monotonic()
 
-    def step(text: str) -> None:
+    def print_step(text: str) -> None:
         console.print(f"[bold]{time.monotonic() - begun:4.0f} s  {text}[/bold]")
 
-    step("Ray Data: real XP spectra to features")
+    print_step("Ray Data: real XP spectra to features")
     features, labels = str(out / "features"), out / "labels.parquet"
     records = ingest([NAME], features, PreprocessSettings())
     console.print(f"{sum(r.rows_written for r in records)} stars, {write_apogee(NAME, labels)} with APOGEE [Fe/H]")
 
     sample = read_sample(features, labels)
-    step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")
+    print_step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")
     paper = out / "paper"
     train_and_record(sample, recipe_named("paper").with_overrides([f"steps={paper_steps}"]), paper)
 
-    step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow")
-    best = search([sample], "demo", trials, steps, out / "searches", finalists=2)
-    told = f"validation MAE {best['mean']:.3f} ± {best['spread']:.3f} dex over {best['seeds']} seeds"
-    console.print(f"winner: run {best['run_id']}, {told}")
+    print_step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow; the winner as an ensemble of five")
+    tuned = tune([sample], "demo", trials, steps, str(out / "searches"), finalists=2)
+    winner = tuned.search.winner
+    console.print(
+        f"winner: run {winner.run_id}, validation MAE {winner.mean:.3f} ± {winner.spread:.3f} dex over "
+        f"{winner.seeds} seeds",
+        soft_wrap=True,
+    )
+    compare(EXPERIMENT, out / "comparison.html")
 
-    step("The winner as an ensemble of five, through the gates")
-    run_id, _ = record_ensemble(sample, best["recipe"], 5)
-    rows = rows_of(EXPERIMENT)
-    write_page(out / "comparison.html", rows, curves_of(rows), EXPERIMENT)
-    version, gates = promote(run_id, sample)
-    champion = f"models:/xpfeh/{version}"
-    console.print(f"champion: {champion}, run {run_id}; {len(gates)} gates hold")
+    print_step("The ensemble through the gates")
+    run_id = tuned.ensemble.run_id
+    promotion = promote(run_id, sample)
+    champion = f"models:/xpfeh/{promotion.version}"
+    console.print(f"champion: {champion}, run {run_id}; {len(promotion.gates)} gates hold")
 
-    step("Ray Data: the catalog, verified and published")
+    print_step("Ray Data: the catalog, verified and published")
     bundle = local_bundle(champion)
     make_catalog(features, bundle, out / "catalog")
     account = verify(out / "catalog")
@@ -93,40 +92,35 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     publish(out / "catalog", out / "release", ["hats", "fits"])
     console.print(f"release: {out / 'release'}")
 
-    step("The report on held-out stars")
+    print_step("The report on held-out stars")
     metrics = validate({"champion": bundle, "paper": paper}, sample, out / "report", truth="APOGEE")
     for name, slices in metrics.items():
         m = slices["all"]
         numbers = f"robust sigma {m['robust_sigma']:.3f}, MAE {m['mae']:.3f}, bias {m['bias']:+.3f} dex"
         console.print(f"{name}: {m['n']} stars, {numbers}")
 
-    step("Ray Serve: ask the endpoint")
-    config = read_config(_SERVE_CONFIG)
-    address = deploy(config, champion)
-    try:
-        same = _ask(address, out)
-    finally:
-        withdraw(config)
-    console.print(f"{same} answers equal their catalog rows to the last bit")
-    step(f"done: open {out / 'report' / 'index.html'} and {out / 'comparison.html'}")
+    print_step("Ray Serve: ask the endpoint")
+    with served(_SERVE_CONFIG, champion) as address:
+        _check_answers(address, out)
+    console.print(f"{_STARS_ASKED} answers equal their catalog rows to the last bit")
+    print_step(f"done: open {out / 'report' / 'index.html'} and {out / 'comparison.html'}")
 
 
-def _ask(address: str, out: Path) -> int:
+def _check_answers(address: str, out: Path) -> None:
     """Ask for some stars one by one, and compare each answer with its row of the catalog."""
-    stars = read_spectra(library_path(NAME), 0, _ASKED)
-    table = Dataset.at(out / "catalog").read()
-    for i in range(_ASKED):
-        star = {name: _json(values[i]) for name, values in stars.items()}
-        reply = requests.post(f"{address}/v1/predict", json={"stars": [star]}, timeout=60)
-        if reply.status_code != 200:
-            raise UserError(f"the endpoint refused a star: {reply.text}")
-        answer = reply.json()["stars"][0]
-        row = table.filter(pc.field("source_id") == answer["source_id"]).to_pylist()[0]
+    stars = read_spectra(library_path(NAME), 0, _STARS_ASKED)
+    catalog = Dataset.at(out / "catalog").read(source_ids=stars["source_id"])
+    for i in range(_STARS_ASKED):
+        star = {name: _as_json(values[i]) for name, values in stars.items()}
+        response = requests.post(f"{address}/v1/predict", json={"stars": [star]}, timeout=60)
+        if response.status_code != 200:
+            raise UserError(f"the endpoint refused a star: {response.text}")
+        answer = response.json()["stars"][0]
+        row = catalog.filter(pc.field("source_id") == answer["source_id"]).to_pylist()[0]
         if answer != row:
             raise UserError(f"the endpoint's answer differs from the catalog:\n{answer}\n{row}")
-    return _ASKED
 
 
-def _json(value: Any) -> Any:
+def _as_json(value: np.generic | np.ndarray) -> Any:
     plain = value.tolist()
     return None if isinstance(plain, float) and np.isnan(plain) else plain

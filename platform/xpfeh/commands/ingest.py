@@ -17,11 +17,11 @@ from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.gaia_files import fingerprint
-from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, SpectraFile, check, find_spectra, open_spectra, read
+from xpfeh.sources.input_files import check_unchanged, fingerprint
+from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, SpectraFile, find_spectra, open_spectra, read
 from xpfeh.xp import dust
 from xpfeh.xp.bases import load_bands
-from xpfeh.xp.correct import correction_tables
+from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.preprocess import preprocess
 
 
@@ -65,7 +65,7 @@ def plan_features(
     spectra = [file for source in sources for file in find_spectra(source)]
     for file in spectra:
         _check_settings(file, settings)
-    fingerprints = _fingerprints("spectra", [file.fingerprint for file in spectra])
+    fingerprints = _fingerprints("spectra", [partial(fingerprint, file.location) for file in spectra])
     inputs = {"spectra": _together(fingerprints)}
     for name, paths in (("photometry", companions.photometry), ("distances", companions.distances)):
         if paths:
@@ -74,7 +74,7 @@ def plan_features(
     return Plan(
         kind="features",
         inputs=tables | inputs,
-        settings=settings.model_dump(mode="json"),
+        settings=settings,
         shards=[
             Shard(name=f"part-{i:05d}", source=file.path, start=start, rows=rows, fingerprint=found)
             for i, (file, start, rows, found) in enumerate(ranges)
@@ -91,7 +91,7 @@ def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMP
         file = open_spectra(shard.source)
         for batch in read(file, shard.start, shard.rows, companions):
             yield Delivery(to_table(preprocess(batch.columns, settings), schema), batch.rejected)
-        check(file, shard.fingerprint)
+        check_unchanged(file.location, shard.fingerprint)
 
     return work
 

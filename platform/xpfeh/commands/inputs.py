@@ -7,7 +7,8 @@ from pathlib import Path
 from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.labels.label_table import Labels, read_labels
-from xpfeh.labels.sample import FEATURES, SALT, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.settings import SALT
 
 
 def read_sample(features: str | Path, labels: str | Path | Labels, salt: str = SALT) -> Sample:

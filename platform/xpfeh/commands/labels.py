@@ -4,23 +4,30 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import polars as pl
 
 from xpfeh.errors import UserError
+from xpfeh.files import check_output_file, whole_file
 from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch, without_common
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
-from xpfeh.sources.companions import read_columns
 from xpfeh.sources.library import library_path
 from xpfeh.sources.library import read_labels as read_apogee
+from xpfeh.tables import read_stars, read_table, with_source_id
 
 COMPILATIONS = {"pastel": read_pastel, "saga": read_saga}
 
 
 def write_apogee(source: str, out: str | Path) -> int:
-    """Write the APOGEE labels that a library of spectra carries, and return how many there are."""
+    """Write the APOGEE labels that a library of spectra carries (Parquet), and return how many there are.
+
+    Raises
+    ------
+    UserError
+        If the library cannot be read, or `out` cannot be written.
+    """
+    _check_output(out)
     return _write(pl.DataFrame(read_apogee(library_path(source))), out)
 
 
@@ -39,26 +46,25 @@ def write_labels(
     out : str or Path
         Parquet table to write.
     without : str or Path, optional
-        Labels (Parquet) whose stars are left out: the training stars, where a test sample is made.
+        Labels whose stars are left out: the training stars, where a test sample is made.
 
     Raises
     ------
     UserError
-        If a table cannot be read, or no star is left.
+        If a table cannot be read, no star is left, or `out` cannot be written.
     """
     if kind not in COMPILATIONS:
         raise UserError(f"labels of {kind!r} are not known; there are: apogee, {', '.join(COMPILATIONS)}")
+    _check_output(out)
     compilation = COMPILATIONS[kind](path)
     stars, counts = compilation.stars, dict(compilation.counts)
-    frame = read_columns(str(gaia), ("ra", "dec"), ("pmra", "pmdec", "ref_epoch"))
-    columns = {name: frame[name].fill_null(np.nan).to_numpy() for name in frame.columns if name != "source_id"}
-    columns["ref_epoch"] = np.where(np.isnan(columns["ref_epoch"]), 2016.0, columns["ref_epoch"])
-    source_id = frame["source_id"].to_numpy()
-    match = crossmatch(stars["ra"].to_numpy(), stars["dec"].to_numpy(), {"source_id": source_id, **columns})
-    labels = to_labels(stars, match, source_id)
+    frame = read_stars(gaia, ["ra", "dec"], ["pmra", "pmdec", "ref_epoch"])
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    match = crossmatch(stars["ra"].to_numpy(), stars["dec"].to_numpy(), columns)
+    labels = to_labels(stars, match, columns["source_id"])
     counts |= {"matched with Gaia": labels.height, "of these ambiguous": int(match.ambiguous.sum())}
     if without is not None:
-        labels = without_common(labels, pl.read_parquet(without))
+        labels = without_common(labels, with_source_id(read_table(without), without))
         counts["not among the stars to leave out"] = labels.height
     if not labels.height:
         raise UserError(f"{path}: no star is left: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
@@ -66,10 +72,13 @@ def write_labels(
     return counts
 
 
-def _write(labels: pl.DataFrame, path: str | Path) -> int:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    labels.write_parquet(temporary)
-    temporary.rename(path)
+def _check_output(out: str | Path) -> None:
+    if Path(out).suffix != ".parquet":
+        raise UserError(f"{out}: labels are written as Parquet; name a .parquet file")
+    check_output_file(out)
+
+
+def _write(labels: pl.DataFrame, out: str | Path) -> int:
+    with whole_file(out) as temporary:
+        labels.write_parquet(temporary)
     return labels.height

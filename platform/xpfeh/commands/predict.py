@@ -12,7 +12,6 @@ from rich.progress import track
 from xpfeh.columns import CATALOG, sensitivity_schema, to_table
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
-from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import CompanionFiles, find_spectra, read
 from xpfeh.tables import check_format, write_table
 from xpfeh.xp.preprocess import preprocess
@@ -57,7 +56,7 @@ def _write(
 ) -> int:
     check_format(out)
     predictor = Predictor.load(bundle)
-    settings = PreprocessSettings.of(predictor.card["preprocess"])
+    settings = predictor.card.preprocess
     rows = (
         table(preprocess(batch.columns, settings), predictor)
         for file in track(find_spectra(source), description="predict")

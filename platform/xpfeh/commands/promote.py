@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xpfeh.commands.validate import fair_judge
 from xpfeh.evaluate.gates import Gate, judge
@@ -17,6 +17,14 @@ from xpfeh.evaluate.metrics import sliced_summary
 from xpfeh.experiments import registry
 from xpfeh.inference.predictor import CHUNK, INPUTS, Predictor
 from xpfeh.labels.sample import Sample
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """A new champion: its version in the registry, and the gates it was judged by."""
+
+    version: str
+    gates: list[Gate]
 
 
 class RefusedError(Exception):
@@ -33,8 +41,8 @@ class RefusedError(Exception):
         self.gates = list(gates)
 
 
-def promote(run: str, sample: Sample, force: str | None = None) -> tuple[str, list[Gate]]:
-    """Make a run's model the champion if it passes every gate; return its version and the gates.
+def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
+    """Make a run's model the champion if it passes every gate.
 
     Parameters
     ----------
@@ -61,20 +69,20 @@ def promote(run: str, sample: Sample, force: str | None = None) -> tuple[str, li
     tags = {"gates": json.dumps([asdict(gate) | {"holds": gate.holds} for gate in gates])}
     if force is not None:
         tags["forced_because"] = force
-    return registry.make_champion(challenger, before, tags), gates
+    return Promotion(registry.make_champion(challenger, before, tags), gates)
 
 
-def _metrics(bundle: str | Path, sample: Sample) -> dict[str, dict[str, Any]]:
+def _metrics(bundle: str | Path, sample: Sample) -> dict[str, dict[str, float]]:
     predictor = fair_judge(bundle, sample)
     stars = sample.part("test").columns
     predicted = predictor.predict(stars)
-    metrics: dict[str, dict[str, Any]] = sliced_summary({**stars, **predicted})
+    metrics = sliced_summary({**stars, **predicted})
     metrics["all"]["outside"] = float(np.mean(predicted["domain_score"] > predictor.model.domain.threshold))
     metrics["all"]["stars_per_s"] = _stars_per_second(predictor, stars)
     return metrics
 
 
-def _stars_per_second(predictor: Predictor, stars: dict[str, Any]) -> float:
+def _stars_per_second(predictor: Predictor, stars: Mapping[str, NDArray]) -> float:
     """Return the best of three timings of some full chunks."""
     rows = np.resize(np.arange(len(stars["feh"])), 8 * CHUNK)
     many = {name: stars[name][rows] for name in INPUTS}

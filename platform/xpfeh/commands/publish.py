@@ -4,74 +4,53 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.columns import CATALOG
 from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
+from xpfeh.dataset.records import Record
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_folder, digest, sha256_of, whole_folder
-from xpfeh.fits_table import write_fits
-from xpfeh.flags import OUTSIDE_PAPER_SAMPLE, Flag
+from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
-from xpfeh.release.hats_catalog import write_hats
-from xpfeh.release.readme import REFERENCE, TITLE, describe, readme
-from xpfeh.release.sky_order import Select, SkyOrder, count_stars, spill
-from xpfeh.release.votable_file import MAX_VOTABLE_ROWS, write_votable
+from xpfeh.release.formats import FORMATS, Release
+from xpfeh.release.readme import describe_catalog, readme
+from xpfeh.release.samples import SAMPLES, Sample
+from xpfeh.release.sky_order import count_stars, spill
+from xpfeh.release.votable_file import MAX_VOTABLE_ROWS
 
 
-class Sample(NamedTuple):
-    """Which stars are published: those with none of the `refused` flags."""
+class Manifest(TypedDict):
+    """What a release holds and where it comes from; it stands in MANIFEST.json.
 
-    definition: str
-    refused: Flag
-    predicted: bool = True
+    ``files`` has the path, bytes and SHA-256 of each file but itself, and its rows if it holds stars; ``catalog`` the
+    plan of the catalog and, in ``made_by``, each version of the code that made some of its parts.
+    """
 
-
-_NOT_GIANTS = OUTSIDE_PAPER_SAMPLE | Flag.CUT_NOT_EVALUATED
-SAMPLES = {
-    "all": Sample("every star of the catalog, with or without a prediction", Flag(0), predicted=False),
-    "giants": Sample("stars with [Fe/H] that pass cuts 1 to 3 of the paper, all of them evaluated", _NOT_GIANTS),
-    "paper": Sample(
-        "stars with [Fe/H] that pass cuts 1 to 3 of the paper, all of them evaluated, and have E(B-V) < 0.5",
-        _NOT_GIANTS | Flag.HIGH_EXTINCTION,
-    ),
-}
-"""The samples that can be published."""
-
-
-class _Release(NamedTuple):
-    """What every format is written from."""
-
-    folder: Path
-    stars: SkyOrder
-    schema: pa.Schema
-    provenance: dict[str, Any]
     sample: str
+    definition: str
+    rows: int
+    catalog_rows: int
+    formats: list[str]
+    files: list[dict[str, Any]]
+    catalog: dict[str, Any]
+    published_by: dict[str, str]
 
-    @property
-    def description(self) -> str:
-        return describe(self.stars.rows, self.sample, SAMPLES[self.sample].definition, self.provenance)
 
-    def tables(self, told: str) -> Iterator[pa.Table]:
-        for _, table in track(self.stars, told, len(self.stars.partitions)):
-            yield table.select(self.schema.names)
-
-
-def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample: str = "all") -> dict[str, Any]:
-    """Write a catalog for publication and return its manifest, which stands in MANIFEST.json too.
+def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample: str = "all") -> Manifest:
+    """Write a catalog for publication and return its manifest.
 
     The stars are ordered by HEALPix pixel in every format. Memory holds one partition at a time, at any number of
-    stars (VOTable excepted). The folder `out` appears whole or not at all.
+    stars (VOTable excepted). The folder `out` appears whole or not at all. Every recorded part is compared with its
+    record's digest first; other files in the catalog's folder are not read.
 
     Parameters
     ----------
@@ -80,149 +59,122 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
     out : str or Path
         A local folder that is empty or not there.
     formats : sequence of str
-        Any of `FORMATS`.
+        Any of `xpfeh.release.formats.FORMATS`.
     sample : str
-        One of `SAMPLES`.
+        One of `xpfeh.release.samples.SAMPLES`.
 
     Raises
     ------
     UserError
-        If the catalog is incomplete, none, or has no star of this sample; if a format or sample is not known; if
-        `out` is occupied; or if the stars are too many for VOTable.
+        If the catalog is none, lacks a part, has one that was changed, holds a star twice, or has no star of this
+        sample; if a format or sample is not known; if `out` is occupied or not local; or if the stars are too many
+        for VOTable.
     """
-    _check(formats, sample)
+    chosen = _sample_named(sample)
+    writers = {name: FORMATS[name] for name in _checked_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
-    fs, records, provenance = dataset.fs, dataset.records(), dataset.plan.provenance()
-    paths = [dataset.part(record.shard) for record in records]
-    for record, path in track(list(zip(records, paths, strict=True)), "checking parts"):
-        if digest(fs, path) != record.fingerprint:
-            raise UserError(f"{path}: was changed after it was recorded; delete it, and run xpfeh catalog run again")
-    select = _select(sample)
-    counts = count_stars(fs, paths, select)
-    if (rows := int(counts.sum())) == 0:
-        raise UserError(f"{catalog}: {_why_empty(fs, paths, sample)}")
-    if "votable" in formats and rows > MAX_VOTABLE_ROWS:
+    records = _checked_records(dataset)
+    fs, paths = dataset.fs, [dataset.part(record.shard) for record in records]
+    catalog_provenance = dataset.plan.provenance() | {"made_by": _code_versions(records)}
+
+    counts = count_stars(fs, paths, chosen.holds)
+    rows = int(counts.sum())
+    if not rows:
+        raise UserError(f"{catalog}: {_why_empty(fs, paths, chosen)}")
+    if "votable" in writers and rows > MAX_VOTABLE_ROWS:
         raise UserError(f"{rows:,} stars are too many for votable (at most {MAX_VOTABLE_ROWS:,}); take fits instead")
-    schema = _schema(pq.read_schema(paths[0], filesystem=fs), provenance | {"sample": sample})
+
+    provenance = catalog_provenance | {"sample": sample}
+    schema = _schema(pq.read_schema(paths[0], filesystem=fs), provenance)
+    description = describe_catalog(rows, chosen, dataset.plan.model, catalog_provenance["made_by"])
+    # The stars wait on the disk of `out`: it must have room for the catalog anyway, and /tmp may not.
     with whole_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spilled.") as spilled:
-        stars = spill(fs, paths, select, counts, schema, Path(spilled))
-        release = _Release(folder, stars, schema, provenance, sample)
-        chosen = {name: FORMATS[name] for name in formats}
-        rows_of = {path: n for kind in chosen.values() for path, n in kind.write(release).items()}
-        _write_readme(release, chosen)
-        manifest = {
-            "sample": sample,
-            "definition": SAMPLES[sample].definition,
-            "rows": rows,
-            "catalog_rows": sum(record.rows_written for record in records),
-            "formats": list(chosen),
-            "files": _files(folder, rows_of),
-            "catalog": provenance,
-            "catalog_made_by": _distinct([record.made_by for record in records]),
-            "published_by": code_version(),
-        }
+        stars = spill(fs, paths, chosen.holds, counts, schema, Path(spilled))
+        release = Release(folder, stars, schema, provenance, description)
+        rows_of_file: dict[Path, int] = {}
+        for writer in writers.values():
+            rows_of_file |= writer.write(release)
+        files = [(writer.files, writer.explanation) for writer in writers.values()]
+        files += [("MANIFEST.json", "checksums, rows and origin of all files"), ("README.txt", "this file")]
+        text_bytes = stars.text_bytes if "fits" in writers else None
+        (folder / "README.txt").write_text(readme(description, files, schema, text_bytes, catalog_provenance))
+        manifest = Manifest(
+            sample=sample,
+            definition=chosen.definition,
+            rows=rows,
+            catalog_rows=sum(record.rows_written for record in records),
+            formats=list(writers),
+            files=_files(folder, rows_of_file),
+            catalog=catalog_provenance,
+            published_by=code_version(),
+        )
         (folder / "MANIFEST.json").write_text(json.dumps(manifest, indent=1) + "\n")
     return manifest
 
 
-def _distinct(versions: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-    """Return each version of the code that made some of the parts, once."""
-    return [version for i, version in enumerate(versions) if version not in versions[:i]]
-
-
-def _check(formats: Sequence[str], sample: str) -> None:
+def _checked_formats(formats: Sequence[str]) -> Sequence[str]:
     if unknown := [name for name in formats if name not in FORMATS]:
-        raise UserError(f"no such format: {', '.join(unknown)}; choose of {', '.join(FORMATS)}")
+        raise UserError(f"no such format: {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
     if not formats:
-        raise UserError(f"no format asked for; choose of {', '.join(FORMATS)}")
-    if sample not in SAMPLES:
-        told = "; ".join(f"{name} ({known.definition})" for name, known in SAMPLES.items())
-        raise UserError(f"no such sample: {sample}; choose of {told}")
+        raise UserError(f"no format asked for; choose from {', '.join(FORMATS)}")
+    return formats
+
+
+def _sample_named(name: str) -> Sample:
+    if name not in SAMPLES:
+        known = "; ".join(f"{sample.name} ({sample.definition})" for sample in SAMPLES.values())
+        raise UserError(f"no such sample: {name}; choose from {known}")
+    return SAMPLES[name]
+
+
+def _checked_records(dataset: Dataset) -> list[Record]:
+    """Return the record of each planned part, once, and refuse a part whose bytes are not the recorded ones."""
+    by_shard = {record.shard: record for record in dataset.records()}
+    records = [by_shard[shard.name] for shard in dataset.plan.shards]
+    for record in track(records, "checking parts"):
+        path = dataset.part(record.shard)
+        if digest(dataset.fs, path) != record.fingerprint:
+            raise UserError(f"{path}: was changed after it was recorded; delete it, and run xpfeh catalog run again")
+    return records
+
+
+def _code_versions(records: Sequence[Record]) -> list[dict[str, str]]:
+    """Return each version of the code that made some of the parts, once."""
+    versions: list[dict[str, str]] = []
+    for record in records:
+        if record.made_by not in versions:
+            versions.append(record.made_by)
+    return versions
 
 
 def _schema(columns: pa.Schema, provenance: dict[str, Any]) -> pa.Schema:
-    """Return the catalog's columns, told of as `CATALOG` tells of them."""
+    """Return the catalog's columns, described as `CATALOG` describes them now."""
     fields = [CATALOG.field(field.name) if field.name in CATALOG.names else field for field in columns]
     return pa.schema(fields, metadata={PROVENANCE_KEY: json.dumps(provenance).encode()})
 
 
-def _select(sample: str) -> Select:
-    chosen = SAMPLES[sample]
-
-    def select(batch: pa.RecordBatch) -> NDArray[np.bool_]:
-        passed = (batch["flags"].to_numpy() & np.uint32(chosen.refused)) == 0
-        return passed & pc.is_valid(batch["FEH"]).to_numpy(zero_copy_only=False) if chosen.predicted else passed
-
-    return select
-
-
-def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: str) -> str:
-    flags = np.concatenate(
-        [pq.read_table(path, columns=["flags"], filesystem=fs)["flags"].to_numpy() for path in paths]
-    )
-    missed = np.count_nonzero(flags & np.uint32(Flag.CUT_NOT_EVALUATED))
+def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: Sample) -> str:
+    stars = not_evaluated = 0
+    for path in paths:
+        flags = pq.read_table(path, columns=["flags"], filesystem=fs)["flags"].to_numpy()
+        stars += flags.size
+        not_evaluated += np.count_nonzero(flags & np.uint32(Flag.CUT_NOT_EVALUATED))
     return (
-        f"no star belongs to the sample {sample} ({SAMPLES[sample].definition}): of {flags.size:,} stars {missed:,} "
+        f"no star belongs to the sample {sample.name} ({sample.definition}): of {stars:,} stars {not_evaluated:,} "
         "have cuts that could not be evaluated (flag CUT_NOT_EVALUATED: colour, excess factor or distance is missing)"
     )
 
 
-def _files(folder: Path, rows_of: dict[Path, int]) -> list[dict[str, Any]]:
+def _files(folder: Path, rows_of_file: dict[Path, int]) -> list[dict[str, Any]]:
     files = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        told = {"path": str(path.relative_to(folder)), "bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        files.append(told | ({"rows": rows_of[path]} if path in rows_of else {}))
+        entry: dict[str, Any] = {
+            "path": str(path.relative_to(folder)),
+            "bytes": path.stat().st_size,
+            "sha256": sha256_of(path),
+        }
+        if path in rows_of_file:
+            entry["rows"] = rows_of_file[path]
+        files.append(entry)
     return files
-
-
-def _write_readme(release: _Release, chosen: dict[str, _Format]) -> None:
-    files = [(kind.files, kind.explanation) for kind in chosen.values()]
-    files += [("MANIFEST.json", "checksums, rows and origin of all files"), ("README.txt", "this file")]
-    text_bytes = release.stars.text_bytes if "fits" in chosen else None
-    text = readme(release.description, files, release.schema, text_bytes, release.provenance)
-    (release.folder / "README.txt").write_text(text)
-
-
-def _parquet(release: _Release) -> dict[Path, int]:
-    (release.folder / "parquet").mkdir()
-    told = release.provenance | {"sample": release.sample, "parts": len(release.stars.partitions)}
-    schema = release.schema.with_metadata({PROVENANCE_KEY: json.dumps(told).encode()})
-    rows = {}
-    for number, table in enumerate(release.tables("parquet")):
-        path = release.folder / "parquet" / f"part-{number:05d}.parquet"
-        pq.write_table(table.cast(schema), path, compression="zstd")
-        rows[path] = table.num_rows
-    return rows
-
-
-def _hats(release: _Release) -> dict[Path, int]:
-    told = {"obs_title": TITLE, "obs_description": release.description, "bib_reference": REFERENCE}
-    return write_hats(release.folder / "hats", release.stars, **told)
-
-
-def _fits(release: _Release) -> dict[Path, int]:
-    path, stars = release.folder / "catalog.fits", release.stars
-    write_fits(path, release.schema, stars.rows, stars.text_bytes, release.tables("fits"), release.description)
-    return {path: stars.rows}
-
-
-def _votable(release: _Release) -> dict[Path, int]:
-    path = release.folder / "catalog.vot"
-    write_votable(path, release.schema, release.tables("votable"), release.description)
-    return {path: release.stars.rows}
-
-
-class _Format(NamedTuple):
-    write: Callable[[_Release], dict[Path, int]]
-    files: str
-    explanation: str
-
-
-FORMATS = {
-    "parquet": _Format(_parquet, "parquet/*.parquet", "Parquet, in HEALPix order, units in the metadata"),
-    "hats": _Format(_hats, "hats/", "HATS catalog for LSDB"),
-    "fits": _Format(_fits, "catalog.fits", "FITS binary table"),
-    "votable": _Format(_votable, "catalog.vot", "VOTable (BINARY2)"),
-}
-"""The formats of a published catalog."""

@@ -3,53 +3,96 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from statistics import mean
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from xpfeh.cluster.connection import ONE_CORE, Share
+from xpfeh.cluster.members import fit_on_workers
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.distributed import train_distributed
+from xpfeh.inference.card import ModelCard
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
+from xpfeh.training.fit import Progress as ReportProgress
+from xpfeh.training.fit import fit_members
 from xpfeh.training.train import train
 
 
-def train_and_record(sample: Sample, recipe: Recipe, out: str | Path, workers: int = 1) -> tuple[str, dict[str, Any]]:
-    """Train `recipe`, write its bundle at `out`, and return its MLflow run id and card.
+@dataclass(frozen=True)
+class Trained:
+    """A trained model: its MLflow run and its card."""
 
-    One worker trains here and shows its progress; more share the stars on the cluster.
+    run_id: str
+    card: ModelCard
+
+
+def train_and_record(
+    sample: Sample, recipe: Recipe, out: str | Path, workers: int = 1, share: Share = ONE_CORE
+) -> Trained:
+    """Train `recipe`, write its bundle at `out`, and record it in MLflow.
+
+    Parameters
+    ----------
+    sample : Sample
+    recipe : Recipe
+    out : str or Path
+    workers : int
+        1 trains here; more train the members of an ensemble on the cluster, so many at a time.
+    share : Share
+        What each worker gets.
     """
-    mlflow_runs.experiment_id()  # better told now than after the training
-    if workers > 1:
-        history, card = train_distributed(sample, recipe, out, workers)
-    else:
-        history, card = _train_here(sample, recipe, out)
-    run_id = mlflow_runs.run_of(f"{card['version']}/{recipe.fingerprint()}", card["version"])
-    mlflow_runs.log(run_id, recipe.model_dump(), history, {})
+    mlflow_runs.experiment_id()  # a tracking server that is away is noticed now, not after the training
+    curve = LearningCurve(recipe)
+    with curve.progress_bar() as report:
+        card = train(sample, recipe, out, report, fit_members if workers == 1 else fit_on_workers(workers, share))
+    run_id = mlflow_runs.run_of(f"{card.version}/{recipe.fingerprint()}", card.version)
+    mlflow_runs.log(run_id, params=recipe.model_dump(), history=curve.history)
     mlflow_runs.finish(run_id, out, card)
-    return run_id, card
+    return Trained(run_id, card)
 
 
-def record_ensemble(sample: Sample, recipe: Recipe, members: int) -> tuple[str, dict[str, Any]]:
-    """Train a searched recipe as a cross-fitted ensemble and return its MLflow run id and card.
+def record_ensemble(sample: Sample, recipe: Recipe, members: int, workers: int = 1, share: Share = ONE_CORE) -> Trained:
+    """Train a searched recipe as a cross-fitted ensemble and record it in MLflow.
 
     One network's errors are calibrated on the validation stars alone, and one tenth of the sky is not like another:
-    what shall become champion is calibrated on all of it.
+    a candidate for champion is calibrated on all of it.
     """
     with tempfile.TemporaryDirectory() as folder:
         together = recipe.model_copy(update={"members": members, "cross_fit": True})
-        return train_and_record(sample, together, Path(folder) / "bundle")
+        return train_and_record(sample, together, Path(folder) / "bundle", workers, share)
 
 
-def _train_here(sample: Sample, recipe: Recipe, out: str | Path) -> tuple[list[dict[str, float]], dict[str, Any]]:
-    history: list[dict[str, float]] = []
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
-    with Progress(*columns, TimeRemainingColumn()) as bar:
-        task = bar.add_task(recipe.name, total=recipe.steps)
+class LearningCurve:
+    """What the members of an ensemble report while they are trained, as a progress bar and for MLflow."""
 
-        def report(step: int, numbers: dict[str, float]) -> None:
-            history.append({**numbers, "step": step})
-            bar.update(task, completed=step, description=f"{recipe.name}, MAE {numbers['validation_mae']:.3f} dex")
+    def __init__(self, recipe: Recipe) -> None:
+        self._recipe = recipe
+        self._reports: dict[int, list[dict[str, float]]] = {}
+        self._steps: dict[int, int] = {}
 
-        return history, train(sample, recipe, out, report)
+    @property
+    def history(self) -> list[dict[str, float]]:
+        """The mean numbers of the members by ``step``, in the order of the steps."""
+        return [
+            {"step": step} | {name: mean(report[name] for report in reports) for name in reports[0]}
+            for step, reports in sorted(self._reports.items())
+        ]
+
+    @contextmanager
+    def progress_bar(self) -> Iterator[ReportProgress]:
+        """Show the optimiser steps of all members as one bar."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
+        with Progress(*columns, TimeRemainingColumn()) as bar:
+            task = bar.add_task(self._recipe.name, total=self._recipe.steps * self._recipe.members)
+
+            def report(member: int, step: int, numbers: dict[str, float]) -> None:
+                self._steps[member] = step
+                self._reports.setdefault(step, []).append(numbers)
+                text = f"{self._recipe.name}, MAE {numbers['validation_mae']:.3f} dex"
+                bar.update(task, completed=sum(self._steps.values()), description=text)
+
+            yield report

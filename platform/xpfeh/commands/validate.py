@@ -2,26 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.commands.inputs import read_sample
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
-from xpfeh.evaluate.report import write_report
+from xpfeh.evaluate.report import Metrics, write_report
+from xpfeh.experiments.registry import local_bundle
+from xpfeh.inference.bundle import read_card
 from xpfeh.inference.predictor import Predictor
+from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.sample import Sample
 from xpfeh.training.noise import as_if_at
 
 _FAINT = (16.0, 17.0, 17.5)
+"""G of the stars that held-out stars are made as faint as: most of the catalog is fainter than the labels."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A model's report: the split of the sky that it was judged on, its numbers, and the page."""
+
+    salt: str
+    metrics: Metrics
+    page: Path
+
+
+def validate_models(
+    models: Sequence[str], features: str, labels: str | Path, out: Path, baseline: bool = False
+) -> list[Judged]:
+    """Write a report on each model, on the stars held out from it.
+
+    Parameters
+    ----------
+    models : sequence of str
+        Folders of bundles, or ``models:/NAME@ALIAS``.
+    features : str
+    labels : str or Path
+    out : Path
+        Folder of the report; of several models, a folder in it each.
+    baseline : bool
+        Also train XGBoost on each sample and judge it.
+
+    Raises
+    ------
+    UserError
+        As `validate`, and if the features or labels cannot be read.
+    """
+    table = read_labels(labels)
+    judged = []
+    for model in models:
+        bundle = local_bundle(model)
+        card = read_card(bundle)
+        salt = card.split.salt
+        folder = out / f"{card.version}-{salt}" if len(models) > 1 else out
+        metrics = validate({card.recipe.name: bundle}, read_sample(features, table, salt), folder, baseline=baseline)
+        judged.append(Judged(salt, metrics, folder / "index.html"))
+    return judged
 
 
 def validate(
     bundles: Mapping[str, str | Path], sample: Sample, out: str | Path, truth: str = "true", baseline: bool = False
-) -> dict[str, Any]:
+) -> Metrics:
     """Write a report on the test stars of `sample` at `out` and return its metrics.
 
     Parameters
@@ -46,7 +93,6 @@ def validate(
         fainter[name] = {f"as if G={g_mag:g}": _as_if(g_mag, held_out, predictor) for g_mag in _FAINT}
     if baseline:
         models[BASELINE] = {**held_out, **boosted_trees(sample)}
-        cards[BASELINE] = {"version": BASELINE}
     slopes = next(iter(predictors.values())).sensitivity(held_out)
     return write_report(out, models, fainter, cards, slopes, truth)
 
@@ -63,11 +109,11 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
     predictor = Predictor.load(bundle)
     if not len(sample.part("test")):
         raise UserError("no labelled star falls in the held-out sky cells; give more labels")
-    predictor.check_features(sample.origin["preprocess"], "the sample's features")
-    if predictor.card["split"] != sample.origin["split"]:
+    predictor.check_features(sample.origin.preprocess, "the sample's features")
+    if predictor.card.split != sample.origin.split:
         raise UserError(
-            f"{predictor.version}: trained on the split {predictor.card['split']['salt']!r} of the sky; the held-out "
-            f"stars of the split {sample.origin['split']['salt']!r} are not held out from it"
+            f"{predictor.version}: trained on the split {predictor.card.split.salt!r} of the sky; the held-out "
+            f"stars of the split {sample.origin.split.salt!r} are not held out from it"
         )
     return predictor
 

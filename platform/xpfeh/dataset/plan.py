@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from xpfeh.settings import PreprocessSettings
+
 _SHOWN = 4
 
 Kind = Literal["features", "catalog"]
@@ -46,8 +48,8 @@ class Plan(BaseModel):
     kind : {"features", "catalog"}
     inputs : dict
         The fingerprint of each input, by what it is.
-    settings : dict
-        `xpfeh.settings.PreprocessSettings`: how spectra become features.
+    settings : PreprocessSettings
+        How spectra become features.
     model : str
         The version of the model that predicts; empty for features.
     shards : list of Shard
@@ -59,7 +61,7 @@ class Plan(BaseModel):
 
     kind: Kind
     inputs: dict[str, str]
-    settings: dict[str, Any]
+    settings: PreprocessSettings
     model: str = ""
     shards: list[Shard]
     made_by: dict[str, str]
@@ -74,12 +76,13 @@ class Plan(BaseModel):
 
     def provenance(self) -> dict[str, Any]:
         """Return what each part's metadata says of its origin."""
-        origin = self.model_dump(exclude={"shards", "made_by"})
+        origin = self.model_dump(mode="json", exclude={"shards", "made_by"})
         return {**origin, "parts": len(self.shards), "fingerprint": self.fingerprint()}
 
     def differences(self, other: Plan) -> str:
         """Return in words how the content of `other` would differ from this plan's; empty if it would not."""
-        found = [f"{name} {was!r} -> {now!r}" for name, was, now in _changes(self.settings, other.settings)]
+        settings = _changes(dict(self.settings), dict(other.settings))
+        found = [f"{name} {was!r} -> {now!r}" for name, was, now in settings]
         heads = ({"kind": plan.kind, "model": plan.model} for plan in (self, other))
         found += [f"{name} {was!r} -> {now!r}" for name, was, now in _changes(*heads)]
         files = _changes(*({shard.source: shard.fingerprint for shard in plan.shards} for plan in (self, other)))

@@ -1,19 +1,18 @@
-"""Asking services over the network: sound answers or another try, and files that are whole or not there."""
+"""Requests to services over the network: repeated until the response is usable, and bounded in time."""
 
 from __future__ import annotations
 
-import time
 import warnings
 import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import polars as pl
 import pyvo
 import requests
+import tenacity
 from astropy.table import Table
 
 from xpfeh.errors import UserError
@@ -23,49 +22,117 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Services:
-    """Where the services are, and how patient to be with them."""
+    """Where the services are, and how patient to be with them.
+
+    Attributes
+    ----------
+    datalink : str
+        Gaia's DataLink: spectra by source_id.
+    gaia_tap, vizier_tap : str
+        Table Access Protocol (IVOA TAP 1.1) of the Gaia archive and of VizieR.
+    bulk : str
+        Folder of Gaia DR3's bulk files of XP continuous spectra.
+    timeout_s : float
+        Longest silence of a service, s.
+    attempts : int
+        Requests before giving up.
+    pause_s : float
+        Wait before the second attempt, s; it doubles each time.
+    """
 
     datalink: str = "https://gea.esac.esa.int/data-server/data"
     gaia_tap: str = "https://gea.esac.esa.int/tap-server/tap"
     vizier_tap: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
     bulk: str = "https://cdn.gea.esac.esa.int/Gaia/gdr3/Spectroscopy/xp_continuous_mean_spectrum"
     timeout_s: float = 120.0
-    tries: int = 5
+    attempts: int = 5
     pause_s: float = 2.0
 
 
 PUBLIC = Services()
-"""The real ones."""
+"""The services that everyone uses; tests give a server of this machine."""
+
+_MOST_ROWS = 10_000_000  # without it each TAP service applies a limit of its own, which may be a few thousand
 
 
-class UnsoundError(Exception):
-    """The service answered, but not with what was asked for: ask again."""
+class BadResponseError(Exception):
+    """The service responded, but not with what was asked for: ask again."""
 
 
-def run_query(query: str, tap: str, services: Services, what: str, by_hand: str) -> pl.DataFrame:
-    """Return the answer of a TAP service to an ADQL query.
+_WORTH_ANOTHER_ATTEMPT = (
+    requests.RequestException,
+    pyvo.dal.DALAccessError,
+    zipfile.BadZipFile,
+    zlib.error,
+    pl.exceptions.PolarsError,
+    BadResponseError,
+)
+
+
+def with_retries(request: Callable[[], _T], services: Services, what: str, alternative: str) -> _T:
+    """Repeat a request until its response is usable, and return that.
+
+    Parameters
+    ----------
+    request : callable
+    services : Services
+        How often, and how long to wait.
+    what : str
+        What is asked for, in messages.
+    alternative : str
+        What a user without a network can do instead.
 
     Raises
     ------
     UserError
-        If there is no sound answer, the service refuses the query, or cuts its answer short.
+        If no response is usable, or the service refuses the request.
+
+    Examples
+    --------
+    >>> with_retries(lambda: "spectra", PUBLIC, "spectra", "copy them from a colleague")
+    'spectra'
+    """
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_attempt(services.attempts),
+        wait=tenacity.wait_exponential(multiplier=services.pause_s),
+        # PyVO derives a query that is refused from a service that cannot be reached.
+        retry=tenacity.retry_if_exception_type(_WORTH_ANOTHER_ATTEMPT)
+        & tenacity.retry_if_not_exception_type(pyvo.dal.DALQueryError),
+        reraise=True,
+    )
+    try:
+        return retrying(request)
+    except pyvo.dal.DALQueryError as error:
+        raise UserError(f"{what}: the service refuses it: {' '.join(str(error.reason).split())}") from None
+    except _WORTH_ANOTHER_ATTEMPT as error:
+        message = f"{what}: no usable response in {services.attempts} attempts ({type(error).__name__})"
+        raise UserError(f"{message}; without a network, {alternative}") from None
+
+
+def run_query(query: str, tap: str, services: Services, what: str, alternative: str) -> pl.DataFrame:
+    """Return the table with which a TAP service responds to an ADQL query; see `with_retries` for the parameters.
+
+    Raises
+    ------
+    UserError
+        If no response is usable, the service refuses the query, or cuts its response short.
     """
     session = _Session(services.timeout_s)
 
-    def ask() -> pl.DataFrame:
-        result = pyvo.dal.TAPService(tap, session=session).run_sync(query, maxrec=10_000_000)
+    def request() -> pl.DataFrame:
+        result = pyvo.dal.TAPService(tap, session=session).run_sync(query, maxrec=_MOST_ROWS)
         if result.query_status == "OVERFLOW":
-            raise UserError(f"{what}: the service cuts its answer after {len(result)} rows; ask for less at a time")
+            raise UserError(f"{what}: the service cuts its response after {len(result)} rows; ask for less at a time")
         return _frame(result.to_table())
 
     with warnings.catch_warnings():
-        # An answer that is cut is an error, above.
+        # A response that is cut is an error, above.
         warnings.filterwarnings("ignore", category=pyvo.dal.exceptions.DALOverflowWarning)
-        return trying(ask, services, what, by_hand)
+        return with_retries(request, services, what, alternative)
 
 
 class _Session(requests.Session):
-    """A session that waits for an answer so long; PyVO would wait for ever."""
+    """A session that waits for a response so long; PyVO would wait for ever."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
@@ -75,46 +142,13 @@ class _Session(requests.Session):
         return super().request(*arguments, **{"timeout": self._timeout_s, **options})
 
 
-_NO_ANSWER = (
-    requests.RequestException,
-    pyvo.dal.DALAccessError,
-    zipfile.BadZipFile,
-    zlib.error,
-    pl.exceptions.PolarsError,
-    UnsoundError,
-    OSError,
-)
-
-
-def trying(ask: Callable[[], _T], services: Services, what: str, by_hand: str) -> _T:
-    """Ask until there is a sound answer, pausing twice as long each time."""
-    for attempt in range(services.tries):
-        try:
-            return ask()
-        except pyvo.dal.DALQueryError as error:
-            raise UserError(f"{what}: the service refuses it: {' '.join(str(error.reason).split())}") from None
-        except _NO_ANSWER as error:
-            last: Exception = error
-            if attempt + 1 < services.tries:
-                time.sleep(services.pause_s * 2**attempt)
-    told = f"{what}: no sound answer in {services.tries} tries ({type(last).__name__})"
-    raise UserError(f"{told}; without a network, {by_hand}") from None
-
-
 def get(url: str, services: Services) -> bytes:
     """Return the content of a small file."""
-    reply = requests.get(url, timeout=services.timeout_s)
-    reply.raise_for_status()
-    return reply.content
+    response = requests.get(url, timeout=services.timeout_s)
+    response.raise_for_status()
+    return response.content
 
 
 def _frame(table: Table) -> pl.DataFrame:
+    """Masked values become null; through Python's integers, since a column with nulls would pass through floats."""
     return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
-
-
-def place(path: Path, content: bytes) -> None:
-    """Write a file that is either not there or whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_bytes(content)
-    temporary.rename(path)

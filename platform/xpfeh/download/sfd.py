@@ -1,4 +1,4 @@
-"""What a user with a network can download, and where it goes."""
+"""The full SFD98 dust map from the Harvard Dataverse."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import data_folder
 
 _SFD_DOI = "10.7910/DVN/EWCNL5"
+"""Schlegel, Finkbeiner & Davis (1998, DOI 10.1086/305772), as `dustmaps` deposited it."""
 
 
 def fetch_sfd() -> Path:
@@ -22,15 +23,16 @@ def fetch_sfd() -> Path:
         If the archive cannot be reached; the message says which files to put where.
     """
     with warnings.catch_warnings():
+        # dustmaps warns when it is imported without a configuration file of its own, which is not used here.
         warnings.filterwarnings("ignore", message="Configuration file not found")
         from dustmaps.fetch_utils import DownloadError, dataverse_download_doi
     folder = data_folder("sfd")
     folder.mkdir(parents=True, exist_ok=True)
-    for pole in ("ngp", "sgp"):
+    for pole in ("ngp", "sgp"):  # the two files: north and south Galactic pole
         name = f"SFD_dust_4096_{pole}.fits"
         try:
             dataverse_download_doi(_SFD_DOI, str(folder / name), file_requirements={"filename": name})
         except (requests.RequestException, DownloadError, OSError) as error:
-            told = f"put {name} of doi:{_SFD_DOI} into {folder}"
-            raise UserError(f"the SFD98 map cannot be downloaded ({type(error).__name__}); {told}") from None
+            alternative = f"put {name} of doi:{_SFD_DOI} into {folder}"
+            raise UserError(f"the SFD98 map cannot be downloaded ({type(error).__name__}); {alternative}") from None
     return folder

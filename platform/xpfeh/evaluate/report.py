@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
 from xpfeh.evaluate import figures
 from xpfeh.evaluate.metrics import sliced_summary, summary
+from xpfeh.files import whole_folder
+from xpfeh.inference.card import ModelCard
+
+Metrics = dict[str, dict[str, dict[str, float]]]
+"""Numbers by model, by slice of the stars, by name: see `xpfeh.evaluate.metrics`."""
 
 _STAR_COLUMNS = (
     "source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "feh", "feh_err", "FEH", "FEH_err",
@@ -29,10 +30,10 @@ def write_report(
     out: str | Path,
     models: Mapping[str, Mapping[str, NDArray]],
     fainter: Mapping[str, Mapping[str, Mapping[str, NDArray]]],
-    cards: Mapping[str, dict[str, Any]],
+    cards: Mapping[str, ModelCard],
     slopes: NDArray[np.float32],
     truth: str,
-) -> dict[str, Any]:
+) -> Metrics:
     """Write a report on held-out stars, whole or not at all, and return its metrics.
 
     Parameters
@@ -46,7 +47,7 @@ def write_report(
         For some models by name, the same stars made fainter, by what they are called: ``feh`` and the predictor's
         columns.
     cards : mapping
-        The models' cards, by the same names.
+        The models' cards, by the same names; a baseline has none.
     slopes : (N, pixels) float32
         d[Fe/H] / d flux of the first model.
     truth : str
@@ -57,18 +58,12 @@ def write_report(
     UserError
         If `out` holds something else.
     """
-    out = Path(out)
-    if out.exists() and any(out.iterdir()) and not (out / "metrics.json").is_file():
-        raise UserError(f"{out} holds other files and is no report; choose another --out")
-    out.parent.mkdir(parents=True, exist_ok=True)
     first = next(iter(models))
     stars = models[first]
     metrics = {name: sliced_summary(columns) for name, columns in models.items()}
     for name, made in fainter.items():
         metrics[name] |= {label: summary(columns) for label, columns in made.items()}
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.") as temporary:
-        work = Path(temporary) / "report"
-        work.mkdir()
+    with whole_folder(out, mark="metrics.json") as work:
         figures.save(figures.predicted_against_true(stars, truth), work / "predicted.png")
         figures.save(figures.residual_trends(stars), work / "residuals.png")
         figures.save(figures.error_calibration(stars), work / "calibration.png")
@@ -82,7 +77,4 @@ def write_report(
         )
         page = template.render(metrics=metrics, cards=cards, first=first, truth=truth)
         (work / "index.html").write_text(page)
-        if out.exists():
-            shutil.rmtree(out)
-        work.rename(out)
     return metrics

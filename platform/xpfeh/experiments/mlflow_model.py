@@ -12,7 +12,6 @@ from xpfeh import __version__
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD, read_card
 from xpfeh.inference.predictor import COLUMNS, INPUTS, Predictor
-from xpfeh.settings import PreprocessSettings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow warns of its own type hints
@@ -24,7 +23,7 @@ with warnings.catch_warnings():
 
 def save(bundle: str | Path, folder: str | Path) -> None:
     """Write the bundle, with signature and input example, as an MLflow model at `folder`."""
-    n_pixels = PreprocessSettings.of(read_card(bundle)["preprocess"]).n_pixels
+    n_pixels = read_card(bundle).preprocess.n_pixels
     spectrum = Array(DataType.double)
     inputs = Schema([ColSpec(spectrum, "flux"), ColSpec(spectrum, "flux_error"), ColSpec(DataType.double, "ebv")])
     outputs = Schema([ColSpec(DataType.double, name) for name in COLUMNS])
@@ -64,8 +63,8 @@ class _Model:
         features = {
             name: np.stack(stars[name].to_numpy()) if name != "ebv" else stars[name].to_numpy() for name in INPUTS
         }
-        said = self._predictor.predict(features)
-        return pd.DataFrame({name: said[name].astype(np.float64) for name in COLUMNS})
+        predicted = self._predictor.predict(features)
+        return pd.DataFrame({name: predicted[name].astype(np.float64) for name in COLUMNS})
 
 
 def _load_pyfunc(path: str) -> _Model:

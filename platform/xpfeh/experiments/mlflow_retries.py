@@ -1,10 +1,9 @@
-"""A tracking server that cannot be reached: waited for where work would be lost, else told in one line."""
+"""A tracking server that cannot be reached: asked again where work would be lost, else reported in one line."""
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
-import time
 from collections.abc import Callable
 from functools import wraps
 from textwrap import shorten
@@ -12,31 +11,35 @@ from typing import ParamSpec, TypeVar
 
 import requests
 from mlflow.exceptions import MlflowException
+from sqlalchemy.exc import SQLAlchemyError
+from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_delay, wait_fixed
 
 from xpfeh.errors import UserError
 
 PATIENCE_S = 600
+"""How long a search waits for its tracking server: longer than a restart of it takes."""
+
 _PAUSE_S = 2
-_AWAY = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+_UNAVAILABLE = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
+_FROM_THE_SERVER = (MlflowException, requests.RequestException, SQLAlchemyError)
+
+_logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# MLflow's own retries take four minutes, leave out answers that break off, and create a run twice if an answer is lost.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 class UnreachableError(UserError):
     """The tracking server does not answer."""
 
 
-def away(error: UnreachableError | MlflowException | requests.RequestException) -> bool:
-    """Tell whether the server did not answer, or could not; otherwise it has answered that it will not."""
+def is_unavailable(error: BaseException) -> bool:
+    """Return whether the server did not answer, or could not; otherwise it has answered that it will not."""
     if isinstance(error, MlflowException):
-        return error.error_code in _AWAY
+        return error.error_code in _UNAVAILABLE
     if isinstance(error, requests.RequestException) and error.response is not None:
         return error.response.status_code >= 500
-    return True
+    return isinstance(error, (UnreachableError, *_FROM_THE_SERVER))
 
 
 def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -48,30 +51,29 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
         By the decorated function, if the server cannot be reached (UnreachableError) or refuses.
     """
 
-    def decorate(deed: Callable[P, R]) -> Callable[P, R]:
-        @wraps(deed)
-        def tried(*args: P.args, **kwargs: P.kwargs) -> R:
-            deadline = time.monotonic() + seconds
-            warned = False
-            while True:
-                try:
-                    return deed(*args, **kwargs)
-                except (UnreachableError, MlflowException, requests.RequestException) as error:
-                    late = time.monotonic() >= deadline
-                    if late and isinstance(error, UnreachableError):
-                        raise
-                    reason = f"is MLFLOW_TRACKING_URI right? ({shorten(str(error), 200)})"
-                    if not away(error):
-                        raise UserError(f"{_server()} refuses; {reason}") from error
-                    if late:
-                        raise UnreachableError(f"{_server()} cannot be reached; does it run, {reason}") from error
-                if not warned:
-                    told = f"{_server()} cannot be reached; tried again for {seconds / 60:.0f} minutes"
-                    print(told, file=sys.stderr)
-                    warned = True
-                time.sleep(_PAUSE_S)
+    def warn(state: RetryCallState) -> None:
+        if state.attempt_number == 1:
+            _logger.warning("%s cannot be reached; tried again for %.0f minutes", _server(), seconds / 60)
 
-        return tried
+    def decorate(request: Callable[P, R]) -> Callable[P, R]:
+        @wraps(request)
+        def with_retries(*args: P.args, **kwargs: P.kwargs) -> R:
+            retrying = Retrying(
+                retry=retry_if_exception(is_unavailable),
+                stop=stop_after_delay(seconds),
+                wait=wait_fixed(_PAUSE_S),
+                before_sleep=warn,
+                reraise=True,
+            )
+            try:
+                return retrying(request, *args, **kwargs)
+            except _FROM_THE_SERVER as error:
+                reason = f"is MLFLOW_TRACKING_URI right? ({shorten(str(error), 200)})"
+                if is_unavailable(error):
+                    raise UnreachableError(f"{_server()} cannot be reached; does it run, {reason}") from error
+                raise UserError(f"{_server()} refuses; {reason}") from error
+
+        return with_retries
 
     return decorate
 

@@ -5,33 +5,60 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import mlflow
+import sqlalchemy
 from mlflow.entities import Metric, Param, Run, RunInfo, RunTag
 from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import PATIENCE_S, patient
+from xpfeh.inference.card import ModelCard
 
 EXPERIMENT = "xpfeh"
 TRIAL_TAG = "xpfeh.trial"
+"""Names what a run records, for ever: `Tuner.restore` would otherwise begin a second run for a trial."""
 MODEL = "model"
-_LOCAL = Path("mlflow")
+"""The folder of a run's artifacts that holds its model."""
 
-logging.getLogger("mlflow").setLevel(logging.WARNING)
+_STORES = (Path("mlflow/mlflow.db"), Path("demo/mlflow/mlflow.db"))
+_DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
+_BATCH = 1000  # the most metrics that MLflow's REST API takes in a request
+
+logging.getLogger("mlflow").setLevel(logging.WARNING)  # its notes on database migrations are for its own developers
 
 
 def client() -> MlflowClient:
-    """Return a client of ``MLFLOW_TRACKING_URI``, or of ``mlflow/mlflow.db`` in the working directory."""
-    if "MLFLOW_TRACKING_URI" not in os.environ:
-        _LOCAL.mkdir(exist_ok=True)
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{(_LOCAL / 'mlflow.db').absolute()}"
-    mlflow.set_tracking_uri(os.environ["MLFLOW_TRACKING_URI"])
+    """Return a client of ``MLFLOW_TRACKING_URI``, or of the store in the working directory.
+
+    That is ``mlflow/mlflow.db``; where there is none yet but `xpfeh demo` was run here, the demo's.
+    """
+    if not os.environ.get("MLFLOW_TRACKING_URI"):
+        store = next((path for path in _STORES if path.is_file()), _STORES[0])
+        store.parent.mkdir(parents=True, exist_ok=True)
+        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store.absolute()}"
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    _check_database(uri)
+    mlflow.set_tracking_uri(uri)
     return MlflowClient()
+
+
+@lru_cache(maxsize=8)
+def _check_database(uri: str) -> None:
+    """Ask a database once: MLflow would ask ten times, for a minute and a half, whatever is wrong with it."""
+    if not uri.startswith(_DATABASES):
+        return
+    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+        return  # MLflow makes it
+    try:
+        sqlalchemy.inspect(sqlalchemy.create_engine(uri)).get_table_names()
+    except ImportError as error:
+        raise UserError(f"MLFLOW_TRACKING_URI {uri}: its driver is missing; pip install {error.name}") from None
 
 
 @patient()
@@ -72,31 +99,46 @@ def children(parent: str) -> dict[str, RunInfo]:
 
 
 @patient(PATIENCE_S)
-def recorded(run_id: str) -> Run:
+def get(run_id: str) -> Run:
     """Return what MLflow knows of a run."""
     return client().get_run(run_id)
 
 
 @patient(PATIENCE_S)
-def log(run_id: str, params: dict[str, Any], history: Sequence[dict[str, float]], tags: dict[str, str]) -> None:
-    """Record parameters, metrics by step and tags of a run."""
+def log(
+    run_id: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    history: Sequence[Mapping[str, float]] = (),
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Add parameters, metrics and tags to a run.
+
+    Parameters
+    ----------
+    run_id : str
+    params : mapping
+    history : sequence of mappings
+        Metrics by their names, with the ``step`` they were measured at; 0 where there is none.
+    tags : mapping of str
+    """
     metrics = [
         Metric(key, float(value), 0, int(entry.get("step", 0)))
         for entry in history
         for key, value in entry.items()
         if key != "step"
     ]
-    mlflow_client = client()
-    for start in range(0, max(1, len(metrics)), 1000):
-        mlflow_client.log_batch(
-            run_id,
-            metrics=metrics[start : start + 1000],
-            params=[] if start else [Param(k, str(v)) for k, v in params.items()],
-            tags=[] if start else [RunTag(k, v) for k, v in tags.items()],
-        )
+    client().log_batch(
+        run_id,
+        metrics=metrics[:_BATCH],
+        params=[Param(key, str(value)) for key, value in (params or {}).items()],
+        tags=[RunTag(key, value) for key, value in (tags or {}).items()],
+    )
+    for start in range(_BATCH, len(metrics), _BATCH):
+        client().log_batch(run_id, metrics=metrics[start : start + _BATCH])
 
 
-def finish(run_id: str, bundle: str | Path, card: dict[str, Any]) -> None:
+def finish(run_id: str, bundle: str | Path, card: ModelCard) -> None:
     """Close a run with its bundle, as an MLflow model, and the card's summary numbers."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / MODEL
@@ -104,14 +146,13 @@ def finish(run_id: str, bundle: str | Path, card: dict[str, Any]) -> None:
         _store(run_id, folder)
     log(
         run_id,
-        {},
-        [{**card["validation"], "seconds": card["seconds"]}],
-        {
-            "model_version": card["version"],
-            "commit": card["made_by"]["commit"],
-            "features": card["features"],
-            "labels_sha256": card["labels_sha256"],
-            "split": card["split"]["salt"],
+        history=[{**card.validation, "seconds": card.seconds}],
+        tags={
+            "model_version": card.version,
+            "commit": card.made_by["commit"],
+            "features": card.features,
+            "labels_sha256": card.labels_sha256,
+            "split": card.split.salt,
         },
     )
     close(run_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from mlflow.entities import Run as Recorded
+from mlflow.entities import Run as MlflowRun
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
@@ -27,8 +27,8 @@ def rows_of(experiment: str) -> list[Row]:
         If there is no such experiment, or no run in it holds a model.
     """
     recipes: dict[frozenset[tuple[str, str]], dict[str, Run]] = {}
-    for recorded in sorted(finished_runs(experiment), key=lambda recorded: recorded.info.start_time):
-        run = _run(recorded)
+    for finished in sorted(finished_runs(experiment), key=lambda run: run.info.start_time):
+        run = _run(finished)
         recipes.setdefault(frozenset(run.parameters.items()), {})[run.seed] = run
     if not recipes:
         raise UserError(f"experiment {experiment!r}: no run holds a model yet; xpfeh train and xpfeh tune make them")
@@ -48,12 +48,12 @@ def curves_of(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
     return curves
 
 
-def _run(recorded: Recorded) -> Run:
+def _run(finished: MlflowRun) -> Run:
     """Return a run with every setting: those younger than it had the values that are now their defaults."""
-    data = recorded.data
+    data = finished.data
     parameters = {name: str(value) for name, value in Recipe().model_dump().items()} | data.params
     recipe, seed = parameters.pop("name"), parameters.pop("seed")
     parameters |= {name: data.tags[name][:8] for name in _DATA_TAGS if name in data.tags}
     parameters["validation_stars"] = f"{data.metrics['n']:.0f}"
     numbers = {name: data.metrics[name] for name in COLUMNS if name in data.metrics}
-    return Run(recorded.info.run_id, recipe, seed, parameters, numbers)
+    return Run(finished.info.run_id, recipe, seed, parameters, numbers)

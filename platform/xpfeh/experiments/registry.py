@@ -14,14 +14,15 @@ from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
-from xpfeh.experiments.mlflow_retries import away, patient
+from xpfeh.experiments.mlflow_retries import is_unavailable, patient
 from xpfeh.experiments.mlflow_runs import MODEL as STORED
 from xpfeh.experiments.mlflow_runs import client, finished_runs
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
 _LOCK = "xpfeh-promotion-lock"
-_LOCK_TRIES, _LOCK_PAUSE_S, _LOCK_STALE_S = 20, 0.5, 300.0
+_LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.5
+_LOCK_STALE_S = 300.0  # longer than any request takes, and than clocks of two machines differ
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ def bundle_of_run(run: str) -> Candidate:
     """
     matches = [found for found in finished_runs() if found.info.run_id.startswith(run)]
     if len(matches) != 1:
-        told = "no run with a model has" if not matches else f"{len(matches)} runs have"
-        raise UserError(f"{told} an id that begins with {run!r}; xpfeh compare lists them")
+        found = f"{len(matches)} runs have" if matches else "no run with a model has"
+        raise UserError(f"{found} an id that begins with {run!r}; xpfeh compare lists them")
     (chosen,) = matches
     source = f"{chosen.info.artifact_uri}/{STORED}"
     return Candidate(chosen.info.run_id, source, _fetched(source))
@@ -115,7 +116,7 @@ def pinned(model: str) -> str:
     try:
         return f"models:/{name}/{client().get_model_version_by_alias(name, alias).version}"
     except MlflowException as error:
-        if away(error):
+        if is_unavailable(error):
             raise
         raise UserError(f"{model}: no model of that name and alias; promote a run first: xpfeh promote RUN") from None
 

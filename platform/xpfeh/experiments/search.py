@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +16,23 @@ from ray.tune.schedulers import ASHAScheduler
 from xpfeh.cluster.connection import ONE_CORE, Share, connect, own_interrupts
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.finalists import Finalist, decide
+from xpfeh.experiments.finalists import Finalist, Winner, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
-from xpfeh.experiments.tune_callback import Recorder
+from xpfeh.experiments.tune_callback import RunWriter
+from xpfeh.experiments.tune_progress import SearchProgress
 from xpfeh.files import absolute, filesystem, list_files, only_process
 from xpfeh.labels.sample import Sample
 
-_RETRIES = 3
+_RETRIES = 3  # of a trial whose worker or node is lost
 
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")  # the new one prints tables however quiet it is told to be
-# Ray Tune warns of states saved in quick succession; a search saves its state whenever a trial finishes.
-os.environ.setdefault("TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S", "0")
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a search has found: its winner, and how many trials it had and how many of them failed."""
+
+    winner: Winner
+    trials: int
+    failed: int
 
 
 def search(
@@ -38,8 +44,8 @@ def search(
     share: Share = ONE_CORE,
     resume: bool = False,
     finalists: int = 3,
-) -> dict[str, Any]:
-    """Search hyperparameters, train the finalists again with other seeds, and return the best run.
+) -> Outcome:
+    """Search hyperparameters, train the finalists again with other seeds, and return the best.
 
     Parameters
     ----------
@@ -70,14 +76,12 @@ def search(
     storage = absolute(storage)
     folder = f"{storage}/{name}"
     with only_process(folder):
-        if resume != tune.Tuner.can_restore(folder):
-            told = (
-                "there is no such search to resume"
-                if resume
-                else "a search of that name is there; use --resume, or another name"
-            )
-            raise UserError(f"{folder}: {told}")
-        parent = _recorded(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
+        exists = tune.Tuner.can_restore(folder)
+        if resume and not exists:
+            raise UserError(f"{folder}: there is no such search to resume")
+        if exists and not resume:
+            raise UserError(f"{folder}: a search of that name is there; use --resume, or another name")
+        parent = _run_of_search(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
         tuner = _tuner(samples, name, trials, steps, storage, share, parent)
         with own_interrupts():
             results = tuner.fit()
@@ -85,7 +89,7 @@ def search(
             raise UserError(f"search {name} was interrupted; go on with --resume {name}")
         winner = decide(_best(results, name, steps, finalists), samples, parent, share)
         mlflow_runs.close(parent)
-    return {"trials": len(results), "failed": results.num_errors, **winner}
+    return Outcome(winner, trials=len(results), failed=results.num_errors)
 
 
 def _tuner(
@@ -113,7 +117,7 @@ def _tuner(
         run_config=tune.RunConfig(
             name=name,
             storage_path=storage,
-            callbacks=[Recorder(name, parent, steps)],
+            callbacks=[SearchProgress(), RunWriter(name, parent, steps)],
             checkpoint_config=CheckpointConfig(num_to_keep=1),  # saves the search's state at each, not every 10 s
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
             verbose=0,
@@ -137,24 +141,24 @@ def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[Final
 def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
     from xpfeh.training.train import train
 
-    def report(step: int, numbers: dict[str, float]) -> None:
+    def report(member: int, step: int, numbers: dict[str, float]) -> None:
         if step < steps:
             tune.report({"step": step, METRIC: numbers[METRIC]})
 
     with tempfile.TemporaryDirectory() as folder:
         card = train(samples[config["features"]], recipe_of(config, steps), folder, report)
-        last = {"step": steps, METRIC: card["validation"]["mae"]}
+        last = {"step": steps, METRIC: card.validation["mae"]}
         tune.report(last, checkpoint=Checkpoint.from_directory(folder))
 
 
 def _data(samples: Sequence[Sample]) -> dict[str, str]:
     """Return the fingerprints of what is learnt from."""
     first = samples[0].origin
-    features = " ".join(sample.origin["features"] for sample in samples)
-    return {"features": features, "labels_sha256": first["labels_sha256"], "split": first["split"]["salt"]}
+    features = " ".join(sample.origin.features for sample in samples)
+    return {"features": features, "labels_sha256": first.labels_sha256, "split": first.split.salt}
 
 
-def _recorded(name: str, given: dict[str, str], resume: bool) -> str:
+def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
     """Return the search's own run: a new one, or that of its beginning if it was begun with the same."""
     mlflow_runs.experiment_id()  # without patience: so far nothing would be lost
     run = mlflow_runs.known(name)
@@ -163,16 +167,19 @@ def _recorded(name: str, given: dict[str, str], resume: bool) -> str:
     if run is not None and not resume and mlflow_runs.children(run):  # else it was killed before its first trial
         raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
     run = run or mlflow_runs.run_of(name, name)
-    begun = mlflow_runs.recorded(run).data.params
-    if other := {what: value for what, value in begun.items() if given[what] != value}:
-        told = ", ".join(f"{what} {value} (given: {given[what]})" for what, value in other.items())
-        raise UserError(f"search {name} was begun with {told}; go on with the same, or choose another --name")
+    begun = mlflow_runs.get(run).data.params
+    if differences := [
+        f"{what} {value} (given: {given[what]})" for what, value in begun.items() if given[what] != value
+    ]:
+        raise UserError(
+            f"search {name} was begun with {', '.join(differences)}; go on with the same, or choose another --name"
+        )
     if not begun:
-        mlflow_runs.log(run, given, [], {})
+        mlflow_runs.log(run, params=given)
     return run
 
 
 def _has_state(folder: str) -> bool:
-    """Tell whether Ray Tune can go on; a driver killed at its very beginning leaves nothing to go on with."""
+    """Return whether Ray Tune can go on; a driver killed at its very beginning leaves nothing to go on with."""
     fs, path = filesystem(folder)
     return any(Path(each).name.startswith("experiment_state") for each in list_files(fs, path, ".json"))

@@ -30,7 +30,7 @@ SPACE: dict[str, Any] = {
     "cost_bins": tune.choice(["10,15", "6,10", "15,24"]),
     "epsilon": tune.loguniform(5e-3, 5e-2),
     "l2": tune.loguniform(1e-7, 1e-4),
-    "weight_decay": tune.loguniform(1e-5, 3e-2),
+    "weight_decay": tune.choice([0.0, 1e-3, 1e-2, 3e-2]),
     "clip_norm": tune.choice([0.0, 1.0]),
 }
 
@@ -40,8 +40,8 @@ def recipe_of(config: dict[str, Any], steps: int) -> Recipe:
     hidden = tuple(int(width) for width in config["hidden"].split(","))
     bins = tuple(int(count) for count in config["cost_bins"].split(","))
     given = {name: value for name, value in config.items() if name != "features"}
-    told = {"hidden": hidden, "cost_bins": bins, "steps": steps, "name": "tuned"}
-    return Recipe.of({**RECIPES["paper"].model_dump(), **given, **told})
+    parsed = {"hidden": hidden, "cost_bins": bins, "steps": steps, "name": "tuned"}
+    return Recipe.of({**RECIPES["paper"].model_dump(), **given, **parsed})
 
 
 def sampler() -> OptunaSearch:
@@ -49,7 +49,7 @@ def sampler() -> OptunaSearch:
     paper = {
         "features": 0, "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised",
         "learning_rate": 1e-3, "schedule": "constant", "batch_size": 512, "stars": "paper", "noise": 0.0, "faint": 1.0,
-        "beta_nll": 0.0, "cost_gamma": 0.5, "cost_bins": "10,15", "epsilon": 0.02, "l2": 1e-5, "weight_decay": 1e-5,
+        "beta_nll": 0.0, "cost_gamma": 0.5, "cost_bins": "10,15", "epsilon": 0.02, "l2": 1e-5, "weight_decay": 0.0,
         "clip_norm": 0.0,
     }  # fmt: skip
     robust = {

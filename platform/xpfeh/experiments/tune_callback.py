@@ -10,7 +10,6 @@ from typing import Any
 
 from ray.tune import Callback
 from ray.tune.experiment import Trial
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.mlflow_retries import UnreachableError
@@ -19,102 +18,89 @@ from xpfeh.files import exists
 from xpfeh.inference.bundle import read_card
 
 
-class Recorder(Callback):
-    """Shows a progress bar, and writes each trial to its MLflow run.
+class RunWriter(Callback):
+    """Writes each trial to its MLflow run.
 
     The driver alone writes, one thing after the other in a thread of its own: a search goes on while the tracking
-    server is slow or away.
+    server is slow or cannot be reached.
     """
 
     def __init__(self, search: str, parent: str, steps: int) -> None:
         self._search, self._parent, self._steps = search, parent, steps
-        self._best = float("inf")
 
-    def setup(self, total_num_samples: int | None = None, **info: Any) -> None:
-        """Show the bar as the search begins, or goes on."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials"))
-        self._bar = Progress(*columns, TimeElapsedColumn())
-        self._task = self._bar.add_task("tune", total=total_num_samples)
-        self._bar.start()
-        self._writer = ThreadPoolExecutor(1)
-        self._last: Future[None] = self._writer.submit(lambda: None)
+    def setup(self, **info: Any) -> None:
+        """Start the writing thread as the search begins or is resumed."""
+        self._thread = ThreadPoolExecutor(1)
+        self._last: Future[None] = self._thread.submit(lambda: None)
 
     def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
-        """Record a trial's latest validation error."""
-        self._write(self._record_error, trial, result["step"], result[METRIC])
-        if result[METRIC] < self._best:
-            self._best = result[METRIC]
-            self._bar.update(self._task, description=f"tune, best MAE {self._best:.3f} dex")
+        """Write a trial's latest validation error."""
+        self._later(self._write_error, trial, result["step"], result[METRIC])
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Record a trial that has finished, or was stopped early."""
-        self._write(self._record_end, trial)
-        self._show(trials)
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Close the run of a trial that has finished, or was stopped early."""
+        self._later(self._write_end, trial)
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Record a failed trial as failed."""
-        self._write(self._record_end, trial)
-        self._show(trials)
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Close the run of a failed trial as failed."""
+        self._later(self._write_end, trial)
 
-    def on_experiment_end(self, trials: list[Any], **info: Any) -> None:
-        """Wait until all is recorded, what a killed driver had left unrecorded too, and drop runs of trials it lost."""
-        self._show(trials)
-        self._bar.stop()
+    def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
+        """Wait until all is written, what a killed driver had left unwritten too, and drop runs of trials it lost."""
         with suppress(UnreachableError):  # what could not be written then is written now
             self._last.result()
         try:
             self._complete(trials)
         except UnreachableError as error:
-            told = f"{error}; nothing is lost, go on with --resume {self._search} when it is back"
-            raise UnreachableError(told) from error
+            raise UnreachableError(
+                f"{error}; nothing is lost, go on with --resume {self._search} when it is back"
+            ) from error
 
-    def _complete(self, trials: list[Any]) -> None:
+    def _complete(self, trials: list[Trial]) -> None:
         runs = mlflow_runs.children(self._parent)
         for trial in trials:
             known = runs.pop(self._tag(trial), None)
-            if (status := _status(trial)) != "RUNNING" and (known is None or known.status != status):
-                mlflow_runs.log(self._run(trial), {}, _history(trial), {})
-                self._record_end(trial)
+            if (status := status_of(trial)) != "RUNNING" and (known is None or known.status != status):
+                mlflow_runs.log(self._run(trial), history=_history(trial))
+                self._write_end(trial)
         mine = {self._tag(trial) for trial in trials}
         for tag, run in runs.items():
             if mine and run.status == "RUNNING" and "/".join(tag.split("/")[:2]) not in mine:
                 mlflow_runs.discard(run.run_id)
 
-    def _show(self, trials: list[Any]) -> None:
-        self._bar.update(self._task, completed=sum(_status(trial) != "RUNNING" for trial in trials))
-
-    def _write(self, deed: Callable[..., None], *what: Any) -> None:
-        """Do it after what came before, and not at all if that could not be done."""
+    def _later(self, write: Callable[..., None], *what: Any) -> None:
+        """Write it after what came before, and not at all if that could not be written."""
         before = self._last
 
-        def then() -> None:
+        def in_order() -> None:
             before.result()
-            deed(*what)
+            write(*what)
 
-        self._last = self._writer.submit(then)
+        self._last = self._thread.submit(in_order)
 
-    def _record_error(self, trial: Any, step: int, error: float) -> None:
-        mlflow_runs.log(self._run(trial), {}, [{"step": step, METRIC: error}], {})
+    def _write_error(self, trial: Trial, step: int, error: float) -> None:
+        mlflow_runs.log(self._run(trial), history=[{"step": step, METRIC: error}])
 
-    def _record_end(self, trial: Any) -> None:
+    def _write_end(self, trial: Trial) -> None:
         run = self._run(trial)
-        mlflow_runs.log(run, recipe_of(trial.config, self._steps).model_dump(), [], {"search": self._search})
-        if (status := _status(trial)) == "FINISHED":
+        recipe = recipe_of(trial.config, self._steps)
+        mlflow_runs.log(run, params=recipe.model_dump(), tags={"search": self._search})
+        if (status := status_of(trial)) == "FINISHED":
             with trial.checkpoint.as_directory() as bundle:
                 mlflow_runs.finish(run, bundle, read_card(bundle))
         else:
             mlflow_runs.close(run, status)
 
-    def _run(self, trial: Any) -> str:
+    def _run(self, trial: Trial) -> str:
         return mlflow_runs.run_of(self._tag(trial), f"{self._search}-{trial.trial_id}", self._parent)
 
-    def _tag(self, trial: Any) -> str:
+    def _tag(self, trial: Trial) -> str:
         return f"{self._search}/{trial.trial_id}"
 
 
-def _status(trial: Any) -> str:
+def status_of(trial: Trial) -> str:
     """Return the status for MLflow; an interrupted trial is running still, Ray Tune goes on with it too."""
     if trial.status == Trial.ERROR:
         return "FAILED"
@@ -123,7 +109,7 @@ def _status(trial: Any) -> str:
     return "FINISHED" if trial.checkpoint is not None else "KILLED"
 
 
-def _history(trial: Any) -> list[dict[str, float]]:
+def _history(trial: Trial) -> list[dict[str, float]]:
     """Return what the trial has reported, from Ray Tune's own file."""
     fs, path = trial.storage.storage_filesystem, f"{trial.path}/result.json"
     if not exists(fs, path):

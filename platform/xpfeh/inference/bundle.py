@@ -10,20 +10,29 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from xpfeh.errors import UserError
-from xpfeh.files import sha256_of
+from xpfeh.files import first_line, sha256_of, whole_folder
 from xpfeh.inference.calibration import Calibration
+from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.inference.domain import Domain
 from xpfeh.provenance import code_version
-from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.training.network import UACSNet, build_network
 
 WEIGHTS = "model.weights.h5"
 ERRORS = "errors.json"
 CARD = "card.json"
-_FORMAT = 2
+
+
+class _Errors(BaseModel):
+    """What ``errors.json`` holds: the constants that make the networks' errors true."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    calibration: Calibration
+    domain: Domain
 
 
 @dataclass(frozen=True)
@@ -35,40 +44,30 @@ class Model:
     domain: Domain
 
 
-def write_bundle(folder: str | Path, model: Model, card: dict[str, Any]) -> dict[str, Any]:
-    """Write a bundle, whole or not at all, and return its finished card.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Where to; an earlier bundle there is replaced.
-    model : Model
-    card : dict
-        What made the model: ``preprocess`` settings, training data, numbers; the recipe, checksums, versions and
-        name are added here.
-    """
-    with _placed(Path(folder)) as work:
+def write_bundle(folder: str | Path, model: Model, training: Training) -> ModelCard:
+    """Write a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
+    with whole_folder(folder, mark=CARD) as work:
         model.network.save_weights(work / WEIGHTS)
-        errors = {"calibration": model.calibration.model_dump(), "domain": model.domain.model_dump()}
-        (work / ERRORS).write_text(json.dumps(errors) + "\n")
+        errors = _Errors(calibration=model.calibration, domain=model.domain)
+        (work / ERRORS).write_text(json.dumps(errors.model_dump()) + "\n")
         checksums = {name: sha256_of(work / name) for name in (WEIGHTS, ERRORS)}
-        recipe = model.network.recipe.model_dump(mode="json")
-        card = {
-            "format": _FORMAT,
-            "version": f"{recipe['name']}-{hashlib.sha256(''.join(checksums.values()).encode()).hexdigest()[:12]}",
-            "sha256": checksums,
-            "recipe": recipe,
-            **card,
-            "made_by": code_version(),
-        }
-        (work / CARD).write_text(json.dumps(card, indent=1) + "\n")
+        recipe = model.network.recipe
+        content = hashlib.sha256("".join(checksums.values()).encode()).hexdigest()
+        card = ModelCard(
+            **dict(training),
+            version=f"{recipe.name}-{content[:12]}",
+            sha256=checksums,
+            recipe=recipe,
+            made_by=code_version(),
+        )
+        (work / CARD).write_text(card.model_dump_json(indent=1) + "\n")
     return card
 
 
-def copy_bundle(bundle: str | Path, folder: str | Path) -> dict[str, Any]:
+def copy_bundle(bundle: str | Path, folder: str | Path) -> ModelCard:
     """Copy a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
     _, card = read_bundle(bundle)
-    with _placed(Path(folder)) as work:
+    with whole_folder(folder, mark=CARD) as work:
         shutil.copytree(bundle, work, dirs_exist_ok=True)
     return card
 
@@ -87,57 +86,57 @@ def unpacked(files: dict[str, bytes]) -> Iterator[Path]:
         yield Path(folder)
 
 
-@contextmanager
-def _placed(folder: Path) -> Iterator[Path]:
-    """Give a folder to write to, which becomes `folder` once it is whole."""
-    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
-        raise UserError(f"{folder} holds other files and is no model bundle; choose another --out")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        work = Path(temporary) / "bundle"
-        work.mkdir()
-        yield work
-        if folder.exists():
-            folder.rename(Path(temporary) / "before")
-        work.rename(folder)
-
-
-def read_card(folder: str | Path) -> dict[str, Any]:
+def read_card(folder: str | Path) -> ModelCard:
     """Return a bundle's card.
 
     Raises
     ------
     UserError
-        If the folder is not a bundle, or of a format this version does not know.
+        If the folder is not a bundle, its card was changed, or it is of a format that this version does not know.
     """
     path = Path(folder) / CARD
     try:
-        card = json.loads(path.read_text())
-        known = card["format"] == _FORMAT
+        text = path.read_text()
+        values = json.loads(text)
+        version_of_format = values["format"]
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(f"{folder}: not a model bundle (no readable {CARD}); make one with xpfeh train") from None
-    if not known:
-        raise UserError(f"{folder}: bundle of format {card['format']}, this version reads format {_FORMAT}")
-    return card
+    if version_of_format != FORMAT:
+        raise UserError(
+            f"{folder}: bundle of format {version_of_format}, this version reads format {FORMAT}; train it again"
+        )
+    try:
+        return ModelCard.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(
+            f"{path}: {where}: {first['msg']}; the card was changed, take the bundle from its source again"
+        ) from None
 
 
-def read_bundle(folder: str | Path) -> tuple[Model, dict[str, Any]]:
+def read_bundle(folder: str | Path) -> tuple[Model, ModelCard]:
     """Return a bundle's model and card.
 
     Raises
     ------
     UserError
-        If the folder is not a bundle, or its files are not those its card names.
+        If the folder is not a bundle, or its files are not those its card names, or cannot be read.
     """
     card = read_card(folder)
     for name in (WEIGHTS, ERRORS):
         path = Path(folder) / name
-        if not path.is_file() or sha256_of(path) != card["sha256"].get(name):
+        if not path.is_file() or sha256_of(path) != card.sha256.get(name):
             raise UserError(
                 f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again"
             )
-    recipe = Recipe.of(card["recipe"])
-    network = build_network(recipe, PreprocessSettings.of(card["preprocess"]).n_pixels, recipe.seed)
-    network.load_weights(Path(folder) / WEIGHTS)
-    errors = json.loads((Path(folder) / ERRORS).read_text())
-    return Model(network, Calibration(**errors["calibration"]), Domain(**errors["domain"])), card
+    network = build_network(card.recipe, card.preprocess.n_pixels, card.recipe.seed)
+    try:
+        network.load_weights(Path(folder) / WEIGHTS)
+        errors = _Errors.model_validate_json((Path(folder) / ERRORS).read_text())
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{folder}: {WEIGHTS} or {ERRORS} do not fit the recipe of {CARD} ({first_line(error)}); take the bundle "
+            "from its source again"
+        ) from None
+    return Model(network, errors.calibration, errors.domain), card

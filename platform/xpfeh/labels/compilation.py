@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import polars as pl
 from astropy.coordinates import Angle
-from astropy.io.votable import parse_single_table
-from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 from xpfeh.errors import UserError
-from xpfeh.labels.crossmatch import Match, unit_vectors
+from xpfeh.labels.crossmatch import Match, pairs_within
+from xpfeh.tables import POSITION_RANGES, check_range, read_table
 
 Merge = Literal["median", "latest"]
 
-FEH_RANGE = (-6.0, 1.5)
-"""What `xpfeh.labels.label_table.read_labels` accepts, dex."""
 SAME_STAR_ARCSEC = 1.0
-"""Rows so close are one star. In PASTEL no two stars are closer than 2.07 arcsec."""
+"""Rows so close are one star. In PASTEL (version 1.2) no two stars are closer than 2.07 arcsec."""
 
 ALIASES = {
     "ra": ("ra", "raj2000", "radeg", "raicrs", "ra2000"),
@@ -39,7 +36,6 @@ ALIASES = {
     "limit": ("lfeh", "ulfeh", "limitfeh", "flagfeh"),
 }
 """How tables call the columns, in small letters and digits only: [Fe/H], __Fe_H_ and FEH are all ``feh``."""
-_MISSING = ["", "-", "--", "---", "...", "nan", "NaN", "null", "None", "N/A", "NA"]
 
 
 @dataclass(frozen=True)
@@ -68,7 +64,7 @@ def to_labels(stars: pl.DataFrame, match: Match, source_id: NDArray[np.int64]) -
     stars : polars.DataFrame
         `Compilation.stars`, whose ``ra``, ``dec`` were matched.
     match : Match
-    source_id : (K,) int64
+    source_id : (K,) array of int64
         Of the Gaia stars that were matched.
 
     Returns
@@ -76,6 +72,14 @@ def to_labels(stars: pl.DataFrame, match: Match, source_id: NDArray[np.int64]) -
     polars.DataFrame
         ``source_id``, then the columns of ``stars``. Written as Parquet or CSV,
         `xpfeh.labels.label_table.read_labels` reads it.
+
+    Examples
+    --------
+    >>> from xpfeh.labels.crossmatch import crossmatch
+    >>> stars = pl.DataFrame({"ra": [1.0, 2.0], "dec": [0.0, 0.0], "feh": [-1.0, -2.0]})
+    >>> match = crossmatch(stars["ra"], stars["dec"], {"source_id": [7], "ra": [2.0], "dec": [0.0]})
+    >>> to_labels(stars, match, [7]).rows()
+    [(7, 2.0, 0.0, -2.0)]
     """
     matched = pl.Series("source_id", np.asarray(source_id)[match.in_gaia], pl.Int64)
     return stars[match.in_catalog].insert_column(0, matched)
@@ -85,52 +89,101 @@ def read_rows(path: str | Path) -> pl.DataFrame:
     """Read a table under the names of `ALIASES`; ``ra``, ``dec`` become degrees, all else stays text.
 
     A column that the table lacks is null, but position and [Fe/H] must be there.
+
+    Raises
+    ------
+    UserError
+        If the table cannot be read, lacks one of these, or a position is none.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "made_up.csv")
+    ...     _ = path.write_text("Object,RAJ2000,Decl,[Fe/H]\\nHD 1,00:00:00,-30:30:00,−2.5\\n")
+    ...     read_rows(path).select("name", "ra", "dec", "feh").rows()
+    [('HD 1', 0.0, -30.5, '-2.5')]
     """
-    table = _read_table(Path(path))
+    table = read_table(path)
     plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
     found = {name: next((plain[a] for a in aliases if a in plain), None) for name, aliases in ALIASES.items()}
     needed = {"ra": "RA", "dec": "Dec", "feh": "[Fe/H]"}
-    if missing := [told for name, told in needed.items() if found[name] is None]:
+    if missing := [title for name, title in needed.items() if found[name] is None]:
         raise UserError(
             f"{path}: no column for {' and '.join(missing)}; a compilation needs RA, Dec and [Fe/H], "
             f"this has: {', '.join(table.columns[:30])}"
         )
-    text = {name: pl.lit(None, pl.String) if column is None else pl.col(column) for name, column in found.items()}
+    cells = {name: pl.lit(None, pl.String) if column is None else pl.col(column) for name, column in found.items()}
     rows = table.select(
-        expression.cast(pl.String)
-        .str.strip_chars()
-        .str.replace("^[−–]", "-")
+        cell.cast(pl.String)
+        .str.replace("^[−–]", "-")  # a printed table's minus sign
         .str.replace(r"^\+", "")
-        .replace(_MISSING, None)
         .alias(name)
-        for name, expression in text.items()
+        for name, cell in cells.items()
     )
-    return rows.with_columns(_degrees(rows["ra"], "hourangle", path), _degrees(rows["dec"], "deg", path))
+    return rows.with_columns(_degrees(rows, "ra", "hourangle", path), _degrees(rows, "dec", "deg", path))
 
 
-def number(column: pl.Series, path: str | Path) -> pl.Series:
-    """Return a column of text as float64; null and NaN become null, and what is no number is refused."""
-    values = column.cast(pl.Float64, strict=False)
-    if (wrong := column.is_not_null() & values.is_null()).any():
-        row = wrong.arg_true()[0]
-        raise UserError(f"{path}: {column.name} of row {row} is '{column[row]}', which is no number; mend the row")
-    return values.fill_nan(None)
+def _degrees(rows: pl.DataFrame, name: str, sexagesimal_unit: str, path: str | Path) -> pl.Series:
+    cells = rows[name]
+    values = cells.cast(pl.Float64, strict=False).fill_nan(None)
+    sexagesimal = (cells.is_not_null() & values.is_null()).arg_true()
+    parsed = []
+    for row in sexagesimal:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", AstropyWarning)  # 60 seconds are the next minute
+                parsed.append(Angle(cells[row], unit=sexagesimal_unit).degree)
+        except (ValueError, TypeError):
+            raise UserError(
+                f"{path}: {name} of row {row} is {cells[row]!r}, neither degrees nor sexagesimal; "
+                "correct it, or leave it empty"
+            ) from None
+    values = values.scatter(sexagesimal, parsed)
+    check_range(values, *POSITION_RANGES[name], path)
+    return values
 
 
-def keep(rows: pl.DataFrame, counts: dict[str, int], step: str, passes: pl.Expr) -> pl.DataFrame:
-    """Return the rows that pass, and count them in ``counts`` under the step's name."""
+def filter_and_count(rows: pl.DataFrame, counts: dict[str, int], step: str, passes: pl.Expr) -> pl.DataFrame:
+    """Return the rows that pass, and write their number into ``counts`` under the step's name.
+
+    Examples
+    --------
+    >>> counts = {}
+    >>> filter_and_count(pl.DataFrame({"feh": [-1.0, None]}), counts, "with [Fe/H]", pl.col("feh").is_not_null()).rows()
+    [(-1.0,)]
+    >>> counts
+    {'with [Fe/H]': 1}
+    """
     rows = rows.filter(passes)
     counts[step] = rows.height
     return rows
 
 
-def merged(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "median") -> Compilation:
-    """Merge rows to stars, in the order of their first rows; a star keeps the position of its first row."""
-    rows = rows.with_columns(pl.Series("of", _star_of(rows), pl.Int64))
+def merge_to_stars(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "median") -> Compilation:
+    """Merge rows to stars, in the order of their first rows; a star keeps the position of its first row.
+
+    Parameters
+    ----------
+    rows : polars.DataFrame
+        Those of `read_rows`, every one with a position, ``feh`` and ``logg`` as numbers; with "latest" ``year`` too.
+    counts : dict
+        Of the steps before.
+    merge : {"median", "latest"}
+        The median of all rows of a star, or of those of its latest known year.
+
+    Examples
+    --------
+    >>> rows = pl.DataFrame({"name": ["a", "a"], "ra": [1.0, 1.0], "dec": [0.0, 0.0], "feh": [-1, -2], "logg": [2, 2]})
+    >>> merge_to_stars(rows, {}).stars.select("name", "feh", "n_rows").rows()
+    [('a', -1.5, 2)]
+    """
+    rows = rows.with_columns(pl.Series("star", _star_of_row(rows), pl.Int64))
     if merge == "latest":
-        rows = rows.filter(pl.col("year").fill_null(0) == pl.col("year").fill_null(0).max().over("of"))
+        year = pl.col("year").fill_null(0)
+        rows = rows.filter(year == year.max().over("star"))
     stars = (
-        rows.group_by("of", maintain_order=True)
+        rows.group_by("star", maintain_order=True)
         .agg(
             pl.first("name", "ra", "dec"),
             pl.median("feh"),
@@ -138,88 +191,21 @@ def merged(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "median") 
             pl.median("logg"),
             pl.len().cast(pl.Int64).alias("n_rows"),
         )
-        .drop("of")
+        .drop("star")
     )
     return Compilation(stars, {**counts, "stars": stars.height})
 
 
-def _star_of(rows: pl.DataFrame) -> NDArray[np.int32]:
+def _star_of_row(rows: pl.DataFrame) -> NDArray[np.int32]:
     """Number of the star of each row: rows of one name are one star, and rows within `SAME_STAR_ARCSEC`."""
     if not rows.height:
         return np.empty(0, np.int32)
-    chord = np.radians(SAME_STAR_ARCSEC / 3600)
-    near = KDTree(unit_vectors(rows["ra"].to_numpy(), rows["dec"].to_numpy())).query_pairs(chord, output_type="ndarray")
-    index, of_name = pl.col("index").cast(pl.Int64), pl.col("index").cast(pl.Int64).first().over("name")
-    first = rows.with_row_index().select(pl.when(pl.col("name").is_null()).then(index).otherwise(of_name)).to_series()
-    one, other = np.concatenate([near, np.column_stack([np.arange(rows.height), first.to_numpy()])]).T
+    ra, dec = rows["ra"].to_numpy(), rows["dec"].to_numpy()
+    near, near2, _ = pairs_within(ra, dec, ra, dec, SAME_STAR_ARCSEC)
+    row = pl.col("row").cast(pl.Int64)
+    same_name = pl.when(pl.col("name").is_null()).then(row).otherwise(row.first().over("name"))
+    first_of_name = rows.with_row_index("row").select(same_name).to_series().to_numpy()
+    # Rows linked in a chain are one star: a may be near b, and b have the name of c.
+    one, other = np.r_[near, np.arange(rows.height)], np.r_[near2, first_of_name]
     links = coo_array((np.ones(one.size, np.int8), (one, other)), shape=(rows.height, rows.height))
     return connected_components(links, directed=False)[1]
-
-
-def _read_table(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file")
-    try:
-        match path.suffix.lower():
-            case ".fits" | ".fit":
-                return _from_astropy(Table.read(path, format="fits"))
-            case ".vot" | ".votable" | ".xml":
-                return _from_astropy(parse_single_table(path).to_table(use_names_over_ids=True))
-            case ".csv" | ".tsv" | ".txt" | ".tab" | ".dat":
-                return _read_text(path)
-    except (OSError, ValueError, IndexError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read as a table ({_first_line(error)})") from None
-    raise UserError(f"{path}: read are .fits, .vot, .xml, .csv, .tsv and .txt")
-
-
-def _from_astropy(table: Table) -> pl.DataFrame:
-    """The columns of one value a row; masked values become null."""
-    table.convert_bytestring_to_unicode()
-    columns = {}
-    for name in table.colnames:
-        if table[name].ndim == 1:
-            values = np.ma.asarray(table[name])
-            native = values.data.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
-            columns[name] = pl.Series(native).set(pl.Series(np.ma.getmaskarray(values)), None)
-    return pl.DataFrame(columns)
-
-
-def _read_text(path: Path) -> pl.DataFrame:
-    """Text as VizieR or SAGA exports it: comments, perhaps lines of units and dashes, UTF-8 or Latin-1."""
-    raw = path.read_bytes()
-    try:
-        text = raw.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    separator = max("\t,;|", key=lines[0].count) if lines else ","
-    for ruler in range(1, min(3, len(lines))):
-        if re.fullmatch(rf"-+(\s*[{separator}]\s*-+)*\s*", lines[ruler]):
-            del lines[1 : ruler + 1]
-            break
-    table = pl.read_csv(
-        BytesIO("\n".join(lines).encode()), separator=separator, infer_schema=False, truncate_ragged_lines=True
-    )
-    return table.rename({name: name.strip().strip('"') for name in table.columns})
-
-
-def _degrees(column: pl.Series, sexagesimal_unit: str, path: str | Path) -> pl.Series:
-    values = column.cast(pl.Float64, strict=False).fill_nan(None)
-    sexagesimal = (column.is_not_null() & values.is_null()).arg_true()
-    if len(sexagesimal):
-        try:
-            parsed = Angle(column[sexagesimal].to_numpy().astype(str), unit=sexagesimal_unit).degree
-        except ValueError as error:
-            raise UserError(
-                f"{path}: a {column.name} is neither degrees nor sexagesimal ({_first_line(error)})"
-            ) from None
-        values = values.scatter(sexagesimal, parsed)
-    low, high = (-90.0, 90.0) if column.name == "dec" else (0.0, 360.0)
-    if len(wrong := (~values.is_between(low, high)).fill_null(False).arg_true()):
-        row = wrong[0]
-        raise UserError(f"{path}: {column.name} of row {row} is {values[row]} deg, outside {low:g} to {high:g}")
-    return values
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]

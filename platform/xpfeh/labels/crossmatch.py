@@ -1,23 +1,25 @@
-"""Which star of Gaia is which star of a catalogue, by place on the sky."""
+"""Which star of Gaia is which star of a catalogue, by position on the sky."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
-from scipy.spatial import KDTree
+from astropy import units as u
+from astropy.coordinates import SkyCoord, search_around_sky
+from astropy.time import Time
+from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 
 GAIA_EPOCH = 2016.0
-"""Epoch of the positions of Gaia DR3, Julian year."""
+"""Epoch of the positions of Gaia DR3, Julian year (Lindegren et al. 2021, DOI 10.1051/0004-6361/202039709)."""
 
-_ARCSEC = np.pi / 180 / 3600
-_TIE = 6
-"""Separations that agree to so many decimals of an arcsecond are equal."""
+_EQUAL_TO_DECIMALS = 6
+"""Separations that agree to so many decimals of an arcsecond are equal: far below Gaia's errors, far above rounding."""
 
 
 @dataclass(frozen=True)
@@ -43,46 +45,6 @@ class Match:
     counts: dict[str, int]
 
 
-def unit_vectors(ra: ArrayLike, dec: ArrayLike) -> NDArray[np.float64]:
-    """Return positions in degrees, of shape (N,), as unit vectors (N, 3)."""
-    ra, dec = np.radians(np.asarray(ra, np.float64)), np.radians(np.asarray(dec, np.float64))
-    return np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=-1)
-
-
-def propagate(
-    ra: NDArray, dec: NDArray, pmra: NDArray, pmdec: NDArray, years: NDArray | float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return positions after so many years.
-
-    Parameters
-    ----------
-    ra, dec : (N,) float64
-        Degrees.
-    pmra, pmdec : (N,) float64
-        Proper motion, mas/yr, ``pmra`` with cos(dec) as Gaia gives it. Where either is NaN the star stays.
-    years : (N,) float64 or float
-        Julian years, negative for the past.
-
-    Returns
-    -------
-    ra, dec : (N,) float64
-        Degrees, 0 <= ra < 360.
-
-    Notes
-    -----
-    Straight motion in space without radial velocity, so poles are places like any other. What radial velocity
-    adds in 30 years is below 0.01 arcsec for all but a few of the nearest stars.
-    """
-    a, d = np.radians(np.asarray(ra, np.float64)), np.radians(np.asarray(dec, np.float64))
-    east = np.stack([-np.sin(a), np.cos(a), np.zeros_like(a)], axis=-1)
-    north = np.stack([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)], axis=-1)
-    known = np.isfinite(pmra) & np.isfinite(pmdec)
-    scale = _ARCSEC / 1000 * np.asarray(years, np.float64)
-    to_east, to_north = (np.where(known, pm, 0.0) * scale for pm in (pmra, pmdec))
-    x, y, z = (unit_vectors(ra, dec) + to_east[..., None] * east + to_north[..., None] * north).T
-    return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))
-
-
 def crossmatch(
     ra: NDArray, dec: NDArray, gaia: Mapping[str, NDArray], radius_arcsec: float = 2.0, epoch: float = 2000.0
 ) -> Match:
@@ -93,8 +55,8 @@ def crossmatch(
     ra, dec : (N,) float64
         The catalogue's positions, degrees; a row without a position stays unmatched.
     gaia : mapping of (K,) arrays
-        ``source_id``, ``ra``, ``dec`` (degrees) and, where there are any, ``ref_epoch`` (Julian year),
-        ``pmra``, ``pmdec`` (mas/yr, NaN where unknown).
+        ``source_id``, ``ra``, ``dec`` (degrees) and, where there are any, ``ref_epoch`` (Julian year, `GAIA_EPOCH`
+        where unknown), ``pmra``, ``pmdec`` (mas/yr; a star of which either is NaN stays where it is).
     radius_arcsec : float
     epoch : float
         Of the catalogue's positions, Julian year.
@@ -107,6 +69,17 @@ def crossmatch(
     Notes
     -----
     The answer does not depend on the order of rows: of equal separations the smaller ``source_id`` wins.
+
+    Examples
+    --------
+    A star that has moved by 0.8 arcsec since 2000, and one far away:
+
+    >>> columns = {"source_id": [7, 8], "ra": [10.0, 50.0], "dec": [0.8 / 3600, 0.0], "pmra": [0, 0], "pmdec": [50, 0]}
+    >>> match = crossmatch([10.0], [0.0], columns)
+    >>> match.in_gaia, match.separation.round(6)
+    (array([0]), array([0.]))
+    >>> match.counts
+    {'rows': 1, 'matched': 1, 'ambiguous': 0, 'unmatched': 0}
     """
     if missing := [name for name in ("source_id", "ra", "dec") if name not in gaia]:
         raise UserError(f"Gaia stars: no column {' and '.join(missing)}; a cross-match needs source_id, ra and dec")
@@ -114,8 +87,8 @@ def crossmatch(
     if repeated := source_id.size - np.unique(source_id).size:
         raise UserError(f"Gaia stars: {repeated} rows repeat a source_id; keep one row a star")
     ra, dec = np.asarray(ra, np.float64), np.asarray(dec, np.float64)
-    row, star, separation = _pairs(ra, dec, *_gaia_at(gaia, epoch), radius_arcsec)
-    order = np.lexsort((dec[row], ra[row], source_id[star], separation.round(_TIE)))
+    row, star, separation = pairs_within(ra, dec, *_positions_at(gaia, epoch), radius_arcsec)
+    order = np.lexsort((dec[row], ra[row], source_id[star], separation.round(_EQUAL_TO_DECIMALS)))
     row, star, separation = row[order], star[order], separation[order]
     chosen = _closest_first(row, star)
     several = (np.bincount(row, minlength=ra.size)[row] > 1) | (np.bincount(star, minlength=1)[star] > 1)
@@ -144,6 +117,13 @@ def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float
     ------
     UserError
         If stars have to be compared by position and a table has none.
+
+    Examples
+    --------
+    >>> test = pl.DataFrame({"source_id": [1, 2, None], "ra": [0.0, 1.0, 9.0], "dec": [0.0, 0.0, 0.0]})
+    >>> train = pl.DataFrame({"source_id": [2, 3], "ra": [1.0, 9.0], "dec": [0.0, 0.0]})
+    >>> without_common(test, train)["source_id"].to_list()
+    [1]
     """
     test_id, train_id = _source_ids(test), _source_ids(train)
     common = test_id.is_in(train_id.drop_nulls().implode()).fill_null(False).to_numpy().copy()
@@ -157,24 +137,64 @@ def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float
     return test.filter(pl.Series(~common))
 
 
-def _gaia_at(gaia: Mapping[str, NDArray], epoch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    ra, dec = np.asarray(gaia["ra"], np.float64), np.asarray(gaia["dec"], np.float64)
-    if "pmra" not in gaia or "pmdec" not in gaia:
-        return ra, dec
-    years = epoch - np.asarray(gaia.get("ref_epoch", GAIA_EPOCH), np.float64)
-    return propagate(ra, dec, gaia["pmra"], gaia["pmdec"], years)
-
-
-def _pairs(
+def pairs_within(
     ra: NDArray, dec: NDArray, ra2: NDArray, dec2: NDArray, radius_arcsec: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """All pairs within the radius: row of the first, row of the second, separation in arcsec."""
-    placed, placed2 = (np.flatnonzero(np.isfinite(a) & np.isfinite(d)) for a, d in ((ra, dec), (ra2, dec2)))
-    first = KDTree(unit_vectors(ra[placed], dec[placed]))
-    second = KDTree(unit_vectors(ra2[placed2], dec2[placed2]))
-    pairs = first.sparse_distance_matrix(second, 2 * np.sin(radius_arcsec * _ARCSEC / 2), output_type="ndarray")
-    separation = 2 * np.arcsin(pairs["v"] / 2) / _ARCSEC
-    return placed[pairs["i"]], placed2[pairs["j"]], separation
+    """Return all pairs of positions that lie within a radius of each other.
+
+    Parameters
+    ----------
+    ra, dec : (N,) float64
+        Degrees; NaN is near nothing.
+    ra2, dec2 : (K,) float64
+    radius_arcsec : float
+
+    Returns
+    -------
+    row, row2 : (P,) int64
+    separation : (P,) float64
+        Arcseconds.
+
+    Examples
+    --------
+    >>> row, row2, separation = pairs_within(np.array([359.9999, 5.0]), np.zeros(2), np.zeros(1), np.zeros(1), 1.0)
+    >>> row, row2, separation.round(6)
+    (array([0]), array([0]), array([0.36]))
+    """
+    known, known2 = (np.flatnonzero(np.isfinite(a) & np.isfinite(d)) for a, d in ((ra, dec), (ra2, dec2)))
+    first, second = (SkyCoord(a * u.deg, d * u.deg) for a, d in ((ra[known], dec[known]), (ra2[known2], dec2[known2])))
+    row, row2, separation, _ = search_around_sky(first, second, radius_arcsec * u.arcsec)
+    return known[row], known2[row2], separation.to_value(u.arcsec)
+
+
+def _positions_at(gaia: Mapping[str, NDArray], epoch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Right ascension and declination (degrees) of Gaia stars at an epoch; without proper motion they stay."""
+    ra, dec = np.array(gaia["ra"], np.float64), np.array(gaia["dec"], np.float64)
+    if "pmra" not in gaia or "pmdec" not in gaia:
+        return ra, dec
+    pmra, pmdec = np.asarray(gaia["pmra"], np.float64), np.asarray(gaia["pmdec"], np.float64)
+    ref_epoch = np.broadcast_to(np.asarray(gaia.get("ref_epoch", GAIA_EPOCH), np.float64), ra.shape)
+    moving = np.isfinite(ra) & np.isfinite(dec) & np.isfinite(pmra) & np.isfinite(pmdec)
+    if not moving.any():  # a SkyCoord of no star has no velocities for astropy
+        return ra, dec
+    stars = SkyCoord(
+        ra[moving] * u.deg,
+        dec[moving] * u.deg,
+        pm_ra_cosdec=pmra[moving] * u.mas / u.yr,
+        pm_dec=pmdec[moving] * u.mas / u.yr,
+        # Without radial velocity the distance moves no star, but ERFA wants one: near, so that none is too fast.
+        distance=np.full(moving.sum(), 10.0) * u.pc,
+        obstime=_julian_year(np.where(np.isnan(ref_epoch), GAIA_EPOCH, ref_epoch)[moving]),
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "ERFA function")  # about proper motions that no star has
+        moved = stars.apply_space_motion(new_obstime=_julian_year(epoch))
+    ra[moving], dec[moving] = moved.ra.to_value(u.deg), moved.dec.to_value(u.deg)
+    return ra, dec
+
+
+def _julian_year(epoch: NDArray[np.float64] | float) -> Time:
+    return Time(epoch, format="jyear", scale="tcb")  # Gaia's time scale
 
 
 def _closest_first(row: NDArray[np.int64], star: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -199,7 +219,7 @@ def _source_ids(stars: pl.DataFrame) -> pl.Series:
         return pl.repeat(None, stars.height, dtype=pl.Int64, eager=True)
     ids = stars["source_id"]
     if not (ids.dtype.is_integer() or ids.dtype == pl.Null):
-        raise UserError(f"stars: source_id is {ids.dtype}, which loses digits; make it a 64-bit integer")
+        raise UserError(f"stars: source_id is {ids.dtype}, which loses digits; use 64-bit integers")
     return ids.cast(pl.Int64)
 
 
@@ -210,4 +230,4 @@ def _near(stars: pl.DataFrame, others: pl.DataFrame, radius_arcsec: float) -> ND
                 f"{which} stars: no column {' and '.join(missing)}; stars that lack a source_id are compared by ra, dec"
             )
     ra, dec, ra2, dec2 = (frame[name].to_numpy() for frame in (stars, others) for name in ("ra", "dec"))
-    return np.unique(_pairs(ra, dec, ra2, dec2, radius_arcsec)[0])
+    return np.unique(pairs_within(ra, dec, ra2, dec2, radius_arcsec)[0])

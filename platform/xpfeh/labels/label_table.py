@@ -1,4 +1,4 @@
-"""Labels: any table with ``source_id`` and ``feh``, in Parquet, CSV or FITS."""
+"""Labels: any table with ``source_id`` and ``feh``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import polars as pl
-from astropy.table import Table
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.files import sha256_of
+from xpfeh.files import local_path, sha256_of
+from xpfeh.tables import check_range, read_stars
 
-_OPTIONAL = ("feh_err", "logg")
+FEH_RANGE = (-6.0, 1.5)
+"""What can be a star's [Fe/H], dex; outside it are errors and placeholders such as -9999. The lowest ever measured is
+-6.2 +- 0.2 (Nordlander et al. 2019, MNRAS 488, L109), and of PASTEL's 17,922 rows nine lie above 1.5 (version 1.2)."""
 
 
 @dataclass(frozen=True)
@@ -37,56 +38,34 @@ class Labels:
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read a table of labels.
+    """Read a table of labels: ``source_id``, ``feh`` and perhaps ``feh_err``, ``logg``.
+
+    Parameters
+    ----------
+    path : str or Path
+        A local file in a format of `xpfeh.tables.read_table`.
 
     Raises
     ------
     UserError
         If the file is missing or unreadable, lacks ``source_id`` or ``feh``, holds a ``source_id`` that is not
-        an integer or stands there twice, or a [Fe/H] that is missing or outside -6 to 1.5.
+        an integer or stands there twice, text for a number, or a [Fe/H] that is missing or outside `FEH_RANGE`.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "labels.csv")
+    ...     _ = path.write_text("source_id,feh\\n4295806720,-1.5\\n")
+    ...     labels = read_labels(path)
+    >>> labels.source_id, labels.feh, labels.logg
+    (array([4295806720]), array([-1.5]), array([nan]))
     """
-    path = Path(path)
-    frame = _read_frame(path)
-    if missing := [name for name in ("source_id", "feh") if name not in frame.columns]:
-        raise UserError(f"{path}: no column {' and '.join(missing)}; a table of labels needs source_id and feh")
-    if not frame["source_id"].dtype.is_integer():
-        kind = frame["source_id"].dtype
-        raise UserError(f"{path}: source_id is {kind}, which loses digits; write it as a 64-bit integer")
-    if not frame.height:
-        raise UserError(f"{path}: the table of labels is empty")
-    if repeated := frame.height - frame["source_id"].n_unique():
-        raise UserError(f"{path}: {repeated} rows repeat a source_id; keep one row a star")
-    columns = {
-        name: frame[name].cast(pl.Float64).to_numpy() if name in frame.columns else np.full(frame.height, np.nan)
-        for name in ("feh", *_OPTIONAL)
-    }
-    wrong = ~((columns["feh"] >= -6) & (columns["feh"] <= 1.5))
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        raise UserError(
-            f"{path}: {wrong.sum()} feh missing or outside [-6, 1.5], the first in row {row}: {columns['feh'][row]}"
-        )
-    return Labels(source_id=frame["source_id"].cast(pl.Int64).to_numpy(), fingerprint=sha256_of(path), **columns)
-
-
-def _read_frame(path: Path) -> pl.DataFrame:
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of labels")
-    try:
-        match path.suffix.lower():
-            case ".parquet":
-                return pl.read_parquet(path)
-            case ".csv":
-                return pl.read_csv(path, infer_schema_length=None, null_values=["", "null", "nan", "NaN"])
-            case ".fits" | ".fit":
-                table = Table.read(path, format="fits")
-                return pl.DataFrame(
-                    {
-                        name: np.asarray(table[name]).astype(table[name].dtype.newbyteorder("="))
-                        for name in table.colnames
-                        if table[name].ndim == 1
-                    }
-                )
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
-    raise UserError(f"{path}: labels are read from .parquet, .csv or .fits")
+    path = local_path(path)
+    frame = read_stars(path, ["feh"], ["feh_err", "logg"])
+    if frame["feh"].null_count():
+        row = frame["feh"].is_null().arg_max()
+        raise UserError(f"{path}: feh of row {row} is missing; leave the row out")
+    check_range(frame["feh"], *FEH_RANGE, path)
+    columns = {name: frame[name].to_numpy() for name in frame.columns}
+    return Labels(**columns, fingerprint=sha256_of(path))

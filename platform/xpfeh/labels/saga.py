@@ -6,10 +6,12 @@ from pathlib import Path
 
 import polars as pl
 
-from xpfeh.labels.compilation import FEH_RANGE, Compilation, keep, merged, number, read_rows
+from xpfeh.labels.compilation import Compilation, filter_and_count, merge_to_stars, read_rows
+from xpfeh.labels.label_table import FEH_RANGE
+from xpfeh.tables import numbers
 
-_LIMIT = r"^[<>≤≥]=?"
-_ERROR = r"\s*(\+-|\+/-|±).*$"
+_LIMIT = r"^[<>≤≥]=?"  # SAGA writes an upper limit as <-4.0
+_ERROR = r"\s*(\+-|\+/-|±).*$"  # and an error as -2.50+-0.10
 
 
 def read_saga(path: str | Path) -> Compilation:
@@ -26,17 +28,27 @@ def read_saga(path: str | Path) -> Compilation:
     ------
     UserError
         If the file is missing or unreadable, a column is missing, or a value is no number.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "made_up.tsv")
+    ...     _ = path.write_text("Object\\tRA\\tDecl\\t[Fe/H]\\na\\t1\\t1\\t-3.2+-0.1\\nb\\t2\\t2\\t<-4.0\\n")
+    ...     saga = read_saga(path)
+    >>> saga.stars.select("name", "feh").rows()
+    [('a', -3.2)]
     """
     rows = read_rows(path)
     limit = pl.any_horizontal(pl.col("feh", "limit").str.contains(_LIMIT).fill_null(False))
     rows = rows.with_columns(limit.alias("limit"))
-    for name in ("feh", "logg"):
-        rows = rows.with_columns(
-            number(rows[name].str.replace(_LIMIT, "").str.replace(_ERROR, "").str.strip_chars(), path)
-        )
+    rows = rows.with_columns(pl.col("feh", "logg").str.replace(_LIMIT, "").str.replace(_ERROR, "").str.strip_chars())
+    rows = rows.with_columns(numbers(rows, "feh", path), numbers(rows, "logg", path))
     counts = {"rows": rows.height}
-    rows = keep(rows, counts, "with a position", pl.all_horizontal(pl.col("ra", "dec").is_not_null()))
-    rows = keep(rows, counts, "with [Fe/H]", pl.col("feh").is_not_null())
-    rows = keep(rows, counts, "[Fe/H] not a limit", ~pl.col("limit"))
-    rows = keep(rows, counts, "[Fe/H] within {} to {}".format(*FEH_RANGE), pl.col("feh").is_between(*FEH_RANGE))
-    return merged(rows, counts)
+    rows = filter_and_count(rows, counts, "with a position", pl.all_horizontal(pl.col("ra", "dec").is_not_null()))
+    rows = filter_and_count(rows, counts, "with [Fe/H]", pl.col("feh").is_not_null())
+    rows = filter_and_count(rows, counts, "[Fe/H] not a limit", ~pl.col("limit"))
+    rows = filter_and_count(
+        rows, counts, "[Fe/H] within {} to {}".format(*FEH_RANGE), pl.col("feh").is_between(*FEH_RANGE)
+    )
+    return merge_to_stars(rows, counts)

@@ -5,24 +5,27 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from xpfeh.errors import UserError
 from xpfeh.labels.cuts import training_cuts, wide_cut
 from xpfeh.labels.label_table import Labels
+from xpfeh.settings import SALT, PreprocessSettings
 
 Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
 
-SALT = "xpfeh"
-_SPLIT_LEVEL = 5
+_SPLIT_LEVEL = 5  # cells of 1.8 deg: stars of one cluster, and of one dust cloud, stay together
+# A source_id over 2^35 is the HEALPix pixel of level 12 (Gaia DR3 documentation, section 20.1.1).
 _SOURCE_ID_TO_CELL = 2**35 * 4 ** (12 - _SPLIT_LEVEL)
 FEATURES = (
     "source_id", "b", "phot_g_mean_mag", "bp_rp0", "g0", "phot_bp_rp_excess_factor", "ebv", "m_g",
     "flux", "flux_error", "flags",
 )  # fmt: skip
+"""The columns of features that a sample is made of."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +33,42 @@ class FeaturesOrigin:
     """Where features come from: their folder or URI, what made them, and how many stars they have in all."""
 
     uri: str
-    settings: dict[str, Any]
+    settings: PreprocessSettings
     fingerprint: str
     stars: int
+
+
+class Split(BaseModel):
+    """How the sky is divided into training, validation and test cells."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    salt: str
+    healpix_level: int
+
+
+class SampleOrigin(BaseModel):
+    """What a sample was made from.
+
+    Attributes
+    ----------
+    preprocess : PreprocessSettings
+        What made the features.
+    features : str
+        Fingerprint of the features' plan.
+    labels_sha256 : str
+    stars_left : dict of int
+        Stars left after each cut, by its name.
+    split : Split
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preprocess: PreprocessSettings
+    features: str
+    labels_sha256: str
+    stars_left: dict[str, int]
+    split: Split
 
 
 @dataclass(frozen=True)
@@ -45,12 +81,11 @@ class Sample:
         Feature columns plus ``feh``, ``feh_err``, ``logg`` and ``part``: "train", "validation" and "test" hold stars
         that pass the paper's cuts; "train-wide" and "validation-wide" those in the same sky that only pass the
         wider one.
-    origin : dict
-        What made it: settings of the features, fingerprint of the labels, stars left after each cut, split.
+    origin : SampleOrigin
     """
 
     columns: dict[str, NDArray]
-    origin: dict[str, Any]
+    origin: SampleOrigin
 
     def __len__(self) -> int:
         return len(self.columns["source_id"])
@@ -100,13 +135,13 @@ def labelled_sample(
     counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(near.sum())
     stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
     stars = {name: values[left | near] for name, values in stars.items()}
-    origin = {
-        "preprocess": made_by.settings,
-        "features": made_by.fingerprint,
-        "labels_sha256": labels.fingerprint,
-        "stars_left": counts,
-        "split": {"salt": salt, "healpix_level": _SPLIT_LEVEL},
-    }
+    origin = SampleOrigin(
+        preprocess=made_by.settings,
+        features=made_by.fingerprint,
+        labels_sha256=labels.fingerprint,
+        stars_left=counts,
+        split=Split(salt=salt, healpix_level=_SPLIT_LEVEL),
+    )
     return Sample(stars, origin)
 
 
@@ -114,6 +149,9 @@ def split_by_sky(source_id: NDArray[np.int64], salt: str) -> NDArray[np.str_]:
     """Return the part of each star, 70 % "train", 10 % "validation", 20 % "test", by HEALPix cell.
 
     All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are.
+
+    >>> split_by_sky(np.array([4295806720, 34361129088]), "xpfeh").tolist()  # two stars of one cell
+    ['test', 'test']
     """
     uniform = _uniform_by_cell(source_id, salt)
     return np.select([uniform < 0.7, uniform < 0.8], ["train", "validation"], "test")

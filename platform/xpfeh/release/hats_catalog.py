@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pyarrow.parquet as pq
 from hats.catalog import TableProperties
@@ -20,7 +19,7 @@ from xpfeh.release.sky_order import COUNT_ORDER, SkyOrder
 NAME = "xpfeh"
 
 
-def write_hats(folder: Path, stars: SkyOrder, **told: Any) -> dict[Path, int]:
+def write_hats(folder: Path, stars: SkyOrder, title: str, description: str, reference: str) -> dict[Path, int]:
     """Write a HATS catalog and return the rows of each of its partition files.
 
     Parameters
@@ -28,8 +27,8 @@ def write_hats(folder: Path, stars: SkyOrder, **told: Any) -> dict[Path, int]:
     folder : Path
         The catalog's folder, not there yet.
     stars : SkyOrder
-    **told
-        HATS properties that describe the catalog, such as ``obs_title``.
+    title, description, reference : str
+        The properties ``obs_title``, ``obs_description`` and ``bib_reference`` of the catalog.
     """
     rows = {}
     options = get_parquet_write_table_kwargs(stars.schema)
@@ -43,6 +42,9 @@ def write_hats(folder: Path, stars: SkyOrder, **told: Any) -> dict[Path, int]:
     info = PartitionInfo.from_healpix(pixels)
     info.write_to_file(catalog_path=folder)
     write_skymap(stars.counts, folder)
+    provenance = TableProperties.new_provenance_dict(
+        folder, builder="xpfeh", obs_title=title, obs_description=description, bib_reference=reference
+    )
     TableProperties(
         catalog_name=NAME,
         catalog_type="object",
@@ -54,6 +56,6 @@ def write_hats(folder: Path, stars: SkyOrder, **told: Any) -> dict[Path, int]:
         skymap_order=COUNT_ORDER,
         hats_max_rows=max(rows.values()),
         moc_sky_fraction=float(info.calculate_fractional_coverage()),
-        **TableProperties.new_provenance_dict(folder, builder="xpfeh", **told),
+        **provenance,
     ).to_properties_file(folder)
     return rows

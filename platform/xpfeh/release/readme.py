@@ -9,23 +9,50 @@ from typing import Any
 
 import pyarrow as pa
 
+from xpfeh.columns import describe
 from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
+from xpfeh.release.samples import Sample
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
 REFERENCE = "Yang et al. 2025, Metallicities of 20 Million Giant Stars Based on Gaia XP spectra"
 
-_WIDTH = 80
+_WIDTH = 80  # columns, as CDS asks for
 _RULE = "-" * _WIDTH
 
 
-def describe(rows: int, sample: str, definition: str, provenance: Mapping[str, Any]) -> str:
-    """Return what a published catalog is, in a paragraph."""
-    made_by = provenance["made_by"]
+def describe_catalog(rows: int, sample: Sample, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
+    """Return what a published catalog is, in a paragraph.
+
+    Parameters
+    ----------
+    rows : int
+        The number of its stars.
+    sample : Sample
+    model : str
+        The version of the model that predicted.
+    made_by : sequence of mapping
+        The versions of the code that made its parts, see `xpfeh.provenance.code_version`.
+
+    Examples
+    --------
+    >>> from xpfeh.release.samples import SAMPLES
+    >>> versions = [{"xpfeh": "0.1.0", "commit": "4f1c2a"}, {"xpfeh": "0.1.0", "commit": "90bd31"}]
+    >>> print(textwrap.fill(describe_catalog(2000, SAMPLES["all"], "m-1", versions), 100))
+    [Fe/H], its errors and flags for 2,000 stars, predicted from Gaia XP spectra by the model m-1 with
+    several versions of xpfeh, each for some of the stars: 0.1.0 (commit 4f1c2a) and 0.1.0 (commit
+    90bd31). Sample 'all': every star of the catalog, with or without a prediction.
+    """
+    versions = [f"{code.get('xpfeh', 'unknown')} (commit {code.get('commit', 'unknown')})" for code in made_by]
+    versions = list(dict.fromkeys(versions))  # versions of the code can differ in their packages alone
+    if len(versions) == 1:
+        code = f"xpfeh {versions[0]}"
+    else:
+        first = ", ".join(versions[:-1])
+        code = f"several versions of xpfeh, each for some of the stars: {first} and {versions[-1]}"
     return (
         f"[Fe/H], its errors and flags for {rows:,} stars, predicted from Gaia XP spectra by the model "
-        f"{provenance['model']} with xpfeh {made_by.get('xpfeh', 'unknown')} (commit "
-        f"{made_by.get('commit', 'unknown')}). Sample '{sample}': {definition}."
+        f"{model} with {code}. Sample '{sample.name}': {sample.definition}."
     )
 
 
@@ -46,7 +73,7 @@ def readme(
     text_bytes : mapping or None
         The widths of the FITS file's text columns; None where there is no FITS file.
     provenance : mapping
-        What the catalog's parts tell of their origin.
+        What the catalog's parts and records say of its origin.
     """
     columns = _columns(schema) if text_bytes is None else _byte_by_byte(schema, text_bytes)
     flags = [f"{bit.bit_length() - 1:>4}  {bit.name:<18} {meaning}" for bit, meaning in MEANING.items()]
@@ -68,7 +95,7 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
     lines = ["   Bytes Format Units  Label                     Explanations", _RULE]
     for field, (kind, start, *_) in zip(schema, (dtype.fields or {}).values(), strict=True):
         span = f"{start + 1:>3}-{start + kind.itemsize:>4}"
-        lines.append(f"{span:>8} {fits_format(field, text_bytes):<6} {_told(field)}")
+        lines.append(f"{span:>8} {fits_format(field, text_bytes):<6} {_column(field)}")
     note = (
         "Bytes of a row of the binary table in extension 1. Formats are those of FITS: K is an integer of 8 bytes, "
         "J one of 4 (unsigned by TZERO), E and D are floats of 4 and 8, nA is text of n bytes. '?' marks columns "
@@ -80,14 +107,15 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
 
 def _columns(schema: pa.Schema) -> str:
     lines = ["  Type   Units  Label                     Explanations", _RULE]
-    lines += [f"  {field.type!s:<6} {_told(field)}" for field in schema]
+    lines += [f"  {field.type!s:<6} {_column(field)}" for field in schema]
     return f"{_table('Columns:', lines)}\n'?' marks columns that can be without a value."
 
 
-def _told(field: pa.Field) -> str:
-    metadata = field.metadata or {}
-    unit = metadata.get(b"unit", b"").decode() or "---"
-    return f"{unit:<6} {field.name:<25} {'? ' * field.nullable}{metadata.get(b'description', b'').decode()}"
+def _column(field: pa.Field) -> str:
+    """Return a column's unit, name and explanation; CDS marks one that can be without a value by '?'."""
+    text, unit, _ = describe(field)
+    mark = "? " if field.nullable else ""
+    return f"{unit or '---':<6} {field.name:<25} {mark}{text}"
 
 
 def _section(title: str, text: str) -> str:

@@ -1,4 +1,8 @@
-"""Stars in the order of the sky: a catalog of any size, sorted by HEALPix pixel in memory for one partition."""
+"""Stars in the order of the sky: a catalog of any size, sorted by HEALPix pixel in memory for one partition.
+
+A first reading counts the stars of each pixel, which decides the partitions; a second one appends each star to its
+partition's file, the spill. A partition is then read, sorted and written out, once for each format.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +23,18 @@ from rich.progress import track
 from xpfeh.errors import UserError
 
 MAX_ROWS = 1_000_000
+"""Stars of a partition, unless it is a pixel of `COUNT_ORDER`."""
 COUNT_ORDER = 8
 """The finest partitions, 0.05 square degrees: Gaia has fewer than `MAX_ROWS` spectra in the densest of them."""
 
 _BATCH_ROWS = 131_072
 _BUFFER_ROWS = 1_000_000
+_IDS_COMPARED = 8_000_000  # in memory at a time, 64 MB
+
+_INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
 
 Select = Callable[[pa.RecordBatch], NDArray[np.bool_]]
-"""Tells which rows of a batch belong to what is published."""
+"""Returns which rows of a batch belong to what is published."""
 
 
 class Partition(NamedTuple):
@@ -53,21 +61,21 @@ class SkyOrder:
         return int(self.counts.sum())
 
     def __iter__(self) -> Iterator[tuple[Partition, pa.Table]]:
-        """Give each partition and its stars, sorted by ``_healpix_29`` (the first column) and ``source_id``.
+        """Yield each partition and its stars, sorted by ``_healpix_29`` (the first column) and ``source_id``.
 
         Raises
         ------
-        UserError
-            If a star stands in the catalog twice.
+        ValueError
+            If stars were lost on the way.
         """
         for number, partition in enumerate(self.partitions):
-            table = _read_spill(_spill(self.folder, number))
+            table = _read_spill(_spill_path(self.folder, number))
+            if table.num_rows != partition.rows:
+                raise ValueError(f"{partition}: {table.num_rows} stars came here")
+            # lexsort sorts by its last key first. Equal pixels are ordered by source_id, so that the result does not
+            # depend on how the catalog was cut into parts.
             order = np.lexsort([table["source_id"].to_numpy(), table[SPATIAL_INDEX_COLUMN].to_numpy()])
-            table = table.take(order).combine_chunks()
-            ids = table["source_id"].to_numpy()
-            if (twice := ids[1:][ids[1:] == ids[:-1]]).size:
-                raise UserError(f"source_id {twice[0]} stands in the catalog twice; it cannot be published")
-            yield partition, table
+            yield partition, table.take(order).combine_chunks()
 
 
 def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> NDArray[np.int64]:
@@ -80,6 +88,10 @@ def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> ND
         The catalog's parts.
     select : callable
         Takes a batch of the columns ra, dec, flags and FEH, and returns a mask (rows,).
+
+    Returns
+    -------
+    (12 * 4**COUNT_ORDER,) int64
     """
     counts = np.zeros(12 * 4**COUNT_ORDER, dtype=np.int64)
     for path in track(paths, "counting stars"):
@@ -93,11 +105,24 @@ def divide(counts: NDArray[np.int64], max_rows: int) -> list[Partition]:
     """Divide the sky into the largest pixels of at most `max_rows` stars, in HEALPix order.
 
     A pixel of `COUNT_ORDER` is not divided, and a pixel without stars is no partition.
+
+    Parameters
+    ----------
+    counts : (12 * 4**COUNT_ORDER,) int64
+        Stars in each pixel.
+    max_rows : int
+
+    Examples
+    --------
+    >>> counts = np.zeros(12 * 4**COUNT_ORDER, dtype=np.int64)
+    >>> counts[[0, -1]] = [40, 70]
+    >>> divide(counts, 100)
+    [Partition(order=0, pixel=0, rows=40), Partition(order=0, pixel=11, rows=70)]
     """
     found = []
-    undecided = np.ones(12, dtype=bool)
+    undecided = np.ones(12, dtype=bool)  # the pixels of this order that no larger partition holds
     for order in range(COUNT_ORDER + 1):
-        stars = counts.reshape(12 * 4**order, -1).sum(axis=1)
+        stars = counts.reshape(12 * 4**order, -1).sum(axis=1)  # nested: a pixel's children follow one another
         small = (stars <= max_rows) | (order == COUNT_ORDER)
         chosen = np.flatnonzero(undecided & small & (stars > 0))
         found += [Partition(order, int(pixel), int(stars[pixel])) for pixel in chosen]
@@ -121,17 +146,23 @@ def spill(
     ----------
     fs, paths, select
         As for `count_stars`, but `select` sees all columns.
-    counts : ndarray
+    counts : (12 * 4**COUNT_ORDER,) int64
         The result of `count_stars`.
     schema : Schema
-        The catalog's columns with what is told of them.
+        The catalog's columns, described.
     folder : Path
         An empty folder for the files.
+
+    Raises
+    ------
+    UserError
+        If a star is in the catalog twice.
     """
     partitions = divide(counts, MAX_ROWS)
     spilled = schema.insert(0, pa.field(SPATIAL_INDEX_COLUMN, pa.int64(), False, {"description": _INDEX}))
     text_bytes = {field.name: 1 for field in schema if pa.types.is_string(field.type)}
     firsts = np.array([_first_pixel(partition) for partition in partitions])
+    ids = folder / "source_id.int64"
     buffer: list[pa.RecordBatch] = []
     for path in track(paths, "ordering stars"):
         for batch in _batches(fs, path, schema.names):
@@ -140,15 +171,15 @@ def spill(
             for name in text_bytes:
                 longest = pc.max(pc.binary_length(chosen[name])).as_py() or 0
                 text_bytes[name] = max(text_bytes[name], longest)
+            with ids.open("ab") as file:
+                chosen["source_id"].to_numpy().tofile(file)
             buffer.append(chosen)
             if sum(len(held) for held in buffer) >= _BUFFER_ROWS:
                 _append(buffer, firsts, folder)
     if buffer:
         _append(buffer, firsts, folder)
+    _check_unique(ids, int(counts.sum()))
     return SkyOrder(spilled, counts, partitions, text_bytes, folder)
-
-
-_INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
 
 
 def _batches(fs: pafs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -156,19 +187,39 @@ def _batches(fs: pafs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.
         yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=columns)
 
 
+def _check_unique(ids: Path, rows: int) -> None:
+    """Raise a `UserError` if an identifier of a file of int64 is there twice, whatever the positions of its stars."""
+    passes = 1 + rows // _IDS_COMPARED
+    for remainder in range(passes):
+        # Equal identifiers have equal remainders, and so meet in one pass.
+        alike = np.concatenate([some[some % passes == remainder] for some in _read_ids(ids)])
+        alike.sort()
+        repeated = alike[1:][alike[1:] == alike[:-1]]
+        if repeated.size:
+            raise UserError(f"source_id {repeated[0]} is in the catalog twice; it cannot be published")
+
+
+def _read_ids(ids: Path) -> Iterator[NDArray[np.int64]]:
+    with ids.open("rb") as file:
+        while (some := np.fromfile(file, np.int64, _BUFFER_ROWS)).size:
+            yield some
+
+
 def _healpix_29(batch: pa.RecordBatch) -> NDArray[np.int64]:
     return compute_spatial_index(batch["ra"].to_numpy(), batch["dec"].to_numpy())
 
 
 def _coarse(healpix_29: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the pixels of `COUNT_ORDER` that hold pixels of order 29: a nested number has 2 bits an order."""
     return healpix_29 >> 2 * (SPATIAL_INDEX_ORDER - COUNT_ORDER)
 
 
 def _first_pixel(partition: Partition) -> int:
+    """Return the first of the pixels of `COUNT_ORDER` that a partition consists of."""
     return partition.pixel << 2 * (COUNT_ORDER - partition.order)
 
 
-def _spill(folder: Path, number: int) -> Path:
+def _spill_path(folder: Path, number: int) -> Path:
     return folder / f"{number:06d}.arrows"
 
 
@@ -181,11 +232,12 @@ def _append(buffer: list[pa.RecordBatch], firsts: NDArray[np.int64], folder: Pat
     table = table.take(order)
     present, starts, rows = np.unique(numbers[order], return_index=True, return_counts=True)
     for number, start, length in zip(present, starts, rows, strict=True):
-        with open(_spill(folder, number), "ab") as file, pa.ipc.new_stream(file, table.schema) as stream:
+        with open(_spill_path(folder, number), "ab") as file, pa.ipc.new_stream(file, table.schema) as stream:
             stream.write_table(table.slice(start, length))
 
 
 def _read_spill(path: Path) -> pa.Table:
+    """Return all streams of a file as one table."""
     size, pieces = path.stat().st_size, []
     with pa.OSFile(str(path)) as file:
         while file.tell() < size:

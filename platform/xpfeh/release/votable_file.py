@@ -11,11 +11,10 @@ from astropy.io.votable import from_table
 from astropy.table import Column, Table
 from astropy.units import Unit
 
-MAX_VOTABLE_ROWS = 5_000_000
-"""astropy holds the whole table in memory."""
+from xpfeh.columns import describe_for_votable
 
-_QUOTED = {"dex": "'dex'"}
-"""VOUnits has no dex; it takes units of one's own in quotes."""
+MAX_VOTABLE_ROWS = 5_000_000
+"""astropy holds the whole table in memory, several times."""
 
 
 def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], description: str) -> None:
@@ -40,13 +39,16 @@ def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], des
 
 
 def _column(field: pa.Field, values: pa.ChunkedArray) -> Column:
-    told = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+    known = describe_for_votable(field)
     array = values.to_numpy()
     if pa.types.is_string(field.type):
         array = array.astype("S")
-    elif pa.types.is_uint32(field.type):  # VOTable has no unsigned integers of 32 bits.
-        array = array.astype(np.int64)
-    meta = {"ucd": told["ucd"]} if "ucd" in told else {}
-    unit = told.get("unit")
-    known = Unit(_QUOTED.get(unit, unit), format="vounit") if unit else None
-    return Column(array, field.name, unit=known, description=told.get("description"), meta=meta)
+    elif pa.types.is_uint32(field.type):
+        array = array.astype(np.int64)  # VOTable has no unsigned integers of 32 bits
+    return Column(
+        array,
+        field.name,
+        unit=Unit(known.unit, format="vounit") if known.unit else None,
+        description=known.text or None,
+        meta={"ucd": known.ucd} if known.ucd else {},
+    )

@@ -11,10 +11,10 @@ from ray import serve
 from xpfeh import __version__
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.flags import MEANING
+from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.requests import Ask, to_rows, to_spectra
-from xpfeh.settings import PreprocessSettings
+from xpfeh.serving.requests import PredictRequest, to_rows, to_spectra
 from xpfeh.xp.preprocess import preprocess
 
 api = FastAPI(title="xpfeh", version=__version__, summary="[Fe/H] of giant stars from Gaia XP spectra")
@@ -30,17 +30,17 @@ class _Endpoint:
     def reconfigure(self, config: dict[str, Any]) -> None:
         """Load the model that the deployment's ``user_config`` names."""
         predictor = Predictor.load(local_bundle(config["model"]))
-        self._settings = PreprocessSettings.of(predictor.card["preprocess"])
         self._predictor = predictor
 
     @api.post("/v1/predict")
-    def predict(self, ask: Ask) -> dict[str, Any]:
+    def predict(self, request: PredictRequest) -> dict[str, Any]:
         """Return each star's catalog row, in the order asked."""
-        features = preprocess(to_spectra(ask.stars), self._settings)
-        return {"stars": to_rows(estimate(features, self._ready()))}
+        predictor = self._ready()
+        features = preprocess(to_spectra(request.stars), predictor.card.preprocess)
+        return {"stars": to_rows(estimate(features, predictor))}
 
     @api.get("/v1/model")
-    def model(self) -> dict[str, Any]:
+    def model(self) -> ModelCard:
         """Return the card of the model that answers."""
         return self._ready().card
 

@@ -2,86 +2,144 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
 from ray.serve.schema import ServeDeploySchema
 
 from xpfeh.cluster.connection import connect
 from xpfeh.errors import UserError
 from xpfeh.experiments.registry import local_bundle, pinned
+from xpfeh.files import absolute, first_line, local_path
 from xpfeh.serving.app import Endpoint
 
 
-def read_config(path: str | Path) -> dict[str, Any]:
-    """Return a Ray Serve configuration with one application of one `Endpoint`.
+class _UserConfig(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    model: str
+
+
+class _Deployment(BaseModel):
+    model_config = ConfigDict(extra="allow")  # Ray's own schema knows the others
+
+    user_config: _UserConfig
+
+
+class _Application(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+    route_prefix: str
+    deployments: list[_Deployment] = Field(min_length=1, max_length=1)
+
+
+class _File(BaseModel):
+    """What we ask of a file besides what Ray Serve asks: one application of one deployment that names its model."""
+
+    model_config = ConfigDict(extra="allow")
+
+    applications: list[_Application] = Field(min_length=1, max_length=1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A Ray Serve configuration with one application of one `Endpoint`.
+
+    Attributes
+    ----------
+    name, route_prefix : str
+        Of the application.
+    model : str
+        A bundle's folder, or ``models:/NAME@ALIAS``.
+    http_options : dict
+        As `ray.serve.start` takes them.
+    options : dict
+        As `Endpoint.options` takes them.
+    """
+
+    name: str
+    route_prefix: str
+    model: str
+    http_options: dict[str, Any]
+    options: dict[str, Any]
+
+    @property
+    def address(self) -> str:
+        """Where the endpoint answers."""
+        host, port = self.http_options.get("host", "127.0.0.1"), self.http_options.get("port", 8000)
+        return f"http://{host}:{port}{self.route_prefix.rstrip('/')}"
+
+
+def read_config(path: str | Path) -> Config:
+    """Return a Ray Serve configuration.
 
     Raises
     ------
     UserError
-        If the file is missing, no YAML, or has a key that Ray Serve does not know (it would be ignored).
+        If the file is missing, no YAML, has a key that Ray Serve does not know (it would be ignored), or is not one
+        application with one deployment that names its model.
     """
     try:
-        raw = yaml.safe_load(Path(path).read_text())
+        raw = yaml.safe_load(local_path(path).read_text())
         known = ServeDeploySchema.model_validate(raw).model_dump(exclude_unset=True)
-        ((_, deployment),) = [(app, d) for app in raw["applications"] for d in app["deployments"]]
-        deployment["user_config"]["model"]
+        (application,) = _File.model_validate(raw).applications
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML ({str(error).splitlines()[0]})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({first_line(error)})") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{path}: needs one application with one deployment with user_config.model") from None
     if unknown := _unknown_keys(raw, known):
         raise UserError(f"{path}: Ray Serve does not know {', '.join(unknown)}")
-    return raw
+    return Config(
+        name=application.name,
+        route_prefix=application.route_prefix,
+        model=application.deployments[0].user_config.model,
+        http_options=raw.get("http_options", {}),
+        options=raw["applications"][0]["deployments"][0],
+    )
 
 
-def deploy(config: dict[str, Any], model: str | None = None) -> str:
+def deploy(config: Config, model: str | None = None) -> str:
     """Start the endpoint of `config` and return its address; it runs until `withdraw`.
 
     Parameters
     ----------
-    config : dict
-        See `read_config`.
+    config : Config
     model : str, optional
         Serve this model and not the one that the configuration names.
     """
-    application = config["applications"][0]
-    options = {**application["deployments"][0]}
-    name = pinned(model or options["user_config"]["model"])
-    options["user_config"] = {"model": name if name.startswith("models:/") else str(Path(name).absolute())}
+    name = pinned(model or config.model)
+    name = name if name.startswith("models:/") else absolute(name)
     local_bundle(name)
-    http = config.get("http_options", {})
     connect()
-    serve.start(http_options=http)
-    serve.run(Endpoint.options(**options).bind(), name=application["name"], route_prefix=application["route_prefix"])
-    return f"http://{http.get('host', '127.0.0.1')}:{http.get('port', 8000)}{application['route_prefix'].rstrip('/')}"
+    serve.start(http_options=config.http_options)
+    endpoint = Endpoint.options(**config.options | {"user_config": {"model": name}})
+    serve.run(endpoint.bind(), name=config.name, route_prefix=config.route_prefix)
+    return config.address
 
 
-def withdraw(config: dict[str, Any]) -> None:
+def withdraw(config: Config) -> None:
     """End the endpoint of `config`, and this process's part in the cluster."""
-    serve.delete(config["applications"][0]["name"])
+    serve.delete(config.name)
     ray.shutdown()
 
 
 def _unknown_keys(given: Any, known: Any, where: str = "") -> list[str]:
+    """Return the keys of a parsed YAML file that are not in what Ray's schema took from it, as paths."""
     if isinstance(given, list) and isinstance(known, list):
         pairs = list(zip(given, known, strict=True))
         return [key for i, (a, b) in enumerate(pairs) for key in _unknown_keys(a, b, f"{where}[{i}]")]
     if not (isinstance(given, dict) and isinstance(known, dict)):
         return []
-    unknown = [f"{where}.{key}".lstrip(".") for key in given if key not in known]
-    return unknown + [
-        found
-        for key in given
-        if key in known
-        for found in _unknown_keys(given[key], known[key], f"{where}.{key}".lstrip("."))
-    ]
+    paths = {key: f"{where}.{key}".lstrip(".") for key in given}
+    unknown = [path for key, path in paths.items() if key not in known]
+    deeper = [_unknown_keys(given[key], known[key], path) for key, path in paths.items() if key in known]
+    return unknown + [key for keys in deeper for key in keys]

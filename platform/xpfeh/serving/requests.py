@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 MAX_STARS = 1000
+"""Stars a request: 15 MB of JSON."""
 
 Samples = Annotated[list[float], Field(min_length=WAVELENGTH_NM.size, max_length=WAVELENGTH_NM.size)]
 
@@ -33,7 +34,7 @@ class Star(BaseModel):
     flux_error: Samples = Field(description="their errors, W m-2 nm-1")
 
 
-class Ask(BaseModel):
+class PredictRequest(BaseModel):
     """A request for some stars."""
 
     model_config = ConfigDict(extra="forbid")

@@ -1,8 +1,9 @@
-"""Checked coefficients of XP continuous spectra: from lists of any reader to arrays, bad rows told apart."""
+"""Coefficients of XP continuous spectra, from the lists of any reader to checked arrays; bad rows are set apart."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -11,15 +12,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from xpfeh.errors import UserError
 from xpfeh.xp.bases import BANDS, RELEASES
 
 KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")
 LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
-_LARGEST_CORRELATION = 1 + 1e-6
+"""The columns of Gaia's xp_continuous_mean_spectrum that are read, named as in the archive's data model."""
+_OPTIONAL = "coefficient_correlations"  # tables that others make leave the correlations out
+_LARGEST_CORRELATION = 1 + 1e-6  # Gaia delivers single precision: a true 1 may be rounded up by 6e-8
 
 
 class Reject(NamedTuple):
-    """A row that is not delivered: its number in the file (the first is 0), its source_id if known, and why."""
+    """A row that is not delivered: its number in the file (the first is 0), its source_id if known, and why.
+
+    >>> Reject(7, 5937083312263887616, "bp_coefficients: 54 numbers, not 55").reason
+    'bp_coefficients: 54 numbers, not 55'
+    """
 
     row: int
     source_id: int | None
@@ -36,6 +44,11 @@ class RawBatch:
         Raw columns of the accepted stars, see `xpfeh.xp.preprocess`.
     rejected : list of Reject
         The others: rows read = stars accepted + rows rejected.
+
+    Examples
+    --------
+    >>> RawBatch({"source_id": np.array([17, 18])}, [Reject(2, 18, "repeated source_id")]).rows_read
+    3
     """
 
     columns: dict[str, NDArray]
@@ -47,7 +60,17 @@ class RawBatch:
         return len(self.columns["source_id"]) + len(self.rejected)
 
 
-def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> RawBatch:
+def require_columns(names: Sequence[str], path: str) -> None:
+    """Raise a `UserError` if a file with columns of these names cannot be one of XP continuous spectra."""
+    needed = [name for name in ("source_id", *LIST_COLUMNS) if _OPTIONAL not in name]
+    if missing := [name for name in needed if name not in names]:
+        raise UserError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
+    counts = Counter(names)
+    if twice := [name for name in ("source_id", *LIST_COLUMNS) if counts[name] > 1]:
+        raise UserError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
+
+
+def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> RawBatch:
     """Turn a table of lists into arrays and reject the rows that are not sound.
 
     Parameters
@@ -60,6 +83,12 @@ def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> Ra
         Number in the file of the table's first row.
     seen : set of int
         Identifiers accepted so far; those of this batch are added.
+
+    Returns
+    -------
+    RawBatch
+        ``source_id`` (N,) int64 and, float64 with n coefficients a band, (N, n) coefficients and errors and
+        (N, n (n - 1) / 2) correlations; NaN where a band or its correlations are missing.
     """
     n_rows = table.num_rows
     reason = np.full(n_rows, "", dtype=object)
@@ -79,7 +108,7 @@ def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> Ra
         for kind, width in widths.items():
             name = f"{band}_{kind}"
             lengths = _lengths(table[name])
-            optional = missing[band] | (kind == "coefficient_correlations")
+            optional = missing[band] | (kind == _OPTIONAL)
             wrong = (lengths != width) & ~((lengths == 0) & optional)
             for length in np.unique(lengths[wrong]):
                 reject(wrong & (lengths == length), f"{name}: {length} numbers, not {width}")
@@ -89,7 +118,7 @@ def checked(table: pa.Table, release: str, first_row: int, seen: set[int]) -> Ra
             reject(present & ~np.isfinite(values).all(axis=1), f"{name}: not all finite numbers")
             if kind == "coefficient_errors":
                 reject(present & (values <= 0).any(axis=1), f"{name}: zero or negative")
-            if kind == "coefficient_correlations":
+            if kind == _OPTIONAL:
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
 
@@ -110,6 +139,7 @@ def _identifiers(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np
 def _repeated(ids: NDArray[np.int64], known: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
     first = np.zeros(len(ids), dtype=bool)
     first[np.unique(ids, return_index=True)[1]] = True
+    # Python integers in a set: NumPy's isin would sort all identifiers seen so far again in each batch.
     before = np.fromiter((i in seen for i in ids.tolist()), dtype=bool, count=len(ids))
     return known & (~first | before)
 
@@ -120,6 +150,7 @@ def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 def _matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
     """Return (N, width) numbers, NaN in the rows whose list has another length."""
+    # (total of the lengths,), the lists of all rows one behind the other
     flat = np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.float64)
     if (lengths == width).all():
         return flat.reshape(-1, width)
@@ -127,11 +158,3 @@ def _matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> 
     fits = lengths == width
     values[fits] = flat[np.repeat(fits, lengths)].reshape(-1, width)
     return values
-
-
-def gather(batches: Iterator[RawBatch]) -> RawBatch:
-    """Return all batches as one."""
-    parts = list(batches)
-    names: Mapping[str, NDArray] = parts[0].columns
-    columns = {name: np.concatenate([part.columns[name] for part in parts]) for name in names}
-    return RawBatch(columns, [reject for part in parts for reject in part.rejected])

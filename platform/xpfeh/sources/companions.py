@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,24 +11,24 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy import units as u
-from astropy.table import Table
 from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem
+from xpfeh.tables import SOURCE_ID_NAMES, read_stars
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
-_DISTANCE = ("r_med_geo", "rgeo")
+_DISTANCE = ("r_med_geo", "rgeo")  # the archive's name, and VizieR's (I/352)
+# A source_id holds its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, gaia_source.source_id).
 _LEVEL_12 = HEALPix(4096, order="nested")
 _IDS_PER_PIXEL = 2**35
-_IDS_PER_BULK_PIXEL = 2**43  # bulk files are cut at HEALPix level 8
-_ID_NAMES = ("source_id", "SOURCE_ID", "Source")
-
+_IDS_PER_BULK_PIXEL = 2**43  # Gaia's bulk files are cut at level 8, of 4**4 pixels of level 12 each
 
 Range = tuple[int, int]
 """The first and the last source_id that a file can hold."""
+_ANY: Range = -(2**63), 2**63 - 1
 
 
 class Companions:
@@ -46,8 +45,8 @@ class Companions:
     """
 
     def __init__(self, photometry: Sequence[str], distances: Sequence[str]) -> None:
-        self._photometry = _Files(photometry, _photometry, PHOTOMETRY)
-        self._distances = _Files(distances, _distance, ("rgeo",))
+        self._photometry = _Files(photometry, _read_photometry, PHOTOMETRY)
+        self._distances = _Files(distances, _read_distance, ("rgeo",))
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Return the columns of `PHOTOMETRY` and ``rgeo`` of N stars, NaN where unknown.
@@ -58,9 +57,15 @@ class Companions:
         ------
         UserError
             If a file cannot be read, or lacks a column.
+
+        Examples
+        --------
+        >>> columns = Companions([], []).of(np.array([4295806720]))
+        >>> columns["ra"].round(3), columns["dec"].round(3), columns["rgeo"]
+        (array([45.]), array([0.009]), array([nan]))
         """
         columns = {**self._photometry.of(source_id), **self._distances.of(source_id)}
-        unknown = np.isnan(columns["ra"])
+        unknown = np.isnan(columns["ra"]) | np.isnan(columns["dec"])
         if unknown.any():
             lon, lat = _LEVEL_12.healpix_to_lonlat(source_id[unknown] // _IDS_PER_PIXEL)
             columns["ra"][unknown], columns["dec"][unknown] = lon.to_value(u.deg), lat.to_value(u.deg)
@@ -87,29 +92,40 @@ class _Files:
 
 
 def id_range(path: str) -> Range:
-    """Return the identifiers that a file can hold: by the name of a bulk file, by Parquet's statistics, or any."""
+    """Return the identifiers that a file can hold: by the name of a bulk file, by Parquet's statistics, or any.
+
+    Examples
+    --------
+    >>> id_range("GaiaSource_000000-003111.csv.gz")
+    (0, 27373441485111295)
+    """
     if named := re.search(r"GaiaSource_(\d{6})-(\d{6})\.", path):
         first, last = (int(pixel) for pixel in named.groups())
         return first * _IDS_PER_BULK_PIXEL, (last + 1) * _IDS_PER_BULK_PIXEL - 1
     if path.lower().endswith(".parquet"):
         fs, inside = filesystem(path)
-        with suppress(OSError, pa.ArrowInvalid):
-            metadata = pq.read_metadata(inside, filesystem=fs)
-            if (column := _id_column(metadata.schema.names)) is not None:
-                groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
-                if groups and all(group.is_stats_set and group.statistics.has_min_max for group in groups):
-                    return min(g.statistics.min for g in groups), max(g.statistics.max for g in groups)
-    return -(2**63), 2**63 - 1
+        with suppress(OSError, pa.ArrowException):  # read_table refuses it with a message
+            return _range_of_statistics(pq.read_metadata(inside, filesystem=fs)) or _ANY
+    return _ANY
 
 
-def _id_column(names: Sequence[str]) -> int | None:
-    return next((place for place, name in enumerate(names) if name in _ID_NAMES), None)
+def _range_of_statistics(metadata: pq.FileMetaData) -> Range | None:
+    column = next((index for index, name in enumerate(metadata.schema.names) if name in SOURCE_ID_NAMES), None)
+    if column is None:
+        return None
+    groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
+    if not groups or not all(group.is_stats_set and group.statistics.has_min_max for group in groups):
+        return None
+    lowest, highest = min(g.statistics.min for g in groups), max(g.statistics.max for g in groups)
+    # Text and floats are no identifiers: such a file has to be read, for read_stars to refuse it.
+    return (lowest, highest) if isinstance(lowest, int) else None
 
 
-Frames = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
+Sorted = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
+"""Ascending identifiers and the columns that belong to them."""
 
 
-def _looked_up(table: Frames, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _looked_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     ids, columns = table
     if not ids.size:
         return {name: np.full(len(source_id), np.nan) for name in columns}
@@ -118,63 +134,23 @@ def _looked_up(table: Frames, source_id: NDArray[np.int64]) -> dict[str, NDArray
     return {name: np.where(found, values[where], np.nan) for name, values in columns.items()}
 
 
-def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Frames:
+def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
     if not frames:
         return np.empty(0, dtype=np.int64), {name: np.empty(0) for name in names}
     frame = pl.concat(frames).unique("source_id", keep="first").sort("source_id")
-    return frame["source_id"].to_numpy(), {name: frame[name].fill_null(np.nan).to_numpy() for name in names}
+    return frame["source_id"].to_numpy(), {name: frame[name].to_numpy() for name in names}
 
 
-def _photometry(path: str) -> pl.DataFrame:
-    return read_columns(path, PHOTOMETRY[:-1], PHOTOMETRY[-1:])
+def _read_photometry(path: str) -> pl.DataFrame:
+    frame = read_stars(path, PHOTOMETRY[:-1], PHOTOMETRY[-1:])
+    bands = (frame[f"phot_{band}_mean_mag"].to_numpy() for band in ("g", "bp", "rp"))
+    computed = pl.Series(excess_factor(*bands)).fill_nan(None)
+    return frame.with_columns(pl.col("phot_bp_rp_excess_factor").fill_null(computed))
 
 
-def _distance(path: str) -> pl.DataFrame:
-    frame = read_columns(path, (), _DISTANCE)
-    name = next((name for name in _DISTANCE if frame[name].is_not_null().any()), None)
+def _read_distance(path: str) -> pl.DataFrame:
+    frame = read_stars(path, (), _DISTANCE)
+    name = next((name for name in _DISTANCE if frame[name].count()), None)
     if name is None:
-        raise UserError(f"{path}: no column {' or '.join(_DISTANCE)}; a table of distances needs one of them")
+        raise UserError(f"{path}: no column {' or '.join(_DISTANCE)} with values; a table of distances needs one")
     return frame.select("source_id", pl.col(name).alias("rgeo"))
-
-
-def read_columns(path: str, needed: Sequence[str], optional: Sequence[str]) -> pl.DataFrame:
-    """Read ``source_id`` and the named columns of a Parquet, CSV, ECSV, FITS or VOTable file."""
-    fs, inside = filesystem(path)
-    lower = path.lower()
-    try:
-        with fs.open_input_stream(inside) as stream:
-            content = io.BytesIO(stream.read())
-        if lower.endswith(".parquet"):
-            frame = pl.read_parquet(content)
-        elif lower.endswith((".csv", ".csv.gz")):
-            frame = pl.read_csv(content, comment_prefix="#", null_values=["null", ""], infer_schema_length=None)
-        else:
-            kind = {"fits": "fits", "ecsv": "ascii.ecsv"}.get(lower.rpartition(".")[2], "votable")
-            frame = _from_astropy(Table.read(content, format=kind))
-    except (OSError, ValueError, pl.exceptions.PolarsError) as error:
-        raise UserError(f"{path}: cannot be read as a table ({str(error).splitlines()[0]})") from None
-    frame = frame.rename({name: "source_id" for name in frame.columns if name in _ID_NAMES})
-    if missing := [name for name in ("source_id", *needed) if name not in frame.columns]:
-        raise UserError(f"{path}: lacks the column {', '.join(missing)}")
-    if not frame["source_id"].dtype.is_integer():
-        raise UserError(f"{path}: source_id is {frame['source_id'].dtype}, which loses digits; use a 64-bit integer")
-    frame = frame.with_columns(pl.lit(None, pl.Float64).alias(n) for n in optional if n not in frame.columns)
-    frame = frame.select(
-        pl.col("source_id").cast(pl.Int64), *(pl.col(n).cast(pl.Float64) for n in (*needed, *optional))
-    )
-    if "phot_bp_rp_excess_factor" in optional:
-        bands = (frame[f"phot_{band}_mean_mag"].fill_null(np.nan).to_numpy() for band in ("g", "bp", "rp"))
-        computed = pl.Series(excess_factor(*bands)).fill_nan(None)
-        frame = frame.with_columns(pl.col("phot_bp_rp_excess_factor").fill_null(computed))
-    return frame
-
-
-def _from_astropy(table: Table) -> pl.DataFrame:
-    plain = {}
-    for name in table.colnames:
-        column = table[name]
-        if column.ndim == 1 and column.dtype.kind in "iuf":
-            values = pl.Series(np.asarray(column).astype(column.dtype.newbyteorder("=")))
-            mask = np.ma.getmaskarray(np.ma.asarray(column))
-            plain[name] = values.zip_with(pl.Series(~mask), pl.Series([None] * len(values), dtype=values.dtype))
-    return pl.DataFrame(plain)

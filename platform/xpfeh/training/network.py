@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
 
-_CLIP = 8.0
+_CLIP = 8.0  # sigma; a pixel beyond is broken, and must not decide alone
 
 
 class InputScale(keras.layers.Layer):
@@ -71,19 +71,24 @@ class UACSNet(keras.Model):
     """[Fe/H] branch and error branch: two (E, B, pixels) inputs to (E, B) mean and sigma, dex."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
-        super().__init__()
+        # Keras counts layers without a name through the life of a process, and writes the names into files of weights:
+        # with names of their own, equal weights are equal files.
+        super().__init__(name="ua_csnet")
         self.recipe = recipe
         seeds = iter(range(seed * 1000, seed * 1000 + 1000))
 
-        def stack(widths: tuple[int, ...], activation: str | None = recipe.activation) -> list[MemberDense]:
-            return [MemberDense(recipe.members, width, activation, next(seeds)) for width in widths]
+        def dense(name: str, width: int, activation: str | None = recipe.activation) -> MemberDense:
+            return MemberDense(recipe.members, width, activation, next(seeds), name=name)
 
-        self.flux_scale = InputScale(recipe.inputs)
-        self.error_scale = InputScale(recipe.inputs)
-        self.encoder = stack((*recipe.hidden, recipe.latent))
-        self.head = stack(recipe.head) + stack((1,), None)
-        self.error_encoder = stack(recipe.error_hidden)
-        self.error_head = stack(recipe.error_head) + stack((1,), None)
+        def stack(name: str, widths: tuple[int, ...]) -> list[MemberDense]:
+            return [dense(f"{name}_{i}", width) for i, width in enumerate(widths)]
+
+        self.flux_scale = InputScale(recipe.inputs, name="flux_scale")
+        self.error_scale = InputScale(recipe.inputs, name="error_scale")
+        self.encoder = stack("encoder", (*recipe.hidden, recipe.latent))
+        self.head = [*stack("head", recipe.head), dense("mean", 1, None)]
+        self.error_encoder = stack("error_encoder", recipe.error_hidden)
+        self.error_head = [*stack("error_head", recipe.error_head), dense("raw_sigma", 1, None)]
 
     def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:
         """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""

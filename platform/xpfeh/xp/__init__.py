@@ -1,1 +1,1 @@
-"""The physics of a spectrum: NumPy only, arrays in, arrays out."""
+"""The physics of a spectrum: arrays in, arrays out."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,8 @@ from xpfeh.errors import UserError
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 BANDS = ("bp", "rp")
+
+Arrays = dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class Release:
     models: dict[str, str] | None
 
 
+# The models of DR3 are the defaults of `gaiaxpy.calibrate` (gaiaxpy/calibrator/calibrator.py). The coefficients of DR4
+# are those that ESA announces for December 2026 (method.md 1.1).
 RELEASES = {
     "dr3": Release({"bp": 55, "rp": 55}, {"bp": "v375wi", "rp": "v142r"}),
     "dr4": Release({"bp": 51, "rp": 55}, None),
@@ -39,13 +44,13 @@ class Band:
     Attributes
     ----------
     samples : (S,) bool
-        The samples of the grid that the band contributes to.
+        The samples of the grid that the band contributes to; P of them are.
     alone : (S,) bool
         Those that it can give by itself, when the other band is missing.
     weight : (P,) float64
         Its merge weight at its P samples.
     basis : (n, P) float64
-        Flux (W m-2 nm-1) at its samples of each basis function.
+        Flux (W m-2 nm-1) at its samples of each of its n basis functions.
     pairs : (n (n + 1) / 2, P) float64
         What turns packed covariances (row by row of the lower triangle, diagonal included) into variances of flux:
         ``D_i D_j``, twice off the diagonal.
@@ -59,12 +64,17 @@ class Band:
 
 
 def release_of(n_bp: int, n_rp: int) -> str:
-    """Return the release whose spectra have so many coefficients a band.
+    """Return the data release whose spectra have so many coefficients a band.
 
     Raises
     ------
     UserError
         If no known release has.
+
+    Examples
+    --------
+    >>> release_of(55, 55), release_of(51, 55)
+    ('dr3', 'dr4')
     """
     for name, release in RELEASES.items():
         if release.n_coefficients == {"bp": n_bp, "rp": n_rp}:
@@ -87,6 +97,13 @@ def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> 
     ------
     UserError
         If the installed GaiaXPy has no bases of that release.
+
+    Examples
+    --------
+    >>> bp = load_bands("dr3")["bp"]
+    >>> n_coefficients, n_samples = bp.basis.shape
+    >>> n_coefficients, bp.samples.size, bool(n_samples == bp.samples.sum())
+    (55, 343, True)
     """
     models = RELEASES[release].models
     if models is None:
@@ -98,15 +115,6 @@ def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> 
         bases, weights = _own_sampling(models, np.array(wavelength_nm))
         grid = np.array(wavelength_nm)
     return {band: _band(band, bases[band], weights[band], grid) for band in BANDS}
-
-
-def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], grid: NDArray[np.float64]) -> Band:
-    from gaiaxpy.core.satellite import BP_WL, RP_WL
-
-    alone = grid < BP_WL.high if name == "bp" else grid > RP_WL.low
-    samples = alone | (weight > 0)
-    cut = np.ascontiguousarray(basis[:, samples])
-    return Band(samples=samples, alone=alone, weight=weight[samples], basis=cut, pairs=_pairs(cut))
 
 
 @lru_cache(maxsize=8)
@@ -122,25 +130,40 @@ def load_pixel_pairs(release: str, cuts: tuple[int, ...]) -> dict[str, tuple[NDA
     Returns
     -------
     dict of (Q,) pixel numbers and (n (n + 1) / 2, Q) float64
+
+    Examples
+    --------
+    >>> used, pairs = load_pixel_pairs("dr3", (0, 100, 200, 343))["rp"]  # RP begins beyond the first 100 samples
+    >>> used.tolist(), pairs.shape
+    ([1, 2], (1540, 2))
     """
     found = {}
     for name, band in load_bands(release, None).items():
         weighted = np.zeros((len(band.basis), band.samples.size))
         weighted[:, band.samples] = band.basis * band.weight
-        means = np.add.reduceat(weighted, cuts[:-1], axis=1) / np.diff(cuts)
+        means = np.add.reduceat(weighted, cuts[:-1], axis=1) / np.diff(cuts)  # (n, 343) -> (n, pixels)
         used = np.flatnonzero(np.abs(means).sum(axis=0))
         found[name] = used, _pairs(np.ascontiguousarray(means[:, used]))
     return found
 
 
+# GaiaXPy is imported inside the functions that need it: its import takes seconds, and turns LaTeX on in Matplotlib.
+
+
+def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], grid: NDArray[np.float64]) -> Band:
+    from gaiaxpy.core.satellite import BP_WL, RP_WL
+
+    alone = grid < BP_WL.high if name == "bp" else grid > RP_WL.low
+    samples = alone | (weight > 0)
+    basis_there = np.ascontiguousarray(basis[:, samples])  # (n, S) -> (n, P)
+    return Band(samples=samples, alone=alone, weight=weight[samples], basis=basis_there, pairs=_pairs(basis_there))
+
+
 def _pairs(basis: NDArray[np.float64]) -> NDArray[np.float64]:
     rows, columns = np.tril_indices(len(basis))
-    pairs = basis[rows] * basis[columns]
-    pairs[rows != columns] *= 2
+    pairs = basis[rows] * basis[columns]  # (n, P) -> (n (n + 1) / 2, P)
+    pairs[rows != columns] *= 2  # a packed covariance off the diagonal stands for two elements of the matrix
     return pairs
-
-
-Arrays = dict[str, NDArray[np.float64]]
 
 
 def _default_sampling(models: dict[str, str]) -> tuple[Arrays, Arrays]:
@@ -148,16 +171,18 @@ def _default_sampling(models: dict[str, str]) -> tuple[Arrays, Arrays]:
 
     _, weights = load_xpmerge_from_xml(bp_model=models["bp"], rp_model=models["rp"])
     bases = load_xpsampling_from_xml(bp_model=models["bp"], rp_model=models["rp"])
-    return _plain(bases), _plain(weights)
+    return _by_band(bases), _by_band(weights)
 
 
 def _own_sampling(models: dict[str, str], grid: NDArray[np.float64]) -> tuple[Arrays, Arrays]:
     from gaiaxpy.calibrator import calibrator
 
+    # GaiaXPy has no public function for this; `vars` reaches the private one of gaiaxpy/calibrator/calibrator.py.
     make: Callable[..., tuple[dict, dict]] = vars(calibrator)["__generate_xp_matrices_and_merge"]
     bases, weights = make("calibrator", grid, models["bp"], models["rp"])
-    return _plain({band: bases[band].get_design_matrix() for band in bases}), _plain(weights)
+    return _by_band({band: bases[band].get_design_matrix() for band in bases}), _by_band(weights)
 
 
-def _plain(by_band: dict) -> Arrays:
-    return {str(band).lower()[-2:]: np.asarray(values, dtype=np.float64) for band, values in by_band.items()}
+def _by_band(gaiaxpys: dict[Any, Any]) -> Arrays:
+    """Return GaiaXPy's arrays by "bp" and "rp"; its own keys are strings in one place and an enumeration in another."""
+    return {str(band).lower()[-2:]: np.asarray(values, dtype=np.float64) for band, values in gaiaxpys.items()}

@@ -37,11 +37,31 @@ def calibrate(
     -------
     flux, flux_error : (N, S) float64
         W m-2 nm-1. With a band missing, NaN where the other one gives nothing, as in GaiaXPy.
+
+    Raises
+    ------
+    UserError
+        If the installed GaiaXPy has no bases of that release.
+
+    Examples
+    --------
+    A star in which only the first basis function of RP is not zero:
+
+    >>> rp = np.zeros((1, 55))
+    >>> rp[0, 0] = 1000.0
+    >>> star = {
+    ...     "bp_coefficients": np.zeros((1, 55)), "rp_coefficients": rp,
+    ...     "bp_coefficient_errors": np.ones((1, 55)), "rp_coefficient_errors": np.ones((1, 55)),
+    ...     "bp_coefficient_correlations": np.zeros((1, 1485)), "rp_coefficient_correlations": np.zeros((1, 1485)),
+    ... }
+    >>> flux, flux_error = calibrate(star, "dr3")
+    >>> flux.shape, bool(flux[0, 0] == 0), bool(flux[0, 250] > 0)
+    ((1, 343), True, True)
     """
-    own = None if wavelength_nm is None else tuple(np.asarray(wavelength_nm, dtype=np.float64).tolist())
-    bands = load_bands(release, own)
+    own_grid = None if wavelength_nm is None else tuple(np.asarray(wavelength_nm, dtype=np.float64).tolist())
+    bands = load_bands(release, own_grid)
     n_stars = len(columns["bp_coefficients"])
-    shape = (n_stars, WAVELENGTH_NM.size if own is None else len(own))
+    shape = (n_stars, WAVELENGTH_NM.size if own_grid is None else len(own_grid))
     flux, variance = np.empty(shape), np.empty(shape)
     for start in range(0, n_stars, CHUNK):
         rows = slice(start, min(start + CHUNK, n_stars))
@@ -63,6 +83,20 @@ def pixel_errors(columns: Mapping[str, NDArray], release: str, cuts: NDArray[np.
     -------
     (N, P) float64
         W m-2 nm-1; NaN where a band is missing.
+
+    Raises
+    ------
+    UserError
+        If the installed GaiaXPy has no bases of that release.
+
+    Examples
+    --------
+    >>> zeros, ones = np.zeros((2, 55)), np.ones((2, 55))
+    >>> stars = {"bp_coefficients": zeros, "rp_coefficients": zeros}
+    >>> stars |= {"bp_coefficient_errors": ones, "rp_coefficient_errors": ones}
+    >>> stars |= {f"{band}_coefficient_correlations": np.zeros((2, 1485)) for band in BANDS}
+    >>> pixel_errors(stars, "dr3", np.array([0, 100, 200, 343])).shape
+    (2, 3)
     """
     pairs = load_pixel_pairs(release, tuple(cuts.tolist()))
     n_stars = len(columns["bp_coefficients"])
@@ -88,10 +122,16 @@ def pack_covariance(error: Array, correlation: Array) -> Array:
     Returns
     -------
     (N, n (n + 1) / 2) float64
+
+    Examples
+    --------
+    >>> pack_covariance(np.array([[2.0, 3.0]]), np.array([[0.5]])).tolist()
+    [[4.0, 3.0, 9.0]]
     """
     n_stars, n = error.shape
     packed = np.empty((n_stars, n * (n + 1) // 2))
     for row in range(n):
+        # Row r of a triangle begins after 1 + 2 + ... numbers: r (r - 1) / 2 without, r (r + 1) / 2 with the diagonal.
         strict, whole = row * (row - 1) // 2, row * (row + 1) // 2
         target = packed[:, whole : whole + row]
         np.multiply(correlation[:, strict : strict + row], error[:, :row], out=target)
@@ -101,35 +141,39 @@ def pack_covariance(error: Array, correlation: Array) -> Array:
 
 
 def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping[str, Band]) -> tuple[Array, Array]:
-    count = rows.stop - rows.start
+    """Return flux and variance of at most `CHUNK` stars."""
+    n_stars = rows.stop - rows.start
     present = {band: np.isfinite(columns[f"{band}_coefficients"][rows]).all(axis=1) for band in BANDS}
     both = present["bp"] & present["rp"]
     n_samples = bands["bp"].samples.size
-    flux, variance = np.zeros((2, count, n_samples))
+    flux, variance = np.zeros((2, n_stars, n_samples))
     for name, band in bands.items():
-        band_flux, band_variance = _band_flux(columns, name, rows, band)
+        band_flux, band_variance = _band_flux(columns, name, rows, band)  # (M, n) -> (M, P)
+        # Where the bands overlap they are averaged; a band that stands alone counts whole.
         weight = np.where(both[:, None], band.weight, 1.0)
         used = present[name][:, None]
-        flux[:, band.samples] += np.where(used, weight * band_flux, 0.0)
+        flux[:, band.samples] += np.where(used, weight * band_flux, 0.0)  # (M, P) -> (M, 343)
         variance[:, band.samples] += np.where(used, weight**2 * band_variance, 0.0)
-        lone = present[name] & ~both
-        hidden = lone[:, None] & ~band.alone
-        flux[hidden] = variance[hidden] = np.nan
+        alone = present[name] & ~both
+        not_given = alone[:, None] & ~band.alone
+        flux[not_given] = variance[not_given] = np.nan
     neither = ~(present["bp"] | present["rp"])
     flux[neither] = variance[neither] = np.nan
     return flux, variance
 
 
 def _band_flux(columns: Mapping[str, NDArray], name: str, rows: slice, band: Band) -> tuple[Array, Array]:
-    coefficients = _finite(columns[f"{name}_coefficients"][rows])
+    coefficients = _zero_for_nan(columns[f"{name}_coefficients"][rows])
     return product(coefficients, band.basis), product(_covariance(columns, name, rows), band.pairs)
 
 
 def _covariance(columns: Mapping[str, NDArray], name: str, rows: slice) -> Array:
-    kinds = ("coefficient_errors", "coefficient_correlations")
-    return pack_covariance(*(_finite(columns[f"{name}_{kind}"][rows]) for kind in kinds))
+    error = _zero_for_nan(columns[f"{name}_coefficient_errors"][rows])
+    correlation = _zero_for_nan(columns[f"{name}_coefficient_correlations"][rows])
+    return pack_covariance(error, correlation)
 
 
-def _finite(values: NDArray) -> Array:
+def _zero_for_nan(values: NDArray) -> Array:
     finite = np.isfinite(values)
+    # Correlations are 12 kB a star: they are copied only if something must be replaced.
     return values if finite.all() else np.where(finite, values, 0.0)

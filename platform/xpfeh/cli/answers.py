@@ -1,0 +1,82 @@
+"""Commands that answer: [Fe/H] of a file of spectra, and over HTTP."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xpfeh.cli.options import CHAMPION, Distances, Model, Photometry, Source, local
+from xpfeh.cli.printing import console, print_flags
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    source: Source,
+    out: Annotated[Path, local("File to write: .parquet, .fits or .csv.")],
+    model: Model = CHAMPION,
+    photometry: Photometry = [],
+    distances: Distances = [],
+) -> None:
+    """[Fe/H] of a file of spectra, on this machine alone."""
+    from xpfeh.commands.predict import predict_file
+    from xpfeh.experiments.registry import local_bundle
+    from xpfeh.sources.reader import CompanionFiles
+
+    rows = predict_file(source, local_bundle(model), out, CompanionFiles.find(photometry, distances))
+    console.print(f"{rows} stars: {out}", soft_wrap=True)
+
+
+@app.command()
+def sensitivity(
+    source: Source,
+    out: Annotated[Path, local("File to write: .parquet or .fits.")],
+    model: Model = CHAMPION,
+    photometry: Photometry = [],
+) -> None:
+    """Which wavelengths each star's [Fe/H] rests on: d[Fe/H] / d flux by pixel."""
+    from xpfeh.commands.predict import sensitivity_file
+    from xpfeh.experiments.registry import local_bundle
+    from xpfeh.sources.reader import CompanionFiles
+
+    rows = sensitivity_file(source, local_bundle(model), out, CompanionFiles.find(photometry))
+    console.print(f"{rows} stars: {out}", soft_wrap=True)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path, local("Ray Serve YAML.")] = Path("serve_configs/local.yaml"),
+    model: Annotated[str | None, typer.Option(help="Serve this model and not the configured one.")] = None,
+) -> None:
+    """Answer HTTP requests until interrupted."""
+    import signal
+
+    from xpfeh.commands.serve import served
+
+    with served(config, model) as address:
+        console.print(f"serving at {address} (requests and answers: {address}/docs); Ctrl-C ends it")
+        with suppress(KeyboardInterrupt):
+            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, local("Folder for all it makes.")] = Path("demo"),
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 10,
+    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 6_000,
+    paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe.")] = 60_000,
+) -> None:
+    """The whole way, with 39,851 real spectra: ingest, train, tune, promote, catalog, report, serve, ask."""
+    from xpfeh.commands.demo import run_demo
+
+    run_demo(out, trials, steps, paper_steps, console)
+
+
+@app.command()
+def flags() -> None:
+    """What the bits of the flags column mean."""
+    print_flags()

@@ -1,0 +1,189 @@
+"""Commands that make models, compare them and choose one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from xpfeh.cli.options import CHAMPION, CpusEach, Features, GpusEach, Labels, Set, local
+from xpfeh.cli.printing import (
+    console,
+    print_cuts,
+    print_differences,
+    print_gates,
+    print_metrics,
+    print_recipes,
+    print_spread,
+)
+from xpfeh.errors import UserError
+from xpfeh.files import local_path
+from xpfeh.settings import SALT, recipe_named
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    features: Features,
+    labels: Labels,
+    out: Annotated[Path, local("Folder of the bundle to write.")],
+    recipe: Annotated[str, typer.Option(help="paper: UA-CSNet as published; best: what measures best.")] = "paper",
+    salt: Annotated[str, typer.Option(help="Names the split of the sky; another one holds out other stars.")] = SALT,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Train so many members of the ensemble at a time, on a Ray cluster.")
+    ] = 1,
+    cpus_per_worker: CpusEach = 1.0,
+    gpus_per_worker: GpusEach = 0.0,
+    settings: Set = [],
+) -> None:
+    """Train one model and record it in MLflow."""
+    from xpfeh.cluster.connection import Share
+    from xpfeh.commands.inputs import read_sample
+    from xpfeh.commands.train import train_and_record
+
+    chosen = recipe_named(recipe).with_overrides(settings)
+    sample = read_sample(features, labels, salt)
+    print_cuts(sample.origin.stars_left)
+    trained = train_and_record(sample, chosen, out, workers, Share(cpus_per_worker, gpus_per_worker))
+    numbers = trained.card.validation
+    console.print(
+        f"{trained.card.version}: validation MAE {numbers['mae']:.3f}, robust sigma {numbers['robust_sigma']:.3f} dex"
+    )
+    console.print(f"run {trained.run_id}: {out}", soft_wrap=True)
+
+
+@app.command()
+def tune(
+    features: Annotated[list[str], typer.Option(help="Features that `xpfeh ingest` wrote; several are searched over.")],
+    labels: Labels,
+    trials: Annotated[int, typer.Option(min=1, help="Trials to run.")] = 20,
+    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 10_000,
+    gpus_per_trial: GpusEach = 0.0,
+    cpus_per_trial: CpusEach = 1.0,
+    finalists: Annotated[int, typer.Option(min=1, help="So many of the best are trained with further seeds.")] = 3,
+    ensemble: Annotated[int, typer.Option(min=2, help="Networks of the winner, trained again.")] = 5,
+    name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
+    resume: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Go on with this search, with the same data, trials and steps.")
+    ] = None,
+    storage: Annotated[str, typer.Option(help="Folder or URI for the state of searches.")] = "searches",
+) -> None:
+    """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
+    from xpfeh.cluster.connection import Share
+    from xpfeh.commands.inputs import read_sample
+    from xpfeh.commands.tune import tune
+
+    samples = [read_sample(each, labels) for each in features]
+    print_cuts(samples[0].origin.stars_left)
+    share = Share(cpus_per_trial, gpus_per_trial)
+    search = resume or name
+    tuned = tune(samples, search, trials, steps, storage, share, resume is not None, finalists, ensemble)
+    found, winner = tuned.search, tuned.search.winner
+    console.print(
+        f"best of {found.trials}: validation MAE {winner.mean:.4f} ± {winner.spread:.4f} dex over {winner.seeds} seeds"
+        f", run {winner.run_id}",
+        soft_wrap=True,
+    )
+    if found.failed:
+        console.print(
+            f"{found.failed} of them failed, --resume {search} tries them again; why: {storage}/{search}/*/error.txt",
+            soft_wrap=True,
+        )
+    trained = tuned.ensemble
+    console.print(
+        f"as a cross-fitted ensemble of {ensemble}: cross-validated MAE {trained.card.validation['mae']:.4f} dex, "
+        f"run {trained.run_id}",
+        soft_wrap=True,
+    )
+    console.print(f"make it the champion: xpfeh promote {trained.run_id} --features ... --labels ...", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    experiment: Annotated[str, typer.Argument(help="MLflow experiment.")] = "xpfeh",
+    rows: Annotated[int, typer.Option(min=1, help="Print so many; the page has all.")] = 20,
+    html: Annotated[Path | None, local("Also write one page with pictures to this file.")] = None,
+    reports: Annotated[
+        tuple[str, str] | None,
+        typer.Option(metavar="A B", help="Compare no runs, but two reports of xpfeh validate, star by star."),
+    ] = None,
+) -> None:
+    """Runs side by side, best first: seeds of one recipe in one row, and what differs between the rows."""
+    if reports and html:
+        raise UserError("--html shows runs and --reports compares stars: give one of them")
+    if reports:
+        from xpfeh.evaluate.paired import star_by_star
+
+        print_differences(reports, star_by_star(*map(local_path, reports)))
+        return
+    from xpfeh.commands.compare import compare
+
+    print_recipes(compare(experiment, html), rows, experiment)
+    if html:
+        console.print(f"page: {html}", soft_wrap=True)
+
+
+@app.command()
+def promote(
+    run: Annotated[str, typer.Argument(help="Run id, or its beginning as xpfeh compare shows it.")],
+    features: Features,
+    labels: Labels,
+    force: Annotated[bool, typer.Option("--force", help="Promote although a gate does not hold; needs --why.")] = False,
+    why: Annotated[str, typer.Option(help="The reason, recorded with the model.")] = "",
+) -> None:
+    """Make a run's model the champion, if it holds every gate beside today's champion.
+
+    Both are judged on the same held-out stars: spread, bias, calibration, domain, speed. Exit code 3: a gate did
+    not hold.
+    """
+    from xpfeh.commands.inputs import read_sample
+    from xpfeh.commands.promote import RefusedError, promote
+
+    if force != bool(why.strip()):
+        raise UserError("--force and --why belong together: say why a model that fails a gate shall serve")
+    sample = read_sample(features, labels)
+    try:
+        promotion = promote(run, sample, why.strip() if force else None)
+    except RefusedError as refused:
+        print_gates(refused.gates)
+        console.print(str(refused), soft_wrap=True)
+        raise typer.Exit(3) from None
+    print_gates(promotion.gates)
+    console.print(f"champion: models:/xpfeh/{promotion.version}")
+
+
+@app.command()
+def rollback() -> None:
+    """Make the champion before this one the champion again."""
+    from xpfeh.experiments.registry import rollback
+
+    console.print(f"champion: models:/xpfeh/{rollback()}")
+
+
+@app.command()
+def validate(
+    features: Features,
+    labels: Labels,
+    out: Annotated[Path, local("Folder of the report; with several models, a folder in it each.")],
+    model: Annotated[list[str], typer.Option(help="A bundle's folder, or models:/xpfeh@champion; may be repeated.")] = [
+        CHAMPION
+    ],
+    baseline: Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")] = None,
+) -> None:
+    """Judge models, each on the stars held out from it: numbers, pictures, a page.
+
+    Models of other splits of the sky (train --salt) show how far the numbers depend on the split.
+    """
+    from xpfeh.commands.validate import validate_models
+    from xpfeh.evaluate.baseline import BASELINE
+
+    if baseline not in (None, BASELINE):
+        raise UserError(f"--baseline {baseline}: there is {BASELINE}")
+    judged = validate_models(model, features, labels, out, baseline is not None)
+    for each in judged:
+        print_metrics(each.metrics, f"held-out stars of split {each.salt}")
+        console.print(f"report: {each.page}", soft_wrap=True)
+    if len(judged) > 1:
+        print_spread([each.metrics for each in judged])

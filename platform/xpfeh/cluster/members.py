@@ -1,0 +1,56 @@
+"""Members of an ensemble trained on the workers of a cluster, each alone: five workers take the time of one.
+
+Members do not talk to each other, so each is a Ray task and not a rank of a Ray Train group: a lost worker costs its
+member alone, results need no disk that all machines share, and pending tasks make an autoscaling cluster grow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import ray
+
+from xpfeh.cluster.connection import ONE_CORE, Share, connect
+from xpfeh.settings import Recipe
+from xpfeh.training.fit import Columns, FitMembers, Member, Progress, Roles, Trainer
+
+_RETRIES = 3  # of a member whose worker or node is lost
+
+
+def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
+    """Return a function that trains the members of a recipe on a cluster, so many at a time.
+
+    The weights are those that one process would give, to the bit, on machines of one kind.
+
+    Parameters
+    ----------
+    workers : int
+    share : Share
+        What each worker gets.
+    """
+
+    def fit(stars: Columns, roles: Roles, recipe: Recipe, progress: Progress | None = None) -> list[Member]:
+        connect()
+        task = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=_RETRIES)(_train_member)
+        shared = ray.put((dict(stars), roles))
+        waiting: dict[Any, int] = {}
+        trained: dict[int, Member] = {}
+        untrained = list(range(recipe.members))
+        while untrained or waiting:
+            while untrained and len(waiting) < workers:
+                member = untrained.pop(0)
+                waiting[task.remote(shared, recipe, member)] = member
+            (done,), _ = ray.wait(list(waiting))
+            member = waiting.pop(done)
+            trained[member] = ray.get(done)
+            if progress:
+                for numbers in trained[member].history:
+                    progress(member, int(numbers["step"]), numbers)
+        return [trained[member] for member in range(recipe.members)]
+
+    return fit
+
+
+def _train_member(shared: tuple[dict[str, Any], Roles], recipe: Recipe, member: int) -> Member:
+    stars, roles = shared
+    return Trainer(stars, roles, recipe).train(member)

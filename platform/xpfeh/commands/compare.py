@@ -1,0 +1,23 @@
+"""Runs side by side, and as one page of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xpfeh.evaluate.comparison import Row
+from xpfeh.evaluate.comparison_page import write_page
+from xpfeh.experiments.recipes_table import curves_of, rows_of
+
+
+def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
+    """Return the recipes of an MLflow experiment, best first, and write them to the page `html` if it is named.
+
+    Raises
+    ------
+    UserError
+        If there is no such experiment, no run in it holds a model, or the page cannot be written.
+    """
+    rows = rows_of(experiment)
+    if html is not None:
+        write_page(Path(html), rows, curves_of(rows), experiment)
+    return rows

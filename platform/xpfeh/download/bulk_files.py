@@ -1,0 +1,85 @@
+"""Gaia's whole bulk files of XP continuous spectra, each checked against the archive's list of MD5 sums."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import requests
+from rich.progress import track
+
+from xpfeh.download.http import PUBLIC, Services, get, with_retries
+from xpfeh.errors import UserError
+from xpfeh.files import local_path, whole_file
+
+_CHECKSUMS = "_MD5SUM.txt"
+_BLOCK_BYTES = 1 << 20
+
+
+def fetch_bulk(names: Sequence[str], out: str | Path, services: Services = PUBLIC) -> list[Path]:
+    """Download whole bulk files, each checked against the archive's ``_MD5SUM.txt``; those already here are kept.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file that has some of them.
+    out : str or Path
+        Folder of the files.
+
+    Raises
+    ------
+    UserError
+        If the archive does not respond, does not list a file, or a file's MD5 is wrong.
+    """
+    folder = local_path(out)
+    alternative = f"put {_CHECKSUMS} and the files from {services.bulk} into {folder}"
+    listing = with_retries(partial(get, f"{services.bulk}/{_CHECKSUMS}", services), services, _CHECKSUMS, alternative)
+    listed = _read_listing(listing)
+    chosen = sorted({file for name in names for file in _listed_files(name, listed, services)})
+    with whole_file(folder / _CHECKSUMS) as temporary:
+        temporary.write_bytes(listing)
+    for name in track(chosen, description="bulk files"):
+        if not (folder / name).exists():
+            download = partial(_download, name, listed[name], folder, services)
+            with_retries(download, services, name, f"put {name} into {folder}")
+    return [folder / name for name in chosen]
+
+
+def _read_listing(listing: bytes) -> dict[str, str]:
+    """Return the MD5 (hex) of each listed file; md5sum writes ``*`` before a name that it read as binary."""
+    pairs = [line.split() for line in listing.decode("latin-1").splitlines()]
+    return {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
+
+
+def _listed_files(name: str, listed: Iterable[str], services: Services) -> list[str]:
+    """Return the listed files that a name or a range of pixels means."""
+    if not (wanted := re.fullmatch(r"(\d+)-(\d+)", name)):
+        found = [file for file in listed if file == name]
+    else:
+        first, last = map(int, wanted.groups())
+        ranges = {file: re.search(r"_(\d+)-(\d+)\.csv\.gz$", file) for file in listed}
+        found = [file for file, r in ranges.items() if r and int(r[1]) <= last and int(r[2]) >= first]
+    if not found:
+        raise UserError(f"{services.bulk} lists no file {name}")
+    return found
+
+
+def _download(name: str, md5: str, folder: Path, services: Services) -> None:
+    """Stream a file to disk, and give it its name once its MD5 is right."""
+    for stale in folder.glob(f".{name}.*.tmp"):  # what a killed download left: up to a gigabyte
+        stale.unlink()
+    digest = hashlib.md5(usedforsecurity=False)
+    with (
+        requests.get(f"{services.bulk}/{name}", timeout=services.timeout_s, stream=True) as response,
+        whole_file(folder / name) as temporary,
+        temporary.open("wb") as file,
+    ):
+        response.raise_for_status()
+        for block in response.iter_content(_BLOCK_BYTES):
+            digest.update(block)
+            file.write(block)
+        if digest.hexdigest() != md5:
+            raise UserError(f"{name}: its MD5 is not the listed one; try again")

@@ -1,0 +1,236 @@
+"""Gaia's XP spectra in Parquet, FITS and VOTable, brought to one shape: ``source_id`` and lists of float64.
+
+Lists stand in these files as lists, as arrays of a fixed width, as the text ``(a, b, ...)`` of DataLink's CSV, or, in
+the wide layout, as a column a coefficient (``bp_coeff_0`` to ``e_rp_coeff_54``, without correlations).
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.io.votable import parse_single_table
+from astropy.table import Table
+from astropy.utils.exceptions import AstropyWarning
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.files import first_line
+from xpfeh.sources.coefficients import require_columns
+from xpfeh.sources.fits_tables import first_table
+from xpfeh.sources.text_rows import parse_lists
+from xpfeh.tables import with_source_id
+from xpfeh.xp.bases import BANDS
+from xpfeh.xp.product import CHUNK
+
+_PARQUET_ROWS = 4 * CHUNK  # 24 MB of lists a batch; a multiple of calibration's chunk leaves none half full
+_RANGE_ROWS = 100_000  # stars a part of features: some 10 s of one core (README), which a killed run repeats
+_WIDE_NAME = re.compile(r"(?:e_)?(bp|rp)_coeff_(\d+)")
+_NUMBERS = pa.list_(pa.float64())
+
+
+# --- Parquet ----------------------------------------------------------------------------------------------------
+
+
+def parquet_ranges(file: pa.NativeFile) -> list[tuple[int, int | None]]:
+    """Return ranges (first row, rows) of whole row groups, each of at least 100,000 rows but the last."""
+    ranges: list[tuple[int, int | None]] = []
+    first = rows = 0
+    for count in _group_rows(pq.ParquetFile(file).metadata):
+        rows += count
+        if rows >= _RANGE_ROWS:
+            ranges.append((first, rows))
+            first, rows = first + rows, 0
+    return [*ranges, (first, rows)] if rows or not ranges else ranges
+
+
+def read_parquet(
+    file: pa.NativeFile, path: str, lists: Sequence[str], start: int, rows: int | None
+) -> Iterator[pa.Table]:
+    """Yield tables of ``source_id`` and `lists`: those of a range of `parquet_ranges`, or all if `rows` is None.
+
+    Raises
+    ------
+    UserError
+        If a column is missing, or is no list of numbers.
+    """
+    parquet = pq.ParquetFile(file)
+    require_columns(parquet.schema_arrow.names, path)
+    counts = _group_rows(parquet.metadata)
+    firsts = np.cumsum([0, *counts])[:-1]
+    groups = [g for g, first in enumerate(firsts) if rows is None or start <= first < start + rows]
+    for batch in _batches(parquet.iter_batches(_PARQUET_ROWS, row_groups=groups, columns=["source_id", *lists]), path):
+        table = pa.table({name: _decoded(batch[name]) for name in batch.schema.names})
+        columns = {"source_id": _identifiers(pl.Series(table["source_id"]), path)}
+        for name in lists:
+            found = name in table.column_names
+            columns[name] = _arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), _NUMBERS)
+        yield pa.table(columns)
+
+
+def _batches(batches: Iterator[pa.RecordBatch], path: str) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except pa.ArrowInvalid as error:
+        if "Expected all lists to be of size" not in str(error):
+            raise
+        # pyarrow 25 reads arrays of a fixed width only where none is null.
+        message = f"{path}: an array of a fixed width is null, which cannot be read; write the columns as lists"
+        raise UserError(message) from None
+
+
+def _group_rows(metadata: pq.FileMetaData) -> list[int]:
+    return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """Spell out a column that is stored as numbers of a dictionary, as pandas writes categories."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
+    kind = column.type
+    if _is_text(kind):
+        return parse_lists(pl.Series(column.cast(pa.large_string())))
+    if pa.types.is_null(kind):
+        return column.cast(_NUMBERS)
+    if _is_list(kind):
+        inner = kind.value_type
+        if _is_text(inner):
+            words = pl.Series(column).list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
+            return words.to_arrow().cast(_NUMBERS)
+        if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
+            return column.cast(_NUMBERS)
+    raise UserError(f"{path}: {name} is {kind}; a list of numbers a star is needed")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+# --- FITS and VOTable -------------------------------------------------------------------------------------------
+
+
+def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
+    """Return the first table of a FITS file: ``source_id`` and `lists`, from list columns or the wide layout.
+
+    Raises
+    ------
+    UserError
+        If it is not FITS, has no table, or lacks a column.
+    """
+    with first_table(io.BytesIO(content), path) as unit:
+        # NaN need not be masked, but a column's TNULL (an integer that stands for "missing") must.
+        table = Table.read(unit, mask_invalid=False, unit_parse_strict="silent")
+        return _astropy_lists(table, path, lists)
+
+
+def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
+    """Return the first table of a VOTable: ``source_id`` and `lists`.
+
+    Raises
+    ------
+    UserError
+        If it is no VOTable, or lacks a column.
+    """
+    start = content[:1000].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        raise UserError(f"{path}: is a web page, not a VOTable, perhaps the archive's message; download it again")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", AstropyWarning)  # the standard's many small breaches change no number
+            table = parse_single_table(io.BytesIO(content), verify="ignore").to_table()
+        return _astropy_lists(table, path, lists)
+    except UserError:
+        raise
+    except Exception as error:  # of expat, of VOTable's own hierarchy, ValueError, IndexError
+        raise UserError(f"{path}: not a VOTable with a sound table ({first_line(error)})") from None
+
+
+def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
+    wide = not set(table.colnames) & {f"{band}_coefficients" for band in BANDS}
+    wide = wide and any(map(_WIDE_NAME.fullmatch, table.colnames))
+    if not wide:
+        require_columns(table.colnames, path)
+    elif "source_id" not in table.colnames:
+        raise UserError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
+    columns = {"source_id": _identifiers(_id_series(table["source_id"]), path)}
+    given = _wide_columns(table, path) if wide else {name: table[name] for name in lists if name in table.colnames}
+    for name in lists:
+        columns[name] = _number_lists(given[name]) if name in given else pa.nulls(len(table), _NUMBERS)
+    return pa.table(columns)
+
+
+def _id_series(column: Any) -> pl.Series:
+    """Identifiers as polars takes them; a masked one is null."""
+    values = np.ma.asarray(column)
+    if values.dtype.kind not in "iuf":
+        return pl.Series([None if value is np.ma.masked else _text(value) for value in values], dtype=pl.String)
+    native = pl.Series(values.data.astype(values.dtype.newbyteorder("=")))  # FITS is big-endian
+    return native.set(pl.Series(np.ma.getmaskarray(values)), None)
+
+
+def _number_lists(column: Any) -> pa.Array:
+    """Return the lists of float64 of N cells; masked numbers are NaN, and a cell of nothing else is a missing list.
+
+    An array of a fixed width can mark a missing band by NaN alone.
+    """
+    values = np.ma.asarray(column)
+    if values.dtype.kind in "iuf":
+        # (N, K): all cells have one width.
+        numbers = np.ma.filled(values.astype(np.float64), np.nan).reshape(len(values), math.prod(values.shape[1:]))
+        present = ~np.isnan(numbers).all(axis=1)
+        lengths = present * numbers.shape[1]
+        flat = numbers[present].ravel()
+    elif all(isinstance(cell, bytes | str) for cell in values):
+        return parse_lists(pl.Series([_text(cell) for cell in values], dtype=pl.String))
+    else:
+        cells = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in values]
+        cells = [np.empty(0) if np.isnan(cell).all() else cell for cell in cells]
+        lengths = np.array([cell.size for cell in cells], dtype=np.int64)
+        flat = np.concatenate([np.empty(0), *cells])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(flat))
+
+
+def _text(cell: Any) -> str:
+    return cell.decode("ascii", "replace") if isinstance(cell, bytes) else str(cell)
+
+
+def _wide_columns(table: Table, path: str) -> dict[str, NDArray[np.float64]]:
+    """Gather ``bp_coeff_0 ... e_rp_coeff_54`` of N stars to (N, n) coefficients and errors a band, NaN if masked."""
+    numbers: dict[str, set[int]] = {band: {0} for band in BANDS}
+    for match in filter(None, map(_WIDE_NAME.fullmatch, table.colnames)):
+        numbers[match[1]].add(int(match[2]))
+    gathered, missing = {}, []
+    for band in BANDS:
+        for kind, prefix in (("coefficients", ""), ("coefficient_errors", "e_")):
+            names = [f"{prefix}{band}_coeff_{i}" for i in range(max(numbers[band]) + 1)]
+            missing += [name for name in names if name not in table.colnames]
+            if not missing:
+                columns = [np.ma.filled(np.ma.asarray(table[name], dtype=np.float64), np.nan) for name in names]
+                gathered[f"{band}_{kind}"] = np.stack(columns, axis=1)
+    if missing:
+        more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+        raise UserError(f"{path}: a table with a column a coefficient, but without {', '.join(missing[:3])}{more}")
+    return gathered
+
+
+def _identifiers(ids: pl.Series, path: str) -> pa.Array:
+    """Return identifiers as int64, null where one is no such integer; refuse a type that has lost digits."""
+    with_source_id(pl.DataFrame({"source_id": ids.clear()}), path)  # of no row: the rule about types is kept there
+    if ids.dtype == pl.String:
+        ids = ids.str.strip_chars()
+    return ids.cast(pl.Int64, strict=False).to_arrow()

@@ -1,0 +1,83 @@
+"""Gaia's text files of XP spectra (bulk ECSV, DataLink CSV and ECSV), read in blocks.
+
+Memory stays flat on a file of any length: bulk files unpack to gigabytes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pyarrow as pa
+from isal import igzip
+
+from xpfeh.errors import UserError
+from xpfeh.sources.coefficients import require_columns
+from xpfeh.sources.input_files import GZIP_MAGIC
+from xpfeh.sources.text_rows import parse_rows
+
+_BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.CHUNK (240) stars of 40 kB: calibration gets one full chunk
+_HEADER_BLOCK_BYTES = 1 << 16
+_UTF8_MARK = b"\xef\xbb\xbf"  # what Windows programs write before UTF-8
+_LONGEST_HEADER_BYTES = 1 << 24  # Gaia's have some 20 kB; what is longer without a line break is no text
+
+
+def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterator[pa.Table]:
+    """Yield the rows of a text file, gzip or not, as tables of ``source_id`` (int64) and of `lists` (of float64).
+
+    Raises
+    ------
+    UserError
+        If it is no text, or not of XP spectra. What is wrong in a row becomes null, see `parse_rows`.
+    """
+    gzipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    file.seek(0)
+    stream: Any = igzip.GzipFile(fileobj=file) if gzipped else file
+    names, separator, rest = _read_header(stream, path)
+    for block in _whole_lines(stream, rest):
+        yield parse_rows(block, separator, names, "source_id", lists)
+
+
+def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
+    """Return the names of the columns, the delimiter, and what was read beyond them."""
+    text = b""
+    while True:
+        block = stream.read(_HEADER_BLOCK_BYTES)
+        text = (text + block).removeprefix(_UTF8_MARK)
+        if b"\0" in block:
+            raise UserError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
+        lines = text.split(b"\n")
+        whole = lines[:-1] if block else lines  # the last line may go on in the next block
+        place = next((i for i, line in enumerate(whole) if line.strip() and not line.startswith(b"#")), None)
+        if place is not None:
+            break
+        if not block:
+            raise UserError(f"{path}: is empty, or holds nothing but comments")
+        if len(text) > _LONGEST_HEADER_BYTES:
+            raise UserError(f"{path}: no line of column names in its first 16 MB")
+    separator = ","
+    if lines[0].startswith(b"# %ECSV"):
+        # The ECSV standard (astropy APE 6): a blank, unless the header says a comma.
+        written = re.search(rb"delimiter: ['\"]([ ,])['\"]", b"\n".join(lines[:place]))
+        separator = written[1].decode() if written else " "
+    names = [name.strip() for name in lines[place].decode("utf-8", "replace").replace('"', "").split(separator)]
+    require_columns(names, path)
+    return names, separator, b"\n".join(lines[place + 1 :])
+
+
+def _whole_lines(stream: Any, rest: bytes) -> Iterator[memoryview]:
+    """Yield blocks of whole lines, each valid until the next is asked for: one buffer serves the whole file."""
+    buffer = bytearray(rest) + bytearray(_BLOCK_BYTES)
+    kept = len(rest)
+    while read := stream.readinto(memoryview(buffer)[kept:]):
+        filled = kept + read
+        cut = buffer.rfind(b"\n", 0, filled) + 1
+        if cut:
+            yield memoryview(buffer)[:cut]
+        elif filled == len(buffer):
+            buffer = buffer + bytearray(_BLOCK_BYTES)
+        kept = filled - cut
+        buffer[:kept] = buffer[cut:filled]
+    if bytes(buffer[:kept]).strip():
+        yield memoryview(buffer)[:kept]

@@ -1,0 +1,140 @@
+"""The files of a source: which they are, and the fingerprints by which a changed file is found."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from glob import escape, glob
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.fs as pafs
+from isal import igzip, isal_zlib
+
+from xpfeh.errors import UserError
+from xpfeh.files import digest, exists, filesystem, first_line
+
+TEXT = (".csv", ".ecsv")
+FITS = (".fits",)
+VOTABLE = (".xml", ".vot")
+PARQUET = (".parquet",)
+_GZIPPED = tuple(f"{suffix}.gz" for suffix in (*TEXT, *FITS, *VOTABLE))
+SUFFIXES = (*TEXT, *FITS, *VOTABLE, *PARQUET, *_GZIPPED)
+
+GZIP_MAGIC = b"\x1f\x8b"
+"""The first two bytes of gzip (RFC 1952): the content, not the name, says whether a file is compressed."""
+_ISAL_ERROR: Any = isal_zlib.error  # the library's type hints take the class for one of its instances
+_BROKEN = (OSError, EOFError, zlib.error, _ISAL_ERROR, pa.ArrowException)
+_CHECKSUMS = "_MD5SUM.txt"
+"""The list of MD5 sums in each folder of Gaia's bulk download."""
+
+
+def find_files(source: str) -> list[str]:
+    """Return the files of a source: a file, a folder, a glob, or a URI of a file or folder; sorted.
+
+    A local file whose name has ``[``, ``*`` or ``?`` is taken as that file, not as a glob.
+
+    Raises
+    ------
+    UserError
+        If there is none of a known kind.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     for name in ("b.csv.gz", "a.csv.gz", "readme.txt"):
+    ...         Path(folder, name).touch()
+    ...     [Path(file).name for file in find_files(folder)]
+    ['a.csv.gz', 'b.csv.gz']
+    """
+    fs, path = filesystem(source)
+    info = fs.get_file_info(path)
+    if info.type == pafs.FileType.File:
+        found = [path]
+    elif info.type == pafs.FileType.Directory:
+        found = sorted(item.path for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file)
+    elif "://" not in source and any(mark in source for mark in "*?["):
+        folder, _, pattern = path.rpartition("/")
+        # A folder that exists is meant as it is written, though its name has brackets.
+        names = glob(f"{escape(folder)}/{pattern}" if Path(folder).is_dir() else path)
+        found = sorted(name for name in names if Path(name).is_file())
+        if not found:
+            raise UserError(f"{source}: no file has such a name")
+    else:
+        raise UserError(f"{source}: no such file or folder")
+    known = [item for item in found if item.lower().endswith(SUFFIXES)]
+    if not known:
+        raise UserError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}")
+    # pyarrow drops the scheme of a bucket's URI from the paths that it lists.
+    scheme = source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
+    return [scheme + item for item in known]
+
+
+def suffix_of(path: str) -> str:
+    """Return a file's suffix in lower case, without that of gzip.
+
+    >>> suffix_of("XpContinuousMeanSpectrum_000000-003111.csv.gz")
+    '.csv'
+    """
+    return Path(path.lower().removesuffix(".gz")).suffix
+
+
+def fingerprint(path: str) -> str:
+    """Return the MD5 that an `_MD5SUM.txt` beside the file lists, or else the SHA-256 of the file's bytes.
+
+    It has the form of `xpfeh.files.digest`. A listed file is not read here, since hashing the 4 TB of all bulk files
+    would take longer than planning should; `check_unchanged` hashes them later.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read.
+    """
+    fs, inside = filesystem(path)
+    folder, _, name = inside.rpartition("/")
+    listing = f"{folder}/{_CHECKSUMS}"
+    with readable(path):
+        if exists(fs, listing):
+            with fs.open_input_stream(listing) as stream:
+                text = stream.read().decode("utf-8", "replace")
+            if line := re.search(rf"^([0-9a-f]{{32}})\s+\*?{re.escape(name)}\s*$", text, re.MULTILINE):
+                return f"md5:{line[1]}"
+        return digest(fs, inside)
+
+
+def check_unchanged(path: str, planned: str) -> None:
+    """Read a file through and compare it with its planned fingerprint.
+
+    Raises
+    ------
+    UserError
+        If it is another file than planned.
+    """
+    algorithm = planned.partition(":")[0]
+    with readable(path):
+        found = digest(*filesystem(path), algorithm)
+    if found != planned:
+        reason = (
+            "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
+        )
+        raise UserError(f"{path}: {reason}")
+
+
+@contextmanager
+def readable(path: str) -> Iterator[None]:
+    """Turn what the libraries raise about a broken file into one `UserError` with its name."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file") from None
+    except _BROKEN as error:
+        raise UserError(f"{path}: cannot be read to its end ({first_line(error)}); download it again") from None
+
+
+def unpacked(content: bytes) -> bytes:
+    """Return the content of a file, decompressed if it is gzip."""
+    return igzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
