@@ -20,7 +20,7 @@ bench: $(READY)
 	.venv/bin/python tests/benchmarks/scale.py
 
 soak: $(READY)
-	XPFEH_KILLS=20 .venv/bin/python -m pytest tests/batch/test_catalog_faults.py -k killed
+	XPFEH_KILLS=20 .venv/bin/python -m pytest tests/commands/test_catalog_faults.py -k killed
 
 serve: $(READY)
 	.venv/bin/xpfeh serve --config serve_configs/local.yaml

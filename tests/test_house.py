@@ -1,6 +1,8 @@
 """The house: which room may import which, and names that must not be taken."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,6 +62,28 @@ def test_keras_is_loaded_by_its_backend_module_alone() -> None:
     """Loading it first sets its log level and keeps C++ from writing to the user's terminal."""
     outside = [p for p in MODULES if p.name != "backend.py" and {"keras", "tensorflow", "jax"} & imported(p)]
     assert not outside
+
+
+HEAVY = (
+    "numpy", "scipy", "pandas", "polars", "pyarrow", "astropy", "matplotlib", "sklearn", "numba", "gaiaxpy", "hats",
+    "ray", "mlflow", "keras", "tensorflow", "jax", "optuna", "fastapi",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("script", "allowed"),
+    [
+        ("import xpfeh", set()),
+        ("from xpfeh.cli.main import main; main(['--help'])", set()),
+        ("from xpfeh.cli.main import main; main(['predict', '--help'])", set()),
+        ("import xpfeh.xp.preprocess", {"numpy", "scipy", "polars", "astropy", "pyarrow"}),
+        ("import xpfeh.dataset.verify", {"numpy", "scipy", "polars", "astropy", "pyarrow", "numba"}),
+    ],
+)
+def test_what_is_loaded(script: str, allowed: set[str]) -> None:
+    code = f"import sys, atexit\natexit.register(lambda: print('loaded', *set(sys.modules) & {set(HEAVY)!r}))\n{script}"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert set(output.splitlines()[-1].split()[1:]) <= allowed
 
 
 def test_platform_is_not_a_package() -> None:

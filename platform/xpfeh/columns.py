@@ -22,9 +22,12 @@ class Description(NamedTuple):
     ucd: str = ""
 
 
+_FLOAT64 = pa.float64()
+
+
 class _Quantity(NamedTuple):
     description: Description
-    kind: pa.DataType = pa.float64()
+    kind: pa.DataType
     nullable: bool = False
 
     def field(self, name: str, ucd: bool = False) -> pa.Field:
@@ -35,11 +38,11 @@ class _Quantity(NamedTuple):
         return pa.field(name, self.kind, nullable=self.nullable, metadata=metadata)
 
 
-def _always(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = pa.float64()) -> _Quantity:
+def _always(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = _FLOAT64) -> _Quantity:
     return _Quantity(Description(text, unit, ucd), kind)
 
 
-def _if_known(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = pa.float64()) -> _Quantity:
+def _if_known(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = _FLOAT64) -> _Quantity:
     return _Quantity(Description(text, unit, ucd), kind, nullable=True)
 
 
@@ -160,7 +163,7 @@ _NOT_STANDARD = ("dex",)
 
 
 def describe(field: pa.Field) -> Description:
-    """Return what a field's metadata says of its column.
+    """Return what a field's metadata holds about its column.
 
     Examples
     --------

@@ -179,7 +179,7 @@ def test_spectra_are_those_of_gaiaxpy(capsys: pytest.CaptureFixture[str], tmp_pa
     with pytest.raises(SystemExit) as exit_info:
         main(["spectra", str(source), "--out", str(out)])
     assert exit_info.value.code == 0
-    assert "1 spectra written, 0 rows rejected" in capsys.readouterr().out
+    assert "1 stars written, 0 rows rejected" in capsys.readouterr().out
     theirs, _ = gaiaxpy.calibrate(str(source), save_file=False)
     ours = pl.read_parquet(out)["flux"][0].to_numpy() if suffix == ".parquet" else Table.read(out)["flux"][0]
     np.testing.assert_allclose(ours, theirs["flux"][0], rtol=1e-10)

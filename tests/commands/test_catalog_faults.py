@@ -33,7 +33,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of the whole library in 80 parts, made without Ray."""
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "_RANGE", 500)
+        patch.setattr(library, "_RANGE_STARS", 500)
         plan = plan_features([NAME], PreprocessSettings())
     dataset, work = Dataset.begin(out, plan), make_work(PreprocessSettings())
     for shard in dataset.pending():
@@ -129,7 +129,7 @@ def test_a_corrupt_part_of_the_features(features: Path, bundle: Path, undisturbe
     flipped[len(flipped) // 2] ^= 0x10
     (broken / "part-00007.parquet").write_bytes(flipped)
     (broken / "part-00009.parquet").write_bytes(content_before[:1000])
-    with pytest.raises(UserError, match=r"part-0000[79].*delete it.*and 1 more: xpfeh catalog failed"):
+    with pytest.raises(UserError, match=r"part-0000[79].*delete it.*and 1 more: xpfeh failed"):
         make_catalog(broken, bundle, tmp_path / "catalog")
     failures = Dataset.at(tmp_path / "catalog").failures()
     assert [failure.shard for failure in failures] == ["part-00007", "part-00009"]

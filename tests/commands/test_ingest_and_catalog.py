@@ -40,7 +40,7 @@ def spectra_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def features(ray_cluster: None, spectra_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "_RANGE", 100)
+        patch.setattr(library, "_RANGE_STARS", 100)
         ingest([str(spectra_file)], out, PreprocessSettings())
     return out
 
@@ -54,7 +54,7 @@ def test_every_star_becomes_a_row_once(features: Path, spectra_file: Path) -> No
 
 
 def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "_RANGE", 100)
+    monkeypatch.setattr(library, "_RANGE_STARS", 100)
     before = {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")}
     records = ingest([str(spectra_file)], features, PreprocessSettings())
     assert {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")} == before, "made again"

@@ -32,6 +32,7 @@ from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
 from xpfeh.release import formats as formats_module
+from xpfeh.dataset import repeated_ids
 from xpfeh.release import sky_order
 from xpfeh.release.formats import FORMATS
 from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
@@ -271,7 +272,7 @@ def test_the_release_names_the_code_that_made_the_parts(published: Path) -> None
     assert json.loads(schema.metadata[PROVENANCE_KEY])["made_by"] == [code_version()]
 
 
-def test_parts_made_by_several_versions_of_the_code_are_said_to_be(
+def test_the_release_names_every_version_of_the_code_that_made_parts(
     stars: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Parts that were resumed under newer code: each version is named once, in the order of the parts."""
@@ -341,7 +342,7 @@ def test_a_star_that_is_there_twice_is_refused(stars: pa.Table, tmp_path: Path, 
 def test_identifiers_are_compared_some_at_a_time(
     stars: pa.Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sky_order, "_IDS_COMPARED", 100)
+    monkeypatch.setattr(repeated_ids, "_IN_MEMORY", 100)
     assert publish(write_catalog(tmp_path / "catalog", stars), tmp_path / "out", ["parquet"])["rows"] == STARS
     ids = stars["source_id"].to_numpy().copy()
     ids[-1] = ids[0]

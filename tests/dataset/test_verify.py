@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow.parquet as pq
 import pytest
 from xpfeh.commands.ingest import make_work, plan_features
+from xpfeh.dataset import repeated_ids
 from xpfeh.dataset import verify as verify_module
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.status import status
@@ -28,7 +29,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of the library's first and last part, made without Ray; the others are left."""
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(library, "_RANGE", 20_000)
+        patch.setattr(library, "_RANGE_STARS", 20_000)
         plan = plan_features([NAME], PreprocessSettings())
     dataset = Dataset.begin(out, plan)
     work = make_work(PreprocessSettings())
@@ -43,7 +44,7 @@ def copy(dataset: Path, tmp_path: Path) -> Path:
 
 
 def test_the_accounts_of_the_library_close(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verify_module, "_BUCKET_ROWS", 5_000)
+    monkeypatch.setattr(repeated_ids, "_IN_MEMORY", 5_000)
     account = verify(dataset)
     assert account.problems == []
     assert (account.requested, account.written, account.rejected) == (39_851 + REPEATED, 39_851, REPEATED)

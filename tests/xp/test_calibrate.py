@@ -127,7 +127,7 @@ def test_a_missing_band_hides_what_the_other_cannot_give(stars: Columns) -> None
     assert np.isnan(flux[6][160:]).all()
 
 
-def test_releases_are_told_by_their_numbers() -> None:
+def test_a_release_is_known_by_its_numbers_of_coefficients() -> None:
     assert release_of(55, 55) == "dr3"
     assert release_of(51, 55) == "dr4"
     with pytest.raises(UserError, match="54 BP and 55 RP"):

@@ -90,7 +90,7 @@ def test_every_flag_has_a_meaning() -> None:
 def test_the_correction_is_applied_where_its_tables_are(
     spectra: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Made-up tables: that they act, are flagged out of range, and that their absence is told."""
+    """Made-up tables: that they act, are flagged out of range, and that their absence is a `UserError`."""
     correction_tables.cache_clear()
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
     chosen = PreprocessSettings(correction="huang2024")

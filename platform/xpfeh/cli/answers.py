@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from xpfeh.cli.options import CHAMPION, Distances, Model, Photometry, Source, local
-from xpfeh.cli.printing import console, print_flags
+from xpfeh.cli.printing import console, print_flags, print_written
 
 app = typer.Typer()
 
@@ -27,8 +27,7 @@ def predict(
     from xpfeh.experiments.registry import local_bundle
     from xpfeh.sources.reader import CompanionFiles
 
-    rows = predict_file(source, local_bundle(model), out, CompanionFiles.find(photometry, distances))
-    console.print(f"{rows} stars: {out}", soft_wrap=True)
+    print_written(out, predict_file(source, local_bundle(model), out, CompanionFiles.find(photometry, distances)))
 
 
 @app.command()
@@ -43,21 +42,20 @@ def sensitivity(
     from xpfeh.experiments.registry import local_bundle
     from xpfeh.sources.reader import CompanionFiles
 
-    rows = sensitivity_file(source, local_bundle(model), out, CompanionFiles.find(photometry))
-    console.print(f"{rows} stars: {out}", soft_wrap=True)
+    print_written(out, sensitivity_file(source, local_bundle(model), out, CompanionFiles.find(photometry)))
 
 
 @app.command()
 def serve(
-    config: Annotated[Path, local("Ray Serve YAML.")] = Path("serve_configs/local.yaml"),
+    config: Annotated[Path | None, local("Ray Serve YAML; serve_configs/local.yaml by default.")] = None,
     model: Annotated[str | None, typer.Option(help="Serve this model and not the configured one.")] = None,
 ) -> None:
     """Answer HTTP requests until interrupted."""
     import signal
 
-    from xpfeh.commands.serve import served
+    from xpfeh.commands.serve import LOCAL_CONFIG, served
 
-    with served(config, model) as address:
+    with served(config or LOCAL_CONFIG, model) as address:
         console.print(f"serving at {address} (requests and answers: {address}/docs); Ctrl-C ends it")
         with suppress(KeyboardInterrupt):
             signal.sigwait({signal.SIGINT, signal.SIGTERM})

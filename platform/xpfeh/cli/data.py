@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from xpfeh.cli.options import Distances, Photometry, Set, Source, local
-from xpfeh.cli.printing import console, print_cuts, print_rows
+from xpfeh.cli.printing import console, print_cuts, print_rows, print_written
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
 
@@ -49,8 +49,7 @@ def spectra(
     if stage not in list(Stage):
         raise UserError(f"--stage {stage}: there are {', '.join(Stage)}")
     chosen = PreprocessSettings().with_overrides(settings)
-    written, rejected = write_spectra(source, out, Stage(stage), chosen, CompanionFiles.find(photometry, distances))
-    console.print(f"{written} spectra written, {rejected} rows rejected: {out}", soft_wrap=True)
+    print_written(out, write_spectra(source, out, Stage(stage), chosen, CompanionFiles.find(photometry, distances)))
 
 
 @app.command()

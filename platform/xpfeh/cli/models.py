@@ -142,7 +142,7 @@ def promote(
     from xpfeh.commands.promote import RefusedError, promote
 
     if force != bool(why.strip()):
-        raise UserError("--force and --why belong together: say why a model that fails a gate shall serve")
+        raise UserError("--force and --why belong together: give the reason for serving a model that fails a gate")
     sample = read_sample(features, labels)
     try:
         promotion = promote(run, sample, why.strip() if force else None)

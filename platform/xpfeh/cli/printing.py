@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 if TYPE_CHECKING:
+    from xpfeh.commands.file_output import Written
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status
     from xpfeh.dataset.verify import Account
@@ -71,6 +72,12 @@ def print_rows(out: str, records: Sequence[Record]) -> None:
     rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
     reasons = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
     console.print(f"{read} rows read = {written} written{reasons}: {out}", soft_wrap=True)
+
+
+def print_written(out: Any, written: Written) -> None:
+    """Print what became of the rows of a source."""
+    where = f", see {written.listing}" if written.rejected else ""
+    console.print(f"{written.stars} stars written, {written.rejected} rows rejected{where}: {out}", soft_wrap=True)
 
 
 def print_status(out: str, now: Status) -> None:

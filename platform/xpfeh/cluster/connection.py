@@ -1,4 +1,4 @@
-"""The Ray cluster that a command runs on: the one it is told of, or one of its own on this machine."""
+"""The Ray cluster that a command runs on: the one of ``RAY_ADDRESS``, or one of its own on this machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import ray
 from ray.data import DataContext
 
-_HUSHED = {
+_LOG_LEVELS = {
     "ray.data": logging.WARNING,
     "ray.serve": logging.WARNING,
     "ray.tune": logging.WARNING,
@@ -25,7 +25,7 @@ _HUSHED = {
 
 def connect() -> int:
     """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one; return its CPUs."""
-    for name, level in _HUSHED.items():
+    for name, level in _LOG_LEVELS.items():
         logging.getLogger(name).setLevel(level)
     if not ray.is_initialized():
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}

@@ -20,7 +20,7 @@ from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
-from xpfeh.commands.serve import served
+from xpfeh.commands.serve import LOCAL_CONFIG, served
 from xpfeh.commands.train import train_and_record
 from xpfeh.commands.tune import tune
 from xpfeh.commands.validate import validate
@@ -35,7 +35,6 @@ from xpfeh.sources.library import NAME, library_path, read_spectra
 
 _MARK = "made-by-xpfeh-demo"
 _STARS_ASKED = 20
-_SERVE_CONFIG = Path(__file__).parents[3] / "serve_configs" / "local.yaml"
 
 
 def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Console) -> None:
@@ -100,7 +99,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
         console.print(f"{name}: {m['n']} stars, {numbers}")
 
     print_step("Ray Serve: ask the endpoint")
-    with served(_SERVE_CONFIG, champion) as address:
+    with served(LOCAL_CONFIG, champion) as address:
         _check_answers(address, out)
     console.print(f"{_STARS_ASKED} answers equal their catalog rows to the last bit")
     print_step(f"done: open {out / 'report' / 'index.html'} and {out / 'comparison.html'}")

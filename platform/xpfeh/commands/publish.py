@@ -12,13 +12,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
-from rich.progress import track
 
 from xpfeh.columns import CATALOG
 from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
 from xpfeh.dataset.records import Record
 from xpfeh.errors import UserError
-from xpfeh.files import check_output_folder, digest, sha256_of, whole_folder
+from xpfeh.files import check_output_folder, sha256_of, whole_folder
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
 from xpfeh.release.formats import FORMATS, Release
@@ -74,7 +73,8 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
     writers = {name: FORMATS[name] for name in _checked_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
-    records = _checked_records(dataset)
+    dataset.check_parts()
+    records = dataset.records()
     fs, paths = dataset.fs, [dataset.part(record.shard) for record in records]
     catalog_provenance = dataset.plan.provenance() | {"made_by": _code_versions(records)}
 
@@ -128,17 +128,6 @@ def _sample_named(name: str) -> Sample:
     return SAMPLES[name]
 
 
-def _checked_records(dataset: Dataset) -> list[Record]:
-    """Return the record of each planned part, once, and refuse a part whose bytes are not the recorded ones."""
-    by_shard = {record.shard: record for record in dataset.records()}
-    records = [by_shard[shard.name] for shard in dataset.plan.shards]
-    for record in track(records, "checking parts"):
-        path = dataset.part(record.shard)
-        if digest(dataset.fs, path) != record.fingerprint:
-            raise UserError(f"{path}: was changed after it was recorded; delete it, and run xpfeh catalog run again")
-    return records
-
-
 def _code_versions(records: Sequence[Record]) -> list[dict[str, str]]:
     """Return each version of the code that made some of the parts, once."""
     versions: list[dict[str, str]] = []
@@ -159,7 +148,7 @@ def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: Sample) -> str
     for path in paths:
         flags = pq.read_table(path, columns=["flags"], filesystem=fs)["flags"].to_numpy()
         stars += flags.size
-        not_evaluated += np.count_nonzero(flags & np.uint32(Flag.CUT_NOT_EVALUATED))
+        not_evaluated += int(np.count_nonzero(flags & np.uint32(Flag.CUT_NOT_EVALUATED)))
     return (
         f"no star belongs to the sample {sample.name} ({sample.definition}): of {stars:,} stars {not_evaluated:,} "
         "have cuts that could not be evaluated (flag CUT_NOT_EVALUATED: colour, excess factor or distance is missing)"

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from xpfeh.serving.deploy import deploy, read_config, withdraw
 
+LOCAL_CONFIG = Path(__file__).parents[3] / "serve_configs" / "local.yaml"
+"""One replica on this machine; a file of the checkout."""
+
 
 @contextmanager
 def served(config: str | Path, model: str | None = None) -> Iterator[str]:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.progress import track
 
 from xpfeh.columns import features_schema, spectra_schema, to_table
+from xpfeh.commands.file_output import Written, write_file
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.reader import CompanionFiles, find_spectra, read
-from xpfeh.tables import check_format, write_table
+from xpfeh.sources.reader import CompanionFiles
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled
 
@@ -29,37 +29,28 @@ class Stage(StrEnum):
 
 def write_spectra(
     source: str, out: str | Path, stage: Stage, settings: PreprocessSettings, companions: CompanionFiles
-) -> tuple[int, int]:
-    """Write the spectra of `source` and return how many were written and how many rows were rejected.
+) -> Written:
+    """Write the spectra of `source`.
 
     Parameters
     ----------
     source, companions
         As for `xpfeh.sources.reader.find_spectra` and `read`.
     out : str or Path
-        ``.parquet`` or ``.fits``; the rejected rows and their reasons go to ``OUT.rejected.csv``.
+        ``.parquet`` or ``.fits``.
     stage : Stage
         ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; then ``corrected``, ``dereddened``, ``features``.
+    settings : PreprocessSettings
+
+    Raises
+    ------
+    UserError
+        If the source is none or does not fit the settings, or `out` cannot be written.
     """
-    check_format(out)
-    rejected = []
-
-    def tables() -> Iterator[pa.Table]:
-        for file in track(find_spectra(source), description=stage.value):
-            for start, rows in file.ranges():
-                for batch in read(file, start, rows, companions):
-                    rejected.extend([f"{file.path},{r.row},{r.source_id or ''},{r.reason}" for r in batch.rejected])
-                    yield _at_stage(batch.columns, stage, settings)
-
-    written = write_table(out, tables())
-    listing = Path(f"{out}.rejected.csv")
-    listing.unlink(missing_ok=True)
-    if rejected:
-        listing.write_text("\n".join(["source,row,source_id,reason", *rejected]) + "\n")
-    return written, len(rejected)
+    return write_file(source, out, companions, stage.value, partial(_at_stage, stage, settings))
 
 
-def _at_stage(raw: Mapping[str, NDArray], stage: Stage, settings: PreprocessSettings) -> pa.Table:
+def _at_stage(stage: Stage, settings: PreprocessSettings, raw: Mapping[str, NDArray]) -> pa.Table:
     if stage is Stage.FEATURES:
         return to_table(preprocess(raw, settings), features_schema(settings.n_pixels))
     match stage:

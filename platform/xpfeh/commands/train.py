@@ -45,7 +45,7 @@ def train_and_record(
     share : Share
         What each worker gets.
     """
-    mlflow_runs.experiment_id()  # a tracking server that is away is noticed now, not after the training
+    mlflow_runs.experiment_id()  # a tracking server that does not answer is noticed now, not after the training
     curve = LearningCurve(recipe)
     with curve.progress_bar() as report:
         card = train(sample, recipe, out, report, fit_members if workers == 1 else fit_on_workers(workers, share))

@@ -1,1 +1,1 @@
-"""Ray Data: shards in, features and catalogs out, each row once."""
+"""A dataset on disk or in a bucket: its plan, its ledger, its parts; status and proof. No Ray."""

@@ -33,6 +33,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from pydantic import BaseModel, ValidationError
+from rich.progress import track
 
 from xpfeh.dataset.plan import Kind, Plan, Shard
 from xpfeh.dataset.reading import read_parts
@@ -124,12 +125,22 @@ class Dataset:
         return [shard for shard in self.plan.shards if shard.name not in done]
 
     def records(self) -> list[Record]:
-        """Return the records of the finished shards, in the order of their names."""
-        return [_read_model(self.fs, path, Record) for path in list_files(self.fs, self._ledger("done"), ".json")]
+        """Return the record of each finished shard of the plan, in the plan's order."""
+        present = set(list_files(self.fs, self._ledger("done"), ".json"))
+        paths = {shard.name: self._ledger(f"done/{shard.name}.json") for shard in self.plan.shards}
+        records = {name: _read_model(self.fs, path, Record) for name, path in paths.items() if path in present}
+        return [record for name, record in records.items() if record.shard == name]
 
     def failures(self) -> list[Failure]:
         """Return the shards that could not be made so far, in the order of their names."""
         return [_read_model(self.fs, path, Failure) for path in list_files(self.fs, self._ledger("failed"), ".json")]
+
+    def check_parts(self) -> None:
+        """Read all parts through and raise a `UserError` if one was changed after it was recorded."""
+        for record in track(self.records(), "checking parts"):
+            path = self.part(record.shard)
+            if digest(self.fs, path) != record.fingerprint:
+                raise UserError(f"{path}: was changed after it was recorded; delete it, and run again what made it")
 
     def strangers(self) -> list[str]:
         """Return the names of Parquet files in the folder that are no part of this dataset."""

@@ -18,11 +18,11 @@ from rich.progress import track
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Shard
 from xpfeh.dataset.records import Record
+from xpfeh.dataset.repeated_ids import RepeatedIds
 from xpfeh.errors import UserError
 from xpfeh.files import digest, exists, first_line, read_bytes
 from xpfeh.sources import reader
 
-_BUCKET_ROWS = 4_000_000  # identifiers compared in memory at a time, 32 MB
 _EXAMPLES = 3
 
 Requested = Callable[[Shard], Iterator[pa.Array]]
@@ -69,15 +69,14 @@ def verify(uri: str | Path) -> Account:
     records = {record.shard: record for record in dataset.records()}
     account = Account(dataset.plan.kind)
     account.problems += [f"{name}: is no part of this dataset; move it elsewhere" for name in dataset.strangers()]
-    expected = sum(record.rows_written for record in records.values())
     with tempfile.TemporaryDirectory() as folder:
-        buckets = _Buckets(Path(folder), 1 + expected // _BUCKET_ROWS)
+        written = RepeatedIds(Path(folder) / "source_id.int64")
         for shard in track(dataset.plan.shards, description="verify"):
             try:
-                buckets.add(_verify_shard(dataset, shard, records.get(shard.name), requested, account))
+                written.add(_verify_shard(dataset, shard, records.get(shard.name), requested, account))
             except (UserError, OSError, pa.ArrowInvalid) as error:
                 account.problems.append(f"{shard.name}: {first_line(error)}")
-        repeated = buckets.repeated()
+        repeated = written.find()
     if repeated.size:
         examples = ", ".join(map(str, repeated[:_EXAMPLES]))
         account.problems.append(f"{repeated.size} source_ids are in several parts: {examples} ...")
@@ -130,28 +129,3 @@ def _rejected(dataset: Dataset, shard: Shard) -> list[int | None]:
         return []
     rows = csv.DictReader(io.StringIO(read_bytes(dataset.fs, path).decode()))
     return [int(row["source_id"]) if row["source_id"] else None for row in rows]
-
-
-class _Buckets:
-    """Identifiers on disk, those of one remainder together, so that repeated ones meet in memory."""
-
-    def __init__(self, folder: Path, count: int) -> None:
-        self._folder, self._count = folder, count
-
-    def add(self, ids: NDArray[np.int64]) -> None:
-        remainder = ids % self._count
-        for bucket in range(self._count):
-            with self._file(bucket).open("ab") as file:
-                ids[remainder == bucket].tofile(file)
-
-    def repeated(self) -> NDArray[np.int64]:
-        """Return the identifiers that were added more than once."""
-        found = [np.empty(0, dtype=np.int64)]
-        for bucket in range(self._count):
-            if self._file(bucket).exists():
-                ids, counts = np.unique(np.fromfile(self._file(bucket), dtype=np.int64), return_counts=True)
-                found.append(ids[counts > 1])
-        return np.concatenate(found)
-
-    def _file(self, bucket: int) -> Path:
-        return self._folder / f"{bucket}.ids"

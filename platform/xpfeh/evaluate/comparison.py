@@ -40,7 +40,8 @@ class Row:
 
     Examples
     --------
-    >>> row = Row([Run("4f1c", "best", "0", {"latent": "16"}, {"mae": 0.08}), Run("90bd", "best", "1", {}, {"mae": 0.1})])
+    >>> errors = {"0": 0.08, "1": 0.1}  # of two seeds
+    >>> row = Row([Run(f"run {seed}", "best", seed, {"latent": "16"}, {"mae": mae}) for seed, mae in errors.items()])
     >>> row.text("mae"), row.text("nll"), row.parameter("latent")
     ('0.0900 ± 0.0141', '–', '16')
     """

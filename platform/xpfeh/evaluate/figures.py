@@ -1,4 +1,8 @@
-"""The pictures of a report."""
+"""The pictures of a report.
+
+``stars`` is a mapping of (N, ...) arrays: ``feh`` (true), what `xpfeh.inference.predictor.Predictor.predict` gives, and
+the features that a picture shows.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("agg")
+matplotlib.use("agg")  # files only: workers and CI have no display
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -28,7 +32,10 @@ styled = plt.rc_context({
 })  # fmt: skip
 _BLUE, _RED, _GREY = "#2b6cb0", "#c53030", "#4a5568"
 _FEH = "[Fe/H]"
-RESIDUAL_LABEL = f"{_FEH} predicted − true (dex)"
+_RESIDUAL = f"{_FEH} predicted − true (dex)"
+_MAX_RESIDUAL = 0.8  # dex; the few beyond would leave the others a thin line
+_FEW_TO_SHOW = 5  # stars: of fewer, a median and its range are not drawn
+_FEW_TO_COUNT = 10  # stars: of fewer, a share is not drawn
 
 
 @styled
@@ -51,11 +58,11 @@ def predicted_against_true(stars: Stars, truth: str) -> Figure:
     left.plot([low, high], [low, high], color=_RED, lw=1.2)
     left.set(xlim=(low, high), ylim=(low, high), xlabel=f"{truth} {_FEH} (dex)", ylabel=f"predicted {_FEH} (dex)")
     left.set_title(f"{numbers['n']} held-out stars", loc="left", fontsize=10)
-    right.hist(stars["FEH"] - stars["feh"], bins=np.linspace(-0.8, 0.8, 65), color=_BLUE, alpha=0.8)
-    right.set(xlabel=RESIDUAL_LABEL, ylabel="stars")
+    right.hist(stars["FEH"] - stars["feh"], bins=np.linspace(-_MAX_RESIDUAL, _MAX_RESIDUAL, 65), color=_BLUE, alpha=0.8)
+    right.set(xlabel=_RESIDUAL, ylabel="stars")
     names = {"bias": "bias", "robust_sigma": "robust σ", "std": "std", "mae": "MAE"}
-    told = "\n".join(f"{label} {numbers[name]:.3f}" for name, label in names.items())
-    right.text(0.97, 0.95, told, transform=right.transAxes, ha="right", va="top", linespacing=1.5)
+    summary_text = "\n".join(f"{label} {numbers[name]:.3f}" for name, label in names.items())
+    right.text(0.97, 0.95, summary_text, transform=right.transAxes, ha="right", va="top", linespacing=1.5)
     return figure
 
 
@@ -74,9 +81,9 @@ def residual_trends(stars: Stars) -> Figure:
         axes.scatter(stars[name], residual, s=5, color=_GREY, alpha=0.35, linewidths=0)
         _binned_range(axes, stars[name], residual)
         axes.axhline(0, color=_RED, lw=1)
-        axes.set(xlabel=label, ylim=(-0.8, 0.8))
+        axes.set(xlabel=label, ylim=(-_MAX_RESIDUAL, _MAX_RESIDUAL))
     for axes in panels[:, 0]:
-        axes.set_ylabel(RESIDUAL_LABEL)
+        axes.set_ylabel(_RESIDUAL)
     panels[0, 0].legend(loc="upper right", fontsize=9)
     return figure
 
@@ -95,9 +102,10 @@ def error_calibration(stars: Stars) -> Figure:
     left.set_title(inside, loc="left", fontsize=10)
     left.legend(loc="upper right", fontsize=9)
 
-    order = np.array_split(np.argsort(stars["FEH_err"]), min(10, max(1, len(z) // 20)))
-    predicted = [float(np.median(stars["FEH_err"][group])) for group in order]
-    observed = [robust_sigma((stars["FEH"] - stars["feh"])[group]) for group in order]
+    # Ten groups of rising error, or as many as leave 20 stars in each.
+    groups = np.array_split(np.argsort(stars["FEH_err"]), min(10, max(1, len(z) // 20)))
+    predicted = [float(np.median(stars["FEH_err"][group])) for group in groups]
+    observed = [robust_sigma((stars["FEH"] - stars["feh"])[group]) for group in groups]
     right.plot(predicted, observed, "o-", color=_BLUE)
     top = 1.1 * max(*predicted, *observed)
     right.plot([0, top], [0, top], color=_RED, lw=1.2)
@@ -125,10 +133,10 @@ def coverage(stars: Stars) -> Figure:
             axes.axhline(level / 100, color=_RED, lw=1)
             for low, high in pairwise(edges):
                 chosen = inside[(stars[name] >= low) & (stars[name] < high)]
-                if len(chosen) >= 10:
+                if len(chosen) >= _FEW_TO_COUNT:
                     share = float(chosen.mean())
-                    spread = np.sqrt(level / 100 * (1 - level / 100) / len(chosen))
-                    axes.errorbar((low + high) / 2, share, spread, (high - low) / 2, fmt="o", ms=4, color=colour)
+                    error = np.sqrt(level / 100 * (1 - level / 100) / len(chosen))  # binomial
+                    axes.errorbar((low + high) / 2, share, error, (high - low) / 2, fmt="o", ms=4, color=colour)
         axes.set(xlabel=label, ylim=(0.3, 1.02))
     panels[0].set_ylabel("share inside the 68 % and 95 % intervals")
     return figure
@@ -139,14 +147,14 @@ def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
     """Return what a change of 1 % in each pixel does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
     figure, axes = plt.subplots(figsize=(10, 3.8))
     wavelength = centres_nm(slopes.shape[1])
-    change = 0.01 * slopes * stars["flux"]
+    change = 0.01 * slopes * stars["flux"]  # (N, pixels), dex
     for label, chosen, colour in (
         (f"{_FEH} < −1.5", stars["feh"] < -1.5, _BLUE),
         (f"−1.5 ≤ {_FEH} < −0.5", (stars["feh"] >= -1.5) & (stars["feh"] < -0.5), _GREY),
         (f"{_FEH} ≥ −0.5", stars["feh"] >= -0.5, _RED),
     ):
-        if chosen.sum() >= 5:
-            low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)
+        if chosen.sum() >= _FEW_TO_SHOW:
+            low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)  # (stars, pixels) -> (3, pixels)
             axes.plot(wavelength, middle, color=colour, label=label)
             axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.axhline(0, color="black", lw=0.8)
@@ -164,8 +172,9 @@ def example_spectra(stars: Stars) -> Figure:
     for axes, colour in zip(panels, (0.95, 1.15, 1.45), strict=True):
         alike = np.flatnonzero(np.abs(stars["bp_rp0"] - colour) < 0.05)
         alike = alike[np.argsort(stars["feh"][alike])]
-        chosen = alike[np.linspace(0, len(alike) - 1, min(8, len(alike))).astype(int)] if len(alike) else alike
-        for star in chosen:
+        # Eight at most, from the poorest to the richest.
+        shown = np.linspace(0, max(0, len(alike) - 1), min(8, len(alike))).astype(int)
+        for star in alike[shown]:
             axes.plot(wavelength, stars["flux"][star], lw=1.1, color=plt.cm.viridis(norm(stars["feh"][star])))
         axes.set(xlabel="wavelength (nm)", ylim=(0, None))
         axes.set_title(f"(BP−RP)$_0$ ≈ {colour}", loc="left", fontsize=10)
@@ -182,21 +191,23 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _span(values: NDArray) -> tuple[float, float]:
+    """Return the range of an axis that shows all values with a margin."""
     low, high = float(values.min()), float(values.max())
     margin = 0.04 * (high - low) or 0.1
     return low - margin, high + margin
 
 
 def _binned_range(axes: Axes, x: NDArray, residual: NDArray) -> None:
+    """Draw median and 68 % range of the residuals in ten bins; the outermost stars would make them too wide."""
     first, last = np.percentile(x, [0.5, 99.5]).tolist()
     edges = np.linspace(first, last, 11)
     centres, quantiles = [], []
     for low, high in pairwise(edges):
         inside = (x >= low) & (x < high)
-        if inside.sum() >= 5:
+        if inside.sum() >= _FEW_TO_SHOW:
             centres.append((low + high) / 2)
             quantiles.append(np.percentile(residual[inside], [16, 50, 84]))
     if centres:
-        low, middle, high = np.array(quantiles).T
+        low, middle, high = np.array(quantiles).T  # (bins, 3) -> three (bins,)
         axes.plot(centres, middle, color=_BLUE, lw=1.8, label="median")
         axes.fill_between(centres, low, high, color=_BLUE, alpha=0.2, label="68 % of the stars")

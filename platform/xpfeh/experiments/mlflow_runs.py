@@ -33,14 +33,31 @@ _BATCH = 1000  # the most metrics that MLflow's REST API takes in a request
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its notes on database migrations are for its own developers
 
 
-def client() -> MlflowClient:
+def client(begin: bool = False) -> MlflowClient:
     """Return a client of ``MLFLOW_TRACKING_URI``, or of the store in the working directory.
 
     That is ``mlflow/mlflow.db``; where there is none yet but `xpfeh demo` was run here, the demo's.
+
+    Parameters
+    ----------
+    begin : bool
+        Begin a store here if there is none, and never write to the demo's: the next demo replaces it.
+
+    Raises
+    ------
+    UserError
+        If there is no store here and none is to begin.
     """
     if not os.environ.get("MLFLOW_TRACKING_URI"):
-        store = next((path for path in _STORES if path.is_file()), _STORES[0])
-        store.parent.mkdir(parents=True, exist_ok=True)
+        store = next((path for path in _STORES if path.is_file()), None)
+        if begin:
+            store = _STORES[0]
+            store.parent.mkdir(parents=True, exist_ok=True)
+        if store is None:
+            raise UserError(
+                f"no runs and no models here ({' or '.join(map(str, _STORES))}); xpfeh train, tune and demo make them, "
+                "or set MLFLOW_TRACKING_URI to where they are"
+            )
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store.absolute()}"
     uri = os.environ["MLFLOW_TRACKING_URI"]
     _check_database(uri)
@@ -63,8 +80,8 @@ def _check_database(uri: str) -> None:
 
 @patient()
 def experiment_id(name: str = EXPERIMENT) -> str:
-    """Return the experiment's id; a new one in a sqlite file keeps its artifacts beside that file."""
-    mlflow_client = client()
+    """Return the experiment's id, of a new one if there is none; in a sqlite file it keeps its artifacts beside it."""
+    mlflow_client = client(begin=True)
     if found := mlflow_client.get_experiment_by_name(name):
         return found.experiment_id
     uri = os.environ["MLFLOW_TRACKING_URI"]

@@ -20,10 +20,12 @@ from sklearn.linear_model import QuantileRegressor
 from xpfeh.training.backend import ops
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
-_SHRINKAGE = 3e-3
-_WEIGHT_OF_ORIGINALS = 4.0
-_FOLDS = 3
-_LEAST = 1e-3
+"""The ends of the 95 % and of the 68 % interval."""
+
+_SHRINKAGE = 3e-3  # L1 penalty: a slope that few stars ask for stays 0
+_WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
+_FOLDS = 3  # of the conformal step
+_LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 
 
 class Calibration(BaseModel):

@@ -10,10 +10,10 @@ from pydantic import BaseModel, ConfigDict
 
 from xpfeh.training.backend import ops
 
-_FLOOR = 1e-3
-_LARGEST_RELATIVE_ERROR = 5.0
-_DISAGREEMENT = 10.0
-_USUAL_SIGMA = 0.1
+_FLOOR = 1e-3  # of a flux that is 1 around 550 nm: negative pixels have no logarithm
+_LARGEST_RELATIVE_ERROR = 5.0  # beyond it a pixel says nothing, whatever its error
+_DISAGREEMENT = 10.0  # how much disagreement counts beside distance; the product does both jobs best, LOG 2026-11-23
+_USUAL_SIGMA = 0.1  # dex; the networks' own error at which disagreement begins to count
 WORST = 0.01
 """Share of the validation stars beyond the threshold."""
 

@@ -29,7 +29,7 @@ Features = Mapping[str, NDArray]
 
 
 class Members:
-    """What each network of an ensemble says by itself.
+    """The answers of each network of an ensemble, one by one.
 
     Parameters
     ----------

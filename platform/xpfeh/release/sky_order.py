@@ -20,6 +20,7 @@ from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, SPATIAL_INDEX_OR
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.dataset.repeated_ids import RepeatedIds
 from xpfeh.errors import UserError
 
 MAX_ROWS = 1_000_000
@@ -29,7 +30,6 @@ COUNT_ORDER = 8
 
 _BATCH_ROWS = 131_072
 _BUFFER_ROWS = 1_000_000
-_IDS_COMPARED = 8_000_000  # in memory at a time, 64 MB
 
 _INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
 
@@ -162,7 +162,7 @@ def spill(
     spilled = schema.insert(0, pa.field(SPATIAL_INDEX_COLUMN, pa.int64(), False, {"description": _INDEX}))
     text_bytes = {field.name: 1 for field in schema if pa.types.is_string(field.type)}
     firsts = np.array([_first_pixel(partition) for partition in partitions])
-    ids = folder / "source_id.int64"
+    ids = RepeatedIds(folder / "source_id.int64")
     buffer: list[pa.RecordBatch] = []
     for path in track(paths, "ordering stars"):
         for batch in _batches(fs, path, schema.names):
@@ -171,38 +171,20 @@ def spill(
             for name in text_bytes:
                 longest = pc.max(pc.binary_length(chosen[name])).as_py() or 0
                 text_bytes[name] = max(text_bytes[name], longest)
-            with ids.open("ab") as file:
-                chosen["source_id"].to_numpy().tofile(file)
+            ids.add(chosen["source_id"].to_numpy())
             buffer.append(chosen)
             if sum(len(held) for held in buffer) >= _BUFFER_ROWS:
                 _append(buffer, firsts, folder)
     if buffer:
         _append(buffer, firsts, folder)
-    _check_unique(ids, int(counts.sum()))
+    if (repeated := ids.find()).size:
+        raise UserError(f"source_id {repeated[0]} is in the catalog twice; it cannot be published")
     return SkyOrder(spilled, counts, partitions, text_bytes, folder)
 
 
 def _batches(fs: pafs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
     with fs.open_input_file(path) as file:
         yield from pq.ParquetFile(file).iter_batches(_BATCH_ROWS, columns=columns)
-
-
-def _check_unique(ids: Path, rows: int) -> None:
-    """Raise a `UserError` if an identifier of a file of int64 is there twice, whatever the positions of its stars."""
-    passes = 1 + rows // _IDS_COMPARED
-    for remainder in range(passes):
-        # Equal identifiers have equal remainders, and so meet in one pass.
-        alike = np.concatenate([some[some % passes == remainder] for some in _read_ids(ids)])
-        alike.sort()
-        repeated = alike[1:][alike[1:] == alike[:-1]]
-        if repeated.size:
-            raise UserError(f"source_id {repeated[0]} is in the catalog twice; it cannot be published")
-
-
-def _read_ids(ids: Path) -> Iterator[NDArray[np.int64]]:
-    with ids.open("rb") as file:
-        while (some := np.fromfile(file, np.int64, _BUFFER_ROWS)).size:
-            yield some
 
 
 def _healpix_29(batch: pa.RecordBatch) -> NDArray[np.int64]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from xpfeh.xp.grid import WAVELENGTH_NM
+from xpfeh.xp.photometry import excess_factor
 
 MAX_STARS = 1000
 """Stars a request: 15 MB of JSON."""
@@ -28,7 +29,7 @@ class Star(BaseModel):
     phot_g_mean_mag: float
     phot_bp_mean_mag: float
     phot_rp_mean_mag: float
-    phot_bp_rp_excess_factor: float | None = None
+    phot_bp_rp_excess_factor: float | None = Field(None, description="computed from the magnitudes if not given")
     rgeo: float | None = Field(None, gt=0, description="geometric distance (pc), if known")
     flux: Samples = Field(description="343 samples, 336 to 1020 nm in steps of 2 nm, W m-2 nm-1")
     flux_error: Samples = Field(description="their errors, W m-2 nm-1")
@@ -48,6 +49,9 @@ def to_spectra(stars: list[Star]) -> dict[str, NDArray]:
     for name in Star.model_fields:
         values = [getattr(star, name) for star in stars]
         columns[name] = np.array(values, dtype=np.int64 if name == "source_id" else np.float64)
+    g, bp, rp = (columns[f"phot_{band}_mean_mag"].astype(np.float64) for band in ("g", "bp", "rp"))
+    excess = columns["phot_bp_rp_excess_factor"]
+    columns["phot_bp_rp_excess_factor"] = np.where(np.isnan(excess), excess_factor(g, bp, rp), excess)
     return columns
 
 

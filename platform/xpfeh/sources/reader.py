@@ -111,7 +111,15 @@ def open_spectra(path: str) -> SpectraFile:
 
 
 def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionFiles) -> Iterator[RawBatch]:
-    """Yield the raw rows of a range as `xpfeh.xp.preprocess.preprocess` takes them, photometry and distances joined."""
+    """Yield the raw rows of a range as `xpfeh.xp.preprocess.preprocess` takes them, photometry and distances joined.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or is of a library, which has its own photometry, and there are companion files.
+    """
+    if file.release is None and companions != NO_COMPANIONS:
+        raise UserError(f"{file.path}: has photometry of its own, and no use for --photometry or --distances")
     for batch in file.read(start, rows):
         if file.release is not None:
             known = _companions(companions).of(batch.columns["source_id"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from xpfeh.xp import pixels
 from xpfeh.xp.bases import load_bands
 
-_TILT = 0.5
+_TILT = 0.5  # e-folds from the middle to either end of the spectrum, see `fainter_factors`
 
 RELATIVE_ERROR = {
     9: 0.0055, 10: 0.0050, 11: 0.0053, 12: 0.0063, 13: 0.0085, 14: 0.0123,

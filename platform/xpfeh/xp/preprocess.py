@@ -19,7 +19,7 @@ from xpfeh.xp.correct import CORRECTED, correct
 from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.deredden import attenuation
 
-# What `xpfeh.flags.MEANING` says in words.
+# The limits that `xpfeh.flags.MEANING` names.
 LOW_SN = 10.0  # our choice
 FAINT_MAG = 15.0  # the training stars end there (paper section 4.2)
 HIGH_EBV = 0.5  # the paper's sample of 20 million ends there (section 4.3)
@@ -192,7 +192,7 @@ def _release_of(raw: Columns) -> str:
 
 
 def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
-    if "flux" in raw:  # the numbers of coefficients tell a release; sampled spectra have none
+    if "flux" in raw:  # a release is known by its numbers of coefficients; sampled spectra have none
         return
     found = _release_of(raw)
     if found != settings.release:

@@ -1,0 +1,68 @@
+"""From a source of spectra to one file, on this machine: what `spectra`, `predict` and `sensitivity` have in common."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.progress import track
+
+from xpfeh.files import whole_file
+from xpfeh.sources.coefficients import Reject
+from xpfeh.sources.reader import CompanionFiles, find_spectra, read
+from xpfeh.tables import check_format, write_table
+
+ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
+"""Makes the rows to write of some stars' raw columns."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """How many stars a file got, how many rows of the source were rejected, and where these are listed."""
+
+    stars: int
+    rejected: int
+    listing: Path
+
+
+def write_file(
+    source: str, out: str | Path, companions: CompanionFiles, description: str, to_table: ToTable
+) -> Written:
+    """Write a row for each star of `source` that can be read; the others and their reasons go to OUT.rejected.csv.
+
+    Parameters
+    ----------
+    source, companions
+        As for `xpfeh.sources.reader.find_spectra` and `read`.
+    out : str or Path
+        See `xpfeh.tables.write_table`.
+    description : str
+        Of the progress bar.
+    to_table : callable
+
+    Raises
+    ------
+    UserError
+        If the source is none, holds no star, or `out` cannot be written.
+    """
+    check_format(out)
+    rejected: list[tuple[str, Reject]] = []
+
+    def tables() -> Iterator[pa.Table]:
+        for file in track(find_spectra(source), description=description):
+            for start, rows in file.ranges():
+                for batch in read(file, start, rows, companions):
+                    rejected.extend((file.path, reject) for reject in batch.rejected)
+                    yield to_table(batch.columns)
+
+    stars = write_table(out, tables())
+    listing = Path(f"{out}.rejected.csv")
+    listing.unlink(missing_ok=True)
+    if rejected:
+        with whole_file(listing) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([("source", *Reject._fields), *((path, *reject) for path, reject in rejected)])
+    return Written(stars, len(rejected), listing)
