@@ -2,13 +2,18 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/ready
 
-.PHONY: demo test check bench soak serve clean
+.PHONY: demo test test-slow test-all check bench soak serve clean
 
 demo: $(READY)
 	.venv/bin/xpfeh demo --out demo
 
 test: $(READY)
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest -m "not slow"
+
+test-slow: $(READY)
+	.venv/bin/python -m pytest -m slow
+
+test-all: test test-slow
 
 check: $(READY)
 	.venv/bin/ruff check .
