@@ -17,6 +17,8 @@ import psutil
 import pytest
 from xpfeh.experiments import mlflow_runs
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
 

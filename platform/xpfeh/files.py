@@ -12,7 +12,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +34,7 @@ def absolute(uri: str | Path) -> str:
     's3://bucket/features'
     """
     text = str(uri)
-    return text if "://" in text else str(_expanded(text).absolute())
+    return text if "://" in text else os.path.abspath(_expanded(text))  # which takes .. away, and no symbolic links
 
 
 def local_path(path: str | Path) -> Path:
@@ -51,6 +51,8 @@ def local_path(path: str | Path) -> Path:
 
 
 def _expanded(path: str) -> Path:
+    if not path.strip():  # an unset variable of a script; Path would take it for the working directory
+        raise UserError("an empty name is given where a file or folder is needed")
     try:
         return Path(path).expanduser()
     except RuntimeError:
@@ -72,6 +74,8 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), text
     try:
         fs, path = pafs.FileSystem.from_uri(text)
+        if not path.strip("/"):
+            raise ValueError("it names no bucket or folder")
         fs.get_file_info(path)
     except (ValueError, OSError) as error:
         raise UserError(f"{text}: cannot be opened as a place for files ({first_line(error)})") from None
@@ -184,31 +188,31 @@ def check_output_folder(path: str | Path, mark: str | None = None) -> Path:
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary name to write to, which becomes `path` once it is whole; an earlier file there is replaced."""
     target = check_output_file(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        yield temporary
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _parents(target):
+        try:
+            yield temporary
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def whole_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
     """Give a temporary folder to write to, which becomes `path` once it is whole; see `check_output_folder`."""
     target = check_output_folder(path, mark).absolute()
-    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-    temporary.mkdir()
-    try:
-        yield temporary
-        before = temporary.with_suffix(".before")
-        if target.exists():
-            target.rename(before)
-        temporary.rename(target)
-        shutil.rmtree(before, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with _parents(target):
+        temporary.mkdir()
+        try:
+            yield temporary
+            before = temporary.with_suffix(".before")
+            if target.exists():
+                target.rename(before)
+            temporary.rename(target)
+            shutil.rmtree(before, ignore_errors=True)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
@@ -238,6 +242,20 @@ def only_process(place: str) -> Iterator[None]:
         except BlockingIOError:
             raise UserError(f"{place}: another process is at work here; wait until it ends, or end it") from None
         yield
+
+
+@contextmanager
+def _parents(target: Path) -> Iterator[None]:
+    """Make the folders above `target`; if the work fails, those that are new go again."""
+    new = [folder for folder in target.absolute().parents if not folder.exists()]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for folder in new:  # the innermost first
+            with suppress(OSError):  # another process has put something in it
+                folder.rmdir()
+        raise
 
 
 def _check_parents(target: Path) -> None:

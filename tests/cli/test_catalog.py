@@ -33,20 +33,20 @@ def finished(unfinished: Path, features_dir: Path, bundle: Path, tmp_path: Path)
 
 def says(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
     with pytest.raises(SystemExit) as ended:
-        main(["catalog", *map(str, arguments)])
+        main(list(map(str, arguments)))
     assert ended.value.code == code
     captured = capsys.readouterr()
     return captured.out + captured.err
 
 
 def test_status_and_failed_of_an_unfinished_run(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    told = says(capsys, 0, "status", unfinished)
-    assert "1 of 3 done, 1 failed" in told
-    assert "2,000 read = 2,000 written + 0 rejected" in told
-    assert "time left" in told
-    told = says(capsys, 0, "failed", unfinished, "--trace")
-    assert "part-00001.parquet: the disk is gone" in told
-    assert "1 parts failed" in told
+    output = says(capsys, 0, "status", unfinished)
+    assert "1 of 3 done, 1 failed" in output
+    assert "2,000 read = 2,000 written + 0 rejected" in output
+    assert "time left" in output
+    output = says(capsys, 0, "failed", unfinished, "--trace")
+    assert "part-00001.parquet: the disk is gone" in output
+    assert "1 parts failed" in output
 
 
 def test_verify_and_publish_of_an_unfinished_run(
@@ -55,7 +55,7 @@ def test_verify_and_publish_of_an_unfinished_run(
     told = says(capsys, 1, "verify", unfinished)
     assert "part-00001: is not made yet" in told
     assert "6,000 requested, 2,000 written + 0 rejected" in told
-    assert "1 of 3 parts" in says(capsys, 2, "publish", unfinished, "--out", tmp_path / "release")
+    assert "2 of 3 parts are missing" in says(capsys, 2, "catalog", "publish", unfinished, "--out", tmp_path / "release")
 
 
 def test_verify_and_publish_of_a_finished_run(
@@ -66,8 +66,14 @@ def test_verify_and_publish_of_a_finished_run(
     assert "each star exactly once" in told
     assert "0 parts failed" in says(capsys, 0, "failed", finished)
     out = tmp_path / "release"
-    assert "6,000 stars published" in says(capsys, 0, "publish", finished, "--out", out, "--format", "fits")
+    assert "6,000 stars published" in says(capsys, 0, "catalog", "publish", finished, "--out", out, "--format", "fits")
     assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt"}
+
+
+def test_the_old_names_of_status_failed_and_verify(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
+    assert "1 of 3 done" in says(capsys, 0, "catalog", "status", unfinished)
+    assert "1 parts failed" in says(capsys, 0, "catalog", "failed", unfinished)
+    assert "part-00001: is not made yet" in says(capsys, 1, "catalog", "verify", unfinished)
 
 
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

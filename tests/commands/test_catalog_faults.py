@@ -23,7 +23,7 @@ from xpfeh.sources.library import NAME
 
 from tests.processes import environment, kill, two_nodes, workers
 
-KILLS = int(os.environ.get("XPFEH_KILLS", "2"))
+KILLS = int(os.environ.get("XPFEH_KILLS", "1"))
 PARTS = 80
 WORKER = "MapWorker"
 

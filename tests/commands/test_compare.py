@@ -63,7 +63,7 @@ def test_a_run_older_than_a_setting_had_its_default() -> None:
     client = mlflow_runs.client()
     old = client.create_run(mlflow_runs.experiment_id(), start_time=0, tags={"model_version": "old"}).info.run_id
     known = {name: value for name, value in Recipe(seed=2).model_dump().items() if name != "noise"}
-    mlflow_runs.log(old, known, [{"mae": 0.09, "n": 500}], {})
+    mlflow_runs.log(old, params=known, history=[{"mae": 0.09, "n": 500}])
     client.set_terminated(old)
     (row,) = rows_of("xpfeh")
     assert len(row.runs) == 2

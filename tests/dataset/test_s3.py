@@ -19,6 +19,8 @@ from xpfeh.sources.library import NAME
 
 from tests.processes import environment
 
+pytestmark = pytest.mark.slow
+
 BUCKET = "stars"
 
 

@@ -16,6 +16,8 @@ from xpfeh.experiments import mlflow_runs
 
 from tests.processes import environment, kill, two_nodes, workers
 
+pytestmark = pytest.mark.slow
+
 NAME = "faulty"
 STEPS = 1000
 TRIAL = "ImplicitFunc.train"

@@ -14,8 +14,8 @@ from xpfeh.cli.fetch import fetch
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
-# A full disk, a quota, and places where one may not write: the user's to mend, whichever library met them.
-_USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS}
+# A full disk, a quota, places where one may not write, and names too long: the user's to mend, whichever library met them.
+_USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -56,5 +56,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _exit_with(message: str) -> None:
-    print(f"xpfeh: {message}", file=sys.stderr)
+    print(f"xpfeh: {' '.join(message.splitlines())}", file=sys.stderr)
     sys.exit(2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from xpfeh.evaluate.comparison import Row
 from xpfeh.evaluate.comparison_page import write_page
 from xpfeh.experiments.recipes_table import curves_of, rows_of
+from xpfeh.files import check_output_file
 
 
 def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
@@ -17,6 +18,8 @@ def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
     UserError
         If there is no such experiment, no run in it holds a model, or the page cannot be written.
     """
+    if html is not None:
+        check_output_file(html)
     rows = rows_of(experiment)
     if html is not None:
         write_page(Path(html), rows, curves_of(rows), experiment)

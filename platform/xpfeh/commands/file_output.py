@@ -11,6 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.errors import UserError
 from xpfeh.files import whole_file
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, read
@@ -51,13 +52,18 @@ def write_file(
     """
     check_format(out)
     rejected: list[tuple[str, Reject]] = []
+    batches = 0
 
     def tables() -> Iterator[pa.Table]:
+        nonlocal batches
         for file in track(find_spectra(source), description=description):
             for start, rows in file.ranges():
                 for batch in read(file, start, rows, companions):
                     rejected.extend((file.path, reject) for reject in batch.rejected)
+                    batches += 1
                     yield to_table(batch.columns)
+        if not batches:
+            raise UserError(f"{source}: holds no star")
 
     stars = write_table(out, tables())
     listing = Path(f"{out}.rejected.csv")

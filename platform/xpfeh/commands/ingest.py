@@ -17,8 +17,17 @@ from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.companions import Companions
 from xpfeh.sources.input_files import check_unchanged, fingerprint
-from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, SpectraFile, find_spectra, open_spectra, read
+from xpfeh.sources.reader import (
+    NO_COMPANIONS,
+    CompanionFiles,
+    SpectraFile,
+    check_companions,
+    find_spectra,
+    open_spectra,
+    read,
+)
 from xpfeh.xp import dust
 from xpfeh.xp.bases import load_bands
 from xpfeh.xp.correction_tables import correction_tables
@@ -65,8 +74,10 @@ def plan_features(
     spectra = [file for source in sources for file in find_spectra(source)]
     for file in spectra:
         _check_settings(file, settings)
+        check_companions(file, companions)
     fingerprints = _fingerprints("spectra", [partial(fingerprint, file.location) for file in spectra])
     inputs = {"spectra": _together(fingerprints)}
+    Companions(companions.photometry, companions.distances).check()
     for name, paths in (("photometry", companions.photometry), ("distances", companions.distances)):
         if paths:
             inputs[name] = _together(_fingerprints(name, [partial(fingerprint, path) for path in paths]))

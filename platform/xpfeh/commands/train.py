@@ -14,6 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from xpfeh.cluster.connection import ONE_CORE, Share
 from xpfeh.cluster.members import fit_on_workers
 from xpfeh.experiments import mlflow_runs
+from xpfeh.files import check_output_folder
+from xpfeh.inference.bundle import CARD
 from xpfeh.inference.card import ModelCard
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
@@ -44,7 +46,13 @@ def train_and_record(
         1 trains here; more train the members of an ensemble on the cluster, so many at a time.
     share : Share
         What each worker gets.
+
+    Raises
+    ------
+    UserError
+        As `xpfeh.training.train.train`, and if the tracking server cannot be reached.
     """
+    check_output_folder(out, mark=CARD)
     mlflow_runs.experiment_id()  # a tracking server that does not answer is noticed now, not after the training
     curve = LearningCurve(recipe)
     with curve.progress_bar() as report:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from xpfeh.commands.inputs import read_sample
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
-from xpfeh.evaluate.report import Metrics, write_report
+from xpfeh.evaluate.report import METRICS, Metrics, write_report
 from xpfeh.experiments.registry import local_bundle
+from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.label_table import read_labels
@@ -84,6 +85,7 @@ def validate(
         If a bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
         held out.
     """
+    check_output_folder(out, mark=METRICS)
     held_out = sample.part("test").columns
     predictors = {name: fair_judge(folder, sample) for name, folder in bundles.items()}
     models, cards, fainter = {}, {}, {}

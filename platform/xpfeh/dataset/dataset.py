@@ -125,11 +125,16 @@ class Dataset:
         return [shard for shard in self.plan.shards if shard.name not in done]
 
     def records(self) -> list[Record]:
-        """Return the record of each finished shard of the plan, in the plan's order."""
+        """Return the record of each finished shard of the plan, in the plan's order; copies from elsewhere are none."""
         present = set(list_files(self.fs, self._ledger("done"), ".json"))
-        paths = {shard.name: self._ledger(f"done/{shard.name}.json") for shard in self.plan.shards}
-        records = {name: _read_model(self.fs, path, Record) for name, path in paths.items() if path in present}
-        return [record for name, record in records.items() if record.shard == name]
+        records = []
+        for shard in self.plan.shards:
+            if (path := self._ledger(f"done/{shard.name}.json")) in present:
+                record = _read_model(self.fs, path, Record)
+                found = (record.shard, record.source_fingerprint, record.model)
+                if found == (shard.name, shard.fingerprint, self.plan.model):
+                    records.append(record)
+        return records
 
     def failures(self) -> list[Failure]:
         """Return the shards that could not be made so far, in the order of their names."""

@@ -69,7 +69,15 @@ def ids_by_adql(query: str, services: Services = PUBLIC) -> NDArray[np.int64]:
 
 
 def ids_by_cone(ra: float, dec: float, radius: float, services: Services = PUBLIC) -> NDArray[np.int64]:
-    """Return the stars with XP continuous spectra within `radius` of a position, all in degrees (ICRS)."""
+    """Return the stars with XP continuous spectra within `radius` of a position, all in degrees (ICRS).
+
+    Raises
+    ------
+    UserError
+        If it is no position, or as `ids_by_adql`.
+    """
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # NaN neither
+        raise UserError(f"--cone {ra:g} {dec:g} {radius:g}: RA 0 to 360, DEC -90 to 90, RADIUS above 0, all in degrees")
     circle = f"CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, {radius})) = 1"
     return ids_by_adql(
         f"SELECT source_id FROM gaiadr3.gaia_source WHERE has_xp_continuous = 't' AND {circle}", services

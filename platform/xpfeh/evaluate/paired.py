@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import MAD_TO_SIGMA
+from xpfeh.tables import read_stars
 
 RESAMPLES = 10_000
 """The ends of a 95 % interval are then good to one per cent of its length."""
@@ -125,5 +126,4 @@ def _read_stars(report: Path) -> pl.DataFrame:
     path = report / "stars.parquet"
     if not path.is_file():
         raise UserError(f"{report} is no report: it has no stars.parquet; xpfeh validate --out writes one")
-    wanted = pl.Schema({"source_id": pl.Int64, "feh": pl.Float64, "FEH": pl.Float64})
-    return pl.read_parquet(path, columns=wanted.names()).cast(wanted)
+    return read_stars(path, ["feh", "FEH"])

@@ -20,6 +20,7 @@ from xpfeh.inference.card import ModelCard
 Metrics = dict[str, dict[str, dict[str, float]]]
 """Numbers by model, by slice of the stars, by name: see `xpfeh.evaluate.metrics`."""
 
+METRICS = "metrics.json"
 _STAR_COLUMNS = (
     "source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "feh", "feh_err", "FEH", "FEH_err",
     "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score",
@@ -63,7 +64,7 @@ def write_report(
     metrics = {name: sliced_summary(columns) for name, columns in models.items()}
     for name, made in fainter.items():
         metrics[name] |= {label: summary(columns) for label, columns in made.items()}
-    with whole_folder(out, mark="metrics.json") as work:
+    with whole_folder(out, mark=METRICS) as work:
         figures.save(figures.predicted_against_true(stars, truth), work / "predicted.png")
         figures.save(figures.residual_trends(stars), work / "residuals.png")
         figures.save(figures.error_calibration(stars), work / "calibration.png")
@@ -71,7 +72,7 @@ def write_report(
         figures.save(figures.sensitivity(stars, slopes), work / "sensitivity.png")
         figures.save(figures.example_spectra(stars), work / "spectra.png")
         pl.DataFrame({name: stars[name] for name in _STAR_COLUMNS}).write_parquet(work / "stars.parquet")
-        (work / "metrics.json").write_text(json.dumps(metrics, indent=1) + "\n")
+        (work / METRICS).write_text(json.dumps(metrics, indent=1) + "\n")
         template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(
             (files("xpfeh.evaluate") / "templates" / "report.html").read_text()
         )

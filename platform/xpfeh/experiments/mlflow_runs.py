@@ -18,6 +18,7 @@ from mlflow.tracking import MlflowClient
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import PATIENCE_S, patient
+from xpfeh.files import check_output_file
 from xpfeh.inference.card import ModelCard
 
 EXPERIMENT = "xpfeh"
@@ -70,8 +71,13 @@ def _check_database(uri: str) -> None:
     """Ask a database once: MLflow would ask ten times, for a minute and a half, whatever is wrong with it."""
     if not uri.startswith(_DATABASES):
         return
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
-        return  # MLflow makes it
+    if uri.startswith("sqlite:///"):
+        try:
+            file = check_output_file(uri.removeprefix("sqlite:///"))
+        except UserError as error:
+            raise UserError(f"MLFLOW_TRACKING_URI {uri}: {error}") from None
+        if not file.exists():
+            return  # MLflow makes it
     try:
         sqlalchemy.inspect(sqlalchemy.create_engine(uri)).get_table_names()
     except ImportError as error:

@@ -121,6 +121,7 @@ def pinned(model: str) -> str:
         raise UserError(f"{model}: no model of that name and alias; promote a run first: xpfeh promote RUN") from None
 
 
+@patient()
 def local_bundle(model: str) -> Path:
     """Return a local folder with a bundle, given a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
     if not model.startswith("models:/"):

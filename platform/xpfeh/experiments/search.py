@@ -20,7 +20,7 @@ from xpfeh.experiments.finalists import Finalist, Winner, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.experiments.tune_callback import RunWriter
 from xpfeh.experiments.tune_progress import SearchProgress
-from xpfeh.files import absolute, filesystem, list_files, only_process
+from xpfeh.files import absolute, check_output_file, filesystem, list_files, only_process
 from xpfeh.labels.sample import Sample
 
 _RETRIES = 3  # of a trial whose worker or node is lost
@@ -75,6 +75,7 @@ def search(
         raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
     storage = absolute(storage)
     folder = f"{storage}/{name}"
+    _check_storage(folder)
     with only_process(folder):
         exists = tune.Tuner.can_restore(folder)
         if resume and not exists:
@@ -177,6 +178,13 @@ def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
     if not begun:
         mlflow_runs.log(run, params=given)
     return run
+
+
+def _check_storage(folder: str) -> None:
+    """Refuse a place that cannot hold the search's state, before a run of it is recorded."""
+    fs, path = filesystem(folder)  # says if a bucket cannot be reached
+    if fs.type_name == "local":
+        check_output_file(f"{path}/state")
 
 
 def _has_state(folder: str) -> bool:

@@ -134,6 +134,7 @@ def read_bundle(folder: str | Path) -> tuple[Model, ModelCard]:
     try:
         network.load_weights(Path(folder) / WEIGHTS)
         errors = _Errors.model_validate_json((Path(folder) / ERRORS).read_text())
+        errors.domain.check_pixels(card.preprocess.n_pixels)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{folder}: {WEIGHTS} or {ERRORS} do not fit the recipe of {CARD} ({first_line(error)}); take the bundle "

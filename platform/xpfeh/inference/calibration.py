@@ -10,11 +10,11 @@ magnitudes of the labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from sklearn.linear_model import QuantileRegressor
 
 from xpfeh.training.backend import ops
@@ -26,6 +26,10 @@ _SHRINKAGE = 3e-3  # L1 penalty: a slope that few stars ask for stays 0
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
 _FOLDS = 3  # of the conformal step
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
+
+
+_FOUR = Field(min_length=4, max_length=4)
+_Four = Annotated[tuple[float, ...], _FOUR]  # covariates, see `_covariates`, or quantiles
 
 
 class Calibration(BaseModel):
@@ -42,10 +46,10 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    intercepts: tuple[float, ...]
-    slopes: tuple[tuple[float, ...], ...]
+    low: _Four
+    high: _Four
+    intercepts: _Four
+    slopes: Annotated[tuple[_Four, ...], _FOUR]
 
     def intervals(self, feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> dict[str, Any]:
         """Return ``FEH_err`` and the ends of the intervals, dex, of B stars.

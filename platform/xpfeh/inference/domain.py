@@ -39,6 +39,12 @@ class Domain(BaseModel):
     variances: tuple[float, ...]
     threshold: float = float("inf")
 
+    def check_pixels(self, n_pixels: int) -> None:
+        """Raise a `ValueError` if this is not the domain of spectra of `n_pixels` pixels."""
+        lengths = {len(self.mean), len(self.variances), len(self.components), *map(len, self.components)}
+        if lengths != {n_pixels}:
+            raise ValueError(f"the domain is of {sorted(lengths)} pixels, not {n_pixels}")
+
     def score(self, flux: Any, flux_error: Any, aleatoric: Any, epistemic: Any) -> Any:
         """Return the score of B spectra.
 

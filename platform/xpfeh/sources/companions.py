@@ -24,6 +24,7 @@ _DISTANCE = ("r_med_geo", "rgeo")  # the archive's name, and VizieR's (I/352)
 # A source_id holds its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, gaia_source.source_id).
 _LEVEL_12 = HEALPix(4096, order="nested")
 _IDS_PER_PIXEL = 2**35
+_BULK_NAME = re.compile(r"GaiaSource_(\d{6})-(\d{6})\.")
 _IDS_PER_BULK_PIXEL = 2**43  # Gaia's bulk files are cut at level 8, of 4**4 pixels of level 12 each
 
 Range = tuple[int, int]
@@ -47,6 +48,17 @@ class Companions:
     def __init__(self, photometry: Sequence[str], distances: Sequence[str]) -> None:
         self._photometry = _Files(photometry, _read_photometry, PHOTOMETRY)
         self._distances = _Files(distances, _read_distance, ("rgeo",))
+
+    def check(self) -> None:
+        """Read every file that is not one of Gaia's own, so that its faults are found before a long run.
+
+        Raises
+        ------
+        UserError
+            If a file cannot be read, or lacks a column.
+        """
+        self._photometry.check()
+        self._distances.check()
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Return the columns of `PHOTOMETRY` and ``rgeo`` of N stars, NaN where unknown.
@@ -81,6 +93,11 @@ class _Files:
         self._loaded: list[str] = []
         self._table = _sorted([], names)
 
+    def check(self) -> None:
+        for path in self._ranges:
+            if not _BULK_NAME.search(path):
+                self._read(path)
+
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         if source_id.size:
             low, high = source_id.min(), source_id.max()
@@ -99,7 +116,7 @@ def id_range(path: str) -> Range:
     >>> id_range("GaiaSource_000000-003111.csv.gz")
     (0, 27373441485111295)
     """
-    if named := re.search(r"GaiaSource_(\d{6})-(\d{6})\.", path):
+    if named := _BULK_NAME.search(path):
         first, last = (int(pixel) for pixel in named.groups())
         return first * _IDS_PER_BULK_PIXEL, (last + 1) * _IDS_PER_BULK_PIXEL - 1
     if path.lower().endswith(".parquet"):

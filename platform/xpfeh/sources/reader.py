@@ -110,6 +110,12 @@ def open_spectra(path: str) -> SpectraFile:
     return Library(path) if _is_library(path) else GaiaFile(path)
 
 
+def check_companions(file: SpectraFile, companions: CompanionFiles) -> None:
+    """Raise a `UserError` if there are companion files for a library, which has its own photometry."""
+    if file.release is None and companions != NO_COMPANIONS:
+        raise UserError(f"{file.path}: has photometry of its own, and no use for --photometry or --distances")
+
+
 def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionFiles) -> Iterator[RawBatch]:
     """Yield the raw rows of a range as `xpfeh.xp.preprocess.preprocess` takes them, photometry and distances joined.
 
@@ -118,8 +124,7 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
     UserError
         If the file cannot be read, or is of a library, which has its own photometry, and there are companion files.
     """
-    if file.release is None and companions != NO_COMPANIONS:
-        raise UserError(f"{file.path}: has photometry of its own, and no use for --photometry or --distances")
+    check_companions(file, companions)
     for batch in file.read(start, rows):
         if file.release is not None:
             known = _companions(companions).of(batch.columns["source_id"])

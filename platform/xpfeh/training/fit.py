@@ -124,7 +124,7 @@ class Trainer:
     """Trains the members of a recipe one by one; they share stars, scales and compiled programs."""
 
     def __init__(self, stars: Columns, roles: Roles, recipe: Recipe) -> None:
-        _check(stars, roles, recipe)
+        check_stars(stars, roles, recipe)
         self.recipe = recipe
         self._noisy = recipe.noise > 0 or recipe.faint > 1
         self._n_pixels = stars["flux"].shape[1]
@@ -279,7 +279,8 @@ def _tensors(*arrays: NDArray) -> Tensors:
     return tuple(ops.convert_to_tensor(np.asarray(values, dtype=np.float32)) for values in arrays)
 
 
-def _check(stars: Columns, roles: Roles, recipe: Recipe) -> None:
+def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:
+    """Raise a `UserError` if the stars are too few or all alike: before a worker is asked for."""
     bins = recipe.cost_bins[0] * recipe.cost_bins[1]
     n_learn, n_judged = int(roles.learns.sum(axis=1).min()), int(roles.judged.sum(axis=1).min())
     if n_learn < bins or n_judged < _MIN_VALIDATION:

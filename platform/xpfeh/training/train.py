@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import summary
 from xpfeh.inference.bundle import Model, write_bundle
 from xpfeh.inference.calibration import Calibration, calibrate
@@ -16,7 +17,7 @@ from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.predictor import Members
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
-from xpfeh.training.fit import Columns, FitMembers, Progress, Roles, ensemble, fit_members
+from xpfeh.training.fit import Columns, FitMembers, Progress, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
 
 _MOST_CALIBRATORS = 2500  # the quantile regression slows down with the square of them, LOG 2026-11-23
@@ -49,7 +50,7 @@ def train(
     Raises
     ------
     UserError
-        If the stars are too few or all alike, or `out` holds something else than a bundle.
+        If the stars are too few or all alike, training diverges, or `out` holds something else than a bundle.
     """
     begun = time.monotonic()
     kept = sample.part("train", "train-wide", "validation", "validation-wide")
@@ -57,7 +58,10 @@ def train(
     unseen = roles_of(part, stars["source_id"], recipe)
     like_test = np.isin(part, ("train", "validation"))
     roles = Roles(unseen.learns, unseen.judged & like_test)
+    check_stars(stars, roles, recipe)
     trained = fit(stars, roles, recipe, progress)
+    if not all(np.isfinite(member.validation_mae) for member in trained):
+        raise UserError("training diverged: lower learning_rate, or set clip_norm")
     network = ensemble(trained, stars, roles, recipe)
 
     members = Members(network)
