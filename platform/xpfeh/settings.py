@@ -57,8 +57,11 @@ class Settings(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or cls.__name__
-            raise UserError(f"setting {where}: {first['msg']} (given: {first['input']!r})") from None
+            message = first["msg"].removeprefix("Value error, ")
+            if not first["loc"]:  # several settings that do not go together
+                raise UserError(f"settings: {message}") from None
+            where = ".".join(str(part) for part in first["loc"])
+            raise UserError(f"setting {where}: {message} (given: {first['input']!r})") from None
 
 
 class PreprocessSettings(Settings):

@@ -31,7 +31,7 @@ from xpfeh.commands.labels import write_apogee
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.search import search
 from xpfeh.inference.bundle import Model
-from xpfeh.inference.calibration import GAUSSIAN
+from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.domain import domain_of
 from xpfeh.inference.predictor import CHUNK, Predictor
 from xpfeh.settings import PreprocessSettings, Recipe
@@ -106,7 +106,9 @@ def training(rows: Table) -> None:
 def inference(rows: Table) -> None:
     n = 200_000
     flux, error = (np.random.default_rng(0).uniform(0.1, 1, (n, 60)).astype(np.float32) for _ in range(2))
-    model = Model(build_network(Recipe(), 60, 0), GAUSSIAN, domain_of(flux[:1000]))
+    flat = ((0.0,) * 4,) * 4
+    calibration = Calibration(low=flat[0], high=flat[0], intercepts=(-1.96, -0.9945, 0.9945, 1.96), slopes=flat)
+    model = Model(build_network(Recipe(), 60, 0), calibration, domain_of(flux[:1000]))
     predictor, features = Predictor(model, None), {"flux": flux, "flux_error": error, "ebv": np.zeros(n)}
     ours = n / seconds(lambda: predictor.predict(features))
     weights = [np.array(w[0]) for w in model.network.get_weights() if w.shape[1:] != (1, w.shape[-1]) and w.ndim == 3]

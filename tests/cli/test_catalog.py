@@ -55,7 +55,9 @@ def test_verify_and_publish_of_an_unfinished_run(
     told = says(capsys, 1, "verify", unfinished)
     assert "part-00001: is not made yet" in told
     assert "6,000 requested, 2,000 written + 0 rejected" in told
-    assert "2 of 3 parts are missing" in says(capsys, 2, "catalog", "publish", unfinished, "--out", tmp_path / "release")
+    assert "2 of 3 parts are missing" in says(
+        capsys, 2, "catalog", "publish", unfinished, "--out", tmp_path / "release"
+    )
 
 
 def test_verify_and_publish_of_a_finished_run(

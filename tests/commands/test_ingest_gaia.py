@@ -118,7 +118,9 @@ def test_two_releases_are_not_mixed(folder: Path, row: pd.Series, tmp_path: Path
         dr4 = edited(dr4, f"bp_{name}", lambda v, n=count: v[:n])
     bulk(tmp_path / "dr4.csv.gz", [dr4])
     (tmp_path / "dr3.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes())
-    with pytest.raises(UserError, match=r"dr4.csv.gz: holds spectra of DR4, the settings say DR3.*each release by itself"):
+    with pytest.raises(
+        UserError, match=r"dr4.csv.gz: holds spectra of DR4, the settings say DR3.*each release by itself"
+    ):
         ingest([str(tmp_path)], tmp_path / "features", PreprocessSettings())
     with pytest.raises(UserError, match=r"dr3.csv.gz: holds spectra of DR3, the settings say DR4"):
         ingest([str(tmp_path / "dr3.csv.gz")], tmp_path / "features", PreprocessSettings(release="dr4"))

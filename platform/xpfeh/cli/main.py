@@ -14,7 +14,7 @@ from xpfeh.cli.fetch import fetch
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
-# A full disk, a quota, places where one may not write, and names too long: the user's to mend, whichever library met them.
+# A full disk, a quota, places where one may not write, names too long: the user's to mend, whoever met them.
 _USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 app = typer.Typer(

@@ -23,9 +23,7 @@ Source = Annotated[
     ),
 ]
 Features = Annotated[str, typer.Option(help="Features that `xpfeh ingest` wrote: a folder or s3:// URI.")]
-Labels = Annotated[
-    str, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg: a file of any format.")
-]
+Labels = Annotated[str, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg: a file of any format.")]
 Model = Annotated[str, typer.Option(help="A bundle's folder, or models:/xpfeh@champion.")]
 Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder or glob; may be repeated.")]
 Distances = Annotated[

@@ -107,7 +107,10 @@ def read_ids(path: str | Path) -> NDArray[np.int64]:
         frame = pl.DataFrame({"source_id": bare[1].decode().split()}, schema={"source_id": pl.String})
     else:
         frame = read_table(path)
-    return _int64(frame, path)
+    ids = _int64(frame, path)
+    if not ids.size:
+        raise UserError(f"{path}: holds no source_id")
+    return ids
 
 
 def _int64(frame: pl.DataFrame, where: str | Path) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import is_unavailable, patient
 from xpfeh.experiments.mlflow_runs import MODEL as STORED
 from xpfeh.experiments.mlflow_runs import client, finished_runs
+from xpfeh.files import local_path
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -125,7 +126,7 @@ def pinned(model: str) -> str:
 def local_bundle(model: str) -> Path:
     """Return a local folder with a bundle, given a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
     if not model.startswith("models:/"):
-        return Path(model)
+        return local_path(model)
     client()
     return _fetched(pinned(model))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,14 +60,6 @@ def write_bundle(folder: str | Path, model: Model, training: Training) -> ModelC
             made_by=code_version(),
         )
         (work / CARD).write_text(card.model_dump_json(indent=1) + "\n")
-    return card
-
-
-def copy_bundle(bundle: str | Path, folder: str | Path) -> ModelCard:
-    """Copy a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
-    _, card = read_bundle(bundle)
-    with whole_folder(folder, mark=CARD) as work:
-        shutil.copytree(bundle, work, dirs_exist_ok=True)
     return card
 
 

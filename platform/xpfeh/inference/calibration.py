@@ -78,12 +78,6 @@ class Calibration(BaseModel):
         }
 
 
-GAUSSIAN = Calibration(
-    low=(0.0,) * 4, high=(0.0,) * 4, intercepts=(-1.96, -0.9945, 0.9945, 1.96), slopes=((0.0,) * 4,) * 4
-)
-"""Takes the network's sigma at its word."""
-
-
 def calibrate(outputs: Mapping[str, NDArray], feh: NDArray[np.float64], copies: int = 0) -> Calibration:
     """Fit the intervals to stars that the network was not trained on.
 

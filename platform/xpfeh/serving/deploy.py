@@ -96,7 +96,8 @@ def read_config(path: str | Path) -> Config:
         raise UserError(f"{path}: not YAML ({first_line(error)})") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise UserError(f"{path}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from None
     if unknown := _unknown_keys(raw, known):
         raise UserError(f"{path}: Ray Serve does not know {', '.join(unknown)}")
     return Config(

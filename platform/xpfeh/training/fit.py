@@ -286,7 +286,7 @@ def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:
     if n_learn < bins or n_judged < _MIN_VALIDATION:
         raise UserError(
             f"{n_learn} training and {n_judged} validation stars are too few; at least {bins} (one a cost bin) and "
-            f"{_MIN_VALIDATION} are needed"
+            f"{_MIN_VALIDATION} are needed; give more labels, or set fewer cost_bins"
         )
     taught = stars["feh"][roles.learns.any(axis=0)]
     if np.ptp(taught) == 0:
