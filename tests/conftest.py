@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.columns import features_schema, to_table
-from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
@@ -18,6 +18,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 
+# Ray Tune warns of a change of Ray Train, which is not used here; warnings are errors.
 os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
 
 
@@ -50,7 +51,7 @@ def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     plan = Plan(
         kind="features",
         inputs={NAME: "6,000 stars"},
-        settings=settings.model_dump(mode="json"),
+        settings=settings,
         shards=shards,
         made_by=code_version(),
     )

@@ -17,7 +17,8 @@ def test_what_is_not_known_is_null_in_the_table(spectra: dict[str, np.ndarray]) 
     assert to_table(features, features_schema(60))["rgeo"].null_count == 300
 
 
-def test_numbers_carry_units() -> None:
+def test_every_column_is_described_and_numbers_carry_units() -> None:
     for field in features_schema(60):
         assert field.metadata[b"description"]
-    assert features_schema(60).field("ebv").metadata[b"unit"] == b"mag"
+    units = {name: features_schema(60).field(name).metadata[b"unit"] for name in ("ra", "ebv", "rgeo", "flags")}
+    assert units == {"ra": b"deg", "ebv": b"mag", "rgeo": b"pc", "flags": b""}

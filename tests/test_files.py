@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow.fs as pafs
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.files import absolute, filesystem, list_files, only_process, write_whole
+from xpfeh.files import absolute, data_folder, filesystem, list_files, only_process, write_whole
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +39,14 @@ def test_a_place_means_the_same_in_any_working_directory(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     assert absolute("catalog") == str(tmp_path / "catalog")
     assert absolute("s3://bucket/catalog") == "s3://bucket/catalog"
+
+
+def test_an_unset_or_empty_data_folder_is_the_one_at_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XPFEH_DATA", "")
+    assert data_folder("sfd") == Path.home() / ".xpfeh" / "sfd"
+    monkeypatch.setenv("XPFEH_DATA", "~nobody-of-this-name/data")
+    with pytest.raises(UserError, match="there is no user of that name"):
+        data_folder("sfd")
 
 
 def test_a_place_is_held_by_one_process_until_it_is_killed(tmp_path: Path) -> None:

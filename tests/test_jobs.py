@@ -78,13 +78,13 @@ def submit(environment: dict[str, str], variables: dict[str, str], *script: obje
 def test_a_submitted_search_finishes(
     cluster: dict[str, str], features_dir: Path, labels_file: Path, tmp_path: Path, mlflow_store: str
 ) -> None:
-    told = submit(
+    output = submit(
         cluster, {"MLFLOW_TRACKING_URI": mlflow_store},
         "jobs/tune.py", "--features", features_dir, "--labels", labels_file,
         "--trials", 2, "--steps", 500, "--storage", tmp_path, "--name", "submitted",
     )  # fmt: skip
-    assert "succeeded" in told
-    assert "make it the champion" in told
+    assert "succeeded" in output
+    assert "make it the champion" in output
     assert len(mlflow_runs.finished_runs()) >= 1
 
 

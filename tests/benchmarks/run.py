@@ -26,8 +26,8 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 from xpfeh.commands.ingest import ingest
-from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.search import search
 from xpfeh.inference.bundle import Model

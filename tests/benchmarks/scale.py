@@ -1,6 +1,7 @@
 """`make bench`, second half: the batch path on Ray, by workers and by rows, beside what one would write by hand.
 
-Stars are MADE of the library's (see `made`), for measuring alone. Needs about 4 GB on the disk of the temporary folder.
+Stars are made up from the library's (see `made_up_features`), for measuring alone. Needs about 4 GB on the disk of
+the temporary folder.
 """
 
 from __future__ import annotations
@@ -20,12 +21,12 @@ import polars as pl
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from made import write_made_features
+from made_up_features import write_made_up_features
 from reconstructed import coefficients
 from rich.console import Console
 from rich.table import Table
-from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.settings import Recipe, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training.train import train
@@ -102,7 +103,7 @@ print("measured", wall, "measured", sum(part.rows_written for part in parts[1:])
 """
 LABELLED = """
 import re, sys, time
-from xpfeh.commands.inputs import read_sample
+from xpfeh.commands.read_sample import read_sample
 begun = time.perf_counter()
 sample = read_sample(sys.argv[1], sys.argv[2])
 status = open("/proc/self/status").read()
@@ -113,7 +114,7 @@ MEMBERS = """
 import sys, tempfile, time
 import ray
 from xpfeh.cluster.members import fit_on_workers
-from xpfeh.commands.inputs import read_sample
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.settings import recipe_named
 from xpfeh.training.fit import fit_members
 from xpfeh.training.train import train
@@ -287,8 +288,8 @@ def main() -> None:
         sample = read_sample(folder / "library", folder / "labels.parquet")
         train(sample, Recipe(steps=2000), folder / "one")
         train(sample, recipe_named("best").with_overrides(["steps=2000"]), folder / "five")
-        write_made_features(folder / "few", FEW)
-        write_made_features(folder / "many", MANY)
+        write_made_up_features(folder / "few", FEW)
+        write_made_up_features(folder / "many", MANY)
         labelled(rows, folder)
         members(rows, folder)
         predicting = catalogs(rows, folder, folder / "five", "champion's five networks")

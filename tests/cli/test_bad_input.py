@@ -860,7 +860,9 @@ MLFLOW = {
         "promote 12ab --features {features} --labels {labels} --why 'I like it'", nothing, "--force and --why"
     ),
     "tune: a name with a blank": Case(
-        "tune --features {features} --labels {labels} --name 'a b'", nothing, "--name a b: a search is named by letters"
+        "tune --features {features} --labels {labels} --name 'a b'",
+        nothing,
+        "--name 'a b': a name has letters",
     ),
     "tune: nothing to resume": Case(
         "tune --features {features} --labels {labels} --resume lost", nothing, "searches/lost: there is no such search"

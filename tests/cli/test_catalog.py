@@ -1,4 +1,4 @@
-"""What `xpfeh catalog` tells, of a real run of two parts."""
+"""What the commands for datasets print of a real catalog of three parts."""
 
 import shutil
 from pathlib import Path
@@ -31,7 +31,7 @@ def finished(unfinished: Path, features_dir: Path, bundle: Path, tmp_path: Path)
     return out
 
 
-def says(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
+def run(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> str:
     with pytest.raises(SystemExit) as ended:
         main(list(map(str, arguments)))
     assert ended.value.code == code
@@ -40,11 +40,11 @@ def says(capsys: pytest.CaptureFixture[str], code: int, *arguments: object) -> s
 
 
 def test_status_and_failed_of_an_unfinished_run(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    output = says(capsys, 0, "status", unfinished)
+    output = run(capsys, 0, "status", unfinished)
     assert "1 of 3 done, 1 failed" in output
     assert "2,000 read = 2,000 written + 0 rejected" in output
     assert "time left" in output
-    output = says(capsys, 0, "failed", unfinished, "--trace")
+    output = run(capsys, 0, "failed", unfinished, "--trace")
     assert "part-00001.parquet: the disk is gone" in output
     assert "1 parts failed" in output
 
@@ -52,32 +52,30 @@ def test_status_and_failed_of_an_unfinished_run(capsys: pytest.CaptureFixture[st
 def test_verify_and_publish_of_an_unfinished_run(
     capsys: pytest.CaptureFixture[str], unfinished: Path, tmp_path: Path
 ) -> None:
-    told = says(capsys, 1, "verify", unfinished)
-    assert "part-00001: is not made yet" in told
-    assert "6,000 requested, 2,000 written + 0 rejected" in told
-    assert "2 of 3 parts are missing" in says(
-        capsys, 2, "catalog", "publish", unfinished, "--out", tmp_path / "release"
-    )
+    output = run(capsys, 1, "verify", unfinished)
+    assert "part-00001: is not made yet" in output
+    assert "6,000 requested, 2,000 written + 0 rejected" in output
+    assert "2 of 3 parts are missing" in run(capsys, 2, "catalog", "publish", unfinished, "--out", tmp_path / "release")
 
 
 def test_verify_and_publish_of_a_finished_run(
     capsys: pytest.CaptureFixture[str], finished: Path, tmp_path: Path
 ) -> None:
-    told = says(capsys, 0, "verify", finished)
-    assert "6,000 requested, 6,000 written + 0 rejected" in told
-    assert "each star exactly once" in told
-    assert "0 parts failed" in says(capsys, 0, "failed", finished)
+    output = run(capsys, 0, "verify", finished)
+    assert "6,000 requested, 6,000 written + 0 rejected" in output
+    assert "each star exactly once" in output
+    assert "0 parts failed" in run(capsys, 0, "failed", finished)
     out = tmp_path / "release"
-    assert "6,000 stars published" in says(capsys, 0, "catalog", "publish", finished, "--out", out, "--format", "fits")
+    assert "6,000 stars published" in run(capsys, 0, "catalog", "publish", finished, "--out", out, "--format", "fits")
     assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt"}
 
 
 def test_the_old_names_of_status_failed_and_verify(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    assert "1 of 3 done" in says(capsys, 0, "catalog", "status", unfinished)
-    assert "1 parts failed" in says(capsys, 0, "catalog", "failed", unfinished)
-    assert "part-00001: is not made yet" in says(capsys, 1, "catalog", "verify", unfinished)
+    assert "1 of 3 done" in run(capsys, 0, "catalog", "status", unfinished)
+    assert "1 parts failed" in run(capsys, 0, "catalog", "failed", unfinished)
+    assert "part-00001: is not made yet" in run(capsys, 1, "catalog", "verify", unfinished)
 
 
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in ("status", "failed", "verify"):
-        assert "no dataset of xpfeh here" in says(capsys, 2, command, tmp_path)
+        assert "no dataset of xpfeh here" in run(capsys, 2, command, tmp_path)

@@ -1,4 +1,4 @@
-"""Bad input at the command line: one clear line, exit code 2, nothing left behind."""
+"""Commands as a user types them: what they print and write, and how they end; bad input is in test_bad_input."""
 
 import re
 import subprocess
@@ -11,7 +11,8 @@ import pytest
 import requests
 from astropy.table import Table
 from xpfeh.cli.main import main
-from xpfeh.dataset.dataset import Dataset
+from xpfeh.commands.promote import RefusedError
+from xpfeh.evaluate.gates import Gate
 from xpfeh.sources.library import NAME
 
 from tests.genuine import datalink_file
@@ -43,59 +44,6 @@ def test_help_is_a_tour() -> None:
         "serve",
     ):
         assert re.search(rf"\b{command}\b", text)
-
-
-def test_help_starts_without_the_heavy_libraries() -> None:
-    script = "import sys, xpfeh.cli.main; print(sorted({'ray', 'mlflow', 'keras', 'tensorflow'} & set(sys.modules)))"
-    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "[]\n"
-
-
-def test_missing_spectra(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    out = tmp_path / "features"
-    assert "no such file" in fails(capsys, "ingest", tmp_path / "none.fits", "--out", out)
-    assert not out.exists()
-
-
-def test_spectra_of_another_layout(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    Table({"a": [1]}).write(tmp_path / "other.fits")
-    told = fails(capsys, "ingest", tmp_path / "other.fits", "--out", tmp_path / "features")
-    assert "columns are missing" in told
-    assert not (tmp_path / "features").exists()
-
-
-def test_an_unknown_setting(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    told = fails(capsys, "ingest", NAME, "--out", tmp_path / "features", "--set", "pixels=60")
-    assert "n_pixels" in told
-
-
-def test_an_empty_selection(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
-
-    ids = Dataset.at(features_dir).read(["source_id"])["source_id"].to_pylist()
-    pl.DataFrame({"source_id": ids, "feh": [0.0] * len(ids), "logg": [4.5] * len(ids)}).write_csv(
-        tmp_path / "dwarfs.csv"
-    )
-    arguments = ("--features", features_dir, "--labels", tmp_path / "dwarfs.csv", "--out", tmp_path / "model")
-    assert "no star passes the cuts" in fails(capsys, "train", *arguments)
-    assert not (tmp_path / "model").exists()
-
-
-def test_labels_without_source_id(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
-    pl.DataFrame({"id": [1], "feh": [0.0]}).write_csv(tmp_path / "labels.csv")
-    arguments = ("--features", features_dir, "--labels", tmp_path / "labels.csv", "--out", tmp_path / "model")
-    assert "source_id" in fails(capsys, "train", *arguments)
-
-
-def test_a_model_that_is_none(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
-    arguments = ("--features", features_dir, "--model", tmp_path, "--out", tmp_path / "catalog")
-    assert "not a model bundle" in fails(capsys, "catalog", "run", *arguments)
-    assert not (tmp_path / "catalog").exists()
-
-
-@pytest.mark.usefixtures("mlflow_store")
-def test_a_registry_without_a_champion(capsys: pytest.CaptureFixture[str], features_dir: Path, tmp_path: Path) -> None:
-    told = fails(capsys, "catalog", "run", "--features", features_dir, "--out", tmp_path / "catalog")
-    assert "promote a run first" in told
-    assert "no experiment" in fails(capsys, "compare", "nonesuch")
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".fits"])
@@ -150,21 +98,9 @@ def test_without_a_network_fetch_says_what_to_put_where(
 ) -> None:
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
     monkeypatch.setattr("requests.sessions.Session.request", _no_network)
-    told = fails(capsys, "fetch", "sfd")
-    assert "SFD_dust_4096_ngp.fits" in told
-    assert str(tmp_path / "sfd") in told
-
-
-def test_the_full_dust_map_that_is_not_there_is_named(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from xpfeh.xp import dust
-
-    dust._load_full.cache_clear()
-    monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
-    told = fails(capsys, "ingest", NAME, "--out", tmp_path / "features", "--set", "dust_map=sfd")
-    assert "xpfeh fetch sfd" in told
-    assert not (tmp_path / "features").exists()
+    line = fails(capsys, "fetch", "sfd")
+    assert "SFD_dust_4096_ngp.fits" in line
+    assert str(tmp_path / "sfd") in line
 
 
 def _no_network(*arguments: object, **options: object) -> None:
@@ -200,10 +136,59 @@ def test_spectra_at_every_stage(capsys: pytest.CaptureFixture[str], tmp_path: Pa
     )
 
 
-def test_fetch_says_what_a_person_must_do(
+def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """The library behind the tables would take brackets for colours, and words between colons for pictures."""
+    source, out = datalink_file("csv", tmp_path), tmp_path / "run[red] :star:.parquet"
+    with pytest.raises(SystemExit):
+        main(["spectra", str(source), "--out", str(out)])
+    assert f": {out}" in capsys.readouterr().out
+
+
+def test_a_file_that_two_sources_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    source = datalink_file("csv", tmp_path)
+    line = fails(capsys, "ingest", source, tmp_path / "*.csv", "--out", tmp_path / "features")
+    assert f"{source}: is given 2 times" in line
+    assert not (tmp_path / "features").exists()
+
+
+def test_a_demo_whose_model_misses_a_gate_exits_with_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
-    assert "untruc_interC2_CM.csv" in fails(capsys, "fetch", "corrections")
-    assert "saga.sci.hokudai.ac.jp" in fails(capsys, "fetch", "saga")
-    assert "--ids, --adql, --cone, --bulk" in fails(capsys, "fetch", "xp", "--out", tmp_path / "xp")
+    def refused(*arguments: object) -> None:
+        raise RefusedError([Gate("bias: median, all", 0.3, -0.02, 0.02)])
+
+    monkeypatch.setattr("xpfeh.commands.demo.run_demo", refused)
+    with pytest.raises(SystemExit) as exit_info:
+        main(["demo", "--out", str(tmp_path / "demo")])
+    assert exit_info.value.code == 3
+    output = capsys.readouterr().out
+    assert "misses by 0.28" in output
+    assert "not promoted: bias: median, all" in output
+
+
+_SERVE = """
+import contextlib, os, signal, sys, threading
+from xpfeh.cli.main import main
+from xpfeh.commands import serve
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # if the tests run in a shell's background, it is ignored
+
+@contextlib.contextmanager
+def served(config, model):
+    threading.Timer(1.0, os.kill, (os.getpid(), getattr(signal, sys.argv[1]))).start()
+    try:
+        yield "http://127.0.0.1:8000"
+    finally:
+        print("withdrawn")
+
+serve.served = served
+main(["serve"])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_a_signal_ends_the_endpoint_in_order(name: str) -> None:
+    done = subprocess.run([sys.executable, "-c", _SERVE, name], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == "withdrawn"

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("mlflow_store")
 
 
 def recorded(recipe: Recipe, mae: float, begun: int = 100, seconds: float = 60, stars: int = 500, **tags: str) -> str:
-    """A run by hand, as `tracking` leaves one with a model."""
+    """Record a run by hand, as one with a model is left in MLflow."""
     client = mlflow_runs.client()
     experiment = mlflow_runs.experiment_id()
     made = client.create_run(experiment, start_time=1000 * begun, tags={"model_version": "made", **tags})
@@ -87,11 +87,11 @@ def test_the_command_prints_rows_and_writes_a_page(tmp_path: Path, capsys: pytes
     with pytest.raises(SystemExit) as exit_info:
         main(["compare", "--rows", "2", "--html", str(tmp_path / "page.html")])
     assert exit_info.value.code == 0
-    told = capsys.readouterr().out
-    assert told.index(best[:8]) < told.index(other[:8])
-    assert last[:8] not in told
-    assert "activation=silu" in told
-    assert "latent" not in told
+    output = capsys.readouterr().out
+    assert output.index(best[:8]) < output.index(other[:8])
+    assert last[:8] not in output
+    assert "activation=silu" in output
+    assert "latent" not in output
     page = (tmp_path / "page.html").read_text()
     assert all(run_id[:8] in page for run_id in (best, other, last))
     assert "Validation error of each run by optimiser step" in page

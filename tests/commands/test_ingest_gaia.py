@@ -48,8 +48,8 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
     stars |= {"phot_bp_mean_mag": [12.7] * 2, "phot_rp_mean_mag": [11.2] * 2}
     pl.DataFrame(stars).write_parquet(tmp_path / "gaia_source.parquet")
     pl.DataFrame({"source_id": [ID], "r_med_geo": [3000.0]}).write_parquet(tmp_path / "distances.parquet")
-    beside = CompanionFiles((str(tmp_path / "gaia_source.parquet"),), (str(tmp_path / "distances.parquet"),))
-    records = ingest([str(folder)], tmp_path / "features", PreprocessSettings(), beside)
+    companions = CompanionFiles((str(tmp_path / "gaia_source.parquet"),), (str(tmp_path / "distances.parquet"),))
+    records = ingest([str(folder)], tmp_path / "features", PreprocessSettings(), companions)
     assert [(r.rows_read, r.rows_written) for r in records] == [(3, 2), (2, 2)]
     assert records[0].rejected == {"bp_coefficients: 54 numbers, not 55": 1}
     features = to_arrays(Dataset.at(tmp_path / "features").read())
@@ -84,7 +84,7 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "message"),
     [
         (lambda path: path.unlink(), r"b\.csv\.gz: no such file"),
         (lambda path: path.write_bytes(path.read_bytes() * 2), r"b\.csv\.gz: has changed since planned"),
@@ -93,17 +93,17 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
     ids=["vanishes", "grows", "shrinks"],
 )
 def test_a_file_that_is_not_what_was_planned(
-    folder: Path, tmp_path: Path, fault: Callable[[Path], object], told: str
+    folder: Path, tmp_path: Path, fault: Callable[[Path], object], message: str
 ) -> None:
     source = Path(shutil.copytree(folder, tmp_path / "source"))
     settings, out = PreprocessSettings(), tmp_path / "features"
     plan = plan_features([str(source)], settings)
     fault(source / "b.csv.gz")
-    with pytest.raises(UserError, match=f"{told}.*the other parts are done"):
+    with pytest.raises(UserError, match=f"{message}.*the other parts are done"):
         run_plan(out, plan, partial(make_work, settings))
     assert [failure.shard for failure in Dataset.at(out).failures()] == ["part-00001"]
     assert [record.shard for record in Dataset.at(out).records()] == ["part-00000"]
-    if (source / "b.csv.gz").exists() and "changed" in told:
+    if (source / "b.csv.gz").exists() and "changed" in message:
         with pytest.raises(UserError, match=r"holds another run: .*b\.csv\.gz has changed"):
             ingest([str(source)], out, settings)
     shutil.copy(folder / "b.csv.gz", source)

@@ -17,12 +17,12 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES
 
-RECIPE = RECIPES["best"].model_copy(update={"steps": 2000, "members": 2, "cross_fit": False})
+RECIPE = RECIPES["best"].model_copy(update={"steps": 1500, "members": 2, "cross_fit": False})
 
 
 @pytest.fixture(scope="module")
 def runs(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Runs of two honest models and of one that learnt shuffled labels, in a store of this module's own."""
+    """Runs of two sound models and of one that learnt shuffled labels, in a store of this module's own."""
     folder = tmp_path_factory.mktemp("promotion")
     shuffled = sample.columns["feh"].copy()
     teach = sample.columns["part"] != "test"
@@ -75,7 +75,7 @@ def test_a_model_of_shuffled_labels_is_refused_and_the_champion_stays(store: dic
     assert registry.champion() == "1"
 
 
-def test_the_command_tells_which_gate_failed_and_exits_with_3(
+def test_the_command_names_the_gate_that_failed_and_exits_with_3(
     store: dict[str, str], features_dir: Path, labels_file: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--features", str(features_dir), "--labels", str(labels_file)]
@@ -87,9 +87,9 @@ def test_the_command_tells_which_gate_failed_and_exits_with_3(
 
     assert run(store["one"]) == 0
     assert run(store["shuffled"]) == 3
-    told = capsys.readouterr().out
-    assert "misses by" in told
-    assert "not promoted: " in told
+    output = capsys.readouterr().out
+    assert "misses by" in output
+    assert "not promoted: " in output
     assert run(store["shuffled"], "--force") == 2
     assert run(store["shuffled"], "--force", "--why", "to see what happens") == 0
     tags = MlflowClient().get_model_version("xpfeh", "2").tags
@@ -98,7 +98,7 @@ def test_the_command_tells_which_gate_failed_and_exits_with_3(
     assert registry.champion() == "2"
 
 
-def test_of_two_promotions_at_once_one_wins_and_the_other_is_told(store: dict[str, str], sample: Sample) -> None:
+def test_of_two_promotions_at_once_one_wins_and_the_other_is_refused(store: dict[str, str], sample: Sample) -> None:
     candidates = [registry.bundle_of_run(store[name]) for name in ("one", "two")]
 
     def go(candidate: registry.Candidate) -> str:

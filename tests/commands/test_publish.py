@@ -25,6 +25,7 @@ from xpfeh.columns import CATALOG, to_table
 from xpfeh.commands import publish as publish_module
 from xpfeh.commands.publish import publish
 from xpfeh.dataset import dataset as dataset_module
+from xpfeh.dataset import repeated_ids
 from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
@@ -32,7 +33,6 @@ from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
 from xpfeh.release import formats as formats_module
-from xpfeh.dataset import repeated_ids
 from xpfeh.release import sky_order
 from xpfeh.release.formats import FORMATS
 from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide

@@ -55,7 +55,7 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         ({"inputs": {"s": "other"}}, "s has changed"),
         ({"inputs": {}}, "s is gone"),
@@ -65,9 +65,9 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
         ({"shards": [Shard(name="part-00000", source="t", rows=30)]}, "s is gone, t is new"),
     ],
 )
-def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict[str, object], told: str) -> None:
+def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict[str, object], message: str) -> None:
     Dataset.begin(tmp_path, a_plan())
-    with pytest.raises(UserError, match=f"holds another run: {told}; choose"):
+    with pytest.raises(UserError, match=f"holds another run: {message}; choose"):
         Dataset.begin(tmp_path, a_plan(**change))
 
 
@@ -106,7 +106,7 @@ def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
     assert kept == ["source,row,source_id,reason", "s,3,99,beyond 1", "s,7,,no id"]
 
 
-def test_every_part_tells_what_made_it(tmp_path: Path) -> None:
+def test_every_part_names_what_made_it(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     shard = dataset.pending()[0]
     dataset.commit(shard, [Delivery(rows(shard))])
@@ -130,6 +130,6 @@ def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:
     assert dataset.failures() == []
 
 
-def test_a_folder_without_a_run_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no dataset of xpfeh here"):
         Dataset.at(tmp_path)

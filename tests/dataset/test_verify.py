@@ -1,4 +1,4 @@
-"""The proof of exactly once: it holds for what xpfeh writes, and tells what was tampered with."""
+"""The proof of exactly once: it holds for what xpfeh writes, and names what was tampered with."""
 
 import re
 import shutil
@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from xpfeh.commands.ingest import make_work, plan_features
 from xpfeh.dataset import repeated_ids
-from xpfeh.dataset import verify as verify_module
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.status import status
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
+from xpfeh.files import digest
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import library
 from xpfeh.sources.library import NAME
@@ -26,7 +26,7 @@ REPEATED = 375
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Features of the library's first and last part, made without Ray; the others are left."""
+    """Features of the whole library in two parts, made without Ray."""
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "_RANGE_STARS", 20_000)
@@ -51,7 +51,7 @@ def test_the_accounts_of_the_library_close(dataset: Path, monkeypatch: pytest.Mo
     assert account.parts == 2
 
 
-def test_status_tells_what_is_done(copy: Path) -> None:
+def test_status_counts_what_is_done(copy: Path) -> None:
     whole = status(copy)
     assert (whole.parts, whole.done, whole.failed, whole.seconds_left) == (2, 2, 0, 0)
     assert whole.rejected == {"repeated source_id": REPEATED}
@@ -80,18 +80,13 @@ def _rewrite(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path],
 
     def tamper(folder: Path) -> None:
         path, record = folder / "part-00001.parquet", folder / "_xpfeh" / "done" / "part-00001.json"
-        before = Dataset.at(folder)
+        dataset = Dataset.at(folder)
+        _, old = dataset.records()
         table = pq.read_table(path)
-        changed = change(pl.DataFrame({"row": np.arange(table.num_rows)}))["row"].to_numpy()
-        pq.write_table(table.take(changed), path)
-        old = next(r for r in before.records() if r.shard == "part-00001")
-        new = old.model_copy(
-            update={
-                "rows_written": len(changed),
-                "fingerprint": verify_module.digest(before.fs, str(path)),
-            }
-        )
-        record.write_text(new.model_dump_json())
+        rows = change(pl.DataFrame({"row": np.arange(table.num_rows)}))["row"].to_numpy()
+        pq.write_table(table.take(rows), path)
+        new = {"rows_written": len(rows), "fingerprint": digest(dataset.fs, str(path)), "bytes": path.stat().st_size}
+        record.write_text(old.model_copy(update=new).model_dump_json())
 
     return tamper
 
@@ -108,7 +103,7 @@ def _double(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("tamper", "told"),
+    ("tamper", "message"),
     [
         (_corrupt, "part-00001: does not have the recorded bytes"),
         (_rewrite(lambda rows: rows.head(-1)), "rows were asked for, 19850 written"),
@@ -119,13 +114,13 @@ def _double(folder: Path) -> None:
         (_double, "part-00001: does not have the recorded bytes"),
     ],
 )
-def test_what_does_not_hold_is_told(copy: Path, tamper: Callable[[Path], None], told: str) -> None:
+def test_every_fault_is_reported(copy: Path, tamper: Callable[[Path], None], message: str) -> None:
     tamper(copy)
     (problem,) = verify(copy).problems
-    assert re.search(told, problem), problem
+    assert re.search(message, problem), problem
 
 
-def test_a_star_in_two_parts_is_told(dataset: Path, tmp_path: Path) -> None:
+def test_a_star_in_two_parts_is_reported(dataset: Path, tmp_path: Path) -> None:
     """Each part is true to its input, but the input has the star twice."""
     plan = plan_features([NAME], PreprocessSettings())
     first = plan.shards[0].model_copy(update={"name": "again"})

@@ -13,7 +13,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 
 
-def test_a_folder_without_a_bundle_is_told(tmp_path: Path) -> None:
+def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with pytest.raises(UserError, match="no xpfeh model"):
         mlflow_model.bundle_in(tmp_path)
@@ -24,8 +24,17 @@ def test_mlflow_models_predict_gives_the_predictors_numbers(bundle: Path, sample
     mlflow_model.save(bundle, tmp_path / "model")
     assert Predictor.load(mlflow_model.bundle_in(tmp_path / "model")).card == Predictor.load(bundle).card
     rows = [[stars[name][i].tolist() for name in stars] for i in range(3)]
-    (tmp_path / "ask.json").write_text(json.dumps({"dataframe_split": {"columns": list(stars), "data": rows}}))
-    command = ["models", "predict", "-m", tmp_path / "model", "-i", tmp_path / "ask.json", "-o", tmp_path / "out.json"]
+    (tmp_path / "stars.json").write_text(json.dumps({"dataframe_split": {"columns": list(stars), "data": rows}}))
+    command = [
+        "models",
+        "predict",
+        "-m",
+        tmp_path / "model",
+        "-i",
+        tmp_path / "stars.json",
+        "-o",
+        tmp_path / "out.json",
+    ]
     done = subprocess.run(
         [sys.executable, "-m", "mlflow", *command, "--env-manager", "local"], capture_output=True, text=True
     )

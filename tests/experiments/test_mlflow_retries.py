@@ -21,7 +21,7 @@ REFUSED = (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such 
 
 @contextmanager
 def _server(*answers: tuple[int, bytes, int]) -> Iterator[list[str]]:
-    """Give these answers one after the other: status, body, and how long it is said to be."""
+    """Give these answers one after the other: status, body, Content-Length; yield the paths that were asked for."""
     left, asked = list(answers), []
 
     class Handler(BaseHTTPRequestHandler):
@@ -50,7 +50,7 @@ def _server(*answers: tuple[int, bytes, int]) -> Iterator[list[str]]:
 
 
 @pytest.fixture(autouse=True)
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_retries, "_PAUSE_S", 0.01)
 
 
@@ -77,11 +77,12 @@ def test_no_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     with socket.socket() as one:
         one.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{one.getsockname()[1]}"
-    asked = [(nobody, "compare"), (nobody, "rollback"), ("./mlruns", "compare"), ("host:5000", "compare")]
-    for server, command in asked:
+    for server, command in (
+        (nobody, "compare"), (nobody, "rollback"), ("./mlruns", "compare"), ("host:5000", "compare"),
+    ):  # fmt: skip
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
         with pytest.raises(SystemExit, match="2"):
             main([command])
-        told = capsys.readouterr().err
-        assert told.count("\n") == 1
-        assert "tracking server" in told
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        assert "tracking server" in line

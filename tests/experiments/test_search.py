@@ -65,7 +65,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
 
 
 def test_a_search_that_is_not_there_cannot_be_resumed(sample: Sample, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="named by letters"):
+    with pytest.raises(UserError, match="a name has letters"):
         search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)

@@ -51,18 +51,18 @@ class Driver:
     def wait_until(self, happened: Callable[[], object]) -> None:
         deadline = time.monotonic() + 240
         while not happened():
-            assert self.process.poll() is None, f"ended too early: {self.told()}"
-            assert time.monotonic() < deadline, f"not within four minutes: {self.told()}"
+            assert self.process.poll() is None, f"ended too early: {self.output()}"
+            assert time.monotonic() < deadline, f"not within four minutes: {self.output()}"
             time.sleep(0.1)
 
     def finish(self) -> None:
-        assert self.process.wait(timeout=240) == 0, self.told()
+        assert self.process.wait(timeout=240) == 0, self.output()
 
     def kill(self) -> None:
         if self.process is not None:
             kill(self.process)
 
-    def told(self) -> str:
+    def output(self) -> str:
         return (self.folder / "log").read_text()
 
 
@@ -125,7 +125,7 @@ def _assert_whole(driver: Driver, trials: int) -> None:
     assert all(run.data.metrics["validation_mae"] > 0 for run in trained)
     finished = [run for run in trained if run.info.status == "FINISHED"]
     assert all(run.data.metrics["mae"] > 0 and run.data.params["steps"] == str(STEPS) for run in finished)
-    best = driver.told().rpartition("xpfeh promote ")[2].split()[0]
+    best = driver.output().rpartition("xpfeh promote ")[2].split()[0]
     bundles = [best, *(run.info.run_id for run in finished)]
     subprocess.run([sys.executable, "-c", LOAD, *bundles], check=True, timeout=120)
 
@@ -135,7 +135,7 @@ def test_a_driver_that_is_interrupted_and_then_killed(driver: Driver) -> None:
     driver.wait_until(lambda: sum("validation_mae" in run.data.metrics for run in _runs()))
     driver.process.send_signal(signal.SIGINT)
     assert driver.process.wait(timeout=60) == 2
-    assert f"go on with --resume {NAME}" in driver.told().splitlines()[-1]
+    assert f"go on with --resume {NAME}" in driver.output().splitlines()[-1]
     driver.start("--resume", NAME, "--trials", "3")
     driver.wait_until(lambda: _ended_trials("FINISHED"))
     time.sleep(0.5)  # Ray Tune copies its state to the storage
@@ -171,7 +171,7 @@ def test_an_outage_of_the_tracking_server(driver: Driver, monkeypatch: pytest.Mo
         mlflow_runs.experiment_id()
         driver.start("--name", NAME, "--trials", "3")
         driver.wait_until(_ended_trials)
-    driver.wait_until(lambda: "3/3 trials" in driver.told())  # the search goes on
+    driver.wait_until(lambda: "3/3 trials" in driver.output())  # the search goes on
     with _tracking_server(driver.folder, port):
         driver.finish()
         _assert_whole(driver, trials=3)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from xpfeh.evaluate.metrics import summary
-from xpfeh.inference.calibration import Calibration, calibrate
+from xpfeh.inference.calibration import Calibration, fit_calibration
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES
 from xpfeh.training.train import train
@@ -47,7 +47,7 @@ def test_heavy_lopsided_tails_that_depend_on_everything_are_held() -> None:
         sigma = np.hypot(given["aleatoric"], given["epistemic"]) * (0.7 + 2 * given["ebv"])
         return given, given["feh"] + sigma * (rng.standard_t(3, n) - 0.3 * given["feh"])
 
-    calibration = calibrate(*draw(6000))
+    calibration = fit_calibration(*draw(6000))
     given, feh = draw(60_000)
     for chosen in (given["ebv"] < 0.1, given["ebv"] > 0.4, given["feh"] < -2, given["feh"] > 0):
         part = {name: values[chosen] for name, values in given.items()}
@@ -57,7 +57,7 @@ def test_heavy_lopsided_tails_that_depend_on_everything_are_held() -> None:
 def test_beyond_the_stars_it_was_fitted_to_it_stays_as_at_their_edge() -> None:
     rng = np.random.default_rng(2)
     given = outputs(3000, rng)
-    calibration = calibrate(given, given["feh"] + 0.1 * rng.normal(size=3000) * (1 + given["ebv"]))
+    calibration = fit_calibration(given, given["feh"] + 0.1 * rng.normal(size=3000) * (1 + given["ebv"]))
     far, edge = ({name: values[:1].astype(np.float32) for name, values in given.items()} for _ in range(2))
     far["ebv"], edge["ebv"] = np.float32([50.0]), np.float32([calibration.high[3]])
     assert float(calibration.intervals(**far)["FEH_err"][0]) == float(calibration.intervals(**edge)["FEH_err"][0])

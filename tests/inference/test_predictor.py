@@ -95,7 +95,7 @@ def test_a_fresh_process_predicts_the_same_bytes(
     assert all(here[name].tobytes() == there[name].tobytes() for name in here)
 
 
-def test_the_card_tells_what_made_the_model(bundle: Path, sample: Sample) -> None:
+def test_the_card_names_what_made_the_model(bundle: Path, sample: Sample) -> None:
     card = read_card(bundle)
     assert card.recipe.steps == 1000
     assert card.stars.train == len(sample.part("train"))

@@ -54,7 +54,9 @@ def test_the_match_is_that_of_a_slow_loop(centre: tuple[float, float]) -> None:
     ra2, dec2 = field(rng, middle)
     stars = gaia(ra2, dec2)
     match = crossmatch(ra, dec, stars, radius_arcsec=2.0)
-    assert dict(zip(match.in_catalog.tolist(), match.in_gaia.tolist(), strict=True)) == slow_match(ra, dec, stars, 2.0)
+    assert dict(zip(match.in_compilation.tolist(), match.in_gaia.tolist(), strict=True)) == slow_match(
+        ra, dec, stars, 2.0
+    )
     assert 0 < match.counts["ambiguous"] <= match.counts["matched"] < 60
     assert match.counts["matched"] + match.counts["unmatched"] == match.counts["rows"] == 60
 
@@ -114,7 +116,7 @@ def test_of_two_the_closest_wins_and_the_other_takes_what_is_left() -> None:
     """Row 0 is near star 0, but row 1 is nearer; row 0 falls back on star 1; row 2 gets nothing."""
     ra, dec = np.array([0.0, 0.0, 0.0]), np.array([0.0, 0.9, 30.0]) * ARCSEC
     match = crossmatch(ra, dec, gaia([0.0, 0.0], np.array([0.5, -1.5]) * ARCSEC), radius_arcsec=2.0)
-    assert match.in_catalog.tolist() == [0, 1]
+    assert match.in_compilation.tolist() == [0, 1]
     assert match.in_gaia.tolist() == [1, 0]
     np.testing.assert_allclose(match.separation, [1.5, 0.4], atol=1e-6)
     assert match.ambiguous.tolist() == [True, True]
@@ -123,7 +125,7 @@ def test_of_two_the_closest_wins_and_the_other_takes_what_is_left() -> None:
 
 def test_equal_places_match_and_rows_without_a_place_do_not() -> None:
     match = crossmatch(np.array([np.nan, 7.0]), np.array([1.0, 7.0]), gaia([7.0, 8.0], [7.0, np.nan]))
-    assert match.in_catalog.tolist() == [1]
+    assert match.in_compilation.tolist() == [1]
     assert match.separation.tolist() == [0.0]
     assert match.ambiguous.tolist() == [False]
 
@@ -131,7 +133,7 @@ def test_equal_places_match_and_rows_without_a_place_do_not() -> None:
 @pytest.mark.parametrize(("rows", "stars"), [(0, 3), (3, 0), (0, 0)])
 def test_nothing_matches_nothing(rows: int, stars: int) -> None:
     match = crossmatch(np.zeros(rows), np.zeros(rows), gaia(np.ones(stars), np.ones(stars)))
-    assert match.in_catalog.size == match.in_gaia.size == 0
+    assert match.in_compilation.size == match.in_gaia.size == 0
     assert match.counts == {"rows": rows, "matched": 0, "ambiguous": 0, "unmatched": rows}
 
 
@@ -153,8 +155,8 @@ def test_the_match_does_not_depend_on_the_order_of_rows(rows: list, stars: list,
     def pairs(ra: np.ndarray, dec: np.ndarray, known: dict[str, np.ndarray]) -> set[tuple[float, float, int]]:
         match = crossmatch(ra, dec, known)
         ids = known["source_id"][match.in_gaia].tolist()
-        assert len(set(ids)) == len(set(match.in_catalog.tolist())) == len(ids)
-        return set(zip(ra[match.in_catalog], dec[match.in_catalog], ids, strict=True))
+        assert len(set(ids)) == len(set(match.in_compilation.tolist())) == len(ids)
+        return set(zip(ra[match.in_compilation], dec[match.in_compilation], ids, strict=True))
 
     shuffled = {name: values[order2] for name, values in known.items()}
     assert pairs(ra, dec, known) == pairs(ra[order], dec[order], shuffled)

@@ -11,7 +11,8 @@ from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch
 from xpfeh.labels.pastel import read_pastel
 
-REAL = Path(__file__).parents[2].parent / "shared" / "data" / "pastel" / "pastel_v1.2.fits"
+from tests.genuine import shared
+
 ONE_STAR = {"source_id": np.array([1]), "ra": np.array([0.0]), "dec": np.array([0.0])}
 VIZIER = """#
 #   VizieR Astronomical Server, made up
@@ -141,9 +142,8 @@ def test_a_table_of_no_rows_has_no_stars(tmp_path: Path) -> None:
     assert crossmatch(pastel.stars["ra"].to_numpy(), pastel.stars["dec"].to_numpy(), ONE_STAR).in_gaia.size == 0
 
 
-@pytest.mark.skipif(not REAL.exists(), reason=f"{REAL} is not here: PASTEL is not shipped")
 def test_the_real_catalogue() -> None:
-    pastel = read_pastel(REAL)
+    pastel = read_pastel(shared("pastel/pastel_v1.2.fits"))
     assert pastel.counts["rows"] == pastel.counts["with [Fe/H]"] == 17_922
     assert pastel.counts["stars"] == 17_913  # nine have [Fe/H] above 1.5
     assert pastel.stars["feh"].min() == pytest.approx(-4.7)

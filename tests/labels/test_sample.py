@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from xpfeh.commands.inputs import read_sample
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.labels.cuts import training_cuts

@@ -16,7 +16,7 @@ def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "told"),
+    ("old", "new", "message"),
     [
         ("max_queued_requests", "max_queue", r"does not know applications\[0\]\.deployments\[0\]\.max_queue"),
         ("num_replicas: 1", "num_replicas: many", "num_replicas"),
@@ -24,10 +24,10 @@ def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
         ("applications:", "applications: [", "not YAML"),
     ],
 )
-def test_a_wrong_config_is_refused_and_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+def test_a_wrong_config_is_refused_and_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "serve.yaml"
     path.write_text((FOLDER / "local.yaml").read_text().replace(old, new))
-    with pytest.raises(UserError, match=told):
+    with pytest.raises(UserError, match=message):
         read_config(path)
 
 

@@ -1,4 +1,4 @@
-"""The real endpoint over HTTP, asked for real stars."""
+"""The real endpoint over HTTP, with requests for real stars."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +27,7 @@ def address(ray_cluster: None, bundle: Path) -> Iterator[str]:
     serve.shutdown()
 
 
-def asked(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, Any]:
+def star_json(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, Any]:
     star = {name: values[i].tolist() for name, values in spectra.items()} | {"rgeo": None}
     return star | changes
 
@@ -35,11 +35,13 @@ def asked(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, A
 def test_answers_equal_catalog_rows_to_the_last_bit(address: str, spectra: dict[str, np.ndarray], bundle: Path) -> None:
     rows = to_table(estimate(preprocess(spectra, PreprocessSettings()), Predictor.load(bundle)), CATALOG).to_pylist()
     for chosen in ([0], [5, 3, 8], list(range(100))):
-        reply = requests.post(f"{address}/v1/predict", json={"stars": [asked(spectra, i) for i in chosen]}, timeout=60)
+        reply = requests.post(
+            f"{address}/v1/predict", json={"stars": [star_json(spectra, i) for i in chosen]}, timeout=60
+        )
         assert reply.json()["stars"] == [rows[i] for i in chosen]
 
 
-def test_tells_its_model_and_its_flags(address: str, bundle: Path) -> None:
+def test_gives_its_model_and_its_flags(address: str, bundle: Path) -> None:
     card = requests.get(f"{address}/v1/model", timeout=60).json()
     assert ModelCard.model_validate(card) == Predictor.load(bundle).card
     assert requests.get(f"{address}/healthz", timeout=60).json()["model_version"] == card["version"]
@@ -47,7 +49,7 @@ def test_tells_its_model_and_its_flags(address: str, bundle: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"source_id": 1.5e18}, "source_id"),
         ({"flux": [1.0] * 342}, "flux"),
@@ -57,15 +59,15 @@ def test_tells_its_model_and_its_flags(address: str, bundle: Path) -> None:
     ],
 )
 def test_a_wrong_star_is_refused_and_named(
-    address: str, spectra: dict[str, np.ndarray], changes: dict[str, Any], told: str
+    address: str, spectra: dict[str, np.ndarray], changes: dict[str, Any], message: str
 ) -> None:
-    reply = requests.post(f"{address}/v1/predict", json={"stars": [asked(spectra, 0, **changes)]}, timeout=60)
+    reply = requests.post(f"{address}/v1/predict", json={"stars": [star_json(spectra, 0, **changes)]}, timeout=60)
     assert reply.status_code == 422
-    assert told in reply.text
+    assert message in reply.text
 
 
 def test_a_star_that_cannot_be_predicted_is_answered_with_a_flag(address: str, spectra: dict[str, np.ndarray]) -> None:
-    dark = asked(spectra, 0, flux=[-1e-17] * 343)
+    dark = star_json(spectra, 0, flux=[-1e-17] * 343)
     (row,) = requests.post(f"{address}/v1/predict", json={"stars": [dark]}, timeout=60).json()["stars"]
     assert row["FEH"] is None
     assert row["flags"] & 1

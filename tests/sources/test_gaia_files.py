@@ -73,6 +73,13 @@ def test_every_datalink_format_gives_the_same_numbers(kind: str, tmp_path: Path)
         np.testing.assert_allclose(other.columns[name], first.columns[name], rtol=1e-6)
 
 
+def test_a_votable_is_read_by_the_names_of_its_fields(tmp_path: Path) -> None:
+    path = datalink_file("vot", tmp_path)
+    head, *fields = path.read_text().split("<FIELD ")
+    path.write_text(head + "".join(f'<FIELD ID="column_{i}" {field}' for i, field in enumerate(fields)))
+    assert read_whole(path).columns["source_id"].tolist() == [ID]
+
+
 def test_bulk_and_parquet_give_the_same_numbers_as_datalink(row: pd.Series, tmp_path: Path) -> None:
     expected = read_whole(datalink_file("csv", tmp_path))
     from_bulk = read_whole(bulk(tmp_path / "bulk.csv.gz", [row]))
@@ -139,6 +146,14 @@ def test_identifiers_that_are_none_or_repeated_are_rejected(row: pd.Series, tmp_
         (2, "repeated source_id"),
         (3, "source_id is not an integer"),
     ]
+
+
+def test_a_broken_row_does_not_keep_out_a_sound_one_of_the_same_star(row: pd.Series, tmp_path: Path) -> None:
+    broken = edited(row, "bp_coefficients", lambda values: values[:-1])
+    batch = read_whole(bulk(tmp_path / "bulk.csv.gz", [broken, row, row]))
+    assert batch.columns["source_id"].tolist() == [ID]
+    reasons = [(r.row, r.reason) for r in batch.rejected]
+    assert reasons == [(0, "bp_coefficients: 54 numbers, not 55"), (2, "repeated source_id")]
 
 
 def test_a_star_without_any_band_is_rejected(row: pd.Series, tmp_path: Path) -> None:

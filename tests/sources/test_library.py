@@ -62,7 +62,7 @@ def test_fluxes_are_physical(spectra: dict[str, np.ndarray]) -> None:
 
 
 def test_labels_are_finite_and_within_the_range_of_the_library() -> None:
-    labels = library.read_labels(PATH)
+    labels = library.read_apogee_labels(PATH)
     assert np.isfinite(labels["feh"]).all()
     assert -2.5 < labels["feh"].min() < -2.4
     assert 0.5 < labels["feh"].max() < 0.6

@@ -1,4 +1,4 @@
-"""Noise against the covariances of genuine stars, and the test that errors grow honestly beyond the labels."""
+"""Noise against the covariances of genuine stars, and spectra made fainter."""
 
 from itertools import pairwise
 
@@ -47,8 +47,8 @@ def test_fainter_spectra_have_the_errors_asked_for_and_noise_to_match() -> None:
     flux, error = np.ones((4000, 60), np.float32), np.full((4000, 60), 0.01, np.float32)
     target = error * fainter_factors(4000, 60, 12.0, rng)
     assert target.min() >= 0.01
-    noisy, told = fainter(flux, error, target, rng)
-    np.testing.assert_array_equal(told, target)
+    noisy, noisy_error = fainter(flux, error, target, rng)
+    np.testing.assert_array_equal(noisy_error, target)
     added = (noisy - flux) / np.sqrt(np.maximum(target**2 - error**2, 1e-12))
     unit = pixel_noise(20_000, 60, rng).std(axis=0)
     large = target > 0.02

@@ -62,7 +62,7 @@ def flat_stars(g_mag: list[float]) -> Stars:
 
 
 def slow_correction(star: Stars, made_up: MadeUp, absolute: bool) -> tuple[np.ndarray | None, float, float]:
-    """The rules of method.md 1.3, one star at a time: its factors, or None where it stays as it is; C2; C3."""
+    """The rules of GaiaXPcorrection, one star at a time: its factors, or None where it stays as it is; C2; C3."""
 
     def row(index: str, factors: str, place: float) -> np.ndarray:
         (found,) = np.flatnonzero(np.abs(made_up[index][:, 0] - np.round(place, 3)) < 1e-4)

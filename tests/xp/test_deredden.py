@@ -28,7 +28,8 @@ def test_blue_is_dimmed_more_than_red() -> None:
     assert (np.diff(curve[WAVELENGTH_NM < 900]) > 0).mean() > 0.97
 
 
-@given(ebv=st.floats(0, 3), flux=st.floats(1e-20, 1e-14))
-def test_reddening_then_dereddening_is_the_identity(ebv: float, flux: float) -> None:
-    dimming = attenuation(np.array([ebv]))
-    np.testing.assert_allclose((flux * dimming) / dimming, flux, rtol=1e-12)
+@given(near=st.floats(0, 3), far=st.floats(0, 3))
+def test_dust_dims_at_every_wavelength_and_magnitudes_of_clouds_add_up(near: float, far: float) -> None:
+    one, other, both, none = attenuation(np.array([near, far, near + far, 0.0]))
+    assert ((one > 0) & (one < 1)).all()
+    np.testing.assert_allclose(both * none, one * other, rtol=1e-12)

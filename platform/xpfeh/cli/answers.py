@@ -1,4 +1,4 @@
-"""Commands that answer: [Fe/H] of a file of spectra, and over HTTP."""
+"""Commands that answer, from a file or over HTTP; the demo; what the flags mean."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from xpfeh.cli.options import CHAMPION, Distances, Model, Photometry, Source, local
-from xpfeh.cli.printing import console, print_flags, print_written
+from xpfeh.cli.printing import console, print_flags, print_refusal, print_written
 
 app = typer.Typer()
 
@@ -52,13 +52,18 @@ def serve(
 ) -> None:
     """Answer HTTP requests until interrupted."""
     import signal
+    from threading import Event
 
     from xpfeh.commands.serve import LOCAL_CONFIG, served
 
     with served(config or LOCAL_CONFIG, model) as address:
-        console.print(f"serving at {address} (requests and answers: {address}/docs); Ctrl-C ends it")
+        console.print(f"serving at {address} (requests and answers: {address}/docs); Ctrl-C ends it", soft_wrap=True)
+        # SIGTERM ends it like Ctrl-C: by default the process dies at once, and leaves the endpoint to a joined cluster.
+        # And a process that a shell starts in the background ignores Ctrl-C until it is told not to.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
-            signal.sigwait({signal.SIGINT, signal.SIGTERM})
+            Event().wait()
 
 
 @app.command()
@@ -68,10 +73,18 @@ def demo(
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 6_000,
     paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe.")] = 60_000,
 ) -> None:
-    """The whole way, with 39,851 real spectra: ingest, train, tune, promote, catalog, report, serve, ask."""
-    from xpfeh.commands.demo import run_demo
+    """The whole way, with 39,851 real spectra: ingest, train, tune, promote, catalog, report, serve, ask.
 
-    run_demo(out, trials, steps, paper_steps, console)
+    Exit code 3: a gate did not hold, as may happen with few steps.
+    """
+    from xpfeh.commands.demo import run_demo
+    from xpfeh.commands.promote import RefusedError
+
+    try:
+        run_demo(out, trials, steps, paper_steps, console)
+    except RefusedError as refused:
+        print_refusal(refused)
+        raise typer.Exit(3) from None
 
 
 @app.command()

@@ -68,5 +68,5 @@ def labels(
         return
     if gaia is None:
         raise UserError(f"labels of {kind} need --gaia, a table of Gaia stars to match with")
-    print_cuts(write_labels(kind, table, gaia, out, without))
+    print_cuts(write_labels(kind, table, gaia, out, without), title=f"labels of {kind}")
     console.print(f"labels: {out}", soft_wrap=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import CHAMPION, Dataset, Features, Model, local
+from xpfeh.cli.options import CHAMPION, DatasetDir, Features, Model, local
 from xpfeh.cli.printing import console, print_account, print_rows, print_status
 
 app = typer.Typer()
@@ -50,7 +50,7 @@ def publish(
     console.print(f"{manifest['rows']:,} stars published: {out}", soft_wrap=True)
 
 
-def status(out: Dataset) -> None:
+def status(out: DatasetDir) -> None:
     """How far a dataset is, while it is made or after the run was killed."""
     from xpfeh.dataset.status import status
 
@@ -58,7 +58,7 @@ def status(out: Dataset) -> None:
 
 
 def failed(
-    out: Dataset,
+    out: DatasetDir,
     trace: Annotated[bool, typer.Option("--trace", help="Also print where in the code.")] = False,
 ) -> None:
     """Which parts of a dataset could not be made, and why; the next run tries them again."""
@@ -68,11 +68,11 @@ def failed(
     for failure in failures:
         console.print(f"{failure.shard}  {failure.when:%Y-%m-%d %H:%M:%S}  {failure.reason}", soft_wrap=True)
         if trace:
-            console.print(failure.trace, markup=False, soft_wrap=True)
+            console.print(failure.trace, soft_wrap=True)
     console.print(f"{len(failures)} parts failed")
 
 
-def verify(out: Dataset) -> None:
+def verify(out: DatasetDir) -> None:
     """Prove that every star asked for is in a dataset once, or rejected with a reason. Exit code 1: it is not."""
     from xpfeh.dataset.verify import verify
 

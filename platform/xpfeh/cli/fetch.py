@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from xpfeh.cli.options import local
+from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
 fetch = typer.Typer(no_args_is_help=True, help="Download what is not shipped (needs a network).")
-console = Console()
 
 Ids = Annotated[Path, local("Identifiers: one a line, CSV or Parquet with source_id.")]
 ParquetOut = Annotated[Path, local("Parquet table to write.")]
@@ -35,12 +34,14 @@ def xp(
     if sum(map(bool, (ids, adql, cone, bulk))) != 1:
         raise UserError("fetch xp: give one of --ids, --adql, --cone, --bulk")
     if bulk:
-        console.print(f"{len(fetch_bulk(bulk, out))} bulk files, MD5 checked: {out}")
+        console.print(f"{len(fetch_bulk(bulk, out))} bulk files, MD5 checked: {out}", soft_wrap=True)
         return
-    if ids:
+    if cone:
+        chosen = archive.ids_by_cone(*cone)
+    elif adql:
+        chosen = archive.ids_by_adql(adql)
+    elif ids:
         chosen = archive.read_ids(ids)
-    else:
-        chosen = archive.ids_by_adql(adql) if adql else archive.ids_by_cone(*(cone or (0, 0, 0)))
     _print_account(archive.fetch_xp(chosen, out), out)
 
 
@@ -65,7 +66,7 @@ def pastel(out: Annotated[Path, local("CSV table to write.")]) -> None:
     """PASTEL, from VizieR."""
     from xpfeh.download import gaia_archive as archive
 
-    console.print(f"{archive.fetch_pastel(out)} rows: {out}")
+    console.print(f"{archive.fetch_pastel(out)} rows: {out}", soft_wrap=True)
 
 
 @fetch.command()
@@ -91,7 +92,7 @@ def sfd() -> None:
     """The full SFD98 dust map, for --set dust_map=sfd."""
     from xpfeh.download.sfd import fetch_sfd
 
-    console.print(f"SFD98: {fetch_sfd()}")
+    console.print(f"SFD98: {fetch_sfd()}", soft_wrap=True)
 
 
 def _print_account(account: Any, out: Path) -> None:

@@ -15,6 +15,7 @@ from xpfeh.cli.printing import (
     print_gates,
     print_metrics,
     print_recipes,
+    print_refusal,
     print_spread,
 )
 from xpfeh.errors import UserError
@@ -40,7 +41,7 @@ def train(
 ) -> None:
     """Train one model and record it in MLflow."""
     from xpfeh.cluster.connection import Share
-    from xpfeh.commands.inputs import read_sample
+    from xpfeh.commands.read_sample import read_sample
     from xpfeh.commands.train import train_and_record
 
     chosen = recipe_named(recipe).with_overrides(settings)
@@ -72,7 +73,7 @@ def tune(
 ) -> None:
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
     from xpfeh.cluster.connection import Share
-    from xpfeh.commands.inputs import read_sample
+    from xpfeh.commands.read_sample import read_sample
     from xpfeh.commands.tune import tune
 
     samples = [read_sample(each, labels) for each in features]
@@ -138,8 +139,8 @@ def promote(
     Both are judged on the same held-out stars: spread, bias, calibration, domain, speed. Exit code 3: a gate did
     not hold.
     """
-    from xpfeh.commands.inputs import read_sample
     from xpfeh.commands.promote import RefusedError, promote
+    from xpfeh.commands.read_sample import read_sample
 
     if force != bool(why.strip()):
         raise UserError("--force and --why belong together: give the reason for serving a model that fails a gate")
@@ -147,8 +148,7 @@ def promote(
     try:
         promotion = promote(run, sample, why.strip() if force else None)
     except RefusedError as refused:
-        print_gates(refused.gates)
-        console.print(str(refused), soft_wrap=True)
+        print_refusal(refused)
         raise typer.Exit(3) from None
     print_gates(promotion.gates)
     console.print(f"champion: models:/xpfeh/{promotion.version}")

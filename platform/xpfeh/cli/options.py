@@ -32,4 +32,4 @@ Distances = Annotated[
 Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
 CpusEach = Annotated[float, typer.Option(min=0.05, help="Share of a CPU core each training gets.")]
 GpusEach = Annotated[float, typer.Option(min=0, help="Share of a GPU each training gets.")]
-Dataset = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI that --out named.")]
+DatasetDir = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI that --out named.")]

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.table import Column, Table
+from rich.text import Text
 
 if TYPE_CHECKING:
     from xpfeh.commands.file_output import Written
+    from xpfeh.commands.promote import RefusedError
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status
     from xpfeh.dataset.verify import Account
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
 
-console = Console()
+console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
 _COLUMNS = {
     "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
@@ -97,7 +99,7 @@ def print_status(out: str, now: Status) -> None:
 def print_account(account: Account) -> None:
     """Print what `verify` found."""
     for problem in account.problems:
-        console.print(f"[red]{problem}[/red]", soft_wrap=True)
+        console.print(problem, style="red", soft_wrap=True)
     console.print(
         f"{account.kind}: {account.requested:,} requested, {account.written:,} written + {account.rejected:,} rejected"
         f"; {account.parts:,} parts have their recorded bytes and their input's stars",
@@ -106,9 +108,9 @@ def print_account(account: Account) -> None:
     console.print(f"{len(account.problems)} problems" if account.problems else "each star exactly once")
 
 
-def print_cuts(counts: Mapping[str, int]) -> None:
+def print_cuts(counts: Mapping[str, int], title: str = "labelled sample") -> None:
     """Print how many stars each cut left."""
-    table = Table("cut", "stars left", title="labelled sample")
+    table = Table("cut", "stars left", title=title)
     for name, left in counts.items():
         table.add_row(name, str(left))
     console.print(table)
@@ -140,7 +142,8 @@ def print_spread(judged: Sequence[Metrics]) -> None:
             if len(known) > 1:
                 values = {key: [m[key] for m in known] for key in _COLUMNS}
                 cells = [
-                    f"{mean(values[key]):{form}} ± {stdev(values[key]):{form[-3:]}}" for key, form in _COLUMNS.items()
+                    f"{mean(values[key]):{form}} ± {stdev(values[key]):{form.removeprefix('+')}}"
+                    for key, form in _COLUMNS.items()
                 ]
                 table.add_row(label, *cells)
         console.print(table)
@@ -150,9 +153,15 @@ def print_gates(gates: Sequence[Gate]) -> None:
     """Print what a challenger was judged by, and by how much it missed."""
     table = Table("gate", "value", "from", "to", "", title="gates")
     for gate in gates:
-        verdict = "holds" if gate.holds else f"[red]misses by {gate.misses_by:.3g}[/red]"
+        verdict = Text("holds") if gate.holds else Text(f"misses by {gate.misses_by:.3g}", style="red")
         table.add_row(gate.name, *(f"{number:.4g}" for number in (gate.value, gate.low, gate.high)), verdict)
     console.print(table)
+
+
+def print_refusal(refused: RefusedError) -> None:
+    """Print why a challenger did not become champion."""
+    print_gates(refused.gates)
+    console.print(str(refused), soft_wrap=True)
 
 
 def print_flags() -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 import ray
 from ray.data import DataContext
+from ray.exceptions import RayTaskError
+
+from xpfeh.errors import UserError
 
 _LOG_LEVELS = {
     "ray.data": logging.WARNING,
@@ -37,7 +40,7 @@ def connect() -> int:
 
 @contextmanager
 def own_interrupts() -> Iterator[None]:
-    """Take Ctrl-C back from Ray Tune or Ray Train once it has ended; its handler keeps an actor alive, too."""
+    """Take Ctrl-C back from Ray Tune once it has ended; its handler keeps an actor alive, too."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -46,6 +49,16 @@ def own_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def result_of(task: ray.ObjectRef) -> Any:
+    """Return the result of a Ray task, and raise a `UserError` in it as it was: Ray makes a stack trace of its line."""
+    try:
+        return ray.get(task)
+    except RayTaskError as error:
+        if isinstance(error.cause, UserError):
+            raise error.cause from None
+        raise
 
 
 @dataclass(frozen=True)

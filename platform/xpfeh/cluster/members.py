@@ -10,9 +10,9 @@ from typing import Any
 
 import ray
 
-from xpfeh.cluster.connection import ONE_CORE, Share, connect
+from xpfeh.cluster.connection import ONE_CORE, Share, connect, result_of
 from xpfeh.settings import Recipe
-from xpfeh.training.fit import Columns, FitMembers, Member, Progress, Roles, Trainer
+from xpfeh.training.fit import Columns, FitMembers, Member, Report, Roles, Trainer
 
 _RETRIES = 3  # of a member whose worker or node is lost
 
@@ -29,7 +29,7 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
         What each worker gets.
     """
 
-    def fit(stars: Columns, roles: Roles, recipe: Recipe, progress: Progress | None = None) -> list[Member]:
+    def fit(stars: Columns, roles: Roles, recipe: Recipe, progress: Report | None = None) -> list[Member]:
         connect()
         task = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=_RETRIES)(_train_member)
         shared = ray.put((dict(stars), roles))
@@ -42,7 +42,7 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
                 waiting[task.remote(shared, recipe, member)] = member
             (done,), _ = ray.wait(list(waiting))
             member = waiting.pop(done)
-            trained[member] = ray.get(done)
+            trained[member] = result_of(done)
             if progress:
                 for numbers in trained[member].history:
                     progress(member, int(numbers["step"]), numbers)

@@ -26,11 +26,14 @@ class _Worker:
 
     def __init__(self, uri: str, make_work: Callable[[], ShardWork]) -> None:
         self._dataset = Dataset.at(uri)
-        self._work = make_work()
+        self._make_work = make_work
+        self._work: ShardWork | None = None
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
         try:
+            if self._work is None:  # not sooner: a node that cannot read the input then says so in a failure
+                self._work = self._make_work()
             return {"rows": self._dataset.commit(shard, self._work(shard)).rows_written, "failure": ""}
         except Exception as error:  # whatever it is, it is recorded, and the other shards go on
             return {"rows": 0, "failure": self._dataset.fail(shard, error).reason}
@@ -74,13 +77,15 @@ def _run(dataset: Dataset, uri: str, pending: list[Shard], make_work: Callable[[
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
     speed = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
-    failures, stars = list[str](), 0
+    failures: list[str] = []
+    stars = 0
     with Progress(*columns, speed, TimeRemainingColumn()) as bar:
         total = len(dataset.plan.shards)
         task = bar.add_task(dataset.plan.kind, total=total, completed=total - len(pending), stars=0, rate=0)
         for row in done.iter_rows():
+            if row["failure"]:
+                failures.append(row["failure"])
+                continue
             stars += row["rows"]
-            failures += [row["failure"]] if row["failure"] else []
-            rate = stars / (bar.tasks[task].elapsed or 1)
-            bar.update(task, advance=not row["failure"], stars=stars, rate=rate)
+            bar.update(task, advance=1, stars=stars, rate=stars / (bar.tasks[task].elapsed or 1))
     return failures

@@ -1,1 +1,1 @@
-"""One file a command: it composes the rooms and returns what happened. CLI, jobs and the demo call these."""
+"""One file a command: it composes the rooms and returns what happened. The command line and the demo call these."""

@@ -72,11 +72,13 @@ def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
         try:
             with fs.open_input_file(path) as file:
                 for batch in pq.ParquetFile(file).iter_batches(_ROWS):
-                    features = to_arrays(pa.Table.from_batches([batch]))
-                    yield Delivery(to_table(estimate(features, predictor), CATALOG))
+                    stars = to_arrays(pa.Table.from_batches([batch]))
+                    yield Delivery(to_table(estimate(stars, predictor), CATALOG))
             if digest(fs, path) != shard.fingerprint:
                 raise UserError(f"{path}: is not the part that xpfeh ingest wrote; delete it, and ingest again")
         except (OSError, pa.ArrowInvalid) as error:
-            raise UserError(f"{path}: cannot be read ({first_line(error)}); delete it, and ingest again") from error
+            raise UserError(
+                f"{path}: cannot be read ({first_line(error)}); if it is damaged, delete it and ingest again"
+            ) from error
 
     return work

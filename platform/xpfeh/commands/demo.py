@@ -16,10 +16,10 @@ from rich.console import Console
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.compare import compare
 from xpfeh.commands.ingest import ingest
-from xpfeh.commands.inputs import read_sample
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.commands.serve import LOCAL_CONFIG, served
 from xpfeh.commands.train import train_and_record
 from xpfeh.commands.tune import tune
@@ -44,6 +44,8 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     ------
     UserError
         If `out` holds anything but an earlier demo, or an answer of the endpoint differs from the catalog.
+    RefusedError
+        If the winner misses a gate.
     """
     out = check_output_folder(out, _MARK).absolute()
     shutil.rmtree(out, ignore_errors=True)
@@ -53,7 +55,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     begun = time.monotonic()
 
     def print_step(text: str) -> None:
-        console.print(f"[bold]{time.monotonic() - begun:4.0f} s  {text}[/bold]")
+        console.print(f"{time.monotonic() - begun:4.0f} s  {text}", style="bold", soft_wrap=True)
 
     print_step("Ray Data: real XP spectra to features")
     features, labels = str(out / "features"), out / "labels.parquet"
@@ -87,9 +89,12 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     account = verify(out / "catalog")
     if account.problems:
         raise UserError(f"the catalog is not whole: {account.problems[0]}")
-    console.print(f"{account.requested} stars asked for = {account.written} rows, each star once: {out / 'catalog'}")
+    console.print(
+        f"{account.requested} stars asked for = {account.written} rows, each star once: {out / 'catalog'}",
+        soft_wrap=True,
+    )
     publish(out / "catalog", out / "release", ["hats", "fits"])
-    console.print(f"release: {out / 'release'}")
+    console.print(f"release: {out / 'release'}", soft_wrap=True)
 
     print_step("The report on held-out stars")
     metrics = validate({"champion": bundle, "paper": paper}, sample, out / "report", truth="APOGEE")

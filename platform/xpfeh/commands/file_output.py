@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.errors import UserError
-from xpfeh.files import whole_file
+from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, read
 from xpfeh.tables import check_format, write_table
@@ -66,7 +66,7 @@ def write_file(
             raise UserError(f"{source}: holds no star")
 
     stars = write_table(out, tables())
-    listing = Path(f"{out}.rejected.csv")
+    listing = local_path(f"{out}.rejected.csv")
     listing.unlink(missing_ok=True)
     if rejected:
         with whole_file(listing) as temporary, temporary.open("w", newline="") as file:

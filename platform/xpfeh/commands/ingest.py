@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -72,6 +73,7 @@ def plan_features(
     dust.check(settings.dust_map)
     tables = {} if settings.correction == "uncorrected" else {"correction tables": correction_tables().fingerprint}
     spectra = [file for source in sources for file in find_spectra(source)]
+    _check_each_once(spectra)
     for file in spectra:
         _check_settings(file, settings)
         check_companions(file, companions)
@@ -121,6 +123,13 @@ def _check_settings(file: SpectraFile, settings: PreprocessSettings) -> None:
             f"--set release={file.release}, and ingest each release by itself"
         )
     load_bands(file.release)
+
+
+def _check_each_once(spectra: Sequence[SpectraFile]) -> None:
+    """Refuse a file that two sources name, such as a folder and a glob in it: its stars would be there twice."""
+    for path, count in Counter(file.path for file in spectra).items():
+        if count > 1:
+            raise UserError(f"{path}: is given {count} times; name each file once")
 
 
 def _fingerprints(what: str, makers: Sequence[Callable[[], str]]) -> list[str]:

@@ -12,8 +12,7 @@ from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch, without_common
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
-from xpfeh.sources.library import library_path
-from xpfeh.sources.library import read_labels as read_apogee
+from xpfeh.sources.library import library_path, read_apogee_labels
 from xpfeh.tables import read_stars, read_table, with_source_id
 
 COMPILATIONS = {"pastel": read_pastel, "saga": read_saga}
@@ -28,7 +27,7 @@ def write_apogee(source: str, out: str | Path) -> int:
         If the library cannot be read, or `out` cannot be written.
     """
     _check_output(out)
-    return _write(pl.DataFrame(read_apogee(library_path(source))), out)
+    return _write(pl.DataFrame(read_apogee_labels(library_path(source))), out)
 
 
 def write_labels(

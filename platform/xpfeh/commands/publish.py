@@ -22,7 +22,7 @@ from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
 from xpfeh.release.formats import FORMATS, Release
 from xpfeh.release.readme import describe_catalog, readme
-from xpfeh.release.samples import SAMPLES, Sample
+from xpfeh.release.samples import SAMPLES, Selection
 from xpfeh.release.sky_order import count_stars, spill
 from xpfeh.release.votable_file import MAX_VOTABLE_ROWS
 
@@ -121,7 +121,7 @@ def _checked_formats(formats: Sequence[str]) -> Sequence[str]:
     return formats
 
 
-def _sample_named(name: str) -> Sample:
+def _sample_named(name: str) -> Selection:
     if name not in SAMPLES:
         known = "; ".join(f"{sample.name} ({sample.definition})" for sample in SAMPLES.values())
         raise UserError(f"no such sample: {name}; choose from {known}")
@@ -143,7 +143,7 @@ def _schema(columns: pa.Schema, provenance: dict[str, Any]) -> pa.Schema:
     return pa.schema(fields, metadata={PROVENANCE_KEY: json.dumps(provenance).encode()})
 
 
-def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: Sample) -> str:
+def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: Selection) -> str:
     stars = not_evaluated = 0
     for path in paths:
         flags = pq.read_table(path, columns=["flags"], filesystem=fs)["flags"].to_numpy()

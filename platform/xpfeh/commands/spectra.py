@@ -51,9 +51,9 @@ def write_spectra(
 
 
 def _at_stage(stage: Stage, settings: PreprocessSettings, raw: Mapping[str, NDArray]) -> pa.Table:
-    if stage is Stage.FEATURES:
-        return to_table(preprocess(raw, settings), features_schema(settings.n_pixels))
     match stage:
+        case Stage.FEATURES:
+            return to_table(preprocess(raw, settings), features_schema(settings.n_pixels))
         case Stage.CALIBRATED:
             spectrum = sampled(raw)
         case Stage.CORRECTED:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +19,7 @@ from xpfeh.inference.bundle import CARD
 from xpfeh.inference.card import ModelCard
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
-from xpfeh.training.fit import Progress as ReportProgress
-from xpfeh.training.fit import fit_members
+from xpfeh.training.fit import Report, fit_members
 from xpfeh.training.train import train
 
 
@@ -79,19 +78,17 @@ class LearningCurve:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        self._reports: dict[int, list[dict[str, float]]] = {}
+        # By step and member: the report of a member that is started afresh takes the place of its earlier one.
+        self._reports: dict[int, dict[int, dict[str, float]]] = {}
         self._steps: dict[int, int] = {}
 
     @property
     def history(self) -> list[dict[str, float]]:
         """The mean numbers of the members by ``step``, in the order of the steps."""
-        return [
-            {"step": step} | {name: mean(report[name] for report in reports) for name in reports[0]}
-            for step, reports in sorted(self._reports.items())
-        ]
+        return [{"step": step} | _means(list(reports.values())) for step, reports in sorted(self._reports.items())]
 
     @contextmanager
-    def progress_bar(self) -> Iterator[ReportProgress]:
+    def progress_bar(self) -> Iterator[Report]:
         """Show the optimiser steps of all members as one bar."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("steps"))
         with Progress(*columns, TimeRemainingColumn()) as bar:
@@ -99,8 +96,12 @@ class LearningCurve:
 
             def report(member: int, step: int, numbers: dict[str, float]) -> None:
                 self._steps[member] = step
-                self._reports.setdefault(step, []).append(numbers)
+                self._reports.setdefault(step, {})[member] = numbers
                 text = f"{self._recipe.name}, MAE {numbers['validation_mae']:.3f} dex"
                 bar.update(task, completed=sum(self._steps.values()), description=text)
 
             yield report
+
+
+def _means(reports: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: mean(report[name] for report in reports) for name in reports[0]}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.commands.inputs import read_sample
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
@@ -56,13 +56,16 @@ def validate_models(
         As `validate`, and if the features or labels cannot be read.
     """
     table = read_labels(labels)
+    samples: dict[str, Sample] = {}  # by salt: models of one split are judged on one sample
     judged = []
     for model in models:
         bundle = local_bundle(model)
         card = read_card(bundle)
         salt = card.split.salt
+        if salt not in samples:
+            samples[salt] = read_sample(features, table, salt)
         folder = out / f"{card.version}-{salt}" if len(models) > 1 else out
-        metrics = validate({card.recipe.name: bundle}, read_sample(features, table, salt), folder, baseline=baseline)
+        metrics = validate({card.recipe.name: bundle}, samples[salt], folder, baseline=baseline)
         judged.append(Judged(salt, metrics, folder / "index.html"))
     return judged
 

@@ -36,11 +36,12 @@ from pydantic import BaseModel, ValidationError
 from rich.progress import track
 
 from xpfeh.dataset.plan import Kind, Plan, Shard
-from xpfeh.dataset.reading import read_parts
+from xpfeh.dataset.reading import check_part, read_parts
 from xpfeh.dataset.records import Delivery, Failure, Record
 from xpfeh.errors import UserError
 from xpfeh.files import digest, exists, filesystem, first_line, list_files, read_bytes, write_whole
 from xpfeh.provenance import code_version
+from xpfeh.settings import first_problem
 from xpfeh.sources.coefficients import Reject
 
 PROVENANCE_KEY = b"xpfeh"
@@ -68,13 +69,14 @@ class Dataset:
             If the folder holds another plan (the message names the differences), or cannot be one.
         """
         dataset = cls(uri, plan)
-        if dataset._holds_plan():
+        plan_file = dataset._ledger("plan.json")
+        if exists(dataset.fs, plan_file):
             begun = cls.at(uri)
             if differences := begun.plan.differences(plan):
                 raise UserError(f"{uri} holds another run: {differences}; choose another --out, or delete the folder")
             return begun
         try:
-            write_whole(dataset.fs, dataset._ledger("plan.json"), plan.model_dump_json(indent=1).encode())
+            write_whole(dataset.fs, plan_file, plan.model_dump_json(indent=1).encode())
         except (FileExistsError, NotADirectoryError) as error:
             raise UserError(f"{uri}: cannot become a folder, a file is in the way ({first_line(error)})") from None
         return dataset
@@ -125,7 +127,10 @@ class Dataset:
         return [shard for shard in self.plan.shards if shard.name not in done]
 
     def records(self) -> list[Record]:
-        """Return the record of each finished shard of the plan, in the plan's order; copies from elsewhere are none."""
+        """Return the record of each finished shard of the plan, in the plan's order.
+
+        A record that was copied here from another dataset, of another source or model, is not counted.
+        """
         present = set(list_files(self.fs, self._ledger("done"), ".json"))
         records = []
         for shard in self.plan.shards:
@@ -141,11 +146,9 @@ class Dataset:
         return [_read_model(self.fs, path, Failure) for path in list_files(self.fs, self._ledger("failed"), ".json")]
 
     def check_parts(self) -> None:
-        """Read all parts through and raise a `UserError` if one was changed after it was recorded."""
+        """Read all parts through, see `xpfeh.dataset.reading.check_part`."""
         for record in track(self.records(), "checking parts"):
-            path = self.part(record.shard)
-            if digest(self.fs, path) != record.fingerprint:
-                raise UserError(f"{path}: was changed after it was recorded; delete it, and run again what made it")
+            check_part(self.fs, self.part(record.shard), record.fingerprint)
 
     def strangers(self) -> list[str]:
         """Return the names of Parquet files in the folder that are no part of this dataset."""
@@ -161,12 +164,11 @@ class Dataset:
         """Return the path of the table of a shard's rejected rows; it is there if there are any."""
         return self._ledger(f"rejected/{shard}.csv")
 
-    def read(
-        self, columns: Iterable[str] | None = None, source_ids: NDArray[np.int64] | None = None, check: bool = True
-    ) -> pa.Table:
+    def read(self, columns: Iterable[str] | None = None, source_ids: NDArray[np.int64] | None = None) -> pa.Table:
         """Return the rows of all parts, or those of some stars, in the order of the parts.
 
-        Memory holds what is returned and a few row groups; row groups that cannot hold any of the stars are skipped.
+        Every part's bytes are compared with its record. Memory holds what is returned and a few row groups; those that
+        cannot hold any of the stars are skipped.
 
         Parameters
         ----------
@@ -174,8 +176,6 @@ class Dataset:
             All by default.
         source_ids : (K,) int64, optional
             The stars to read; all by default.
-        check : bool
-            Compare every part's bytes with its record, not its size alone.
 
         Raises
         ------
@@ -183,7 +183,7 @@ class Dataset:
             If a part is missing, is not the recorded one, or cannot be read.
         """
         self.require_whole()
-        parts = [(self.part(record.shard), record.fingerprint if check else None) for record in self.records()]
+        parts = [(self.part(record.shard), record.fingerprint) for record in self.records()]
         return read_parts(self.fs, parts, list(columns) if columns is not None else None, source_ids)
 
     def commit(self, shard: Shard, deliveries: Iterable[Delivery]) -> Record:
@@ -224,7 +224,6 @@ class Dataset:
             shard=shard.name,
             source=shard.source,
             source_fingerprint=shard.fingerprint,
-            settings=self.plan.settings_fingerprint(),
             model=self.plan.model,
             rows_read=len(ids) + len(rejected),
             rows_written=len(ids),
@@ -236,8 +235,9 @@ class Dataset:
             made_by=code_version(),
         )
         write_whole(self.fs, self._ledger(f"done/{shard.name}.json"), record.model_dump_json(indent=1).encode())
-        if exists(self.fs, self._ledger(f"failed/{shard.name}.json")):
-            self.fs.delete_file(self._ledger(f"failed/{shard.name}.json"))
+        failure = self._ledger(f"failed/{shard.name}.json")
+        if exists(self.fs, failure):
+            self.fs.delete_file(failure)
         return record
 
     def fail(self, shard: Shard, error: Exception) -> Failure:
@@ -261,9 +261,6 @@ class Dataset:
 
     def _ledger(self, inside: str) -> str:
         return f"{self.folder}/_xpfeh/{inside}"
-
-    def _holds_plan(self) -> bool:
-        return exists(self.fs, self._ledger("plan.json"))
 
     def _write_part(self, path: str, deliveries: Iterable[Delivery]) -> tuple[NDArray[np.int64], list[Reject]]:
         metadata = {PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode()}
@@ -292,11 +289,9 @@ def _read_model(fs: pafs.FileSystem, path: str, kind: type[_Model]) -> _Model:
     try:
         return kind.model_validate_json(read_bytes(fs, path))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{path}: not a {kind.__name__.lower()} of this version of xpfeh ({f'{where}: ' if where else ''}"
-            f"{first['msg']}); delete the folder and make the dataset again, or this file alone if it is a record"
+            f"{path}: not a {kind.__name__.lower()} of this version of xpfeh ({first_problem(error)}); delete the "
+            "folder and make the dataset again, or this file alone if it is a record"
         ) from None
 
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from xpfeh.settings import PreprocessSettings
 
-_SHOWN = 4
+_SHOWN = 4  # differences that a message names
 
 Kind = Literal["features", "catalog"]
 
@@ -70,10 +70,6 @@ class Plan(BaseModel):
         """Return a SHA-256 (hex, 16 digits) of all that decides the output's content."""
         return _short_hash(self.model_dump_json(exclude={"made_by"}))
 
-    def settings_fingerprint(self) -> str:
-        """Return a SHA-256 (hex, 16 digits) of the settings."""
-        return _short_hash(self.model_dump_json(include={"settings"}))
-
     def provenance(self) -> dict[str, Any]:
         """Return what each part's metadata says of its origin."""
         origin = self.model_dump(mode="json", exclude={"shards", "made_by"})
@@ -81,20 +77,29 @@ class Plan(BaseModel):
 
     def differences(self, other: Plan) -> str:
         """Return in words how the content of `other` would differ from this plan's; empty if it would not."""
-        settings = _changes(dict(self.settings), dict(other.settings))
-        found = [f"{name} {was!r} -> {now!r}" for name, was, now in settings]
-        heads = ({"kind": plan.kind, "model": plan.model} for plan in (self, other))
-        found += [f"{name} {was!r} -> {now!r}" for name, was, now in _changes(*heads)]
-        files = _changes(*({shard.source: shard.fingerprint for shard in plan.shards} for plan in (self, other)))
-        for source, was, now in files or _changes(self.inputs, other.inputs):
-            found.append(f"{source} {'is new' if was is None else 'is gone' if now is None else 'has changed'}")
+        choices = _changes(self._choices(), other._choices())
+        found = [f"{name} {was!r} -> {now!r}" for name, was, now in choices]
+        for source, was, now in _changes(self._files(), other._files()) or _changes(self.inputs, other.inputs):
+            if was is None:
+                found.append(f"{source} is new")
+            elif now is None:
+                found.append(f"{source} is gone")
+            else:
+                found.append(f"{source} has changed")
         if not found and self.shards != other.shards:
             found = ["the input is cut into other shards"]
         more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return ", ".join(found[:_SHOWN]) + more
 
+    def _choices(self) -> dict[str, Any]:
+        return {**dict(self.settings), "kind": self.kind, "model": self.model}
+
+    def _files(self) -> dict[str, str]:
+        return {shard.source: shard.fingerprint for shard in self.shards}
+
 
 def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Return (key, value before, value now) of what differs; None where there is none."""
     return [(key, was.get(key), now.get(key)) for key in {**was, **now} if was.get(key) != now.get(key)]
 
 

@@ -20,7 +20,7 @@ _THREADS = 4  # parts read at once; each holds one row group
 
 def read_parts(
     fs: pafs.FileSystem,
-    parts: Sequence[tuple[str, str | None]],
+    parts: Sequence[tuple[str, str]],
     columns: list[str] | None,
     source_ids: NDArray[np.int64] | None,
 ) -> pa.Table:
@@ -29,7 +29,6 @@ def read_parts(
     Parameters
     ----------
     parts : sequence of (path, fingerprint)
-        A fingerprint is compared with the file's bytes, None is not.
     columns : list of str or None
         All if None.
     source_ids : (K,) int64 or None
@@ -38,7 +37,7 @@ def read_parts(
     Raises
     ------
     UserError
-        If a part cannot be read, or is not the one of its fingerprint.
+        If a part cannot be read, or its bytes have another fingerprint.
     """
     wanted = None if source_ids is None else np.unique(source_ids)
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -46,13 +45,18 @@ def read_parts(
     return pa.concat_tables(tables)
 
 
+def check_part(fs: pafs.FileSystem, path: str, fingerprint: str) -> None:
+    """Read a part through and raise a `UserError` if it was changed after it was recorded."""
+    if digest(fs, path) != fingerprint:
+        raise UserError(f"{path}: was changed after it was recorded; delete it, and run again what made it")
+
+
 def _read_part(
-    fs: pafs.FileSystem, columns: list[str] | None, wanted: NDArray[np.int64] | None, part: tuple[str, str | None]
+    fs: pafs.FileSystem, columns: list[str] | None, wanted: NDArray[np.int64] | None, part: tuple[str, str]
 ) -> pa.Table:
     path, fingerprint = part
     try:
-        if fingerprint is not None and digest(fs, path) != fingerprint:
-            raise UserError(f"{path}: is not the part that was recorded; delete it, and make it again")
+        check_part(fs, path, fingerprint)
         with fs.open_input_file(path) as file:
             parquet = pq.ParquetFile(file)
             if wanted is None:
@@ -62,7 +66,8 @@ def _read_part(
             nothing = parquet.schema_arrow.empty_table().select(names)
             return pa.concat_tables([nothing, *(group for group in groups if group is not None)])
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        raise UserError(f"{path}: cannot be read ({first_line(error)}); delete it, and make it again") from None
+        message = f"{path}: cannot be read ({first_line(error)}); delete it, and run again what made it"
+        raise UserError(message) from None
 
 
 def _rows_of(

@@ -20,7 +20,7 @@ class Delivery(NamedTuple):
 
 
 class Record(BaseModel):
-    """A finished shard: what was read, what was written, by which model, settings and code, and when (UTC).
+    """A finished shard: what was read, what was written, by which model and code, and when (UTC).
 
     ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by their reason.
     """
@@ -30,7 +30,6 @@ class Record(BaseModel):
     shard: str
     source: str
     source_fingerprint: str
-    settings: str
     model: str
     rows_read: int
     rows_written: int

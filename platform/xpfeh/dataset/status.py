@@ -30,7 +30,7 @@ class Status:
     rejected : Counter
         Rejected rows by reason; rows read = rows written + rows rejected.
     rate : float
-        Stars a second over the last five minutes before the latest part, pauses left out.
+        Rows read a second over the last five minutes before the latest part, pauses left out.
     latest : datetime or None
         When the latest part was finished (UTC).
     """

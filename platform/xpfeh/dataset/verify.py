@@ -62,7 +62,7 @@ def verify(uri: str | Path) -> Account:
     Raises
     ------
     UserError
-        If the folder holds no dataset.
+        If the folder holds no dataset, or a catalog's features are gone.
     """
     dataset = Dataset.at(uri)
     requested = _requested(dataset)
@@ -113,7 +113,7 @@ def _requested(dataset: Dataset) -> Requested:
     """Return what yields the identifiers of a shard's input: spectra, or a part of the features."""
     if dataset.plan.kind == "features":
         return lambda shard: reader.open_spectra(shard.source).source_ids(shard.start, shard.rows)
-    (uri,) = dataset.plan.inputs
+    (uri,) = dataset.plan.inputs  # a catalog has one input: its features
     features = Dataset.at(uri)
 
     def of_part(shard: Shard) -> Iterator[pa.Array]:

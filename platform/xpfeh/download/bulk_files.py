@@ -11,11 +11,11 @@ from pathlib import Path
 import requests
 from rich.progress import track
 
-from xpfeh.download.http import PUBLIC, Services, get, with_retries
+from xpfeh.download.http import PUBLIC, BadResponseError, Services, get, with_retries
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
+from xpfeh.sources.input_files import CHECKSUMS
 
-_CHECKSUMS = "_MD5SUM.txt"
 _BLOCK_BYTES = 1 << 20
 
 
@@ -35,11 +35,11 @@ def fetch_bulk(names: Sequence[str], out: str | Path, services: Services = PUBLI
         If the archive does not respond, does not list a file, or a file's MD5 is wrong.
     """
     folder = local_path(out)
-    alternative = f"put {_CHECKSUMS} and the files from {services.bulk} into {folder}"
-    listing = with_retries(partial(get, f"{services.bulk}/{_CHECKSUMS}", services), services, _CHECKSUMS, alternative)
+    alternative = f"put {CHECKSUMS} and the files from {services.bulk} into {folder}"
+    listing = with_retries(partial(get, f"{services.bulk}/{CHECKSUMS}", services), services, CHECKSUMS, alternative)
     listed = _read_listing(listing)
     chosen = sorted({file for name in names for file in _listed_files(name, listed, services)})
-    with whole_file(folder / _CHECKSUMS) as temporary:
+    with whole_file(folder / CHECKSUMS) as temporary:
         temporary.write_bytes(listing)
     for name in track(chosen, description="bulk files"):
         if not (folder / name).exists():
@@ -82,4 +82,4 @@ def _download(name: str, md5: str, folder: Path, services: Services) -> None:
             digest.update(block)
             file.write(block)
         if digest.hexdigest() != md5:
-            raise UserError(f"{name}: its MD5 is not the listed one; try again")
+            raise BadResponseError("its MD5 is not the listed one")

@@ -181,7 +181,7 @@ def fetch_distances(source_ids: NDArray[np.int64], out: str | Path, services: Se
 
 
 def fetch_pastel(out: str | Path, services: Services = PUBLIC) -> int:
-    """Download PASTEL (VizieR B/pastel) as the CSV table `out` and return its rows.
+    """Download PASTEL (VizieR B/pastel) as the CSV table `out` and return how many rows it has.
 
     Raises
     ------
@@ -259,12 +259,12 @@ def _chunks(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
 
 def _begin(folder: Path, ids: NDArray[np.int64], what: str) -> Path:
     """Return the folder of a download's account: new, or begun with the same stars and the same query."""
-    plan = folder / "asked.json"
+    path = folder / "asked.json"
     sha256 = hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest()
     asked = {"what": what, "stars": len(ids), "sha256": sha256, "stars_per_request": IDS_PER_REQUEST}
-    if not plan.exists():
-        _write(plan, json.dumps(asked).encode())
-    elif _stored(plan, lambda path: json.loads(path.read_bytes())) != asked:
+    if not path.exists():
+        _write(path, json.dumps(asked).encode())
+    elif _stored(path, lambda file: json.loads(file.read_bytes())) != asked:
         raise UserError(f"{folder} was begun with other stars or another query; choose another --out")
     return folder
 

@@ -105,7 +105,9 @@ def with_retries(request: Callable[[], _T], services: Services, what: str, alter
     except pyvo.dal.DALQueryError as error:
         raise UserError(f"{what}: the service refuses it: {' '.join(str(error.reason).split())}") from None
     except _WORTH_ANOTHER_ATTEMPT as error:
-        message = f"{what}: no usable response in {services.attempts} attempts ({type(error).__name__})"
+        # What libraries say of a lost connection is long; what we found wrong with a response is one phrase.
+        reason = error if isinstance(error, BadResponseError) else type(error).__name__
+        message = f"{what}: no usable response in {services.attempts} attempts ({reason})"
         raise UserError(f"{message}; without a network, {alternative}") from None
 
 

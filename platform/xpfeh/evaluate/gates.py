@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Metrics = Mapping[str, Mapping[str, float]]
+Slices = Mapping[str, Mapping[str, float]]
+"""A model's numbers by slice of the stars, by name."""
 
 WORSE = 1.03
 """How much larger than the champion's a spread may be: less than one split's own uncertainty."""
@@ -60,7 +61,7 @@ class Gate:
         return max(self.low - self.value, self.value - self.high, 0.0)
 
 
-def judge(challenger: Metrics, champion: Metrics | None) -> list[Gate]:
+def judge(challenger: Slices, champion: Slices | None) -> list[Gate]:
     """Return the gates of a challenger.
 
     Parameters

@@ -10,8 +10,10 @@ from statistics import mean, stdev
 import ray
 from rich.progress import track
 
-from xpfeh.cluster.connection import Share
+from xpfeh.cluster.connection import Share, result_of
+from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
+from xpfeh.experiments.mlflow_retries import UnreachableError
 from xpfeh.inference.bundle import packed, read_card, unpacked
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
@@ -64,28 +66,46 @@ class _Seed:
 def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, share: Share) -> Winner:
     """Train every finalist with further seeds; return the best by the mean over its seeds.
 
-    A seed that an earlier, interrupted call has finished is not trained again.
+    A seed that an earlier, interrupted call has finished is not trained again. A finalist that cannot be trained with
+    another seed is out.
+
+    Raises
+    ------
+    UserError
+        If no finalist could be trained with other seeds.
     """
     stored = [ray.put(sample) for sample in samples]
     train = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(_train_seed)
     waiting = {}
     for finalist in finalists:
         for seed in range(1, SEEDS):
-            run = mlflow_runs.run_of(f"{finalist.trial}/seed-{seed}", f"{finalist.trial}-seed-{seed}", parent)
+            run = mlflow_runs.run_of(_tag(finalist, seed), f"{finalist.trial}-seed-{seed}", parent)
             if mlflow_runs.get(run).info.status != "FINISHED":
                 recipe = finalist.recipe.model_copy(update={"seed": finalist.recipe.seed + seed})
-                waiting[train.remote(stored[finalist.sample], recipe)] = (run, recipe)
-    pending = list(waiting)
+                waiting[train.remote(stored[finalist.sample], recipe)] = (finalist, run, recipe)
+    pending, out = list(waiting), dict[str, UserError]()
     for _ in track(range(len(pending)), description="finalists"):
         (done,), pending = ray.wait(pending)
-        run, recipe = waiting[done]
-        _record(run, recipe, ray.get(done))
-    return min((_judged(finalist, parent) for finalist in finalists), key=lambda judged: judged.mean)
+        finalist, run, recipe = waiting[done]
+        try:
+            _record(run, recipe, result_of(done))
+        except UnreachableError:
+            raise
+        except UserError as error:
+            mlflow_runs.close(run, "FAILED")
+            out[finalist.trial] = error
+    left = [finalist for finalist in finalists if finalist.trial not in out]
+    if not left:
+        raise UserError(f"no finalist could be trained with other seeds; the first: {next(iter(out.values()))}")
+    return min((_judged(finalist, parent) for finalist in left), key=lambda judged: judged.mean)
+
+
+def _tag(finalist: Finalist, seed: int) -> str:
+    return f"{finalist.trial}/seed-{seed}" if seed else finalist.trial
 
 
 def _judged(finalist: Finalist, parent: str) -> Winner:
-    tags = [finalist.trial, *(f"{finalist.trial}/seed-{seed}" for seed in range(1, SEEDS))]
-    runs = [mlflow_runs.run_of(tag, tag, parent) for tag in tags]
+    runs = [mlflow_runs.run_of(tag, tag, parent) for tag in (_tag(finalist, seed) for seed in range(SEEDS))]
     errors = {run: mlflow_runs.get(run).data.metrics["mae"] for run in runs}
     return Winner(
         run_id=min(errors, key=lambda run: errors[run]),

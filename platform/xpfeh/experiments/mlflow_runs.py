@@ -24,7 +24,7 @@ from xpfeh.inference.card import ModelCard
 EXPERIMENT = "xpfeh"
 TRIAL_TAG = "xpfeh.trial"
 """Names what a run records, for ever: `Tuner.restore` would otherwise begin a second run for a trial."""
-MODEL = "model"
+MODEL_FOLDER = "model"
 """The folder of a run's artifacts that holds its model."""
 
 _STORES = (Path("mlflow/mlflow.db"), Path("demo/mlflow/mlflow.db"))
@@ -32,6 +32,9 @@ _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
 _BATCH = 1000  # the most metrics that MLflow's REST API takes in a request
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its notes on database migrations are for its own developers
+
+
+_chosen = ""  # the store that was found here, in a process whose user has named none
 
 
 def client(begin: bool = False) -> MlflowClient:
@@ -49,7 +52,8 @@ def client(begin: bool = False) -> MlflowClient:
     UserError
         If there is no store here and none is to begin.
     """
-    if not os.environ.get("MLFLOW_TRACKING_URI"):
+    global _chosen
+    if os.environ.get("MLFLOW_TRACKING_URI", "") in ("", _chosen):
         store = next((path for path in _STORES if path.is_file()), None)
         if begin:
             store = _STORES[0]
@@ -59,7 +63,7 @@ def client(begin: bool = False) -> MlflowClient:
                 f"no runs and no models here ({' or '.join(map(str, _STORES))}); xpfeh train, tune and demo make them, "
                 "or set MLFLOW_TRACKING_URI to where they are"
             )
-        os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store.absolute()}"
+        _chosen = os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store.absolute()}"
     uri = os.environ["MLFLOW_TRACKING_URI"]
     _check_database(uri)
     mlflow.set_tracking_uri(uri)
@@ -164,7 +168,7 @@ def log(
 def finish(run_id: str, bundle: str | Path, card: ModelCard) -> None:
     """Close a run with its bundle, as an MLflow model, and the card's summary numbers."""
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / MODEL
+        folder = Path(temporary) / MODEL_FOLDER
         mlflow_model.save(bundle, folder)
         _store(run_id, folder)
     log(
@@ -214,4 +218,4 @@ def finished_runs(name: str = EXPERIMENT) -> list[Run]:
 
 @patient(PATIENCE_S)
 def _store(run_id: str, folder: Path) -> None:
-    client().log_artifacts(run_id, str(folder), MODEL)
+    client().log_artifacts(run_id, str(folder), MODEL_FOLDER)

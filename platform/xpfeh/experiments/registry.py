@@ -15,8 +15,7 @@ from mlflow.tracking import MlflowClient
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import is_unavailable, patient
-from xpfeh.experiments.mlflow_runs import MODEL as STORED
-from xpfeh.experiments.mlflow_runs import client, finished_runs
+from xpfeh.experiments.mlflow_runs import MODEL_FOLDER, client, finished_runs
 from xpfeh.files import local_path
 
 MODEL = "xpfeh"
@@ -48,7 +47,7 @@ def bundle_of_run(run: str) -> Candidate:
         found = f"{len(matches)} runs have" if matches else "no run with a model has"
         raise UserError(f"{found} an id that begins with {run!r}; xpfeh compare lists them")
     (chosen,) = matches
-    source = f"{chosen.info.artifact_uri}/{STORED}"
+    source = f"{chosen.info.artifact_uri}/{MODEL_FOLDER}"
     return Candidate(chosen.info.run_id, source, _fetched(source))
 
 

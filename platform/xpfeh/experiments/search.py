@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from xpfeh.experiments.tune_callback import RunWriter
 from xpfeh.experiments.tune_progress import SearchProgress
 from xpfeh.files import absolute, check_output_file, filesystem, list_files, only_process
 from xpfeh.labels.sample import Sample
+from xpfeh.settings import check_name
 
 _RETRIES = 3  # of a trial whose worker or node is lost
 
@@ -71,8 +71,7 @@ def search(
         name, another process of this machine runs it, it is interrupted, no trial finished, or the tracking server
         stays away; what was not recorded then is recorded when the search is resumed.
     """
-    if not re.fullmatch(r"[\w.-]+", name):
-        raise UserError(f"--name {name}: a search is named by letters, digits, '_', '-' and '.'")
+    check_name("--name", name)
     storage = absolute(storage)
     folder = f"{storage}/{name}"
     _check_storage(folder)

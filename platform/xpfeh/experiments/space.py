@@ -45,7 +45,7 @@ def recipe_of(config: dict[str, Any], steps: int) -> Recipe:
 
 
 def sampler() -> OptunaSearch:
-    """Optuna's TPE, told to begin with the paper's own recipe and with a noise-augmented one."""
+    """Return Optuna's TPE, which begins with the paper's own recipe and with a noise-augmented one."""
     paper = {
         "features": 0, "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised",
         "learning_rate": 1e-3, "schedule": "constant", "batch_size": 512, "stars": "paper", "noise": 0.0, "faint": 1.0,

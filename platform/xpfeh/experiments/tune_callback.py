@@ -51,6 +51,7 @@ class RunWriter(Callback):
         """Wait until all is written, what a killed driver had left unwritten too, and drop runs of trials it lost."""
         with suppress(UnreachableError):  # what could not be written then is written now
             self._last.result()
+        self._thread.shutdown()
         try:
             self._complete(trials)
         except UnreachableError as error:
@@ -65,9 +66,11 @@ class RunWriter(Callback):
             if (status := status_of(trial)) != "RUNNING" and (known is None or known.status != status):
                 mlflow_runs.log(self._run(trial), history=_history(trial))
                 self._write_end(trial)
-        mine = {self._tag(trial) for trial in trials}
+        # A trial that Ray Tune had not saved when its driver was killed begins anew under another name.
+        saved = {self._tag(trial) for trial in trials}
         for tag, run in runs.items():
-            if mine and run.status == "RUNNING" and "/".join(tag.split("/")[:2]) not in mine:
+            trial_tag = tag.partition("/seed-")[0]  # the finalists' further seeds are runs of their trials
+            if saved and run.status == "RUNNING" and trial_tag not in saved:
                 mlflow_runs.discard(run.run_id)
 
     def _later(self, write: Callable[..., None], *what: Any) -> None:

@@ -18,6 +18,7 @@ from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.inference.domain import Domain
 from xpfeh.provenance import code_version
+from xpfeh.settings import first_problem
 from xpfeh.training.network import UACSNet, build_network
 
 WEIGHTS = "model.weights.h5"
@@ -99,10 +100,8 @@ def read_card(folder: str | Path) -> ModelCard:
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{path}: {where}: {first['msg']}; the card was changed, take the bundle from its source again"
+            f"{path}: {first_problem(error)}; the card was changed, take the bundle from its source again"
         ) from None
 
 

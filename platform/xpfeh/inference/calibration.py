@@ -27,9 +27,8 @@ _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies car
 _FOLDS = 3  # of the conformal step
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 
-
-_FOUR = Field(min_length=4, max_length=4)
-_Four = Annotated[tuple[float, ...], _FOUR]  # covariates, see `_covariates`, or quantiles
+_LENGTH_4 = Field(min_length=4, max_length=4)
+_Four = Annotated[tuple[float, ...], _LENGTH_4]  # there are K = 4 covariates, and 4 quantiles
 
 
 class Calibration(BaseModel):
@@ -49,7 +48,7 @@ class Calibration(BaseModel):
     low: _Four
     high: _Four
     intercepts: _Four
-    slopes: Annotated[tuple[_Four, ...], _FOUR]
+    slopes: Annotated[tuple[_Four, ...], _LENGTH_4]
 
     def intervals(self, feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> dict[str, Any]:
         """Return ``FEH_err`` and the ends of the intervals, dex, of B stars.
@@ -78,7 +77,7 @@ class Calibration(BaseModel):
         }
 
 
-def calibrate(outputs: Mapping[str, NDArray], feh: NDArray[np.float64], copies: int = 0) -> Calibration:
+def fit_calibration(outputs: Mapping[str, NDArray], feh: NDArray[np.float64], copies: int = 0) -> Calibration:
     """Fit the intervals to stars that the network was not trained on.
 
     The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
@@ -136,4 +135,5 @@ def _quantiles(
 
 
 def _covariates(feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> Any:
+    """Return the (B, K) numbers that the quantiles depend on: [Fe/H], noise, share of disagreement, E(B-V)."""
     return ops.stack([feh, ops.log(noise), ops.log((epistemic + _LEAST) / aleatoric), ebv], axis=1)

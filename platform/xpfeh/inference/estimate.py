@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xpfeh.flags import Flag
 from xpfeh.inference.predictor import Predictor
 
-_NAMES = {
+_FROM_FEATURES = {
     "source_id": "source_id",
     "gl": "l",
     "gb": "b",
@@ -23,6 +23,7 @@ _NAMES = {
     "EBV": "ebv",
     "rgeo": "rgeo",
 }
+"""The catalog's columns that features have, by the paper's names (Table 2)."""
 
 
 def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
@@ -33,7 +34,7 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
     predicted = predictor.predict(features)
     strange = predicted["domain_score"] > predictor.model.domain.threshold
     return {
-        **{theirs: features[ours] for theirs, ours in _NAMES.items()},
+        **{name: features[feature] for name, feature in _FROM_FEATURES.items()},
         **predicted,
         "flags": features["flags"] | np.where(strange, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)),
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),

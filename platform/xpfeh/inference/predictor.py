@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -137,7 +138,8 @@ class Predictor:
         def total(at: tuple[Tensor]) -> Tensor:
             return ops.sum(ops.mean(self._members.forward(at[0], flux_error)[0], axis=0))
 
-        return (gradient(total, (flux,))[1][0],)
+        _, slopes = gradient(total, (flux,))
+        return slopes
 
 
 def _in_chunks(work: Callable[..., tuple[Tensor, ...]], features: Features) -> tuple[NDArray[np.float32], ...]:
@@ -146,19 +148,19 @@ def _in_chunks(work: Callable[..., tuple[Tensor, ...]], features: Features) -> t
     usable = np.isfinite(features["ebv"])
     for name in ("flux", "flux_error"):
         usable &= np.isfinite(features[name]).all(axis=1)
+    n_padded = max(1, math.ceil(n_stars / CHUNK)) * CHUNK
     padded = []
     for name in INPUTS:
-        values = features[name]
-        room = np.ones((max(1, -(-n_stars // CHUNK)) * CHUNK, *values.shape[1:]), dtype=np.float32)
-        room[:n_stars] = values
-        room[:n_stars][~usable] = 1.0
-        padded.append(room)
+        values = np.ones((n_padded, *features[name].shape[1:]), dtype=np.float32)
+        values[:n_stars] = features[name]
+        values[:n_stars][~usable] = 1.0  # any number: their results become NaN below
+        padded.append(values)
     results: list[NDArray[np.float32]] = []
-    for start in range(0, len(padded[0]), CHUNK):
+    for start in range(0, n_padded, CHUNK):
         found = work(*(ops.convert_to_tensor(values[start : start + CHUNK]) for values in padded))
         arrays = [ops.convert_to_numpy(values) for values in found]
         if not results:
-            results = [np.empty((len(padded[0]), *array.shape[1:]), dtype=np.float32) for array in arrays]
+            results = [np.empty((n_padded, *array.shape[1:]), dtype=np.float32) for array in arrays]
         for whole, array in zip(results, arrays, strict=True):
             whole[start : start + CHUNK] = array
     results = [whole[:n_stars] for whole in results]

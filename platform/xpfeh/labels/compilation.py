@@ -82,7 +82,7 @@ def to_labels(stars: pl.DataFrame, match: Match, source_id: NDArray[np.int64]) -
     [(7, 2.0, 0.0, -2.0)]
     """
     matched = pl.Series("source_id", np.asarray(source_id)[match.in_gaia], pl.Int64)
-    return stars[match.in_catalog].insert_column(0, matched)
+    return stars[match.in_compilation].insert_column(0, matched)
 
 
 def read_rows(path: str | Path) -> pl.DataFrame:
@@ -93,7 +93,7 @@ def read_rows(path: str | Path) -> pl.DataFrame:
     Raises
     ------
     UserError
-        If the table cannot be read, lacks one of these, or a position is none.
+        If the table cannot be read, lacks one of these, or a cell of RA or Dec is no position.
 
     Examples
     --------

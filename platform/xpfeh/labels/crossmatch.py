@@ -1,4 +1,4 @@
-"""Which star of Gaia is which star of a catalogue, by position on the sky."""
+"""Which star of Gaia is which star of a compilation, by position on the sky."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _EQUAL_TO_DECIMALS = 6
 
 @dataclass(frozen=True)
 class Match:
-    """M pairs of a catalogue's row and a Gaia star; no row and no star stands in two of them.
+    """M pairs of a compilation's row and a Gaia star; no row and no star stands in two of them.
 
     Attributes
     ----------
-    in_catalog, in_gaia : (M,) int64
-        Row of the catalogue, ascending, and row of its star in Gaia's columns.
+    in_compilation, in_gaia : (M,) int64
+        Row of the compilation, ascending, and row of its star in Gaia's columns.
     separation : (M,) float64
-        Arcseconds, at the catalogue's epoch.
+        Arcseconds, at the compilation's epoch.
     ambiguous : (M,) bool
         The row had a second Gaia star within the radius, or its Gaia star a second row.
     counts : dict
-        Rows of the catalogue: ``rows`` = ``matched`` + ``unmatched``; ``ambiguous`` of the matched.
+        Rows of the compilation: ``rows`` = ``matched`` + ``unmatched``; ``ambiguous`` of the matched.
     """
 
-    in_catalog: NDArray[np.int64]
+    in_compilation: NDArray[np.int64]
     in_gaia: NDArray[np.int64]
     separation: NDArray[np.float64]
     ambiguous: NDArray[np.bool_]
@@ -48,23 +48,23 @@ class Match:
 def crossmatch(
     ra: NDArray, dec: NDArray, gaia: Mapping[str, NDArray], radius_arcsec: float = 2.0, epoch: float = 2000.0
 ) -> Match:
-    """Match a catalogue with Gaia stars, one to one: of all pairs within the radius the closest wins.
+    """Match a compilation with Gaia stars, one to one: of all pairs within the radius the closest wins.
 
     Parameters
     ----------
     ra, dec : (N,) float64
-        The catalogue's positions, degrees; a row without a position stays unmatched.
+        The compilation's positions, degrees; a row without a position stays unmatched.
     gaia : mapping of (K,) arrays
         ``source_id``, ``ra``, ``dec`` (degrees) and, where there are any, ``ref_epoch`` (Julian year, `GAIA_EPOCH`
         where unknown), ``pmra``, ``pmdec`` (mas/yr; a star of which either is NaN stays where it is).
     radius_arcsec : float
     epoch : float
-        Of the catalogue's positions, Julian year.
+        Of the compilation's positions, Julian year.
 
     Raises
     ------
     UserError
-        If a column of Gaia is missing, or holds a star twice.
+        If a column of Gaia is missing, or a source_id stands there twice.
 
     Notes
     -----

@@ -15,12 +15,12 @@ from xpfeh.errors import UserError
 from xpfeh.labels.cuts import training_cuts, wide_cut
 from xpfeh.labels.label_table import Labels
 from xpfeh.settings import SALT, PreprocessSettings
+from xpfeh.tables import IDS_PER_PIXEL
 
 Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
 
 _SPLIT_LEVEL = 5  # cells of 1.8 deg: stars of one cluster, and of one dust cloud, stay together
-# A source_id over 2^35 is the HEALPix pixel of level 12 (Gaia DR3 documentation, section 20.1.1).
-_SOURCE_ID_TO_CELL = 2**35 * 4 ** (12 - _SPLIT_LEVEL)
+_IDS_PER_CELL = IDS_PER_PIXEL * 4 ** (12 - _SPLIT_LEVEL)
 FEATURES = (
     "source_id", "b", "phot_g_mean_mag", "bp_rp0", "g0", "phot_bp_rp_excess_factor", "ebv", "m_g",
     "flux", "flux_error", "flags",
@@ -97,7 +97,7 @@ class Sample:
 
 
 def labelled_sample(
-    features: Mapping[str, NDArray], made_by: FeaturesOrigin, labels: Labels, salt: str = SALT
+    features: Mapping[str, NDArray], features_origin: FeaturesOrigin, labels: Labels, salt: str = SALT
 ) -> Sample:
     """Join features with labels, apply the paper's cuts and split by sky position.
 
@@ -105,7 +105,7 @@ def labelled_sample(
     ----------
     features : mapping of (N, ...) arrays
         `FEATURES` of the stars that have a label, and perhaps of others.
-    made_by : FeaturesOrigin
+    features_origin : FeaturesOrigin
     labels : Labels
     salt : str
         Names the split.
@@ -119,25 +119,28 @@ def labelled_sample(
         features["source_id"], labels.source_id, assume_unique=True, return_indices=True
     )
     if not in_features.size:
-        raise UserError(f"{made_by.uri}: none of its {made_by.stars} stars has a label; do the source_ids agree?")
+        raise UserError(
+            f"{features_origin.uri}: none of its {features_origin.stars} stars has a label; do the source_ids agree?"
+        )
     stars = {name: values[in_features] for name, values in features.items()}
     stars |= {name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg")}
 
     left = np.ones(in_features.size, dtype=bool)
-    counts = {"features": made_by.stars, "with a label": int(left.sum())}
+    counts = {"features": features_origin.stars, "with a label": int(left.sum())}
     for name, passes in training_cuts(stars, stars["logg"]).items():
         left &= passes
         counts[name] = int(left.sum())
     if not left.any():
-        raise UserError(f"{made_by.uri}: no star passes the cuts: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+        listed = ", ".join(f"{step} {count}" for step, count in counts.items())
+        raise UserError(f"{features_origin.uri}: no star passes the cuts: {listed}")
     part = split_by_sky(stars["source_id"], salt)
-    near = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
-    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(near.sum())
+    wide = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
+    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(wide.sum())
     stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
-    stars = {name: values[left | near] for name, values in stars.items()}
+    stars = {name: values[left | wide] for name, values in stars.items()}
     origin = SampleOrigin(
-        preprocess=made_by.settings,
-        features=made_by.fingerprint,
+        preprocess=features_origin.settings,
+        features=features_origin.fingerprint,
         labels_sha256=labels.fingerprint,
         stars_left=counts,
         split=Split(salt=salt, healpix_level=_SPLIT_LEVEL),
@@ -163,7 +166,8 @@ def folds_by_sky(source_id: NDArray[np.int64], salt: str, folds: int) -> NDArray
 
 
 def _uniform_by_cell(source_id: NDArray[np.int64], salt: str) -> NDArray[np.float64]:
-    cell = (source_id // _SOURCE_ID_TO_CELL).astype(np.uint64)
+    """Return (N,) numbers from 0 to 1, the same for all stars of a cell."""
+    cell = (source_id // _IDS_PER_CELL).astype(np.uint64)
     key = np.uint64(int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8], "little"))
     return _mixed(cell ^ _mixed(np.atleast_1d(key))) / np.float64(2**64)
 

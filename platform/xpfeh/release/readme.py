@@ -12,7 +12,7 @@ import pyarrow as pa
 from xpfeh.columns import describe
 from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
-from xpfeh.release.samples import Sample
+from xpfeh.release.samples import Selection
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
 REFERENCE = "Yang et al. 2025, Metallicities of 20 Million Giant Stars Based on Gaia XP spectra"
@@ -21,14 +21,14 @@ _WIDTH = 80  # columns, as CDS asks for
 _RULE = "-" * _WIDTH
 
 
-def describe_catalog(rows: int, sample: Sample, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
+def describe_catalog(rows: int, sample: Selection, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
     """Return what a published catalog is, in a paragraph.
 
     Parameters
     ----------
     rows : int
         The number of its stars.
-    sample : Sample
+    sample : Selection
     model : str
         The version of the model that predicted.
     made_by : sequence of mapping

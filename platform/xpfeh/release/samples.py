@@ -13,7 +13,7 @@ from xpfeh.flags import OUTSIDE_PAPER_SAMPLE, Flag
 
 
 @dataclass(frozen=True)
-class Sample:
+class Selection:
     """A choice of stars.
 
     Attributes
@@ -53,14 +53,14 @@ class Sample:
 _NOT_SURELY_GIANTS = OUTSIDE_PAPER_SAMPLE | Flag.CUT_NOT_EVALUATED
 
 _SAMPLES = (
-    Sample("all", "every star of the catalog, with or without a prediction", Flag(0), predicted=False),
-    Sample(
+    Selection("all", "every star of the catalog, with or without a prediction", Flag(0), predicted=False),
+    Selection(
         "giants",
         "stars with [Fe/H] that pass cuts 1 to 3 of the paper, all of them evaluated",
         _NOT_SURELY_GIANTS,
         predicted=True,
     ),
-    Sample(
+    Selection(
         "paper",
         "stars with [Fe/H] that pass cuts 1 to 3 of the paper, all of them evaluated, and have E(B-V) < 0.5",
         _NOT_SURELY_GIANTS | Flag.HIGH_EXTINCTION,

@@ -47,7 +47,20 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True)
 class SkyOrder:
-    """Stars spilled by partition; iterating gives each partition's sorted table, along the sky."""
+    """Stars spilled by partition; iterating gives each partition's sorted table, along the sky.
+
+    Attributes
+    ----------
+    schema : Schema
+        The HEALPix pixel ``_healpix_29``, then the catalog's columns.
+    counts : (12 * 4**COUNT_ORDER,) int64
+        Stars in each pixel of `COUNT_ORDER`.
+    partitions : sequence of Partition
+    text_bytes : dict
+        The longest value of each text column, bytes.
+    folder : Path
+        Holds a file of stars for each partition.
+    """
 
     schema: pa.Schema
     counts: NDArray[np.int64]
@@ -220,8 +233,8 @@ def _append(buffer: list[pa.RecordBatch], firsts: NDArray[np.int64], folder: Pat
 
 def _read_spill(path: Path) -> pa.Table:
     """Return all streams of a file as one table."""
-    size, pieces = path.stat().st_size, []
+    size, streams = path.stat().st_size, []
     with pa.OSFile(str(path)) as file:
         while file.tell() < size:
-            pieces.append(pa.ipc.open_stream(file).read_all())
-    return pa.concat_tables(pieces)
+            streams.append(pa.ipc.open_stream(file).read_all())
+    return pa.concat_tables(streams)

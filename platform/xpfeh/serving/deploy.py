@@ -18,6 +18,7 @@ from xpfeh.experiments.registry import local_bundle, pinned
 from xpfeh.files import absolute, first_line, local_path
 from xpfeh.inference.bundle import read_bundle
 from xpfeh.serving.app import Endpoint
+from xpfeh.settings import first_problem
 
 
 class _UserConfig(BaseModel):
@@ -95,9 +96,7 @@ def read_config(path: str | Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not YAML ({first_line(error)})") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{path}: {where + ': ' if where else ''}{first['msg']}") from None
+        raise UserError(f"{path}: {first_problem(error)}") from None
     if unknown := _unknown_keys(raw, known):
         raise UserError(f"{path}: Ray Serve does not know {', '.join(unknown)}")
     return Config(

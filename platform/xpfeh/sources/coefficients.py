@@ -62,7 +62,7 @@ class RawBatch:
 
 def require_columns(names: Sequence[str], path: str) -> None:
     """Raise a `UserError` if a file with columns of these names cannot be one of XP continuous spectra."""
-    needed = [name for name in ("source_id", *LIST_COLUMNS) if _OPTIONAL not in name]
+    needed = [name for name in ("source_id", *LIST_COLUMNS) if not name.endswith(_OPTIONAL)]
     if missing := [name for name in needed if name not in names]:
         raise UserError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
     counts = Counter(names)
@@ -98,7 +98,6 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
 
     ids, known_id = _identifiers(table["source_id"])
     reject(~known_id, "source_id is not an integer")
-    reject(_repeated(ids, known_id, seen), "repeated source_id")
     columns: dict[str, NDArray] = {}
     missing = {}
     for band in BANDS:
@@ -121,6 +120,8 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
             if kind == _OPTIONAL:
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
+    # Last: a row that is rejected must not keep out a sound one of the same star.
+    reject(_repeated(ids, reason == "", seen), "repeated source_id")
 
     good = reason == ""
     seen.update(ids[good].tolist())
@@ -136,12 +137,14 @@ def _identifiers(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np
     return pc.fill_null(column, -1).to_numpy(), known
 
 
-def _repeated(ids: NDArray[np.int64], known: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
+def _repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
+    """Return which of the sound rows have the identifier of a sound row before."""
+    rows = np.flatnonzero(sound)
     first = np.zeros(len(ids), dtype=bool)
-    first[np.unique(ids, return_index=True)[1]] = True
+    first[rows[np.unique(ids[rows], return_index=True)[1]]] = True
     # Python integers in a set: NumPy's isin would sort all identifiers seen so far again in each batch.
     before = np.fromiter((i in seen for i in ids.tolist()), dtype=bool, count=len(ids))
-    return known & (~first | before)
+    return sound & (~first | before)
 
 
 def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -16,16 +16,14 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem
-from xpfeh.tables import SOURCE_ID_NAMES, read_stars
+from xpfeh.tables import IDS_PER_PIXEL, SOURCE_ID_NAMES, read_stars
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
 _DISTANCE = ("r_med_geo", "rgeo")  # the archive's name, and VizieR's (I/352)
-# A source_id holds its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, gaia_source.source_id).
-_LEVEL_12 = HEALPix(4096, order="nested")
-_IDS_PER_PIXEL = 2**35
+_LEVEL_12 = HEALPix(4096, order="nested")  # the pixels of source_ids, see `IDS_PER_PIXEL`
 _BULK_NAME = re.compile(r"GaiaSource_(\d{6})-(\d{6})\.")
-_IDS_PER_BULK_PIXEL = 2**43  # Gaia's bulk files are cut at level 8, of 4**4 pixels of level 12 each
+_IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut at HEALPix level 8
 
 Range = tuple[int, int]
 """The first and the last source_id that a file can hold."""
@@ -79,7 +77,7 @@ class Companions:
         columns = {**self._photometry.of(source_id), **self._distances.of(source_id)}
         unknown = np.isnan(columns["ra"]) | np.isnan(columns["dec"])
         if unknown.any():
-            lon, lat = _LEVEL_12.healpix_to_lonlat(source_id[unknown] // _IDS_PER_PIXEL)
+            lon, lat = _LEVEL_12.healpix_to_lonlat(source_id[unknown] // IDS_PER_PIXEL)
             columns["ra"][unknown], columns["dec"][unknown] = lon.to_value(u.deg), lat.to_value(u.deg)
         return columns
 

@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.sources.coefficients import require_columns
-from xpfeh.sources.fits_tables import first_table
+from xpfeh.sources.fits_files import first_table
 from xpfeh.sources.text_rows import parse_lists
 from xpfeh.tables import with_source_id
 from xpfeh.xp.bases import BANDS
-from xpfeh.xp.product import CHUNK
+from xpfeh.xp.product import PRODUCT_ROWS
 
-_PARQUET_ROWS = 4 * CHUNK  # 24 MB of lists a batch; a multiple of calibration's chunk leaves none half full
-_RANGE_ROWS = 100_000  # stars a part of features: some 10 s of one core (README), which a killed run repeats
+_PARQUET_ROWS = 4 * PRODUCT_ROWS  # 24 MB of lists a batch; a multiple of calibration's chunk leaves none half full
+_RANGE_ROWS = 100_000  # stars a part of features: what a killed run repeats, some 10 s of one core
 _WIDE_NAME = re.compile(r"(?:e_)?(bp|rp)_coeff_(\d+)")
 _NUMBERS = pa.list_(pa.float64())
 
@@ -138,7 +138,7 @@ def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
 
 
 def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
-    """Return the first table of a VOTable: ``source_id`` and `lists`.
+    """Return the first table of a VOTable: ``source_id`` and `lists`, under the names of its fields and not their IDs.
 
     Raises
     ------
@@ -151,7 +151,7 @@ def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # the standard's many small breaches change no number
-            table = parse_single_table(io.BytesIO(content), verify="ignore").to_table()
+            table = parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True)
         return _astropy_lists(table, path, lists)
     except UserError:
         raise

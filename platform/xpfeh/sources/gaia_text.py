@@ -17,7 +17,7 @@ from xpfeh.sources.coefficients import require_columns
 from xpfeh.sources.input_files import GZIP_MAGIC
 from xpfeh.sources.text_rows import parse_rows
 
-_BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.CHUNK (240) stars of 40 kB: calibration gets one full chunk
+_BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.PRODUCT_ROWS (240) stars of 40 kB: calibration gets one full chunk
 _HEADER_BLOCK_BYTES = 1 << 16
 _UTF8_MARK = b"\xef\xbb\xbf"  # what Windows programs write before UTF-8
 _LONGEST_HEADER_BYTES = 1 << 24  # Gaia's have some 20 kB; what is longer without a line break is no text

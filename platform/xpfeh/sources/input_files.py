@@ -28,7 +28,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 """The first two bytes of gzip (RFC 1952): the content, not the name, says whether a file is compressed."""
 _ISAL_ERROR: Any = isal_zlib.error  # the library's type hints take the class for one of its instances
 _BROKEN = (OSError, EOFError, zlib.error, _ISAL_ERROR, pa.ArrowException)
-_CHECKSUMS = "_MD5SUM.txt"
+CHECKSUMS = "_MD5SUM.txt"
 """The list of MD5 sums in each folder of Gaia's bulk download."""
 
 
@@ -96,7 +96,7 @@ def fingerprint(path: str) -> str:
     """
     fs, inside = filesystem(path)
     folder, _, name = inside.rpartition("/")
-    listing = f"{folder}/{_CHECKSUMS}"
+    listing = f"{folder}/{CHECKSUMS}"
     with readable(path):
         if exists(fs, listing):
             with fs.open_input_stream(listing) as stream:

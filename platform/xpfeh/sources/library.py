@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.files import absolute, package_file
 from xpfeh.sources.coefficients import RawBatch, Reject
-from xpfeh.sources.fits_tables import first_table
+from xpfeh.sources.fits_files import first_table
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
 
@@ -165,10 +165,10 @@ def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]
     }
 
 
-def read_labels(path: Path) -> dict[str, NDArray]:
+def read_apogee_labels(path: Path) -> dict[str, NDArray]:
     """Return ``source_id``, ``feh``, ``feh_err`` (dex) and ``logg`` (dex) of the sources that have [Fe/H].
 
-    >>> labels = read_labels(library_path("apogee-library"))
+    >>> labels = read_apogee_labels(library_path("apogee-library"))
     >>> f"{labels['feh'].min():.2f} to {labels['feh'].max():.2f}"
     '-2.46 to 0.56'
     """

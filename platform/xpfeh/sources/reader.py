@@ -14,7 +14,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import absolute, exists, filesystem
 from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companions
-from xpfeh.sources.fits_tables import first_table
+from xpfeh.sources.fits_files import first_table
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.input_files import FITS, find_files, suffix_of
 from xpfeh.sources.library import NAME, Library

@@ -53,7 +53,7 @@ def step(state: State, slopes: Tensors, decays: tuple[bool, ...], number: Tensor
     if recipe.schedule == "cosine":
         rate = rate * 0.5 * (1 + ops.cos(np.pi * number / recipe.steps))
     t = number + 1.0
-    # The moments begin at zero; this takes out what that bends (Kingma & Ba 2015, section 3).
+    # The moments begin at zero, and are too small at first; this corrects them (Kingma & Ba 2015, section 3).
     scale = rate * ops.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
     first = tuple(_BETA_1 * m + (1 - _BETA_1) * g for m, g in zip(state.first, slopes, strict=True))
     second = tuple(_BETA_2 * v + (1 - _BETA_2) * g * g for v, g in zip(state.second, slopes, strict=True))

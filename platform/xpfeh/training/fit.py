@@ -29,15 +29,14 @@ STRETCH = 500
 """Optimiser steps between two looks at the validation stars: half a second of work on one core."""
 
 _MIN_VALIDATION = 30  # a mean absolute error of fewer stars is known to no better than 15 %
-_NOISE_ROWS = (
-    8192  # of noise a stretch, which batches take theirs from: drawing each afresh would cost more than the step
-)
+# Rows of noise a stretch, which batches take theirs from: drawing each afresh would cost more than the step.
+_NOISE_ROWS = 8192
 _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-11-22
 _COLLAPSED = 0.6  # of the error of a constant: members that learn are far below it by then, LOG 2026-11-22
 _MAX_RESTARTS = 5
 
 Columns = Mapping[str, NDArray]
-Progress = Callable[[int, int, dict[str, float]], None]
+Report = Callable[[int, int, dict[str, float]], None]
 """Called after each stretch of a member with its number, its optimiser step and its latest numbers."""
 
 
@@ -79,11 +78,11 @@ class Member:
     restarts: int = 0
 
 
-FitMembers = Callable[[Columns, Roles, Recipe, Progress | None], list[Member]]
+FitMembers = Callable[[Columns, Roles, Recipe, Report | None], list[Member]]
 """Trains all members of a recipe, here or elsewhere."""
 
 
-def fit_members(stars: Columns, roles: Roles, recipe: Recipe, progress: Progress | None = None) -> list[Member]:
+def fit_members(stars: Columns, roles: Roles, recipe: Recipe, progress: Report | None = None) -> list[Member]:
     """Train every member of UA-CSNet in this process.
 
     Parameters
@@ -135,6 +134,7 @@ class Trainer:
         cost = np.zeros(len(stars["feh"]), dtype=np.float32)
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
         self._stars = _tensors(stars["flux"], stars["flux_error"], stars["feh"], cost)
+        # The rows of the stars that each member learns from.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
         # All members are judged by as many stars: one compiled program validates each of them.
         judges = np.stack([np.flatnonzero(mine)[: roles.judged.sum(axis=1).min()] for mine in roles.judged])
@@ -145,21 +145,20 @@ class Trainer:
         self._stretch = compiled(self._run_steps)
         self._validate = compiled(self._validation_mae)
 
-    def train(self, member: int, progress: Progress | None = None) -> Member:
+    def train(self, member: int, progress: Report | None = None) -> Member:
         """Train one member, keeping its weights at its lowest validation error."""
-        state, restarts = self._warm_up(member, progress)
+        state, restarts = self._warm_up(member)
         best, best_mae = state.weights, np.inf
-        history: list[dict[str, float]] = []
+        history: list[dict[str, float]] = [{"step": self._warm_steps}]
         rng = np.random.default_rng([self.recipe.seed, 1])
         step = self._warm_steps
         while True:
             mae = self._mae(member, state)
             if mae < best_mae:
                 best, best_mae = state.weights, mae
-            if history:
-                history[-1]["validation_mae"] = mae
-                if progress:
-                    progress(member, step, history[-1])
+            history[-1]["validation_mae"] = mae
+            if progress:
+                progress(member, step, history[-1])
             if step >= self.recipe.steps:
                 break
             count = min(STRETCH, self.recipe.steps - step)
@@ -168,15 +167,13 @@ class Trainer:
             history.append({"step": step, "loss": loss})
         return Member([ops.convert_to_numpy(w) for w in best], history, best_mae, restarts)
 
-    def _warm_up(self, member: int, progress: Progress | None) -> tuple[State, int]:
+    def _warm_up(self, member: int) -> tuple[State, int]:
         """Train the first steps; a member that collapses there is started afresh from another seed."""
         for restarts in range(_MAX_RESTARTS + 1):
             seed = self.recipe.seed + 10_000 * restarts
             state = adam.fresh(self._drawn(member, seed))
             state, _ = self._advance(member, state, 0, self._warm_steps, np.random.default_rng([seed, 0]))
             mae = self._mae(member, state)
-            if progress:
-                progress(member, self._warm_steps, {"validation_mae": mae})
             too_short_to_judge = self._warm_steps < STRETCH
             if mae < _COLLAPSED * self._constant_mae or too_short_to_judge:
                 break
@@ -219,8 +216,9 @@ class Trainer:
 
     def _noise(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return (rows, pixels) noise, and the factors by which each row enlarges a star's errors: 1 for half."""
-        if not self._noisy:
-            return (np.zeros((_NOISE_ROWS, 1), dtype=np.float32),) * 2
+        if not self._noisy:  # the compiled steps take two arrays, and use neither
+            unused = np.zeros((_NOISE_ROWS, 1), dtype=np.float32)
+            return unused, unused
         factors = np.ones((_NOISE_ROWS, self._n_pixels), dtype=np.float32)
         if self.recipe.faint > 1:
             half = _NOISE_ROWS // 2
@@ -238,7 +236,20 @@ class Trainer:
         start: Tensor,
         length: Tensor,
     ) -> tuple[State, Tensor]:
-        flux, flux_error, feh, cost = stars  # (N, P), (N, P), (N,), (N,)
+        """Take the first `length` of the drawn steps, of which `start` came before; return state and mean loss.
+
+        Parameters
+        ----------
+        state : State
+        stars : tuple of tensors
+            Flux and error (N, P), [Fe/H] and cost (N,).
+        order, noise_rows : (STRETCH, 1, B) int32 tensors
+            See `draw`.
+        noise, factors : (_NOISE_ROWS, P) tensors
+            See `_noise`.
+        start, length : scalar tensors
+        """
+        flux, flux_error, feh, cost = stars
 
         def body(i: Tensor, carry: tuple[State, Tensor]) -> tuple[State, Tensor]:
             state, total = carry

@@ -19,8 +19,8 @@ def cost_weights(
     ----------
     bp_rp0, feh : (N,) float64
         (BP-RP)0 in mag and [Fe/H] in dex of the training stars.
-    bins : (M, N)
-        Numbers of equal bins over the range of the training stars in (BP-RP)0 and [Fe/H].
+    bins : (int, int)
+        How many bins of equal width span the training stars' range in (BP-RP)0 and in [Fe/H].
     gamma : float
         How much more rare stars cost; 0 weighs all alike.
     """

@@ -1,7 +1,7 @@
 """UA-CSNet (paper section 3.1, Fig. 2, Table 1), as one network whose every weight has a member axis.
 
-An ensemble of E networks is one network with weights of shape (E, in, out): its members train and predict in
-the same matrix products.
+An ensemble of E networks is one network with weights of shape (E, in, out), whose members predict in the same matrix
+products. They are trained each alone, as networks of one member (`xpfeh.training.fit`).
 """
 
 from __future__ import annotations

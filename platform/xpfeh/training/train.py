@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import summary
 from xpfeh.inference.bundle import Model, write_bundle
-from xpfeh.inference.calibration import Calibration, calibrate
+from xpfeh.inference.calibration import Calibration, fit_calibration
 from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.predictor import Members
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
-from xpfeh.training.fit import Columns, FitMembers, Progress, Roles, check_stars, ensemble, fit_members
+from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
 
 _MOST_CALIBRATORS = 2500  # the quantile regression slows down with the square of them, LOG 2026-11-23
@@ -28,7 +28,7 @@ def train(
     sample: Sample,
     recipe: Recipe,
     out: str | Path,
-    progress: Progress | None = None,
+    progress: Report | None = None,
     fit: FitMembers = fit_members,
 ) -> ModelCard:
     """Fit `recipe` to the training stars of `sample`, calibrate its errors, write the bundle and return its card.
@@ -55,6 +55,7 @@ def train(
     begun = time.monotonic()
     kept = sample.part("train", "train-wide", "validation", "validation-wide")
     stars, part = kept.columns, kept.columns["part"]
+    # Wide stars may calibrate, if a member has not seen them; only stars like the test stars judge.
     unseen = roles_of(part, stars["source_id"], recipe)
     like_test = np.isin(part, ("train", "validation"))
     roles = Roles(unseen.learns, unseen.judged & like_test)
@@ -117,11 +118,11 @@ def _calibrated(members: Members, stars: Columns, judged: NDArray[np.bool_], rec
         copies = {"flux": flux, "flux_error": flux_error, "ebv": chosen["ebv"]}
         parts.append(_outputs_of_unseen(members, copies, judged))
     outputs = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
-    return calibrate(outputs, np.tile(chosen["feh"], len(parts)), copies=len(parts) - 1)
+    return fit_calibration(outputs, np.tile(chosen["feh"], len(parts)), copies=len(parts) - 1)
 
 
 def _outputs_of_unseen(members: Members, stars: Columns, judged: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
-    """Return what the members that have not seen each star say of it, as `calibrate` takes it."""
+    """Return what the members that have not seen each star say of it, as `fit_calibration` takes it."""
     mean, sigma = members(stars)  # (N, E) both
     weight = judged.T / judged.sum(axis=0)[:, None]  # (N, E), 1 in each row
     outputs = {

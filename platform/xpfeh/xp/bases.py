@@ -30,7 +30,7 @@ class Release:
 
 
 # The models of DR3 are the defaults of `gaiaxpy.calibrate` (gaiaxpy/calibrator/calibrator.py). The coefficients of DR4
-# are those that ESA announces for December 2026 (method.md 1.1).
+# are those that ESA announces for December 2026.
 RELEASES = {
     "dr3": Release({"bp": 55, "rp": 55}, {"bp": "v375wi", "rp": "v142r"}),
     "dr4": Release({"bp": 51, "rp": 55}, None),

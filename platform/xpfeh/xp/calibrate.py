@@ -1,7 +1,7 @@
 """From XP coefficients to absolute flux: equal to `gaiaxpy.calibrate`, without unpacking a matrix.
 
 The variance of a sample, ``(D^T C D)_kk``, is linear in the packed covariances, so that a batch of stars is one
-matrix product (method.md 1.2; De Angeli et al. 2023, DOI 10.1051/0004-6361/202243680).
+matrix product (De Angeli et al. 2023, DOI 10.1051/0004-6361/202243680).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xpfeh.xp.bases import BANDS, Band, load_bands, load_pixel_pairs
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.product import CHUNK, product
+from xpfeh.xp.product import PRODUCT_ROWS, product
 
 Array = NDArray[np.float64]
 
@@ -63,8 +63,8 @@ def calibrate(
     n_stars = len(columns["bp_coefficients"])
     shape = (n_stars, WAVELENGTH_NM.size if own_grid is None else len(own_grid))
     flux, variance = np.empty(shape), np.empty(shape)
-    for start in range(0, n_stars, CHUNK):
-        rows = slice(start, min(start + CHUNK, n_stars))
+    for start in range(0, n_stars, PRODUCT_ROWS):
+        rows = slice(start, min(start + PRODUCT_ROWS, n_stars))
         flux[rows], variance[rows] = _calibrate_chunk(columns, rows, bands)
     return flux, np.sqrt(variance)
 
@@ -101,8 +101,8 @@ def pixel_errors(columns: Mapping[str, NDArray], release: str, cuts: NDArray[np.
     pairs = load_pixel_pairs(release, tuple(cuts.tolist()))
     n_stars = len(columns["bp_coefficients"])
     variance = np.zeros((n_stars, len(cuts) - 1))
-    for start in range(0, n_stars, CHUNK):
-        rows = slice(start, min(start + CHUNK, n_stars))
+    for start in range(0, n_stars, PRODUCT_ROWS):
+        rows = slice(start, min(start + PRODUCT_ROWS, n_stars))
         for band in BANDS:
             used, matrix = pairs[band]
             variance[rows, used] += product(_covariance(columns, band, rows), matrix)
@@ -141,7 +141,7 @@ def pack_covariance(error: Array, correlation: Array) -> Array:
 
 
 def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping[str, Band]) -> tuple[Array, Array]:
-    """Return flux and variance of at most `CHUNK` stars."""
+    """Return flux and variance of at most `PRODUCT_ROWS` stars."""
     n_stars = rows.stop - rows.start
     present = {band: np.isfinite(columns[f"{band}_coefficients"][rows]).all(axis=1) for band in BANDS}
     both = present["bp"] & present["rp"]

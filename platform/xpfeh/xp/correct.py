@@ -1,7 +1,7 @@
 """The systematics correction of XP spectra of Huang et al. (2024, DOI 10.3847/1538-4365/ad18b1).
 
 A spectrum is multiplied by three tabulated factors: of its colours C2 and C3 and of its G magnitude. All numbers here
-are the rules of the authors' program GaiaXPcorrection, as method.md 1.3 has them.
+are the rules of the authors' program GaiaXPcorrection (github.com/HiromonGON/GaiaXPcorrection).
 """
 
 from __future__ import annotations

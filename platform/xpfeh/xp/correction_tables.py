@@ -30,7 +30,7 @@ FILES = {
 """Each table's file of row indices and its files of factors, for spectra that are not truncated; none has a header."""
 
 G_RANGE = {"bright": (2.703, 17.122), "extended": (10.0, 17.4), "bands": (10.0, 17.65)}
-"""G that is looked up in a table; a star beyond takes the end (rules of GaiaXPcorrection, method.md 1.3)."""
+"""G that is looked up in a table; a star beyond takes the end (the rules of GaiaXPcorrection)."""
 
 _SOURCE = "github.com/HiromonGON/GaiaXPcorrection, folder GaiaDR3XPspectracorrectionV1"
 _STEPS = 1000

@@ -11,7 +11,7 @@ from xpfeh.files import package_file
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 R55 = 2.730
-"""A(55) / E(44-55) of the curve (method.md 1.4)."""
+"""A(55) / E(44-55) of the curve, as in the authors' program (PyPI ``XP-Extinction-Toolkit``)."""
 
 
 def e4455(ebv: NDArray[np.float64]) -> NDArray[np.float64]:

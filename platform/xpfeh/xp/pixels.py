@@ -13,7 +13,7 @@ from xpfeh.xp.grid import WAVELENGTH_NM
 def edges(n_pixels: int) -> NDArray[np.intp]:
     """Return the (n_pixels + 1,) sample indices that cut the grid into ranges as even as possible.
 
-    The paper does not give its ranges; these are ours (method.md 1.5).
+    The paper does not give its ranges; these are ours.
 
     Examples
     --------

@@ -50,7 +50,8 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     Raises
     ------
     UserError
-        If the spectra are of another release than the settings', or a map, a table or GaiaXPy's bases are missing.
+        If the spectra are of another release than the settings', or sampled while ``pixel_error`` is "exact"; or if a
+        map, a table or GaiaXPy's bases are missing.
 
     Examples
     --------
@@ -243,6 +244,7 @@ def _flags(star: Columns, settings: PreprocessSettings) -> NDArray[np.uint32]:
     with np.errstate(invalid="ignore"):
         signal_to_noise = np.median(star["flux"] / star["flux_error"], axis=1)
     # A comparison with NaN is false. The cuts are negated, so each asks first whether what it cuts by is known.
+    # Without E(B-V) a spectrum is NaN too, and NO_DUST alone says why.
     return _bits({
         Flag.BAD_SPECTRUM: known_dust & np.isnan(star["flux"]).any(axis=1),
         Flag.NO_DUST: ~known_dust,

@@ -13,31 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-CHUNK = 240
+PRODUCT_ROWS = 240
 """Rows a product: a multiple of the block heights of the BLAS kernels in use (4, 6, 8, 12, 16, 24)."""
 
 Array = NDArray[np.float64]
 
 
 def product(rows: Array, matrix: Array) -> Array:
-    """Return ``rows @ matrix`` for at most `CHUNK` rows (M, K) and a matrix (K, S).
+    """Return ``rows @ matrix`` for at most `PRODUCT_ROWS` rows (M, K) and a matrix (K, S).
 
     Examples
     --------
     >>> product(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]])).tolist()
     [[11.0]]
     """
-    padded = np.zeros((CHUNK, rows.shape[1]))
-    padded[: len(rows)] = rows  # (M, K) -> (CHUNK, K)
+    padded = np.zeros((PRODUCT_ROWS, rows.shape[1]))
+    padded[: len(rows)] = rows  # (M, K) -> (PRODUCT_ROWS, K)
     multiply = _blas if _rows_are_alike(matrix.shape) else _loop
     return multiply(padded, matrix)[: len(rows)]
 
 
 @lru_cache(maxsize=64)
 def _rows_are_alike(shape: tuple[int, int]) -> bool:
-    """Return whether BLAS gives `CHUNK` equal rows times a matrix of this shape equal results."""
+    """Return whether BLAS gives `PRODUCT_ROWS` equal rows times a matrix of this shape equal results."""
     rng = np.random.default_rng(0)
-    result = _blas(np.tile(rng.standard_normal(shape[0]), (CHUNK, 1)), rng.standard_normal(shape))
+    result = _blas(np.tile(rng.standard_normal(shape[0]), (PRODUCT_ROWS, 1)), rng.standard_normal(shape))
     return bool((result == result[0]).all())
 
 

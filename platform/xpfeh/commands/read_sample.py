@@ -8,7 +8,7 @@ from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.labels.label_table import Labels, read_labels
 from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
-from xpfeh.settings import SALT
+from xpfeh.settings import SALT, check_name
 
 
 def read_sample(features: str | Path, labels: str | Path | Labels, salt: str = SALT) -> Sample:
@@ -19,6 +19,7 @@ def read_sample(features: str | Path, labels: str | Path | Labels, salt: str = S
     UserError
         If the features are not whole, the labels cannot be read, or no star has both and passes the cuts.
     """
+    check_name("--salt", salt)
     read = labels if isinstance(labels, Labels) else read_labels(labels)
     dataset = Dataset.finished(features, "features")
     stars = to_arrays(dataset.read(FEATURES, read.source_id))

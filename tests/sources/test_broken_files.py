@@ -453,7 +453,7 @@ def test_what_is_no_votable_is_refused(tmp_path: Path, content: bytes, message: 
 
 
 def test_companions_are_joined_to_the_odd_formats_too(cells: dict[str, str], tmp_path: Path) -> None:
-    """The door's own way, by name of the file to photometry."""
+    """By the names of the files, as commands read them."""
     table = pa.table({name: [text] for name, text in cells.items()})
     pq.write_table(table, tmp_path / "text.parquet")
     pl.DataFrame({"source_id": [BIG], "r_med_geo": [2500.0]}).write_parquet(tmp_path / "distances.parquet")

@@ -22,7 +22,7 @@ PART_ROWS = 65_536
 _GROUP_ROWS = 8_192
 
 
-def write_made_features(out: Path, rows: int) -> None:
+def write_made_up_features(out: Path, rows: int) -> None:
     """Write `rows` made-up stars as a features dataset, in parts of the size of Gaia's bulk files."""
     settings = PreprocessSettings()
     starts = range(0, rows, PART_ROWS)
@@ -30,7 +30,7 @@ def write_made_features(out: Path, rows: int) -> None:
         kind="features",
         inputs={"MADE, not observed: the library's stars repeated with noise": str(rows)},
         settings=settings,
-        shards=[Shard(name=f"part-{s // PART_ROWS:05d}", source="made", start=s, rows=min(PART_ROWS, rows - s))
+        shards=[Shard(name=f"part-{s // PART_ROWS:05d}", source="made up", start=s, rows=min(PART_ROWS, rows - s))
                 for s in starts],
         made_by=code_version(),
     )  # fmt: skip
