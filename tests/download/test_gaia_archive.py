@@ -242,9 +242,7 @@ def test_bulk_files_are_checked(archive: ArchiveServer, services: Services, tmp_
     archive.files["_MD5SUM.txt"] = f"{sums}  a.csv.gz\n{sums}  b.csv.gz\n".encode()
     (path,) = fetch_bulk(["a.csv.gz"], tmp_path, services)
     assert path.read_bytes() == content
-    with pytest.raises(
-        UserError, match=r"b\.csv\.gz: no usable response in \d attempts \(its MD5"
-    ):
+    with pytest.raises(UserError, match=r"b\.csv\.gz: no usable response in \d attempts \(its MD5"):
         fetch_bulk(["b.csv.gz"], tmp_path, services)
     assert not (tmp_path / "b.csv.gz").exists()
     with pytest.raises(UserError, match="lists no file c"):
