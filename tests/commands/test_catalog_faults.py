@@ -23,7 +23,9 @@ from xpfeh.sources.library import NAME
 
 from tests.processes import environment, kill, two_nodes, workers
 
-KILLS = int(os.environ.get("XPFEH_KILLS", "1"))
+pytestmark = pytest.mark.slow
+
+KILLS = int(os.environ.get("XPFEH_KILLS", "2"))
 PARTS = 80
 WORKER = "MapWorker"
 

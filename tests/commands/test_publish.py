@@ -177,6 +177,7 @@ def test_hats_is_valid_and_keeps_units(published: Path, stars: pa.Table) -> None
 
 
 @pytest.mark.filterwarnings("ignore:Right catalog does not have a margin cache")
+@pytest.mark.slow
 def test_lsdb_opens_it_and_finds_every_star(published: Path, stars: pa.Table) -> None:
     import lsdb
 

@@ -19,6 +19,7 @@ def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
         mlflow_model.bundle_in(tmp_path)
 
 
+@pytest.mark.slow
 def test_mlflow_models_predict_gives_the_predictors_numbers(bundle: Path, sample: Sample, tmp_path: Path) -> None:
     stars = {name: sample.columns[name][:3] for name in ("flux", "flux_error", "ebv")}
     mlflow_model.save(bundle, tmp_path / "model")

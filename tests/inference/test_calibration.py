@@ -63,7 +63,7 @@ def test_beyond_the_stars_it_was_fitted_to_it_stays_as_at_their_edge() -> None:
     assert float(calibration.intervals(**far)["FEH_err"][0]) == float(calibration.intervals(**edge)["FEH_err"][0])
 
 
-@pytest.mark.parametrize("stars", ["paper", "wide"])
+@pytest.mark.parametrize("stars", ["paper", pytest.param("wide", marks=pytest.mark.slow)])
 def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, tmp_path, stars: str) -> None:  # type: ignore[no-untyped-def]
     """A tenth of the library and a short fit: the intervals are wider, and must still be true."""
     from xpfeh.inference.predictor import Predictor
