@@ -14,6 +14,9 @@ METRIC = "validation_mae"
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
+NO_DECAY = 1e-5
+"""A logarithmic range has no zero: its lower end stands for no weight decay at all."""
+
 SPACE: dict[str, Any] = {
     "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
     "latent": tune.choice([16, 32]),
@@ -30,7 +33,7 @@ SPACE: dict[str, Any] = {
     "cost_bins": tune.choice(["10,15", "6,10", "15,24"]),
     "epsilon": tune.loguniform(5e-3, 5e-2),
     "l2": tune.loguniform(1e-7, 1e-4),
-    "weight_decay": tune.choice([0.0, 1e-3, 1e-2, 3e-2]),
+    "weight_decay": tune.loguniform(NO_DECAY, 3e-2),
     "clip_norm": tune.choice([0.0, 1.0]),
 }
 
@@ -40,7 +43,8 @@ def recipe_of(config: dict[str, Any], steps: int) -> Recipe:
     hidden = tuple(int(width) for width in config["hidden"].split(","))
     bins = tuple(int(count) for count in config["cost_bins"].split(","))
     given = {name: value for name, value in config.items() if name != "features"}
-    parsed = {"hidden": hidden, "cost_bins": bins, "steps": steps, "name": "tuned"}
+    decay = config["weight_decay"] if config["weight_decay"] > NO_DECAY else 0.0
+    parsed = {"hidden": hidden, "cost_bins": bins, "weight_decay": decay, "steps": steps, "name": "tuned"}
     return Recipe.of({**RECIPES["paper"].model_dump(), **given, **parsed})
 
 
@@ -49,7 +53,7 @@ def sampler() -> OptunaSearch:
     paper = {
         "features": 0, "hidden": "256,64", "latent": 16, "activation": "relu", "inputs": "standardised",
         "learning_rate": 1e-3, "schedule": "constant", "batch_size": 512, "stars": "paper", "noise": 0.0, "faint": 1.0,
-        "beta_nll": 0.0, "cost_gamma": 0.5, "cost_bins": "10,15", "epsilon": 0.02, "l2": 1e-5, "weight_decay": 0.0,
+        "beta_nll": 0.0, "cost_gamma": 0.5, "cost_bins": "10,15", "epsilon": 0.02, "l2": 1e-5, "weight_decay": NO_DECAY,
         "clip_norm": 0.0,
     }  # fmt: skip
     robust = {
