@@ -1,0 +1,91 @@
+"""The endpoint's configuration, and downloads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xpfeh.inference.bundle import WEIGHTS
+
+from tests.cli.bad_input.case import (
+    STAR,
+    Case,
+    Make,
+    both,
+    file,
+    folder,
+    group,
+    nothing,
+)
+from tests.cli.bad_input.datasets import flip_a_bit
+from tests.cli.bad_input.models import altered
+
+CONFIG = (Path(__file__).parents[3] / "serve_configs" / "local.yaml").read_text()
+FIRST = CONFIG[CONFIG.index("  - name: xpfeh") :]
+SECOND = FIRST.replace("name: xpfeh", "name: second").replace("route_prefix: /", "route_prefix: /second")
+
+
+def config(old: str = "", new: str = "") -> Make:
+    """Make serve.yaml, that of the repository with one change."""
+    assert old in CONFIG
+    return file("serve.yaml", CONFIG.replace(old, new) if old else CONFIG)
+
+
+SERVING = {
+    **group(
+        "serve",
+        "serve --config serve.yaml",
+        {
+            "missing": (nothing, "serve.yaml: No such file"),
+            "a folder": (folder("serve.yaml"), "serve.yaml: Is a directory"),
+            "empty": (file("serve.yaml", ""), "serve.yaml: "),
+            "text": (file("serve.yaml", "hello"), "serve.yaml: "),
+            "no YAML": (file("serve.yaml", "a: [1"), "serve.yaml: not YAML"),
+            "binary": (file("serve.yaml", bytes(range(256))), "serve.yaml: not YAML"),
+            "unknown key": (config("max_queued_requests", "max_queue"), r"does not know applications\[0\].*max_queue"),
+            "two applications": (file("serve.yaml", CONFIG + SECOND), "serve.yaml: applications: .*at most 1"),
+            "an application twice": (file("serve.yaml", CONFIG + FIRST), "serve.yaml: applications: .*duplicates"),
+            "no model": (config("model: models:/xpfeh@champion", "{}"), "serve.yaml: .*user_config.model: .*required"),
+            "a wrong number": (config("num_replicas: 1", "num_replicas: many"), "serve.yaml: .*num_replicas"),
+            "no champion": (config(), "models:/xpfeh@champion: no model of that name"),
+        },
+    ),
+    "serve: model missing": Case("serve --config serve.yaml --model nowhere", config(), "nowhere: not a model bundle"),
+    "serve: model corrupt": Case(
+        "serve --config serve.yaml --model model",
+        both(config(), altered(flip_a_bit(WEIGHTS))),
+        f"model/{WEIGHTS}: not the file",
+    ),
+    "serve: config in a bucket": Case(
+        "serve --config s3://b/serve.yaml", nothing, "s3://b/serve.yaml: must be a local"
+    ),
+}
+
+
+IDS = file("ids.txt", f"{STAR}\n")
+FETCHING = {
+    **group(
+        "fetch",
+        "fetch gaia-source --ids ids.txt --out new/stars.parquet",
+        {
+            "ids missing": (nothing, "ids.txt: no such file"),
+            "ids are words": (file("ids.txt", "Arcturus\nVega\n"), "ids.txt: no column source_id"),
+            "ids are floats": (file("ids.txt", "source_id\n5.9e18\n"), "ids.txt: source_id of row 0 is '5.9e18'"),
+            "no ids": (file("ids.txt", ""), "ids.txt: holds no source_id"),
+            "ids too large": (file("ids.txt", f"{2**64}\n"), "ids.txt: source_id of row 0 is"),
+            "ids are a folder": (folder("ids.txt"), "ids.txt: "),
+        },
+    ),
+    "fetch xp: two ways": Case(
+        "fetch xp --out xp --ids ids.txt --cone 1 2 3", IDS, "give one of --ids, --adql, --cone"
+    ),
+    "fetch xp: no way": Case("fetch xp --out xp", nothing, "give one of --ids, --adql, --cone, --bulk"),
+    "fetch xp: ids are words": Case(
+        "fetch xp --out xp --ids ids.csv", file("ids.csv", "a\nb\n"), "ids.csv: no column sou"
+    ),
+    "fetch xp: out in a bucket": Case("fetch xp --out s3://b/xp --ids ids.txt", IDS, "s3://b/xp: must be a local path"),
+    "fetch xp: out is a file": Case("fetch xp --out xp --ids ids.txt", both(IDS, file("xp", "")), "xp.* is a file"),
+    "fetch xp: a cone that is none": Case("fetch xp --out xp --cone 10 95 1", nothing, "--cone 10 95 1: "),
+    "fetch xp: a cone of no radius": Case("fetch xp --out xp --cone 10 5 nan", nothing, "--cone 10 5 nan: "),
+    "fetch saga": Case("fetch saga", nothing, "exported by hand at saga.sci.hokudai.ac.jp"),
+    "fetch corrections": Case("fetch corrections", nothing, "has no .*inter_BP.csv, .*get the tables from"),
+}
