@@ -1,4 +1,4 @@
-"""Commands as a user types them: what they print and write, and how they end; bad input is in the tables of bad_input."""
+"""Commands as a user types them: what they print and write, and how they end; bad input is in `bad_input`."""
 
 import re
 import subprocess
