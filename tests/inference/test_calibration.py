@@ -1,5 +1,7 @@
 """Intervals against made-up residuals whose true quantiles are known, and against real held-out stars."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from xpfeh.evaluate.metrics import summary
@@ -64,7 +66,7 @@ def test_beyond_the_stars_it_was_fitted_to_it_stays_as_at_their_edge() -> None:
 
 
 @pytest.mark.parametrize("stars", ["paper", pytest.param("wide", marks=pytest.mark.slow)])
-def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, tmp_path, stars: str) -> None:  # type: ignore[no-untyped-def]
+def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, tmp_path: Path, stars: str) -> None:
     """A tenth of the library and a short fit: the intervals are wider, and must still be true."""
     from xpfeh.inference.predictor import Predictor
 
