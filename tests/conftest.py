@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from xpfeh.columns import features_schema, to_table
+from xpfeh.columns import FEATURES, to_table
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.dataset.dataset import Dataset
@@ -58,7 +58,7 @@ def features_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = Dataset.begin(folder, plan)
     for shard in shards:
         columns = preprocess(library_stars(shard.start, shard.rows), settings)
-        dataset.commit(shard, [Delivery(to_table(columns, features_schema(settings.n_pixels)))])
+        dataset.commit(shard, [Delivery(to_table(columns, FEATURES))])
     return folder
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import typer
 from xpfeh.cli.main import app
-from xpfeh.columns import CATALOG, features_schema
+from xpfeh.columns import CATALOG, FEATURES
 from xpfeh.flags import MEANING
 from xpfeh.settings import PreprocessSettings, Recipe
 
@@ -49,7 +49,7 @@ def test_every_flag_column_and_setting_is_explained() -> None:
     for flag, meaning in MEANING.items():
         assert f"`{flag.name}`" in ingest, flag
         assert meaning.replace("|", r"\|") in ingest, flag
-    for name in features_schema(60).names:
+    for name in FEATURES.names:
         assert f"`{name}`" in ingest, name
     for name in CATALOG.names:
         assert f"`{name}`" in catalog, name

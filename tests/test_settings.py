@@ -35,7 +35,7 @@ def test_a_wrong_override_says_what_is_wrong(pair: str, message: str) -> None:
 
 def test_fingerprints_tell_settings_apart() -> None:
     assert PreprocessSettings().fingerprint() == PreprocessSettings().fingerprint()
-    assert PreprocessSettings().fingerprint() != PreprocessSettings(n_pixels=30).fingerprint()
+    assert PreprocessSettings().fingerprint() != PreprocessSettings(dust_map="sfd").fingerprint()
 
 
 def test_an_unknown_recipe_names_the_known_ones() -> None:

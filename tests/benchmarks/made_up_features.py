@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from rich.progress import track
-from xpfeh.columns import features_schema, to_table
+from xpfeh.columns import FEATURES, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
@@ -41,17 +41,16 @@ def write_made_up_features(out: Path, rows: int) -> None:
 
 def _deliveries(shard: Shard, settings: PreprocessSettings) -> Iterator[Delivery]:
     stars = _library()
-    schema, count = features_schema(settings.n_pixels), len(stars["source_id"])
+    count = len(stars["source_id"])
     for start in range(shard.start, shard.start + shard.rows, _GROUP_ROWS):
         rows = np.arange(start, min(start + _GROUP_ROWS, shard.start + shard.rows))
         chosen = {name: values[rows % count] for name, values in stars.items()}
         chosen["source_id"] = chosen["source_id"] + 1 + rows // count
         noise = np.random.default_rng(start).standard_normal(chosen["flux"].shape, dtype=np.float32)
-        chosen["flux"] = chosen["flux"] + noise * chosen["flux_error"]
-        yield Delivery(to_table(chosen, schema))
+        chosen["flux"] += noise * chosen["flux_error"]
+        yield Delivery(to_table(preprocess(chosen, settings), FEATURES))
 
 
 @lru_cache(maxsize=1)
 def _library() -> dict[str, NDArray]:
-    path = library_path(NAME)
-    return preprocess(read_spectra(path, 0, None), PreprocessSettings())
+    return read_spectra(library_path(NAME), 0, None)

@@ -64,8 +64,8 @@ def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pyt
 
 
 def test_other_settings_in_the_same_folder_are_refused(features: Path, spectra_file: Path) -> None:
-    with pytest.raises(UserError, match="n_pixels 60 -> 30"):
-        ingest([str(spectra_file)], features, PreprocessSettings(n_pixels=30))
+    with pytest.raises(UserError, match=r"sun_height_pc 0\.0 -> 20\.8"):
+        ingest([str(spectra_file)], features, PreprocessSettings(sun_height_pc=20.8))
 
 
 def test_the_catalog_has_table_2_for_every_star(features: Path, bundle: Path, tmp_path: Path) -> None:
@@ -92,8 +92,8 @@ def test_workers_need_no_folder_of_the_bundle(features: Path, bundle: Path, tmp_
 
 
 def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, bundle: Path, tmp_path: Path) -> None:
-    ingest([str(spectra_file)], tmp_path / "features", PreprocessSettings(n_pixels=30))
-    with pytest.raises(UserError, match="do not fit the model: n_pixels is 30"):
+    ingest([str(spectra_file)], tmp_path / "features", PreprocessSettings(sun_height_pc=20.8))
+    with pytest.raises(UserError, match=r"do not fit the model: sun_height_pc is 20\.8"):
         make_catalog(tmp_path / "features", bundle, tmp_path / "catalog")
     assert not (tmp_path / "catalog").exists()
 

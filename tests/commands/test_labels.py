@@ -43,6 +43,14 @@ def test_a_test_sample_leaves_the_training_stars_out(tmp_path: Path, gaia: Path)
         write_labels("saga", table, _elsewhere(tmp_path), tmp_path / "none.parquet")
 
 
+def test_jinabase_with_limits(tmp_path: Path, gaia: Path) -> None:
+    table = tmp_path / "jinabase.tsv"
+    table.write_text("Name\tRA\tDEC\tFe/H\nA\t00:40:00\t+01:00:00\t-3.5\nB\t01:20:00\t+02:00:00\t<-4.0\n")
+    assert write_labels("jinabase", table, gaia, tmp_path / "labels.parquet")["[Fe/H] not a limit"] == 1
+    labels = read_labels(tmp_path / "labels.parquet")
+    assert (labels.source_id.tolist(), labels.feh.tolist(), labels.reference.tolist()) == ([11], [-3.5], ["JINAbase"])
+
+
 def _elsewhere(folder: Path) -> Path:
     path = folder / "elsewhere.parquet"
     pl.DataFrame({"source_id": [1], "ra": [200.0], "dec": [-80.0]}).write_parquet(path)
@@ -50,7 +58,7 @@ def _elsewhere(folder: Path) -> Path:
 
 
 def test_an_unknown_compilation_is_refused(tmp_path: Path, gaia: Path) -> None:
-    with pytest.raises(UserError, match="apogee, pastel, saga"):
+    with pytest.raises(UserError, match="apogee, literature, merge, pastel, saga, jinabase"):
         write_labels("galah", tmp_path, gaia, tmp_path / "labels.parquet")
 
 

@@ -11,13 +11,13 @@ from xpfeh.cli.main import main
 from xpfeh.commands.promote import RefusedError, promote
 from xpfeh.commands.train import train_and_record
 from xpfeh.errors import UserError
-from xpfeh.evaluate.gates import Gate, judge
 from xpfeh.experiments import registry
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES
 
-RECIPE = RECIPES["best"].model_copy(update={"steps": 1500, "members": 2, "cross_fit": False})
+# Two folds, so that errors are calibrated on all stars that teach: on 129 validation stars coverage is a lottery.
+RECIPE = RECIPES["best"].model_copy(update={"steps": 1500, "members": 2, "folds": 2})
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, st
 
 def test_a_model_of_shuffled_labels_is_refused_and_the_champion_stays(store: dict[str, str], sample: Sample) -> None:
     promote(store["one"], sample)
-    with pytest.raises(RefusedError, match="spread: robust_sigma") as refused:
+    with pytest.raises(RefusedError, match="spread: MAE") as refused:
         promote(store["shuffled"], sample)
     missed = {gate.name: gate.misses_by for gate in refused.value.gates if not gate.holds}
-    assert missed["spread: mae"] > 0.1
+    assert missed["spread: MAE"] > 0.1
     assert registry.champion() == "1"
 
 
@@ -131,18 +131,3 @@ def test_a_model_of_another_split_cannot_be_judged(store: dict[str, str], sample
     other = replace(sample, origin=sample.origin.model_copy(update={"split": split}))
     with pytest.raises(UserError, match="of the split 'other' are not held out from it"):
         promote(store["one"], other)
-
-
-def test_gates_by_hand() -> None:
-    good = {"n": 500, "robust_sigma": 0.08, "mae": 0.08, "std": 0.13, "median": 0.0, "coverage_68": 0.68,
-            "coverage_95": 0.95, "outside": 0.01, "stars_per_s": 1e5}  # fmt: skip
-    few = {"n": 0}
-    champion = {"all": good, "feh<-1": good, "feh<-2": few}
-    assert all(gate.holds for gate in judge(champion, champion))
-    worse = {**champion, "all": {**good, "robust_sigma": 0.09, "coverage_95": 0.8, "stars_per_s": 9e3}}
-    assert [gate.name for gate in judge(worse, champion) if not gate.holds] == [
-        "calibration: coverage_95", "spread: robust_sigma", "speed: stars/s",
-    ]  # fmt: skip
-    assert all(gate.name.split(":")[0] not in ("spread", "speed") for gate in judge(worse, None))
-    assert not Gate("x", float("nan"), 0, 1).holds
-    assert Gate("x", 1.5, 0, 1).misses_by == 0.5

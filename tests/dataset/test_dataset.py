@@ -15,7 +15,7 @@ from xpfeh.sources.coefficients import Reject
 
 def a_plan(**changes: object) -> Plan:
     shards = [Shard(name=f"part-{i:05d}", source="s", start=10 * i, rows=10) for i in range(3)]
-    inputs, settings = {"s": "abc"}, {"n_pixels": 30}
+    inputs, settings = {"s": "abc"}, {"sun_height_pc": 30}
     values = {"kind": "features", "inputs": inputs, "settings": settings, "shards": shards, "made_by": {}}
     return Plan.model_validate({**values, **changes})
 
@@ -59,7 +59,7 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
     [
         ({"inputs": {"s": "other"}}, "s has changed"),
         ({"inputs": {}}, "s is gone"),
-        ({"settings": {"n_pixels": 31}}, "n_pixels 30 -> 31"),
+        ({"settings": {"sun_height_pc": 31}}, "sun_height_pc 30.0 -> 31.0"),
         ({"model": "m"}, "model '' -> 'm'"),
         ({"shards": [Shard(name="part-00000", source="s", rows=30)]}, "the input is cut into other shards"),
         ({"shards": [Shard(name="part-00000", source="t", rows=30)]}, "s is gone, t is new"),
@@ -111,7 +111,7 @@ def test_every_part_names_what_made_it(tmp_path: Path) -> None:
     shard = dataset.pending()[0]
     dataset.commit(shard, [Delivery(rows(shard))])
     metadata = pq.read_schema(tmp_path / "part-00000.parquet").metadata
-    assert json.loads(metadata[b"xpfeh"])["settings"]["n_pixels"] == 30
+    assert json.loads(metadata[b"xpfeh"])["settings"]["sun_height_pc"] == 30
 
 
 def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:

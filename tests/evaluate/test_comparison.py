@@ -14,6 +14,8 @@ from xpfeh.evaluate.comparison import Row, Run, varied
 from xpfeh.evaluate.comparison_page import _Scale, learning_curves, write_page
 from xpfeh.evaluate.paired import bootstrap, star_by_star
 
+from tests.evaluate.made_up import ONE_CELL, in_cells
+
 VOID = {"meta", "img", "br", "hr", "link"}
 
 
@@ -105,7 +107,7 @@ def test_numbers_have_a_scale_and_what_is_none_stands_beneath_it() -> None:
 
 def test_the_same_predictions_show_no_difference() -> None:
     residual = np.random.default_rng(1).normal(0, 0.1, 300)
-    for found in bootstrap(residual, residual):
+    for found in bootstrap(residual, residual, in_cells(300)):
         assert (found.a - found.b, found.low, found.high) == (0, 0, 0)
         assert found.verdict == "no difference that these 300 stars can show"
 
@@ -113,33 +115,54 @@ def test_the_same_predictions_show_no_difference() -> None:
 def test_less_noise_is_better_and_swapping_the_models_swaps_the_verdict() -> None:
     rng = np.random.default_rng(1)
     good, bad = rng.normal(0, 0.1, 1000), rng.normal(0, 0.15, 1000)
-    assert [found.verdict for found in bootstrap(good, bad)] == ["A is better"] * 3
-    assert [found.verdict for found in bootstrap(bad, good)] == ["B is better"] * 3
+    assert [found.verdict for found in bootstrap(good, bad, in_cells(1000))] == ["A is better"] * 3
+    assert [found.verdict for found in bootstrap(bad, good, in_cells(1000))] == ["B is better"] * 3
 
 
 def test_the_interval_of_the_mae_is_that_of_a_mean_of_pairs() -> None:
     rng = np.random.default_rng(2)
     a = rng.normal(0, 0.1, 2000)
     b = 1.1 * a + rng.normal(0, 0.02, 2000)
-    found = bootstrap(a, b)[0]
+    found = bootstrap(a, b, np.arange(2000) * ONE_CELL)[0]
     pairs = np.abs(a) - np.abs(b)
     expected = pairs.mean() + np.array([-1.96, 1.96]) * pairs.std() / np.sqrt(len(pairs))
     np.testing.assert_allclose([found.low, found.high], expected, atol=0.1 * np.ptp(expected))
 
 
+def test_whole_cells_are_resampled_and_not_single_stars() -> None:
+    """Four stars with one difference are one piece of evidence: the interval is twice as long."""
+    rng = np.random.default_rng(2)
+    b = np.repeat(rng.normal(0, 0.1, 500), 4)
+    a = b + np.repeat(rng.normal(0, 0.02, 500), 4)
+    alone, together = (bootstrap(a, b, ids)[0] for ids in (np.arange(2000) * ONE_CELL, in_cells(2000)))
+    np.testing.assert_allclose((together.high - together.low) / (alone.high - alone.low), 2, rtol=0.1)
+
+
+def test_stars_of_few_cells_show_no_difference() -> None:
+    found = bootstrap(np.full(400, 0.1), np.full(400, 0.2), np.arange(400))
+    assert np.isnan(found[0].low)
+    assert all("no difference" in each.verdict for each in found)
+
+
 def test_two_models_of_like_quality_cannot_be_told_apart() -> None:
     rng = np.random.default_rng(3)
-    found = bootstrap(rng.normal(0, 0.1, 500), rng.normal(0, 0.1, 500))
+    found = bootstrap(rng.normal(0, 0.1, 500), rng.normal(0, 0.1, 500), in_cells(500))
     assert all("no difference" in each.verdict for each in found)
 
 
 def test_reports_are_matched_by_star_and_not_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
-    ids, truth = [2**62 + i for i in range(400)], rng.uniform(-2, 0, 400)
+    ids, truth = in_cells(400).tolist(), rng.uniform(-2, 0, 400)
     noise = rng.normal(0, 0.1, 400)
     a = report(tmp_path / "a", ids, truth, truth + noise)
-    order = rng.permutation(400)[:300]
-    b = report(tmp_path / "b", [ids[i] for i in order] + [7], np.r_[truth, 0.0][[*order, 400]], np.zeros(301))
+    *order, rest = rng.permutation(400)[:301]  # the last is without [Fe/H] in B
+    answers = np.r_[np.zeros(300), 0.0, np.nan]
+    b = report(
+        tmp_path / "b",
+        [ids[i] for i in order] + [2**62, ids[rest]],
+        np.r_[truth, 0.0][[*order, 400, rest]],
+        answers,
+    )
     found = star_by_star(a, b)
     assert {each.n for each in found} == {300}
     np.testing.assert_allclose(found[0].a, np.abs(noise[order]).mean(), atol=1e-6)

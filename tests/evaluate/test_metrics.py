@@ -1,12 +1,9 @@
 import numpy as np
-from xpfeh.evaluate.metrics import robust_sigma, sliced_summary, summary
+from xpfeh.evaluate.alpha_slope import alpha_slope
+from xpfeh.evaluate.metrics import inside, robust_sigma, sliced_summary, summary
+from xpfeh.flags import Flag
 
-
-def gaussian(residual: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
-    """Stars of true [Fe/H] 0 and predictions with Gaussian intervals."""
-    ends = {f"FEH_{end}{level}": residual + k * error for end, level, k in
-            (("lo", 68, -1), ("hi", 68, 1), ("lo", 95, -1.96), ("hi", 95, 1.96))}  # fmt: skip
-    return {"feh": np.zeros(len(residual)), "FEH": residual, "FEH_err": error, **ends}
+from tests.evaluate.made_up import gaussian, held_out, in_cells
 
 
 def test_a_gaussian_with_true_errors_gives_textbook_numbers() -> None:
@@ -53,10 +50,71 @@ def test_an_interval_may_be_lopsided() -> None:
     assert summary(stars)["coverage_68"] == 0.5
 
 
-def test_slices_are_by_truth_and_magnitude() -> None:
-    stars = gaussian(np.array([0.1, 0.0, 0.0]), np.full(3, 0.1))
-    stars |= {"feh": np.array([-2.5, -1.5, 0.0]), "phot_g_mean_mag": np.array([10.0, 12.5, 12.9])}
-    counts = {name: numbers["n"] for name, numbers in sliced_summary(stars).items()}
-    assert (counts["all"], counts["feh<-1"], counts["feh<-2"]) == (3, 2, 1)
-    assert sliced_summary(stars)["13<=G<14"] == {"n": 0}
-    assert (counts["0<=G<11"], counts["12<=G<13"], counts["13<=G<14"]) == (1, 2, 0)
+def test_an_open_end_leaves_nothing_out() -> None:
+    nan = np.nan
+    stars = gaussian(np.full(4, 0.0), np.full(4, 0.1))
+    stars |= {"FEH_lo68": np.array([nan, nan, 0.1, nan]), "FEH_hi68": np.array([0.2, -0.1, nan, nan])}
+    stars["FEH_lo95"] = stars["FEH_lo68"]
+    assert inside(stars, 68).tolist() == [True, False, False, True]
+    numbers = summary(stars)
+    assert numbers["coverage_68"] == 1 / 3  # the last star claims nothing
+    assert numbers["n_open"] == 3
+
+
+def test_stars_without_an_answer_are_counted_and_have_no_residual() -> None:
+    stars = gaussian(np.array([0.1, -0.1, np.nan, 0.3]), np.array([0.1, 0.1, np.nan, np.nan]))
+    stars["domain_score"] = np.array([1.0, 2.0, np.nan, 3.0])
+    numbers = summary(stars)
+    assert (numbers["n"], numbers["n_without_feh"], numbers["n_open"]) == (3, 1, 2)
+    np.testing.assert_allclose([numbers["bias"], numbers["mae"]], [0.1, 0.5 / 3])
+    closed = summary({name: values[:2] for name, values in stars.items()})
+    assert (numbers["nll"], numbers["nll_t"], numbers["coverage_68"]) == (
+        closed["nll"], closed["nll_t"], closed["coverage_68"],
+    )  # fmt: skip
+    silent = summary({name: values[2:3] for name, values in stars.items()})
+    assert silent == {"n": 0, "n_without_feh": 1, "n_open": 1}
+
+
+def test_without_a_closed_interval_there_is_no_likelihood() -> None:
+    stars = gaussian(np.array([0.1, -0.1]), np.full(2, np.nan)) | {"FEH_hi68": np.array([0.2, 0.0])}
+    numbers = summary(stars)
+    assert np.isnan(numbers["nll"])
+    assert np.isnan(numbers["coverage_95"])
+    assert (numbers["coverage_68"], numbers["mae"]) == (1.0, 0.1)
+
+
+def test_slices_by_hand() -> None:
+    stars = {"source_id": in_cells(4), **gaussian(np.array([0.1, 0.0, 0.0, 0.0]), np.full(4, 0.1))}
+    stars |= {
+        "feh": np.array([-2.6, -1.5, 0.0, -2.45]),
+        "phot_g_mean_mag": np.array([10.0, 12.5, 12.9, 13.0]),
+        "ebv": np.array([0.0, 0.02, 0.049, 0.19]),
+        "alpha_m": np.array([np.nan, 0.05, 0.2, 0.15]),
+        "reference": np.array(["Made-Up et al. 2025", "APOGEE DR17", "", ""]),
+        "flags": np.array([Flag.FEH_EDGE, Flag.FAINT, Flag.ODD_SN, 0], dtype=np.uint32),
+    }
+    numbers = sliced_summary(stars)
+    assert {name: slice_["n"] for name, slice_ in numbers.items() if slice_["n"]} == {
+        "all": 4, "unflagged": 2, "feh<-1": 3, "feh<-2": 2, "feh<-2.5": 1, "literature<-2.4": 1,
+        "ebv<0.02": 1, "0.02<=ebv<0.05": 2, "0.12<=ebv<0.2": 1, "alpha<0.1": 1, "alpha>=0.2": 1,
+        "0<=G<11": 1, "12<=G<13": 2, "13<=G<14": 1,
+    }  # fmt: skip
+    assert numbers["14<=G<15"] == {"n": 0, "n_without_feh": 0, "n_open": 0}
+    assert np.isnan(numbers["all"]["mae_se"])  # one cell
+
+
+def test_the_slope_against_alpha_is_found_and_single_outliers_do_not_decide_it() -> None:
+    stars = held_out(2000, poor=100)
+    stars["FEH"] = stars["FEH"] + 0.2 * np.nan_to_num(stars["alpha_m"])
+    found = alpha_slope(stars)
+    known = np.isfinite(stars["alpha_m"])
+    slope, _ = np.polyfit(stars["alpha_m"][known], (stars["FEH"] - stars["feh"])[known], 1)
+    assert found.n == 1900
+    np.testing.assert_allclose(found.slope, slope)
+    # Of independent stars: scatter over sqrt(n) times the scatter of [alpha/M], which is uniform over 0.3 dex.
+    np.testing.assert_allclose(found.slope_se, 0.08 / np.sqrt(1900) / (0.3 / np.sqrt(12)), rtol=0.1)
+    broken = stars["FEH"].copy()
+    broken[np.argsort(np.where(known, stars["alpha_m"], np.inf))[:20]] = 5.0
+    assert abs(alpha_slope({**stars, "FEH": broken}).slope - slope) < found.slope_se
+    few = alpha_slope({name: values[:29] for name, values in stars.items()})
+    assert np.isnan(few.slope)

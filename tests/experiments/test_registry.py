@@ -1,3 +1,4 @@
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,3 +35,18 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="cannot be fetched from the model store"):
         registry.bundle_of_run(empty)
     assert mlflow_runs.run_of("x/1", "x") == empty
+
+
+def test_looks_are_counted_by_split_and_two_at_once_are_two(tmp_path: Path) -> None:
+    assert registry.count_look("sky") is None  # no run was ever recorded here
+    mlflow_runs.experiment_id()
+    assert [registry.count_look("sky"), registry.count_look("sky"), registry.count_look("other")] == [1, 2, 1]
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(registry.count_look, ["sky", "sky"])) == [3, 4]
+
+
+def test_without_a_store_nothing_is_counted_and_none_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    monkeypatch.chdir(tmp_path)
+    assert registry.count_look("sky") is None
+    assert list(tmp_path.iterdir()) == []

@@ -72,6 +72,18 @@ def test_text_for_numbers_is_read_where_it_is_one(tmp_path: Path) -> None:
         read_labels(path)
 
 
+def test_what_else_a_table_may_say(tmp_path: Path) -> None:
+    path = tmp_path / "labels.csv"
+    path.write_text("source_id,feh,teff,reference\n1,0,4500,\n2,0,,a; b\n")
+    labels = read_labels(path)
+    np.testing.assert_array_equal(labels.teff, [4500, np.nan])
+    assert np.isnan(labels.alpha_m).all()
+    assert labels.reference.tolist() == ["", "a; b"]
+    assert labels.reference.dtype.kind == "U"
+    path.write_text("source_id,feh\n1,0\n2,0\n")
+    assert read_labels(path).reference.tolist() == ["", ""]
+
+
 def test_the_fingerprint_is_that_of_the_file(tmp_path: Path) -> None:
     path = tmp_path / "labels.csv"
     path.write_text("source_id,feh\n1,0\n")

@@ -10,8 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
 from xpfeh.xp.bases import load_bands, release_of
-from xpfeh.xp.calibrate import calibrate, pack_covariance, pixel_errors
-from xpfeh.xp.pixels import edges, error_pixels
+from xpfeh.xp.calibrate import calibrate, pack_covariance
 from xpfeh.xp.product import _loop, product
 
 from tests.genuine import datalink_file, shared
@@ -134,32 +133,3 @@ def test_a_release_is_known_by_its_numbers_of_coefficients() -> None:
         release_of(54, 55)
     with pytest.raises(UserError, match="no bases for DR4"):
         load_bands("dr4")
-
-
-def test_exact_pixel_errors_equal_brute_force(stars: Columns) -> None:
-    """The whole 343 x 343 covariance of a star, from both bands' matrices, and w^T C w by hand."""
-    cuts = edges(60)
-    bands = load_bands("dr3")
-    errors = pixel_errors(stars, "dr3", cuts)
-    for i in (0, 3):
-        covariance = np.zeros((343, 343))
-        for name, band in bands.items():
-            matrix = np.eye(55)
-            matrix[np.tril_indices(55, -1)] = stars[f"{name}_coefficient_correlations"][i]
-            matrix = np.tril(matrix) + np.tril(matrix, -1).T
-            error = stars[f"{name}_coefficient_errors"][i]
-            weighted = band.basis * band.weight
-            inside = np.flatnonzero(band.samples)
-            covariance[np.ix_(inside, inside)] += weighted.T @ (matrix * np.outer(error, error)) @ weighted
-        for pixel in range(60):
-            w = np.zeros(343)
-            w[cuts[pixel] : cuts[pixel + 1]] = 1 / (cuts[pixel + 1] - cuts[pixel])
-            np.testing.assert_allclose(errors[i, pixel], np.sqrt(w @ covariance @ w), rtol=1e-7)
-    assert np.isnan(errors[5]).all()
-
-
-def test_neighbouring_samples_correlate_so_the_rms_is_near_the_exact_error(stars: Columns) -> None:
-    exact = pixel_errors(stars, "dr3", edges(60))[0]
-    rms = error_pixels(calibrate(stars, "dr3")[1], 60)[0]
-    assert (exact <= rms * (1 + 1e-9)).all(), "a mean cannot be worse than fully correlated samples"
-    assert np.median(exact / rms) > 0.6

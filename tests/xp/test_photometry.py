@@ -1,5 +1,12 @@
 import numpy as np
+from scipy.optimize import nnls
+from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import photometry
+from xpfeh.xp.deredden import attenuation
+from xpfeh.xp.grid import WAVELENGTH_NM
+from xpfeh.xp.preprocess import dereddened
+
+from tests.conftest import library_stars
 
 
 def test_the_cuts_are_the_papers() -> None:
@@ -29,3 +36,30 @@ def test_excess_factor_by_hand() -> None:
 def test_height_is_over_the_plane() -> None:
     z = photometry.height_pc(np.array([1000.0]), np.array([30.0]), 20.8)
     np.testing.assert_allclose(z, 520.8)
+
+
+def test_reddening_is_that_of_the_spectra_under_the_xp_curve() -> None:
+    """A_BP, A_G and A_RP of dereddened giants, with passbands that turn 2,000 spectra into Gaia's own magnitudes."""
+    settings, stars = PreprocessSettings(), library_stars(0, 2000)
+    giants = dereddened(stars, settings)
+    bp_rp = stars["phot_bp_mean_mag"] - stars["phot_rp_mean_mag"]
+    colour = bp_rp - (settings.r_bp - settings.r_rp) * giants["ebv"]
+    intrinsic = giants["flux"][(colour > 1.0) & (colour < 1.3) & (giants["ebv"] < 0.2)]  # 4,500 to 5,200 K
+    dimmed = intrinsic * attenuation(np.array([0.1])) / attenuation(np.array([0.0]))
+    for band, nm, expected in (("g", (330, 1020), settings.r_g), ("bp", (330, 690), settings.r_bp),
+                               ("rp", (610, 1020), settings.r_rp)):  # fmt: skip
+        passband = fitted_passband(stars["flux"], stars[f"phot_{band}_mean_mag"], *nm)
+        extinction = -2.5 * np.log10((dimmed @ passband) / (intrinsic @ passband)) / 0.1
+        np.testing.assert_allclose(np.median(extinction), expected, rtol=0.02)
+
+
+def fitted_passband(flux: np.ndarray, mag: np.ndarray, first_nm: float, last_nm: float) -> np.ndarray:
+    """The non-negative, piecewise linear weights (343,) that give the flux in a band from each spectrum."""
+    nodes_nm = np.arange(first_nm, last_nm + 1, 20)
+    hats = np.maximum(0, 1 - np.abs(WAVELENGTH_NM - nodes_nm[:, None]) / 20)  # (nodes, 343)
+    relative = flux @ hats.T / 10 ** (-0.4 * mag[:, None])
+    scale = relative.mean()
+    weights, _ = nnls(relative / scale, np.ones(len(flux)))
+    residual = np.abs(relative / scale @ weights - 1)
+    assert np.median(residual) < 0.002, "the passband does not give Gaia's magnitudes"
+    return weights @ hats

@@ -2,8 +2,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import pixels
 from xpfeh.xp.grid import WAVELENGTH_NM
+from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, dereddened, preprocess
 
 
 @given(n_pixels=st.integers(2, 343))
@@ -34,3 +36,34 @@ def test_a_pixels_centre_is_its_mean_wavelength() -> None:
 def test_normalisation_takes_both_ends() -> None:
     flux = np.where((WAVELENGTH_NM >= 540) & (WAVELENGTH_NM <= 560), 3.0, 100.0)[None]
     assert pixels.normalisation(flux, (540.0, 560.0)).tolist() == [3.0]
+
+
+@pytest.mark.parametrize("n_pixels", [7, 60, 120])
+def test_pixels_of_features_equal_those_of_the_spectrum(spectra: dict[str, np.ndarray], n_pixels: int) -> None:
+    """The former way: medians and rms first, then the normalisation."""
+    absolute = dereddened(spectra, PreprocessSettings())
+    level = pixels.normalisation(absolute["flux"], (540.0, 560.0))[:, None]
+    before = pixels.flux_pixels(absolute["flux"], n_pixels) / level
+    error_before = pixels.error_pixels(absolute["flux_error"], n_pixels) / level
+    samples = ((absolute[name] / level).astype(np.float32) for name in ("flux", "flux_error"))
+    flux, error = pixels.rebinned(*samples, n_pixels)
+    assert flux.dtype == error.dtype == np.float32
+    np.testing.assert_allclose(flux, before, rtol=2e-7)
+    np.testing.assert_allclose(error, error_before, rtol=2e-7)
+    features = preprocess(spectra, PreprocessSettings())
+    flux, error = pixels.rebinned(features["flux"], features["flux_error"], n_pixels)
+    np.testing.assert_allclose(flux, before, rtol=2.0**-FLUX_BITS)
+    np.testing.assert_allclose(error, error_before, rtol=2.0**-ERROR_BITS)
+
+
+def test_343_pixels_are_the_samples_themselves() -> None:
+    flux, error = np.ones((2, 343), np.float32), np.ones((2, 343), np.float32)
+    same, same_error = pixels.rebinned(flux, error, 343)
+    assert same is flux
+    assert same_error is error
+
+
+def test_a_spectrum_of_nan_stays_nan() -> None:
+    nothing = np.full((1, 343), np.nan, np.float32)
+    for values in pixels.rebinned(nothing, nothing, 60):
+        assert np.isnan(values).all()

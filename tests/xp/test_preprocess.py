@@ -5,12 +5,13 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from xpfeh.columns import features_schema
+from xpfeh.columns import FEATURES
 from xpfeh.errors import UserError
 from xpfeh.flags import MEANING, Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.correction_tables import correction_tables
-from xpfeh.xp.preprocess import preprocess
+from xpfeh.xp.pixels import normalisation
+from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, dereddened, preprocess
 
 from tests.xp.made_up_correction_tables import made_up_tables
 
@@ -29,8 +30,8 @@ def assert_same_bytes(one: Columns, other: Columns) -> None:
 
 def test_delivers_the_columns_of_the_schema(spectra: Columns) -> None:
     features = preprocess(spectra, SETTINGS)
-    assert list(features) == features_schema(60).names
-    assert features["flux"].shape == (300, 60)
+    assert list(features) == FEATURES.names
+    assert features["flux"].shape == (300, 343)
     assert features["flux"].dtype == np.float32
     assert features["source_id"].dtype == np.int64
 
@@ -48,9 +49,20 @@ def test_features_do_not_depend_on_the_brightness(spectra: Columns) -> None:
 
 
 def test_the_normalised_flux_is_one_around_550_nm(spectra: Columns) -> None:
-    features = preprocess(spectra, PreprocessSettings(n_pixels=343))
+    features = preprocess(spectra, SETTINGS)
     inside = (np.arange(336, 1021, 2) >= 540) & (np.arange(336, 1021, 2) <= 560)
-    np.testing.assert_allclose(features["flux"][:, inside].mean(axis=1), 1, rtol=1e-5)
+    np.testing.assert_allclose(features["flux"][:, inside].mean(axis=1), 1, rtol=2.0**-FLUX_BITS)
+
+
+@pytest.mark.parametrize(("column", "bits"), [("flux", FLUX_BITS), ("flux_error", ERROR_BITS)])
+def test_numbers_are_rounded_to_their_bits_far_below_the_noise(spectra: Columns, column: str, bits: int) -> None:
+    features, exact = preprocess(spectra, SETTINGS), dereddened(spectra, SETTINGS)
+    assert not (features[column].view(np.uint32) & ((1 << (23 - bits)) - 1)).any()
+    level = normalisation(exact["flux"], SETTINGS.normalise_nm)[:, None]
+    rounding = features[column] / (exact[column] / level) - 1
+    assert np.abs(rounding).max() <= 1.001 * 2.0 ** -(bits + 1)
+    assert abs(rounding.mean()) < 1e-3 * 2.0**-bits, "rounded one way"
+    assert (np.abs(rounding * exact[column]) < 0.1 * exact["flux_error"]).all()
 
 
 @pytest.mark.parametrize(

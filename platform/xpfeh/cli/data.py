@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from xpfeh.cli.options import Distances, Photometry, Set, Source, local
 from xpfeh.cli.printing import console, print_cuts, print_rows, print_written
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
+
+if TYPE_CHECKING:
+    from xpfeh.labels.literature import Merged
 
 app = typer.Typer()
 
@@ -54,19 +57,45 @@ def spectra(
 
 @app.command()
 def labels(
-    kind: Annotated[str, typer.Argument(help="apogee (of the library), pastel or saga.")],
-    table: Annotated[str, typer.Argument(help="The library, or the compilation's table.")],
+    kind: Annotated[str, typer.Argument(help="apogee, pastel, saga, jinabase, literature or merge.")],
     out: Annotated[Path, local("Labels to write (Parquet).")],
+    tables: Annotated[
+        list[str],
+        typer.Argument(help="The library or the compilation's table; merge: SURVEY LITERATURE...; literature: none."),
+    ] = [],
     gaia: Annotated[str | None, typer.Option(help="Gaia stars to match with: source_id, ra, dec, pmra, pmdec.")] = None,
     without: Annotated[str | None, typer.Option(help="Labels whose stars are left out, for a test sample.")] = None,
 ) -> None:
-    """True [Fe/H] from APOGEE, PASTEL or SAGA, cross-matched with Gaia."""
-    from xpfeh.commands.labels import write_apogee, write_labels
+    """True [Fe/H] from APOGEE, PASTEL, SAGA or JINAbase; and a survey merged with the literature."""
+    from xpfeh.commands.labels import write_apogee, write_labels, write_literature, write_merged
 
+    if kind == "merge":
+        if len(tables) < 2:
+            raise UserError("labels merge: name the survey's labels, then one or more tables of the literature")
+        _print_merged(write_merged(tables[0], tables[1:], out), out)
+        return
+    if kind == "literature":
+        if tables:
+            raise UserError(f"labels literature takes no table, both are packaged; for {tables[0]} use: labels merge")
+        _print_merged(write_literature(out), out)
+        return
+    if len(tables) != 1:
+        raise UserError(f"labels of {kind} are made of one table; {len(tables)} are given")
+    (table,) = tables
     if kind == "apogee":
         console.print(f"{write_apogee(table, out)} labels: {out}", soft_wrap=True)
         return
     if gaia is None:
         raise UserError(f"labels of {kind} need --gaia, a table of Gaia stars to match with")
     print_cuts(write_labels(kind, table, gaia, out, without), title=f"labels of {kind}")
+    console.print(f"labels: {out}", soft_wrap=True)
+
+
+def _print_merged(merged: Merged, out: Path) -> None:
+    for name, number in merged.counts.items():
+        console.print(f"{name}: {number}")
+    for name, stars, offset, error, applied in merged.zero_points.iter_rows():
+        spread = "" if error is None else f" ± {error:.3f}"
+        verdict = "applied" if applied else "not applied"
+        console.print(f"zero point of {name}: {offset:+.3f}{spread} dex, {stars} stars, {verdict}", soft_wrap=True)
     console.print(f"labels: {out}", soft_wrap=True)

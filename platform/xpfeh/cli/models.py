@@ -63,8 +63,10 @@ def tune(
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 10_000,
     gpus_per_trial: GpusEach = 0.0,
     cpus_per_trial: CpusEach = 1.0,
-    finalists: Annotated[int, typer.Option(min=1, help="So many of the best are trained with further seeds.")] = 3,
-    ensemble: Annotated[int, typer.Option(min=2, help="Networks of the winner, trained again.")] = 5,
+    finalists: Annotated[
+        int, typer.Option(min=1, help="So many of the best are trained as ensembles and cross-validated over the sky.")
+    ] = 3,
+    ensemble: Annotated[int, typer.Option(min=5, help="Networks of an ensemble, a multiple of 5.")] = 10,
     name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
     resume: Annotated[
         str | None, typer.Option(metavar="NAME", help="Go on with this search, with the same data, trials and steps.")
@@ -74,31 +76,25 @@ def tune(
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
     from xpfeh.cluster.connection import Share
     from xpfeh.commands.read_sample import read_sample
-    from xpfeh.commands.tune import tune
+    from xpfeh.experiments.search import search
 
     samples = [read_sample(each, labels) for each in features]
     print_cuts(samples[0].origin.stars_left)
     share = Share(cpus_per_trial, gpus_per_trial)
-    search = resume or name
-    tuned = tune(samples, search, trials, steps, storage, share, resume is not None, finalists, ensemble)
-    found, winner = tuned.search, tuned.search.winner
+    name = resume or name
+    found = search(samples, name, trials, steps, storage, share, resume is not None, finalists, ensemble)
+    winner = found.winner
     console.print(
-        f"best of {found.trials}: validation MAE {winner.mean:.4f} ± {winner.spread:.4f} dex over {winner.seeds} seeds"
-        f", run {winner.run_id}",
+        f"best of {found.trials}: cross-validated MAE {winner.mae:.4f} ± {winner.mae_error:.4f} dex as an ensemble of "
+        f"{ensemble}, run {winner.run_id}",
         soft_wrap=True,
     )
     if found.failed:
         console.print(
-            f"{found.failed} of them failed, --resume {search} tries them again; why: {storage}/{search}/*/error.txt",
+            f"{found.failed} of them failed, --resume {name} tries them again; why: {storage}/{name}/*/error.txt",
             soft_wrap=True,
         )
-    trained = tuned.ensemble
-    console.print(
-        f"as a cross-fitted ensemble of {ensemble}: cross-validated MAE {trained.card.validation['mae']:.4f} dex, "
-        f"run {trained.run_id}",
-        soft_wrap=True,
-    )
-    console.print(f"make it the champion: xpfeh promote {trained.run_id} --features ... --labels ...", soft_wrap=True)
+    console.print(f"make it the champion: xpfeh promote {winner.run_id} --features ... --labels ...", soft_wrap=True)
 
 
 @app.command()

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.progress import track
 
 from xpfeh.cluster.run_plan import ShardWork, run_plan
-from xpfeh.columns import features_schema, to_table
+from xpfeh.columns import FEATURES, to_table
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
@@ -98,12 +98,11 @@ def plan_features(
 
 def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMPANIONS) -> ShardWork:
     """Return the function that makes a shard's features."""
-    schema = features_schema(settings.n_pixels)
 
     def work(shard: Shard) -> Iterator[Delivery]:
         file = open_spectra(shard.source)
         for batch in read(file, shard.start, shard.rows, companions):
-            yield Delivery(to_table(preprocess(batch.columns, settings), schema), batch.rejected)
+            yield Delivery(to_table(preprocess(batch.columns, settings), FEATURES), batch.rejected)
         check_unchanged(file.location, shard.fingerprint)
 
     return work
@@ -111,11 +110,7 @@ def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMP
 
 def _check_settings(file: SpectraFile, settings: PreprocessSettings) -> None:
     """Refuse a file here, by its name, which every worker would otherwise refuse later."""
-    if file.release is None:
-        if settings.pixel_error == "exact":
-            raise UserError(
-                f"{file.path}: pixel_error=exact needs coefficients and their correlations; these spectra are sampled"
-            )
+    if file.release is None:  # sampled spectra
         return
     if file.release != settings.release:
         raise UserError(

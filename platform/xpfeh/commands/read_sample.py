@@ -7,12 +7,23 @@ from pathlib import Path
 from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.labels.label_table import Labels, read_labels
-from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.labels.sample import FEATURES, LAST_FOLD, FeaturesOrigin, Sample, labelled_sample
 from xpfeh.settings import SALT, check_name
 
 
-def read_sample(features: str | Path, labels: str | Path | Labels, salt: str = SALT) -> Sample:
+def read_sample(
+    features: str | Path, labels: str | Path | Labels, salt: str = SALT, test_fold: int = LAST_FOLD
+) -> Sample:
     """Return the labelled stars of a features dataset; only their rows are read into memory.
+
+    Parameters
+    ----------
+    features : str or Path
+    labels : str, Path or Labels
+    salt : str
+        Names the split of the sky.
+    test_fold : int
+        Which fifth of the sky is held out, 0 to 4.
 
     Raises
     ------
@@ -25,4 +36,4 @@ def read_sample(features: str | Path, labels: str | Path | Labels, salt: str = S
     stars = to_arrays(dataset.read(FEATURES, read.source_id))
     count = sum(record.rows_written for record in dataset.records())
     origin = FeaturesOrigin(str(features), dataset.plan.settings, dataset.plan.fingerprint(), count)
-    return labelled_sample(stars, origin, read, salt)
+    return labelled_sample(stars, origin, read, salt, test_fold)

@@ -10,11 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xpfeh.columns import features_schema, spectra_schema, to_table
+from xpfeh.columns import FEATURES, SPECTRA, to_table
 from xpfeh.commands.file_output import Written, write_file
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import CompanionFiles
-from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled
 
 
@@ -53,11 +52,11 @@ def write_spectra(
 def _at_stage(stage: Stage, settings: PreprocessSettings, raw: Mapping[str, NDArray]) -> pa.Table:
     match stage:
         case Stage.FEATURES:
-            return to_table(preprocess(raw, settings), features_schema(settings.n_pixels))
+            return to_table(preprocess(raw, settings), FEATURES)
         case Stage.CALIBRATED:
             spectrum = sampled(raw)
         case Stage.CORRECTED:
             spectrum = corrected(raw, settings)
         case Stage.DEREDDENED:
             spectrum = dereddened(raw, settings)
-    return to_table({"source_id": raw["source_id"], **spectrum}, spectra_schema(WAVELENGTH_NM.size))
+    return to_table({"source_id": raw["source_id"], **spectrum}, SPECTRA)

@@ -1,24 +1,31 @@
-"""How good predictions are: one summary of residuals and intervals, over all stars and over slices."""
+"""How good predictions are: one summary of residuals and intervals, over all stars and over slices.
+
+An end of an interval that is NaN is no limit: the interval is open there. A star without [Fe/H] is counted, and has no
+residual; one without any limit claims nothing, and is in no coverage.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import pairwise
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-MAD_TO_SIGMA = 1.4826
-"""Standard deviation over median absolute deviation of a Gaussian: 1 / norm.ppf(3 / 4)."""
+from xpfeh.evaluate.cells import MAD_TO_SIGMA, SPREADS, by_cell, spreads, standard_errors
+from xpfeh.evaluate.slices import slices_of
+
 CATASTROPHIC = 0.5
 """Residual (dex) from which a prediction is worse than none."""
+LEVELS = (68, 95)
+"""Of the intervals, per cent."""
 
 _FREEDOM = 4  # of Student's t: its tails are those of the calibrated 95 % intervals, LOG 2026-11-23
-_G_EDGES = (0.0, 11.0, 12.0, 13.0, 14.0, 15.0, 21.0)  # of the slices; labelled stars end near 15, all of Gaia at 21
 _WORST = 0.99  # quantile of the domain score beyond which a star counts as caught
 
 Array = NDArray[np.floating]
+Stars = Mapping[str, NDArray]
 
 
 def robust_sigma(values: Array) -> float:
@@ -32,7 +39,24 @@ def robust_sigma(values: Array) -> float:
     return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
-def summary(stars: Mapping[str, NDArray]) -> dict[str, float]:
+def inside(stars: Stars, level: int) -> NDArray[np.bool_]:
+    """Return whether each of N stars has its true [Fe/H] inside its interval; an open end leaves nothing out.
+
+    Examples
+    --------
+    >>> stars = {"feh": np.full(3, -3.1), "FEH_lo68": np.array([np.nan, -3.0, -3.2]), "FEH_hi68": np.full(3, -2.2)}
+    >>> inside(stars, 68).tolist()
+    [True, False, True]
+    """
+    return ~(stars["feh"] < stars[f"FEH_lo{level}"]) & ~(stars["feh"] > stars[f"FEH_hi{level}"])
+
+
+def has_interval(stars: Stars, level: int) -> NDArray[np.bool_]:
+    """Return whether each of N stars has an interval with an end at all."""
+    return np.isfinite(stars[f"FEH_lo{level}"]) | np.isfinite(stars[f"FEH_hi{level}"])
+
+
+def summary(stars: Stars) -> dict[str, float]:
     """Return the numbers of N stars.
 
     Parameters
@@ -43,74 +67,120 @@ def summary(stars: Mapping[str, NDArray]) -> dict[str, float]:
     Returns
     -------
     dict
-        ``n``; ``bias`` (mean), ``median``, ``robust_sigma``, ``std``, ``mae`` of the residuals, dex;
-        ``coverage_68`` and ``coverage_95``, the share of stars within their intervals; ``z_robust_std`` of residual /
-        ``FEH_err``; ``nll``, the mean negative log-likelihood of a Gaussian with ``FEH_err``; ``nll_t``, that of
-        Student's t with 4 degrees of freedom and the same 68 % interval, whose tails are those of the calibrated 95 %
-        intervals, and which a single wrong label does not decide; ``catastrophic``, how
-        many residuals are beyond 0.5 dex, and ``caught``, how many of those are among the 1 % with the largest
-        domain scores, where there are such. Of no stars, ``n`` alone.
+        ``n``, stars with a predicted [Fe/H], ``n_without_feh``, those without, and ``n_open``, those whose 95 %
+        interval lacks an end; ``bias`` (mean), ``median``, ``robust_sigma``, ``std``, ``mae`` of the n residuals,
+        dex; ``coverage_68`` and ``coverage_95``, the share within their intervals of the stars that have one.
+
+        Over stars with an error, whose 68 % interval is closed: ``z_robust_std`` of residual / ``FEH_err``; ``nll``,
+        the mean negative log-likelihood of a Gaussian with ``FEH_err``; ``nll_t``, that of Student's t with 4 degrees
+        of freedom and the same 68 % interval, whose tails are those of the calibrated 95 % intervals, and which a
+        single wrong label does not decide.
+
+        ``catastrophic``, how many residuals are beyond 0.5 dex, and ``caught``, how many of those are among the 1 %
+        with the largest domain scores, where there are such. NaN where there is nothing to take a number of; without
+        any [Fe/H], the counts alone.
 
     Examples
     --------
-    >>> truth, predicted = np.array([-1.0, -0.5, 0.0]), np.array([-0.9, -0.5, 0.7])
-    >>> stars = {"feh": truth, "FEH": predicted, "FEH_err": np.full(3, 0.1)}
+    >>> truth, predicted = np.array([-1.0, -0.5, 0.0, -4.0]), np.array([-0.9, -0.5, 0.7, np.nan])
+    >>> stars = {"feh": truth, "FEH": predicted, "FEH_err": 0.1 + 0 * predicted}
     >>> stars |= {"FEH_lo68": predicted - 0.1, "FEH_hi68": predicted + 0.1}
     >>> stars |= {"FEH_lo95": predicted - 0.2, "FEH_hi95": predicted + 0.2}
     >>> numbers = summary(stars)
-    >>> {name: round(numbers[name], 3) for name in ("n", "bias", "mae", "coverage_95", "catastrophic")}
-    {'n': 3, 'bias': 0.267, 'mae': 0.267, 'coverage_95': 0.667, 'catastrophic': 1}
+    >>> {name: round(numbers[name], 3) for name in ("n", "n_without_feh", "bias", "mae", "coverage_95")}
+    {'n': 3, 'n_without_feh': 1, 'bias': 0.267, 'mae': 0.267, 'coverage_95': 0.667}
     """
-    if not len(stars["feh"]):
-        return {"n": 0}
-    truth, error = (np.asarray(stars[name], dtype=np.float64) for name in ("feh", "FEH_err"))
-    residual = stars["FEH"] - truth
-    z = residual / error
+    truth, predicted, error = (np.asarray(stars[name], dtype=np.float64) for name in ("feh", "FEH", "FEH_err"))
+    given = np.isfinite(predicted)
+    is_open = np.isnan(stars["FEH_lo95"]) | np.isnan(stars["FEH_hi95"])
+    numbers: dict[str, float] = {
+        "n": int(given.sum()),
+        "n_without_feh": int((~given).sum()),
+        "n_open": int(is_open.sum()),
+    }
+    if not numbers["n"]:
+        return numbers
+    residual = (predicted - truth)[given]
     catastrophic = np.abs(residual) > CATASTROPHIC
-    # The t distribution's scale at which 68 % of it lie within the error.
-    scale = error / student_t.ppf(0.84, _FREEDOM)
-    numbers = {
-        "n": len(residual),
+    numbers |= {
         "bias": float(residual.mean()),
         "median": float(np.median(residual)),
         "robust_sigma": robust_sigma(residual),
         "std": float(residual.std()),
         "mae": float(np.abs(residual).mean()),
-        "coverage_68": float(((truth >= stars["FEH_lo68"]) & (truth <= stars["FEH_hi68"])).mean()),
-        "coverage_95": float(((truth >= stars["FEH_lo95"]) & (truth <= stars["FEH_hi95"])).mean()),
-        "z_robust_std": robust_sigma(z),
-        "nll": float((0.5 * z**2 + np.log(error) + 0.5 * np.log(2 * np.pi)).mean()),
-        "nll_t": float(-student_t.logpdf(residual, _FREEDOM, scale=scale).mean()),
+        **{f"coverage_{level}": _mean(inside(stars, level)[has_interval(stars, level)]) for level in LEVELS},
+        **_likelihoods((predicted - truth)[given & np.isfinite(error)], error[given & np.isfinite(error)]),
         "catastrophic": int(catastrophic.sum()),
     }
     if "domain_score" in stars:
-        worst = stars["domain_score"] >= np.quantile(stars["domain_score"], _WORST)
-        numbers["caught"] = int((catastrophic & worst).sum())
+        score = stars["domain_score"][given]
+        numbers["caught"] = int((catastrophic & (score >= np.quantile(score, _WORST))).sum())
     return numbers
 
 
-def sliced_summary(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
-    """Return `summary` overall, below [Fe/H] -1 and -2, and by G.
+def with_errors(stars: Stars) -> dict[str, float]:
+    """Return `summary` and standard errors by resampling cells, as ``mae_se`` and so on; NaN from few cells.
+
+    Of ``bias``, ``median``, ``robust_sigma``, ``std``, ``mae``, ``coverage_68`` and ``coverage_95``.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        As for `summary`, and ``source_id``.
+
+    Examples
+    --------
+    >>> predicted = np.tile([-0.1, 0.1], 200)
+    >>> stars = {"source_id": np.arange(400) * 2**49, "feh": np.zeros(400), "FEH": predicted}  # each in its own cell
+    >>> stars |= dict.fromkeys(("FEH_err", "FEH_hi68", "FEH_hi95"), np.full(400, 0.1))
+    >>> stars |= dict.fromkeys(("FEH_lo68", "FEH_lo95"), predicted - 0.05)
+    >>> numbers = with_errors(stars)
+    >>> {name: round(numbers[name], 3) for name in ("bias", "bias_se", "coverage_68", "coverage_68_se")}
+    {'bias': 0.0, 'bias_se': 0.005, 'coverage_68': 0.5, 'coverage_68_se': 0.025}
+    """
+    numbers = summary(stars)
+    if not numbers["n"]:
+        return numbers
+    cell, given = by_cell(stars["source_id"]), np.isfinite(stars["FEH"])
+    residual = np.asarray(stars["FEH"], dtype=np.float64)[given] - stars["feh"][given]
+    errors = standard_errors(cell[given], SPREADS, partial(spreads, residual))
+    for level in LEVELS:
+        judged = has_interval(stars, level)
+        held = inside(stars, level)[judged].astype(np.float64)
+        errors |= standard_errors(cell[judged], [f"coverage_{level}"], partial(_share, held))
+    return numbers | {f"{name}_se": error for name, error in errors.items()}
+
+
+def sliced_summary(stars: Stars) -> dict[str, dict[str, float]]:
+    """Return `with_errors` of each of `xpfeh.evaluate.slices.slices_of`, by the slice's name.
 
     Parameters
     ----------
     stars : mapping of (N, ...) arrays
-        As for `summary`, and ``phot_g_mean_mag``.
-
-    Examples
-    --------
-    >>> names = ("feh", "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "phot_g_mean_mag")
-    >>> metrics = sliced_summary(dict.fromkeys(names, np.array([])))
-    >>> list(metrics)[:5], metrics["all"]
-    (['all', 'feh<-1', 'feh<-2', '0<=G<11', '11<=G<12'], {'n': 0})
+        As `with_errors` and `slices_of` take them.
     """
-    g_mag = stars["phot_g_mean_mag"]
-    slices = {
-        "all": np.ones(len(g_mag), dtype=bool),
-        "feh<-1": stars["feh"] < -1,
-        "feh<-2": stars["feh"] < -2,
-    }
-    slices |= {f"{low:g}<=G<{high:g}": (g_mag >= low) & (g_mag < high) for low, high in pairwise(_G_EDGES)}
     return {
-        name: summary({column: values[inside] for column, values in stars.items()}) for name, inside in slices.items()
+        name: with_errors({column: values[chosen] for column, values in stars.items()})
+        for name, chosen in slices_of(stars).items()
     }
+
+
+def _likelihoods(residual: Array, error: Array) -> dict[str, float]:
+    if not len(error):
+        return dict.fromkeys(("z_robust_std", "nll", "nll_t"), float("nan"))
+    z = residual / error
+    # The t distribution's scale at which 68 % of it lie within the error.
+    scale = error / student_t.ppf(0.84, _FREEDOM)
+    return {
+        "z_robust_std": robust_sigma(z),
+        "nll": float((0.5 * z**2 + np.log(error) + 0.5 * np.log(2 * np.pi)).mean()),
+        "nll_t": float(-student_t.logpdf(residual, _FREEDOM, scale=scale).mean()),
+    }
+
+
+def _share(held: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    return (weight @ held / weight.sum(axis=1))[None]  # (1, B)
+
+
+def _mean(values: NDArray[np.bool_]) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,25 +1,28 @@
-"""The best trials of a search, trained again with other seeds: the mean decides, not one lucky draw."""
+"""The best trials of a search, trained as ensembles and cross-validated over the sky: that decides, not one part of it.
+
+454 validation stars in 162 cells know a mean absolute error to 0.004 dex, which is more than good recipes differ by (LOG
+2026-11-25). A cross-fitted ensemble is judged on eight times as many stars, and the winner's is ready to serve.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import mean, stdev
 
-import ray
-from rich.progress import track
-
-from xpfeh.cluster.connection import Share, result_of
+from xpfeh.cluster.connection import Share
+from xpfeh.cluster.members import fit_on_workers
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
+from xpfeh.experiments.learning_curve import LearningCurve
 from xpfeh.experiments.mlflow_retries import UnreachableError
-from xpfeh.inference.bundle import packed, read_card, unpacked
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
+from xpfeh.training.train import train
 
-SEEDS = 3
-"""Trainings of a finalist, its trial among them."""
+FOLDS = 5
+ENSEMBLE = "/ensemble"
+"""What a finalist's tag in MLflow ends with."""
 
 
 @dataclass(frozen=True)
@@ -38,95 +41,67 @@ class Winner:
     Attributes
     ----------
     run_id : str
-        MLflow run of its best seed.
+        MLflow run of its ensemble.
     recipe : Recipe
-    sample : int
-        Which of the samples it was trained on.
-    mean, spread : float
-        Mean and standard deviation of its validation MAE over its seeds, dex.
-    seeds : int
+        Of the ensemble.
+    mae, mae_error : float
+        Cross-validated over the sky, and its standard error by cells of the sky, dex.
     """
 
     run_id: str
     recipe: Recipe
-    sample: int
-    mean: float
-    spread: float
-    seeds: int
+    mae: float
+    mae_error: float
 
 
-@dataclass(frozen=True)
-class _Seed:
-    """A training that a worker has finished: its learning curve and the files of its bundle."""
+def decide(
+    finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, members: int, share: Share
+) -> Winner:
+    """Train every finalist as an ensemble whose members leave out parts of the sky; return the best.
 
-    history: list[dict[str, float]]
-    bundle: dict[str, bytes]
+    A finalist that an earlier, interrupted call has finished is not trained again; one that cannot be trained is out.
 
-
-def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, share: Share) -> Winner:
-    """Train every finalist with further seeds; return the best by the mean over its seeds.
-
-    A seed that an earlier, interrupted call has finished is not trained again. A finalist that cannot be trained with
-    another seed is out.
+    Parameters
+    ----------
+    finalists : sequence of Finalist
+    samples : sequence of Sample
+    parent : str
+        MLflow run of the search.
+    members : int
+        Networks of an ensemble, a multiple of `FOLDS`.
+    share : Share
+        What each worker that trains a member gets.
 
     Raises
     ------
     UserError
-        If no finalist could be trained with other seeds.
+        If no finalist could be trained.
     """
-    stored = [ray.put(sample) for sample in samples]
-    train = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus)(_train_seed)
-    waiting = {}
+    found, out = [], []
     for finalist in finalists:
-        for seed in range(1, SEEDS):
-            run = mlflow_runs.run_of(_tag(finalist, seed), f"{finalist.trial}-seed-{seed}", parent)
-            if mlflow_runs.get(run).info.status != "FINISHED":
-                recipe = finalist.recipe.model_copy(update={"seed": finalist.recipe.seed + seed})
-                waiting[train.remote(stored[finalist.sample], recipe)] = (finalist, run, recipe)
-    pending, out = list(waiting), dict[str, UserError]()
-    for _ in track(range(len(pending)), description="finalists"):
-        (done,), pending = ray.wait(pending)
-        finalist, run, recipe = waiting[done]
+        recipe = finalist.recipe.with_overrides([f"members={members}", f"folds={FOLDS}"])
+        tag = f"{finalist.trial}{ENSEMBLE}"
+        run = mlflow_runs.run_of(tag, tag, parent)
         try:
-            _record(run, recipe, result_of(done))
+            if mlflow_runs.get(run).info.status != "FINISHED":
+                _train(run, samples[finalist.sample], recipe, members, share)
         except UnreachableError:
             raise
         except UserError as error:
             mlflow_runs.close(run, "FAILED")
-            out[finalist.trial] = error
-    left = [finalist for finalist in finalists if finalist.trial not in out]
-    if not left:
-        raise UserError(f"no finalist could be trained with other seeds; the first: {next(iter(out.values()))}")
-    return min((_judged(finalist, parent) for finalist in left), key=lambda judged: judged.mean)
+            out.append(error)
+            continue
+        metrics = mlflow_runs.get(run).data.metrics
+        found.append(Winner(run, recipe, metrics["mae"], metrics["mae_error"]))
+    if not found:
+        raise UserError(f"no finalist could be trained as an ensemble; the first: {out[0]}")
+    return min(found, key=lambda each: each.mae)
 
 
-def _tag(finalist: Finalist, seed: int) -> str:
-    return f"{finalist.trial}/seed-{seed}" if seed else finalist.trial
-
-
-def _judged(finalist: Finalist, parent: str) -> Winner:
-    runs = [mlflow_runs.run_of(tag, tag, parent) for tag in (_tag(finalist, seed) for seed in range(SEEDS))]
-    errors = {run: mlflow_runs.get(run).data.metrics["mae"] for run in runs}
-    return Winner(
-        run_id=min(errors, key=lambda run: errors[run]),
-        recipe=finalist.recipe,
-        sample=finalist.sample,
-        mean=mean(errors.values()),
-        spread=stdev(errors.values()),
-        seeds=len(errors),
-    )
-
-
-def _train_seed(sample: Sample, recipe: Recipe) -> _Seed:
-    from xpfeh.training.train import train
-
-    history: list[dict[str, float]] = []
+def _train(run: str, sample: Sample, recipe: Recipe, members: int, share: Share) -> None:
+    curve = LearningCurve(recipe)
     with tempfile.TemporaryDirectory() as folder:
-        train(sample, recipe, folder, lambda _, step, numbers: history.append({**numbers, "step": step}))
-        return _Seed(history, packed(folder))
-
-
-def _record(run: str, recipe: Recipe, seed: _Seed) -> None:
-    mlflow_runs.log(run, params=recipe.model_dump(), history=seed.history)
-    with unpacked(seed.bundle) as folder:
-        mlflow_runs.finish(run, folder, read_card(folder))
+        with curve.progress_bar() as report:
+            card = train(sample, recipe, folder, report, fit_on_workers(members, share))
+        mlflow_runs.log(run, params=recipe.model_dump(), history=curve.history)
+        mlflow_runs.finish(run, folder, card)

@@ -10,8 +10,9 @@ import pandas as pd
 
 from xpfeh import __version__
 from xpfeh.errors import UserError
-from xpfeh.inference.bundle import CARD, read_card
+from xpfeh.inference.bundle import CARD
 from xpfeh.inference.predictor import COLUMNS, INPUTS, Predictor
+from xpfeh.xp.grid import WAVELENGTH_NM
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # MLflow warns of its own type hints
@@ -23,11 +24,11 @@ with warnings.catch_warnings():
 
 def save(bundle: str | Path, folder: str | Path) -> None:
     """Write the bundle, with signature and input example, as an MLflow model at `folder`."""
-    n_pixels = read_card(bundle).preprocess.n_pixels
     spectrum = Array(DataType.double)
     inputs = Schema([ColSpec(spectrum, "flux"), ColSpec(spectrum, "flux_error"), ColSpec(DataType.double, "ebv")])
     outputs = Schema([ColSpec(DataType.double, name) for name in COLUMNS])
-    example = pd.DataFrame({"flux": [[1.0] * n_pixels], "flux_error": [[0.01] * n_pixels], "ebv": [0.0]})
+    samples = np.ones(WAVELENGTH_NM.size)
+    example = pd.DataFrame({"flux": [samples.tolist()], "flux_error": [(0.01 * samples).tolist()], "ebv": [0.0]})
     mlflow.pyfunc.save_model(
         folder,
         loader_module=__name__,

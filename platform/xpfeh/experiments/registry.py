@@ -1,7 +1,12 @@
-"""The registered model ``xpfeh``: its champion, the one before, and the way from a name to a bundle."""
+"""The registered model ``xpfeh``: its champion, those before, and the way from a name to a bundle.
+
+Also counted here: how often the held-out stars of a split were looked at. Each look chooses a little, and a number on
+stars that were looked at a hundred times is no longer one on unseen stars.
+"""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,11 +20,12 @@ from mlflow.tracking import MlflowClient
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import is_unavailable, patient
-from xpfeh.experiments.mlflow_runs import MODEL_FOLDER, client, finished_runs
+from xpfeh.experiments.mlflow_runs import EXPERIMENT, MODEL_FOLDER, client, finished_runs
 from xpfeh.files import local_path
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
+_LOOKS = "looks"
 _LOCK = "xpfeh-promotion-lock"
 _LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.5
 _LOCK_STALE_S = 300.0  # longer than any request takes, and than clocks of two machines differ
@@ -54,6 +60,13 @@ def bundle_of_run(run: str) -> Candidate:
 def champion() -> str | None:
     """Return the version that is champion now, if there is one."""
     return _aliases().get(CHAMPION)
+
+
+@patient()
+def champions(most: int) -> list[str]:
+    """Return the versions that have been champion, the latest first, at most so many: none is registered otherwise."""
+    found = client().search_model_versions(f"name = '{MODEL}'")
+    return [str(version) for version in sorted((int(each.version) for each in found), reverse=True)[:most]]
 
 
 @patient()
@@ -99,6 +112,34 @@ def rollback() -> str:
         mlflow_client.set_registered_model_alias(MODEL, CHAMPION, known[PREVIOUS])
         mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, known[CHAMPION])
     return known[PREVIOUS]
+
+
+@patient()
+def count_look(salt: str) -> int | None:
+    """Count one more look at the held-out stars of a split, and return how many there were; None if nothing counts.
+
+    They are counted in the store that the runs are in, on their experiment. Without a store, or where none of its
+    runs is ours, nothing is begun: a bundle is validated without MLflow too.
+
+    Parameters
+    ----------
+    salt : str
+        Names the split.
+    """
+    try:
+        mlflow_client = client()
+    except UserError:
+        if os.environ.get("MLFLOW_TRACKING_URI"):  # a store is named, and is none
+            raise
+        return None
+    experiment = mlflow_client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        return None
+    tag, id_ = f"{_LOOKS}:{salt}", experiment.experiment_id
+    with _one_at_a_time():
+        looks = int(mlflow_client.get_experiment(id_).tags.get(tag, 0)) + 1
+        mlflow_client.set_experiment_tag(id_, tag, str(looks))
+    return looks
 
 
 @patient()

@@ -15,7 +15,7 @@ from ray.tune.schedulers import ASHAScheduler
 from xpfeh.cluster.connection import ONE_CORE, Share, connect, own_interrupts
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.finalists import Finalist, Winner, decide
+from xpfeh.experiments.finalists import FOLDS, Finalist, Winner, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.experiments.tune_callback import RunWriter
 from xpfeh.experiments.tune_progress import SearchProgress
@@ -44,8 +44,9 @@ def search(
     share: Share = ONE_CORE,
     resume: bool = False,
     finalists: int = 3,
+    members: int = 10,
 ) -> Outcome:
-    """Search hyperparameters, train the finalists again with other seeds, and return the best.
+    """Search hyperparameters, train the finalists as ensembles, and return the best.
 
     Parameters
     ----------
@@ -62,7 +63,9 @@ def search(
     resume : bool
         Go on with the search of that name; finished trials are not run again.
     finalists : int
-        So many of the best trials are trained with further seeds, and their mean decides.
+        So many of the best trials are trained as ensembles, and their cross-validated error decides.
+    members : int
+        Networks of such an ensemble.
 
     Raises
     ------
@@ -72,6 +75,8 @@ def search(
         stays away; what was not recorded then is recorded when the search is resumed.
     """
     check_name("--name", name)
+    if members % FOLDS:
+        raise UserError(f"--ensemble {members}: networks leave out {FOLDS} parts of the sky in turn; give a multiple of {FOLDS}")
     storage = absolute(storage)
     folder = f"{storage}/{name}"
     _check_storage(folder)
@@ -87,7 +92,7 @@ def search(
             results = tuner.fit()
         if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
             raise UserError(f"search {name} was interrupted; go on with --resume {name}")
-        winner = decide(_best(results, name, steps, finalists), samples, parent, share)
+        winner = decide(_best(results, name, steps, finalists), samples, parent, members, share)
         mlflow_runs.close(parent)
     return Outcome(winner, trials=len(results), failed=results.num_errors)
 

@@ -12,6 +12,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from xpfeh.experiments import mlflow_runs
+from xpfeh.experiments.finalists import ENSEMBLE
 from xpfeh.experiments.mlflow_retries import UnreachableError
 from xpfeh.experiments.space import METRIC, recipe_of
 from xpfeh.files import exists
@@ -69,8 +70,7 @@ class RunWriter(Callback):
         # A trial that Ray Tune had not saved when its driver was killed begins anew under another name.
         saved = {self._tag(trial) for trial in trials}
         for tag, run in runs.items():
-            trial_tag = tag.partition("/seed-")[0]  # the finalists' further seeds are runs of their trials
-            if saved and run.status == "RUNNING" and trial_tag not in saved:
+            if saved and run.status == "RUNNING" and tag.removesuffix(ENSEMBLE) not in saved:
                 mlflow_runs.discard(run.run_id)
 
     def _later(self, write: Callable[..., None], *what: Any) -> None:

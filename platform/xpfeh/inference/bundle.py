@@ -17,6 +17,7 @@ from xpfeh.files import first_line, sha256_of, whole_folder
 from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.inference.domain import Domain
+from xpfeh.inference.edges import Edges
 from xpfeh.provenance import code_version
 from xpfeh.settings import first_problem
 from xpfeh.training.network import UACSNet, build_network
@@ -33,22 +34,24 @@ class _Errors(BaseModel):
 
     calibration: Calibration
     domain: Domain
+    edges: Edges
 
 
 @dataclass(frozen=True)
 class Model:
-    """What predicts: the networks, what makes their errors true, and where they may be asked."""
+    """What predicts: the networks, what makes their errors true, which spectra they know, and where answers end."""
 
     network: UACSNet
     calibration: Calibration
     domain: Domain
+    edges: Edges
 
 
 def write_bundle(folder: str | Path, model: Model, training: Training) -> ModelCard:
     """Write a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
     with whole_folder(folder, mark=CARD) as work:
         model.network.save_weights(work / WEIGHTS)
-        errors = _Errors(calibration=model.calibration, domain=model.domain)
+        errors = _Errors(calibration=model.calibration, domain=model.domain, edges=model.edges)
         (work / ERRORS).write_text(json.dumps(errors.model_dump()) + "\n")
         checksums = {name: sha256_of(work / name) for name in (WEIGHTS, ERRORS)}
         recipe = model.network.recipe
@@ -120,14 +123,14 @@ def read_bundle(folder: str | Path) -> tuple[Model, ModelCard]:
             raise UserError(
                 f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again"
             )
-    network = build_network(card.recipe, card.preprocess.n_pixels, card.recipe.seed)
+    network = build_network(card.recipe, card.recipe.seed)
     try:
         network.load_weights(Path(folder) / WEIGHTS)
         errors = _Errors.model_validate_json((Path(folder) / ERRORS).read_text())
-        errors.domain.check_pixels(card.preprocess.n_pixels)
+        errors.domain.check_pixels(card.recipe.n_pixels)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{folder}: {WEIGHTS} or {ERRORS} do not fit the recipe of {CARD} ({first_line(error)}); take the bundle "
             "from its source again"
         ) from None
-    return Model(network, errors.calibration, errors.domain), card
+    return Model(network, errors.calibration, errors.domain, errors.edges), card

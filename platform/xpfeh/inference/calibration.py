@@ -1,10 +1,10 @@
 """Intervals that hold what they say, from stars that the network was not trained on.
 
-A network's sigma is right in shape at best: here quantiles of (true - predicted) / sigma, as they are on validation
-stars, turn it into 68 % and 95 % intervals (quantile regression, Koenker & Bassett 1978, DOI 10.2307/1913643). They
-depend on the predicted [Fe/H], on the noise of the spectrum (which G and S/N come down to), on the share of sigma
-that is disagreement in the ensemble, and on E(B-V). Fainter copies of the validation stars carry them beyond the
-magnitudes of the labels.
+A network's sigma is right in shape at best: here quantiles of (true - predicted) / sigma, as they are on stars like
+those that the numbers are about, turn it into 68 % and 95 % intervals (quantile regression, Koenker & Bassett 1978,
+DOI 10.2307/1913643). They depend on the predicted [Fe/H], otherwise below -2 than above, on the noise of the spectrum
+(which G and S/N come down to), on the share of sigma that is disagreement in the ensemble, and on E(B-V). Fainter
+copies of the stars carry them beyond the magnitudes of the labels.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ QUANTILES = (0.025, 0.16, 0.84, 0.975)
 
 _SHRINKAGE = 3e-3  # L1 penalty: a slope that few stars ask for stays 0
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
-_FOLDS = 3  # of the conformal step
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
+_POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
+_DUST = 0.16 * 2.2  # of E(B-V): SFD's own error (Schlegel et al. 1998, abstract) times d[Fe/H]/dE(B-V), dex per mag
+_LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
-_LENGTH_4 = Field(min_length=4, max_length=4)
-_Four = Annotated[tuple[float, ...], _LENGTH_4]  # there are K = 4 covariates, and 4 quantiles
+_Four = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]  # quantiles
+_Five = Annotated[tuple[float, ...], Field(min_length=5, max_length=5)]  # K = 5 covariates
 
 
 class Calibration(BaseModel):
@@ -45,10 +47,10 @@ class Calibration(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    low: _Four
-    high: _Four
+    low: _Five
+    high: _Five
     intercepts: _Four
-    slopes: Annotated[tuple[_Four, ...], _LENGTH_4]
+    slopes: Annotated[tuple[_Five, ...], Field(min_length=4, max_length=4)]
 
     def intervals(self, feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> dict[str, Any]:
         """Return ``FEH_err`` and the ends of the intervals, dex, of B stars.
@@ -62,7 +64,7 @@ class Calibration(BaseModel):
         ebv : (B,) tensor
             E(B-V), mag.
         """
-        sigma = ops.sqrt(ops.square(aleatoric) + ops.square(epistemic))
+        sigma = _sigma(aleatoric, epistemic, ebv)
         x = ops.clip(_covariates(feh, aleatoric, epistemic, noise, ebv), self.low, self.high)
         z = ops.matmul(x, np.transpose(self.slopes).astype("float32")) + np.array(self.intercepts, dtype="float32")
         lo95, lo68, hi68, hi95 = (feh + sigma * z[:, i] for i in range(4))
@@ -77,18 +79,26 @@ class Calibration(BaseModel):
         }
 
 
-def fit_calibration(outputs: Mapping[str, NDArray], feh: NDArray[np.float64], copies: int = 0) -> Calibration:
-    """Fit the intervals to stars that the network was not trained on.
+def fit_calibration(
+    outputs: Mapping[str, NDArray],
+    feh: NDArray[np.float64],
+    feh_err: NDArray[np.float64],
+    fold: NDArray[np.int64],
+    copies: int = 0,
+) -> Calibration:
+    """Fit the intervals to stars that the networks were not trained on.
 
     The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
-    a fit that has not seen them (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222).
+    a fit that has not seen their fold (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222).
 
     Parameters
     ----------
     outputs : mapping of (N,) arrays
         ``feh``, ``aleatoric``, ``epistemic``, ``noise`` and ``ebv``, as `Calibration.intervals` takes them.
-    feh : (N,) float64
-        True [Fe/H], dex.
+    feh, feh_err : (N,) float64
+        True [Fe/H] and its error, dex; NaN where unknown, and taken as 0.
+    fold : (N,) int64
+        Part of the sky of each star.
     copies : int
         The N rows are the stars, followed by so many copies of them with more noise, in the same order.
     """
@@ -96,20 +106,22 @@ def fit_calibration(outputs: Mapping[str, NDArray], feh: NDArray[np.float64], co
     x = np.asarray(_covariates(**given), dtype=np.float64)
     low, high = np.percentile(x, [0.5, 99.5], axis=0)
     x = np.clip(x, low, high)
-    z = (feh - given["feh"]) / np.hypot(given["aleatoric"], given["epistemic"])
+    z = (feh - given["feh"]) / np.asarray(_sigma(given["aleatoric"], given["epistemic"], given["ebv"]))
     n_stars = len(z) // (1 + copies)
-    weight = np.ones(len(z))
-    weight[:n_stars] = _WEIGHT_OF_ORIGINALS
-    fold = np.tile(np.random.default_rng(0).integers(0, _FOLDS, n_stars), 1 + copies)
+    weight = _LABEL_SIGMA**2 / (_LABEL_SIGMA**2 + np.square(np.nan_to_num(feh_err)))
+    weight[:n_stars] *= _WEIGHT_OF_ORIGINALS
 
     lacking = np.empty((2, n_stars))
-    for left_out in range(_FOLDS):
+    for left_out in np.unique(fold):
         used, judged = fold != left_out, np.flatnonzero(fold[:n_stars] == left_out)
         intercepts, slopes = _quantiles(x[used], z[used], weight[used])
         lo95, lo68, hi68, hi95 = (intercepts + x[judged] @ slopes.T).T
         lacking[0, judged] = np.maximum(lo68 - z[judged], z[judged] - hi68)
         lacking[1, judged] = np.maximum(lo95 - z[judged], z[judged] - hi95)
-    wider68, wider95 = np.quantile(lacking[0], 0.68), np.quantile(lacking[1], 0.95)
+    wider68, wider95 = (
+        np.quantile(each, share, weights=weight[:n_stars], method="inverted_cdf")
+        for each, share in zip(lacking, (0.68, 0.95), strict=True)
+    )
     intercepts, slopes = _quantiles(x, z, weight)
     intercepts += np.array([-wider95, -wider68, wider68, wider95])
     return Calibration(
@@ -134,6 +146,12 @@ def _quantiles(
     return np.array([fit.intercept_ for fit in fits]) - slopes @ centre, slopes
 
 
+def _sigma(aleatoric: Any, epistemic: Any, ebv: Any) -> Any:
+    """Return (B,) sigma before calibration, dex: noise, disagreement, and the error of the dust map."""
+    return ops.sqrt(ops.square(aleatoric) + ops.square(epistemic) + ops.square(_DUST * ebv))
+
+
 def _covariates(feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> Any:
-    """Return the (B, K) numbers that the quantiles depend on: [Fe/H], noise, share of disagreement, E(B-V)."""
-    return ops.stack([feh, ops.log(noise), ops.log((epistemic + _LEAST) / aleatoric), ebv], axis=1)
+    """Return the (B, K) numbers that the quantiles depend on."""
+    disagreement = ops.log((epistemic + _LEAST) / aleatoric)
+    return ops.stack([feh, ops.maximum(_POOR - feh, 0.0), ops.log(noise), disagreement, ebv], axis=1)

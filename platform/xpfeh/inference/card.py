@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
-FORMAT: Literal[2] = 2
-"""Of the bundle. Format 1 had no calibrated intervals."""
+FORMAT: Literal[3] = 3
+"""Of the bundle. Format 1 had no calibrated intervals, format 2 no edges and no E(B-V) among the inputs."""
 
 
 class StarCounts(BaseModel):
@@ -61,7 +61,7 @@ class ModelCard(Training):
         Versions of xpfeh, its commit and its packages.
     """
 
-    format: Literal[2] = FORMAT
+    format: Literal[3] = FORMAT
     version: str
     sha256: dict[str, str]
     recipe: Recipe

@@ -14,12 +14,13 @@ _FLOOR = 1e-3  # of a flux that is 1 around 550 nm: negative pixels have no loga
 _LARGEST_RELATIVE_ERROR = 5.0  # beyond it a pixel says nothing, whatever its error
 _DISAGREEMENT = 10.0  # how much disagreement counts beside distance; the product does both jobs best, LOG 2026-11-23
 _USUAL_SIGMA = 0.1  # dex; the networks' own error at which disagreement begins to count
+_COARSE = 60  # pixels at most: as many as a spectrum of XP's resolution has independent ones
 WORST = 0.01
 """Share of the validation stars beyond the threshold."""
 
 
 class Domain(BaseModel):
-    """Principal components of the training stars' log flux.
+    """Principal components of the training stars' log flux, in P = 60 pixels at most.
 
     Attributes
     ----------
@@ -42,8 +43,8 @@ class Domain(BaseModel):
     def check_pixels(self, n_pixels: int) -> None:
         """Raise a `ValueError` if this is not the domain of spectra of `n_pixels` pixels."""
         lengths = {len(self.mean), len(self.variances), len(self.components), *map(len, self.components)}
-        if lengths != {n_pixels}:
-            raise ValueError(f"the domain is of {sorted(lengths)} pixels, not {n_pixels}")
+        if lengths != {min(n_pixels, _COARSE)}:
+            raise ValueError(f"the domain is of {sorted(lengths)} pixels, not {min(n_pixels, _COARSE)}")
 
     def score(self, flux: Any, flux_error: Any, aleatoric: Any, epistemic: Any) -> Any:
         """Return the score of B spectra.
@@ -54,10 +55,12 @@ class Domain(BaseModel):
 
         Parameters
         ----------
-        flux, flux_error : (B, P) tensors
+        flux, flux_error : (B, pixels) tensors
         aleatoric, epistemic : (B,) tensors
             As `xpfeh.inference.calibration.Calibration.intervals` takes them, dex.
         """
+        means = _means(flux.shape[1])
+        flux, flux_error = ops.matmul(flux, means), ops.sqrt(ops.matmul(ops.square(flux_error), means))
         log_flux = ops.log(ops.maximum(flux, _FLOOR))
         relative = ops.minimum(flux_error / ops.maximum(flux, _FLOOR), _LARGEST_RELATIVE_ERROR)
         components = np.array(self.components, dtype=np.float32)
@@ -69,11 +72,18 @@ class Domain(BaseModel):
 
 
 def domain_of(flux: NDArray[np.float32]) -> Domain:
-    """Return the domain of (N, P) training spectra, without a threshold."""
-    log_flux = np.log(np.maximum(flux.astype(np.float64), _FLOOR))
+    """Return the domain of (N, pixels) training spectra, without a threshold."""
+    log_flux = np.log(np.maximum(flux.astype(np.float64) @ _means(flux.shape[1]), _FLOOR))
     variances, components = np.linalg.eigh(np.cov(log_flux.T))
     return Domain(
         mean=tuple(log_flux.mean(axis=0).tolist()),
         components=tuple(map(tuple, components.T.tolist())),
         variances=tuple(np.maximum(variances, 1e-12).tolist()),
     )
+
+
+def _means(n_pixels: int) -> NDArray[np.float32]:
+    """Return the (n_pixels, P) weights that average pixels to P ranges as even as possible."""
+    cuts = np.round(np.linspace(0, n_pixels, min(n_pixels, _COARSE) + 1)).astype(np.intp)
+    widths = np.diff(cuts)
+    return (np.repeat(np.eye(len(widths)), widths, axis=0) / widths).astype(np.float32)

@@ -32,10 +32,20 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
     A star without a usable spectrum or E(B-V) keeps its row, with NaN for what is predicted and a flag.
     """
     predicted = predictor.predict(features)
-    strange = predicted["domain_score"] > predictor.model.domain.threshold
     return {
         **{name: features[feature] for name, feature in _FROM_FEATURES.items()},
         **predicted,
-        "flags": features["flags"] | np.where(strange, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)),
+        "flags": features["flags"] | prediction_flags(predicted, predictor.model.domain.threshold),
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
     }
+
+
+def prediction_flags(predicted: Mapping[str, NDArray], domain_threshold: float) -> NDArray[np.uint32]:
+    """Return the (N,) flags that a prediction decides: OUTSIDE_DOMAIN, and FEH_EDGE where a limit is open."""
+    strange = predicted["domain_score"] > domain_threshold
+    # A star that cannot be predicted has no score either: its flags are the spectrum's.
+    open_end = np.isnan(predicted["FEH_lo95"]) | np.isnan(predicted["FEH_hi95"])
+    at_edge = open_end & np.isfinite(predicted["domain_score"])
+    return np.where(strange, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)) | np.where(
+        at_edge, np.uint32(Flag.FEH_EDGE), np.uint32(0)
+    )

@@ -15,6 +15,7 @@ from xpfeh.inference.card import ModelCard
 from xpfeh.settings import PreprocessSettings
 from xpfeh.training.backend import Tensor, compiled, gradient, ops
 from xpfeh.training.network import UACSNet
+from xpfeh.xp.pixels import rebinned
 
 CHUNK = 2048
 """Stars a compiled call: always this many (the last padded), so that a star's bytes never depend on its batch."""
@@ -26,7 +27,7 @@ COLUMNS = (
 )  # fmt: skip
 
 Features = Mapping[str, NDArray]
-"""``flux``, ``flux_error`` (N, pixels) and ``ebv`` (N,), as `xpfeh.xp.preprocess.preprocess` makes them."""
+"""``flux``, ``flux_error`` (N, 343) and ``ebv`` (N,), as `xpfeh.xp.preprocess.preprocess` makes them."""
 
 
 class Members:
@@ -42,17 +43,16 @@ class Members:
         self._compiled = compiled(self._outputs)
 
     def __call__(self, features: Features) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return each member's mean and sigma (dex) of N stars, (N, E) both."""
+        """Return each member's mean and sigma (dex) of N stars, (N, E) both; the flux is in the recipe's pixels."""
         mean, sigma = _in_chunks(self._compiled, features)
         return mean, sigma
 
-    def forward(self, flux: Tensor, flux_error: Tensor) -> tuple[Tensor, Tensor]:
-        """Return mean and sigma as (E, B) tensors of (B, pixels) tensors."""
-        members = self._network.recipe.members
-        return self._network(tuple(ops.broadcast_to(x, (members, *x.shape)) for x in (flux, flux_error)))
+    def forward(self, flux: Tensor, flux_error: Tensor, ebv: Tensor) -> tuple[Tensor, Tensor]:
+        """Return mean and sigma as (E, B) tensors of (B, pixels) and (B,) tensors."""
+        return self._network((flux[None], flux_error[None], ebv[None]))  # the members' axis is broadcast
 
     def _outputs(self, flux: Tensor, flux_error: Tensor, ebv: Tensor) -> tuple[Tensor, Tensor]:
-        mean, sigma = self.forward(flux, flux_error)
+        mean, sigma = self.forward(flux, flux_error, ebv)
         return ops.transpose(mean), ops.transpose(sigma)  # (E, B) -> (B, E)
 
 
@@ -62,7 +62,7 @@ class Predictor:
     Parameters
     ----------
     model : Model
-        Network, calibration and domain.
+        Network, calibration, domain and edges.
     card : ModelCard
     """
 
@@ -105,21 +105,27 @@ class Predictor:
         Returns
         -------
         dict of (N,) float32
-            ``FEH``, the ensemble's mean (dex); ``FEH_lo68``, ``FEH_hi68``, ``FEH_lo95``, ``FEH_hi95``, calibrated
-            intervals; ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and ``FEH_err_epistemic``, what the
+            ``FEH``, the ensemble's mean (dex), NaN far beyond the labels' range; ``FEH_lo68``, ``FEH_hi68``,
+            ``FEH_lo95``, ``FEH_hi95``, calibrated intervals, NaN where they are open (`xpfeh.inference.edges`);
+            ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and ``FEH_err_epistemic``, what the
             networks say of the noise and how far they disagree, not recalibrated; ``domain_score``, see
             `xpfeh.inference.domain`.
         """
-        (columns,) = _in_chunks(self._predict, features)
+        (columns,) = _in_chunks(self._predict, self._seen(features))
         return {name: columns[:, i].copy() for i, name in enumerate(COLUMNS)}
 
     def sensitivity(self, features: Features) -> NDArray[np.float32]:
-        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by pixel, (N, pixels)."""
-        (slopes,) = _in_chunks(self._differentiate, features)
+        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by the recipe's pixels, (N, pixels)."""
+        (slopes,) = _in_chunks(self._differentiate, self._seen(features))
         return slopes
 
+    def _seen(self, features: Features) -> dict[str, NDArray]:
+        """Return the inputs in the recipe's pixels."""
+        flux, flux_error = rebinned(features["flux"], features["flux_error"], self.card.recipe.n_pixels)
+        return {"flux": flux, "flux_error": flux_error, "ebv": features["ebv"]}
+
     def _columns(self, flux: Tensor, flux_error: Tensor, ebv: Tensor) -> tuple[Tensor]:
-        mean, sigma = self._members.forward(flux, flux_error)  # (E, B) both
+        mean, sigma = self._members.forward(flux, flux_error, ebv)  # (E, B) both
         feh = ops.mean(mean, axis=0)
         aleatoric = ops.sqrt(ops.mean(ops.square(sigma), axis=0))
         epistemic = ops.std(mean, axis=0)
@@ -131,12 +137,13 @@ class Predictor:
             "FEH_err_epistemic": epistemic,
             "domain_score": self.model.domain.score(flux, flux_error, aleatoric, epistemic),
         }
+        columns = self.model.edges.opened(columns)
         # One array of nine columns leaves the compiled call faster than nine arrays.
         return (ops.stack([columns[name] for name in COLUMNS], axis=1),)  # (B, 9)
 
     def _slopes(self, flux: Tensor, flux_error: Tensor, ebv: Tensor) -> tuple[Tensor]:
         def total(at: tuple[Tensor]) -> Tensor:
-            return ops.sum(ops.mean(self._members.forward(at[0], flux_error)[0], axis=0))
+            return ops.sum(ops.mean(self._members.forward(at[0], flux_error, ebv)[0], axis=0))
 
         _, slopes = gradient(total, (flux,))
         return slopes

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, sha256_of
-from xpfeh.tables import check_range, read_stars
+from xpfeh.tables import check_range, read_stars, read_table
 
 FEH_RANGE = (-6.0, 1.5)
 """What can be a star's [Fe/H], dex; outside it are errors and placeholders such as -9999. The lowest ever measured is
@@ -25,7 +26,8 @@ class Labels:
     ----------
     source_id : (N,) int64, unique
     feh, feh_err : (N,) float64, dex; ``feh_err`` NaN where not given
-    logg : (N,) float64, dex; NaN where not given
+    logg, teff, alpha_m : (N,) float64; dex, K, dex; NaN where not given
+    reference : (N,) str; who measured it, empty where not given
     fingerprint : str
         SHA-256 of the file.
     """
@@ -34,11 +36,14 @@ class Labels:
     feh: NDArray[np.float64]
     feh_err: NDArray[np.float64]
     logg: NDArray[np.float64]
+    teff: NDArray[np.float64]
+    alpha_m: NDArray[np.float64]
+    reference: NDArray[np.str_]
     fingerprint: str
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read a table of labels: ``source_id``, ``feh`` and perhaps ``feh_err``, ``logg``.
+    """Read a table of labels: ``source_id``, ``feh`` and perhaps the other columns of `Labels`.
 
     Parameters
     ----------
@@ -62,10 +67,13 @@ def read_labels(path: str | Path) -> Labels:
     (array([4295806720]), array([-1.5]), array([nan]))
     """
     path = local_path(path)
-    frame = read_stars(path, ["feh"], ["feh_err", "logg"])
+    frame = read_stars(path, ["feh"], ["feh_err", "logg", "teff", "alpha_m"])
     if frame["feh"].null_count():
         row = frame["feh"].is_null().arg_max()
         raise UserError(f"{path}: feh of row {row} is missing; leave the row out")
     check_range(frame["feh"], *FEH_RANGE, path)
     columns = {name: frame[name].to_numpy() for name in frame.columns}
+    texts = read_table(path, ["reference"])  # read_stars reads numbers alone
+    given = texts["reference"].cast(pl.String).fill_null("").to_list() if "reference" in texts.columns else ""
+    columns["reference"] = np.broadcast_to(np.array(given, dtype=np.str_), frame.height)
     return Labels(**columns, fingerprint=sha256_of(path))

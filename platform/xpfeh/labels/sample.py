@@ -19,6 +19,9 @@ from xpfeh.tables import IDS_PER_PIXEL
 
 Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
 
+TEST_FOLDS = 5
+LAST_FOLD = TEST_FOLDS - 1
+"""The fifth of the sky that is held out unless another is asked for."""
 _SPLIT_LEVEL = 5  # cells of 1.8 deg: stars of one cluster, and of one dust cloud, stay together
 _IDS_PER_CELL = IDS_PER_PIXEL * 4 ** (12 - _SPLIT_LEVEL)
 FEATURES = (
@@ -39,12 +42,13 @@ class FeaturesOrigin:
 
 
 class Split(BaseModel):
-    """How the sky is divided into training, validation and test cells."""
+    """How the sky is divided into training, validation and test cells: see `split_by_sky`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     salt: str
     healpix_level: int
+    test_fold: int
 
 
 class SampleOrigin(BaseModel):
@@ -78,9 +82,9 @@ class Sample:
     Attributes
     ----------
     columns : dict of (N, ...) arrays
-        Feature columns plus ``feh``, ``feh_err``, ``logg`` and ``part``: "train", "validation" and "test" hold stars
-        that pass the paper's cuts; "train-wide" and "validation-wide" those in the same sky that only pass the
-        wider one.
+        Feature columns plus ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``reference`` (text) and ``part``:
+        "train", "validation" and "test" hold stars that pass the paper's cuts; "train-wide" and "validation-wide" those
+        in the same sky that only pass the wider one.
     origin : SampleOrigin
     """
 
@@ -97,7 +101,11 @@ class Sample:
 
 
 def labelled_sample(
-    features: Mapping[str, NDArray], features_origin: FeaturesOrigin, labels: Labels, salt: str = SALT
+    features: Mapping[str, NDArray],
+    features_origin: FeaturesOrigin,
+    labels: Labels,
+    salt: str = SALT,
+    test_fold: int = LAST_FOLD,
 ) -> Sample:
     """Join features with labels, apply the paper's cuts and split by sky position.
 
@@ -109,6 +117,8 @@ def labelled_sample(
     labels : Labels
     salt : str
         Names the split.
+    test_fold : int
+        Which fifth of the sky is held out.
 
     Raises
     ------
@@ -123,7 +133,9 @@ def labelled_sample(
             f"{features_origin.uri}: none of its {features_origin.stars} stars has a label; do the source_ids agree?"
         )
     stars = {name: values[in_features] for name, values in features.items()}
-    stars |= {name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg")}
+    stars |= {
+        name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg", "teff", "alpha_m", "reference")
+    }
 
     left = np.ones(in_features.size, dtype=bool)
     counts = {"features": features_origin.stars, "with a label": int(left.sum())}
@@ -133,7 +145,7 @@ def labelled_sample(
     if not left.any():
         listed = ", ".join(f"{step} {count}" for step, count in counts.items())
         raise UserError(f"{features_origin.uri}: no star passes the cuts: {listed}")
-    part = split_by_sky(stars["source_id"], salt)
+    part = split_by_sky(stars["source_id"], salt, test_fold)
     wide = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
     counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(wide.sum())
     stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
@@ -143,20 +155,21 @@ def labelled_sample(
         features=features_origin.fingerprint,
         labels_sha256=labels.fingerprint,
         stars_left=counts,
-        split=Split(salt=salt, healpix_level=_SPLIT_LEVEL),
+        split=Split(salt=salt, healpix_level=_SPLIT_LEVEL, test_fold=test_fold),
     )
     return Sample(stars, origin)
 
 
-def split_by_sky(source_id: NDArray[np.int64], salt: str) -> NDArray[np.str_]:
+def split_by_sky(source_id: NDArray[np.int64], salt: str, test_fold: int = LAST_FOLD) -> NDArray[np.str_]:
     """Return the part of each star, 70 % "train", 10 % "validation", 20 % "test", by HEALPix cell.
 
-    All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are.
+    All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are. The test cells of the
+    five folds of a salt, 0 to 4, are the whole sky, each cell once.
 
     >>> split_by_sky(np.array([4295806720, 34361129088]), "xpfeh").tolist()  # two stars of one cell
     ['test', 'test']
     """
-    uniform = _uniform_by_cell(source_id, salt)
+    uniform = (_uniform_by_cell(source_id, salt) + (LAST_FOLD - test_fold) / TEST_FOLDS) % 1
     return np.select([uniform < 0.7, uniform < 0.8], ["train", "validation"], "test")
 
 

@@ -28,7 +28,8 @@ NAME = "apogee-library"
 _ID = "gaiaedr3_source_id"
 _MAGNITUDES = tuple(f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp"))
 _SPECTRA = ("flux", "flux_error")
-_NUMBERS = ("logg", "fe_h", "fe_h_err", "medflux", *_SPECTRA, *_MAGNITUDES)
+_NUMBERS = ("teff", "logg", "alpha_m", "fe_h", "fe_h_err", "medflux", *_SPECTRA, *_MAGNITUDES)
+_LABELS = {"feh": "fe_h", "feh_err": "fe_h_err", "logg": "logg", "teff": "teff", "alpha_m": "alpha_m"}
 _DESIGNATION = re.compile(r"..(\d{8}[+-]\d{7}).*")
 """A 2MASS designation as APOGEE writes it: two characters of catalog, HHMMSSss+DDMMSSs."""
 
@@ -166,18 +167,29 @@ def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]
 
 
 def read_apogee_labels(path: Path) -> dict[str, NDArray]:
-    """Return ``source_id``, ``feh``, ``feh_err`` (dex) and ``logg`` (dex) of the sources that have [Fe/H].
+    """Return the labels of the sources that have [Fe/H], as `xpfeh.labels.label_table.Labels` names the columns.
 
     >>> labels = read_apogee_labels(library_path("apogee-library"))
     >>> f"{labels['feh'].min():.2f} to {labels['feh'].max():.2f}"
     '-2.46 to 0.56'
     """
+    stars = read_apogee_stars(path)
+    known = np.isfinite(stars["feh"])
+    return {name: values[known] for name, values in stars.items()}
+
+
+def read_apogee_stars(path: Path) -> dict[str, NDArray]:
+    """Return the columns of `read_apogee_labels` of all sources; [Fe/H] is NaN where APOGEE gives none.
+
+    >>> stars = read_apogee_stars(library_path("apogee-library"))
+    >>> int(np.isnan(stars["feh"]).sum()), int(np.isnan(stars["logg"]).sum())
+    (4480, 0)
+    """
     rows = _load(path)[_kept_rows(path)]
-    rows = rows[np.isfinite(rows["fe_h"])]
     labels = {"source_id": rows[_ID].astype(np.int64)}
-    for name, column in (("feh", "fe_h"), ("feh_err", "fe_h_err"), ("logg", "logg")):
+    for name, column in _LABELS.items():
         labels[name] = rows[column].astype(np.float64)
-    return labels
+    return {**labels, "reference": np.full(len(rows), "APOGEE")}
 
 
 def _load(path: Path) -> fits.FITS_rec:

@@ -34,6 +34,7 @@ _NOISE_ROWS = 8192
 _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-11-22
 _COLLAPSED = 0.6  # of the error of a constant: members that learn are far below it by then, LOG 2026-11-22
 _MAX_RESTARTS = 5
+_INPUTS = ("flux", "flux_error", "ebv")
 
 Columns = Mapping[str, NDArray]
 Report = Callable[[int, int, dict[str, float]], None]
@@ -63,11 +64,11 @@ class Member:
     Attributes
     ----------
     weights : list of (1, ...) float32
-        Its trainable weights at its lowest validation error, in the order of `UACSNet.trainable_variables`.
+        Its trainable weights, in the order of `UACSNet.trainable_variables`: those that the recipe keeps.
     history : list of dict
         ``step``, ``loss`` and ``validation_mae`` (dex) after each stretch.
     validation_mae : float
-        The lowest, dex.
+        Of these weights, dex.
     restarts : int
         How often it had collapsed in the warm-up and was started afresh.
     """
@@ -88,7 +89,8 @@ def fit_members(stars: Columns, roles: Roles, recipe: Recipe, progress: Report |
     Parameters
     ----------
     stars : mapping of arrays
-        ``flux`` and ``flux_error`` (N, pixels) float32, ``feh`` (dex) and ``bp_rp0`` (mag).
+        ``flux`` and ``flux_error`` (N, the recipe's pixels) float32, ``ebv`` (mag), ``feh`` and ``feh_err`` (dex, NaN
+        where unknown) and ``bp_rp0`` (mag).
     roles : Roles
     recipe : Recipe
     progress : callable, optional
@@ -113,9 +115,8 @@ def ensemble(members: Sequence[Member], stars: Columns, roles: Roles, recipe: Re
 
 def _scaled_network(stars: Columns, roles: Roles, recipe: Recipe) -> UACSNet:
     taught = roles.learns.any(axis=0)
-    network = build_network(recipe, stars["flux"].shape[1], recipe.seed)
-    network.flux_scale.adapt(stars["flux"][taught])
-    network.error_scale.adapt(stars["flux_error"][taught])
+    network = build_network(recipe, recipe.seed)
+    network.adapt(stars["flux"][taught], stars["flux_error"][taught], stars["ebv"][taught])
     return network
 
 
@@ -126,19 +127,19 @@ class Trainer:
         check_stars(stars, roles, recipe)
         self.recipe = recipe
         self._noisy = recipe.noise > 0 or recipe.faint > 1
-        self._n_pixels = stars["flux"].shape[1]
         self._network = _scaled_network(stars, roles, recipe.model_copy(update={"members": 1}))
         self._fixed = tuple(ops.copy(v.value) for v in self._network.non_trainable_variables)
         self._decays = tuple(is_kernel(v) for v in self._network.trainable_variables)
         taught = roles.learns.any(axis=0)
         cost = np.zeros(len(stars["feh"]), dtype=np.float32)
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
-        self._stars = _tensors(stars["flux"], stars["flux_error"], stars["feh"], cost)
+        label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
+        self._stars = _tensors(*(stars[name] for name in _INPUTS), stars["feh"], label_error, cost)
         # The rows of the stars that each member learns from.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
         # All members are judged by as many stars: one compiled program validates each of them.
         judges = np.stack([np.flatnonzero(mine)[: roles.judged.sum(axis=1).min()] for mine in roles.judged])
-        self._judges = {name: stars[name][judges] for name in ("flux", "flux_error", "feh")}
+        self._judges = {name: stars[name][judges] for name in (*_INPUTS, "feh")}
         self._constant_mae = float(np.abs(self._judges["feh"] - np.median(stars["feh"][taught])).mean())
         self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
@@ -146,16 +147,16 @@ class Trainer:
         self._validate = compiled(self._validation_mae)
 
     def train(self, member: int, progress: Report | None = None) -> Member:
-        """Train one member, keeping its weights at its lowest validation error."""
+        """Train one member."""
         state, restarts = self._warm_up(member)
-        best, best_mae = state.weights, np.inf
+        kept, kept_mae = state.weights, np.inf
         history: list[dict[str, float]] = [{"step": self._warm_steps}]
         rng = np.random.default_rng([self.recipe.seed, 1])
         step = self._warm_steps
         while True:
             mae = self._mae(member, state)
-            if mae < best_mae:
-                best, best_mae = state.weights, mae
+            if self.recipe.keep == "last" or mae < kept_mae:
+                kept, kept_mae = state.weights, mae
             history[-1]["validation_mae"] = mae
             if progress:
                 progress(member, step, history[-1])
@@ -165,7 +166,7 @@ class Trainer:
             state, loss = self._advance(member, state, step, count, rng)
             step += count
             history.append({"step": step, "loss": loss})
-        return Member([ops.convert_to_numpy(w) for w in best], history, best_mae, restarts)
+        return Member([ops.convert_to_numpy(w) for w in kept], history, kept_mae, restarts)
 
     def _warm_up(self, member: int) -> tuple[State, int]:
         """Train the first steps; a member that collapses there is started afresh from another seed."""
@@ -181,7 +182,7 @@ class Trainer:
 
     def _drawn(self, member: int, seed: int) -> Tensors:
         """Return a member's first weights: its share of what is drawn for the whole ensemble."""
-        network = build_network(self.recipe, self._n_pixels, seed)
+        network = build_network(self.recipe, seed)
         return tuple(v.value[member : member + 1] for v in network.trainable_variables)
 
     def _mae(self, member: int, state: State) -> float:
@@ -219,11 +220,12 @@ class Trainer:
         if not self._noisy:  # the compiled steps take two arrays, and use neither
             unused = np.zeros((_NOISE_ROWS, 1), dtype=np.float32)
             return unused, unused
-        factors = np.ones((_NOISE_ROWS, self._n_pixels), dtype=np.float32)
+        n_pixels = self.recipe.n_pixels
+        factors = np.ones((_NOISE_ROWS, n_pixels), dtype=np.float32)
         if self.recipe.faint > 1:
             half = _NOISE_ROWS // 2
-            factors[:half] = fainter_factors(half, self._n_pixels, self.recipe.faint, rng)
-        return pixel_noise(_NOISE_ROWS, self._n_pixels, rng), factors
+            factors[:half] = fainter_factors(half, n_pixels, self.recipe.faint, rng)
+        return pixel_noise(_NOISE_ROWS, n_pixels, rng), factors
 
     def _run_steps(
         self,
@@ -242,14 +244,14 @@ class Trainer:
         ----------
         state : State
         stars : tuple of tensors
-            Flux and error (N, P), [Fe/H] and cost (N,).
+            Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,).
         order, noise_rows : (STRETCH, 1, B) int32 tensors
             See `draw`.
         noise, factors : (_NOISE_ROWS, P) tensors
             See `_noise`.
         start, length : scalar tensors
         """
-        flux, flux_error, feh, cost = stars
+        flux, flux_error, *columns = stars
 
         def body(i: Tensor, carry: tuple[State, Tensor]) -> tuple[State, Tensor]:
             state, total = carry
@@ -262,7 +264,7 @@ class Trainer:
                 added = ops.sqrt(self.recipe.noise**2 + factor**2 - 1) * batch_error
                 batch_flux = batch_flux + added * ops.take(noise, noise_rows[i], axis=0)
                 batch_error = batch_error * factor
-            batch = (batch_flux, batch_error, ops.take(feh, rows, axis=0), ops.take(cost, rows, axis=0))
+            batch = (batch_flux, batch_error, *(ops.take(values, rows, axis=0) for values in columns))
             loss, slopes = gradient(lambda weights: self._loss(weights, batch), state.weights)
             done = start + ops.cast(i, "float32")
             return adam.step(state, slopes, self._decays, done, self.recipe), total + loss
@@ -271,9 +273,9 @@ class Trainer:
         return state, total / ops.cast(length, "float32")
 
     def _loss(self, weights: Tensors, batch: Tensors) -> Tensor:
-        flux, flux_error, feh, cost = batch
-        (mean, sigma), _ = self._network.stateless_call(list(weights), list(self._fixed), (flux, flux_error))
-        total = ops.sum(member_losses(mean, sigma, feh, cost, self.recipe.beta_nll))
+        *inputs, feh, feh_error, cost = batch
+        (mean, sigma), _ = self._network.stateless_call(list(weights), list(self._fixed), tuple(inputs))
+        total = ops.sum(member_losses(mean, sigma, feh, feh_error, cost, self.recipe.beta_nll))
         if self.recipe.l2:
             total += self.recipe.l2 * sum(
                 ops.sum(ops.square(w)) for w, decays in zip(weights, self._decays, strict=True) if decays
@@ -281,8 +283,8 @@ class Trainer:
         return total
 
     def _validation_mae(self, weights: Tensors, held_out: Tensors) -> Tensor:
-        flux, flux_error, feh = held_out
-        (mean, _), _ = self._network.stateless_call(list(weights), list(self._fixed), (flux, flux_error))
+        *inputs, feh = held_out
+        (mean, _), _ = self._network.stateless_call(list(weights), list(self._fixed), tuple(inputs))
         return ops.mean(ops.abs(mean - feh), axis=-1)
 
 

@@ -31,17 +31,19 @@ def cost_weights(
     return (cost / cost.mean()).astype(np.float32)
 
 
-def member_losses(mean: Any, sigma: Any, feh: Any, cost: Any, beta: float) -> Any:
+def member_losses(mean: Any, sigma: Any, feh: Any, feh_error: Any, cost: Any, beta: float) -> Any:
     """Return each member's mean cost over a batch (Eq. 12), without the constant of the Gaussian.
 
     Parameters
     ----------
-    mean, sigma, feh, cost : (E, B) tensors
+    mean, sigma, feh, feh_error, cost : (E, B) tensors
+        The label's own error is no fault of the network: it adds to the variance that the residual is measured by.
     beta : float
         Weigh each star by ``sigma^(2 beta)`` with its gradient stopped (Seitzer et al. 2022, arXiv:2203.09168);
         0 is the paper's likelihood.
     """
-    likelihood = ops.square(feh - mean) / (2 * ops.square(sigma)) + ops.log(sigma)
+    variance = ops.square(sigma) + ops.square(feh_error)
+    likelihood = ops.square(feh - mean) / (2 * variance) + ops.log(variance) / 2
     if beta:
         likelihood = likelihood * ops.stop_gradient(sigma ** (2 * beta))
     return ops.mean(cost * likelihood, axis=-1)

@@ -44,6 +44,54 @@ class InputScale(keras.layers.Layer):
         return ops.log(ops.maximum(values, 1e-4)) if self.kind == "log" else values
 
 
+class Components(keras.layers.Layer):
+    """Turn scaled pixels into their leading principal components, which all members share.
+
+    XP spectra are sums of some hundred functions, so 343 samples hold no more than that. Much of what they say of
+    [Fe/H] is in components of small variance, which a network learns late; of equal variance, they would be mostly
+    noise. So each is divided by the root of its deviation: half the way, which measures best (LOG 2026-11-25).
+    """
+
+    def __init__(self, count: int, **kwargs: Any) -> None:
+        super().__init__(trainable=False, **kwargs)
+        self.count = count
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        """Create the (pixels, components) rotation."""
+        self.rotation = self.add_weight(shape=(shape[-1], self.count), initializer="zeros", name="rotation")
+
+    def adapt(self, values: NDArray[np.float32]) -> None:
+        """Take the leading components of (N, pixels) scaled training values."""
+        variance, vectors = np.linalg.eigh(np.cov(values.T.astype(np.float64)))  # ascending
+        leading, deviation = vectors[:, ::-1][:, : self.count], np.sqrt(variance[::-1][: self.count])
+        leading = leading * np.sign(leading.sum(axis=0)) / np.sqrt(deviation)  # an eigenvector's sign is arbitrary
+        self.rotation.assign(leading / np.sqrt(deviation.mean()))  # the inputs' mean square is 1
+
+    def call(self, values: Any) -> Any:
+        """Rotate (..., pixels) values to (..., components)."""
+        return ops.matmul(values, self.rotation)
+
+
+class SpectrumInput(keras.layers.Layer):
+    """Scale pixels, and turn them into components where the recipe wants that."""
+
+    def __init__(self, recipe: Recipe, name: str) -> None:
+        super().__init__(trainable=False, name=f"{name}_input")
+        self.scale = InputScale(recipe.inputs, name=f"{name}_scale")
+        self.components = Components(recipe.components, name=f"{name}_components") if recipe.components else None
+
+    def adapt(self, values: NDArray[np.float32]) -> None:
+        """Take scales and components of the (N, pixels) training values."""
+        self.scale.adapt(values)
+        if self.components is not None:
+            self.components.adapt(ops.convert_to_numpy(self.scale(values)))
+
+    def call(self, values: Any) -> Any:
+        """Return (..., pixels) values as a member's layers take them."""
+        scaled = self.scale(values)
+        return scaled if self.components is None else self.components(scaled)
+
+
 class MemberDense(keras.layers.Layer):
     """A fully connected layer for each member: (E, B, in) -> (E, B, units)."""
 
@@ -68,7 +116,7 @@ class MemberDense(keras.layers.Layer):
 
 
 class UACSNet(keras.Model):
-    """[Fe/H] branch and error branch: two (E, B, pixels) inputs to (E, B) mean and sigma, dex."""
+    """[Fe/H] branch and error branch: flux, error (E or 1, B, pixels), E(B-V) (E or 1, B) to (E, B) mean, sigma, dex."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
         # Keras counts layers without a name through the life of a process, and writes the names into files of weights:
@@ -83,19 +131,29 @@ class UACSNet(keras.Model):
         def stack(name: str, widths: tuple[int, ...]) -> list[MemberDense]:
             return [dense(f"{name}_{i}", width) for i, width in enumerate(widths)]
 
-        self.flux_scale = InputScale(recipe.inputs, name="flux_scale")
-        self.error_scale = InputScale(recipe.inputs, name="error_scale")
+        self.flux_input = SpectrumInput(recipe, "flux")
+        self.error_input = SpectrumInput(recipe, "error")
+        self.ebv_scale = InputScale("standardised", name="ebv_scale")
         self.encoder = stack("encoder", (*recipe.hidden, recipe.latent))
         self.head = [*stack("head", recipe.head), dense("mean", 1, None)]
         self.error_encoder = stack("error_encoder", recipe.error_hidden)
         self.error_head = [*stack("error_head", recipe.error_head), dense("raw_sigma", 1, None)]
 
-    def call(self, inputs: tuple[Any, Any]) -> tuple[Any, Any]:
+    def adapt(self, flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray[np.float64]) -> None:
+        """Scale the inputs by (N, pixels) and (N,) training values."""
+        self.flux_input.adapt(flux)
+        self.error_input.adapt(flux_error)
+        self.ebv_scale.adapt(ebv[:, None].astype(np.float32))
+
+    def call(self, inputs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
-        flux, flux_error = inputs
-        latent = _through(self.encoder, self.flux_scale(flux))
+        flux, flux_error, ebv = inputs
+        spectrum, dust = self.flux_input(flux), self.ebv_scale(ebv[..., None])
+        if self.recipe.ebv_input:
+            spectrum = ops.concatenate([spectrum, dust], axis=-1)
+        latent = _through(self.encoder, spectrum)
         mean = _through(self.head, latent)
-        encoded_error = _through(self.error_encoder, self.error_scale(flux_error))
+        encoded_error = _through(self.error_encoder, self.error_input(flux_error))
         raw = _through(self.error_head, ops.concatenate([latent, encoded_error], axis=-1))
         sigma = ops.softplus(raw)
         epsilon = self.recipe.epsilon
@@ -103,11 +161,11 @@ class UACSNet(keras.Model):
         return mean[..., 0], sigma[..., 0]
 
 
-def build_network(recipe: Recipe, n_pixels: int, seed: int) -> UACSNet:
+def build_network(recipe: Recipe, seed: int) -> UACSNet:
     """Return a UA-CSNet with fresh weights drawn from `seed`."""
     network = UACSNet(recipe, seed)
-    blank = np.ones((recipe.members, 1, n_pixels), dtype=np.float32)
-    network((blank, blank))
+    blank = np.ones((1, 1, recipe.n_pixels), dtype=np.float32)
+    network((blank, blank, blank[..., 0]))
     return network
 
 

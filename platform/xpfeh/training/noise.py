@@ -10,18 +10,9 @@ from numpy.typing import NDArray
 
 from xpfeh.xp import pixels
 from xpfeh.xp.bases import load_bands
+from xpfeh.xp.usual_noise import usual_relative_error
 
 _TILT = 0.5  # e-folds from the middle to either end of the spectrum, see `fainter_factors`
-
-RELATIVE_ERROR = {
-    9: 0.0055, 10: 0.0050, 11: 0.0053, 12: 0.0063, 13: 0.0085, 14: 0.0123,
-    15: 0.0194, 16: 0.0330, 17: 0.0629, 17.5: 0.0850,
-}  # fmt: skip
-"""Median error of a pixel over its flux, by G, for stars of 0.8 < BP-RP < 2.
-
-Measured on the APOGEE library up to G = 14.5; beyond on 2,000 Gaia DR3 sources that came without correlations, times
-0.78, which brings the two together from G = 13 to 14.5.
-"""
 
 
 @lru_cache(maxsize=4)
@@ -102,7 +93,6 @@ def as_if_at(
     stars : mapping of arrays
         ``flux``, ``flux_error`` (N, pixels) and ``phot_g_mean_mag`` (N,).
     """
-    magnitudes, errors = np.array(list(RELATIVE_ERROR)), np.log(list(RELATIVE_ERROR.values()))
-    growth = np.exp(np.interp(g_mag, magnitudes, errors) - np.interp(stars["phot_g_mean_mag"], magnitudes, errors))
+    growth = usual_relative_error(g_mag) / usual_relative_error(stars["phot_g_mean_mag"])
     target = stars["flux_error"] * np.maximum(growth, 1)[:, None].astype(np.float32)
     return fainter(stars["flux"], stars["flux_error"], target, rng)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ from xpfeh.inference.bundle import Model, write_bundle
 from xpfeh.inference.calibration import Calibration, fit_calibration
 from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
+from xpfeh.inference.edges import edges_of
 from xpfeh.inference.predictor import Members
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
 from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
+from xpfeh.xp.pixels import rebinned
 
-_MOST_CALIBRATORS = 2500  # the quantile regression slows down with the square of them, LOG 2026-11-23
 _FOLD_SALT = "members"  # another division of the sky than the split into training and test cells
+_CALIBRATION_SALT, _CALIBRATION_FOLDS = "calibration", 5
 
 
 def train(
@@ -33,9 +36,9 @@ def train(
 ) -> ModelCard:
     """Fit `recipe` to the training stars of `sample`, calibrate its errors, write the bundle and return its card.
 
-    The errors are calibrated, and the card's ``validation`` numbers are taken, on what members say of stars that they
-    have not learnt from: the validation stars; or, if the recipe cross-fits, all stars but the test stars, each
-    judged by the one member that left its part of the sky out.
+    The errors are calibrated, and the card's ``validation`` numbers are taken, on what members say of stars like the
+    test stars that they have not learnt from: the validation stars; or, if the recipe has folds, all but the test
+    stars, each judged by the members that left its part of the sky out.
 
     Parameters
     ----------
@@ -54,11 +57,8 @@ def train(
     """
     begun = time.monotonic()
     kept = sample.part("train", "train-wide", "validation", "validation-wide")
-    stars, part = kept.columns, kept.columns["part"]
-    # Wide stars may calibrate, if a member has not seen them; only stars like the test stars judge.
-    unseen = roles_of(part, stars["source_id"], recipe)
-    like_test = np.isin(part, ("train", "validation"))
-    roles = Roles(unseen.learns, unseen.judged & like_test)
+    stars = seen_by(recipe, kept.columns)
+    roles = roles_of(stars["part"], stars["source_id"], recipe)
     check_stars(stars, roles, recipe)
     trained = fit(stars, roles, recipe, progress)
     if not all(np.isfinite(member.validation_mae) for member in trained):
@@ -66,28 +66,41 @@ def train(
     network = ensemble(trained, stars, roles, recipe)
 
     members = Members(network)
-    calibration = _calibrated(members, stars, unseen.judged, recipe)
-    taught = roles.learns.any(axis=0)
     judged = np.asarray(roles.judged.any(axis=0))
-    judges = _rows(stars, judged)
-    outputs = _outputs_of_unseen(members, judges, roles.judged[:, judged])
+    unseen = Unseen(_rows(stars, judged), roles.judged[:, judged])
+    inflation = unseen_disagreement(members(stars)[0], roles, recipe)
+    calibration = _calibrated(members, unseen, inflation, recipe)
+    outputs = unseen.outputs(members, inflation)
+    taught = roles.learns.any(axis=0)
     domain = domain_of(stars["flux"][taught])
+    judges = unseen.stars
     score = domain.score(judges["flux"], judges["flux_error"], outputs["aleatoric"], outputs["epistemic"])
     domain = domain.model_copy(update={"threshold": float(np.quantile(np.asarray(score), 1 - WORST))})
     intervals = {name: np.asarray(values) for name, values in calibration.intervals(**outputs).items()}
+    edges = edges_of(stars["feh"][taught])
     training = Training(
         **dict(sample.origin),
-        stars=StarCounts(train=int(taught.sum()), validation=int(judged.sum()), test=len(sample.part("test"))),
+        stars=StarCounts(
+            train=int(taught.sum()),
+            validation=int(judged.sum()),
+            test=len(sample.part("test")),
+        ),
         restarted_members=sum(member.restarts > 0 for member in trained),
         domain_threshold=domain.threshold,
         seconds=time.monotonic() - begun,
         validation=summary({"feh": judges["feh"], "FEH": outputs["feh"], **intervals}),
     )
-    return write_bundle(out, Model(network, calibration, domain), training)
+    return write_bundle(out, Model(network, calibration, domain, edges), training)
+
+
+def seen_by(recipe: Recipe, stars: Columns) -> dict[str, NDArray]:
+    """Return the stars with their spectra in the recipe's pixels."""
+    flux, flux_error = rebinned(stars["flux"], stars["flux_error"], recipe.n_pixels)
+    return {**stars, "flux": flux, "flux_error": flux_error}
 
 
 def roles_of(part: NDArray[np.str_], source_id: NDArray[np.int64], recipe: Recipe) -> Roles:
-    """Return which stars each member learns from, and which it has not seen.
+    """Return which stars each member learns from, and which like the test stars it has not seen and is judged by.
 
     Parameters
     ----------
@@ -97,42 +110,86 @@ def roles_of(part: NDArray[np.str_], source_id: NDArray[np.int64], recipe: Recip
     recipe : Recipe
     """
     wide = recipe.stars == "wide"
-    if recipe.cross_fit:
-        fold = folds_by_sky(source_id, _FOLD_SALT, recipe.members)
-        left_out = np.arange(recipe.members)[:, None] == fold  # (E, N)
-        return Roles(~left_out & (wide | np.isin(part, ("train", "validation"))), left_out)
+    like_test = np.isin(part, ("train", "validation"))
+    if recipe.folds:
+        fold = folds_by_sky(source_id, _FOLD_SALT, recipe.folds)
+        left_out = (np.arange(recipe.members) % recipe.folds)[:, None] == fold  # (E, N)
+        return Roles(~left_out & (wide | like_test), left_out & like_test)
     learns = np.isin(part, ("train", "train-wide") if wide else ("train",))
-    judged = np.isin(part, ("validation", "validation-wide"))
-    return Roles(np.tile(learns, (recipe.members, 1)), np.tile(judged, (recipe.members, 1)))
+    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (learns, part == "validation")))
 
 
-def _calibrated(members: Members, stars: Columns, judged: NDArray[np.bool_], recipe: Recipe) -> Calibration:
+@dataclass(frozen=True)
+class Unseen:
+    """Stars of which each is judged by the members that have not learnt from it.
+
+    Attributes
+    ----------
+    stars : mapping of (N, ...) arrays
+    judged : (E, N) bool
+        By which members: one at least.
+    """
+
+    stars: Columns
+    judged: NDArray[np.bool_]
+
+    def outputs(self, members: Members, inflation: float) -> dict[str, NDArray[np.float32]]:
+        """Return what `fit_calibration` takes.
+
+        The members that have learnt from a star agree on it more than they will on a new one, so their disagreement
+        is multiplied by `inflation`.
+        """
+        mean, sigma = members(self.stars)  # (N, E) both
+        judged = self.judged.T
+        weight = judged / judged.sum(axis=1, keepdims=True)  # 1 in each row
+        agreeing = np.where(judged.all(axis=1, keepdims=True), 1.0, ~judged)  # those that have learnt, or all
+        agreeing = agreeing / agreeing.sum(axis=1, keepdims=True)
+        centre = (agreeing * mean).sum(axis=1, keepdims=True)
+        outputs = {
+            "feh": (weight * mean).sum(axis=1),
+            "aleatoric": np.sqrt((weight * np.square(sigma)).sum(axis=1)),
+            "epistemic": inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1)),
+            "noise": self.stars["flux_error"].mean(axis=1),
+            "ebv": self.stars["ebv"],
+        }
+        return {name: values.astype(np.float32) for name, values in outputs.items()}
+
+
+def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe) -> float:
+    """Return how many times more members disagree on stars that they have not seen than on those they learnt from.
+
+    Members that leave out the same part of the sky differ in their seeds alone: their variance there is compared with
+    that on the other stars. Of fewer than two such members nothing can be said, and 1 is returned.
+
+    Parameters
+    ----------
+    mean : (N, E) float32
+        Each member's [Fe/H], dex.
+    roles : Roles
+    recipe : Recipe
+    """
+    if not recipe.folds or recipe.members == recipe.folds:
+        return 1.0
+    alike = mean.reshape(len(mean), -1, recipe.folds)  # (N, members of a fold, folds)
+    variance = alike.var(axis=1, ddof=1)  # (N, folds)
+    judged, learnt = (mine[: recipe.folds].T for mine in (roles.judged, roles.learns & roles.judged.any(axis=0)))
+    return float(np.sqrt(variance[judged].mean() / variance[learnt].mean()))
+
+
+def _calibrated(members: Members, unseen: Unseen, inflation: float, recipe: Recipe) -> Calibration:
     """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
-    rng = np.random.default_rng([recipe.seed, 2])
-    rows = rng.permutation(np.flatnonzero(judged.any(axis=0)))[:_MOST_CALIBRATORS]
-    chosen, judged = _rows(stars, rows), judged[:, rows]
-    parts = [_outputs_of_unseen(members, chosen, judged)]
+    stars = unseen.stars
+    parts = [unseen.outputs(members, inflation)]
     if recipe.faint > 1:
-        factors = fainter_factors(len(rows), chosen["flux"].shape[1], recipe.faint, rng)
-        flux, flux_error = fainter(chosen["flux"], chosen["flux_error"], factors * chosen["flux_error"], rng)
-        copies = {"flux": flux, "flux_error": flux_error, "ebv": chosen["ebv"]}
-        parts.append(_outputs_of_unseen(members, copies, judged))
+        rng = np.random.default_rng([recipe.seed, 2])
+        factors = fainter_factors(len(stars["feh"]), recipe.n_pixels, recipe.faint, rng)
+        flux, flux_error = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
+        faint = Unseen({"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]}, unseen.judged)
+        parts.append(faint.outputs(members, inflation))
     outputs = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
-    return fit_calibration(outputs, np.tile(chosen["feh"], len(parts)), copies=len(parts) - 1)
-
-
-def _outputs_of_unseen(members: Members, stars: Columns, judged: NDArray[np.bool_]) -> dict[str, NDArray[np.float32]]:
-    """Return what the members that have not seen each star say of it, as `fit_calibration` takes it."""
-    mean, sigma = members(stars)  # (N, E) both
-    weight = judged.T / judged.sum(axis=0)[:, None]  # (N, E), 1 in each row
-    outputs = {
-        "feh": (weight * mean).sum(axis=1),
-        "aleatoric": np.sqrt((weight * np.square(sigma)).sum(axis=1)),
-        "epistemic": mean.std(axis=1),
-        "noise": stars["flux_error"].mean(axis=1),
-        "ebv": stars["ebv"],
-    }
-    return {name: values.astype(np.float32) for name, values in outputs.items()}
+    fold = folds_by_sky(stars["source_id"], _CALIBRATION_SALT, _CALIBRATION_FOLDS)
+    truth = (np.tile(values, len(parts)) for values in (stars["feh"], stars["feh_err"], fold))
+    return fit_calibration(outputs, *truth, copies=len(parts) - 1)
 
 
 def _rows(stars: Columns, rows: NDArray) -> dict[str, NDArray]:

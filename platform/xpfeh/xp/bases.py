@@ -117,36 +117,6 @@ def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> 
     return {band: _band(band, bases[band], weights[band], grid) for band in BANDS}
 
 
-@lru_cache(maxsize=8)
-def load_pixel_pairs(release: str, cuts: tuple[int, ...]) -> dict[str, tuple[NDArray[np.intp], NDArray[np.float64]]]:
-    """Return, for each band, the pixels it contributes to and what turns packed covariances into their variances.
-
-    Parameters
-    ----------
-    release : {"dr3", "dr4"}
-    cuts : tuple of int
-        Sample indices that bound the pixels, see `xpfeh.xp.pixels.edges`; a pixel is the mean of its samples.
-
-    Returns
-    -------
-    dict of (Q,) pixel numbers and (n (n + 1) / 2, Q) float64
-
-    Examples
-    --------
-    >>> used, pairs = load_pixel_pairs("dr3", (0, 100, 200, 343))["rp"]  # RP begins beyond the first 100 samples
-    >>> used.tolist(), pairs.shape
-    ([1, 2], (1540, 2))
-    """
-    found = {}
-    for name, band in load_bands(release, None).items():
-        weighted = np.zeros((len(band.basis), band.samples.size))
-        weighted[:, band.samples] = band.basis * band.weight
-        means = np.add.reduceat(weighted, cuts[:-1], axis=1) / np.diff(cuts)  # (n, 343) -> (n, pixels)
-        used = np.flatnonzero(np.abs(means).sum(axis=0))
-        found[name] = used, _pairs(np.ascontiguousarray(means[:, used]))
-    return found
-
-
 # GaiaXPy is imported inside the functions that need it: its import takes seconds, and turns LaTeX on in Matplotlib.
 
 

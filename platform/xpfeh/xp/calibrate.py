@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.xp.bases import BANDS, Band, load_bands, load_pixel_pairs
+from xpfeh.xp.bases import BANDS, Band, load_bands
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.product import PRODUCT_ROWS, product
 
@@ -67,47 +67,6 @@ def calibrate(
         rows = slice(start, min(start + PRODUCT_ROWS, n_stars))
         flux[rows], variance[rows] = _calibrate_chunk(columns, rows, bands)
     return flux, np.sqrt(variance)
-
-
-def pixel_errors(columns: Mapping[str, NDArray], release: str, cuts: NDArray[np.intp]) -> Array:
-    """Return exact errors of means over ranges of samples, ``sqrt(w^T C w)`` with the full covariance.
-
-    Parameters
-    ----------
-    columns, release
-        As for `calibrate`.
-    cuts : (P + 1,) int
-        Sample indices that bound the ranges.
-
-    Returns
-    -------
-    (N, P) float64
-        W m-2 nm-1; NaN where a band is missing.
-
-    Raises
-    ------
-    UserError
-        If the installed GaiaXPy has no bases of that release.
-
-    Examples
-    --------
-    >>> zeros, ones = np.zeros((2, 55)), np.ones((2, 55))
-    >>> stars = {"bp_coefficients": zeros, "rp_coefficients": zeros}
-    >>> stars |= {"bp_coefficient_errors": ones, "rp_coefficient_errors": ones}
-    >>> stars |= {f"{band}_coefficient_correlations": np.zeros((2, 1485)) for band in BANDS}
-    >>> pixel_errors(stars, "dr3", np.array([0, 100, 200, 343])).shape
-    (2, 3)
-    """
-    pairs = load_pixel_pairs(release, tuple(cuts.tolist()))
-    n_stars = len(columns["bp_coefficients"])
-    variance = np.zeros((n_stars, len(cuts) - 1))
-    for start in range(0, n_stars, PRODUCT_ROWS):
-        rows = slice(start, min(start + PRODUCT_ROWS, n_stars))
-        for band in BANDS:
-            used, matrix = pairs[band]
-            variance[rows, used] += product(_covariance(columns, band, rows), matrix)
-            variance[rows][np.isnan(columns[f"{band}_coefficients"][rows]).any(axis=1)] = np.nan
-    return np.sqrt(variance)
 
 
 def pack_covariance(error: Array, correlation: Array) -> Array:

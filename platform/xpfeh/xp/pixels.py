@@ -1,8 +1,9 @@
-"""From 343 samples to the paper's pixels (section 2.1): medians of flux, root mean squares of errors."""
+"""From 343 samples to the paper's pixels (section 2.1): medians of flux, root mean squares of errors.
+
+Features hold the samples; each model takes them in pixels as coarse as its recipe says.
+"""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,21 +36,44 @@ def centres_nm(n_pixels: int) -> NDArray[np.float64]:
     return np.add.reduceat(WAVELENGTH_NM, cuts[:-1]) / np.diff(cuts)
 
 
-def flux_pixels(flux: NDArray[np.float64], n_pixels: int) -> NDArray[np.float64]:
-    """Return the (N, n_pixels) medians of an (N, 343) flux.
+def rebinned(
+    flux: NDArray[np.float32], flux_error: NDArray[np.float32], n_pixels: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return flux and error of features in `n_pixels` pixels, (N, 343) -> (N, n_pixels).
+
+    The spectra are normalised already: dividing by one number before or after a median, or a root mean square, is the
+    same. With 343 pixels the arrays are returned as they are, not copied.
+
+    Examples
+    --------
+    >>> flux, flux_error = np.ones((2, 343), np.float32), np.full((2, 343), 0.5, np.float32)
+    >>> coarse, coarse_error = rebinned(flux, flux_error, 60)
+    >>> coarse.shape, float(coarse_error[0, 0]), rebinned(flux, flux_error, 343)[0] is flux
+    ((2, 60), 0.5, True)
+    """
+    if n_pixels == WAVELENGTH_NM.size:
+        return flux, flux_error
+    return flux_pixels(flux, n_pixels), error_pixels(flux_error, n_pixels).astype(np.float32)
+
+
+def flux_pixels(flux: NDArray[np.float32], n_pixels: int) -> NDArray[np.float32]:
+    """Return the (N, n_pixels) medians of an (N, 343) flux; a spectrum of NaN has none.
 
     Examples
     --------
     >>> flux_pixels(WAVELENGTH_NM[None], 60)[0, :3].tolist()
     [341.0, 352.0, 363.0]
     """
-    result = np.empty((flux.shape[0], n_pixels))
-    for pixels, samples in _ranges_by_width(n_pixels):
-        result[:, pixels] = np.median(flux[:, samples], axis=-1)  # (N, 343) -> (N, P, width) -> (N, P)
+    result = np.empty((flux.shape[0], n_pixels), dtype=flux.dtype)
+    cuts = edges(n_pixels)
+    widths = np.diff(cuts)
+    for width in np.unique(widths):
+        pixels = np.flatnonzero(widths == width)
+        result[:, pixels] = _median([flux[:, cuts[pixels] + sample] for sample in range(width)])
     return result
 
 
-def error_pixels(flux_error: NDArray[np.float64], n_pixels: int) -> NDArray[np.float64]:
+def error_pixels(flux_error: NDArray[np.floating], n_pixels: int) -> NDArray[np.float64]:
     """Return the (N, n_pixels) root mean squares of an (N, 343) error.
 
     Examples
@@ -58,7 +82,9 @@ def error_pixels(flux_error: NDArray[np.float64], n_pixels: int) -> NDArray[np.f
     ((2, 60), 0.5)
     """
     cuts = edges(n_pixels)
-    return np.sqrt(np.add.reduceat(np.square(flux_error), cuts[:-1], axis=1) / np.diff(cuts))  # (N, 343) -> (N, pixels)
+    # Squares in float64: behind the dust of the Galactic centre, errors of 1e34 are normalised flux too.
+    squares = np.square(flux_error, dtype=np.float64)
+    return np.sqrt(np.add.reduceat(squares, cuts[:-1], axis=1) / np.diff(cuts))  # (N, 343) -> (N, pixels)
 
 
 def normalisation(flux: NDArray[np.float64], normalise_nm: tuple[float, float]) -> NDArray[np.float64]:
@@ -73,13 +99,14 @@ def normalisation(flux: NDArray[np.float64], normalise_nm: tuple[float, float]) 
     return flux[:, inside].mean(axis=1)
 
 
-def _ranges_by_width(n_pixels: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield, for each width of range, its pixels (P,) and their samples (P, width).
+def _median(samples: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the medians over a list of (N, P) arrays.
 
-    Ranges of one width are one array, whose medians NumPy takes at once.
+    Odd-even transposition sort of whole arrays: of 5 or 6 samples it takes a fourteenth of `numpy.median`'s time.
     """
-    cuts = edges(n_pixels)
-    widths = np.diff(cuts)
-    for width in np.unique(widths):
-        pixels = np.flatnonzero(widths == width)
-        yield pixels, cuts[pixels][:, None] + np.arange(width)
+    count = len(samples)
+    for turn in range(count):
+        for i in range(turn % 2, count - 1, 2):
+            one, other = samples[i], samples[i + 1]
+            samples[i], samples[i + 1] = np.minimum(one, other), np.maximum(one, other)
+    return (samples[(count - 1) // 2] + samples[count // 2]) / np.float32(2)

@@ -118,6 +118,10 @@ def compilation(content: str) -> Make:
     return both(GAIA, file("table.csv", content))
 
 
+def _merge(content: str) -> Make:
+    return both(file("survey.csv", SOUND), file("mine.csv", content))
+
+
 COMPILATIONS = {
     **group(
         "labels of a compilation",
@@ -138,6 +142,22 @@ COMPILATIONS = {
     "labels: unknown compilation": Case(
         "labels galah table.csv --gaia gaia.csv --out labels.parquet", both(GAIA, TABLE), "'galah' are not known"
     ),
+    **group(
+        "labels merge",
+        "labels merge survey.csv mine.csv --out new/labels.parquet",
+        {
+            "text feh": (_merge("source_id,feh\n1,poor\n"), "mine.csv: feh of row 0 is 'poor'"),
+            "no feh": (_merge("source_id,x\n1,poor\n"), "mine.csv: no column feh"),
+            "empty": (_merge("source_id,feh\n"), "mine.csv: the table is empty"),
+            "carbon": (_merge("source_id,feh,carbon_rich\n1,-3,maybe\n"), "carbon_rich of row 0 is 'maybe'; write"),
+            "no literature": (file("survey.csv", SOUND), "mine.csv: no such file"),
+        },
+    ),
+    "labels merge: one table": Case("labels merge survey.csv --out labels.parquet", nothing, "labels merge: name the"),
+    "labels literature: a table": Case(
+        "labels literature mine.csv --out labels.parquet", nothing, "takes no table, both are packaged; for mine.csv"
+    ),
+    "labels: two tables": Case("labels apogee a b --out labels.parquet", nothing, "made of one table; 2 are given"),
     "labels: without --gaia": Case("labels saga table.csv --out labels.parquet", TABLE, "saga need --gaia"),
     "labels: out is no Parquet": Case(
         "labels pastel table.csv --gaia gaia.csv --out labels.csv", both(GAIA, TABLE), "labels.csv: labels are written"

@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from xpfeh.columns import features_schema, to_table
+from xpfeh.columns import FEATURES, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
@@ -70,11 +70,11 @@ def altered(*changes: Callable[[Path], object]) -> Make:
 
 
 def small_features(here: Path, given: Given) -> None:
-    """Features of 30 pixels, which the model does not take."""
-    wanted = PreprocessSettings(n_pixels=30)
+    """Features of another height of the Sun than the model's."""
+    wanted = PreprocessSettings(sun_height_pc=20.8)
     shard = Shard(name="part-00000", source=NAME, rows=10)
     plan = Plan(kind="features", inputs={NAME: ""}, settings=wanted, shards=[shard], made_by=code_version())
-    table = to_table(preprocess(library_stars(0, 10), wanted), features_schema(30))
+    table = to_table(preprocess(library_stars(0, 10), wanted), FEATURES)
     Dataset.begin(here / "small", plan).commit(shard, [Delivery(table)])
 
 
@@ -104,7 +104,7 @@ MODELS = {
                 f"model: {WEIGHTS} or {ERRORS} do not fit",
             ),
             "card of other pixels": (
-                altered(edit_card("preprocess", n_pixels=30)),
+                altered(edit_card("recipe", n_pixels=30)),
                 f"model: {WEIGHTS} or {ERRORS} do not",
             ),
             "weights altered": (altered(flip_a_bit(WEIGHTS)), f"{WEIGHTS}: not the file that card.json names"),
@@ -137,7 +137,7 @@ MODELS = {
     "catalog run: other features": Case(
         "catalog run --features small --model {bundle} --out catalog",
         small_features,
-        "small: .*n_pixels is 30, the model",
+        "small: .*sun_height_pc is 20.8, the model",
     ),
     "validate: other features": Case(
         "validate --features small --labels {labels} --model {bundle} --out report",

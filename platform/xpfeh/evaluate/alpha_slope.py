@@ -1,0 +1,72 @@
+"""Does the answer depend on [alpha/M]? The slope of the residual, which no single number of the spread shows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.cells import by_cell, standard_errors
+from xpfeh.evaluate.metrics import CATASTROPHIC
+
+_FEW = 30  # stars: as few as a gate judges by
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Slope:
+    """How the residual changes with [alpha/M].
+
+    Attributes
+    ----------
+    n : int
+        Stars that it was taken from.
+    slope, slope_se : float
+        Dex per dex, and its standard error by resampling cells; NaN from fewer than 30 stars.
+    """
+
+    n: int
+    slope: float
+    slope_se: float
+
+
+def alpha_slope(stars: Mapping[str, NDArray]) -> Slope:
+    """Return the slope of predicted minus true [Fe/H] against [alpha/M], by least squares.
+
+    Residuals beyond 0.5 dex are left out: they are wrong labels and broken spectra, and a few of them at either end
+    of [alpha/M] would decide a least-squares line. They are counted elsewhere.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        ``source_id``, ``feh`` (true, dex), ``FEH`` and ``alpha_m`` (dex, NaN where unknown).
+
+    Examples
+    --------
+    >>> alpha = np.tile([0.0, 0.1, 0.2, 0.3], 100)
+    >>> noise = np.repeat([-0.05, 0.05], 200)
+    >>> stars = {"source_id": np.arange(400) * 2**49, "feh": np.zeros(400), "FEH": 0.15 * alpha + noise}
+    >>> found = alpha_slope({**stars, "alpha_m": alpha})
+    >>> found.n, round(found.slope, 3), round(found.slope_se, 2)
+    (400, 0.15, 0.02)
+    """
+    alpha = np.asarray(stars["alpha_m"], dtype=np.float64)
+    residual = np.asarray(stars["FEH"], dtype=np.float64) - stars["feh"]
+    used = np.isfinite(alpha) & (np.abs(residual) <= CATASTROPHIC)  # NaN is not
+    n = int(used.sum())
+    if n < _FEW or not np.ptp(alpha[used]):
+        return Slope(n, float("nan"), float("nan"))
+    slopes = partial(_slopes, alpha[used], residual[used])
+    error = standard_errors(by_cell(stars["source_id"][used]), ["slope"], slopes)
+    return Slope(n, float(slopes(np.ones((1, n)))[0, 0]), error["slope"])
+
+
+def _slopes(x: Array, y: Array, weight: Array) -> Array:
+    """Return the slopes of the lines through (N,) points in B resamples, (1, B)."""
+    products = np.stack([x, y, x * y, x * x], axis=1)  # (N, 4)
+    mean_x, mean_y, mean_xy, mean_xx = (weight @ products / weight.sum(axis=1, keepdims=True)).T
+    return ((mean_xy - mean_x * mean_y) / (mean_xx - np.square(mean_x)))[None]

@@ -1,0 +1,103 @@
+"""Errors of a number by resampling whole cells of the sky.
+
+Stars of one cell share their dust, their cluster and Gaia's scans: they are not independent, and a bootstrap of single
+stars would make errors too small. The cells are those of the split into training and held-out stars.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.tables import IDS_PER_PIXEL
+
+MAD_TO_SIGMA = 1.4826
+"""Standard deviation over median absolute deviation of a Gaussian: 1 / norm.ppf(3 / 4)."""
+SPREADS = ("bias", "median", "robust_sigma", "std", "mae")
+"""The numbers of `spreads`."""
+FEW_CELLS = 10
+"""Of fewer cells an error is not known to a quarter of itself, 1 / sqrt(2 cells), and is given as NaN."""
+RESAMPLES = 1000
+"""A standard error is then good to 2 per cent of itself, 1 / sqrt(2 resamples)."""
+
+_IDS_PER_CELL = IDS_PER_PIXEL * 4 ** (12 - 5)  # HEALPix level 5, as in `xpfeh.labels.sample.split_by_sky`
+_NUMBERS_AT_ONCE = 2_000_000  # in memory: 16 MB for each array of (resamples, stars)
+
+Array = NDArray[np.float64]
+Statistic = Callable[[Array], Array]
+"""Takes (B, N) weights, how often each star is in each of B resamples, and returns K numbers of each, (K, B)."""
+
+
+def by_cell(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the (N,) HEALPix pixel of level 5 (1.8 deg), nested, of each star.
+
+    Examples
+    --------
+    >>> by_cell(np.array([4295806720, 34361129088, 2**49])).tolist()
+    [0, 0, 1]
+    """
+    return np.asarray(source_id, dtype=np.int64) // _IDS_PER_CELL
+
+
+def resampled(cell: NDArray[np.int64], statistic: Statistic, resamples: int = RESAMPLES) -> Array:
+    """Return a statistic's K numbers in resamples of whole cells, (K, resamples), the same in every call.
+
+    Examples
+    --------
+    >>> cell, values = np.array([0, 0, 1, 2]), np.array([1.0, 1.0, 2.0, 3.0])
+    >>> (means,) = resampled(cell, lambda weight: (weight @ values / weight.sum(axis=1))[None])
+    >>> means.shape, float(means.min()), float(means.max())
+    ((1000,), 1.0, 3.0)
+    """
+    cells, of_star = np.unique(cell, return_inverse=True)
+    rng, n_cells = np.random.default_rng(0), len(cells)
+    at_once = max(1, _NUMBERS_AT_ONCE // len(cell))
+    found = []
+    for start in range(0, resamples, at_once):
+        size = min(at_once, resamples - start)
+        drawn = rng.integers(n_cells, size=(size, n_cells)) + n_cells * np.arange(size)[:, None]
+        times = np.bincount(drawn.ravel(), minlength=size * n_cells).reshape(size, n_cells).astype(np.float64)
+        found.append(statistic(times[:, of_star]))  # (B, cells) -> (B, N)
+    return np.concatenate(found, axis=1)
+
+
+def standard_errors(cell: NDArray[np.int64], names: Sequence[str], statistic: Statistic) -> dict[str, float]:
+    """Return the standard error of each of a statistic's K numbers by its name; NaN from few cells."""
+    if len(np.unique(cell)) < FEW_CELLS:
+        return dict.fromkeys(names, float("nan"))
+    errors = resampled(cell, statistic).std(axis=1)
+    return dict(zip(names, errors.tolist(), strict=True))
+
+
+def spreads(residual: Array, weight: Array) -> Array:
+    """Return `SPREADS` of (N,) residuals in B resamples, (5, B).
+
+    Examples
+    --------
+    >>> spreads(np.array([-0.1, 0.0, 0.1, 50.0]), np.array([[1.0, 1, 1, 0]])).round(4).ravel().tolist()
+    [0.0, 0.0, 0.1483, 0.0816, 0.0667]
+    """
+    moments = np.stack([residual, np.square(residual), np.abs(residual)], axis=1)  # (N, 3)
+    mean, square, mae = (weight @ moments / weight.sum(axis=1, keepdims=True)).T
+    median = weighted_median(np.broadcast_to(residual, weight.shape), weight)
+    deviation = weighted_median(np.abs(residual - median[:, None]), weight)
+    std = np.sqrt(np.maximum(square - np.square(mean), 0))
+    return np.stack([mean, median, MAD_TO_SIGMA * deviation, std, mae])
+
+
+def weighted_median(values: Array, weight: Array) -> Array:
+    """Return the median of each row of (B, N) values, each counted as often as its whole weight says, (B,).
+
+    Examples
+    --------
+    >>> weighted_median(np.array([[3.0, 1.0, 2.0]]), np.array([[2.0, 1.0, 1.0]])).tolist()  # of 1, 2, 3, 3
+    [2.5]
+    """
+    order = np.argsort(values, axis=1)
+    upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+    # The two middle ones, counted from 0; of an odd number they are the same.
+    ranks = (upto[:, -1:] + [-1, 0]) // 2  # (B, 2)
+    middle = (upto[:, :, None] <= ranks[:, None]).sum(axis=1)  # (B, N, 2) -> (B, 2)
+    return np.take_along_axis(np.take_along_axis(values, order, axis=1), middle, axis=1).mean(axis=1)

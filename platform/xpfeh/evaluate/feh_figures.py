@@ -1,0 +1,133 @@
+"""The pictures of a report that show predicted against true [Fe/H], with their intervals.
+
+``stars`` is a mapping of (N,) arrays as in `xpfeh.evaluate.figures`. An open interval is drawn as an arrow.
+"""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.figures import BLUE, FEH, GREY, MAX_RESIDUAL, ORANGE, RED, RESIDUAL, Stars, span, styled
+from xpfeh.evaluate.metrics import summary
+from xpfeh.evaluate.slices import from_literature, unflagged
+
+ENOUGH_POOR = 10
+"""Stars below -1.8: of fewer, their picture shows nothing."""
+
+_ARROW = 0.15  # dex long
+_POOR, _POOR_SHOWN = -1.8, -1.5  # dex: who is counted, and where the picture begins
+
+
+@styled
+def predicted_against_true(stars: Stars, truth: str) -> Figure:
+    """Return predicted against true [Fe/H] with the residuals' histogram; flagged stars stand out."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[1.1, 1])
+    numbers = summary(stars)
+    usual = unflagged(stars["flags"])
+    residual = stars["FEH"] - stars["feh"]
+    bins = np.linspace(-MAX_RESIDUAL, MAX_RESIDUAL, 65)
+    given = np.isfinite(residual)
+    right.hist(residual[given], bins=bins, color=ORANGE, label="flagged")
+    right.hist(residual[given & usual], bins=bins, color=BLUE, label="unflagged")
+    for chosen, colour in ((usual, BLUE), (~usual, ORANGE)):
+        some = _rows(stars, chosen)
+        left.plot(some["feh"], some["FEH"], ".", ms=4, color=colour, alpha=0.5)
+        _draw_interval(left, some, 68, colour, width=0.5)
+    low, high = span(np.concatenate([stars["feh"], stars["FEH"]]))
+    left.plot([low, high], [low, high], color=RED, lw=1.2)
+    left.set(xlim=(low, high), ylim=(low, high), xlabel=f"{truth} {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
+    left.set_title(_counted(numbers, "held-out stars"), loc="left", fontsize=10)
+    right.set(xlabel=RESIDUAL, ylabel="stars")
+    right.legend(loc="upper left", fontsize=9)
+    names = {"bias": "bias", "robust_sigma": "robust σ", "std": "std", "mae": "MAE"}
+    summary_text = "all\n" + "\n".join(f"{label} {numbers[name]:.3f}" for name, label in names.items())
+    right.text(0.97, 0.95, summary_text, transform=right.transAxes, ha="right", va="top", linespacing=1.5)
+    return figure
+
+
+def has_metal_poor(stars: Stars) -> bool:
+    """Return whether there are stars enough for `metal_poor`.
+
+    Examples
+    --------
+    >>> has_metal_poor({"feh": np.full(9, -2.0)}), has_metal_poor({"feh": np.full(10, -2.0)})
+    (False, True)
+    """
+    return int(np.sum(stars["feh"] < _POOR)) >= ENOUGH_POOR
+
+
+@styled
+def metal_poor(stars: Stars) -> Figure:
+    """Return predicted against true [Fe/H] below -1.5, with both intervals, by where the label comes from."""
+    figure, axes = plt.subplots(figsize=(8, 6))
+    poor = _rows(stars, stars["feh"] < _POOR_SHOWN)
+    literature = from_literature(poor["reference"])
+    low, _ = span(poor["feh"])
+    answered = np.concatenate([poor[name] for name in ("FEH", "FEH_lo68", "FEH_hi68")])
+    bottom, top = min(low, np.nanmin(answered, initial=low)) - 0.25, max(_POOR_SHOWN, np.nanmax(answered, initial=low))
+    axes.plot([low, top], [low, top], color=RED, lw=1.2)
+    for chosen, colour, marker, label in (
+        (~literature, BLUE, "o", "other label"),
+        (literature, ORANGE, "D", "label from the literature"),
+    ):
+        some = _rows(poor, chosen)
+        axes.plot(some["feh"], some["FEH"], marker, ms=5, color=colour, alpha=0.9, label=label)
+        _draw_interval(axes, some, 95, colour, width=0.6)
+        _draw_interval(axes, some, 68, colour, width=1.8)
+        silent = some["feh"][np.isnan(some["FEH"])]
+        axes.plot(silent, np.full(len(silent), bottom + 0.06), "x", ms=6, color=colour)
+    numbers = summary(poor)
+    axes.set(xlim=(low, _POOR_SHOWN), ylim=(bottom, top), xlabel=f"true {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
+    axes.set_title(_counted(numbers, f"held-out stars, true {FEH} < −{-_POOR_SHOWN:g}"), loc="left", fontsize=10)
+    handles, _ = axes.get_legend_handles_labels()
+    handles.append(plt.Line2D([], [], color=GREY, lw=1.8, label="68 % interval, thin 95 %; arrow: open"))
+    if numbers["n_without_feh"]:
+        handles.append(plt.Line2D([], [], color=GREY, marker="x", ls="", label=f"no {FEH} given"))
+    axes.legend(handles=handles, loc="upper left", fontsize=9)
+    return figure
+
+
+def _draw_interval(axes: Axes, stars: Stars, level: int, colour: str, width: float) -> None:
+    """Draw each star's interval, and an arrow where it has no end, from the last number that is known there."""
+    x, feh = stars["feh"], stars["FEH"]
+    low, high = stars[f"FEH_lo{level}"], stars[f"FEH_hi{level}"]
+    ends_low = _first_known(low, stars["FEH_lo68"], feh, stars["FEH_hi68"], high)
+    ends_high = _first_known(high, stars["FEH_hi68"], feh, stars["FEH_lo68"], low)
+    known = np.isfinite(ends_low)
+    axes.vlines(x[known], ends_low[known], ends_high[known], color=colour, lw=width, alpha=0.5)
+    for downwards, is_open, end in ((True, np.isnan(low), ends_low), (False, np.isnan(high), ends_high)):
+        arrow = known & is_open
+        axes.errorbar(
+            x[arrow],
+            end[arrow],
+            yerr=_ARROW,
+            uplims=downwards,
+            lolims=not downwards,
+            fmt="none",
+            color=colour,
+            elinewidth=width,
+            capsize=2.5,
+            alpha=0.6,
+        )
+
+
+def _first_known(*columns: NDArray) -> NDArray[np.float64]:
+    """Return of each row the first number that is one."""
+    found = np.asarray(columns[0], dtype=np.float64)
+    for column in columns[1:]:
+        found = np.where(np.isnan(found), column, found)
+    return found
+
+
+def _counted(numbers: dict[str, float], what: str) -> str:
+    without = numbers["n_without_feh"]
+    return f"{numbers['n'] + without} {what}" + (f", {without} of them without {FEH}" if without else "")
+
+
+def _rows(stars: Stars, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
+    names = ("feh", "FEH", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err", "reference")
+    return {name: stars[name][chosen] for name in names}

@@ -1,0 +1,89 @@
+"""What one gets who selects metal-poor stars from a catalog: purity and completeness, beside the base rate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
+
+LIMITS = (-2.0, -2.5)
+"""True [Fe/H] below which stars are looked for, dex: very metal-poor, and where APOGEE's own grid ends."""
+COLUMNS: dict[Literal["point", "interval"], str] = {"point": "FEH", "interval": "FEH_hi68"}
+"""What is cut on: a star is below by point, or surely below, with its whole 68 % interval."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Stars selected as metal-poor.
+
+    Attributes
+    ----------
+    stars : str
+        The sample selected from, "all" or "unflagged".
+    below : float
+        [Fe/H], dex.
+    by : str
+        "point" if FEH is below, "interval" if FEH_hi68 is.
+    n, truly, selected, right : int
+        Stars in the sample; truly below; selected; both.
+
+    Examples
+    --------
+    >>> selection = Selection("all", -2.0, "point", n=1000, truly=20, selected=25, right=15)
+    >>> selection.base_rate, selection.purity, selection.completeness
+    (0.02, 0.6, 0.75)
+    """
+
+    stars: str
+    below: float
+    by: str
+    n: int
+    truly: int
+    selected: int
+    right: int
+
+    @property
+    def base_rate(self) -> float:
+        """Share of the sample that is truly below: the purity of a selection at random."""
+        return _share(self.truly, self.n)
+
+    @property
+    def purity(self) -> float:
+        """Share of the selected stars that are truly below; NaN if none is selected."""
+        return _share(self.right, self.selected)
+
+    @property
+    def completeness(self) -> float:
+        """Share of the stars truly below that are selected; NaN if there is none."""
+        return _share(self.right, self.truly)
+
+
+def selections(stars: Mapping[str, NDArray]) -> list[Selection]:
+    """Return the selections below -2 and -2.5, by point and by interval, from all stars and from the unflagged.
+
+    A star without [Fe/H], or without an upper limit, is not selected.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        ``feh`` (true), ``FEH``, ``FEH_hi68``, and what `xpfeh.evaluate.slices.slices_of` takes.
+    """
+    slices = slices_of(stars)
+    found = []
+    for sample in BOTH_SAMPLES:
+        truth = stars["feh"][slices[sample]]
+        for below in LIMITS:
+            for by, column in COLUMNS.items():
+                selected = stars[column][slices[sample]] < below
+                counts = [np.sum(each) for each in (truth < below, selected, (truth < below) & selected)]
+                found.append(Selection(sample, below, by, len(truth), *map(int, counts)))
+    return found
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

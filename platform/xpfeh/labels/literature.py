@@ -1,0 +1,189 @@
+"""The rule `literature`: a survey's labels, and below [Fe/H] -2.0 those of the literature in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from xpfeh.labels.label_table import FEH_RANGE
+
+MAX_LITERATURE_FEH = -2.0
+"""Below it the literature wins: APOGEE's grid of model spectra ends at -2.5 and pulls values up before that."""
+COPIED_DEX = 0.005
+"""Values of a star so close are one: compilations copy each other, and print two decimals, rarely three."""
+ZERO_POINT_STARS, ZERO_POINT_SIGMAS = 5, 2.0
+"""A reference is moved if so many stars in common show an offset beyond so many standard errors."""
+SINGLE_ERROR, MIN_ERROR = 0.15, 0.10
+"""Error of a star's only value, and the least of any, dex. Independent values of the nine
+packaged stars that have several scatter by 0.155 dex; the mean of few may agree by chance, hence the least."""
+CARBON_RICH_ERROR = 0.30
+"""Least error of a carbon-rich star, dex: its bands bend the blue. Measured of the models here: +0.5 dex too high."""
+SURVEY_ERROR, SURVEY_RAMP = 0.25, (-1.8, -2.2)
+"""Error that a survey's label gains, dex, from nothing to all between these [Fe/H]: the rms of APOGEE minus literature
+of the 41 packaged stars below APOGEE's -2.0 is 0.24. No shift: they are in common because somebody chose them
+metal-poor."""
+
+_PARAMETERS = ("logg", "teff", "alpha_m")
+_LITERATURE = {
+    "source_id": pl.Int64, "feh": pl.Float64, "feh_err": pl.Float64, **dict.fromkeys(_PARAMETERS, pl.Float64),
+    "carbon_rich": pl.Boolean, "limit": pl.String, "reference": pl.String,
+}  # fmt: skip
+_SURVEY = {name: kind for name, kind in _LITERATURE.items() if name not in ("carbon_rich", "limit")}
+
+
+@dataclass(frozen=True)
+class Merged:
+    """Labels by the rule `literature`.
+
+    Attributes
+    ----------
+    labels : polars.DataFrame
+        One row a star, by ``source_id``: ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``carbon_rich``,
+        ``reference`` (all of the value, joined by "; ").
+    counts : dict
+        Rows of the literature, and stars: asked for = delivered + rejected.
+    zero_points : polars.DataFrame
+        ``reference``, ``stars`` in common with others, ``offset`` (mean, reference minus the others, dex),
+        ``standard_error``, ``applied``.
+    """
+
+    labels: pl.DataFrame
+    counts: dict[str, int]
+    zero_points: pl.DataFrame
+
+
+def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
+    """Merge a survey's labels with rows of the literature.
+
+    Parameters
+    ----------
+    survey : polars.DataFrame
+        Columns of `xpfeh.labels.label_table.Labels`, one row a star. A star without ``feh`` lends its other columns.
+    literature : sequence of polars.DataFrame
+        ``source_id``, ``feh``, ``reference``, several rows a star; and perhaps ``feh_err``, ``logg``, ``teff``,
+        ``alpha_m``, ``limit`` ("<" where ``feh`` is an upper limit) and ``carbon_rich``.
+
+    Examples
+    --------
+    >>> survey = pl.DataFrame({"source_id": [1, 2], "feh": [-2.1, -1.0], "reference": ["APOGEE", "APOGEE"]})
+    >>> rows = pl.DataFrame({"source_id": [1, 1, 2], "feh": [-2.75, -2.25, -1.2], "reference": ["a", "b", "a"]})
+    >>> merge(survey, [rows]).labels.select("source_id", "feh", "feh_err", "reference").rows()
+    [(1, -2.5, 0.25, 'a; b'), (2, -1.0, None, 'APOGEE')]
+    """
+    rows = pl.concat([_columns(table, _LITERATURE) for table in literature])
+    survey = _columns(survey, _SURVEY)
+    surveyed = survey.filter(pl.col("feh").is_not_null())
+    asked = pl.concat([surveyed["source_id"], rows["source_id"]]).n_unique()
+    counts = {"rows of the literature": rows.height}
+    for reason, passes in {
+        "without [Fe/H]": pl.col("feh").is_not_null(),
+        "upper limits": ~pl.col("limit").fill_null("").str.contains("[<>≤≥]"),
+        "[Fe/H] outside {:g} to {:g}".format(*FEH_RANGE): pl.col("feh").is_between(*FEH_RANGE),
+    }.items():
+        counts[f"rejected rows: {reason}"] = rows.height - (rows := rows.filter(passes)).height
+    counts["rows that count"] = rows.height
+
+    values = _independent_values(rows)
+    zero_points = _zero_points(values)
+    stars = _stars(_moved(values, zero_points), rows)
+    labels = _winners(survey, stars)
+    by_winner = dict(labels.group_by("winner").len().iter_rows())
+    delivered = {f"of the {name}": by_winner.get(name, 0) for name in ("literature", "survey")}
+    grown = (pl.col("winner") == "survey") & (pl.col("feh") < SURVEY_RAMP[0])
+    counts |= {
+        "copies that count once": rows.select("source_id", "reference").n_unique() - values.height,
+        "stars asked for": asked,
+        "stars rejected": asked - labels.height,
+        "stars delivered": labels.height,
+        **delivered,
+        f"of the survey below {SURVEY_RAMP[0]}, error grown": labels.filter(grown).height,
+        "carbon-rich": int(labels["carbon_rich"].sum()),
+    }
+    return Merged(labels.drop("winner"), counts, zero_points)
+
+
+def _columns(table: pl.DataFrame, columns: dict[str, type[pl.DataType]]) -> pl.DataFrame:
+    table = table.select(
+        (pl.col(name) if name in table.columns else pl.lit(None)).cast(kind).alias(name)
+        for name, kind in columns.items()
+    )
+    return table.with_columns(pl.col(pl.Float64).fill_nan(None))
+
+
+def _independent_values(rows: pl.DataFrame) -> pl.DataFrame:
+    """One row for each value of a star that is no copy of another, with the references that give it."""
+    by_reference = (
+        rows.group_by("source_id", "reference")
+        .agg(pl.median("feh"), pl.max("feh_err"))
+        .sort("source_id", "feh", "reference")
+    )
+    # Rounded, for -3.73 and -3.725 differ by a little more than 0.005 as floats do.
+    new = (pl.col("feh").diff().over("source_id").round(6) > COPIED_DEX).fill_null(True)
+    return (
+        by_reference.with_columns(new.cum_sum().over("source_id").alias("value"))
+        .group_by("source_id", "value", maintain_order=True)
+        .agg(pl.mean("feh"), pl.max("feh_err"), "reference")
+    )
+
+
+def _zero_points(values: pl.DataFrame) -> pl.DataFrame:
+    of_star = pl.col("feh").sum().over("source_id"), pl.len().over("source_id")
+    others = (of_star[0] - pl.col("feh")) / (of_star[1] - 1)
+    offsets = values.with_columns(offset=pl.col("feh") - others).filter(of_star[1] > 1).explode("reference")
+    offset = pl.col("offset")
+    found = offsets.group_by("reference").agg(
+        stars=offset.len(), offset=offset.mean(), standard_error=offset.std() / offset.len().sqrt()
+    )
+    beyond = pl.col("offset").abs() > ZERO_POINT_SIGMAS * pl.col("standard_error")
+    return found.with_columns(applied=((pl.col("stars") >= ZERO_POINT_STARS) & beyond).fill_null(False)).sort(
+        "reference"
+    )
+
+
+def _moved(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
+    """The values on the common scale; one of several references moves by the mean of theirs."""
+    shift = pl.when("applied").then("offset").otherwise(0.0).mean()
+    shifts = (
+        values.explode("reference")
+        .join(zero_points, on="reference", how="left", nulls_equal=True)
+        .group_by("source_id", "value")
+        .agg(shift.alias("shift"))
+    )
+    return values.join(shifts, on=["source_id", "value"]).with_columns(pl.col("feh") - pl.col("shift"))
+
+
+def _stars(values: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
+    n = pl.len()
+    error = pl.when(n == 1).then(pl.col("feh_err").first().fill_null(SINGLE_ERROR)).otherwise(pl.std("feh") / n.sqrt())
+    stars = values.group_by("source_id").agg(pl.mean("feh"), feh_err=pl.max_horizontal(error, MIN_ERROR))
+    carbon_rich = pl.col("carbon_rich").fill_null(False) | pl.col("reference").str.contains("CEMP").fill_null(False)
+    names = pl.col("reference").drop_nulls().str.split("; ").explode().unique().sort().str.join("; ")
+    facts = rows.group_by("source_id").agg(pl.median(*_PARAMETERS), carbon_rich.any().alias("carbon_rich"), names)
+    return stars.join(facts, on="source_id")
+
+
+def _winners(survey: pl.DataFrame, stars: pl.DataFrame) -> pl.DataFrame:
+    both = survey.join(stars, on="source_id", how="full", coalesce=True, suffix="_literature")
+    literature = (pl.col("feh_literature") < MAX_LITERATURE_FEH).fill_null(False) | pl.col("feh").is_null()
+    high, low = SURVEY_RAMP
+    gained = SURVEY_ERROR * ((high - pl.col("feh")) / (high - low)).clip(0.0, 1.0)
+    survey_error = (
+        pl.when(gained > 0).then((pl.col("feh_err").fill_null(0.0) ** 2 + gained**2).sqrt()).otherwise("feh_err")
+    )
+    carbon_rich = pl.col("carbon_rich").fill_null(False)
+    error = pl.when(literature).then("feh_err_literature").otherwise(survey_error)
+    return (
+        both.filter(pl.any_horizontal(pl.col("feh", "feh_literature").is_not_null()))
+        .select(
+            "source_id",
+            pl.when(literature).then("feh_literature").otherwise("feh").alias("feh"),
+            pl.when(carbon_rich).then(pl.max_horizontal(error, CARBON_RICH_ERROR)).otherwise(error).alias("feh_err"),
+            *(pl.coalesce(name, f"{name}_literature") for name in _PARAMETERS),
+            carbon_rich,
+            pl.when(literature).then("reference_literature").otherwise("reference").fill_null("").alias("reference"),
+            pl.when(literature).then(pl.lit("literature")).otherwise(pl.lit("survey")).alias("winner"),
+        )
+        .sort("source_id")
+    )

@@ -1,0 +1,29 @@
+"""How noisy the XP spectrum of a giant usually is, by its magnitude."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+_RELATIVE_ERROR = {
+    9: 0.0061, 10: 0.0050, 11: 0.0053, 12: 0.0063, 13: 0.0085, 14: 0.0123,
+    15: 0.0194, 16: 0.0330, 17: 0.0629, 17.5: 0.0850,
+}  # fmt: skip
+"""Median error of a sample over its flux, by G, for stars of 0.8 < BP-RP < 2; that of the paper's pixels is within 1 %.
+
+Measured on the APOGEE library up to G = 14.5; beyond on 2,000 Gaia DR3 sources that came without correlations, times
+0.78, which brings the two together from G = 13 to 14.5.
+"""
+
+
+def usual_relative_error(g_mag: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return the usual error over flux at (N,) magnitudes G, interpolated in its logarithm.
+
+    Brighter than G = 9 and fainter than 17.5 it is that of these; an unknown G gives NaN.
+
+    Examples
+    --------
+    >>> usual_relative_error(np.array([5.0, 13.5, 17.5, np.nan])).round(4).tolist()
+    [0.0061, 0.0102, 0.085, nan]
+    """
+    return np.exp(np.interp(g_mag, list(_RELATIVE_ERROR), np.log(list(_RELATIVE_ERROR.values()))))

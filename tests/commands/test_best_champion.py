@@ -1,0 +1,118 @@
+"""Whom a challenger is compared with: the best champion so far, not the last; models and registry are stand-ins."""
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from xpfeh.commands.promote import Promotion, RefusedError, promote
+from xpfeh.errors import UserError
+from xpfeh.experiments import registry
+from xpfeh.labels.sample import Sample
+
+from tests.evaluate.made_up import gaussian, held_out
+
+N = 600
+STARS = held_out(N, poor=0)
+SAMPLE = Sample({**STARS, "part": np.full(N, "test")}, SimpleNamespace(split=SimpleNamespace(salt="sky")))  # type: ignore[arg-type]
+
+
+class Answers:
+    """A predictor whose residuals are Gaussian, and that says so."""
+
+    version = "made-up"
+    model = SimpleNamespace(domain=SimpleNamespace(threshold=1.0))
+
+    def __init__(self, scatter: float) -> None:
+        self.scatter = scatter
+
+    def predict(self, features: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        n = len(features["ebv"])
+        answers = gaussian(self.scatter * np.random.default_rng(1).standard_normal(n), np.full(n, self.scatter))
+        truth = answers.pop("feh") + np.resize(STARS["feh"], n)
+        error = answers.pop("FEH_err")
+        columns = {name: (truth + values).astype(np.float32) for name, values in answers.items()}
+        return {**columns, "FEH_err": error, "domain_score": np.zeros(n)}
+
+
+Promote = Callable[..., Promotion]
+
+
+@pytest.fixture
+def promote_beside(monkeypatch: pytest.MonkeyPatch) -> Promote:
+    """Return a function that promotes a challenger of some scatter beside champions of others, latest last."""
+
+    def go(challenger: float, *champions: float | None, force: str | None = None, trees: float = 0.2) -> Promotion:
+        scatters = dict(enumerate(champions, start=1))
+
+        def judged(bundle: Path, sample: Sample) -> Answers:
+            scatter = challenger if bundle.name == "challenger" else scatters[int(bundle.name)]
+            if scatter is None:
+                raise UserError("cannot be read")
+            return Answers(scatter)
+
+        versions = [str(version) for version in reversed(scatters)]
+        monkeypatch.setattr("xpfeh.commands.promote.fair_judge", judged)
+        monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample: {"FEH": STARS["feh"] + trees})
+        monkeypatch.setattr(registry, "bundle_of_run", lambda run: registry.Candidate(run, "", Path("challenger")))
+        monkeypatch.setattr(registry, "champion", lambda: versions[0] if versions else None)
+        monkeypatch.setattr(registry, "champions", lambda most: versions[:most])
+        monkeypatch.setattr(registry, "local_bundle", lambda model: Path(model.rpartition("/")[2]))
+        monkeypatch.setattr(registry, "count_look", lambda salt: 7)
+        monkeypatch.setattr(registry, "make_champion", lambda candidate, before, tags: str(len(scatters) + 1))
+        return promote("run", SAMPLE, force)
+
+    return go
+
+
+def spreads(promotion: Promotion) -> dict[str, float]:
+    return {gate.name: gate.high for gate in promotion.gates if gate.name.startswith("spread")}
+
+
+def test_small_steps_down_do_not_pass(promote_beside: Promote) -> None:
+    """Each step is 2.5 % worse than the one before; the fourth is 10 % worse than the best."""
+    assert promote_beside(0.0820, 0.0800).version == "2"
+    with pytest.raises(RefusedError, match="spread: MAE") as refused:
+        promote_beside(0.0884, 0.0800, 0.0820, 0.0841, 0.0862)
+    assert "compared with version 1, the best on these stars of 4 champions" in refused.value.notes
+    assert refused.value.looks == 7
+
+
+def test_a_champion_that_cannot_be_read_is_named_and_left_out(promote_beside: Promote) -> None:
+    promotion = promote_beside(0.08, None, 0.08)
+    assert promotion.notes[0] == "version 1 not compared: cannot be read"
+    assert promotion.looks == 7
+
+
+def test_beside_a_champion_of_today_that_cannot_be_read_only_force_promotes(promote_beside: Promote) -> None:
+    with pytest.raises(UserError, match=r"today.s champion, version 2, cannot be judged .*--force --why"):
+        promote_beside(0.08, 0.08, None)
+    promotion = promote_beside(0.08, 0.08, None, force="its features are gone")
+    assert promotion.notes[-1].startswith("compared with version 1")
+
+
+def test_a_first_champion_stands_beside_boosted_trees(promote_beside: Promote) -> None:
+    promotion = promote_beside(0.08)
+    assert promotion.version == "1"
+    assert spreads(promotion) == {"spread: MAE beside XGBoost's": pytest.approx(0.2)}
+    with pytest.raises(RefusedError, match="beside XGBoost's"):
+        promote_beside(0.08, trees=0.05)
+
+
+def test_without_xgboost_the_first_champion_is_not_compared_and_the_note_says_so(
+    promote_beside: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(sample: Sample) -> None:
+        raise UserError("the baseline needs XGBoost: pip install 'xpfeh[baseline]'")
+
+    promote_beside(0.08)
+    monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", missing)
+    promotion = promote("run", SAMPLE)
+    assert promotion.notes == ["not compared with XGBoost: the baseline needs XGBoost: pip install 'xpfeh[baseline]'"]
+    assert spreads(promotion) == {}
+
+
+def test_a_model_that_answers_for_no_star_is_refused_in_one_line(promote_beside: Promote) -> None:
+    with pytest.raises(UserError, match=r"made-up: gives none of the held-out stars an \[Fe/H\]"):
+        promote_beside(np.nan)

@@ -1,0 +1,70 @@
+"""Made-up held-out stars with answers, and the card of a model that was never trained."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from xpfeh.flags import Flag
+
+STARS_PER_CELL = 4
+ONE_CELL = 2**49  # source_ids: HEALPix level 5
+
+
+def gaussian(residual: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
+    """Stars of true [Fe/H] 0 and predictions with Gaussian intervals."""
+    ends = {f"FEH_{end}{level}": residual + k * error for end, level, k in
+            (("lo", 68, -1), ("hi", 68, 1), ("lo", 95, -1.96), ("hi", 95, 1.96))}  # fmt: skip
+    return {"feh": np.zeros(len(residual)), "FEH": residual, "FEH_err": error, **ends}
+
+
+def in_cells(n: int) -> np.ndarray:
+    """Source_ids of n stars, four in each cell of the sky."""
+    return np.arange(n) // STARS_PER_CELL * ONE_CELL + np.arange(n)
+
+
+def held_out(n: int = 400, poor: int = 40, scatter: float = 0.08, seed: int = 0) -> dict[str, np.ndarray]:
+    """Stars with all columns of a report: the last `poor` are metal-poor, open below -3, silent below -3.6."""
+    rng = np.random.default_rng(seed)
+    truth = np.r_[rng.uniform(-1.2, 0.4, n - poor), rng.uniform(-3.9, -1.6, poor)]
+    stars = gaussian(scatter * rng.standard_normal(n), np.full(n, scatter))
+    answers = {name: values + truth for name, values in stars.items() if name not in ("feh", "FEH_err")}
+    flags = np.zeros(n, dtype=np.uint32)
+    flags[rng.random(n) < 0.05] |= np.uint32(Flag.ODD_SN)
+    for level in (95, 68):
+        is_open = answers[f"FEH_lo{level}"] < -3
+        answers[f"FEH_lo{level}"][is_open] = np.nan
+        flags[is_open] |= np.uint32(Flag.FEH_EDGE)
+    error = np.where(np.isnan(answers["FEH_lo68"]), np.nan, stars["FEH_err"])
+    silent = answers["FEH"] < -3.6
+    for values in (*answers.values(), error):
+        values[silent] = np.nan
+    flux = 1 + 0.1 * rng.standard_normal((n, 343)).astype(np.float32)
+    return {
+        "source_id": in_cells(n),
+        "feh": truth,
+        "feh_err": np.full(n, 0.02),
+        "phot_g_mean_mag": rng.uniform(9, 15, n),
+        "bp_rp0": rng.uniform(0.9, 1.5, n),
+        "ebv": rng.uniform(0, 0.2, n),
+        "teff": rng.uniform(4000, 5200, n),
+        "alpha_m": np.where(np.arange(n) < n - poor, rng.uniform(0, 0.3, n), np.nan),
+        "reference": np.where(np.arange(n) < n - poor // 2, "APOGEE DR17", "Made-Up et al. 2025"),
+        "flags": flags,
+        "domain_score": rng.random(n),
+        "flux": flux,
+        "flux_error": np.full_like(flux, 0.1),
+        **answers,
+        "FEH_err": error,
+    }
+
+
+def card(version: str) -> SimpleNamespace:
+    """Return what a report reads of a model's card."""
+    return SimpleNamespace(
+        version=version,
+        stars_left={"features": 1000},
+        stars=[("train", 600), ("validation", 100), ("test", 300)],
+        features="f" * 16,
+        preprocess=SimpleNamespace(correction="uncorrected", dust_map="sfd-nside64"),
+        labels_sha256="0" * 64,
+        made_by={"xpfeh": "0.1.0"},
+    )

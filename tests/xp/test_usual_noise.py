@@ -1,0 +1,66 @@
+"""The usual noise, and the flag of spectra that have much more of it, on all real stars of the library."""
+
+import numpy as np
+import pytest
+from xpfeh.flags import Flag
+from xpfeh.labels.cuts import training_cuts
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.library import NAME, library_path, read_apogee_labels
+from xpfeh.xp.preprocess import preprocess
+from xpfeh.xp.usual_noise import usual_relative_error
+
+from tests.conftest import library_stars
+
+Columns = dict[str, np.ndarray]
+
+ODD = [
+    4663467076158870656, 2504951851900737536, 5190922109878846464, 4686338086250442624, 4687201890086026880,
+    2957940854319681536, 1219216356342287232, 4648441768732369792,
+]  # fmt: skip
+"""Giants of G = 11 to 14 that pass the paper's cuts."""
+
+
+@pytest.fixture(scope="module")
+def library() -> Columns:
+    """Features of the whole library."""
+    return preprocess(library_stars(0, 40_000), PreprocessSettings())
+
+
+def signal_to_noise(features: Columns) -> np.ndarray:
+    with np.errstate(invalid="ignore"):
+        return np.median(features["flux"] / features["flux_error"], axis=1)
+
+
+@pytest.mark.parametrize("g_mag", range(9, 15))
+def test_the_table_is_that_of_the_librarys_samples(library: Columns, g_mag: float) -> None:
+    bp_rp, apart = library["bp_rp"], np.abs(library["phot_g_mean_mag"] - g_mag)
+    here = (bp_rp > 0.8) & (bp_rp < 2) & (apart < 0.25)
+    median = np.median(1 / signal_to_noise(library)[here])
+    np.testing.assert_allclose(usual_relative_error(g_mag), median, rtol=0.025)
+
+
+def test_stars_that_are_noisier_than_their_magnitude_allows_are_flagged(library: Columns) -> None:
+    odd = np.isin(library["source_id"], ODD)
+    assert odd.sum() == len(ODD)
+    assert (library["flags"][odd] & np.uint32(Flag.ODD_SN)).all()
+    found, usual = signal_to_noise(library)[odd], 1 / usual_relative_error(library["phot_g_mean_mag"][odd])
+    assert (4.5 < found.min(), found.max() < 28) == (True, True)
+    assert (usual > 80).all()
+
+
+def test_a_few_of_the_giants_are_flagged(library: Columns) -> None:
+    labels = read_apogee_labels(library_path(NAME))
+    logg = np.full(len(library["source_id"]), np.nan)
+    order = np.argsort(library["source_id"])
+    logg[order[np.searchsorted(library["source_id"], labels["source_id"], sorter=order)]] = labels["logg"]
+    giants = np.logical_and.reduce(list(training_cuts(library, logg).values()))
+    share = ((library["flags"][giants] & np.uint32(Flag.ODD_SN)) > 0).mean()
+    np.testing.assert_allclose(share, 0.037, atol=0.001)
+
+
+def test_where_no_noise_is_usual_nothing_is_odd(spectra: Columns) -> None:
+    stars = {name: values[:3].copy() for name, values in spectra.items()}
+    stars["flux_error"] *= 100
+    stars["phot_g_mean_mag"][:] = [12.0, np.nan, 18.0]
+    flags = preprocess(stars, PreprocessSettings())["flags"] & np.uint32(Flag.ODD_SN)
+    assert (flags > 0).tolist() == [True, False, False]
