@@ -16,19 +16,19 @@ from rich.console import Console
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.compare import compare
 from xpfeh.commands.ingest import ingest
-from xpfeh.commands.labels import write_apogee
+from xpfeh.commands.labels import write_literature
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.commands.serve import LOCAL_CONFIG, served
 from xpfeh.commands.train import train_and_record
-from xpfeh.commands.tune import tune
 from xpfeh.commands.validate import validate
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.experiments.mlflow_runs import EXPERIMENT
 from xpfeh.experiments.registry import local_bundle
+from xpfeh.experiments.search import search
 from xpfeh.files import check_output_folder
 from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
@@ -60,25 +60,23 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     print_step("Ray Data: real XP spectra to features")
     features, labels = str(out / "features"), out / "labels.parquet"
     records = ingest([NAME], features, PreprocessSettings())
-    console.print(f"{sum(r.rows_written for r in records)} stars, {write_apogee(NAME, labels)} with APOGEE [Fe/H]")
+    console.print(f"{sum(r.rows_written for r in records)} stars, {write_literature(labels).labels.height} with [Fe/H]")
 
     sample = read_sample(features, labels)
     print_step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")
     paper = out / "paper"
     train_and_record(sample, recipe_named("paper").with_overrides([f"steps={paper_steps}"]), paper)
 
-    print_step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow; the winner as an ensemble of five")
-    tuned = tune([sample], "demo", trials, steps, str(out / "searches"), finalists=2)
-    winner = tuned.search.winner
+    print_step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow; the best as ensembles, cross-validated")
+    winner = search([sample], "demo", trials, steps, str(out / "searches"), finalists=2, members=5).winner
     console.print(
-        f"winner: run {winner.run_id}, validation MAE {winner.mean:.3f} ± {winner.spread:.3f} dex over "
-        f"{winner.seeds} seeds",
+        f"winner: run {winner.run_id}, cross-validated MAE {winner.mae:.3f} ± {winner.mae_error:.3f} dex",
         soft_wrap=True,
     )
     compare(EXPERIMENT, out / "comparison.html")
 
     print_step("The ensemble through the gates")
-    run_id = tuned.ensemble.run_id
+    run_id = winner.run_id
     promotion = promote(run_id, sample)
     champion = f"models:/xpfeh/{promotion.version}"
     console.print(f"champion: {champion}, run {run_id}; {len(promotion.gates)} gates hold")

@@ -16,6 +16,7 @@ from xpfeh.evaluate.report import METRICS, Metrics, write_report
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
+from xpfeh.inference.estimate import prediction_flags
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.sample import Sample
@@ -93,7 +94,9 @@ def validate(
     predictors = {name: fair_judge(folder, sample) for name, folder in bundles.items()}
     models, cards, fainter = {}, {}, {}
     for name, predictor in predictors.items():
-        models[name] = {**held_out, **predictor.predict(held_out)}
+        predicted = predictor.predict(held_out)
+        flags = held_out["flags"] | prediction_flags(predicted, predictor.model.domain.threshold)
+        models[name] = {**held_out, **predicted, "flags": flags}
         cards[name] = predictor.card
         fainter[name] = {f"as if G={g_mag:g}": _as_if(g_mag, held_out, predictor) for g_mag in _FAINT}
     if baseline:
