@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
 from xpfeh.evaluate.metrics import summary
 from xpfeh.inference.bundle import Model, write_bundle
 from xpfeh.inference.calibration import Calibration, fit_calibration
@@ -78,6 +80,9 @@ def train(
     domain = domain.model_copy(update={"threshold": float(np.quantile(np.asarray(score), 1 - WORST))})
     intervals = {name: np.asarray(values) for name, values in calibration.intervals(**outputs).items()}
     edges = edges_of(stars["feh"][taught])
+    residual = outputs["feh"].astype(np.float64) - judges["feh"]
+    errors = standard_errors(by_cell(judges["source_id"]), SPREADS, partial(spreads, residual))
+    numbers = summary({"feh": judges["feh"], "FEH": outputs["feh"], **intervals})
     training = Training(
         **dict(sample.origin),
         stars=StarCounts(
@@ -88,7 +93,7 @@ def train(
         restarted_members=sum(member.restarts > 0 for member in trained),
         domain_threshold=domain.threshold,
         seconds=time.monotonic() - begun,
-        validation=summary({"feh": judges["feh"], "FEH": outputs["feh"], **intervals}),
+        validation=numbers | {"mae_error": errors["mae"]},
     )
     return write_bundle(out, Model(network, calibration, domain, edges), training)
 
