@@ -149,8 +149,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _every_fold_has_its_members(self) -> Self:
-        if self.folds == 1 or (self.folds and self.members % self.folds):
-            raise ValueError("folds must be 0, or at least 2 and a divisor of members")
+        # Two members a fold at least: their disagreement on stars that neither has seen is the ensemble's own.
+        if self.folds and (self.folds == 1 or self.members % self.folds or self.members == self.folds):
+            raise ValueError("folds must be 0, or at least 2, and members a multiple of it, twice as many at least")
         return self
 
     @model_validator(mode="after")

@@ -1,7 +1,7 @@
-"""The best trials of a search, trained as ensembles and cross-validated over the sky: that decides, not one part of it.
+"""The best trials of a search, trained as ensembles and cross-validated over the sky: that decides, not a part of it.
 
-454 validation stars in 162 cells know a mean absolute error to 0.004 dex, which is more than good recipes differ by (LOG
-2026-11-25). A cross-fitted ensemble is judged on eight times as many stars, and the winner's is ready to serve.
+454 validation stars in 162 cells know a mean absolute error to 0.004 dex, which is more than good recipes differ by
+(LOG 2026-11-25). A cross-fitted ensemble is judged on eight times as many stars, and the winner's is ready to serve.
 """
 
 from __future__ import annotations

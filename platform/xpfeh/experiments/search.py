@@ -75,8 +75,11 @@ def search(
         stays away; what was not recorded then is recorded when the search is resumed.
     """
     check_name("--name", name)
-    if members % FOLDS:
-        raise UserError(f"--ensemble {members}: networks leave out {FOLDS} parts of the sky in turn; give a multiple of {FOLDS}")
+    if members % FOLDS or members < 2 * FOLDS:
+        raise UserError(
+            f"--ensemble {members}: two networks at least leave out each of {FOLDS} parts of the sky; "
+            f"give {2 * FOLDS}, {3 * FOLDS}, ..."
+        )
     storage = absolute(storage)
     folder = f"{storage}/{name}"
     _check_storage(folder)

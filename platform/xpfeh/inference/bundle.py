@@ -18,6 +18,7 @@ from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.inference.domain import Domain
 from xpfeh.inference.edges import Edges
+from xpfeh.inference.stretch import Stretch
 from xpfeh.provenance import code_version
 from xpfeh.settings import first_problem
 from xpfeh.training.network import UACSNet, build_network
@@ -28,10 +29,11 @@ CARD = "card.json"
 
 
 class _Errors(BaseModel):
-    """What ``errors.json`` holds: the constants that make the networks' errors true."""
+    """What ``errors.json`` holds: the constants that make the networks' answers and their errors true."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    stretch: Stretch
     calibration: Calibration
     domain: Domain
     edges: Edges
@@ -39,9 +41,10 @@ class _Errors(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """What predicts: the networks, what makes their errors true, which spectra they know, and where answers end."""
+    """What predicts: the networks, what makes them and their errors true, which spectra they know, and where answers end."""
 
     network: UACSNet
+    stretch: Stretch
     calibration: Calibration
     domain: Domain
     edges: Edges
@@ -51,7 +54,9 @@ def write_bundle(folder: str | Path, model: Model, training: Training) -> ModelC
     """Write a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
     with whole_folder(folder, mark=CARD) as work:
         model.network.save_weights(work / WEIGHTS)
-        errors = _Errors(calibration=model.calibration, domain=model.domain, edges=model.edges)
+        errors = _Errors(
+            stretch=model.stretch, calibration=model.calibration, domain=model.domain, edges=model.edges
+        )
         (work / ERRORS).write_text(json.dumps(errors.model_dump()) + "\n")
         checksums = {name: sha256_of(work / name) for name in (WEIGHTS, ERRORS)}
         recipe = model.network.recipe
@@ -133,4 +138,4 @@ def read_bundle(folder: str | Path) -> tuple[Model, ModelCard]:
             f"{folder}: {WEIGHTS} or {ERRORS} do not fit the recipe of {CARD} ({first_line(error)}); take the bundle "
             "from its source again"
         ) from None
-    return Model(network, errors.calibration, errors.domain, errors.edges), card
+    return Model(network, errors.stretch, errors.calibration, errors.domain, errors.edges), card

@@ -46,6 +46,4 @@ def prediction_flags(predicted: Mapping[str, NDArray], domain_threshold: float) 
     # A star that cannot be predicted has no score either: its flags are the spectrum's.
     open_end = np.isnan(predicted["FEH_lo95"]) | np.isnan(predicted["FEH_hi95"])
     at_edge = open_end & np.isfinite(predicted["domain_score"])
-    return np.where(strange, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)) | np.where(
-        at_edge, np.uint32(Flag.FEH_EDGE), np.uint32(0)
-    )
+    return (strange * np.uint32(Flag.OUTSIDE_DOMAIN) | at_edge * np.uint32(Flag.FEH_EDGE)).astype(np.uint32)

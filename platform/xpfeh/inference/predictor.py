@@ -62,7 +62,7 @@ class Predictor:
     Parameters
     ----------
     model : Model
-        Network, calibration, domain and edges.
+        Network, stretch, calibration, domain and edges.
     card : ModelCard
     """
 
@@ -105,7 +105,7 @@ class Predictor:
         Returns
         -------
         dict of (N,) float32
-            ``FEH``, the ensemble's mean (dex), NaN far beyond the labels' range; ``FEH_lo68``, ``FEH_hi68``,
+            ``FEH``, the ensemble's mean, stretched below -2 (dex), NaN far beyond the labels' range; ``FEH_lo68``, ``FEH_hi68``,
             ``FEH_lo95``, ``FEH_hi95``, calibrated intervals, NaN where they are open (`xpfeh.inference.edges`);
             ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and ``FEH_err_epistemic``, what the
             networks say of the noise and how far they disagree, not recalibrated; ``domain_score``, see
@@ -126,9 +126,10 @@ class Predictor:
 
     def _columns(self, flux: Tensor, flux_error: Tensor, ebv: Tensor) -> tuple[Tensor]:
         mean, sigma = self._members.forward(flux, flux_error, ebv)  # (E, B) both
-        feh = ops.mean(mean, axis=0)
-        aleatoric = ops.sqrt(ops.mean(ops.square(sigma), axis=0))
-        epistemic = ops.std(mean, axis=0)
+        stretch, mean_feh = self.model.stretch, ops.mean(mean, axis=0)
+        feh = stretch.feh(mean_feh)
+        aleatoric = stretch.errors(mean_feh, ops.sqrt(ops.mean(ops.square(sigma), axis=0)))
+        epistemic = stretch.errors(mean_feh, ops.std(mean, axis=0))
         noise = ops.mean(flux_error, axis=1)
         columns = {
             "FEH": feh,
@@ -143,7 +144,8 @@ class Predictor:
 
     def _slopes(self, flux: Tensor, flux_error: Tensor, ebv: Tensor) -> tuple[Tensor]:
         def total(at: tuple[Tensor]) -> Tensor:
-            return ops.sum(ops.mean(self._members.forward(at[0], flux_error, ebv)[0], axis=0))
+            mean, _ = self._members.forward(at[0], flux_error, ebv)
+            return ops.sum(self.model.stretch.feh(ops.mean(mean, axis=0)))
 
         _, slopes = gradient(total, (flux,))
         return slopes

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
 from xpfeh.inference.predictor import Members
+from xpfeh.inference.stretch import Stretch, stretch_of
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
 from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
@@ -69,13 +70,13 @@ def train(
 
     members = Members(network)
     judged = np.asarray(roles.judged.any(axis=0))
-    unseen = Unseen(_rows(stars, judged), roles.judged[:, judged])
-    inflation = unseen_disagreement(members(stars)[0], roles, recipe)
-    calibration = _calibrated(members, unseen, inflation, recipe)
-    outputs = unseen.outputs(members, inflation)
+    unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], unseen_disagreement(members(stars)[0], roles, recipe))
+    judges = unseen.stars
+    stretch = stretch_of(unseen.outputs(members)["feh"], judges["feh"], judges["feh_err"])
+    calibration = _calibrated(members, unseen, stretch, recipe)
+    outputs = unseen.outputs(members, stretch)
     taught = roles.learns.any(axis=0)
     domain = domain_of(stars["flux"][taught])
-    judges = unseen.stars
     score = domain.score(judges["flux"], judges["flux_error"], outputs["aleatoric"], outputs["epistemic"])
     domain = domain.model_copy(update={"threshold": float(np.quantile(np.asarray(score), 1 - WORST))})
     intervals = {name: np.asarray(values) for name, values in calibration.intervals(**outputs).items()}
@@ -95,7 +96,7 @@ def train(
         seconds=time.monotonic() - begun,
         validation=numbers | {"mae_error": errors["mae"]},
     )
-    return write_bundle(out, Model(network, calibration, domain, edges), training)
+    return write_bundle(out, Model(network, stretch, calibration, domain, edges), training)
 
 
 def seen_by(recipe: Recipe, stars: Columns) -> dict[str, NDArray]:
@@ -133,27 +134,28 @@ class Unseen:
     stars : mapping of (N, ...) arrays
     judged : (E, N) bool
         By which members: one at least.
+    inflation : float
+        The members that have learnt from a star agree on it more than they will on a new one: by so much.
     """
 
     stars: Columns
     judged: NDArray[np.bool_]
+    inflation: float
 
-    def outputs(self, members: Members, inflation: float) -> dict[str, NDArray[np.float32]]:
-        """Return what `fit_calibration` takes.
-
-        The members that have learnt from a star agree on it more than they will on a new one, so their disagreement
-        is multiplied by `inflation`.
-        """
+    def outputs(self, members: Members, stretch: Stretch = Stretch(factor=1)) -> dict[str, NDArray[np.float32]]:
+        """Return what `fit_calibration` takes: the ensemble's answers as they would be for new stars, stretched."""
         mean, sigma = members(self.stars)  # (N, E) both
         judged = self.judged.T
         weight = judged / judged.sum(axis=1, keepdims=True)  # 1 in each row
         agreeing = np.where(judged.all(axis=1, keepdims=True), 1.0, ~judged)  # those that have learnt, or all
         agreeing = agreeing / agreeing.sum(axis=1, keepdims=True)
         centre = (agreeing * mean).sum(axis=1, keepdims=True)
+        feh = (weight * mean).sum(axis=1)
+        disagreement = self.inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1))
         outputs = {
-            "feh": (weight * mean).sum(axis=1),
-            "aleatoric": np.sqrt((weight * np.square(sigma)).sum(axis=1)),
-            "epistemic": inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1)),
+            "feh": np.asarray(stretch.feh(feh)),
+            "aleatoric": np.asarray(stretch.errors(feh, np.sqrt((weight * np.square(sigma)).sum(axis=1)))),
+            "epistemic": np.asarray(stretch.errors(feh, disagreement)),
             "noise": self.stars["flux_error"].mean(axis=1),
             "ebv": self.stars["ebv"],
         }
@@ -181,20 +183,20 @@ def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe)
     return float(np.sqrt(variance[judged].mean() / variance[learnt].mean()))
 
 
-def _calibrated(members: Members, unseen: Unseen, inflation: float, recipe: Recipe) -> Calibration:
+def _calibrated(members: Members, unseen: Unseen, stretch: Stretch, recipe: Recipe) -> Calibration:
     """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
     stars = unseen.stars
-    parts = [unseen.outputs(members, inflation)]
+    parts = [unseen.outputs(members, stretch)]
     if recipe.faint > 1:
         rng = np.random.default_rng([recipe.seed, 2])
         factors = fainter_factors(len(stars["feh"]), recipe.n_pixels, recipe.faint, rng)
         flux, flux_error = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
-        faint = Unseen({"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]}, unseen.judged)
-        parts.append(faint.outputs(members, inflation))
+        faint = replace(unseen, stars={"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})
+        parts.append(faint.outputs(members, stretch))
     outputs = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
     fold = folds_by_sky(stars["source_id"], _CALIBRATION_SALT, _CALIBRATION_FOLDS)
-    truth = (np.tile(values, len(parts)) for values in (stars["feh"], stars["feh_err"], fold))
-    return fit_calibration(outputs, *truth, copies=len(parts) - 1)
+    feh, feh_err, fold = (np.tile(values, len(parts)) for values in (stars["feh"], stars["feh_err"], fold))
+    return fit_calibration(outputs, feh, feh_err, fold, copies=len(parts) - 1)
 
 
 def _rows(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
