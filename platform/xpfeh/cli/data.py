@@ -26,7 +26,7 @@ def ingest(
     distances: Distances = [],
     settings: Set = [],
 ) -> None:
-    """Spectra to features: dereddened, 60 pixels, with colours, dust and flags. Run again to resume."""
+    """Spectra to features: dereddened, 343 samples, with colours, dust and flags. Run again to resume."""
     from xpfeh.commands.ingest import ingest
     from xpfeh.sources.reader import CompanionFiles
 

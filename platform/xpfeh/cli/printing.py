@@ -15,12 +15,11 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from xpfeh.commands.file_output import Written
-    from xpfeh.commands.promote import RefusedError
+    from xpfeh.commands.promote import Promotion, RefusedError
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status
     from xpfeh.dataset.verify import Account
     from xpfeh.evaluate.comparison import Row
-    from xpfeh.evaluate.gates import Gate
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
 
@@ -149,18 +148,22 @@ def print_spread(judged: Sequence[Metrics]) -> None:
         console.print(table)
 
 
-def print_gates(gates: Sequence[Gate]) -> None:
-    """Print what a challenger was judged by, and by how much it missed."""
+def print_gates(judged: Promotion | RefusedError) -> None:
+    """Print what a challenger was judged by and beside whom, and by how much it missed."""
     table = Table("gate", "value", "from", "to", "", title="gates")
-    for gate in gates:
+    for gate in judged.gates:
         verdict = Text("holds") if gate.holds else Text(f"misses by {gate.misses_by:.3g}", style="red")
         table.add_row(gate.name, *(f"{number:.4g}" for number in (gate.value, gate.low, gate.high)), verdict)
     console.print(table)
+    for note in judged.notes:
+        console.print(note, soft_wrap=True)
+    if judged.looks is not None:
+        console.print(f"looks at these held-out stars so far: {judged.looks}")
 
 
 def print_refusal(refused: RefusedError) -> None:
     """Print why a challenger did not become champion."""
-    print_gates(refused.gates)
+    print_gates(refused)
     console.print(str(refused), soft_wrap=True)
 
 

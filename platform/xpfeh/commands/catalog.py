@@ -21,7 +21,7 @@ from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
 
-_ROWS = 65_536  # stars predicted at a time: 40 MB of features of 60 pixels
+_ROWS = 16_384  # stars predicted at a time: 45 MB of features
 
 
 def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> list[Record]:

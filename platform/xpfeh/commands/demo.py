@@ -67,7 +67,9 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     paper = out / "paper"
     train_and_record(sample, recipe_named("paper").with_overrides([f"steps={paper_steps}"]), paper)
 
-    print_step(f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow; the best as ensembles, cross-validated")
+    print_step(
+        f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow; the best as ensembles, cross-validated"
+    )
     winner = search([sample], "demo", trials, steps, str(out / "searches"), finalists=2, members=10).winner
     console.print(
         f"winner: run {winner.run_id}, cross-validated MAE {winner.mae:.3f} ± {winner.mae_error:.3f} dex",

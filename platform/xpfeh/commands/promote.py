@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.commands.validate import fair_judge
+from xpfeh.commands.validate import answers, fair_judge
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import boosted_trees
 from xpfeh.evaluate.gates import FAINT, FAINT_G, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import bootstrap
 from xpfeh.experiments import registry
-from xpfeh.inference.estimate import prediction_flags
 from xpfeh.inference.predictor import CHUNK, INPUTS, Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.training.noise import as_if_at
@@ -116,11 +115,10 @@ class _Judged:
     def of(cls, bundle: str | Path, sample: Sample) -> _Judged:
         predictor = fair_judge(bundle, sample)
         stars = sample.part("test").columns
-        predicted = predictor.predict(stars)
-        if not np.isfinite(predicted["FEH"]).any():
+        answered = answers(predictor, stars)
+        if not np.isfinite(answered["FEH"]).any():
             raise UserError(f"{predictor.version}: gives none of the held-out stars an [Fe/H]")
-        flags = stars["flags"] | prediction_flags(predicted, predictor.model.domain.threshold)
-        return cls(predictor, {**stars, **predicted, "flags": flags})
+        return cls(predictor, answered)
 
     @property
     def residual(self) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from xpfeh.commands.read_sample import read_sample
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
-from xpfeh.experiments.registry import local_bundle
+from xpfeh.experiments.registry import count_look, local_bundle
 from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
 from xpfeh.inference.estimate import prediction_flags
@@ -92,17 +92,25 @@ def validate(
     check_output_folder(out, mark=METRICS)
     held_out = sample.part("test").columns
     predictors = {name: fair_judge(folder, sample) for name, folder in bundles.items()}
-    models, cards, fainter = {}, {}, {}
-    for name, predictor in predictors.items():
-        predicted = predictor.predict(held_out)
-        flags = held_out["flags"] | prediction_flags(predicted, predictor.model.domain.threshold)
-        models[name] = {**held_out, **predicted, "flags": flags}
-        cards[name] = predictor.card
-        fainter[name] = {f"as if G={g_mag:g}": _as_if(g_mag, held_out, predictor) for g_mag in _FAINT}
+    models = {name: answers(predictor, held_out) for name, predictor in predictors.items()}
+    fainter = {name: as_if_fainter(predictor, held_out) for name, predictor in predictors.items()}
+    cards = {name: [predictor.card] for name, predictor in predictors.items()}
     if baseline:
         models[BASELINE] = {**held_out, **boosted_trees(sample)}
     slopes = next(iter(predictors.values())).sensitivity(held_out)
-    return write_report(out, models, fainter, cards, slopes, truth)
+    return write_report(out, models, fainter, cards, slopes, truth, count_look(sample.origin.split.salt))
+
+
+def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
+    predicted = predictor.predict(stars)
+    flags = stars["flags"] | prediction_flags(predicted, predictor.model.domain.threshold)
+    return {**stars, **predicted, "flags": flags}
+
+
+def as_if_fainter(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
+    """Return ``feh`` and the predictor's columns of the stars made as faint as most of a catalog, by what that is."""
+    return {f"as if G={g_mag:g}": _as_if(g_mag, stars, predictor) for g_mag in _FAINT}
 
 
 def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
@@ -126,6 +134,6 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
     return predictor
 
 
-def _as_if(g_mag: float, stars: dict[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
+def _as_if(g_mag: float, stars: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
     flux, flux_error = as_if_at(g_mag, stars, np.random.default_rng(0))
     return {"feh": stars["feh"], **predictor.predict({"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})}

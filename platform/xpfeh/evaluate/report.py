@@ -58,7 +58,7 @@ def write_report(
     out: str | Path,
     models: Mapping[str, Stars],
     fainter: Mapping[str, Mapping[str, Stars]],
-    cards: Mapping[str, ModelCard],
+    cards: Mapping[str, Sequence[ModelCard]],
     slopes: NDArray[np.float32],
     truth: str,
     looks: int | None = None,
@@ -77,7 +77,7 @@ def write_report(
         For some models by name, the same stars made fainter, by what they are called: ``feh`` and the predictor's
         columns.
     cards : mapping
-        The models' cards, by the same names; a baseline has none.
+        The models' cards, by the same names: several of a cross-validated model; a baseline has none.
     slopes : (N, pixels) float32
         d[Fe/H] / d flux of the first model.
     truth : str

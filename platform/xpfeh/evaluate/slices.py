@@ -28,6 +28,7 @@ LITERATURE_BELOW = -2.4
 EBV_SLICES = ("ebv<0.02", "0.02<=ebv<0.05", "0.05<=ebv<0.12", "0.12<=ebv<0.2")
 ALPHA_SLICES = ("alpha<0.1", "alpha>=0.2")
 LITERATURE = "literature<-2.4"
+APOGEE = "apogee"
 
 
 def unflagged(flags: NDArray[np.uint32]) -> NDArray[np.bool_]:
@@ -67,14 +68,15 @@ def slices_of(stars: Mapping[str, NDArray]) -> dict[str, NDArray[np.bool_]]:
     --------
     >>> numbers = ("feh", "ebv", "phot_g_mean_mag", "alpha_m")
     >>> stars = dict.fromkeys(numbers, np.zeros(1)) | {"flags": np.zeros(1, np.uint32), "reference": np.array([""])}
-    >>> list(slices_of(stars))[:11]
-    ['all', 'unflagged', 'feh<-1', 'feh<-2', 'feh<-2.5', 'literature<-2.4',
+    >>> list(slices_of(stars))[:12]
+    ['all', 'unflagged', 'feh<-1', 'feh<-2', 'feh<-2.5', 'literature<-2.4', 'apogee',
      'ebv<0.02', '0.02<=ebv<0.05', '0.05<=ebv<0.12', '0.12<=ebv<0.2', 'alpha<0.1']
     """
     feh, ebv, g_mag, alpha = (stars[name] for name in ("feh", "ebv", "phot_g_mean_mag", "alpha_m"))
     slices = {ALL: np.ones(len(feh), dtype=bool), UNFLAGGED: unflagged(stars["flags"])}
     slices |= {f"feh<{limit:g}": feh < limit for limit in POOR}
-    slices[LITERATURE] = from_literature(stars["reference"]) & (feh < LITERATURE_BELOW)
+    literature = from_literature(stars["reference"])
+    slices |= {LITERATURE: literature & (feh < LITERATURE_BELOW), APOGEE: ~literature}
     dusty = [(ebv >= low) & (ebv < high) for low, high in pairwise(EBV_EDGES)]
     slices |= dict(zip(EBV_SLICES, dusty, strict=True))
     slices |= dict(zip(ALPHA_SLICES, (alpha < ALPHA_LOW, alpha >= ALPHA_HIGH), strict=True))

@@ -54,9 +54,7 @@ class Winner:
     mae_error: float
 
 
-def decide(
-    finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, members: int, share: Share
-) -> Winner:
+def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, members: int, share: Share) -> Winner:
     """Train every finalist as an ensemble whose members leave out parts of the sky; return the best.
 
     A finalist that an earlier, interrupted call has finished is not trained again; one that cannot be trained is out.

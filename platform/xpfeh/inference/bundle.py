@@ -41,7 +41,7 @@ class _Errors(BaseModel):
 
 @dataclass(frozen=True)
 class Model:
-    """What predicts: the networks, what makes them and their errors true, which spectra they know, and where answers end."""
+    """What predicts: networks, what makes them and their errors true, which spectra they know, where answers end."""
 
     network: UACSNet
     stretch: Stretch
@@ -54,9 +54,7 @@ def write_bundle(folder: str | Path, model: Model, training: Training) -> ModelC
     """Write a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced."""
     with whole_folder(folder, mark=CARD) as work:
         model.network.save_weights(work / WEIGHTS)
-        errors = _Errors(
-            stretch=model.stretch, calibration=model.calibration, domain=model.domain, edges=model.edges
-        )
+        errors = _Errors(stretch=model.stretch, calibration=model.calibration, domain=model.domain, edges=model.edges)
         (work / ERRORS).write_text(json.dumps(errors.model_dump()) + "\n")
         checksums = {name: sha256_of(work / name) for name in (WEIGHTS, ERRORS)}
         recipe = model.network.recipe

@@ -105,11 +105,11 @@ class Predictor:
         Returns
         -------
         dict of (N,) float32
-            ``FEH``, the ensemble's mean, stretched below -2 (dex), NaN far beyond the labels' range; ``FEH_lo68``, ``FEH_hi68``,
-            ``FEH_lo95``, ``FEH_hi95``, calibrated intervals, NaN where they are open (`xpfeh.inference.edges`);
-            ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and ``FEH_err_epistemic``, what the
-            networks say of the noise and how far they disagree, not recalibrated; ``domain_score``, see
-            `xpfeh.inference.domain`.
+            ``FEH``, the ensemble's mean, stretched below -2 (dex), NaN far beyond the labels' range; ``FEH_lo68``,
+            ``FEH_hi68``, ``FEH_lo95``, ``FEH_hi95``, calibrated intervals, NaN where they are open
+            (`xpfeh.inference.edges`); ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and
+            ``FEH_err_epistemic``, what the networks say of the noise and how far they disagree, not recalibrated;
+            ``domain_score``, see `xpfeh.inference.domain`.
         """
         (columns,) = _in_chunks(self._predict, self._seen(features))
         return {name: columns[:, i].copy() for i, name in enumerate(COLUMNS)}

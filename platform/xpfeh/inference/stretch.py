@@ -35,6 +35,9 @@ class Stretch(BaseModel):
         return error * ops.where(feh < _BEND, self.factor, 1.0)
 
 
+UNSTRETCHED = Stretch(factor=1.0)
+
+
 def stretch_of(predicted: NDArray[np.float32], feh: NDArray[np.float64], feh_err: NDArray[np.float64]) -> Stretch:
     """Return the stretch that gives unseen stars below the bend the range of their labels.
 
@@ -57,6 +60,6 @@ def stretch_of(predicted: NDArray[np.float32], feh: NDArray[np.float64], feh_err
     known = (feh < _BEND) & (np.nan_to_num(feh_err) <= _LABEL_KNOWS)
     below = np.maximum(_BEND - predicted[known].astype(np.float64), 0)
     if known.sum() < _FEWEST or not below.any():
-        return Stretch(factor=1.0)
+        return UNSTRETCHED
     asked = _BEND - feh[known]
     return Stretch(factor=max(1.0, float(np.sqrt(np.square(asked).mean() / np.square(below).mean()))))

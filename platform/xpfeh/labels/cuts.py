@@ -22,7 +22,7 @@ def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) ->
     Parameters
     ----------
     features : mapping of (N,) arrays
-        Columns of `xpfeh.columns.features_schema`.
+        Columns of `xpfeh.columns.FEATURES`.
     logg : (N,) float64
         Surface gravity from the labels, dex, NaN where unknown.
 

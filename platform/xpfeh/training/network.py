@@ -116,7 +116,7 @@ class MemberDense(keras.layers.Layer):
 
 
 class UACSNet(keras.Model):
-    """Branches of [Fe/H] and of its error: flux, error (E or 1, B, pixels), E(B-V) (E or 1, B) to (E, B) mean, sigma."""
+    """Branches of [Fe/H] and its error: flux, error (E or 1, B, pixels), E(B-V) (E or 1, B) to (E, B) mean, sigma."""
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
         # Keras counts layers without a name through the life of a process, and writes the names into files of weights:

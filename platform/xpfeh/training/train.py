@@ -19,7 +19,7 @@ from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
 from xpfeh.inference.predictor import Members
-from xpfeh.inference.stretch import Stretch, stretch_of
+from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
 from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
@@ -70,7 +70,9 @@ def train(
 
     members = Members(network)
     judged = np.asarray(roles.judged.any(axis=0))
-    unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], unseen_disagreement(members(stars)[0], roles, recipe))
+    unseen = Unseen(
+        _rows(stars, judged), roles.judged[:, judged], unseen_disagreement(members(stars)[0], roles, recipe)
+    )
     judges = unseen.stars
     stretch = stretch_of(unseen.outputs(members)["feh"], judges["feh"], judges["feh_err"])
     calibration = _calibrated(members, unseen, stretch, recipe)
@@ -142,7 +144,7 @@ class Unseen:
     judged: NDArray[np.bool_]
     inflation: float
 
-    def outputs(self, members: Members, stretch: Stretch = Stretch(factor=1)) -> dict[str, NDArray[np.float32]]:
+    def outputs(self, members: Members, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
         """Return what `fit_calibration` takes: the ensemble's answers as they would be for new stars, stretched."""
         mean, sigma = members(self.stars)  # (N, E) both
         judged = self.judged.T
