@@ -26,11 +26,20 @@ def test_overrides_are_typed() -> None:
         ("steps=many", "setting steps"),
         ("steps=-3", "setting steps"),
         ("hidden=[0]", "widths"),
+        ("members=5", "members a multiple of it, twice as many at least"),
+        ("members=12", "members a multiple of it, twice as many at least"),
+        ("folds=1", "folds must be 0, or at least 2"),
+        ("n_pixels=60", "components cannot be more than n_pixels"),
     ],
 )
 def test_a_wrong_override_says_what_is_wrong(pair: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        Recipe().with_overrides([pair])
+        RECIPES["best"].with_overrides([pair])
+
+
+@pytest.mark.parametrize(("members", "folds"), [(1, 0), (7, 0), (4, 2), (6, 2), (10, 5), (15, 5)])
+def test_each_fold_has_two_members_at_least_or_there_are_none(members: int, folds: int) -> None:
+    assert Recipe(members=members, folds=folds).folds == folds
 
 
 def test_fingerprints_tell_settings_apart() -> None:

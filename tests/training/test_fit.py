@@ -7,11 +7,12 @@ from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training import fit as fit_module
 from xpfeh.training.fit import Roles, Trainer, ensemble, fit_members
+from xpfeh.training.train import seen_by
 
 
 def fixed_roles(sample: Sample, recipe: Recipe) -> tuple[dict[str, np.ndarray], Roles, Recipe]:
     """What `fit_members` takes, every member learning from "train" and judged by "validation"."""
-    stars = sample.part("train", "validation").columns
+    stars = seen_by(recipe, sample.part("train", "validation").columns)
     learns, judged = (np.tile(stars["part"] == part, (recipe.members, 1)) for part in ("train", "validation"))
     return stars, Roles(learns, judged), recipe
 
@@ -20,7 +21,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     """A tenth of the stars and a thirtieth of the steps of the demo: still far better than a constant."""
     stars, roles, recipe = fixed_roles(sample, Recipe(steps=2000))
     (member,) = fit_members(stars, roles, recipe)
-    held_out = sample.part("test").columns
+    held_out = seen_by(recipe, sample.part("test").columns)
     mean, sigma = Members(ensemble([member], stars, roles, recipe))(held_out)
     assert robust_sigma(mean[:, 0] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
     assert (sigma >= recipe.epsilon).all()
@@ -31,7 +32,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
 
 @pytest.mark.parametrize("name", ["paper", "best"])
 def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None:
-    recipe = RECIPES[name].model_copy(update={"steps": 60, "members": 2, "cross_fit": False})
+    recipe = RECIPES[name].model_copy(update={"steps": 60, "members": 2, "folds": 0})
     one, same = (fit_members(*fixed_roles(sample, recipe)) for _ in range(2))
     for a, b in zip(one, same, strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(a.weights, b.weights, strict=True))
@@ -41,7 +42,7 @@ def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None
 
 
 def test_a_member_trained_alone_is_the_same_to_the_bit(sample: Sample) -> None:
-    recipe = RECIPES["best"].model_copy(update={"steps": 700, "members": 3, "cross_fit": False})
+    recipe = RECIPES["best"].model_copy(update={"steps": 700, "members": 3, "folds": 0})
     stars, roles, _ = fixed_roles(sample, recipe)
     together = fit_members(stars, roles, recipe)
     alone = Trainer(stars, roles, recipe).train(2)
@@ -82,6 +83,23 @@ def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytes
     assert two.restarts >= 1
     assert drawn[:3] == [(0, 0), (1, 0), (1, 10_000)]
     assert max(one.validation_mae, two.validation_mae) < 0.2
+
+
+def test_the_last_weights_are_kept_where_the_recipe_says_so(sample: Sample) -> None:
+    (member,) = fit_members(*fixed_roles(sample, Recipe(steps=1500, learning_rate=3e-3, keep="last")))
+    errors = [numbers["validation_mae"] for numbers in member.history]
+    assert member.validation_mae == errors[-1] > min(errors)
+
+
+def test_errors_of_labels_count_where_the_recipe_says_so(sample: Sample) -> None:
+    stars, roles, recipe = fixed_roles(sample, Recipe(steps=20))
+    unknown = {**stars, "feh_err": np.full(len(stars["feh"]), np.nan)}
+    exact, wide, unsaid = (
+        fit_members(labels, roles, recipe.model_copy(update={"label_errors": count}))[0].weights[0]
+        for labels, count in ((stars, False), (stars, True), (unknown, True))
+    )
+    assert not np.array_equal(exact, wide)
+    np.testing.assert_array_equal(exact, unsaid)
 
 
 def test_fewer_stars_than_cost_bins_are_refused(sample: Sample) -> None:

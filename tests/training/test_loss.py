@@ -6,20 +6,28 @@ from hypothesis import strategies as st
 from xpfeh.training.loss import cost_weights, member_losses
 
 
-def test_equals_equation_12_star_by_star() -> None:
+def test_equals_equation_12_with_the_labels_errors_star_by_star() -> None:
     rng = np.random.default_rng(0)
-    mean, sigma, feh, cost = (rng.uniform(0.1, 2, (2, 9)).astype(np.float32) for _ in range(4))
-    losses = np.array(member_losses(mean, sigma, feh, cost, beta=0.0))
+    batch = [rng.uniform(0.1, 2, (2, 9)).astype(np.float32) for _ in range(5)]
+    losses = np.array(member_losses(*batch, beta=0.0))
     for member in range(2):
         total = 0.0
-        for m, s, y, c in zip(mean[member], sigma[member], feh[member], cost[member], strict=True):
-            total += c * ((y - m) ** 2 / (2 * s**2) + math.log(s))
+        for m, s, y, error, c in zip(*(values[member] for values in batch), strict=True):
+            wide = math.hypot(s, error)
+            total += c * ((y - m) ** 2 / (2 * wide**2) + math.log(wide))
         np.testing.assert_allclose(losses[member], total / 9, rtol=1e-5)
+
+
+def test_a_label_that_says_little_costs_little() -> None:
+    """Far off, and by a label as unsure: the residual is the label's, not the network's."""
+    mean, sigma, feh, cost = (np.full((1, 1), value, np.float32) for value in (0.0, 0.1, 1.0, 1.0))
+    sure, unsure = (float(member_losses(mean, sigma, feh, 0 * feh + e, cost, 0.0)[0]) for e in (0.0, 1.0))
+    assert unsure < 1 < sure
 
 
 def test_beta_weighs_by_a_power_of_sigma() -> None:
     one = np.full((1, 1), 0.5, dtype=np.float32)
-    plain, weighed = (float(member_losses(one * 0, one, one, one * 2, beta)[0]) for beta in (0.0, 0.5))
+    plain, weighed = (float(member_losses(one * 0, one, one, one * 0, one * 2, beta)[0]) for beta in (0.0, 0.5))
     np.testing.assert_allclose(weighed, plain * 0.5, rtol=1e-6)
 
 

@@ -3,10 +3,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.settings import RECIPES, Recipe
-from xpfeh.training.network import build_network
+from xpfeh.training.network import Components, UACSNet, build_network
 
 
-def numpy_forward(network, member: int, flux: np.ndarray, flux_error: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def numpy_forward(
+    network: UACSNet, member: int, flux: np.ndarray, flux_error: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """UA-CSNet of the paper's Table 1 and Eqs. 2 to 7, written again with NumPy alone."""
 
     def relu(x: np.ndarray) -> np.ndarray:
@@ -18,20 +20,20 @@ def numpy_forward(network, member: int, flux: np.ndarray, flux_error: np.ndarray
     def scaled(scale, x: np.ndarray) -> np.ndarray:
         return (x - np.array(scale.mean)) / np.array(scale.deviation)
 
-    x = scaled(network.flux_scale, flux)
+    x = scaled(network.flux_input.scale, flux)
     for layer in network.encoder:
         x = relu(dense(layer, x))
     latent = x
     x = relu(dense(network.head[0], latent))
     mean = dense(network.head[1], x)
-    e = relu(dense(network.error_encoder[0], scaled(network.error_scale, flux_error)))
+    e = relu(dense(network.error_encoder[0], scaled(network.error_input.scale, flux_error)))
     e = relu(dense(network.error_head[0], np.concatenate([latent, e], axis=1)))
     sigma = np.log1p(np.exp(dense(network.error_head[1], e)))
     return mean[:, 0], np.maximum(sigma, 0.02)[:, 0]
 
 
 def test_has_the_layers_of_table_1() -> None:
-    network = build_network(RECIPES["paper"], 60, seed=0)
+    network = build_network(RECIPES["paper"], seed=0)
     shapes = [tuple(v.shape) for v in network.trainable_variables if v.name == "kernel"]
     expected = [(60, 256), (256, 64), (64, 16), (16, 8), (8, 1), (60, 16), (32, 8), (8, 1)]
     assert sorted(shapes) == sorted((1, *shape) for shape in expected)
@@ -42,10 +44,10 @@ def test_equals_an_independent_forward_pass(members: int) -> None:
     rng = np.random.default_rng(2)
     flux = rng.uniform(0.2, 1.5, (50, 60)).astype(np.float32)
     error = rng.uniform(0.001, 0.1, (50, 60)).astype(np.float32)
-    network = build_network(Recipe(members=members), 60, seed=3)
-    network.flux_scale.adapt(flux)
-    network.error_scale.adapt(error)
-    mean, sigma = network(tuple(np.broadcast_to(x, (members, 50, 60)) for x in (flux, error)))
+    network = build_network(Recipe(members=members), seed=3)
+    dust = np.zeros(50)
+    network.adapt(flux, error, dust)
+    mean, sigma = network((flux[None], error[None], dust[None]))
     for member in range(members):
         expected_mean, expected_sigma = numpy_forward(network, member, flux, error)
         np.testing.assert_allclose(np.array(mean)[member], expected_mean, rtol=1e-4, atol=1e-5)
@@ -53,31 +55,64 @@ def test_equals_an_independent_forward_pass(members: int) -> None:
 
 
 def test_members_begin_differently_and_seeds_repeat() -> None:
-    one, same = (build_network(Recipe(members=2), 60, seed=5).encoder[0].kernel for _ in range(2))
+    one, same = (build_network(Recipe(members=2), seed=5).encoder[0].kernel for _ in range(2))
     np.testing.assert_array_equal(np.array(one), np.array(same))
     assert not np.allclose(np.array(one)[0], np.array(one)[1])
 
 
 def test_equal_weights_are_equal_files(tmp_path: Path) -> None:
     for name in ("one", "same"):
-        build_network(Recipe(), 60, seed=5).save_weights(tmp_path / f"{name}.weights.h5")
+        build_network(Recipe(), seed=5).save_weights(tmp_path / f"{name}.weights.h5")
     assert (tmp_path / "one.weights.h5").read_bytes() == (tmp_path / "same.weights.h5").read_bytes()
 
 
 def test_he_initialisation() -> None:
-    kernel = np.array(build_network(Recipe(), 60, seed=0).encoder[1].kernel)
+    kernel = np.array(build_network(Recipe(), seed=0).encoder[1].kernel)
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 256), rtol=0.02)
 
 
 def test_log_inputs_take_negative_flux_and_stay_within_8_sigma() -> None:
-    network = build_network(Recipe(inputs="log"), 60, seed=0)
-    network.flux_scale.adapt(np.random.default_rng(0).uniform(0.5, 1.5, (100, 60)).astype(np.float32))
-    scaled = np.array(network.flux_scale(np.array([[[-1.0] * 30 + [1e9] * 30]], dtype=np.float32)))
+    flux = build_network(Recipe(inputs="log"), seed=0).flux_input
+    flux.adapt(np.random.default_rng(0).uniform(0.5, 1.5, (100, 60)).astype(np.float32))
+    scaled = np.array(flux(np.array([[[-1.0] * 30 + [1e9] * 30]], dtype=np.float32)))
     assert (scaled == np.repeat([-8.0, 8.0], 30)).all()
 
 
 def test_the_floor_of_sigma() -> None:
     blank = np.ones((1, 4, 60), dtype=np.float32)
     for floor in ("max", "add"):
-        _, sigma = build_network(Recipe(floor=floor, epsilon=5.0), 60, seed=0)((blank, blank))
+        _, sigma = build_network(Recipe(floor=floor, epsilon=5.0), seed=0)((blank, blank, blank[..., 0]))
         assert (np.array(sigma) >= 5.0).all()
+
+
+def test_components_are_those_of_a_singular_value_decomposition_half_whitened() -> None:
+    rng = np.random.default_rng(4)
+    values = rng.standard_normal((500, 8)) @ rng.standard_normal((8, 8))
+    values = (values - values.mean(axis=0)).astype(np.float32)
+    left, singular, right = np.linalg.svd(values, full_matrices=False)
+    components = Components(3)
+    components.build(values.shape)
+    components.adapt(values)
+    rotated, rotation = np.array(components(values)), np.array(components.rotation)
+    angles = rotation.T @ rotation
+    np.testing.assert_allclose(angles, np.diag(np.diag(angles)), atol=1e-6)
+    np.testing.assert_allclose(rotated.var(axis=0, ddof=1), singular[:3] / singular[:3].mean(), rtol=1e-5)
+    kept = left[:, :3] * singular[:3] @ right[:3]
+    np.testing.assert_allclose(rotated @ np.linalg.pinv(rotation), kept, atol=1e-4)
+
+
+@pytest.mark.parametrize(("ebv_input", "width"), [(True, 21), (False, 20)])
+def test_dust_is_an_input_where_the_recipe_says_so(ebv_input: bool, width: int) -> None:
+    network = build_network(Recipe(n_pixels=30, components=20, ebv_input=ebv_input), seed=0)
+    network.flux_input.components.rotation.assign(np.eye(30, 20))
+    assert network.encoder[0].kernel.shape == (1, width, 256)
+    blank = np.ones((1, 4, 30), dtype=np.float32)
+    clear, dusty = (np.array(network((blank, blank, np.full((1, 4), ebv)))[0]) for ebv in (0.0, 1.0))
+    assert (not np.array_equal(clear, dusty)) is ebv_input
+
+
+def test_stars_without_an_axis_of_members_are_given_to_each() -> None:
+    network = build_network(Recipe(members=3), seed=0)
+    star = np.random.default_rng(1).uniform(0.5, 1.5, (1, 5, 60)).astype(np.float32)
+    shared, each = (network((x, x, x[..., 0])) for x in (star, np.repeat(star, 3, axis=0)))
+    np.testing.assert_array_equal(np.array(shared), np.array(each))

@@ -90,7 +90,7 @@ MODELS = {
             "card is no JSON": (altered(write(CARD, "{")), "model: not a model bundle"),
             "card is binary": (altered(write(CARD, b"\xff\xfe\0")), "model: not a model bundle"),
             "card is a list": (altered(write(CARD, "[]")), "model: not a model bundle"),
-            "format 1": (altered(edit_json(CARD, format=1)), "model: bundle of format 1, this version reads format 2"),
+            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 3"),
             "format 99": (altered(edit_json(CARD, format=99)), "model: bundle of format 99"),
             "card without recipe": (altered(edit_json(CARD, recipe=None)), "card.json: recipe: .*required"),
             "card of another key": (altered(edit_json(CARD, colour="red")), "card.json: colour: "),
@@ -114,6 +114,14 @@ MODELS = {
             "errors corrupt": (altered(with_checksum(ERRORS, b"{}")), f"model: {WEIGHTS} or {ERRORS} do not fit"),
             "errors of other pixels": (
                 altered(edit_errors("domain", mean=[0.0], components=[[1.0]], variances=[1.0])),
+                f"model: {WEIGHTS} or {ERRORS} do not fit",
+            ),
+            "errors without an edge": (
+                altered(edit_errors("edges", low=None)),
+                f"model: {WEIGHTS} or {ERRORS} do not fit",
+            ),
+            "errors of a stretch that turns back": (
+                altered(edit_errors("stretch", factor=-1.0)),
                 f"model: {WEIGHTS} or {ERRORS} do not fit",
             ),
             "errors of other quantiles": (
