@@ -46,7 +46,7 @@ MEANING: dict[Flag, str] = {
     Flag.CUT_NOT_EVALUATED: "a cut could not be evaluated: colour, excess factor or distance is missing",
     Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample",
     Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
-    Flag.LOW_SN: "median signal-to-noise of the pixels below 10",
+    Flag.LOW_SN: "median signal-to-noise of the samples below 10",
     Flag.NO_PHOTOMETRY: "no gaia_source row: position from the source_id's HEALPix pixel, no colour, no magnitude",
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
     Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",

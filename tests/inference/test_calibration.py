@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.linear_model import QuantileRegressor
 from xpfeh.evaluate.metrics import summary
-from xpfeh.inference.calibration import Calibration, fit_calibration
+from xpfeh.inference.calibration import _SHRINKAGE, QUANTILES, Calibration, _quantiles, fit_calibration
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES
@@ -121,6 +122,17 @@ def test_copies_do_not_decide_the_level() -> None:
     given, feh = with_copies(10_000, 0.0, 1.0, rng)
     stars = {name: values[:10_000] for name, values in given.items()}
     np.testing.assert_allclose(shares(calibration, stars, feh[:10_000]), [0.68, 0.95], atol=0.03)
+
+
+def test_quantiles_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(6)
+    x, weight = rng.standard_normal((300, 5)), rng.uniform(0.2, 4.0, 300)
+    z = rng.standard_t(4, 300) * (1 + 0.5 * np.abs(x[:, 0]))
+    intercepts, slopes = _quantiles(x, z, weight)
+    unit = (x - x.mean(axis=0)) / x.std(axis=0)
+    for i, q in enumerate(QUANTILES):
+        peer = QuantileRegressor(quantile=q, alpha=_SHRINKAGE, solver="highs").fit(unit, z, sample_weight=weight)
+        np.testing.assert_allclose(intercepts[i] + x @ slopes[i], peer.predict(unit), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize("stars", ["paper", pytest.param("wide", marks=pytest.mark.slow)])

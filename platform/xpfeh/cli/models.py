@@ -66,7 +66,7 @@ def tune(
     finalists: Annotated[
         int, typer.Option(min=1, help="So many of the best are trained as ensembles and cross-validated over the sky.")
     ] = 3,
-    ensemble: Annotated[int, typer.Option(min=5, help="Networks of an ensemble, a multiple of 5.")] = 10,
+    ensemble: Annotated[int, typer.Option(min=10, help="Networks of an ensemble, a multiple of 5.")] = 10,
     name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
     resume: Annotated[
         str | None, typer.Option(metavar="NAME", help="Go on with this search, with the same data, trials and steps.")
@@ -130,7 +130,7 @@ def promote(
     force: Annotated[bool, typer.Option("--force", help="Promote although a gate does not hold; needs --why.")] = False,
     why: Annotated[str, typer.Option(help="The reason, recorded with the model.")] = "",
 ) -> None:
-    """Make a run's model the champion, if it holds every gate beside today's champion.
+    """Make a run's model the champion, if it holds every gate beside the best champion so far.
 
     Both are judged on the same held-out stars: spread, bias, calibration, domain, speed. Exit code 3: a gate did
     not hold.

@@ -77,7 +77,7 @@ def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str
     """
     found, out = [], []
     for finalist in finalists:
-        recipe = finalist.recipe.with_overrides([f"members={members}", f"folds={FOLDS}"])
+        recipe = finalist.recipe.with_overrides([f"members={members}", f"folds={FOLDS}", "keep=last"])
         tag = f"{finalist.trial}{ENSEMBLE}"
         run = mlflow_runs.run_of(tag, tag, parent)
         try:

@@ -51,7 +51,7 @@ def search(
     Parameters
     ----------
     samples : sequence of Sample
-        The same labelled stars by one or more features datasets (other pixel grids, say), which are searched over
+        The same labelled stars by one or more features datasets (with other corrections, say), which are searched over
         too; trials train on "train" and are judged on "validation".
     name : str
         The search's name: its folder under `storage`, and the beginning of its trials' tags in MLflow.
