@@ -70,7 +70,7 @@ def serve(
 def demo(
     out: Annotated[Path, local("Folder for all it makes.")] = Path("demo"),
     trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 10,
-    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 6_000,
+    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 5_000,
     paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe.")] = 60_000,
 ) -> None:
     """The whole way, with 39,851 real spectra: ingest, train, tune, promote, catalog, report, serve, ask.
