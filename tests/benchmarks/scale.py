@@ -119,7 +119,7 @@ from xpfeh.settings import recipe_named
 from xpfeh.training.fit import fit_members
 from xpfeh.training.train import train
 sample = read_sample(sys.argv[1], sys.argv[2])
-recipe = recipe_named("best").with_overrides(["steps=4000", "members=4"])
+recipe = recipe_named("best").with_overrides(["steps=1600"])
 ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
 versions = []
 for fit in (fit_members, fit_on_workers(1), fit_on_workers(2)):
@@ -272,9 +272,9 @@ def labelled(rows: Table, folder: Path) -> None:
 
 
 def members(rows: Table, folder: Path) -> None:
-    """An ensemble of four: in this process, on one worker, on two."""
+    """The ensemble: in this process, on one worker, on two."""
     here, one, two = script(MEMBERS, folder / "library", folder / "labels.parquet")
-    rows.add_row("training an ensemble of four, 4,000 steps: one process", "", f"{here:.1f} s")
+    rows.add_row("training the ten networks of `best`, 1,600 steps: one process", "", f"{here:.1f} s")
     rows.add_row("  on Ray, one and two workers, the same bytes", "", f"{one:.1f} s and {two:.1f} s: {one / two:.2f} x")
 
 
@@ -287,14 +287,14 @@ def main() -> None:
         write_apogee(NAME, folder / "labels.parquet")
         sample = read_sample(folder / "library", folder / "labels.parquet")
         train(sample, Recipe(steps=2000), folder / "one")
-        train(sample, recipe_named("best").with_overrides(["steps=2000"]), folder / "five")
+        train(sample, recipe_named("best").with_overrides(["steps=2000"]), folder / "best")
         write_made_up_features(folder / "few", FEW)
         write_made_up_features(folder / "many", MANY)
         labelled(rows, folder)
         members(rows, folder)
-        predicting = catalogs(rows, folder, folder / "five", "champion's five networks")
-        catalogs(rows, folder, folder / "one", "the paper's network")
-        from_coefficients(rows, folder, folder / "five", predicting)
+        predicting = catalogs(rows, folder, folder / "best", "`best`, ten networks")
+        catalogs(rows, folder, folder / "one", "`paper`, one network")
+        from_coefficients(rows, folder, folder / "best", predicting)
     console.print(rows)
 
 
