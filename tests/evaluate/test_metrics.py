@@ -95,7 +95,7 @@ def test_slices_by_hand() -> None:
     }
     numbers = sliced_summary(stars)
     assert {name: slice_["n"] for name, slice_ in numbers.items() if slice_["n"]} == {
-        "all": 4, "unflagged": 2, "feh<-1": 3, "feh<-2": 2, "feh<-2.5": 1, "literature<-2.4": 1,
+        "all": 4, "unflagged": 2, "feh<-1": 3, "feh<-2": 2, "feh<-2.5": 1, "literature<-2.4": 1, "apogee": 3,
         "ebv<0.02": 1, "0.02<=ebv<0.05": 2, "0.12<=ebv<0.2": 1, "alpha<0.1": 1, "alpha>=0.2": 1,
         "0<=G<11": 1, "12<=G<13": 2, "13<=G<14": 1,
     }  # fmt: skip

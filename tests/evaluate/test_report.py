@@ -24,7 +24,7 @@ def written(out: Path, looks: int | None = 3, **stars: dict[str, np.ndarray]) ->
     first = next(iter(stars.values()))
     slopes = np.random.default_rng(0).normal(0, 1, (len(first["feh"]), 60)).astype(np.float32)
     fainter = {name: {"as if G=17": columns} for name, columns in stars.items()}
-    cards = {name: card(f"{name}-0123") for name in stars}
+    cards = {name: [card(f"{name}-0123")] for name in stars}
     metrics = write_report(out, stars, fainter, cards, slopes, "APOGEE", looks)
     return metrics, (out / "index.html").read_text(), json.loads((out / "metrics.json").read_text())
 

@@ -76,6 +76,9 @@ def summary(stars: Stars) -> dict[str, float]:
         of freedom and the same 68 % interval, whose tails are those of the calibrated 95 % intervals, and which a
         single wrong label does not decide.
 
+        ``inside_own_sigma``, the share of residuals within what the networks themselves say, before calibration, where
+        that is known.
+
         ``catastrophic``, how many residuals are beyond 0.5 dex, and ``caught``, how many of those are among the 1 %
         with the largest domain scores, where there are such. NaN where there is nothing to take a number of; without
         any [Fe/H], the counts alone.
@@ -112,6 +115,9 @@ def summary(stars: Stars) -> dict[str, float]:
         **_likelihoods((predicted - truth)[given & np.isfinite(error)], error[given & np.isfinite(error)]),
         "catastrophic": int(catastrophic.sum()),
     }
+    if "FEH_err_aleatoric" in stars:
+        own = np.hypot(stars["FEH_err_aleatoric"], stars["FEH_err_epistemic"])[given]
+        numbers["inside_own_sigma"] = _mean(np.abs(residual) < own)
     if "domain_score" in stars:
         score = stars["domain_score"][given]
         numbers["caught"] = int((catastrophic & (score >= np.quantile(score, _WORST))).sum())

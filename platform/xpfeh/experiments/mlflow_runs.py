@@ -179,7 +179,7 @@ def finish(run_id: str, bundle: str | Path, card: ModelCard) -> None:
             "commit": card.made_by["commit"],
             "features": card.features,
             "labels_sha256": card.labels_sha256,
-            "split": card.split.salt,
+            "split": card.split.name,
         },
     )
     close(run_id)

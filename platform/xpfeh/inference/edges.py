@@ -51,8 +51,8 @@ def edges_of(feh: NDArray[np.float64]) -> Edges:
 
     Examples
     --------
-    >>> edges_of(np.linspace(-2, 0, 201))
-    Edges(low=-1.95, high=-0.05)
+    >>> edges_of(np.arange(-128, 129) / 64)
+    Edges(low=-1.921875, high=1.921875)
     """
     ordered = np.sort(feh)
     beyond = min(_LABELS_BEYOND, len(ordered) - 1)

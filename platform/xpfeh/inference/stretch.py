@@ -54,7 +54,7 @@ def stretch_of(predicted: NDArray[np.float32], feh: NDArray[np.float64], feh_err
     Examples
     --------
     >>> poor = np.linspace(-3.0, -2.0, 20)
-    >>> stretch_of((poor + 2) / 2 - 2, poor, np.full(20, 0.1)).factor
+    >>> round(stretch_of((poor + 2) / 2 - 2, poor, np.full(20, 0.1)).factor, 6)
     2.0
     """
     known = (feh < _BEND) & (np.nan_to_num(feh_err) <= _LABEL_KNOWS)

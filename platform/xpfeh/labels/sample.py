@@ -50,6 +50,11 @@ class Split(BaseModel):
     healpix_level: int
     test_fold: int
 
+    @property
+    def name(self) -> str:
+        """What tells this split from others in a table: the salt, and the fold if it is not the usual one."""
+        return self.salt if self.test_fold == LAST_FOLD else f"{self.salt}, fold {self.test_fold}"
+
 
 class SampleOrigin(BaseModel):
     """What a sample was made from.
