@@ -129,7 +129,7 @@ def test_spectra_at_every_stage(capsys: pytest.CaptureFixture[str], tmp_path: Pa
             main(["spectra", source, "--out", str(tmp_path / f"{stage}.parquet"), "--stage", stage])
         columns[stage] = pl.read_parquet(tmp_path / f"{stage}.parquet")
     assert (columns["dereddened"]["flux"][0] >= columns["calibrated"]["flux"][0]).mean() > 0.95
-    assert columns["features"]["flux"][0].len() == 60
+    assert columns["features"]["flux"][0].len() == 343
     capsys.readouterr()
     assert "calibrated, corrected, dereddened, features" in fails(
         capsys, "spectra", source, "--out", tmp_path / "x.fits", "--stage", "raw"

@@ -12,7 +12,7 @@ from xpfeh.training.train import train
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
-RECIPE = RECIPES["best"].model_copy(update={"steps": 600, "members": 3})
+RECIPE = RECIPES["best"].model_copy(update={"steps": 600, "members": 4, "folds": 2})
 
 
 def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -> None:
@@ -24,6 +24,6 @@ def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -
     assert here.version == there.version
     for name in (WEIGHTS, ERRORS):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
-    assert sorted(reports) == [(member, step) for member in range(3) for step in (500, 600)]
+    assert sorted(reports) == [(member, step) for member in range(4) for step in (500, 600)]
     both = ray.remote(num_cpus=2)(lambda: "free")
     assert ray.get(both.remote(), timeout=60) == "free", "the workers still hold their CPUs"

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
@@ -62,7 +63,8 @@ class Components(keras.layers.Layer):
 
     def adapt(self, values: NDArray[np.float32]) -> None:
         """Take the leading components of (N, pixels) scaled training values."""
-        variance, vectors = np.linalg.eigh(np.cov(values.T.astype(np.float64)))  # ascending
+        with threadpool_limits(1):  # sums of several threads differ in the last bits: workers must agree on the inputs
+            variance, vectors = np.linalg.eigh(np.cov(values.T.astype(np.float64)))  # ascending
         leading, deviation = vectors[:, ::-1][:, : self.count], np.sqrt(variance[::-1][: self.count])
         leading = leading * np.sign(leading.sum(axis=0)) / np.sqrt(deviation)  # an eigenvector's sign is arbitrary
         self.rotation.assign(leading / np.sqrt(deviation.mean()))  # the inputs' mean square is 1
