@@ -97,7 +97,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     console.print(f"release: {out / 'release'}", soft_wrap=True)
 
     print_step("The report on held-out stars")
-    metrics = validate({"champion": bundle, "paper": paper}, sample, out / "report", truth="APOGEE")
+    metrics = validate({"champion": bundle, "paper": paper}, sample, out / "report", truth="APOGEE and literature")
     for name, slices in metrics.items():
         m = slices["all"]
         numbers = f"robust sigma {m['robust_sigma']:.3f}, MAE {m['mae']:.3f}, bias {m['bias']:+.3f} dex"
