@@ -13,6 +13,7 @@ import psutil
 import pytest
 from mlflow.entities import Run
 from xpfeh.experiments import mlflow_runs
+from xpfeh.experiments.finalists import ENSEMBLE
 
 from tests.processes import environment, kill, two_nodes, workers
 
@@ -37,7 +38,7 @@ class Driver:
         self.folder = folder
         self._command = [
             sys.executable, "-m", "xpfeh", "tune", "--features", str(features), "--labels", str(labels),
-            "--steps", str(STEPS), "--finalists", "1", "--ensemble", "2", "--storage", str(folder / "searches"),
+            "--steps", str(STEPS), "--finalists", "1", "--ensemble", "10", "--storage", str(folder / "searches"),
         ]  # fmt: skip
         self.process: psutil.Popen | None = None
 
@@ -117,9 +118,9 @@ def _assert_whole(driver: Driver, trials: int) -> None:
     """Every trial is there once and has ended; each that was not stopped early has its numbers and its bundle."""
     runs = _runs()
     tags = [_tag(run) for run in runs]
-    assert len(set(tags)) == len(tags) == 1 + trials + 2
+    assert len(set(tags)) == len(tags) == 1 + trials + 1
     assert sum(tag.count("/") == 1 for tag in tags) == trials
-    assert sum("/seed-" in tag for tag in tags) == 2
+    assert sum(tag.endswith(ENSEMBLE) for tag in tags) == 1
     trained = [run for run in runs if _tag(run) != NAME]
     assert {run.info.status for run in trained} <= {"FINISHED", "KILLED"}
     assert all(run.data.metrics["validation_mae"] > 0 for run in trained)
