@@ -121,9 +121,9 @@ def inference(rows: Table) -> None:
         samples, error = (rng.uniform(0.1, 1, (n, 343)).astype(np.float32) for _ in range(2))
         features = {"flux": samples, "flux_error": error, "ebv": rng.uniform(0, 0.2, n)}
         network = build_network(recipe, 0)
-        network.adapt(*rebinned(samples[:1000], error[:1000], recipe.n_pixels), features["ebv"][:1000])
-        pixels = rebinned(samples[:1000], error[:1000], recipe.n_pixels)[0]
-        model = Model(network, UNSTRETCHED, UNCALIBRATED, domain_of(pixels), Edges(low=-3.0, high=0.5))
+        seen, seen_error = rebinned(samples[:1000], error[:1000], recipe.n_pixels)
+        network.adapt(seen, seen_error, features["ebv"][:1000])
+        model = Model(network, UNSTRETCHED, UNCALIBRATED, domain_of(seen), Edges(low=-3.0, high=0.5))
         predictor = Predictor(model, ModelCard.model_construct(recipe=recipe))
         ours = n / seconds(lambda predictor=predictor, features=features: predictor.predict(features))
         rows.add_row(

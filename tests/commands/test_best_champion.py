@@ -9,13 +9,21 @@ import pytest
 from xpfeh.commands.promote import Promotion, RefusedError, promote
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
-from xpfeh.labels.sample import Sample
+from xpfeh.labels.sample import Sample, SampleOrigin, Split
+from xpfeh.settings import PreprocessSettings
 
 from tests.evaluate.made_up import gaussian, held_out
 
 N = 600
 STARS = held_out(N, poor=0)
-SAMPLE = Sample({**STARS, "part": np.full(N, "test")}, SimpleNamespace(split=SimpleNamespace(salt="sky")))  # type: ignore[arg-type]
+ORIGIN = SampleOrigin(
+    preprocess=PreprocessSettings(),
+    features="",
+    labels_sha256="",
+    stars_left={},
+    split=Split(salt="sky", healpix_level=5, test_fold=4),
+)
+SAMPLE = Sample({**STARS, "part": np.full(N, "test")}, ORIGIN)
 
 
 class Answers:

@@ -29,7 +29,9 @@ def test_numbers_of_three_stars_by_hand() -> None:
     np.testing.assert_allclose([numbers["bias"], numbers["median"], numbers["mae"]], [0.2, 0.0, 0.8 / 3])
     np.testing.assert_allclose([numbers["coverage_68"], numbers["robust_sigma"]], [2 / 3, 0.14826])
     assert numbers["catastrophic"] == 1
-    assert "caught" not in numbers
+    assert not {"caught", "inside_own_sigma"} & set(numbers)
+    own = {"FEH_err_aleatoric": np.array([0.08, 0.1, 0.6]), "FEH_err_epistemic": np.array([0.09, 0.1, 0.3])}
+    assert summary({**stars, **own})["inside_own_sigma"] == 2 / 3  # 0.12, 0.14 and 0.67
     assert summary({**stars, "domain_score": np.array([1.0, 2.0, 3.0])})["caught"] == 1
     assert summary({**stars, "domain_score": np.array([3.0, 2.0, 1.0])})["caught"] == 0
 

@@ -179,7 +179,7 @@ def validate(
         raise UserError(f"--baseline {baseline}: there is {BASELINE}")
     judged = validate_models(model, features, labels, out, baseline is not None)
     for each in judged:
-        print_metrics(each.metrics, f"held-out stars of split {each.salt}")
+        print_metrics(each.metrics, f"held-out stars of split {each.split.name}")
         console.print(f"report: {each.page}", soft_wrap=True)
     if len(judged) > 1:
         print_spread([each.metrics for each in judged])

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.commands.read_sample import read_sample
-from xpfeh.commands.train import train_and_record
+from xpfeh.commands.read_sample import read_samples
+from xpfeh.commands.train import is_recorded, train_and_record
 from xpfeh.commands.validate import answers, as_if_fainter
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
@@ -19,7 +19,6 @@ from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
-from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.sample import TEST_FOLDS, Sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import SALT, Recipe
@@ -56,17 +55,20 @@ def cross_validate(
     Raises
     ------
     UserError
-        If the features or labels cannot be read or are too few, or `out` holds something else.
+        If the features or labels cannot be read or are too few, two recipes have one name, or `out` holds something
+        else.
     """
     check_output_folder(out / "report", mark=METRICS)
-    table = read_labels(labels)
     names = [recipe.name for recipe in recipes] + [BASELINE] * baseline
+    if len(set(names)) < len(names):
+        raise UserError(
+            f"--set name: two models of one name in a report ({', '.join(names)}); give them different ones"
+        )
     stars: dict[str, list[dict[str, NDArray]]] = {name: [] for name in names}
     fainter: dict[str, list[dict[str, dict[str, NDArray]]]] = {recipe.name: [] for recipe in recipes}
     slopes: list[NDArray[np.float32]] = []
     cards: dict[str, list[ModelCard]] = {recipe.name: [] for recipe in recipes}
-    for fold in range(TEST_FOLDS):
-        sample = read_sample(features, table, salt, fold)
+    for fold, sample in enumerate(read_samples(features, labels, salt, range(TEST_FOLDS))):
         held_out = sample.part("test").columns
         if not len(held_out["feh"]):
             raise UserError(f"no labelled star falls in fold {fold} of the sky; give more labels")
@@ -92,6 +94,7 @@ def _trained(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> Pred
         card = read_card(folder)
         finished = (card.recipe, card.split, card.made_by) == (recipe, sample.origin.split, code_version())
         finished &= (card.features, card.labels_sha256) == (sample.origin.features, sample.origin.labels_sha256)
+        finished &= is_recorded(card)
     except UserError:
         finished = False
     if not finished:

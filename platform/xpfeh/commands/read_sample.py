@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from xpfeh.columns import to_arrays
@@ -30,10 +31,19 @@ def read_sample(
     UserError
         If the features are not whole, the labels cannot be read, or no star has both and passes the cuts.
     """
+    (sample,) = read_samples(features, labels, salt, [test_fold])
+    return sample
+
+
+def read_samples(
+    features: str | Path, labels: str | Path | Labels, salt: str, test_folds: Iterable[int]
+) -> Iterator[Sample]:
+    """Give the same stars, read once, with each of some fifths of the sky held out in turn; else as `read_sample`."""
     check_name("--salt", salt)
     read = labels if isinstance(labels, Labels) else read_labels(labels)
     dataset = Dataset.finished(features, "features")
     stars = to_arrays(dataset.read(FEATURES, read.source_id))
     count = sum(record.rows_written for record in dataset.records())
     origin = FeaturesOrigin(str(features), dataset.plan.settings, dataset.plan.fingerprint(), count)
-    return labelled_sample(stars, origin, read, salt, test_fold)
+    for test_fold in test_folds:
+        yield labelled_sample(stars, origin, read, salt, test_fold)

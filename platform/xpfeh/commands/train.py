@@ -51,7 +51,17 @@ def train_and_record(
     curve = LearningCurve(recipe)
     with curve.progress_bar() as report:
         card = train(sample, recipe, out, report, fit_members if workers == 1 else fit_on_workers(workers, share))
-    run_id = mlflow_runs.run_of(f"{card.version}/{recipe.fingerprint()}", card.version)
+    run_id = mlflow_runs.run_of(_tag(card), card.version)
     mlflow_runs.log(run_id, params=recipe.model_dump(), history=curve.history)
     mlflow_runs.finish(run_id, out, card)
     return Trained(run_id, card)
+
+
+def is_recorded(card: ModelCard) -> bool:
+    """Return whether MLflow has a model's whole run: a process killed after the training leaves the bundle alone."""
+    run_id = mlflow_runs.known(_tag(card))
+    return run_id is not None and mlflow_runs.get(run_id).info.status == "FINISHED"
+
+
+def _tag(card: ModelCard) -> str:
+    return f"{card.version}/{card.recipe.fingerprint()}"

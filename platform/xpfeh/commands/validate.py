@@ -19,7 +19,7 @@ from xpfeh.inference.bundle import read_card
 from xpfeh.inference.estimate import prediction_flags
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import Sample
+from xpfeh.labels.sample import Sample, Split
 from xpfeh.training.noise import as_if_at
 
 _FAINT = (16.0, 17.0, 17.5)
@@ -30,7 +30,7 @@ _FAINT = (16.0, 17.0, 17.5)
 class Judged:
     """A model's report: the split of the sky that it was judged on, its numbers, and the page."""
 
-    salt: str
+    split: Split
     metrics: Metrics
     page: Path
 
@@ -57,17 +57,17 @@ def validate_models(
         As `validate`, and if the features or labels cannot be read.
     """
     table = read_labels(labels)
-    samples: dict[str, Sample] = {}  # by salt: models of one split are judged on one sample
+    samples: dict[Split, Sample] = {}  # models of one split are judged on one sample
     judged = []
     for model in models:
         bundle = local_bundle(model)
         card = read_card(bundle)
-        salt = card.split.salt
-        if salt not in samples:
-            samples[salt] = read_sample(features, table, salt)
-        folder = out / f"{card.version}-{salt}" if len(models) > 1 else out
-        metrics = validate({card.recipe.name: bundle}, samples[salt], folder, baseline=baseline)
-        judged.append(Judged(salt, metrics, folder / "index.html"))
+        split = card.split
+        if split not in samples:
+            samples[split] = read_sample(features, table, split.salt, split.test_fold)
+        folder = out / f"{card.version}-{split.salt}" if len(models) > 1 else out
+        metrics = validate({card.recipe.name: bundle}, samples[split], folder, baseline=baseline)
+        judged.append(Judged(split, metrics, folder / "index.html"))
     return judged
 
 
@@ -128,8 +128,8 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
     predictor.check_features(sample.origin.preprocess, "the sample's features")
     if predictor.card.split != sample.origin.split:
         raise UserError(
-            f"{predictor.version}: trained on the split {predictor.card.split.salt!r} of the sky; the held-out "
-            f"stars of the split {sample.origin.split.salt!r} are not held out from it"
+            f"{predictor.version}: trained on the split {predictor.card.split.name!r} of the sky; the held-out "
+            f"stars of the split {sample.origin.split.name!r} are not held out from it"
         )
     return predictor
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, NonNegativeFloat
+from pydantic import BaseModel, ConfigDict, Field
 
 from xpfeh.training.backend import ops
 
@@ -24,7 +24,7 @@ class Stretch(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    factor: NonNegativeFloat
+    factor: float = Field(ge=1)
 
     def feh(self, feh: Any) -> Any:
         """Return (B,) [Fe/H] as stretched, dex."""

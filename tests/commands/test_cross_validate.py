@@ -1,0 +1,68 @@
+"""Five small models on real stars: every giant once, nothing trained twice, nothing left unrecorded."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.commands.cross_validate import cross_validate
+from xpfeh.commands.train import is_recorded
+from xpfeh.commands.validate import validate_models
+from xpfeh.evaluate.baseline import BASELINE
+from xpfeh.evaluate.report import Metrics
+from xpfeh.experiments import mlflow_runs
+from xpfeh.inference.bundle import CARD, read_card
+from xpfeh.labels.sample import Sample
+from xpfeh.settings import Recipe
+
+SMALL = Recipe(name="small", steps=60)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mlflow_store")
+def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
+    features_dir: Path, labels_file: Path, sample: Sample, tmp_path: Path
+) -> None:
+    def go(baseline: bool = False) -> Metrics:
+        return cross_validate(str(features_dir), labels_file, [SMALL], tmp_path, baseline=baseline)
+
+    def cards() -> dict[str, int]:
+        return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"models/*/{CARD}")}
+
+    numbers = go(baseline=True)
+    assert numbers[BASELINE]["all"]["n"] == numbers["small"]["all"]["n"]
+    judged = pl.read_parquet(tmp_path / "report" / "stars.parquet")["source_id"].to_numpy()
+    giants = sample.part("train", "validation", "test").columns["source_id"]
+    np.testing.assert_array_equal(np.sort(judged), np.sort(giants))
+    first = cards()
+    assert sorted(first) == [f"small-{fold}" for fold in range(5)]
+
+    # As if killed after the training of one model, and before the record of another.
+    (tmp_path / "models" / "small-1" / CARD).unlink()
+    (tmp_path / "models" / "small-1" / "model.weights.h5").unlink()
+    (tmp_path / "models" / "small-1" / "errors.json").unlink()
+    card = read_card(tmp_path / "models" / "small-3")
+    mlflow_runs.client().delete_run(mlflow_runs.known(f"{card.version}/{SMALL.fingerprint()}"))
+    assert not is_recorded(card)
+    assert go() == {"small": numbers["small"]}
+    second = cards()
+    assert {name for name in first if first[name] != second[name]} == {"small-1", "small-3"}
+    assert is_recorded(card)
+
+    (alone,) = validate_models([str(tmp_path / "models" / "small-2")], str(features_dir), labels_file, tmp_path / "one")
+    assert alone.split.test_fold == 2
+    assert 0 < alone.metrics["small"]["all"]["n"] < numbers["small"]["all"]["n"]
+
+
+@pytest.mark.parametrize("taken", ["same", BASELINE])
+def test_two_models_of_one_name_are_refused(
+    taken: str, features_dir: Path, labels_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--features", str(features_dir), "--labels", str(labels_file), "--out", str(tmp_path)]
+    recipes = ["--recipe", "best", "--baseline", BASELINE] + ["--recipe", "paper"] * (taken == "same")
+    with pytest.raises(SystemExit) as stopped:
+        main(["cross-validate", *data, *recipes, "--set", f"name={taken}"])
+    assert stopped.value.code == 2
+    assert "two models of one name" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
