@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.metrics import LEVELS, has_interval, inside, robust_sigma, summary
-from xpfeh.xp.pixels import centres_nm, rebinned
+from xpfeh.xp import pixels
 
 Stars = Mapping[str, NDArray]
 
@@ -38,6 +38,7 @@ MAX_RESIDUAL = 0.8
 
 _FEW_TO_SHOW = 5  # stars: of fewer, a median and its range are not drawn
 _FEW_TO_COUNT = 10  # stars: of fewer, a share is not drawn
+_RESOLVED = 60  # ranges of 11 nm, the paper's pixels: about what XP resolves
 
 
 @styled
@@ -125,11 +126,19 @@ def coverage(stars: Stars) -> Figure:
 
 @styled
 def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
-    """Return what a change of 1 % in each pixel does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
+    """Return what a change of 1 % in 11 nm of flux does to [Fe/H], (N, pixels) slopes given, for poor and rich stars.
+
+    XP resolves no less than that: single samples of opposite sign say nothing of a spectrum that can be.
+    """
     figure, axes = plt.subplots(figsize=(10, 3.8))
-    wavelength = centres_nm(slopes.shape[1])
-    flux, _ = rebinned(stars["flux"], stars["flux_error"], slopes.shape[1])
-    change = 0.01 * slopes * flux  # (N, pixels), dex
+    n_pixels = slopes.shape[1]
+    n_shown = min(n_pixels, _RESOLVED)
+    flux, _ = pixels.rebinned(stars["flux"], stars["flux_error"], n_pixels)
+    cuts = pixels.edges(n_pixels)
+    shown_in = np.searchsorted(pixels.edges(n_shown), (cuts[:-1] + cuts[1:]) // 2, side="right") - 1  # (pixels,)
+    into_shown = (shown_in[:, None] == np.arange(n_shown)).astype(np.float32)
+    change = 0.01 * (slopes * flux) @ into_shown  # (N, shown), dex
+    wavelength = pixels.centres_nm(n_shown)
     for label, chosen, colour in (
         (f"{FEH} < −1.5", stars["feh"] < -1.5, BLUE),
         (f"−1.5 ≤ {FEH} < −0.5", (stars["feh"] >= -1.5) & (stars["feh"] < -0.5), GREY),
@@ -140,7 +149,7 @@ def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
             axes.plot(wavelength, middle, color=colour, label=label)
             axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH} (dex) by +1 % flux")
+    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH} (dex)\nby +1 % flux in 11 nm")
     axes.legend(ncols=3, loc="upper right", fontsize=9)
     return figure
 
@@ -149,7 +158,7 @@ def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
 def example_spectra(stars: Stars) -> Figure:
     """Return features of stars that span [Fe/H] at about the same colour, as in the paper's Fig. 1."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.2))
-    wavelength = centres_nm(stars["flux"].shape[1])
+    wavelength = pixels.centres_nm(stars["flux"].shape[1])
     norm = plt.Normalize(*span(stars["feh"]))
     for axes, colour in zip(panels, (0.95, 1.15, 1.45), strict=True):
         alike = np.flatnonzero(np.abs(stars["bp_rp0"] - colour) < 0.05)
