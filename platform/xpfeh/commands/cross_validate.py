@@ -85,7 +85,7 @@ def cross_validate(
     faint = {
         name: {label: _pooled([fold[label] for fold in folds]) for label in folds[0]} for name, folds in fainter.items()
     }
-    return write_report(out / "report", pooled, faint, cards, np.concatenate(slopes), "true", count_look(salt))
+    return write_report(out / "report", pooled, faint, cards, np.concatenate(slopes), "the labels'", count_look(salt))
 
 
 def _trained(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> Predictor:

@@ -72,7 +72,11 @@ def validate_models(
 
 
 def validate(
-    bundles: Mapping[str, str | Path], sample: Sample, out: str | Path, truth: str = "true", baseline: bool = False
+    bundles: Mapping[str, str | Path],
+    sample: Sample,
+    out: str | Path,
+    truth: str = "the labels'",
+    baseline: bool = False,
 ) -> Metrics:
     """Write a report on the test stars of `sample` at `out` and return its metrics.
 
