@@ -30,11 +30,12 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
     def cards() -> dict[str, int]:
         return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"models/*/{CARD}")}
 
-    numbers = go(baseline=True)
-    assert numbers[BASELINE]["all"]["n"] == numbers["small"]["all"]["n"]
-    judged = pl.read_parquet(tmp_path / "report" / "stars.parquet")["source_id"].to_numpy()
     giants = sample.part("train", "validation", "test").columns["source_id"]
-    np.testing.assert_array_equal(np.sort(judged), np.sort(giants))
+    numbers = go(baseline=True)
+    for judged in numbers.values():  # so few steps leave some star without [Fe/H]
+        assert judged["all"]["n"] + judged["all"]["n_without_feh"] == len(giants)
+    reported = pl.read_parquet(tmp_path / "report" / "stars.parquet")["source_id"].to_numpy()
+    np.testing.assert_array_equal(np.sort(reported), np.sort(giants))
     first = cards()
     assert sorted(first) == [f"small-{fold}" for fold in range(5)]
 

@@ -67,6 +67,24 @@ def test_heavy_lopsided_tails_that_depend_on_everything_are_held() -> None:
         np.testing.assert_allclose(shares(calibration, part, feh[chosen]), [0.68, 0.95], atol=0.04)
 
 
+def test_the_few_stars_below_minus_two_are_held_too() -> None:
+    """One star in forty: too few to move the quantiles of all, whose 68 % intervals would hold 57 % of them."""
+    rng = np.random.default_rng(7)
+
+    def draw(n: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        given = outputs(n, rng)
+        given["feh"] = np.where(rng.random(n) < 0.025, rng.uniform(-3, -2, n), rng.uniform(-2, 0.5, n))
+        wide = sigma(given) * (1 + 4 * np.maximum(-2 - given["feh"], 0))
+        return given, given["feh"] + wide * rng.normal(size=n)
+
+    calibration = fitted(*draw(4000))
+    given, feh = draw(60_000)
+    np.testing.assert_allclose(shares(calibration, given, feh), [0.68, 0.95], atol=0.02)
+    poor = given["feh"] < -2
+    inside = shares(calibration, {name: values[poor] for name, values in given.items()}, feh[poor])
+    np.testing.assert_allclose(inside, [0.68, 0.95], atol=0.05)
+
+
 def test_beyond_the_stars_it_was_fitted_to_it_stays_as_at_their_edge() -> None:
     rng = np.random.default_rng(2)
     given = outputs(3000, rng)

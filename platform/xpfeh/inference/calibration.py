@@ -22,10 +22,13 @@ from xpfeh.training.backend import ops
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
 
+_SHARES = (0.68, 0.95)  # of the stars, inside the intervals between those
 _SHRINKAGE = 3e-3  # L1 penalty: a slope that few stars ask for stays 0
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 _POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
+_BELOW = 1  # the covariate that counts dex below that
+_FEWEST = 40  # stars below it of which one in twenty is known
 _DUST = 0.16 * 2.2  # of E(B-V): SFD's own error (Schlegel et al. 1998, abstract) times d[Fe/H]/dE(B-V), dex per mag
 _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
@@ -89,7 +92,8 @@ def fit_calibration(
     """Fit the intervals to stars that the networks were not trained on.
 
     The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
-    a fit that has not seen their fold (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222).
+    a fit that has not seen their fold (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222),
+    first all alike, then those predicted below -2 in proportion to how far below.
 
     Parameters
     ----------
@@ -119,11 +123,20 @@ def fit_calibration(
         lacking[0, judged] = np.maximum(lo68 - z[judged], z[judged] - hi68)
         lacking[1, judged] = np.maximum(lo95 - z[judged], z[judged] - hi95)
     wider68, wider95 = (
-        np.quantile(each, share, weights=weight[:n_stars], method="inverted_cdf")
-        for each, share in zip(lacking, (0.68, 0.95), strict=True)
+        _weighted_quantile(each, share, weight[:n_stars]) for each, share in zip(lacking, _SHARES, strict=True)
     )
     intercepts, slopes = _quantiles(x, z, weight)
     intercepts += np.array([-wider95, -wider68, wider68, wider95])
+
+    # Below -2 there are too few stars to move the quantiles of all: there the intervals widen by what those lack.
+    below = x[:n_stars, _BELOW]
+    poor = below > 0
+    if poor.sum() >= _FEWEST:
+        steeper68, steeper95 = (
+            max(0.0, _weighted_quantile((each[poor] - wider) / below[poor], share, weight[:n_stars][poor]))
+            for each, wider, share in zip(lacking, (wider68, wider95), _SHARES, strict=True)
+        )
+        slopes[:, _BELOW] += np.array([-steeper95, -steeper68, steeper68, steeper95])
     return Calibration(
         low=tuple(low.tolist()),
         high=tuple(high.tolist()),
@@ -160,6 +173,10 @@ def _quantile(x: NDArray[np.float64], z: NDArray[np.float64], share: NDArray[np.
     )
     slopes = found.ineqlin.marginals
     return np.concatenate([-found.eqlin.marginals, slopes[count:] - slopes[:count]])
+
+
+def _weighted_quantile(values: NDArray[np.float64], share: float, weight: NDArray[np.float64]) -> float:
+    return float(np.quantile(values, share, weights=weight, method="inverted_cdf"))
 
 
 def _sigma(aleatoric: Any, epistemic: Any, ebv: Any) -> Any:
