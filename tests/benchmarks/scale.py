@@ -56,7 +56,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.columns import to_arrays
 dataset = Dataset.at(features)
 stars = to_arrays(pq.read_table(dataset.part(dataset.plan.shards[0].name)))
-predictor = Predictor.load(bundle)
+predictor = Predictor(bundle)
 print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
 from xpfeh.commands.catalog import plan_catalog
 plan = plan_catalog(features, bundle)
@@ -138,7 +138,7 @@ from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 from xpfeh.settings import PreprocessSettings
 path, bundle, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-predictor, batch = Predictor.load(bundle), 400
+predictor, batch = Predictor(bundle), 400
 frame = pq.read_table(path).slice(0, n).to_pandas()
 other = read_spectra(library_path(NAME), 0, n)
 for band in ("bp", "rp"):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import ray
 from xpfeh.cluster.members import fit_on_workers
-from xpfeh.inference.bundle import ERRORS, WEIGHTS
+from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES
 from xpfeh.training.train import train
@@ -22,7 +22,7 @@ def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -
         sample, RECIPE, tmp_path / "there", lambda member, step, _: reports.append((member, step)), fit_on_workers(2)
     )
     assert here.version == there.version
-    for name in (WEIGHTS, ERRORS):
+    for name in (MODEL, SLOPES, WEIGHTS):
         assert (tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes()
     assert sorted(reports) == [(member, step) for member in range(4) for step in (500, 600)]
     both = ray.remote(num_cpus=2)(lambda: "free")

@@ -60,7 +60,7 @@ def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, st
     assert promote(store["sound"][:8], sample).version == "2"
     assert registry.pinned("models:/xpfeh@champion") == "models:/xpfeh/2"
     assert registry.pinned("models:/xpfeh@previous") == "models:/xpfeh/1"
-    assert Predictor.load(registry.local_bundle("models:/xpfeh@champion")).version.startswith("best-")
+    assert Predictor(registry.local_bundle("models:/xpfeh@champion")).version.startswith("best-")
     assert registry.rollback() == "1"
     assert registry.rollback() == "2"
 

@@ -60,4 +60,4 @@ def test_a_bucket_holds_a_verified_catalog(place: str, bundle: Path) -> None:
     xpfeh("catalog", "run", "--features", features, "--model", bundle, "--out", catalog)
     assert verify(catalog).problems == []
     stars = to_arrays(Dataset.at(features).read())
-    assert Dataset.at(catalog).read().equals(to_table(estimate(stars, Predictor.load(bundle)), CATALOG))
+    assert Dataset.at(catalog).read().equals(to_table(estimate(stars, Predictor(bundle)), CATALOG))

@@ -23,7 +23,7 @@ def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
 def test_mlflow_models_predict_gives_the_predictors_numbers(bundle: Path, sample: Sample, tmp_path: Path) -> None:
     stars = {name: sample.columns[name][:3] for name in ("flux", "flux_error", "ebv")}
     mlflow_model.save(bundle, tmp_path / "model")
-    assert Predictor.load(mlflow_model.bundle_in(tmp_path / "model")).card == Predictor.load(bundle).card
+    assert Predictor(mlflow_model.bundle_in(tmp_path / "model")).card == Predictor(bundle).card
     rows = [[stars[name][i].tolist() for name in stars] for i in range(3)]
     (tmp_path / "stars.json").write_text(json.dumps({"dataframe_split": {"columns": list(stars), "data": rows}}))
     command = [
@@ -41,6 +41,6 @@ def test_mlflow_models_predict_gives_the_predictors_numbers(bundle: Path, sample
     )
     assert done.returncode == 0, done.stderr
     answers = json.loads((tmp_path / "out.json").read_text())["predictions"]
-    here = Predictor.load(bundle).predict(stars)
+    here = Predictor(bundle).predict(stars)
     for name, values in here.items():
         np.testing.assert_allclose([answer[name] for answer in answers], values, rtol=1e-6)

@@ -27,7 +27,7 @@ import sys
 from xpfeh.experiments.registry import bundle_of_run
 from xpfeh.inference.predictor import Predictor
 for run in sys.argv[1:]:
-    Predictor.load(bundle_of_run(run).folder)
+    Predictor(bundle_of_run(run).folder)
 """
 
 

@@ -159,7 +159,7 @@ def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, 
     recipe = RECIPES["best"].model_copy(update={"steps": 1000, "members": 4, "folds": 2, "stars": stars})
     card = train(sample, recipe, tmp_path / "model")
     held_out = sample.part("test").columns
-    numbers = summary({**held_out, **Predictor.load(tmp_path / "model").predict(held_out)})
+    numbers = summary({**held_out, **Predictor(tmp_path / "model").predict(held_out)})
     spread = np.sqrt(0.68 * 0.32 / numbers["n"] + 0.68 * 0.32 / card.stars.validation)
     assert abs(numbers["coverage_68"] - 0.68) < 3 * spread
     assert numbers["coverage_95"] > 0.88

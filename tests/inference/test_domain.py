@@ -37,8 +37,8 @@ def test_noise_alone_does_not_take_a_giant_out_of_the_domain(sample: Sample) -> 
 
 
 def test_hot_stars_are_outside_and_giants_are_not(sample: Sample, features_dir: Path, bundle: Path) -> None:
-    predictor = Predictor.load(bundle)
-    threshold = predictor.model.domain.threshold
+    predictor = Predictor(bundle)
+    threshold = predictor.card.domain_threshold
     assert (predictor.predict(sample.part("test").columns)["domain_score"] > threshold).mean() < 0.06
     table = Dataset.at(features_dir).read(("flux", "flux_error", "ebv", "bp_rp0"))
     others = to_arrays(table)

@@ -33,7 +33,7 @@ def star_json(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[st
 
 
 def test_answers_equal_catalog_rows_to_the_last_bit(address: str, spectra: dict[str, np.ndarray], bundle: Path) -> None:
-    rows = to_table(estimate(preprocess(spectra, PreprocessSettings()), Predictor.load(bundle)), CATALOG).to_pylist()
+    rows = to_table(estimate(preprocess(spectra, PreprocessSettings()), Predictor(bundle)), CATALOG).to_pylist()
     for chosen in ([0], [5, 3, 8], list(range(100))):
         reply = requests.post(
             f"{address}/v1/predict", json={"stars": [star_json(spectra, i) for i in chosen]}, timeout=60
@@ -43,7 +43,7 @@ def test_answers_equal_catalog_rows_to_the_last_bit(address: str, spectra: dict[
 
 def test_gives_its_model_and_its_flags(address: str, bundle: Path) -> None:
     card = requests.get(f"{address}/v1/model", timeout=60).json()
-    assert ModelCard.model_validate(card) == Predictor.load(bundle).card
+    assert ModelCard.model_validate(card) == Predictor(bundle).card
     assert requests.get(f"{address}/healthz", timeout=60).json()["model_version"] == card["version"]
     assert "G > 15" in " ".join(requests.get(f"{address}/v1/flags", timeout=60).json().values())
 

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import robust_sigma
-from xpfeh.inference.predictor import Members
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training import fit as fit_module
+from xpfeh.training.export import members as members_of
 from xpfeh.training.fit import Roles, Trainer, ensemble, fit_members
 from xpfeh.training.train import seen_by
 
@@ -22,7 +22,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     stars, roles, recipe = fixed_roles(sample, Recipe(steps=2000))
     (member,) = fit_members(stars, roles, recipe)
     held_out = seen_by(recipe, sample.part("test").columns)
-    mean, sigma = Members(ensemble([member], stars, roles, recipe))(held_out)
+    mean, sigma = members_of(ensemble([member], stars, roles, recipe))(held_out)
     assert robust_sigma(mean[:, 0] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
     assert (sigma >= recipe.epsilon).all()
     assert [numbers["step"] for numbers in member.history] == [500, 1000, 1500, 2000]

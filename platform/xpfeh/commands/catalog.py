@@ -45,7 +45,7 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
 def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
     """Return the plan of `make_catalog`: a shard for each part of the features, with its fingerprint."""
     dataset = Dataset.finished(features, "features")
-    predictor = Predictor.load(bundle)
+    predictor = Predictor(bundle)
     predictor.check_features(dataset.plan.settings, str(features))
     return Plan(
         kind="catalog",
@@ -65,7 +65,7 @@ def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
     dataset = Dataset.at(features)
     fs = dataset.fs
     with unpacked(bundle) as place:
-        predictor = Predictor.load(place)
+        predictor = Predictor(place)
 
     def work(shard: Shard) -> Iterator[Delivery]:
         path = dataset.part(shard.source)

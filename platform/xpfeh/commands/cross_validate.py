@@ -99,7 +99,7 @@ def _trained(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> Pred
         finished = False
     if not finished:
         train_and_record(sample, recipe, folder, workers)
-    return Predictor.load(folder)
+    return Predictor(folder)
 
 
 def _pooled(folds: Sequence[Mapping[str, NDArray]]) -> dict[str, NDArray]:

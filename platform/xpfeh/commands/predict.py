@@ -26,7 +26,7 @@ def predict_file(source: str, bundle: str | Path, out: str | Path, companions: C
         If the source or the bundle is not one, or `out` is of a format that cannot be written.
     """
     check_format(out)
-    predictor = Predictor.load(bundle)
+    predictor = Predictor(bundle)
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
@@ -43,7 +43,7 @@ def sensitivity_file(source: str, bundle: str | Path, out: str | Path, companion
         If the source or the bundle is not one, or `out` is of a format that cannot be written.
     """
     check_format(out)
-    predictor = Predictor.load(bundle)
+    predictor = Predictor(bundle)
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         features = preprocess(raw, predictor.card.preprocess)

@@ -18,7 +18,8 @@ from xpfeh.evaluate.gates import FAINT, FAINT_G, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import bootstrap
 from xpfeh.experiments import registry
-from xpfeh.inference.predictor import CHUNK, INPUTS, Predictor
+from xpfeh.inference.graph import CHUNK
+from xpfeh.inference.predictor import INPUTS, Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.training.noise import as_if_at
 
@@ -141,7 +142,7 @@ class _Judged:
     def metrics(self) -> dict[str, dict[str, float]]:
         """Return what `xpfeh.evaluate.gates.judge` judges by."""
         metrics = sliced_summary(self.stars)
-        outside = self.stars["domain_score"] > self.predictor.model.domain.threshold
+        outside = self.stars["domain_score"] > self.predictor.card.domain_threshold
         metrics["all"]["outside"] = float(np.mean(outside))
         metrics["all"]["stars_per_s"] = _stars_per_second(self.predictor, self.stars)
         flux, flux_error = as_if_at(FAINT_G, self.stars, np.random.default_rng(0))
@@ -182,7 +183,7 @@ def _baseline_mae(challenger: _Judged, sample: Sample, notes: list[str]) -> floa
 
 def _stars_per_second(predictor: Predictor, stars: Mapping[str, NDArray]) -> float:
     """Return the best of three timings of some full chunks."""
-    rows = np.resize(np.arange(len(stars["feh"])), 8 * CHUNK)
+    rows = np.resize(np.arange(len(stars["feh"])), 64 * CHUNK)
     many = {name: stars[name][rows] for name in INPUTS}
     times = []
     for _ in range(3):

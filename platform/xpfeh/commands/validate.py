@@ -108,7 +108,7 @@ def validate(
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
     predicted = predictor.predict(stars)
-    flags = stars["flags"] | prediction_flags(predicted, predictor.model.domain.threshold)
+    flags = stars["flags"] | prediction_flags(predicted, predictor.card.domain_threshold)
     return {**stars, **predicted, "flags": flags}
 
 
@@ -126,7 +126,7 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
         If the bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
         held out.
     """
-    predictor = Predictor.load(bundle)
+    predictor = Predictor(bundle)
     if not len(sample.part("test")):
         raise UserError("no labelled star falls in the held-out sky cells; give more labels")
     predictor.check_features(sample.origin.preprocess, "the sample's features")

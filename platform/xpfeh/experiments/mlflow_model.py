@@ -69,4 +69,4 @@ class _Model:
 
 
 def _load_pyfunc(path: str) -> _Model:
-    return _Model(Predictor.load(path))
+    return _Model(Predictor(path))

@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.optimize import linprog
 
-from xpfeh.training.backend import ops
-
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
 
@@ -60,25 +58,30 @@ class Calibration(BaseModel):
 
         Parameters
         ----------
-        feh, aleatoric, epistemic : (B,) tensors
+        feh, aleatoric, epistemic : (B,) arrays
             The ensemble's mean, the root of its mean variance, and the deviation between its members, dex.
-        noise : (B,) tensor
+        noise : (B,) array
             Mean pixel error, in the features' scale.
-        ebv : (B,) tensor
+        ebv : (B,) array
             E(B-V), mag.
         """
+        xp = feh.__array_namespace__()
+        low, high, intercepts, slopes = (
+            xp.asarray(np.array(values, dtype=np.float32))
+            for values in (self.low, self.high, self.intercepts, np.transpose(self.slopes))
+        )
         sigma = _sigma(aleatoric, epistemic, ebv)
-        x = ops.clip(_covariates(feh, aleatoric, epistemic, noise, ebv), self.low, self.high)
-        z = ops.matmul(x, np.transpose(self.slopes).astype("float32")) + np.array(self.intercepts, dtype="float32")
+        x = xp.minimum(xp.maximum(_covariates(feh, aleatoric, epistemic, noise, ebv), low), high)
+        z = xp.matmul(x, slopes) + intercepts
         lo95, lo68, hi68, hi95 = (feh + sigma * z[:, i] for i in range(4))
-        lo68 = ops.minimum(lo68, feh - _LEAST)
-        hi68 = ops.maximum(hi68, feh + _LEAST)
+        lo68 = xp.minimum(lo68, feh - _LEAST)
+        hi68 = xp.maximum(hi68, feh + _LEAST)
         return {
             "FEH_err": (hi68 - lo68) / 2,
             "FEH_lo68": lo68,
             "FEH_hi68": hi68,
-            "FEH_lo95": ops.minimum(lo95, lo68),
-            "FEH_hi95": ops.maximum(hi95, hi68),
+            "FEH_lo95": xp.minimum(lo95, lo68),
+            "FEH_hi95": xp.maximum(hi95, hi68),
         }
 
 
@@ -107,10 +110,10 @@ def fit_calibration(
         The N rows are the stars, followed by so many copies of them with more noise, in the same order.
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in outputs.items()}
-    x = np.asarray(_covariates(**given), dtype=np.float64)
+    x = _covariates(**given)
     low, high = np.percentile(x, [0.5, 99.5], axis=0)
     x = np.clip(x, low, high)
-    z = (feh - given["feh"]) / np.asarray(_sigma(given["aleatoric"], given["epistemic"], given["ebv"]))
+    z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], given["ebv"])
     n_stars = len(z) // (1 + copies)
     weight = _LABEL_SIGMA**2 / (_LABEL_SIGMA**2 + np.square(np.nan_to_num(feh_err)))
     weight[:n_stars] *= _WEIGHT_OF_ORIGINALS
@@ -181,10 +184,12 @@ def _weighted_quantile(values: NDArray[np.float64], share: float, weight: NDArra
 
 def _sigma(aleatoric: Any, epistemic: Any, ebv: Any) -> Any:
     """Return (B,) sigma before calibration, dex: noise, disagreement, and the error of the dust map."""
-    return ops.sqrt(ops.square(aleatoric) + ops.square(epistemic) + ops.square(_DUST * ebv))
+    xp = aleatoric.__array_namespace__()
+    return xp.sqrt(xp.square(aleatoric) + xp.square(epistemic) + xp.square(_DUST * ebv))
 
 
 def _covariates(feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> Any:
     """Return the (B, K) numbers that the quantiles depend on."""
-    disagreement = ops.log((epistemic + _LEAST) / aleatoric)
-    return ops.stack([feh, ops.maximum(_POOR - feh, 0.0), ops.log(noise), disagreement, ebv], axis=1)
+    xp = feh.__array_namespace__()
+    disagreement = xp.log((epistemic + _LEAST) / aleatoric)
+    return xp.stack([feh, xp.maximum(_POOR - feh, 0.0), xp.log(noise), disagreement, ebv], axis=1)

@@ -6,11 +6,14 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from xpfeh.inference.calibration import Calibration
+from xpfeh.inference.edges import Edges
+from xpfeh.inference.stretch import Stretch
 from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
-FORMAT: Literal[3] = 3
-"""Of the bundle. Format 1 had no calibrated intervals, format 2 no edges and no E(B-V) among the inputs."""
+FORMAT: Literal[4] = 4
+"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras."""
 
 
 class StarCounts(BaseModel):
@@ -31,6 +34,8 @@ class Training(SampleOrigin):
     stars : StarCounts
     restarted_members : int
         Members that collapsed in the warm-up and were started afresh.
+    stretch, calibration, edges
+        What makes the networks' answers and their errors true, and where they end, as the graph has it.
     domain_threshold : float
         Domain score of the worst 1 % of the validation stars.
     seconds : float
@@ -41,6 +46,9 @@ class Training(SampleOrigin):
 
     stars: StarCounts
     restarted_members: int
+    stretch: Stretch
+    calibration: Calibration
+    edges: Edges
     domain_threshold: float
     seconds: float
     validation: dict[str, float]
@@ -61,7 +69,7 @@ class ModelCard(Training):
         Versions of xpfeh, its commit and its packages.
     """
 
-    format: Literal[3] = FORMAT
+    format: Literal[4] = FORMAT
     version: str
     sha256: dict[str, str]
     recipe: Recipe

@@ -9,8 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from xpfeh.training.backend import ops
-
 _LABELS_BEYOND = 5  # stars: a range that fewer reach into is not known
 _SENSELESS = 0.5  # dex beyond the range: so far a network says how its last layer is sloped, and nothing of a star
 
@@ -43,7 +41,8 @@ class Edges(BaseModel):
             **{name: sense & (columns[name] <= self.high) for name in ("FEH_hi68", "FEH_hi95")},
         }
         kept["FEH_err"] = kept["FEH_lo68"] & kept["FEH_hi68"]
-        return {**columns, **{name: ops.where(keeps, columns[name], np.nan) for name, keeps in kept.items()}}
+        xp = feh.__array_namespace__()
+        return {**columns, **{name: xp.where(keeps, columns[name], np.nan) for name, keeps in kept.items()}}
 
 
 def edges_of(feh: NDArray[np.float64]) -> Edges:

@@ -35,7 +35,7 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
     return {
         **{name: features[feature] for name, feature in _FROM_FEATURES.items()},
         **predicted,
-        "flags": features["flags"] | prediction_flags(predicted, predictor.model.domain.threshold),
+        "flags": features["flags"] | prediction_flags(predicted, predictor.card.domain_threshold),
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
     }
 

@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from xpfeh.training.backend import ops
-
 _BEND = -2.0  # dex
 _LABEL_KNOWS = 0.2  # dex: labels with larger errors say nothing of a scale (those of APOGEE below -2 as merged)
 _FEWEST = 10  # stars whose scale means anything
@@ -28,11 +26,11 @@ class Stretch(BaseModel):
 
     def feh(self, feh: Any) -> Any:
         """Return (B,) [Fe/H] as stretched, dex."""
-        return feh - (self.factor - 1) * ops.maximum(_BEND - feh, 0.0)
+        return feh - (self.factor - 1) * feh.__array_namespace__().maximum(_BEND - feh, 0.0)
 
     def errors(self, feh: Any, error: Any) -> Any:
         """Return (B,) errors of [Fe/H] as they are after its stretch, dex; `feh` is that before."""
-        return error * ops.where(feh < _BEND, self.factor, 1.0)
+        return feh.__array_namespace__().where(feh < _BEND, self.factor * error, error)
 
 
 UNSTRETCHED = Stretch(factor=1.0)

@@ -29,7 +29,7 @@ class _Endpoint:
 
     def reconfigure(self, config: dict[str, Any]) -> None:
         """Load the model that the deployment's ``user_config`` names."""
-        self._predictor = Predictor.load(local_bundle(config["model"]))
+        self._predictor = Predictor(local_bundle(config["model"]))
 
     @api.post("/v1/predict")
     def predict(self, request: PredictRequest) -> dict[str, Any]:

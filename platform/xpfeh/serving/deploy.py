@@ -16,7 +16,7 @@ from xpfeh.cluster.connection import connect
 from xpfeh.errors import UserError
 from xpfeh.experiments.registry import local_bundle, pinned
 from xpfeh.files import absolute, first_line, local_path
-from xpfeh.inference.bundle import read_bundle
+from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.app import Endpoint
 from xpfeh.settings import first_problem
 
@@ -119,7 +119,7 @@ def deploy(config: Config, model: str | None = None) -> str:
     """
     name = pinned(model or config.model)
     name = name if name.startswith("models:/") else absolute(name)
-    read_bundle(local_bundle(name))  # a model that is none is noticed now, not by the replicas
+    Predictor(local_bundle(name))  # a model that is none is noticed now, not by the replicas
     connect()
     serve.start(http_options=config.http_options)
     endpoint = Endpoint.options(**config.options | {"user_config": {"model": name}})

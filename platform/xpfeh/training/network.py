@@ -15,7 +15,10 @@ from threadpoolctl import threadpool_limits
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
 
-_CLIP = 8.0  # sigma; a pixel beyond is broken, and must not decide alone
+LARGEST_SIGMA = 8.0
+"""Of a pixel: one beyond is broken, and must not decide alone."""
+FAINTEST = 1e-4
+"""Of a flux that is 1 around 550 nm: negative pixels have no logarithm."""
 
 
 class InputScale(keras.layers.Layer):
@@ -39,10 +42,10 @@ class InputScale(keras.layers.Layer):
     def call(self, values: Any) -> Any:
         """Scale (..., pixels) values."""
         scaled = (self._transform(values) - self.mean) / self.deviation
-        return ops.clip(scaled, -_CLIP, _CLIP) if self.kind == "log" else scaled
+        return ops.clip(scaled, -LARGEST_SIGMA, LARGEST_SIGMA) if self.kind == "log" else scaled
 
     def _transform(self, values: Any) -> Any:
-        return ops.log(ops.maximum(values, 1e-4)) if self.kind == "log" else values
+        return ops.log(ops.maximum(values, FAINTEST)) if self.kind == "log" else values
 
 
 class Components(keras.layers.Layer):

@@ -13,15 +13,17 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
 from xpfeh.evaluate.metrics import summary
-from xpfeh.inference.bundle import Model, write_bundle
+from xpfeh.inference.bundle import write_bundle
 from xpfeh.inference.calibration import Calibration, fit_calibration
 from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
-from xpfeh.inference.predictor import Members
+from xpfeh.inference.graph import Graph
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
+from xpfeh.training.export import Model, check, files_of
+from xpfeh.training.export import members as graph_of
 from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
 from xpfeh.xp.pixels import rebinned
@@ -68,7 +70,8 @@ def train(
         raise UserError("training diverged: lower learning_rate, or set clip_norm")
     network = ensemble(trained, stars, roles, recipe)
 
-    members = Members(network)
+    members = graph_of(network)
+    check(members, network, stars)
     judged = np.asarray(roles.judged.any(axis=0))
     unseen = Unseen(
         _rows(stars, judged), roles.judged[:, judged], unseen_disagreement(members(stars)[0], roles, recipe)
@@ -80,8 +83,7 @@ def train(
     taught = roles.learns.any(axis=0)
     domain = domain_of(stars["flux"][taught])
     score = domain.score(judges["flux"], judges["flux_error"], outputs["aleatoric"], outputs["epistemic"])
-    domain = domain.model_copy(update={"threshold": float(np.quantile(np.asarray(score), 1 - WORST))})
-    intervals = {name: np.asarray(values) for name, values in calibration.intervals(**outputs).items()}
+    intervals = calibration.intervals(**outputs)
     edges = edges_of(stars["feh"][taught])
     residual = outputs["feh"].astype(np.float64) - judges["feh"]
     errors = standard_errors(by_cell(judges["source_id"]), SPREADS, partial(spreads, residual))
@@ -93,12 +95,16 @@ def train(
             validation=int(judged.sum()),
             test=len(sample.part("test")),
         ),
+        stretch=stretch,
+        calibration=calibration,
+        edges=edges,
         restarted_members=sum(member.restarts > 0 for member in trained),
-        domain_threshold=domain.threshold,
+        domain_threshold=float(np.quantile(score, 1 - WORST)),
         seconds=time.monotonic() - begun,
         validation=numbers | {"mae_error": errors["mae"]},
     )
-    return write_bundle(out, Model(network, stretch, calibration, domain, edges), training)
+    files = files_of(Model(network, stretch, calibration, domain, edges))
+    return write_bundle(out, files, recipe, training)
 
 
 def seen_by(recipe: Recipe, stars: Columns) -> dict[str, NDArray]:
@@ -144,7 +150,7 @@ class Unseen:
     judged: NDArray[np.bool_]
     inflation: float
 
-    def outputs(self, members: Members, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
+    def outputs(self, members: Graph, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
         """Return what `fit_calibration` takes: the ensemble's answers as they would be for new stars, stretched."""
         mean, sigma = members(self.stars)  # (N, E) both
         judged = self.judged.T
@@ -155,9 +161,9 @@ class Unseen:
         feh = (weight * mean).sum(axis=1)
         disagreement = self.inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1))
         outputs = {
-            "feh": np.asarray(stretch.feh(feh)),
-            "aleatoric": np.asarray(stretch.errors(feh, np.sqrt((weight * np.square(sigma)).sum(axis=1)))),
-            "epistemic": np.asarray(stretch.errors(feh, disagreement)),
+            "feh": stretch.feh(feh),
+            "aleatoric": stretch.errors(feh, np.sqrt((weight * np.square(sigma)).sum(axis=1))),
+            "epistemic": stretch.errors(feh, disagreement),
             "noise": self.stars["flux_error"].mean(axis=1),
             "ebv": self.stars["ebv"],
         }
@@ -185,7 +191,7 @@ def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe)
     return float(np.sqrt(variance[judged].mean() / variance[learnt].mean()))
 
 
-def _calibrated(members: Members, unseen: Unseen, stretch: Stretch, recipe: Recipe) -> Calibration:
+def _calibrated(members: Graph, unseen: Unseen, stretch: Stretch, recipe: Recipe) -> Calibration:
     """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
     stars = unseen.stars
     parts = [unseen.outputs(members, stretch)]

@@ -11,7 +11,7 @@ from xpfeh.columns import FEATURES, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
-from xpfeh.inference.bundle import CARD, ERRORS, WEIGHTS
+from xpfeh.inference.bundle import CARD, MODEL
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME
@@ -54,17 +54,6 @@ def edit_card(section: str, **values: object) -> Callable[[Path], object]:
     return change
 
 
-def edit_errors(section: str, **values: object) -> Callable[[Path], object]:
-    """Set constants of the errors, with the right checksum."""
-
-    def change(bundle: Path) -> None:
-        errors = json.loads((bundle / ERRORS).read_text())
-        errors[section] |= values
-        with_checksum(ERRORS, json.dumps(errors).encode())(bundle)
-
-    return change
-
-
 def altered(*changes: Callable[[Path], object]) -> Make:
     return copy("bundle", "model", *changes)
 
@@ -90,44 +79,20 @@ MODELS = {
             "card is no JSON": (altered(write(CARD, "{")), "model: not a model bundle"),
             "card is binary": (altered(write(CARD, b"\xff\xfe\0")), "model: not a model bundle"),
             "card is a list": (altered(write(CARD, "[]")), "model: not a model bundle"),
-            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 3"),
+            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 4"),
             "format 99": (altered(edit_json(CARD, format=99)), "model: bundle of format 99"),
             "card without recipe": (altered(edit_json(CARD, recipe=None)), "card.json: recipe: .*required"),
             "card of another key": (altered(edit_json(CARD, colour="red")), "card.json: colour: "),
             "card of no members": (altered(edit_card("recipe", members=0)), "card.json: recipe.members: "),
-            "card of other widths": (
-                altered(edit_card("recipe", hidden=[8, 4])),
-                f"model: {WEIGHTS} or {ERRORS} do not",
+            "card of other pixels": (altered(edit_card("recipe", n_pixels=30)), f"{MODEL}: does not fit the recipe"),
+            "card without an edge": (altered(edit_card("edges", low=None)), "card.json: edges.low: "),
+            "card of a stretch that turns back": (
+                altered(edit_card("stretch", factor=-1.0)),
+                "card.json: stretch.factor: ",
             ),
-            "card of other members": (
-                altered(edit_card("recipe", members=3)),
-                f"model: {WEIGHTS} or {ERRORS} do not fit",
-            ),
-            "card of other pixels": (
-                altered(edit_card("recipe", n_pixels=30)),
-                f"model: {WEIGHTS} or {ERRORS} do not",
-            ),
-            "weights altered": (altered(flip_a_bit(WEIGHTS)), f"{WEIGHTS}: not the file that card.json names"),
-            "weights missing": (altered(remove(WEIGHTS)), f"{WEIGHTS}: not the file that card.json names"),
-            "errors altered": (altered(flip_a_bit(ERRORS)), f"{ERRORS}: not the file that card.json names"),
-            "weights corrupt": (altered(with_checksum(WEIGHTS, b"junk")), f"model: {WEIGHTS} or {ERRORS} do not fit"),
-            "errors corrupt": (altered(with_checksum(ERRORS, b"{}")), f"model: {WEIGHTS} or {ERRORS} do not fit"),
-            "errors of other pixels": (
-                altered(edit_errors("domain", mean=[0.0], components=[[1.0]], variances=[1.0])),
-                f"model: {WEIGHTS} or {ERRORS} do not fit",
-            ),
-            "errors without an edge": (
-                altered(edit_errors("edges", low=None)),
-                f"model: {WEIGHTS} or {ERRORS} do not fit",
-            ),
-            "errors of a stretch that turns back": (
-                altered(edit_errors("stretch", factor=-1.0)),
-                f"model: {WEIGHTS} or {ERRORS} do not fit",
-            ),
-            "errors of other quantiles": (
-                altered(edit_errors("calibration", intercepts=[0.0])),
-                f"model: {WEIGHTS} or {ERRORS} do not fit",
-            ),
+            "graph altered": (altered(flip_a_bit(MODEL)), f"{MODEL}: not the file that card.json names"),
+            "graph missing": (altered(remove(MODEL)), f"{MODEL}: not the file that card.json names"),
+            "graph corrupt": (altered(with_checksum(MODEL, b"junk")), f"{MODEL}: not an ONNX graph"),
         },
     ),
     "model: no champion": Case("predict {star} --out a.fits", nothing, "models:/xpfeh@champion: no model of that name"),

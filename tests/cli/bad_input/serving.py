@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xpfeh.inference.bundle import WEIGHTS
+from xpfeh.inference.bundle import MODEL
 
 from tests.cli.bad_input.case import (
     STAR,
@@ -52,8 +52,8 @@ SERVING = {
     "serve: model missing": Case("serve --config serve.yaml --model nowhere", config(), "nowhere: not a model bundle"),
     "serve: model corrupt": Case(
         "serve --config serve.yaml --model model",
-        both(config(), altered(flip_a_bit(WEIGHTS))),
-        f"model/{WEIGHTS}: not the file",
+        both(config(), altered(flip_a_bit(MODEL))),
+        f"model/{MODEL}: not the file",
     ),
     "serve: config in a bucket": Case(
         "serve --config s3://b/serve.yaml", nothing, "s3://b/serve.yaml: must be a local"

@@ -1,0 +1,109 @@
+"""An ONNX graph of stars, computed so that a star's bytes depend on nothing but the star.
+
+A kernel may sum in another order at the edge of its blocks: rows of a product then depend on how many they are, and on
+their place. Here stars are padded to whole blocks, and that rows are then alike is tried whenever a graph is loaded;
+where it does not hold (no such machine is known) each star is computed alone.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.files import first_line
+
+BLOCK = 16
+"""Stars are computed in multiples of this: of the lanes and the block heights of the kernels in use."""
+CHUNK = 256
+"""Stars a call at most: what ten networks make of more leaves the caches of a core."""
+
+onnxruntime.set_default_logger_severity(3)  # errors: its warnings are to those who write graphs
+
+
+class Graph:
+    """A graph whose inputs and outputs all have stars as their first axis.
+
+    Parameters
+    ----------
+    content : bytes
+        The ONNX file.
+
+    Attributes
+    ----------
+    widths : dict of tuples
+        Shape of one star's input, by the input's name.
+
+    Raises
+    ------
+    UserError
+        If it is none.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1  # chunks are shared out among threads, and not sums
+        try:
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # each kind of failure has its own class, in a private module
+            raise UserError(f"not an ONNX graph that can be computed ({first_line(error)})") from None
+        self.widths = {each.name: tuple(each.shape[1:]) for each in self._session.get_inputs()}
+        self._block, self._chunk = (BLOCK, CHUNK) if self._rows_are_alike() else (1, 1)
+
+    def __call__(self, features: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
+        """Return the graph's outputs, (N, ...) each, for N stars; NaN for a star with NaN."""
+        columns = {name: np.asarray(features[name]) for name in self.widths}
+        usable = np.logical_and.reduce([_finite(values) for values in columns.values()])
+        starts = range(0, max(1, len(usable)), self._chunk)
+
+        def outputs(start: int) -> list[NDArray[np.float32]]:
+            good = usable[start : start + self._chunk]
+            padded = {}
+            for name, values in columns.items():
+                rows = -(-max(1, len(good)) // self._block) * self._block
+                padded[name] = np.ones((rows, *self.widths[name]), dtype=np.float32)
+                padded[name][: len(good)][good] = values[start : start + self._chunk][good]
+            found = [each[: len(good)] for each in self._session.run(None, padded)]
+            for each in found:
+                each[~good] = np.nan
+            return found
+
+        if len(starts) == 1 or _threads() == 1:
+            chunks = [outputs(start) for start in starts]
+        else:
+            with ThreadPoolExecutor(_threads()) as pool:
+                chunks = list(pool.map(outputs, starts))
+        return [np.concatenate(same) for same in zip(*chunks, strict=True)]
+
+    def _rows_are_alike(self) -> bool:
+        """Return whether made-up stars get the same bytes in a chunk, in another order, and block by block."""
+        rng = np.random.default_rng(0)
+        stars = {
+            name: np.exp(rng.normal(0, 0.3, (CHUNK, *width))).astype(np.float32) for name, width in self.widths.items()
+        }
+        whole = self._session.run(None, stars)
+        turned = self._session.run(None, {name: np.roll(values, 1, axis=0) for name, values in stars.items()})
+        blocks = [
+            self._session.run(None, {name: values[start : start + BLOCK] for name, values in stars.items()})
+            for start in range(0, CHUNK, BLOCK)
+        ]
+        joined = [np.concatenate(same) for same in zip(*blocks, strict=True)]
+        return all(
+            one.tobytes() == np.roll(other, -1, axis=0).tobytes() == third.tobytes()
+            for one, other, third in zip(whole, turned, joined, strict=True)
+        )
+
+
+def _finite(values: NDArray) -> NDArray[np.bool_]:
+    return np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+
+
+def _threads() -> int:
+    """Return how many cores this process may use: Ray tells its workers their share in ``OMP_NUM_THREADS``."""
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return int(share) if share.isdigit() and int(share) else len(os.sched_getaffinity(0))

@@ -1,0 +1,205 @@
+"""Trained networks as ONNX graphs, which ONNX Runtime computes without Keras.
+
+What `xpfeh.inference` says in array code (stretch, intervals, edges, domain) runs on NumPy's arrays in training, and on
+ndonnx's here: it is written once. The network is written again, from its weights; `check` holds it against Keras.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ndonnx as onp
+import numpy as np
+import spox.opset.ai.onnx.v21 as onnx
+from numpy.typing import NDArray
+
+from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
+from xpfeh.inference.calibration import Calibration
+from xpfeh.inference.domain import Domain
+from xpfeh.inference.edges import Edges
+from xpfeh.inference.graph import Graph
+from xpfeh.inference.predictor import COLUMNS, Features
+from xpfeh.inference.stretch import Stretch
+from xpfeh.settings import Recipe
+from xpfeh.training.backend import ops
+from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
+
+_AGREEMENT = 1e-5  # dex; float32 leaves less between two ways to compute the same
+_CHECKED = 512  # stars
+
+Array = Any
+"""Of ndonnx: it stands for what will be computed."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What predicts: networks, what makes them and their errors true, which spectra they know, where answers end."""
+
+    network: UACSNet
+    stretch: Stretch
+    calibration: Calibration
+    domain: Domain
+    edges: Edges
+
+
+def files_of(model: Model) -> dict[str, bytes]:
+    """Return the files of a model's bundle."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / WEIGHTS
+        model.network.save_weights(path)
+        weights = path.read_bytes()
+    return {MODEL: _columns(model), SLOPES: _slopes(model), WEIGHTS: weights}
+
+
+def members(network: UACSNet) -> Graph:
+    """Return the graph of each member's mean and sigma (dex), (N, E) both; the flux is in the recipe's pixels."""
+    inputs = _inputs(network.recipe)
+    mean, sigma = _forward(network, **inputs)
+    return Graph(_built(inputs, {"mean": mean.T, "sigma": sigma.T}))
+
+
+def check(graph: Graph, network: UACSNet, stars: Features) -> None:
+    """Compare the graph of the members with Keras on some stars.
+
+    Raises
+    ------
+    RuntimeError
+        If they differ by more than 1e-5 dex: a release of a library that computes something else.
+    """
+    flux, flux_error, ebv = (stars[name][:_CHECKED].astype(np.float32) for name in ("flux", "flux_error", "ebv"))
+    ours = graph({"flux": flux, "flux_error": flux_error, "ebv": ebv})
+    theirs = (ops.convert_to_numpy(each).T for each in network((flux[None], flux_error[None], ebv[None])))
+    for one, other in zip(ours, theirs, strict=True):
+        apart = np.abs(one - other) / np.maximum(1.0, np.abs(other))
+        if not apart.max() <= _AGREEMENT:
+            raise RuntimeError(f"the ONNX graph differs from the Keras network by {apart.max():.1e}")
+
+
+def _columns(model: Model) -> bytes:
+    """Return the graph from features in the recipe's pixels to the predictor's columns."""
+    inputs = _inputs(model.network.recipe)
+    mean, sigma = _forward(model.network, **inputs)  # (E, B) both
+    mean_feh = onp.mean(mean, axis=0)
+    feh = model.stretch.feh(mean_feh)
+    aleatoric = model.stretch.errors(mean_feh, onp.sqrt(onp.mean(onp.square(sigma), axis=0)))
+    epistemic = model.stretch.errors(mean_feh, onp.std(mean, axis=0))
+    noise = onp.mean(inputs["flux_error"], axis=1)
+    columns = model.edges.opened(
+        {
+            "FEH": feh,
+            **model.calibration.intervals(feh, aleatoric, epistemic, noise, inputs["ebv"]),
+            "FEH_err_aleatoric": aleatoric,
+            "FEH_err_epistemic": epistemic,
+            "domain_score": model.domain.score(inputs["flux"], inputs["flux_error"], aleatoric, epistemic),
+        }
+    )
+    return _built(inputs, {"columns": onp.stack([columns[name] for name in COLUMNS], axis=1)})  # (B, 9)
+
+
+def _slopes(model: Model) -> bytes:
+    """Return the graph from features to d[Fe/H] / d flux, (B, pixels): the mean's way, back again."""
+    network, inputs = model.network, _inputs(model.network.recipe)
+    layers = [*network.encoder, *network.head]
+    before = []
+    x = onp.expand_dims(_spectrum_and_dust(network, inputs["flux"], inputs["ebv"]), axis=0)
+    for layer in layers:
+        before.append(_linear(layer, x))
+        x = _ACTIVATIONS[layer.activation.__name__][0](before[-1])
+    back = onp.ones_like(x)  # (E, B, 1)
+    for layer, at in zip(reversed(layers), reversed(before), strict=True):
+        back = onp.matmul(back * _ACTIVATIONS[layer.activation.__name__][1](at), _constant(layer.kernel).mT)
+    mean_feh = onp.mean(x, axis=0)  # (B, 1)
+    by_input = model.stretch.errors(mean_feh, onp.mean(back, axis=0))
+    scale, components = network.flux_input.scale, network.flux_input.components
+    by_pixel = (
+        by_input[:, : network.recipe.n_pixels]
+        if components is None
+        else onp.matmul(by_input[:, : components.count], _constant(components.rotation).mT)
+    )
+    slopes = by_pixel / _constant(scale.deviation)
+    if scale.kind == "log":
+        unclipped = onp.abs(_standardised(scale, inputs["flux"])) < LARGEST_SIGMA
+        slopes = onp.where(unclipped & (inputs["flux"] > FAINTEST), slopes / inputs["flux"], 0.0)
+    return _built({name: inputs[name] for name in ("flux", "ebv")}, {"slopes": slopes})
+
+
+def _inputs(recipe: Recipe) -> dict[str, Array]:
+    spectrum = ("stars", recipe.n_pixels)
+    shapes: dict[str, tuple[str | int, ...]] = {"flux": spectrum, "flux_error": spectrum, "ebv": ("stars",)}
+    return {name: onp.argument(shape=shape, dtype=onp.float32) for name, shape in shapes.items()}
+
+
+def _built(inputs: dict[str, Array], outputs: dict[str, Array]) -> bytes:
+    return onp.build(inputs, outputs).SerializeToString(deterministic=True)
+
+
+def _forward(network: UACSNet, flux: Array, flux_error: Array, ebv: Array) -> tuple[Array, Array]:
+    """Return (E, B) mean and sigma, as `UACSNet.call` does."""
+    latent = _through(network.encoder, onp.expand_dims(_spectrum_and_dust(network, flux, ebv), axis=0))
+    mean = _through(network.head, latent)
+    encoded = _through(network.error_encoder, onp.expand_dims(_seen(network.error_input, flux_error), axis=0))
+    raw = _through(network.error_head, onp.concat([latent, encoded], axis=2))
+    sigma, epsilon = onp.asarray(onnx.softplus(raw.unwrap_spox())), network.recipe.epsilon
+    sigma = onp.maximum(sigma, epsilon) if network.recipe.floor == "max" else sigma + epsilon
+    return mean[:, :, 0], sigma[:, :, 0]
+
+
+def _spectrum_and_dust(network: UACSNet, flux: Array, ebv: Array) -> Array:
+    spectrum = _seen(network.flux_input, flux)
+    if not network.recipe.ebv_input:
+        return spectrum
+    return onp.concat([spectrum, _standardised(network.ebv_scale, ebv[:, None])], axis=1)
+
+
+def _seen(part: SpectrumInput, values: Array) -> Array:
+    scaled = _standardised(part.scale, values)
+    if part.scale.kind == "log":
+        scaled = onp.clip(scaled, -LARGEST_SIGMA, LARGEST_SIGMA)
+    return scaled if part.components is None else onp.matmul(scaled, _constant(part.components.rotation))
+
+
+def _standardised(scale: InputScale, values: Array) -> Array:
+    if scale.kind == "log":
+        values = onp.log(onp.maximum(values, FAINTEST))
+    return (values - _constant(scale.mean)) / _constant(scale.deviation)
+
+
+def _through(layers: list[MemberDense], x: Array) -> Array:
+    for layer in layers:
+        x = _ACTIVATIONS[layer.activation.__name__][0](_linear(layer, x))
+    return x
+
+
+def _linear(layer: MemberDense, x: Array) -> Array:
+    return onp.matmul(x, _constant(layer.kernel)) + _constant(layer.bias)
+
+
+def _constant(weights: Any) -> Array:
+    values: NDArray[np.float32] = ops.convert_to_numpy(weights)
+    return onp.asarray(values)
+
+
+def _sigmoid(x: Array) -> Array:
+    return onp.asarray(onnx.sigmoid(x.unwrap_spox()))
+
+
+def _normal(x: Array) -> Array:
+    """Return the cumulative standard normal distribution."""
+    return (onp.asarray(onnx.erf((x * 0.5**0.5).unwrap_spox())) + 1.0) * 0.5
+
+
+_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+    "linear": (lambda x: x, onp.ones_like),
+    "relu": (lambda x: onp.maximum(x, 0.0), lambda x: onp.astype(x > 0.0, onp.float32)),
+    "tanh": (onp.tanh, lambda x: 1.0 - onp.square(onp.tanh(x))),
+    "silu": (lambda x: x * _sigmoid(x), lambda x: _sigmoid(x) * (1.0 + x * (1.0 - _sigmoid(x)))),
+    "gelu": (
+        lambda x: x * _normal(x),
+        lambda x: _normal(x) + x * onp.exp(onp.square(x) * -0.5) * (2 * np.pi) ** -0.5,
+    ),
+}
+"""By Keras's names: the function, and its slope."""
