@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/ready
 
-.PHONY: demo test test-slow test-all check bench soak serve clean
+.PHONY: demo test test-slow test-all check bench soak model serve clean
 
 demo: $(READY)
 	.venv/bin/xpfeh demo --out demo
@@ -27,6 +27,10 @@ bench: $(READY)
 soak: $(READY)
 	XPFEH_KILLS=20 .venv/bin/python -m pytest tests/commands/test_catalog_faults.py -k killed
 
+# The model that the package ships: six minutes on two cores.
+model: $(READY)
+	.venv/bin/xpfeh pretrain --workers 2 --out platform/xpfeh/inference/pretrained
+
 serve: $(READY)
 	.venv/bin/xpfeh serve --config serve_configs/local.yaml
 
@@ -35,5 +39,5 @@ clean:
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[demo,baseline,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $(READY)

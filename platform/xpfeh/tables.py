@@ -16,7 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
+from astropy.table import Column, Table
 
+from xpfeh.columns import describe, to_arrays
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_file, filesystem, first_line, read_bytes, whole_file
 from xpfeh.fits_table import write_fits
@@ -221,6 +223,22 @@ def require(frame: pl.DataFrame, names: Sequence[str], path: str | Path) -> None
 def _listed(frame: pl.DataFrame) -> str:
     more = ", ..." if frame.width > 20 else ""
     return f"there are: {', '.join(frame.columns[:20]) or 'none'}{more}"
+
+
+def to_astropy(table: pa.Table) -> Table:
+    """Return an Arrow table with the units and descriptions of its fields; null numbers become NaN.
+
+    Examples
+    --------
+    >>> to_astropy(pa.table({"FEH": [-1.5, None]}))["FEH"].tolist()
+    [-1.5, nan]
+    """
+    arrays = to_arrays(table)
+    columns = []
+    for field in table.schema:
+        known = describe(field)
+        columns.append(Column(arrays[field.name], field.name, unit=known.unit or None, description=known.text or None))
+    return Table(columns)
 
 
 # --- writing ------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import CHAMPION, Distances, Model, Photometry, Source, local
+from xpfeh.cli.options import PRETRAINED, Distances, Model, Photometry, Source, local
 from xpfeh.cli.printing import console, print_flags, print_refusal, print_written
 
 app = typer.Typer()
@@ -18,31 +18,31 @@ app = typer.Typer()
 def predict(
     source: Source,
     out: Annotated[Path, local("File to write: .parquet, .fits or .csv.")],
-    model: Model = CHAMPION,
+    model: Model = PRETRAINED,
     photometry: Photometry = [],
     distances: Distances = [],
 ) -> None:
     """[Fe/H] of a file of spectra, on this machine alone."""
+    from xpfeh.commands.models import bundle_of
     from xpfeh.commands.predict import predict_file
-    from xpfeh.experiments.registry import local_bundle
     from xpfeh.sources.reader import CompanionFiles
 
-    print_written(out, predict_file(source, local_bundle(model), out, CompanionFiles.find(photometry, distances)))
+    print_written(out, predict_file(source, bundle_of(model), out, CompanionFiles.find(photometry, distances)))
 
 
 @app.command()
 def sensitivity(
     source: Source,
     out: Annotated[Path, local("File to write: .parquet or .fits.")],
-    model: Model = CHAMPION,
+    model: Model = PRETRAINED,
     photometry: Photometry = [],
 ) -> None:
     """Which wavelengths each star's [Fe/H] rests on: d[Fe/H] / d flux by pixel."""
+    from xpfeh.commands.models import bundle_of
     from xpfeh.commands.predict import sensitivity_file
-    from xpfeh.experiments.registry import local_bundle
     from xpfeh.sources.reader import CompanionFiles
 
-    print_written(out, sensitivity_file(source, local_bundle(model), out, CompanionFiles.find(photometry)))
+    print_written(out, sensitivity_file(source, bundle_of(model), out, CompanionFiles.find(photometry)))
 
 
 @app.command()

@@ -27,9 +27,9 @@ def run(
 ) -> None:
     """Predict every star: the paper's Table 2. Run again to resume."""
     from xpfeh.commands.catalog import make_catalog
-    from xpfeh.experiments.registry import local_bundle
+    from xpfeh.commands.models import bundle_of
 
-    print_rows(out, make_catalog(features, local_bundle(model), out))
+    print_rows(out, make_catalog(features, bundle_of(model), out))
 
 
 @catalog.command()

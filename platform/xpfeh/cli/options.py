@@ -8,7 +8,7 @@ import typer
 
 from xpfeh.files import local_path
 
-CHAMPION = "models:/xpfeh@champion"
+CHAMPION, PRETRAINED = "models:/xpfeh@champion", "pretrained"
 
 
 def local(help: str) -> Any:
@@ -24,7 +24,9 @@ Source = Annotated[
 ]
 Features = Annotated[str, typer.Option(help="Features that `xpfeh ingest` wrote: a folder or s3:// URI.")]
 Labels = Annotated[str, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg: a file of any format.")]
-Model = Annotated[str, typer.Option(help="A bundle's folder, or models:/xpfeh@champion.")]
+Model = Annotated[
+    str, typer.Option(help="A bundle's folder, models:/xpfeh@champion, or pretrained: the one in the package.")
+]
 Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder or glob; may be repeated.")]
 Distances = Annotated[
     list[str], typer.Option(help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated.")

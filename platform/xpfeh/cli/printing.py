@@ -14,7 +14,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from xpfeh.commands.file_output import Written
+    from xpfeh.commands.one_table import Written
     from xpfeh.commands.promote import Promotion, RefusedError
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status

@@ -9,7 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.columns import CATALOG, sensitivity_schema, to_table
-from xpfeh.commands.file_output import Written, write_file
+from xpfeh.commands.one_table import Written, write_file
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.reader import CompanionFiles

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.columns import FEATURES, SPECTRA, to_table
-from xpfeh.commands.file_output import Written, write_file
+from xpfeh.commands.one_table import Written, write_file
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.commands.models import bundle_of
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
-from xpfeh.experiments.registry import count_look, local_bundle
 from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
 from xpfeh.inference.estimate import prediction_flags
@@ -43,7 +43,7 @@ def validate_models(
     Parameters
     ----------
     models : sequence of str
-        Folders of bundles, or ``models:/NAME@ALIAS``.
+        As `xpfeh.commands.models.bundle_of` takes them.
     features : str
     labels : str or Path
     out : Path
@@ -60,7 +60,7 @@ def validate_models(
     samples: dict[Split, Sample] = {}  # models of one split are judged on one sample
     judged = []
     for model in models:
-        bundle = local_bundle(model)
+        bundle = bundle_of(model)
         card = read_card(bundle)
         split = card.split
         if split not in samples:
@@ -102,7 +102,7 @@ def validate(
     if baseline:
         models[BASELINE] = {**held_out, **boosted_trees(sample)}
     slopes = next(iter(predictors.values())).sensitivity(held_out)
-    return write_report(out, models, fainter, cards, slopes, truth, count_look(sample.origin.split.salt))
+    return write_report(out, models, fainter, cards, slopes, truth, _count_look(sample.origin.split.salt))
 
 
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
@@ -136,6 +136,14 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
             f"stars of the split {sample.origin.split.name!r} are not held out from it"
         )
     return predictor
+
+
+def _count_look(salt: str) -> int | None:
+    try:
+        from xpfeh.experiments.registry import count_look
+    except ModuleNotFoundError:  # without MLflow there is no store that counts
+        return None
+    return count_look(salt)
 
 
 def _as_if(g_mag: float, stars: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:

@@ -34,7 +34,7 @@ def boosted_trees(sample: Sample) -> dict[str, NDArray[np.float64]]:
     try:
         from xgboost import XGBRegressor
     except ImportError:
-        raise UserError("the baseline needs XGBoost: pip install 'xpfeh[baseline]'") from None
+        raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
     train = sample.part("train", "train-wide").columns
     validation = sample.part("validation").columns
     test = sample.part("test").columns

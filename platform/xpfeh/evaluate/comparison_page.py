@@ -48,6 +48,7 @@ def write_page(out: Path, rows: Sequence[Row], curves: Mapping[str, NDArray[np.f
     check_output_file(out)
     runs = sorted((run for row in rows for run in row.runs), key=lambda run: -run.numbers["mae"])
     names = varied(rows)
+    plt.switch_backend("agg")  # a file only
     pictures = {"curves": _encoded(learning_curves(runs, curves))}
     if names:  # recipes that differ in nothing but their seeds have nothing to show here
         pictures["parallel"] = _encoded(parallel_coordinates(runs, names))

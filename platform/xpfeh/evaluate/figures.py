@@ -10,9 +10,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("agg")  # files only: workers and CI have no display
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
@@ -126,19 +123,9 @@ def coverage(stars: Stars) -> Figure:
 
 @styled
 def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
-    """Return what a change of 1 % in 11 nm of flux does to [Fe/H], (N, pixels) slopes given, for poor and rich stars.
-
-    XP resolves no less than that: single samples of opposite sign say nothing of a spectrum that can be.
-    """
+    """Return what 1 % more flux in 11 nm does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
     figure, axes = plt.subplots(figsize=(10, 3.8))
-    n_pixels = slopes.shape[1]
-    n_shown = min(n_pixels, _RESOLVED)
-    flux, _ = pixels.rebinned(stars["flux"], stars["flux_error"], n_pixels)
-    cuts = pixels.edges(n_pixels)
-    shown_in = np.searchsorted(pixels.edges(n_shown), (cuts[:-1] + cuts[1:]) // 2, side="right") - 1  # (pixels,)
-    into_shown = (shown_in[:, None] == np.arange(n_shown)).astype(np.float32)
-    change = 0.01 * (slopes * flux) @ into_shown  # (N, shown), dex
-    wavelength = pixels.centres_nm(n_shown)
+    wavelength, change = by_resolved_range(stars, slopes)
     for label, chosen, colour in (
         (f"{FEH} < −1.5", stars["feh"] < -1.5, BLUE),
         (f"−1.5 ≤ {FEH} < −0.5", (stars["feh"] >= -1.5) & (stars["feh"] < -0.5), GREY),
@@ -152,6 +139,20 @@ def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
     axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH} (dex)\nby +1 % flux in 11 nm")
     axes.legend(ncols=3, loc="upper right", fontsize=9)
     return figure
+
+
+def by_resolved_range(stars: Stars, slopes: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return ranges of 11 nm, (ranges,) nm, and what 1 % more flux there does to [Fe/H], (N, ranges) dex.
+
+    XP resolves no less than that: single samples of opposite sign say nothing of a spectrum that can be.
+    """
+    n_pixels = slopes.shape[1]
+    n_shown = min(n_pixels, _RESOLVED)
+    flux, _ = pixels.rebinned(stars["flux"], stars["flux_error"], n_pixels)
+    cuts = pixels.edges(n_pixels)
+    shown_in = np.searchsorted(pixels.edges(n_shown), (cuts[:-1] + cuts[1:]) // 2, side="right") - 1  # (pixels,)
+    into_shown = (shown_in[:, None] == np.arange(n_shown)).astype(np.float32)
+    return pixels.centres_nm(n_shown), 0.01 * (slopes * flux) @ into_shown
 
 
 @styled

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -98,6 +99,7 @@ def write_report(
     first = next(iter(models))
     stars = models[first]
     numbers = {name: _numbers(columns, fainter.get(name, {})) for name, columns in models.items()}
+    plt.switch_backend("agg")  # files only: workers have no display
     with whole_folder(out, mark=METRICS) as work:
         figures.save(feh_figures.predicted_against_true(stars, truth), work / "predicted.png")
         if has_metal_poor := feh_figures.has_metal_poor(stars):

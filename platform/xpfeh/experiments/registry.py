@@ -21,7 +21,7 @@ from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import is_unavailable, patient
 from xpfeh.experiments.mlflow_runs import EXPERIMENT, MODEL_FOLDER, client, finished_runs
-from xpfeh.files import local_path
+from xpfeh.inference.bundle import folder_of
 
 MODEL = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
@@ -164,9 +164,9 @@ def pinned(model: str) -> str:
 
 @patient()
 def local_bundle(model: str) -> Path:
-    """Return a local folder with a bundle, given a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
+    """Return a local folder with a bundle: ``pretrained``, a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
     if not model.startswith("models:/"):
-        return local_path(model)
+        return folder_of(model)
     client()
     return _fetched(pinned(model))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from xpfeh.errors import UserError
-from xpfeh.files import whole_folder
+from xpfeh.files import local_path, whole_file, whole_folder
 from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.provenance import code_version
 from xpfeh.settings import Recipe, first_problem
@@ -24,6 +24,20 @@ SLOPES = "slopes.onnx"
 WEIGHTS = "model.weights.h5"
 """Of the networks, for Keras: to train on."""
 CARD = "card.json"
+
+PRETRAINED = "pretrained"
+"""The model that the package ships, made by ``make model``."""
+
+
+def folder_of(model: str | Path) -> Path:
+    """Return the folder of a bundle: of the package's own by its name, of any other its path.
+
+    Examples
+    --------
+    >>> folder_of("pretrained").parent.name
+    'inference'
+    """
+    return Path(__file__).parent / PRETRAINED if model == PRETRAINED else local_path(model)
 
 
 def write_bundle(folder: str | Path, files: Mapping[str, bytes], recipe: Recipe, training: Training) -> ModelCard:
@@ -49,8 +63,19 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes], recipe: Recipe,
     with whole_folder(folder, mark=CARD) as work:
         for name, content_of_file in files.items():
             (work / name).write_bytes(content_of_file)
-        (work / CARD).write_text(card.model_dump_json(indent=1) + "\n")
+        (work / CARD).write_text(_text(card))
     return card
+
+
+def write_card(folder: str | Path, card: ModelCard) -> ModelCard:
+    """Replace a bundle's card, and return it."""
+    with whole_file(Path(folder) / CARD) as temporary:
+        temporary.write_text(_text(card))
+    return card
+
+
+def _text(card: ModelCard) -> str:
+    return card.model_dump_json(indent=1) + "\n"
 
 
 def packed(folder: str | Path) -> dict[str, bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.edges import Edges
@@ -67,6 +67,10 @@ class ModelCard(Training):
     recipe : Recipe
     made_by : dict of str
         Versions of xpfeh, its commit and its packages.
+    held_out : dict of dict of float
+        Of the model that the package ships: its numbers on the stars held out from it, as `xpfeh validate` gives them.
+    data : str
+        Of that model: what it was trained on, whose it is, and on what terms.
     """
 
     format: Literal[4] = FORMAT
@@ -74,3 +78,5 @@ class ModelCard(Training):
     sha256: dict[str, str]
     recipe: Recipe
     made_by: dict[str, str]
+    held_out: dict[str, dict[str, float]] = Field(default_factory=dict)
+    data: str = ""

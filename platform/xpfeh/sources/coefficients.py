@@ -96,22 +96,22 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
     def reject(rows: NDArray[np.bool_], why: str) -> None:
         reason[rows & (reason == "")] = why
 
-    ids, known_id = _identifiers(table["source_id"])
+    ids, known_id = known_ids(table["source_id"])
     reject(~known_id, "source_id is not an integer")
     columns: dict[str, NDArray] = {}
     missing = {}
     for band in BANDS:
         n = RELEASES[release].n_coefficients[band]
         widths = dict(zip(KINDS, (n, n, n * (n - 1) // 2), strict=True))
-        missing[band] = _lengths(table[f"{band}_coefficients"]) == 0
+        missing[band] = lengths_of(table[f"{band}_coefficients"]) == 0
         for kind, width in widths.items():
             name = f"{band}_{kind}"
-            lengths = _lengths(table[name])
+            lengths = lengths_of(table[name])
             optional = missing[band] | (kind == _OPTIONAL)
             wrong = (lengths != width) & ~((lengths == 0) & optional)
             for length in np.unique(lengths[wrong]):
                 reject(wrong & (lengths == length), f"{name}: {length} numbers, not {width}")
-            values = _matrix(table[name], lengths, width)
+            values = matrix(table[name], lengths, width)
             columns[name] = values
             present = lengths == width
             reject(present & ~np.isfinite(values).all(axis=1), f"{name}: not all finite numbers")
@@ -121,7 +121,7 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
     # Last: a row that is rejected must not keep out a sound one of the same star.
-    reject(_repeated(ids, reason == "", seen), "repeated source_id")
+    reject(repeated(ids, reason == "", seen), "repeated source_id")
 
     good = reason == ""
     seen.update(ids[good].tolist())
@@ -132,12 +132,17 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
     return RawBatch({"source_id": ids, **columns}, rejected)
 
 
-def _identifiers(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return identifiers, -1 where there is none, and which there are.
+
+    >>> known_ids(pa.chunked_array([[17, None]]))
+    (array([17, -1]), array([ True, False]))
+    """
     known = pc.is_valid(column).to_numpy()
     return pc.fill_null(column, -1).to_numpy(), known
 
 
-def _repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
+def repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
     """Return which of the sound rows have the identifier of a sound row before."""
     rows = np.flatnonzero(sound)
     first = np.zeros(len(ids), dtype=bool)
@@ -147,11 +152,16 @@ def _repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) 
     return sound & (~first | before)
 
 
-def _lengths(column: pa.ChunkedArray) -> NDArray[np.int64]:
+def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Return the lengths of lists, 0 where one is null.
+
+    >>> lengths_of(pa.chunked_array([[[1.0, 2.0], None]]))
+    array([2, 0])
+    """
     return pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
 
 
-def _matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
+def matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
     """Return (N, width) numbers, NaN in the rows whose list has another length."""
     # (total of the lengths,), the lists of all rows one behind the other
     flat = np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.float64)

@@ -69,10 +69,10 @@ def read_parquet(
     groups = [g for g, first in enumerate(firsts) if rows is None or start <= first < start + rows]
     for batch in _batches(parquet.iter_batches(_PARQUET_ROWS, row_groups=groups, columns=["source_id", *lists]), path):
         table = pa.table({name: _decoded(batch[name]) for name in batch.schema.names})
-        columns = {"source_id": _identifiers(pl.Series(table["source_id"]), path)}
+        columns = {"source_id": identifiers(pl.Series(table["source_id"]), path)}
         for name in lists:
             found = name in table.column_names
-            columns[name] = _arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), _NUMBERS)
+            columns[name] = arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), _NUMBERS)
         yield pa.table(columns)
 
 
@@ -96,7 +96,8 @@ def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
+def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
+    """Return a column of lists, or of text like ``(1.0, 2.0)``, as lists of float64; a `UserError` if it is none."""
     kind = column.type
     if _is_text(kind):
         return parse_lists(pl.Series(column.cast(pa.large_string())))
@@ -166,10 +167,10 @@ def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
         require_columns(table.colnames, path)
     elif "source_id" not in table.colnames:
         raise UserError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
-    columns = {"source_id": _identifiers(_id_series(table["source_id"]), path)}
+    columns = {"source_id": identifiers(_id_series(table["source_id"]), path)}
     given = _wide_columns(table, path) if wide else {name: table[name] for name in lists if name in table.colnames}
     for name in lists:
-        columns[name] = _number_lists(given[name]) if name in given else pa.nulls(len(table), _NUMBERS)
+        columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), _NUMBERS)
     return pa.table(columns)
 
 
@@ -182,7 +183,7 @@ def _id_series(column: Any) -> pl.Series:
     return native.set(pl.Series(np.ma.getmaskarray(values)), None)
 
 
-def _number_lists(column: Any) -> pa.Array:
+def number_lists(column: Any) -> pa.Array:
     """Return the lists of float64 of N cells; masked numbers are NaN, and a cell of nothing else is a missing list.
 
     An array of a fixed width can mark a missing band by NaN alone.
@@ -228,7 +229,7 @@ def _wide_columns(table: Table, path: str) -> dict[str, NDArray[np.float64]]:
     return gathered
 
 
-def _identifiers(ids: pl.Series, path: str) -> pa.Array:
+def identifiers(ids: pl.Series, path: str) -> pa.Array:
     """Return identifiers as int64, null where one is no such integer; refuse a type that has lost digits."""
     with_source_id(pl.DataFrame({"source_id": ids.clear()}), path)  # of no row: the rule about types is kept there
     if ids.dtype == pl.String:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import absolute, exists, filesystem
@@ -16,6 +18,7 @@ from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companions
 from xpfeh.sources.fits_files import first_table
 from xpfeh.sources.gaia_files import GaiaFile
+from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.input_files import FITS, find_files, suffix_of
 from xpfeh.sources.library import NAME, Library
 
@@ -79,8 +82,8 @@ class CompanionFiles:
 NO_COMPANIONS = CompanionFiles()
 
 
-def find_spectra(source: str) -> list[SpectraFile]:
-    """Return the files of spectra behind a source: the library's name, a file, a folder, a glob or a URI.
+def find_spectra(source: object) -> list[SpectraFile]:
+    """Return the files of spectra behind a source: the library's name, a file, a folder, a glob, a URI, or a table.
 
     Raises
     ------
@@ -92,9 +95,11 @@ def find_spectra(source: str) -> list[SpectraFile]:
     >>> [file.path for file in find_spectra("apogee-library")]
     ['apogee-library']
     """
+    if not isinstance(source, str | Path):
+        return [GivenTable(source)]
     if source == NAME:
         return [Library(NAME)]
-    return [open_spectra(path) for path in find_files(source)]
+    return [open_spectra(path) for path in find_files(str(source))]
 
 
 def open_spectra(path: str) -> SpectraFile:
@@ -112,7 +117,7 @@ def open_spectra(path: str) -> SpectraFile:
 
 def check_companions(file: SpectraFile, companions: CompanionFiles) -> None:
     """Raise a `UserError` if there are companion files for a library, which has its own photometry."""
-    if file.release is None and companions != NO_COMPANIONS:
+    if isinstance(file, Library) and companions != NO_COMPANIONS:
         raise UserError(f"{file.path}: has photometry of its own, and no use for --photometry or --distances")
 
 
@@ -126,10 +131,18 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
     """
     check_companions(file, companions)
     for batch in file.read(start, rows):
-        if file.release is not None:
+        if not isinstance(file, Library):
             known = _companions(companions).of(batch.columns["source_id"])
-            batch = RawBatch({**batch.columns, **known}, batch.rejected)
+            batch = RawBatch({**batch.columns, **_beside(batch.columns, known)}, batch.rejected)
         yield batch
+
+
+def _beside(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return photometry and distances: a table's own where it has them."""
+    return {
+        name: np.where(np.isnan(own[name]), values, own[name]) if name in own else values
+        for name, values in known.items()
+    }
 
 
 @lru_cache(maxsize=1)

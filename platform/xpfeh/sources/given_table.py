@@ -1,0 +1,135 @@
+"""Spectra in memory, read as if they were a file: tables of astropy, pandas, polars or Arrow, mappings of arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from astropy.table import Table
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
+from xpfeh.sources.companions import PHOTOMETRY
+from xpfeh.sources.gaia_tables import arrow_lists, identifiers, number_lists
+from xpfeh.sources.samples import SAMPLES, to_sampled_batch
+from xpfeh.tables import POSITION_RANGES, check_range, numbers
+from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.photometry import excess_factor
+
+NAME = "the table"
+_OWN = (*PHOTOMETRY, "rgeo")
+_NUMBERS = pa.list_(pa.float64())
+
+
+class GivenTable:
+    """XP spectra in a table, with the columns of `PHOTOMETRY` and ``rgeo`` beside them or not.
+
+    Parameters
+    ----------
+    table : astropy Table, pandas or polars DataFrame, pyarrow Table, or mapping of arrays
+        ``source_id``; and Gaia's columns of coefficients (``bp_coefficients`` ..., correlations may be missing), or
+        ``flux`` and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1.
+
+    Raises
+    ------
+    UserError
+        If it is none of these.
+
+    Examples
+    --------
+    >>> GivenTable({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}).release is None
+    True
+    """
+
+    path = location = NAME
+
+    def __init__(self, table: object) -> None:
+        self._table = _as_arrow(table)
+        names = self._table.column_names
+        self._sampled = set(SAMPLES) <= set(names)
+        if not self._sampled:
+            require_columns(names, NAME)
+
+    @cached_property
+    def release(self) -> str | None:
+        """The data release whose numbers of coefficients these are; None if the spectra are sampled.
+
+        Raises
+        ------
+        UserError
+            If no release has such numbers.
+        """
+        if self._sampled:
+            return None
+        widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
+        first = {band: lengths.filter(pa.compute.greater(lengths, 0)) for band, lengths in widths.items()}
+        if not all(len(lengths) for lengths in first.values()):
+            raise UserError(f"{NAME}: holds no star with both bands, so its data release is unknown")
+        return release_of(first["bp"][0].as_py(), first["rp"][0].as_py())
+
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """Return the one range."""
+        return [(0, None)]
+
+    def read(self, start: int = 0, rows: int | None = None) -> Iterator[RawBatch]:
+        """Yield the rows: each once, accepted or rejected with a reason."""
+        release = self.release
+        batch = to_sampled_batch(self._lists) if release is None else to_batch(self._lists, release, 0, set())
+        rejected = [reject.row for reject in batch.rejected]
+        kept = np.delete(np.arange(self._table.num_rows), rejected)
+        yield RawBatch({**batch.columns, **self._photometry(kept)}, batch.rejected)
+
+    def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
+        """Yield the identifiers of all rows."""
+        yield self._lists["source_id"].combine_chunks()
+
+    @cached_property
+    def _lists(self) -> pa.Table:
+        """``source_id`` and lists of float64."""
+        table, names = self._table, SAMPLES if self._sampled else LIST_COLUMNS
+        columns = {"source_id": identifiers(pl.Series(table["source_id"]), NAME)}
+        for name in names:
+            found = name in table.column_names
+            columns[name] = arrow_lists(table[name], name, NAME) if found else pa.nulls(len(table), _NUMBERS)
+        return pa.table(columns)
+
+    def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
+        """Return what the table has of it for the kept rows, NaN where unknown."""
+        own = [name for name in _OWN if name in self._table.column_names]
+        frame = pl.DataFrame(self._table.select(own))
+        for name in POSITION_RANGES.keys() & set(own):
+            check_range(numbers(frame, name, NAME), *POSITION_RANGES[name], NAME)
+        columns = {name: numbers(frame, name, NAME).fill_null(np.nan).to_numpy()[kept] for name in own}
+        magnitudes = [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
+        if "phot_bp_rp_excess_factor" not in columns and set(magnitudes) <= set(columns):
+            columns["phot_bp_rp_excess_factor"] = excess_factor(*(columns[name] for name in magnitudes))
+        return columns
+
+
+def _as_arrow(table: Any) -> pa.Table:
+    """Return any of the kinds as an Arrow table; arrays of two axes become lists."""
+    if isinstance(table, pa.Table):
+        return table
+    if isinstance(table, pl.DataFrame):
+        return table.to_arrow()
+    if type(table).__module__.partition(".")[0] == "pandas":
+        return pa.Table.from_pandas(table, preserve_index=False)
+    if not isinstance(table, Table | Mapping):
+        raise UserError(
+            f"no spectra in {type(table).__name__}; give a file's name, or a table of astropy, pandas, polars or Arrow"
+        )
+    columns = {}
+    for name in table.colnames if isinstance(table, Table) else table:
+        values = np.ma.asarray(table[name])
+        if values.ndim > 1 or values.dtype.kind == "O":
+            columns[name] = number_lists(values)
+        else:
+            kept = np.ma.getdata(values)
+            native = kept.astype(kept.dtype.newbyteorder("=")) if kept.dtype.kind in "iuf" else kept.astype(str)
+            columns[name] = pa.array(native, mask=np.ma.getmaskarray(values))
+    return pa.table(columns)

@@ -1,0 +1,96 @@
+"""The Python interface: the same answers as the files', as tables."""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import xpfeh
+from astropy import units as u
+from astropy.table import Table
+from gaiaxpy import calibrate as gaiaxpy_calibrate
+from matplotlib import pyplot as plt
+from xpfeh.columns import CATALOG, FEATURES, to_arrays
+from xpfeh.commands.predict import predict_file
+from xpfeh.errors import UserError
+from xpfeh.inference.predictor import Predictor
+from xpfeh.sources.reader import NO_COMPANIONS
+
+from tests.genuine import datalink_file
+
+
+def test_a_table_gets_the_rows_of_its_file(bundle: Path, tmp_path: Path) -> None:
+    path = datalink_file("csv", tmp_path)
+    predict_file(str(path), bundle, tmp_path / "feh.parquet", NO_COMPANIONS)
+    rows = to_arrays(pq.read_table(tmp_path / "feh.parquet"))
+    for given in (str(path), Path(path), Table.read(datalink_file("fits", tmp_path))):
+        answer = xpfeh.predict(given, model=bundle)
+        assert answer.colnames == CATALOG.names
+        same = [name for name in rows if name != "model_version"]
+        if isinstance(given, str | Path):
+            assert all(np.asarray(answer[name]).tobytes() == rows[name].tobytes() for name in same)
+        else:  # FITS holds the coefficients in single precision
+            np.testing.assert_allclose(answer["FEH"], rows["FEH"], atol=1e-4)
+    assert answer["FEH"].unit == u.dex
+    assert answer["PHOT_G_MEAN_MAG"].unit == u.mag
+    assert "calibrated 68 % interval" in answer["FEH_err"].description
+
+
+def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(
+    bundle: Path, spectra: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    predictor = xpfeh.load_model(bundle)
+    assert isinstance(predictor, Predictor)
+    answer, again = (xpfeh.predict(spectra, model=model) for model in (predictor, str(bundle)))
+    assert np.asarray(answer["FEH"]).tobytes() == np.asarray(again["FEH"]).tobytes()
+    assert len(answer) == 300
+    assert answer.meta["preprocess"]["dust_map"] == "sfd-nside64"
+    assert {"xpfeh", "commit", "onnxruntime"} <= set(answer.meta["made_by"])
+    answer.write(tmp_path / "feh.ecsv")
+    assert len(Table.read(tmp_path / "feh.ecsv")) == 300
+
+
+def test_rejected_rows_are_said_and_listed(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+    twice = {name: np.concatenate([values[:3], values[:1]]) for name, values in spectra.items()}
+    with pytest.warns(UserWarning, match=r"1 rows were rejected, row 3 is the first \(repeated source_id\)"):
+        answer = xpfeh.predict(twice, model=bundle)
+    assert len(answer) == 3
+    assert answer.meta["rejected"] == [("the table", 3, int(spectra["source_id"][0]), "repeated source_id")]
+
+
+def test_features_are_those_of_preprocess(spectra: dict[str, np.ndarray]) -> None:
+    features = xpfeh.preprocess(spectra, settings=["sun_height_pc=20.8"])
+    assert features.colnames == FEATURES.names
+    assert features["flux"].shape == (300, 343)
+    assert features.meta["preprocess"]["sun_height_pc"] == 20.8
+    with pytest.raises(UserError, match="colour"):
+        xpfeh.preprocess(spectra, settings=["colour=red"])
+
+
+@pytest.mark.parametrize("sampling", [None, np.linspace(400, 900, 51)])
+def test_calibrate_stands_in_for_gaiaxpys(sampling: np.ndarray | None, tmp_path: Path) -> None:
+    path = datalink_file("csv", tmp_path)
+    ours, our_grid = xpfeh.calibrate(str(path), sampling=sampling)
+    theirs, their_grid = gaiaxpy_calibrate(str(path), sampling=sampling, save_file=False)
+    assert list(ours.columns) == list(theirs.columns)
+    np.testing.assert_array_equal(our_grid, their_grid)
+    np.testing.assert_array_equal(ours["source_id"], theirs["source_id"])
+    for name in ("flux", "flux_error"):
+        np.testing.assert_allclose(np.stack(ours[name]), np.stack(theirs[name]), rtol=1e-10)
+    with pytest.raises(UserError, match="sampled"):
+        xpfeh.calibrate({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))})
+
+
+def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str, np.ndarray], tmp_path: Path) -> None:
+    star = int(spectra["source_id"][7])
+    figure = xpfeh.plot(spectra, source_id=star, model=bundle)
+    words = " ".join(text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title, axes._right_title))
+    assert str(star) in figure.get_suptitle()
+    assert "[Fe/H] = " in words
+    assert "CUT_NOT_EVALUATED: a cut could not be evaluated" in words.replace("\n", " ")
+    figure.savefig(tmp_path / "star.png")
+    plt.close(figure)
+    with pytest.raises(UserError, match="there are several stars"):
+        xpfeh.plot(spectra, model=bundle)
+    with pytest.raises(UserError, match="no star of source_id 5"):
+        xpfeh.plot(spectra, source_id=5, model=bundle)

@@ -1,0 +1,100 @@
+"""A table in memory is read as the file that it could be."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from astropy.table import MaskedColumn, Table
+from xpfeh.columns import SPECTRA, to_table
+from xpfeh.errors import UserError
+from xpfeh.sources.reader import NO_COMPANIONS, find_spectra, read
+
+from tests.genuine import datalink_file
+
+MAGNITUDES = tuple(f"phot_{band}_mean_mag" for band in ("g", "bp", "rp"))
+
+
+def columns_of(source: object) -> tuple[dict[str, np.ndarray], list]:
+    (file,) = find_spectra(source)
+    (batch,) = read(file, 0, None, NO_COMPANIONS)
+    return batch.columns, batch.rejected
+
+
+def of_kind(kind: str, columns: dict[str, np.ndarray]) -> object:
+    lists = {name: [*values] if values.ndim == 2 else values for name, values in columns.items()}
+    return {
+        "astropy": lambda: Table(columns),
+        "pandas": lambda: pd.DataFrame(lists),
+        "polars": lambda: pl.DataFrame(lists),
+        "arrow": lambda: pa.table({name: [*map(np.asarray, values)] if name in ("flux", "flux_error") else values
+                                   for name, values in lists.items()}),
+        "fixed-size arrow": lambda: to_table(columns, SPECTRA),
+        "arrays": lambda: columns,
+    }[kind]()  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["astropy", "pandas", "polars", "arrow", "fixed-size arrow", "arrays"])
+def test_every_kind_of_table_gives_the_same_stars(kind: str, spectra: dict[str, np.ndarray]) -> None:
+    given = {name: values[:20] for name, values in spectra.items()}
+    found, rejected = columns_of(of_kind(kind, given))
+    assert rejected == []
+    own = ("source_id", "flux", "flux_error") if kind == "fixed-size arrow" else given
+    for name in own:
+        np.testing.assert_array_equal(found[name], given[name], err_msg=name)
+    assert set(found) == set(given)
+
+
+def test_coefficients_of_a_table_are_those_of_its_file(tmp_path: Path) -> None:
+    path = datalink_file("fits", tmp_path)
+    from_file, _ = columns_of(str(path))
+    table = Table.read(path)
+    found, rejected = columns_of(table)
+    assert rejected == []
+    for name, values in from_file.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+    without = table.copy()
+    without.remove_columns([f"{band}_coefficient_correlations" for band in ("bp", "rp")])
+    assert np.isnan(columns_of(without)[0]["bp_coefficient_correlations"]).all()
+
+
+def test_photometry_of_the_table_is_taken_and_the_rest_is_found(spectra: dict[str, np.ndarray]) -> None:
+    given = {name: spectra[name][:5] for name in ("source_id", "flux", "flux_error", *MAGNITUDES)}
+    given["rgeo"] = MaskedColumn([1000.0] * 5, mask=[False, True, False, False, False])
+    found, _ = columns_of(Table(given))
+    np.testing.assert_allclose(found["ra"], spectra["ra"][:5], atol=0.03)  # the centre of the identifier's pixel
+    np.testing.assert_array_equal(np.isnan(found["rgeo"]), [False, True, False, False, False])
+    np.testing.assert_allclose(found["phot_bp_rp_excess_factor"], spectra["phot_bp_rp_excess_factor"][:5])
+
+
+def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np.ndarray]) -> None:
+    ids = [17, 18, 17, None, 20]
+    flux = [np.ones(343), np.ones(60), np.ones(343), np.ones(343), np.ones(343)]
+    found, rejected = columns_of(pl.DataFrame({"source_id": ids, "flux": flux, "flux_error": [np.ones(343)] * 5}))
+    assert found["source_id"].tolist() == [17, 20]
+    assert [(each.row, each.source_id, each.reason) for each in rejected] == [
+        (1, 18, "flux: 60 numbers, not 343"),
+        (2, 17, "repeated source_id"),
+        (3, None, "source_id is not an integer"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (7, "no spectra in int"),
+        ({"source_id": [1]}, "not a file of XP continuous spectra, it lacks bp_coefficients"),
+        ({"source_id": [1.5], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}, "source_id is Float64"),
+        ({"source_id": [1], "flux": ["much"], "flux_error": np.ones((1, 343))}, ""),
+        ({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "dec": [99.0]}, "dec of row 0"),
+    ],
+)
+def test_what_holds_no_spectra_is_refused_in_one_line(table: object, message: str) -> None:
+    if message:
+        with pytest.raises(UserError, match=message):
+            columns_of(table)
+    else:
+        _, rejected = columns_of(table)
+        assert len(rejected) == 1
