@@ -30,7 +30,7 @@ class Answers:
     """A predictor whose residuals are Gaussian, and that says so."""
 
     version = "made-up"
-    model = SimpleNamespace(domain=SimpleNamespace(threshold=1.0))
+    card = SimpleNamespace(domain_threshold=1.0)
 
     def __init__(self, scatter: float) -> None:
         self.scatter = scatter

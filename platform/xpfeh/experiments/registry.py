@@ -199,7 +199,8 @@ def _one_at_a_time() -> Iterator[None]:
             mlflow_client.create_registered_model(_LOCK, description="held while the champion changes")
             break
         except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            # It does not exist: it did when it was to be created, and was deleted before MLflow looked it up.
+            if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
                 raise
         if attempt == _LOCK_TRIES - 1:
             raise UserError("another promotion is under way; try again, in five minutes if it was killed")

@@ -15,7 +15,6 @@ from typing import Annotated, Any
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy.optimize import linprog
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
@@ -164,6 +163,8 @@ def _quantile(x: NDArray[np.float64], z: NDArray[np.float64], share: NDArray[np.
     Solved as the dual linear program, which has a row for each covariate and not for each star: ten times as fast as
     `sklearn.linear_model.QuantileRegressor` (LOG 2026-11-25), and the same numbers.
     """
+    from scipy.optimize import linprog  # half a second, which those who only predict need not wait
+
     count = x.shape[1]
     found = linprog(
         -z,

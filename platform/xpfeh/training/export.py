@@ -104,14 +104,17 @@ def _slopes(model: Model) -> bytes:
     """Return the graph from features to d[Fe/H] / d flux, (B, pixels): the mean's way, back again."""
     network, inputs = model.network, _inputs(model.network.recipe)
     layers = [*network.encoder, *network.head]
+    kernels = [_constant(layer.kernel) for layer in layers]
     before = []
     x = onp.expand_dims(_spectrum_and_dust(network, inputs["flux"], inputs["ebv"]), axis=0)
-    for layer in layers:
-        before.append(_linear(layer, x))
+    for layer, kernel in zip(layers, kernels, strict=True):
+        before.append(onp.matmul(x, kernel) + _constant(layer.bias))
         x = _ACTIVATIONS[layer.activation.__name__][0](before[-1])
     back = onp.ones_like(x)  # (E, B, 1)
-    for layer, at in zip(reversed(layers), reversed(before), strict=True):
-        back = onp.matmul(back * _ACTIVATIONS[layer.activation.__name__][1](at), _constant(layer.kernel).mT)
+    for layer, kernel, at in zip(reversed(layers), reversed(kernels), reversed(before), strict=True):
+        # Turned in the graph, not here: the file holds each kernel once.
+        turned = onp.asarray(onnx.transpose(kernel.unwrap_spox(), perm=[0, 2, 1]))
+        back = onp.matmul(back * _ACTIVATIONS[layer.activation.__name__][1](at), turned)
     mean_feh = onp.mean(x, axis=0)  # (B, 1)
     by_input = model.stretch.errors(mean_feh, onp.mean(back, axis=0))
     scale, components = network.flux_input.scale, network.flux_input.components
@@ -170,12 +173,9 @@ def _standardised(scale: InputScale, values: Array) -> Array:
 
 def _through(layers: list[MemberDense], x: Array) -> Array:
     for layer in layers:
-        x = _ACTIVATIONS[layer.activation.__name__][0](_linear(layer, x))
+        x = onp.matmul(x, _constant(layer.kernel)) + _constant(layer.bias)
+        x = _ACTIVATIONS[layer.activation.__name__][0](x)
     return x
-
-
-def _linear(layer: MemberDense, x: Array) -> Array:
-    return onp.matmul(x, _constant(layer.kernel)) + _constant(layer.bias)
 
 
 def _constant(weights: Any) -> Array:

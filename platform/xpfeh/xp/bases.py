@@ -9,14 +9,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.files import package_file
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 BANDS = ("bp", "rp")
+_BP_END_NM, _RP_BEGIN_NM = 643.0, 635.0  # gaiaxpy/core/satellite.py
 
 Arrays = dict[str, NDArray[np.float64]]
 
@@ -117,13 +120,8 @@ def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> 
     return {band: _band(band, bases[band], weights[band], grid) for band in BANDS}
 
 
-# GaiaXPy is imported inside the functions that need it: its import takes seconds, and turns LaTeX on in Matplotlib.
-
-
 def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], grid: NDArray[np.float64]) -> Band:
-    from gaiaxpy.core.satellite import BP_WL, RP_WL
-
-    alone = grid < BP_WL.high if name == "bp" else grid > RP_WL.low
+    alone = grid < _BP_END_NM if name == "bp" else grid > _RP_BEGIN_NM
     samples = alone | (weight > 0)
     basis_there = np.ascontiguousarray(basis[:, samples])  # (n, S) -> (n, P)
     return Band(samples=samples, alone=alone, weight=weight[samples], basis=basis_there, pairs=_pairs(basis_there))
@@ -137,15 +135,19 @@ def _pairs(basis: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _default_sampling(models: dict[str, str]) -> tuple[Arrays, Arrays]:
-    from gaiaxpy.core.config import load_xpmerge_from_xml, load_xpsampling_from_xml
+    """Read them from GaiaXPy's file: to import GaiaXPy takes seconds, and turns LaTeX on in Matplotlib."""
+    path = package_file("gaiaxpy", f"config/filters/XpFilter_{models['bp']}{models['rp']}.xml")
+    root = ElementTree.parse(path).getroot()
 
-    _, weights = load_xpmerge_from_xml(bp_model=models["bp"], rp_model=models["rp"])
-    bases = load_xpsampling_from_xml(bp_model=models["bp"], rp_model=models["rp"])
-    return _by_band(bases), _by_band(weights)
+    def numbers(tag: str) -> NDArray[np.float64]:
+        return np.array([float(element.text or "nan") for element in root.iterfind(tag)])
+
+    bases = {band: numbers(f"XpSampling/{band}SampledBases/*").reshape(WAVELENGTH_NM.size, -1).T for band in BANDS}
+    return bases, {band: numbers(f"XpMerge/{band}Weights/*") for band in BANDS}
 
 
 def _own_sampling(models: dict[str, str], grid: NDArray[np.float64]) -> tuple[Arrays, Arrays]:
-    from gaiaxpy.calibrator import calibrator
+    from gaiaxpy.calibrator import calibrator  # see `_default_sampling`
 
     # GaiaXPy has no public function for this; `vars` reaches the private one of gaiaxpy/calibrator/calibrator.py.
     make: Callable[..., tuple[dict, dict]] = vars(calibrator)["__generate_xp_matrices_and_merge"]
