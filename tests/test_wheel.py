@@ -1,0 +1,45 @@
+"""What a user installs: the wheel alone, in an environment of its own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from xpfeh.cli.main import main
+from xpfeh.sources.library import NAME, library_path
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path) -> None:
+    Table(fits.getdata(library_path(NAME), 1)[:30]).write(tmp_path / "stars.fits")
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True
+    )
+    (wheel,) = tmp_path.glob("xpfeh-*.whl")
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "empty"], check=True)
+    there = tmp_path / "empty" / "bin"
+    constraints = str(ROOT / "constraints.txt")
+    subprocess.run([there / "pip", "install", "-q", "-c", constraints, wheel], check=True, capture_output=True)
+
+    def run(command: str) -> subprocess.CompletedProcess[str]:
+        words = [there / "xpfeh", *command.split()]
+        return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    done = run("predict stars.fits --out feh.csv")
+    assert (done.returncode, "30 stars written, 0 rows rejected" in done.stdout) == (0, True), done.stderr
+    with pytest.raises(SystemExit):
+        main(["predict", str(tmp_path / "stars.fits"), "--out", str(tmp_path / "here.csv")])
+    assert (tmp_path / "feh.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
+
+    for command, extra in (("ingest apogee-library --out a", "cluster"), ("demo", "demo"), ("serve", "serve"),
+                           ("predict stars.fits --model models:/xpfeh@champion --out b.csv", "train")):  # fmt: skip
+        done = subprocess.run(
+            [there / "xpfeh", *command.split()], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert f"which this needs: pip install 'xpfeh[{extra}]'" in done.stderr
