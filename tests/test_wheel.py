@@ -37,9 +37,7 @@ def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path
 
     for command, extra in (("ingest apogee-library --out a", "cluster"), ("demo", "demo"), ("serve", "serve"),
                            ("predict stars.fits --model models:/xpfeh@champion --out b.csv", "train")):  # fmt: skip
-        done = subprocess.run(
-            [there / "xpfeh", *command.split()], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
+        done = run(command)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
         assert f"which this needs: pip install 'xpfeh[{extra}]'" in done.stderr

@@ -31,10 +31,7 @@ _KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")
 
 def genuine_star() -> pd.Series:
     """A genuine DataLink row (errors, correlations and all other columns), as astroquery's tests carry it."""
-    archive = package_file("astroquery", "gaia/tests/data/gaia_dr3_source_id_5937083312263887616_dl_products_csv.zip")
-    with zipfile.ZipFile(archive) as files:
-        (name,) = [n for n in files.namelist() if "XP_CONTINUOUS" in n]
-        return pd.read_csv(io.BytesIO(files.read(name))).iloc[0]
+    return pd.read_csv(io.StringIO(_datalink_text())).iloc[0]
 
 
 def coefficients(spectra: dict[str, NDArray]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
@@ -73,3 +70,28 @@ def write_bulk(path: Path, n_stars: int, distinct: int = 1000) -> None:
         file.write(_HEADER + ",".join(["source_id", *star.drop("source_id").index]) + "\n")
         for number in range(n_stars):
             file.write(f"{ids[number % distinct] + number // distinct}{rows[number % distinct]}")
+
+
+def write_real_text(path: Path, n_stars: int) -> None:
+    """Write a CSV of so many rows of Gaia's own text, with running numbers for identifiers.
+
+    Of ten bright stars of ../shared/data where that is beside the checkout, else of the star that astroquery's tests
+    carry, again and again.
+    """
+    shared = Path(__file__).parents[3] / "shared" / "data" / "gaia_continuous" / "ten_bright_stars.csv"
+    text = shared.read_text() if shared.exists() else _datalink_text()
+    names, *rows = text.splitlines()
+    place = names.split(",").index("source_id")
+    begun = [row.split(",", place + 1) for row in rows]
+    with path.open("w") as file:
+        file.write(names + "\n")
+        for star in range(n_stars):
+            *before, _, after = begun[star % len(begun)]
+            file.write(",".join([*before, str(2**40 * (star + 1)), after]) + "\n")
+
+
+def _datalink_text() -> str:
+    archive = package_file("astroquery", "gaia/tests/data/gaia_dr3_source_id_5937083312263887616_dl_products_csv.zip")
+    with zipfile.ZipFile(archive) as files:
+        (name,) = [n for n in files.namelist() if "XP_CONTINUOUS" in n]
+        return files.read(name).decode()

@@ -15,13 +15,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import gaiaxpy
 import numpy as np
 import pandas as pd
 import ray
-from reconstructed import coefficients, write_bulk
+from reconstructed import coefficients, write_bulk, write_real_text
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -30,17 +31,17 @@ from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.search import search
-from xpfeh.inference.bundle import Model
+from xpfeh.inference.bundle import MODEL
 from xpfeh.inference.calibration import Calibration
-from xpfeh.inference.card import ModelCard
 from xpfeh.inference.domain import domain_of
 from xpfeh.inference.edges import Edges
-from xpfeh.inference.predictor import Predictor
+from xpfeh.inference.graph import Graph
 from xpfeh.inference.stretch import UNSTRETCHED
 from xpfeh.settings import RECIPES, PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training import adam
 from xpfeh.training.backend import keras
+from xpfeh.training.export import Model, files_of
 from xpfeh.training.fit import STRETCH, Roles, Trainer
 from xpfeh.training.network import build_network
 from xpfeh.xp.bases import BANDS
@@ -123,15 +124,54 @@ def inference(rows: Table) -> None:
         network = build_network(recipe, 0)
         seen, seen_error = rebinned(samples[:1000], error[:1000], recipe.n_pixels)
         network.adapt(seen, seen_error, features["ebv"][:1000])
-        model = Model(network, UNSTRETCHED, UNCALIBRATED, domain_of(seen), Edges(low=-3.0, high=0.5))
-        predictor = Predictor(model, ModelCard.model_construct(recipe=recipe))
-        ours = n / seconds(lambda predictor=predictor, features=features: predictor.predict(features))
+        files = files_of(Model(network, UNSTRETCHED, UNCALIBRATED, domain_of(seen), Edges(low=-3.0, high=0.5)))
+        ours = n / seconds(partial(_predicted, Graph(files[MODEL]), features, recipe))
         rows.add_row(
             f"predicting from features, {recipe.name}: {recipe.members} networks, stars/s",
             f"{ours:,.0f}",
             f"keras.Model.predict, the paper's network {theirs:,.0f}",
             f"{ours / theirs:.2f} x",
         )
+
+
+def _predicted(graph: Graph, features: dict[str, np.ndarray], recipe: Recipe) -> None:
+    flux, flux_error = rebinned(features["flux"], features["flux_error"], recipe.n_pixels)
+    graph({"flux": flux, "flux_error": flux_error, "ebv": features["ebv"]})
+
+
+def starts(rows: Table) -> None:
+    """Whole processes, from the shell's prompt to the next."""
+    with tempfile.TemporaryDirectory() as folder:
+        thirty, many = Path(folder) / "thirty.csv", Path(folder) / "many.csv"
+        gaiaxpys = "import sys, gaiaxpy; gaiaxpy.calibrate(sys.argv[1], save_file=False)"
+        write_real_text(thirty, 30)
+        write_real_text(many, 12_000)
+        help_s, _ = _process("xpfeh", "--help")
+        rows.add_row("xpfeh --help, s", f"{help_s:.2f}", "", "")
+        out = str(Path(folder) / "out.parquet")
+        ours, memory = _process("xpfeh", "predict", str(thirty), "--out", out)
+        theirs, their_memory = _process("python", "-c", gaiaxpys, str(thirty))
+        rows.add_row("xpfeh predict of 30 stars (Gaia's CSV), s; MB", f"{ours:.2f}; {memory:.0f}",
+                     f"gaiaxpy.calibrate alone {theirs:.2f}; {their_memory:.0f}", f"{theirs / ours:.1f} x")  # fmt: skip
+        size = many.stat().st_size / 12_000 / 1e3
+        ours, memory = _process("xpfeh", "spectra", str(many), "--stage", "features", "--out", out)
+        theirs, their_memory = _process("python", "-c", gaiaxpys, str(many))
+        rows.add_row(f"12,000 stars of Gaia's CSV ({size:.0f} kB each) to features, s; MB", f"{ours:.1f}; {memory:.0f}",
+                     f"gaiaxpy.calibrate alone {theirs:.1f}; {their_memory:.0f}", f"{theirs / ours:.1f} x")  # fmt: skip
+        ours, memory = _process("xpfeh", "predict", str(many), "--out", out)
+        rows.add_row("the same to [Fe/H], s; MB", f"{ours:.1f}; {memory:.0f}", "", "")
+
+
+def _process(program: str, *arguments: str) -> tuple[float, float]:
+    """Return the best of three times (s) of a process, and the memory it took at most (MB)."""
+    command, found = [str(Path(sys.executable).parent / program), *arguments], []
+    for _ in range(3):
+        begun = time.perf_counter()
+        child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(child.pid, 0)
+        assert status == 0, command
+        found.append((time.perf_counter() - begun, usage.ru_maxrss / 1024))
+    return min(found)
 
 
 def preprocessing(rows: Table) -> None:
@@ -241,7 +281,7 @@ def main() -> None:
     if len(os.sched_getaffinity(0)) > 1:
         sys.exit("make bench keeps this to one core, by taskset: so must you")
     rows = Table("one core", "xpfeh", "the usual way", "ratio", title="make bench")
-    measures = (calibration, from_files, preprocessing, training, inference, trials)
+    measures = (starts, calibration, from_files, preprocessing, training, inference, trials)
     for measure in track(measures, description="bench"):
         measure(rows)
     Console(width=130).print(rows)
