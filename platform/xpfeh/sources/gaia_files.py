@@ -13,7 +13,6 @@ from xpfeh.errors import UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
-from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of, unpacked
 from xpfeh.xp.bases import BANDS, RELEASES, release_of
 
@@ -96,6 +95,8 @@ class GaiaFile:
         """Yield tables of ``source_id`` and list columns, whatever the file's format."""
         with self._open() as file:
             if self._suffix in TEXT:
+                from xpfeh.sources.gaia_text import read_text  # Numba, which takes a second, and text alone needs
+
                 yield from read_text(file, self.path, lists)
             elif self._suffix in PARQUET:
                 yield from read_parquet(file, self.path, lists, start, rows)

@@ -26,7 +26,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.sources.fits_files import first_table
-from xpfeh.sources.text_rows import parse_lists
+from xpfeh.sources.text_lists import parse_lists
 from xpfeh.tables import with_source_id
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.product import PRODUCT_ROWS

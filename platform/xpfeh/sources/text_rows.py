@@ -15,6 +15,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xpfeh.sources.text_lists import parse_lists
+
 _POWERS = 10.0 ** np.arange(23)  # 10^22 is the last power of ten that a double holds exactly
 _LARGEST = 2**53  # the last integer up to which a double holds every one
 _QUOTE, _COMMA, _SPACE, _POINT, _MINUS, _PLUS, _NEWLINE, _RETURN = b'", .-+\n\r'
@@ -65,22 +67,6 @@ def parse_rows(
             offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
             table[name] = pa.ListArray.from_arrays(offsets, pa.array(values[column, : offsets[-1]].copy()))
     return pa.table(table)
-
-
-def parse_lists(cells: pl.Series) -> pa.Array:
-    """Return the lists of float64 that cells of text spell, whatever they hold; slower than the compiled way.
-
-    What is not a number becomes null; a missing cell, ``null`` and ``[]`` become an empty list.
-
-    >>> parse_lists(pl.Series(["(1, 2.5)", "[3,twelve]", None])).to_pylist()
-    [[1.0, 2.5], [3.0, None], []]
-    """
-    series = cells.fill_null("").str.strip_chars('[]() \r"').replace("null", "")
-    parts = series.str.replace_all(" ", "", literal=True).str.split(",")
-    lengths = np.where(series.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
-    numbers = parts.filter(lengths > 0).explode().cast(pl.Float64, strict=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, numbers.rechunk().to_arrow())
 
 
 @numba.njit(cache=True)
