@@ -5,14 +5,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xpfeh
+from xpfeh.columns import to_arrays
 from xpfeh.commands.ingest import ingest
 from xpfeh.commands.labels import write_literature
 from xpfeh.commands.pretrain import DATA, pretrain
 from xpfeh.commands.validate import validate_models
-from xpfeh.inference.bundle import folder_of
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.inference.bundle import WEIGHTS, folder_of
+from xpfeh.inference.predictor import INPUTS
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES, PreprocessSettings
 from xpfeh.sources.library import NAME
+from xpfeh.training.network import build_network
 
 
 def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
@@ -37,14 +41,38 @@ def test_the_shipped_model_knows_giants_that_it_has_not_seen(sample: Sample) -> 
     assert (np.diff(ordered, axis=0) > 0).all()
 
 
+@pytest.fixture(scope="module")
+def whole_library(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    features = tmp_path_factory.mktemp("library") / "features"
+    ingest([NAME], str(features), PreprocessSettings())
+    return features
+
+
 @pytest.mark.slow
-@pytest.mark.usefixtures("ray_cluster", "mlflow_store")
-def test_the_shipped_card_has_the_numbers_of_validate(tmp_path: Path) -> None:
-    ingest([NAME], str(tmp_path / "features"), PreprocessSettings())
+def test_keras_gives_the_same_feh_for_the_whole_library(whole_library: Path) -> None:
+    predictor = xpfeh.load_model()
+    network = build_network(predictor.card.recipe, seed=0)
+    network.load_weights(folder_of("pretrained") / WEIGHTS)
+    stars = to_arrays(Dataset.at(whole_library).read(INPUTS))
+    theirs = np.concatenate(
+        [
+            np.array(network(tuple(stars[name][None, rows : rows + 2000].astype(np.float32) for name in INPUTS))[0])
+            for rows in range(0, len(stars["ebv"]), 2000)
+        ],
+        axis=1,
+    ).mean(axis=0)
+    ours = predictor.predict(stars)["FEH"]
+    given = np.isfinite(ours)
+    assert given.mean() > 0.9
+    np.testing.assert_allclose(ours[given], predictor.card.stretch.feh(theirs)[given], rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mlflow_store")
+def test_the_shipped_card_has_the_numbers_of_validate(whole_library: Path, tmp_path: Path) -> None:
     write_literature(tmp_path / "labels.parquet")
-    (judged,) = validate_models(
-        ["pretrained"], str(tmp_path / "features"), tmp_path / "labels.parquet", tmp_path / "report"
-    )
+    labels = tmp_path / "labels.parquet"
+    (judged,) = validate_models(["pretrained"], str(whole_library), labels, tmp_path / "report")
     for name, numbers in xpfeh.load_model().card.held_out.items():
         assert judged.metrics["best"][name] == pytest.approx(numbers, abs=2e-3), name
 
