@@ -11,6 +11,7 @@ from astropy.table import Table
 from gaiaxpy import calibrate as gaiaxpy_calibrate
 from matplotlib import pyplot as plt
 from xpfeh.columns import CATALOG, FEATURES, to_arrays
+from xpfeh.commands.plot import plot_star
 from xpfeh.commands.predict import predict_file
 from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
@@ -94,3 +95,13 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
         xpfeh.plot(spectra, model=bundle)
     with pytest.raises(UserError, match="no star of source_id 5"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
+
+
+def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:
+    source = str(datalink_file("csv", tmp_path))
+    plot_star(source, None, bundle, tmp_path / "star.svg")
+    assert (tmp_path / "star.svg").read_text().startswith("<?xml")
+    with pytest.raises(
+        UserError, match=r"star.gif: not a kind of picture that can be written; choose .png, .pdf, .svg"
+    ):
+        plot_star(source, None, bundle, tmp_path / "star.gif")

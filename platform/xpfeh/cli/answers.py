@@ -46,6 +46,21 @@ def sensitivity(
 
 
 @app.command()
+def plot(
+    source: Source,
+    out: Annotated[Path, local("Picture to write: .png, .pdf or .svg.")],
+    source_id: Annotated[int | None, typer.Option(help="Which star, if there are several.")] = None,
+    model: Model = PRETRAINED,
+) -> None:
+    """One star in a picture: spectrum, the wavelengths its [Fe/H] rests on, [Fe/H] with its intervals, flags in words."""
+    from xpfeh.commands.models import bundle_of
+    from xpfeh.commands.plot import plot_star
+
+    plot_star(source, source_id, bundle_of(model), out)
+    console.print(f"{out}", soft_wrap=True)
+
+
+@app.command()
 def serve(
     config: Annotated[Path | None, local("Ray Serve YAML; serve_configs/local.yaml by default.")] = None,
     model: Annotated[str | None, typer.Option(help="Serve this model and not the configured one.")] = None,
