@@ -52,7 +52,7 @@ def plot(
     source_id: Annotated[int | None, typer.Option(help="Which star, if there are several.")] = None,
     model: Model = PRETRAINED,
 ) -> None:
-    """One star in a picture: spectrum, the wavelengths its [Fe/H] rests on, [Fe/H] with its intervals, flags in words."""
+    """One star in a picture: spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
     from xpfeh.commands.models import bundle_of
     from xpfeh.commands.plot import plot_star
 
