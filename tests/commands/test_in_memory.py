@@ -101,7 +101,5 @@ def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:
     source = str(datalink_file("csv", tmp_path))
     plot_star(source, None, bundle, tmp_path / "star.svg")
     assert (tmp_path / "star.svg").read_text().startswith("<?xml")
-    with pytest.raises(
-        UserError, match=r"star.gif: not a kind of picture .* choose .png, .pdf, .svg"
-    ):
+    with pytest.raises(UserError, match=r"star.gif: not a kind of picture .* choose .png, .pdf, .svg"):
         plot_star(source, None, bundle, tmp_path / "star.gif")
