@@ -184,6 +184,6 @@ def plot(stars: Any, source_id: int | None = None, model: str | Path | Predictor
     xpfeh.errors.UserError
         If there is no such star, or several and none is named.
     """
-    from xpfeh.commands.in_memory import plotted
+    from xpfeh.commands.plot import plotted
 
     return plotted(stars, source_id, load_model(model))

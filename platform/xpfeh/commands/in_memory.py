@@ -10,13 +10,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
-from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from xpfeh.columns import CATALOG, FEATURES, to_table
 from xpfeh.commands.one_table import read_all
 from xpfeh.errors import UserError
-from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
@@ -62,22 +60,6 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
     spectra = pd.concat(parts, ignore_index=True)
     spectra.attrs["rejected"] = _listed(rejected)
     return spectra, WAVELENGTH_NM.copy() if wavelength_nm is None else wavelength_nm
-
-
-def plotted(stars: Any, source_id: int | None, predictor: Predictor) -> Figure:
-    """Return the picture of one star; see `xpfeh.plot`."""
-    found = None
-    for raw in read_all(stars, find_spectra(stars), NO_COMPANIONS, []):
-        chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
-        if (found is not None and chosen.any()) or chosen.sum() > 1:
-            raise UserError("there are several stars; name one: source_id=...")
-        if chosen.any():
-            found = {name: values[chosen] for name, values in raw.items()}
-    if found is None:
-        raise UserError(f"there is no star of source_id {source_id}")
-    features = preprocess(found, predictor.card.preprocess)
-    answer = estimate(features, predictor)
-    return star_figure(features, answer, predictor.sensitivity(features), predictor.card)
 
 
 def _table(

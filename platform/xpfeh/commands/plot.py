@@ -1,17 +1,40 @@
-"""One star in one picture, as a file."""
+"""One star in one picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
 
-from xpfeh.commands.in_memory import plotted
+from xpfeh.commands.one_table import read_all
 from xpfeh.errors import UserError
+from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file
+from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
+from xpfeh.sources.reader import NO_COMPANIONS, find_spectra
+from xpfeh.xp.preprocess import preprocess
 
 FORMATS = (".png", ".pdf", ".svg")
+
+
+def plotted(stars: Any, source_id: int | None, predictor: Predictor) -> Figure:
+    """Return the picture of one star; see `xpfeh.plot`."""
+    found = None
+    for raw in read_all(stars, find_spectra(stars), NO_COMPANIONS, []):
+        chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
+        if (found is not None and chosen.any()) or chosen.sum() > 1:
+            raise UserError("there are several stars; name one: source_id=...")
+        if chosen.any():
+            found = {name: values[chosen] for name, values in raw.items()}
+    if found is None:
+        raise UserError(f"there is no star of source_id {source_id}")
+    features = preprocess(found, predictor.card.preprocess)
+    answer = estimate(features, predictor)
+    return star_figure(features, answer, predictor.sensitivity(features), predictor.card)
 
 
 def plot_star(source: str, source_id: int | None, bundle: str | Path, out: str | Path) -> None:
