@@ -108,20 +108,20 @@ def _slopes(model: Model) -> bytes:
     before = []
     x = onp.expand_dims(_spectrum_and_dust(network, inputs["flux"], inputs["ebv"]), axis=0)
     for layer, kernel in zip(layers, kernels, strict=True):
-        before.append(onp.matmul(x, kernel) + _constant(layer.bias))
+        before.append(_product(x, kernel) + _constant(layer.bias))
         x = _ACTIVATIONS[layer.activation.__name__][0](before[-1])
     back = onp.ones_like(x)  # (E, B, 1)
     for layer, kernel, at in zip(reversed(layers), reversed(kernels), reversed(before), strict=True):
         # Turned in the graph, not here: the file holds each kernel once.
         turned = onp.asarray(onnx.transpose(kernel.unwrap_spox(), perm=[0, 2, 1]))
-        back = onp.matmul(back * _ACTIVATIONS[layer.activation.__name__][1](at), turned)
+        back = _product(back * _ACTIVATIONS[layer.activation.__name__][1](at), turned)
     mean_feh = onp.mean(x, axis=0)  # (B, 1)
     by_input = model.stretch.errors(mean_feh, onp.mean(back, axis=0))
     scale, components = network.flux_input.scale, network.flux_input.components
     by_pixel = (
         by_input[:, : network.recipe.n_pixels]
         if components is None
-        else onp.matmul(by_input[:, : components.count], _constant(components.rotation).mT)
+        else _product(by_input[:, : components.count], _constant(components.rotation).mT)
     )
     slopes = by_pixel / _constant(scale.deviation)
     if scale.kind == "log":
@@ -162,7 +162,7 @@ def _seen(part: SpectrumInput, values: Array) -> Array:
     scaled = _standardised(part.scale, values)
     if part.scale.kind == "log":
         scaled = onp.clip(scaled, -LARGEST_SIGMA, LARGEST_SIGMA)
-    return scaled if part.components is None else onp.matmul(scaled, _constant(part.components.rotation))
+    return scaled if part.components is None else _product(scaled, _constant(part.components.rotation))
 
 
 def _standardised(scale: InputScale, values: Array) -> Array:
@@ -173,7 +173,7 @@ def _standardised(scale: InputScale, values: Array) -> Array:
 
 def _through(layers: list[MemberDense], x: Array) -> Array:
     for layer in layers:
-        x = onp.matmul(x, _constant(layer.kernel)) + _constant(layer.bias)
+        x = _product(x, _constant(layer.kernel)) + _constant(layer.bias)
         x = _ACTIVATIONS[layer.activation.__name__][0](x)
     return x
 
@@ -181,6 +181,11 @@ def _through(layers: list[MemberDense], x: Array) -> Array:
 def _constant(weights: Any) -> Array:
     values: NDArray[np.float32] = ops.convert_to_numpy(weights)
     return onp.asarray(values)
+
+
+def _product(x: Array, weights: Array) -> Array:
+    """Multiply by ONNX's own operator: ndonnx's first asks whether an axis is empty, which takes longer."""
+    return onp.asarray(onnx.matmul(x.unwrap_spox(), weights.unwrap_spox()))
 
 
 def _sigmoid(x: Array) -> Array:
