@@ -106,4 +106,6 @@ def _finite(values: NDArray) -> NDArray[np.bool_]:
 def _threads() -> int:
     """Return how many cores this process may use: Ray tells its workers their share in ``OMP_NUM_THREADS``."""
     share = os.environ.get("OMP_NUM_THREADS", "")
-    return int(share) if share.isdigit() and int(share) else len(os.sched_getaffinity(0))
+    if share.isdigit() and int(share):
+        return int(share)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # not on a Mac
