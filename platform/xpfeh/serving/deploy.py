@@ -118,7 +118,7 @@ def deploy(config: Config, model: str | None = None) -> str:
         Serve this model and not the one that the configuration names.
     """
     name = pinned(model or config.model)
-    name = name if name.startswith("models:/") else absolute(name)
+    name = name if name.startswith("models:/") else absolute(str(local_bundle(name)))
     Predictor(local_bundle(name))  # a model that is none is noticed now, not by the replicas
     connect()
     serve.start(http_options=config.http_options)
