@@ -20,7 +20,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.coefficients import Reject
-from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, find_spectra
+from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
 from xpfeh.tables import to_astropy
 from xpfeh.xp.bases import BANDS, release_of
 from xpfeh.xp.calibrate import calibrate
@@ -51,7 +51,7 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
     wavelength_nm = None if sampling is None else np.asarray(sampling, dtype=np.float64)
     rejected: Rejected = []
     parts = []
-    for raw in read_all(stars, find_spectra(stars), NO_COMPANIONS, rejected):
+    for raw in read_all(stars, NO_COMPANIONS, rejected):
         if "flux" in raw:
             raise UserError("these spectra are sampled, not coefficients: there is nothing to calibrate")
         release = release_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
@@ -69,7 +69,7 @@ def _table(
     used: PreprocessSettings,
 ) -> Table:
     rejected: Rejected = []
-    table = pa.concat_tables(map(to_rows, read_all(stars, find_spectra(stars), companions, rejected)))
+    table = pa.concat_tables(map(to_rows, read_all(stars, companions, rejected)))
     found = to_astropy(table)
     found.meta = {"preprocess": used.model_dump(mode="json"), "made_by": code_version(), "rejected": _listed(rejected)}
     return found

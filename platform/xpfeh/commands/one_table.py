@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from rich.progress import track
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import Reject
-from xpfeh.sources.reader import CompanionFiles, SpectraFile, find_spectra, read
+from xpfeh.sources.reader import CompanionFiles, find_spectra, read
 from xpfeh.tables import check_format, write_table
 
 ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
@@ -31,9 +32,11 @@ class Written:
 
 
 def read_all(
-    source: object, files: Iterable[SpectraFile], companions: CompanionFiles, rejected: list[tuple[str, Reject]]
-) -> Iterator[dict[str, NDArray]]:
-    """Yield the raw columns of all stars of the files behind a source; the rows that are not sound go to `rejected`.
+    source: object, companions: CompanionFiles, rejected: list[tuple[str, Reject]], description: str | None = None
+) -> Generator[dict[str, NDArray]]:
+    """Yield the raw columns of all stars of a source; the rows that are not sound go to `rejected`.
+
+    With a description there is a progress bar.
 
     Raises
     ------
@@ -41,7 +44,8 @@ def read_all(
         If a file cannot be read, or none holds a star.
     """
     batches = 0
-    for file in files:
+    files = find_spectra(source)
+    for file in track(files, description=description) if description else files:
         for start, rows in file.ranges():
             for batch in read(file, start, rows, companions):
                 rejected.extend((file.path, reject) for reject in batch.rejected)
@@ -73,8 +77,9 @@ def write_file(
     """
     check_format(out)
     rejected: list[tuple[str, Reject]] = []
-    files = track(find_spectra(source), description=description)
-    stars = write_table(out, map(to_table, read_all(source, files, companions, rejected)))
+    # Closed here whatever happens: a progress bar that the garbage collector ends may wait for its own lock for ever.
+    with closing(read_all(source, companions, rejected, description)) as stars_read:
+        stars = write_table(out, map(to_table, stars_read))
     listing = local_path(f"{out}.rejected.csv")
     listing.unlink(missing_ok=True)
     if rejected:

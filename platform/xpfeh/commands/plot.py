@@ -15,7 +15,7 @@ from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
-from xpfeh.sources.reader import NO_COMPANIONS, find_spectra
+from xpfeh.sources.reader import NO_COMPANIONS
 from xpfeh.xp.preprocess import preprocess
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -24,7 +24,7 @@ FORMATS = (".png", ".pdf", ".svg")
 def plotted(stars: Any, source_id: int | None, predictor: Predictor) -> Figure:
     """Return the picture of one star; see `xpfeh.plot`."""
     found = None
-    for raw in read_all(stars, find_spectra(stars), NO_COMPANIONS, []):
+    for raw in read_all(stars, NO_COMPANIONS, []):
         chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
         if (found is not None and chosen.any()) or chosen.sum() > 1:
             raise UserError("there are several stars; name one: source_id=...")
