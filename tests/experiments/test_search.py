@@ -37,7 +37,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert best.winner.run_id == winner.info.run_id
     assert (best.winner.mae, best.winner.mae_error) == (winner.data.metrics["mae"], winner.data.metrics["mae_error"])
     bundle = Predictor(bundle_of_run(best.winner.run_id).folder)
-    assert bundle.model.network.recipe == best.winner.recipe
+    assert bundle.card.recipe == best.winner.recipe
     assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
     assert bundle.card.stars.validation == len(sample.part("train", "validation"))
 

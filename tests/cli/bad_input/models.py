@@ -95,7 +95,11 @@ MODELS = {
             "graph corrupt": (altered(with_checksum(MODEL, b"junk")), f"{MODEL}: not an ONNX graph"),
         },
     ),
-    "model: no champion": Case("predict {star} --out a.fits", nothing, "models:/xpfeh@champion: no model of that name"),
+    "model: no champion": Case(
+        "predict {star} --model models:/xpfeh@champion --out a.fits",
+        nothing,
+        "models:/xpfeh@champion: no model of that name",
+    ),
     "model: nobody": Case(
         "predict {star} --model models:/xpfeh@nobody --out a.fits", nothing, "models:/xpfeh@nobody: no"
     ),
