@@ -45,9 +45,7 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
     card = read_card(tmp_path / "models" / "small-3")
     mlflow_runs.client().delete_run(mlflow_runs.known(f"{card.version}/{SMALL.fingerprint()}"))
     assert not is_recorded(card)
-    assert json.dumps(go()) == json.dumps(
-        {"small": numbers["small"]}
-    )  # NaN is unlike itself
+    assert json.dumps(go()) == json.dumps({"small": numbers["small"]})  # NaN is unlike itself
     second = cards()
     assert {name for name in first if first[name] != second[name]} == {"small-1", "small-3"}
     assert is_recorded(card)
