@@ -45,6 +45,7 @@ def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(
     answer, again = (xpfeh.predict(spectra, model=model) for model in (predictor, str(bundle)))
     assert np.asarray(answer["FEH"]).tobytes() == np.asarray(again["FEH"]).tobytes()
     assert len(answer) == 300
+    assert answer.meta["model"] == predictor.version
     assert answer.meta["preprocess"]["dust_map"] == "sfd-nside64"
     assert {"xpfeh", "commit", "onnxruntime"} <= set(answer.meta["made_by"])
     answer.write(tmp_path / "feh.ecsv")
@@ -93,7 +94,7 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     plt.close(figure)
     with pytest.raises(UserError, match="there are several stars"):
         xpfeh.plot(spectra, model=bundle)
-    with pytest.raises(UserError, match="no star of source_id 5"):
+    with pytest.raises(UserError, match="there is no such star, source_id 5"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
 
 

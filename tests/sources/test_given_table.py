@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from astropy import units as u
 from astropy.table import MaskedColumn, Table
 from xpfeh.columns import SPECTRA, to_table
 from xpfeh.errors import UserError
@@ -87,6 +88,11 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
         (7, "no spectra in int"),
         ({"source_id": [1]}, "not a file of XP continuous spectra, it lacks bp_coefficients"),
         ({"source_id": [1.5], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}, "source_id is Float64"),
+        ({"source_id": [1, 2], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}, "one row a star"),
+        (
+            Table({"source_id": [1], "flux": np.ones((1, 343)) * u.mag, "flux_error": np.ones((1, 343))}),
+            "flux is in mag; give it in W",
+        ),
         ({"source_id": [1], "flux": ["much"], "flux_error": np.ones((1, 343))}, ""),
         ({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "dec": [99.0]}, "dec of row 0"),
     ],
@@ -98,3 +104,14 @@ def test_what_holds_no_spectra_is_refused_in_one_line(table: object, message: st
     else:
         _, rejected = columns_of(table)
         assert len(rejected) == 1
+
+
+def test_units_of_a_table_are_heeded(spectra: dict[str, np.ndarray]) -> None:
+    given = {name: spectra[name][:5] for name in ("source_id", "flux", "flux_error")}
+    table = Table(given)
+    for name in ("flux", "flux_error"):
+        table[name] = (table[name].data * u.Unit("W m-2 nm-1")).to("erg s-1 cm-2 AA-1")
+    table["rgeo"] = np.arange(1, 6) * u.kpc
+    found, _ = columns_of(table)
+    np.testing.assert_allclose(found["flux"], given["flux"], rtol=1e-12)
+    np.testing.assert_allclose(found["rgeo"], np.arange(1, 6) * 1000)

@@ -58,6 +58,8 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         _exit_with(str(error))
     except ModuleNotFoundError as error:
+        if (error.name or "xpfeh").startswith("xpfeh"):  # our own mistake
+            raise
         given = sys.argv[1:] if arguments is None else arguments
         extra = next((_EXTRAS[word] for word in given if word in _EXTRAS), "train")  # of others: MLflow, for its store
         _exit_with(f"{error.name} is not installed, which this needs: pip install 'xpfeh[{extra}]'")

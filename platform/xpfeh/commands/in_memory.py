@@ -36,7 +36,9 @@ def predicted(stars: Any, predictor: Predictor, photometry: Sequence[str], dista
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
 
-    return _table(stars, CompanionFiles.find(photometry, distances), rows, predictor.card.preprocess)
+    found = _table(stars, CompanionFiles.find(photometry, distances), rows, predictor.card.preprocess)
+    found.meta["model"] = predictor.version
+    return found
 
 
 def featured(stars: Any, settings: Sequence[str], photometry: Sequence[str], distances: Sequence[str]) -> Table:

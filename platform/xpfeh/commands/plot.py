@@ -15,6 +15,7 @@ from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
+from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import NO_COMPANIONS
 from xpfeh.xp.preprocess import preprocess
 
@@ -23,15 +24,16 @@ FORMATS = (".png", ".pdf", ".svg")
 
 def plotted(stars: Any, source_id: int | None, predictor: Predictor) -> Figure:
     """Return the picture of one star; see `xpfeh.plot`."""
-    found = None
-    for raw in read_all(stars, NO_COMPANIONS, []):
+    found, rejected = None, list[tuple[str, Reject]]()
+    for raw in read_all(stars, NO_COMPANIONS, rejected):
         chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
         if (found is not None and chosen.any()) or chosen.sum() > 1:
-            raise UserError("there are several stars; name one: source_id=...")
+            raise UserError("there are several stars; name one by its source_id")
         if chosen.any():
             found = {name: values[chosen] for name, values in raw.items()}
     if found is None:
-        raise UserError(f"there is no star of source_id {source_id}")
+        why = [each.reason for _, each in rejected if source_id in (None, each.source_id)]
+        raise UserError(f"there is no such star, source_id {source_id}{f': rejected, {why[0]}' if why else ''}")
     features = preprocess(found, predictor.card.preprocess)
     answer = estimate(features, predictor)
     return star_figure(features, answer, predictor.sensitivity(features), predictor.card)

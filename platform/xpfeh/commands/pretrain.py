@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from xpfeh.commands.labels import write_literature
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.commands.validate import validate
 from xpfeh.experiments.learning_curve import LearningCurve
-from xpfeh.files import check_output_folder
+from xpfeh.files import check_output_folder, whole_folder
 from xpfeh.inference.bundle import CARD, write_card
 from xpfeh.inference.card import ModelCard
 from xpfeh.settings import PreprocessSettings, Recipe
@@ -46,14 +47,19 @@ def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
     """
     check_output_folder(out, mark=CARD)
     with tempfile.TemporaryDirectory() as folder:
-        features, labels, report = Path(folder, "features"), Path(folder, "labels.parquet"), Path(folder, "report")
+        features, labels, report, bundle = (
+            Path(folder, name) for name in ("features", "labels.parquet", "report", "model")
+        )
         ingest([NAME], str(features), PreprocessSettings())
         write_literature(labels)
         sample = read_sample(features, labels)
         with LearningCurve(recipe).progress_bar() as progress:
             card = train(
-                sample, recipe, out, progress, fit_members if workers == 1 else fit_on_workers(workers, ONE_CORE)
+                sample, recipe, bundle, progress, fit_members if workers == 1 else fit_on_workers(workers, ONE_CORE)
             )
-        metrics = validate({recipe.name: out}, sample, report)
-    held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
-    return write_card(out, card.model_copy(update={"held_out": held_out, "data": DATA}))
+        metrics = validate({recipe.name: bundle}, sample, report)
+        held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
+        card = write_card(bundle, card.model_copy(update={"held_out": held_out, "data": DATA}))
+        with whole_folder(out, mark=CARD) as work:
+            shutil.copytree(bundle, work, dirs_exist_ok=True)
+    return card

@@ -141,8 +141,10 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
 def _count_look(salt: str) -> int | None:
     try:
         from xpfeh.experiments.registry import count_look
-    except ModuleNotFoundError:  # without MLflow there is no store that counts
-        return None
+    except ModuleNotFoundError as error:
+        if error.name not in ("mlflow", "sqlalchemy"):
+            raise
+        return None  # without MLflow there is no store that counts
     return count_look(salt)
 
 

@@ -63,7 +63,7 @@ def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np
 
 
 def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> None:
-    """Draw the intervals over the range of the training labels; an open end is an arrow to the picture's edge."""
+    """Draw the intervals over the range of the training labels; an open end reaches the edge of the picture."""
     low, high = card.edges.low, card.edges.high
     left, right = low - 0.7, high + 0.7
     axes.axvspan(low, high, color=GREY, alpha=0.12, linewidth=0)

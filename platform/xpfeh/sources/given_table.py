@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
+from astropy import units as u
 from astropy.table import Table
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.files import first_line
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.gaia_tables import arrow_lists, identifiers, number_lists
@@ -24,6 +27,11 @@ from xpfeh.xp.photometry import excess_factor
 NAME = "the table"
 _OWN = (*PHOTOMETRY, "rgeo")
 _NUMBERS = pa.list_(pa.float64())
+_UNITS = {
+    **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
+    **dict.fromkeys(("ra", "dec"), u.deg),
+    "rgeo": u.pc,
+}
 
 
 class GivenTable:
@@ -49,7 +57,10 @@ class GivenTable:
     path = location = NAME
 
     def __init__(self, table: object) -> None:
-        self._table = _as_arrow(table)
+        try:
+            self._table = _as_arrow(table)
+        except (pa.ArrowException, ValueError, TypeError) as error:
+            raise UserError(f"{NAME}: its columns are not of numbers, one row a star ({first_line(error)})") from None
         names = self._table.column_names
         self._sampled = set(SAMPLES) <= set(names)
         if not self._sampled:
@@ -67,7 +78,7 @@ class GivenTable:
         if self._sampled:
             return None
         widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
-        first = {band: lengths.filter(pa.compute.greater(lengths, 0)) for band, lengths in widths.items()}
+        first = {band: lengths.filter(pc.greater(lengths, 0)) for band, lengths in widths.items()}
         if not all(len(lengths) for lengths in first.values()):
             raise UserError(f"{NAME}: holds no star with both bands, so its data release is unknown")
         return release_of(first["bp"][0].as_py(), first["rp"][0].as_py())
@@ -111,6 +122,18 @@ class GivenTable:
         return columns
 
 
+def _in_our_unit(name: str, column: Any) -> Any:
+    """Return a column's values in the unit that they are taken in; one without a unit as it is."""
+    unit = getattr(column, "unit", None)
+    if unit is None or name not in _UNITS:
+        return column
+    try:
+        factor = u.Unit(unit).to(_UNITS[name])
+    except (u.UnitConversionError, ValueError):
+        raise UserError(f"{NAME}: {name} is in {unit}; give it in {_UNITS[name]}") from None
+    return np.ma.asarray(column) * factor if factor != 1 else column
+
+
 def _as_arrow(table: Any) -> pa.Table:
     """Return any of the kinds as an Arrow table; arrays of two axes become lists."""
     if isinstance(table, pa.Table):
@@ -125,7 +148,7 @@ def _as_arrow(table: Any) -> pa.Table:
         )
     columns = {}
     for name in table.colnames if isinstance(table, Table) else table:
-        values = np.ma.asarray(table[name])
+        values = np.ma.asarray(_in_our_unit(name, table[name]))
         if values.ndim > 1 or values.dtype.kind == "O":
             columns[name] = number_lists(values)
         else:
