@@ -15,7 +15,7 @@ from rich.progress import track
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import Reject
-from xpfeh.sources.reader import CompanionFiles, find_spectra, read
+from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
 from xpfeh.tables import check_format, write_table
 
 ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
@@ -43,6 +43,7 @@ def read_all(
     UserError
         If a file cannot be read, or none holds a star.
     """
+    forget_companions()
     batches = 0
     files = find_spectra(source)
     for file in track(files, description=description) if description else files:

@@ -147,8 +147,13 @@ def _beside(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict[st
 
 @lru_cache(maxsize=1)
 def _companions(files: CompanionFiles) -> Companions:
-    """The tables are opened once a process, not once a file of spectra."""
+    """The tables are opened once a run, not once a file of spectra."""
     return Companions(files.photometry, files.distances)
+
+
+def forget_companions() -> None:
+    """Read photometry and distances anew from now on: in a long session their files may have changed."""
+    _companions.cache_clear()
 
 
 def _is_library(path: str) -> bool:
