@@ -65,6 +65,8 @@ class GivenTable:
         self._sampled = set(SAMPLES) <= set(names)
         if not self._sampled:
             require_columns(names, NAME)
+        elif "source_id" not in names:
+            raise UserError(f"{NAME}: no column source_id")
 
     @cached_property
     def release(self) -> str | None:
