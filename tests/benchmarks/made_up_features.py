@@ -19,7 +19,7 @@ from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.xp.preprocess import preprocess
 
 PART_ROWS = 65_536
-_GROUP_ROWS = 8_192
+_GROUP_ROWS = 1_024
 
 
 def write_made_up_features(out: Path, rows: int) -> None:

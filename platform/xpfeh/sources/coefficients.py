@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -138,8 +139,8 @@ def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
     >>> known_ids(pa.chunked_array([[17, None]]))
     (array([17, -1]), array([ True, False]))
     """
-    known = pc.is_valid(column).to_numpy()
-    return pc.fill_null(column, -1).to_numpy(), known
+    ids = pl.Series(column)
+    return ids.fill_null(-1).to_numpy(), ids.is_not_null().to_numpy()
 
 
 def repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
@@ -158,13 +159,13 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     >>> lengths_of(pa.chunked_array([[[1.0, 2.0], None]]))
     array([2, 0])
     """
-    return pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
+    return pl.Series(pc.list_value_length(column)).fill_null(0).to_numpy().astype(np.int64)
 
 
 def matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
     """Return (N, width) numbers, NaN in the rows whose list has another length."""
     # (total of the lengths,), the lists of all rows one behind the other
-    flat = np.asarray(pc.list_flatten(column).to_numpy(), dtype=np.float64)
+    flat = pl.Series(pc.list_flatten(column), dtype=pl.Float64).to_numpy()
     if (lengths == width).all():
         return flat.reshape(-1, width)
     values = np.full((len(lengths), width), np.nan)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
+import polars as pl
 import pyarrow as pa
 
 from xpfeh.errors import UserError
@@ -47,8 +48,8 @@ class GaiaFile:
         widths: dict[str, int] = {}
         for table in self._tables(LIST_COLUMNS):
             for band in BANDS:
-                lengths = table[f"{band}_coefficients"].combine_chunks().value_lengths().drop_null().to_numpy()
-                counts = Counter(lengths[lengths > 0].tolist())
+                lengths = pl.Series(table[f"{band}_coefficients"]).list.len()
+                counts = Counter(lengths.filter(lengths > 0).to_list())
                 if counts and band not in widths:
                     # A broken row must not decide: the most frequent, of those that a release has if any is.
                     known = {release.n_coefficients[band] for release in RELEASES.values()}

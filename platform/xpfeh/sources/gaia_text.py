@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pyarrow as pa
@@ -24,7 +25,7 @@ _LONGEST_HEADER_BYTES = 1 << 24  # Gaia's have some 20 kB; what is longer withou
 
 
 def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Yield the rows of a text file, gzip or not, as tables of ``source_id`` (int64) and of `lists` (of float64).
+    """Return the rows of a text file, gzip or not, as tables of ``source_id`` (int64) and of `lists` (of float64).
 
     Raises
     ------
@@ -35,8 +36,16 @@ def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterato
     file.seek(0)
     stream: Any = igzip.GzipFile(fileobj=file) if gzipped else file
     names, separator, rest = _read_header(stream, path)
-    for block in _whole_lines(stream, rest):
-        yield parse_rows(block, separator, names, "source_id", lists)
+    return _ahead(parse_rows(block, separator, names, "source_id", lists) for block in _whole_lines(stream, rest))
+
+
+def _ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Yield tables, the next one being read by a second thread meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(next, tables, None)
+        while (table := coming.result()) is not None:
+            coming = thread.submit(next, tables, None)
+            yield table
 
 
 def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:

@@ -6,6 +6,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+from xpfeh.columns import to_arrow
+
 
 def parse_lists(cells: pl.Series) -> pa.Array:
     """Return the lists of float64 that cells of text spell, whatever they hold; slower than `xpfeh.sources.text_rows`.
@@ -20,4 +22,4 @@ def parse_lists(cells: pl.Series) -> pa.Array:
     lengths = np.where(series.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
     numbers = parts.filter(lengths > 0).explode().cast(pl.Float64, strict=False)
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, numbers.rechunk().to_arrow())
+    return pa.ListArray.from_arrays(to_arrow(offsets), numbers.rechunk().to_arrow())

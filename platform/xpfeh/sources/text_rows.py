@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xpfeh.columns import to_arrow
 from xpfeh.sources.text_lists import parse_lists
 
 _POWERS = 10.0 ** np.arange(23)  # 10^22 is the last power of ten that a double holds exactly
@@ -65,11 +66,11 @@ def parse_rows(
             table[name] = parse_lists(cells(column))
         else:
             offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-            table[name] = pa.ListArray.from_arrays(offsets, pa.array(values[column, : offsets[-1]].copy()))
+            table[name] = pa.ListArray.from_arrays(to_arrow(offsets), to_arrow(values[column, : offsets[-1]]))
     return pa.table(table)
 
 
-@numba.njit(cache=True)
+@numba.njit(cache=True, nogil=True)
 def _scan(
     text: Text, separator: int, columns: NDArray[np.int64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
