@@ -31,7 +31,7 @@ from xpfeh.settings import Recipe, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training.train import train
 
-FEW, MANY = 400_000, 4_000_000
+FEW, MANY = 400_000, 2_000_000
 BASE, COEFFICIENTS, LABELS = 8_000, 240_000, 35_000
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 
