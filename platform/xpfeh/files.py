@@ -90,11 +90,24 @@ def package_file(package: str, relative: str) -> Path:
     UserError
         If the package is not installed or does not hold the file.
     """
+    path = package_folder(package) / relative
+    if not path.is_file():
+        raise UserError(f"{relative} of the Python package {package} is missing; install it: pip install {package}")
+    return path
+
+
+def package_folder(package: str, relative: str = ".") -> Path:
+    """Return the path of the folder `relative` of an installed `package`, which is not imported.
+
+    Raises
+    ------
+    UserError
+        If the package is not installed.
+    """
     spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (path := Path(folder) / relative).is_file():
-            return path
-    raise UserError(f"{relative} of the Python package {package} is missing; install it: pip install {package}")
+    if spec is None or not spec.submodule_search_locations:
+        raise UserError(f"the Python package {package} is missing; install it: pip install {package}")
+    return Path(spec.submodule_search_locations[0]) / relative
 
 
 def data_folder(name: str) -> Path:

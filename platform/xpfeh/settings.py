@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
 from xpfeh.errors import UserError
+from xpfeh.files import absolute
 
 SALT = "xpfeh"
 """Names the split of the sky that all published numbers are of."""
@@ -79,6 +80,12 @@ class PreprocessSettings(Settings):
     """From a sampled XP spectrum to the features (paper section 2.1)."""
 
     release: Literal["dr3", "dr4"] = Field("dr3", description="Gaia data release of the spectra")
+    bases: str = Field(
+        "gaiaxpy",
+        # Models and datasets from before it existed keep their fingerprints.
+        exclude_if=lambda bases: bases == "gaiaxpy",
+        description="bases of the coefficients: GaiaXPy's own, or a folder with its XpFilter_*.xml of that release",
+    )
     normalise_nm: tuple[float, float] = Field((540.0, 560.0), description="flux = 1 on average here (nm)")
     correction: Literal["uncorrected", "huang2024", "huang2024-absolute"] = Field(
         "uncorrected", description="systematics correction of Huang et al. 2024, from the user's table folder"
@@ -100,6 +107,17 @@ class PreprocessSettings(Settings):
                 f"two wavelengths between {_FIRST_NM:g} and {_LAST_NM:g} nm, the second at least {_STEP_NM:g} nm longer"
             )
         return given
+
+    @field_validator("bases")
+    @classmethod
+    def _means_the_same_folder_anywhere(cls, given: str) -> str:
+        return given if given == "gaiaxpy" else absolute(given)
+
+    @model_validator(mode="after")
+    def _corrections_are_of_their_release(self) -> Self:
+        if self.correction != "uncorrected" and self.release != "dr3":
+            raise ValueError(f"correction={self.correction} is of DR3 spectra; for others use correction=uncorrected")
+        return self
 
 
 class Recipe(Settings):

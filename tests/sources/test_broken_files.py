@@ -117,7 +117,7 @@ def refused(path: Path, message: str) -> None:
 
     def read() -> None:
         for file in reader.find_spectra(str(path)):
-            _ = file.release  # as every command does first
+            _ = file.releases  # as every command does first
             for rows in file.ranges():
                 list(reader.read(file, *rows, reader.NO_COMPANIONS))
 

@@ -93,7 +93,7 @@ def test_bulk_and_parquet_give_the_same_numbers_as_datalink(row: pd.Series, tmp_
 
 def test_a_genuine_bulk_file() -> None:
     path = shared("gaia_bulk/XpContinuousMeanSpectrum_000000-003111.csv.gz")
-    assert GaiaFile(str(path)).release == "dr3"
+    assert GaiaFile(str(path)).releases == ("dr3",)
     batch = read_whole(path)
     assert (batch.columns["source_id"].tolist(), batch.rejected) == ([4295806720], [])
     assert batch.columns["bp_coefficients"][0, 0] == 102.93398893929992
@@ -283,5 +283,5 @@ def test_a_dr4_file_is_read_with_51_and_55(row: pd.Series, tmp_path: Path) -> No
     for name, count in (("coefficients", 51), ("coefficient_errors", 51), ("coefficient_correlations", 51 * 50 // 2)):
         dr4 = edited(dr4, f"bp_{name}", lambda v, n=count: v[:n])
     path = bulk(tmp_path / "dr4.csv.gz", [dr4])
-    assert GaiaFile(str(path)).release == "dr4"
+    assert GaiaFile(str(path)).releases == ("dr4",)
     assert read_whole(path).columns["bp_coefficients"].shape == (1, 51)

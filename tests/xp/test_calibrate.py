@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.xp.bases import load_bands, release_of
+from xpfeh.sources.releases import releases_of
+from xpfeh.xp.bases import load_bands
 from xpfeh.xp.calibrate import calibrate, pack_covariance
 from xpfeh.xp.product import _loop, product
 
@@ -127,9 +128,9 @@ def test_a_missing_band_hides_what_the_other_cannot_give(stars: Columns) -> None
 
 
 def test_a_release_is_known_by_its_numbers_of_coefficients() -> None:
-    assert release_of(55, 55) == "dr3"
-    assert release_of(51, 55) == "dr4"
+    assert releases_of(55, 55) == ("dr3",)
+    assert releases_of(51, 55) == ("dr4",)
     with pytest.raises(UserError, match="54 BP and 55 RP"):
-        release_of(54, 55)
-    with pytest.raises(UserError, match="no bases for DR4"):
+        releases_of(54, 55)
+    with pytest.raises(UserError, match="no bases for Gaia DR4"):
         load_bands("dr4")

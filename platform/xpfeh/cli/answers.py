@@ -8,26 +8,95 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import PRETRAINED, Distances, Model, Photometry, Source, local
-from xpfeh.cli.printing import console, print_flags, print_refusal, print_written
+from xpfeh.cli.options import (
+    PRETRAINED,
+    Adql,
+    Around,
+    Cone,
+    Distances,
+    Epoch,
+    Ids,
+    Model,
+    OwnRelease,
+    Photometry,
+    Radius,
+    Source,
+    checked,
+    local,
+)
+from xpfeh.cli.printing import (
+    console,
+    print_answered,
+    print_cache,
+    print_findings,
+    print_flags,
+    print_refusal,
+    print_written,
+)
+from xpfeh.errors import UserError
 
 app = typer.Typer()
 
 
 @app.command()
 def predict(
-    source: Source,
     out: Annotated[Path, local("File to write: .parquet, .fits or .csv.")],
+    source: Annotated[
+        str | None, typer.Argument(help="Spectra, as for `xpfeh spectra`; or name stars by an option.")
+    ] = None,
+    ids: Ids = None,
+    adql: Adql = None,
+    cone: Cone = None,
+    around: Around = None,
+    radius: Radius = 2.0,
+    epoch: Epoch = 2000.0,
     model: Model = PRETRAINED,
     photometry: Photometry = [],
     distances: Distances = [],
+    release: OwnRelease = None,
 ) -> None:
-    """[Fe/H] of a file of spectra, on this machine alone."""
+    """[Fe/H] of a file of spectra, or of stars that are named, whose spectra come from Gaia's archive.
+
+    Those spectra are kept (`xpfeh cache`): a star is asked for once. On this machine alone.
+    """
+    from xpfeh.commands.choose_stars import StarChoice
     from xpfeh.commands.models import bundle_of
-    from xpfeh.commands.predict import predict_file
+    from xpfeh.commands.predict import predict_file, predict_stars
     from xpfeh.sources.reader import CompanionFiles
 
-    print_written(out, predict_file(source, bundle_of(model), out, CompanionFiles.find(photometry, distances)))
+    choice, companions = StarChoice(ids, adql, cone, around, radius, epoch), CompanionFiles.find(photometry, distances)
+    if choice.made == bool(source):
+        raise UserError("predict: give a source of spectra, or one of --ids, --adql, --cone, --around")
+    if source:
+        print_written(out, predict_file(source, bundle_of(model), out, companions, checked(release)))
+    else:
+        print_answered(out, predict_stars(choice, bundle_of(model), out, companions, checked(release)))
+
+
+@app.command()
+def probe(release: Annotated[str, typer.Argument(help="dr3 or dr4.")]) -> None:
+    """Ask Gaia's archive whether a data release is as we expect: tables, columns, spectra, coefficients.
+
+    Exit code 1: something differs. What it is lies in one file, xpfeh/sources/releases.py.
+    """
+    from xpfeh.download.probe import Verdict, probe
+
+    checked(release)
+    findings = print_findings(release, probe(release))
+    if any(finding.verdict is Verdict.DIFFERS for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def cache(
+    forget: Annotated[str | None, typer.Option(help="Delete what is kept of a data release: dr3 or dr4.")] = None,
+) -> None:
+    """What is kept of the archive's answers, and how large it is."""
+    from xpfeh.download import cache as kept
+
+    if checked(forget):
+        kept.forget(str(forget))
+    print_cache(kept.sizes())
 
 
 @app.command()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xpfeh.cli.options import Distances, Photometry, Set, Source, local
+from xpfeh.cli.options import Distances, OwnRelease, Photometry, Set, Source, checked, local
 from xpfeh.cli.printing import console, print_cuts, print_rows, print_written
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
@@ -25,13 +25,15 @@ def ingest(
     photometry: Photometry = [],
     distances: Distances = [],
     settings: Set = [],
+    release: OwnRelease = None,
 ) -> None:
     """Spectra to features: dereddened, 343 samples, with colours, dust and flags. Run again to resume."""
     from xpfeh.commands.ingest import ingest
     from xpfeh.sources.reader import CompanionFiles
 
     companions = CompanionFiles.find(photometry, distances)
-    print_rows(out, ingest(source, out, PreprocessSettings().with_overrides(settings), companions))
+    said = [f"release={release}"] if checked(release) else []
+    print_rows(out, ingest(source, out, PreprocessSettings().with_overrides([*settings, *said]), companions))
 
 
 @app.command()
@@ -57,17 +59,23 @@ def spectra(
 
 @app.command()
 def labels(
-    kind: Annotated[str, typer.Argument(help="apogee, pastel, saga, jinabase, literature or merge.")],
+    kind: Annotated[str, typer.Argument(help="apogee, pastel, saga, jinabase, literature, merge or move.")],
     out: Annotated[Path, local("Labels to write (Parquet).")],
     tables: Annotated[
         list[str],
-        typer.Argument(help="The library or the compilation's table; merge: SURVEY LITERATURE...; literature: none."),
+        typer.Argument(
+            help="The library, the compilation's table, or labels; merge: SURVEY LITERATURE...; literature: none."
+        ),
     ] = [],
     gaia: Annotated[str | None, typer.Option(help="Gaia stars to match with: source_id, ra, dec, pmra, pmdec.")] = None,
     without: Annotated[str | None, typer.Option(help="Labels whose stars are left out, for a test sample.")] = None,
+    neighbourhood: Annotated[
+        str | None, typer.Option(help="move: the archive's dr3_neighbourhood of these stars.")
+    ] = None,
+    release: OwnRelease = None,
 ) -> None:
-    """True [Fe/H] from APOGEE, PASTEL, SAGA or JINAbase; and a survey merged with the literature."""
-    from xpfeh.commands.labels import write_apogee, write_labels, write_literature, write_merged
+    """True [Fe/H] from APOGEE, PASTEL, SAGA or JINAbase; a survey merged with the literature; labels moved to DR4."""
+    from xpfeh.commands.labels import move_labels, write_apogee, write_labels, write_literature, write_merged
 
     if kind == "merge":
         if len(tables) < 2:
@@ -79,6 +87,12 @@ def labels(
             raise UserError(f"labels literature takes no table, both are packaged; for {tables[0]} use: labels merge")
         _print_merged(write_literature(out), out)
         return
+    if kind == "move":
+        if len(tables) != 1 or neighbourhood is None:
+            raise UserError("labels move: name one table of labels, and --neighbourhood, the archive's table")
+        print_cuts(move_labels(tables[0], neighbourhood, out, checked(release) or "dr4"), title="labels moved")
+        console.print(f"labels: {out}", soft_wrap=True)
+        return
     if len(tables) != 1:
         raise UserError(f"labels of {kind} are made of one table; {len(tables)} are given")
     (table,) = tables
@@ -87,7 +101,7 @@ def labels(
         return
     if gaia is None:
         raise UserError(f"labels of {kind} need --gaia, a table of Gaia stars to match with")
-    print_cuts(write_labels(kind, table, gaia, out, without), title=f"labels of {kind}")
+    print_cuts(write_labels(kind, table, gaia, out, without, checked(release) or "dr3"), title=f"labels of {kind}")
     console.print(f"labels: {out}", soft_wrap=True)
 
 

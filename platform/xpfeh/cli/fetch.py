@@ -7,58 +7,76 @@ from typing import Annotated, Any
 
 import typer
 
-from xpfeh.cli.options import local
+from xpfeh.cli.options import Adql, Around, Cone, Epoch, Ids, Radius, Release, checked, local
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
 fetch = typer.Typer(no_args_is_help=True, help="Download what is not shipped (needs a network).")
 
-Ids = Annotated[Path, local("Identifiers: one a line, CSV or Parquet with source_id.")]
 ParquetOut = Annotated[Path, local("Parquet table to write.")]
 
 
 @fetch.command()
 def xp(
     out: Annotated[Path, local("Folder for the spectra.")],
-    ids: Annotated[Path | None, local("Identifiers: one a line, CSV or Parquet with source_id.")] = None,
-    adql: Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")] = None,
-    cone: Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")] = None,
+    ids: Ids = None,
+    adql: Adql = None,
+    cone: Cone = None,
+    around: Around = None,
+    radius: Radius = 2.0,
+    epoch: Epoch = 2000.0,
     bulk: Annotated[
         list[str], typer.Option(help="A bulk file's name, or a range 000000-010000; may be repeated.")
     ] = [],
+    release: Release = "dr3",
 ) -> None:
-    """XP continuous spectra: by list, by query, around a position, or whole bulk files. Run again to go on."""
-    from xpfeh.download import gaia_archive as archive
+    """XP spectra: by list, by query, around a position or many, or whole bulk files. Run again to go on."""
+    from xpfeh.commands.choose_stars import StarChoice, choose_stars
     from xpfeh.download.bulk_files import fetch_bulk
+    from xpfeh.download.gaia_archive import fetch_xp
 
-    if sum(map(bool, (ids, adql, cone, bulk))) != 1:
-        raise UserError("fetch xp: give one of --ids, --adql, --cone, --bulk")
+    checked(release)
+    choice = StarChoice(ids, adql, cone, around, radius, epoch)
+    if choice.made == bool(bulk):
+        raise UserError("fetch xp: give one of --ids, --adql, --cone, --around, --bulk")
     if bulk:
-        console.print(f"{len(fetch_bulk(bulk, out))} bulk files, MD5 checked: {out}", soft_wrap=True)
+        console.print(f"{len(fetch_bulk(bulk, out, release))} bulk files, MD5 checked: {out}", soft_wrap=True)
         return
-    if cone:
-        chosen = archive.ids_by_cone(*cone)
-    elif adql:
-        chosen = archive.ids_by_adql(adql)
-    elif ids:
-        chosen = archive.read_ids(ids)
-    _print_account(archive.fetch_xp(chosen, out), out)
+    _print_account(fetch_xp(choose_stars(choice, release, out), out, release), out)
 
 
 @fetch.command("gaia-source")
-def gaia_source(ids: Ids, out: ParquetOut) -> None:
+def gaia_source(
+    out: ParquetOut,
+    ids: Ids = None,
+    adql: Adql = None,
+    cone: Cone = None,
+    around: Around = None,
+    radius: Radius = 2.0,
+    epoch: Epoch = 2000.0,
+    release: Release = "dr3",
+) -> None:
     """Positions and photometry of stars."""
-    from xpfeh.download import gaia_archive as archive
+    from xpfeh.commands.choose_stars import StarChoice, choose_stars
+    from xpfeh.download.gaia_archive import fetch_gaia_source
 
-    _print_account(archive.fetch_gaia_source(archive.read_ids(ids), out), out)
+    checked(release)
+    chosen = choose_stars(StarChoice(ids, adql, cone, around, radius, epoch), release, out)
+    _print_account(fetch_gaia_source(chosen, out, release), out)
 
 
 @fetch.command("distances")
-def fetch_distances(ids: Ids, out: ParquetOut) -> None:
+def distances(
+    ids: Annotated[Path, local("Identifiers: one a line, or any table with source_id.")],
+    out: ParquetOut,
+    release: Release = "dr3",
+) -> None:
     """Geometric distances of stars (Bailer-Jones et al. 2021)."""
-    from xpfeh.download import gaia_archive as archive
+    from xpfeh.download.gaia_archive import fetch_distances
+    from xpfeh.download.star_lists import read_ids
 
-    _print_account(archive.fetch_distances(archive.read_ids(ids), out), out)
+    checked(release)
+    _print_account(fetch_distances(read_ids(ids), out, release), out)
 
 
 @fetch.command()

@@ -120,14 +120,19 @@ def compare(
         tuple[str, str] | None,
         typer.Option(metavar="A B", help="Compare no runs, but two reports of xpfeh validate, star by star."),
     ] = None,
+    neighbourhood: Annotated[
+        str | None, typer.Option(help="--reports of DR3 and DR4: the archive's dr3_neighbourhood of the stars.")
+    ] = None,
 ) -> None:
     """Runs side by side, best first: seeds of one recipe in one row, and what differs between the rows."""
     if reports and html:
         raise UserError("--html shows runs and --reports compares stars: give one of them")
     if reports:
         from xpfeh.evaluate.paired import star_by_star
+        from xpfeh.labels.neighbourhood import Neighbourhood
 
-        print_differences(reports, star_by_star(*map(local_path, reports)))
+        pairs = Neighbourhood(neighbourhood) if neighbourhood else None
+        print_differences(reports, star_by_star(*map(local_path, reports), pairs))
         return
     from xpfeh.commands.compare import compare
 

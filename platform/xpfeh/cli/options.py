@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,6 +15,15 @@ CHAMPION, PRETRAINED = "models:/xpfeh@champion", "pretrained"
 def local(help: str) -> Any:
     """Return an option that takes a local path, and no URI: Path would make the folder ``s3:`` of an ``s3://``."""
     return typer.Option(help=help, parser=local_path, metavar="PATH")
+
+
+def checked(release: str | None) -> str | None:
+    """Return a data release as it is called here, or refuse it."""
+    from xpfeh.sources.releases import check_release
+
+    if release is not None:
+        check_release(release)
+    return release
 
 
 Source = Annotated[
@@ -34,4 +44,14 @@ Distances = Annotated[
 Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
 CpusEach = Annotated[float, typer.Option(min=0.05, help="Share of a CPU core each training gets.")]
 GpusEach = Annotated[float, typer.Option(min=0, help="Share of a GPU each training gets.")]
+Release = Annotated[str, typer.Option(help="Gaia data release: dr3 or dr4.")]
+OwnRelease = Annotated[
+    str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4; dr3 if not said.")
+]
+Ids = Annotated[Path | None, local("Identifiers: one a line, or any table with source_id.")]
+Adql = Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")]
+Cone = Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")]
+Around = Annotated[Path | None, local("Positions: a table with ra and dec, degrees, matched with Gaia's stars.")]
+Radius = Annotated[float, typer.Option(min=0.01, help="--around: largest separation, arcsec.")]
+Epoch = Annotated[float, typer.Option(help="--around: Julian year of the positions.")]
 DatasetDir = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI that --out named.")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status
     from xpfeh.dataset.verify import Account
+    from xpfeh.download.cache import Size
+    from xpfeh.download.probe import Finding
     from xpfeh.evaluate.comparison import Row
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
@@ -79,6 +81,39 @@ def print_written(out: Any, written: Written) -> None:
     """Print what became of the rows of a source."""
     where = f", see {written.listing}" if written.rejected else ""
     console.print(f"{written.stars} stars written, {written.rejected} rows rejected{where}: {out}", soft_wrap=True)
+
+
+def print_answered(out: Any, written: Written) -> None:
+    """Print what became of the stars that were asked for."""
+    where = f", see {written.listing}" if written.rejected else ""
+    asked = written.stars + written.rejected
+    counts = f"{asked} asked = {written.stars} answered + {written.rejected} missing"
+    console.print(f"{counts}{where}: {out}", soft_wrap=True)
+
+
+def print_cache(sizes: Mapping[str, Size]) -> None:
+    """Print what is kept of the archive's answers."""
+    table = Table("release", "stars", "with spectrum", "MB", "folder")
+    for release, size in sizes.items():
+        table.add_row(
+            release, f"{size.asked:,}", f"{size.with_spectrum:,}", f"{size.bytes / 1e6:,.1f}", str(size.folder)
+        )
+    console.print(table)
+
+
+def print_findings(release: str, findings: Iterable[Finding]) -> list[Finding]:
+    """Print what the archive has beside what is expected, and return it."""
+    colours = {"holds": "green", "differs": "red", "unknown": "yellow"}
+    found = list(findings)
+    table = Table("what", "expected", "found", "", title=f"{release} in Gaia's archive", show_lines=True)
+    for each in found:
+        table.add_row(each.what, each.expected, each.found, Text(each.verdict, style=colours[each.verdict]))
+    console.print(table)
+    counts = Counter(each.verdict.value for each in found)
+    console.print(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
+    if counts["differs"]:
+        console.print("what differs is to be changed in xpfeh/sources/releases.py, and nowhere else")
+    return found
 
 
 def print_status(out: str, now: Status) -> None:

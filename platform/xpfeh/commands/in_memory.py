@@ -21,8 +21,9 @@ from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
+from xpfeh.sources.releases import releases_of
 from xpfeh.tables import to_astropy
-from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import preprocess
@@ -56,7 +57,7 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
     for raw in read_all(stars, NO_COMPANIONS, rejected):
         if "flux" in raw:
             raise UserError("these spectra are sampled, not coefficients: there is nothing to calibrate")
-        release = release_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
+        release, *_ = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
         flux, flux_error = calibrate(raw, release, wavelength_nm)
         parts.append(pd.DataFrame({"source_id": raw["source_id"], "flux": [*flux], "flux_error": [*flux_error]}))
     spectra = pd.concat(parts, ignore_index=True)

@@ -110,14 +110,15 @@ def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMP
 
 def _check_settings(file: SpectraFile, settings: PreprocessSettings) -> None:
     """Refuse a file here, by its name, which every worker would otherwise refuse later."""
-    if file.release is None:  # sampled spectra
+    if not file.releases:  # sampled spectra
         return
-    if file.release != settings.release:
+    if settings.release not in file.releases:
+        found = file.releases[0]
         raise UserError(
-            f"{file.path}: holds spectra of {file.release.upper()}, the settings say {settings.release.upper()}; use "
-            f"--set release={file.release}, and ingest each release by itself"
+            f"{file.path}: holds spectra of {found.upper()}, the settings say {settings.release.upper()}; use "
+            f"--release {found}, and ingest each release by itself"
         )
-    load_bands(file.release)
+    load_bands(settings.release, settings.bases)
 
 
 def _check_each_once(spectra: Sequence[SpectraFile]) -> None:

@@ -14,9 +14,11 @@ from xpfeh.labels.crossmatch import crossmatch, without_common
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.literature import Merged, merge
 from xpfeh.labels.literature_table import METAL_POOR, read_literature
+from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
 from xpfeh.sources.library import NAME, library_path, read_apogee_labels, read_apogee_stars
+from xpfeh.sources.releases import RELEASES
 from xpfeh.tables import read_stars, read_table, with_source_id
 
 COMPILATIONS = {"pastel": ("PASTEL", read_pastel), "saga": ("SAGA", read_saga), "jinabase": ("JINAbase", read_saga)}
@@ -36,7 +38,12 @@ def write_apogee(source: str, out: str | Path) -> int:
 
 
 def write_labels(
-    kind: str, path: str | Path, gaia: str | Path, out: str | Path, without: str | Path | None = None
+    kind: str,
+    path: str | Path,
+    gaia: str | Path,
+    out: str | Path,
+    without: str | Path | None = None,
+    release: str = "dr3",
 ) -> dict[str, int]:
     """Write the labels of a compilation's stars that Gaia has, and return how many each step left.
 
@@ -51,6 +58,8 @@ def write_labels(
         Parquet table to write.
     without : str or Path, optional
         Labels whose stars are left out: the training stars, where a test sample is made.
+    release : {"dr3", "dr4"}
+        Of the Gaia stars: it tells the epoch of their positions, where they have no ``ref_epoch``.
 
     Raises
     ------
@@ -59,7 +68,7 @@ def write_labels(
     """
     if kind not in COMPILATIONS:
         raise UserError(
-            f"labels of {kind!r} are not known; there are: apogee, literature, merge, {', '.join(COMPILATIONS)}"
+            f"labels of {kind!r} are not known; there are: apogee, literature, merge, move, {', '.join(COMPILATIONS)}"
         )
     _check_output(out)
     reference, read = COMPILATIONS[kind]
@@ -67,7 +76,8 @@ def write_labels(
     stars, counts = compilation.stars, dict(compilation.counts)
     frame = read_stars(gaia, ["ra", "dec"], ["pmra", "pmdec", "ref_epoch"])
     columns = {name: frame[name].to_numpy() for name in frame.columns}
-    match = crossmatch(stars["ra"].to_numpy(), stars["dec"].to_numpy(), columns)
+    positions = stars["ra"].to_numpy(), stars["dec"].to_numpy()
+    match = crossmatch(*positions, columns, gaia_epoch=RELEASES[release].ref_epoch)
     labels = to_labels(stars, match, columns["source_id"]).with_columns(reference=pl.lit(reference))
     counts |= {"matched with Gaia": labels.height, "of these ambiguous": int(match.ambiguous.sum())}
     if without is not None:
@@ -77,6 +87,39 @@ def write_labels(
         raise UserError(f"{path}: no star is left: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     _write(labels, out)
     return counts
+
+
+def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, release: str = "dr4") -> dict[str, int]:
+    """Write labels under the identifiers of a newer data release, and return how many could be moved.
+
+    The old identifier stays beside, as the archive's table calls it: ``dr3_source_id``.
+
+    Parameters
+    ----------
+    path : str or Path
+        Labels.
+    neighbourhood : str or Path
+        A table with the columns of the archive's ``dr3_neighbourhood``.
+    out : str or Path
+        Parquet table to write.
+    release : {"dr4"}
+        The newer one.
+
+    Raises
+    ------
+    UserError
+        If a table cannot be read, no label can be moved, or `out` cannot be written.
+    """
+    _check_output(out)
+    read_labels(path)  # what is no table of labels is refused here
+    pairs = Neighbourhood(neighbourhood, release)
+    labels = with_source_id(read_table(path), path)
+    old, _ = RELEASES[release].neighbours or ("", "")
+    moved = pairs.move(labels.with_columns(pl.col("source_id").alias(old)))
+    if moved.table.is_empty():
+        raise UserError(f"{path}: no label can be moved: " + ", ".join(f"{k} {v}" for k, v in moved.counts.items()))
+    _write(moved.table, out)
+    return moved.counts
 
 
 def write_literature(out: str | Path) -> Merged:

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
+from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
 from xpfeh.tables import check_format, write_table
@@ -57,7 +58,7 @@ def read_all(
 
 
 def write_file(
-    source: str, out: str | Path, companions: CompanionFiles, description: str, to_table: ToTable
+    source: str | ArchiveStars, out: str | Path, companions: CompanionFiles, description: str, to_table: ToTable
 ) -> Written:
     """Write a row for each star of `source` that can be read; the others and their reasons go to OUT.rejected.csv.
 

@@ -9,29 +9,83 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.columns import CATALOG, sensitivity_schema, to_table
+from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import Written, write_file
+from xpfeh.download.cache import bring
+from xpfeh.download.http import PUBLIC, Services
+from xpfeh.errors import UserError
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
+from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.tables import check_format
 from xpfeh.xp.preprocess import preprocess
 
 
-def predict_file(source: str, bundle: str | Path, out: str | Path, companions: CompanionFiles) -> Written:
+def predict_file(
+    source: str | ArchiveStars,
+    bundle: str | Path,
+    out: str | Path,
+    companions: CompanionFiles,
+    release: str | None = None,
+) -> Written:
     """Write the catalog rows of all stars of `source`.
 
     Raises
     ------
     UserError
-        If the source or the bundle is not one, or `out` is of a format that cannot be written.
+        If the source or the bundle is not one, the model is of another data release than the one that is said, or
+        `out` is of a format that cannot be written.
     """
     check_format(out)
     predictor = Predictor(bundle)
+    _check_release(predictor, release)
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
 
     return write_file(source, out, companions, "predict", rows)
+
+
+def predict_stars(
+    choice: StarChoice,
+    bundle: str | Path,
+    out: str | Path,
+    companions: CompanionFiles,
+    release: str | None = None,
+    services: Services = PUBLIC,
+) -> Written:
+    """Write the catalog rows of stars whose spectra and photometry come from the archive, in the order asked.
+
+    Parameters
+    ----------
+    choice : StarChoice
+    bundle, out, companions
+        As for `predict_file`; a star's own photometry comes first.
+    release : {"dr3", "dr4"}, optional
+        By default the model's.
+    services : Services
+
+    Raises
+    ------
+    UserError
+        As `predict_file`, `xpfeh.commands.choose_stars.choose_stars` and `xpfeh.download.cache.bring`.
+    """
+    check_format(out)
+    predictor = Predictor(bundle)
+    _check_release(predictor, release)
+    own = predictor.card.preprocess.release
+    stars = bring(choose_stars(choice, own, out, services), own, services)
+    return predict_file(stars, bundle, out, companions)
+
+
+def _check_release(predictor: Predictor, release: str | None) -> None:
+    own = predictor.card.preprocess.release
+    if release not in (None, own):
+        raise UserError(
+            f"--release {release}: the model {predictor.version} answers for {own.upper()} spectra alone; name one "
+            f"trained on {release.upper()} spectra by --model"
+        )
 
 
 def sensitivity_file(source: str, bundle: str | Path, out: str | Path, companions: CompanionFiles) -> Written:

@@ -54,7 +54,7 @@ def _at_stage(stage: Stage, settings: PreprocessSettings, raw: Mapping[str, NDAr
         case Stage.FEATURES:
             return to_table(preprocess(raw, settings), FEATURES)
         case Stage.CALIBRATED:
-            spectrum = sampled(raw)
+            spectrum = sampled(raw, settings)
         case Stage.CORRECTED:
             spectrum = corrected(raw, settings)
         case Stage.DEREDDENED:

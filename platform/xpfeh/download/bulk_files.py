@@ -15,11 +15,12 @@ from xpfeh.download.http import PUBLIC, BadResponseError, Services, get, with_re
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.input_files import CHECKSUMS
+from xpfeh.sources.releases import RELEASES
 
 _BLOCK_BYTES = 1 << 20
 
 
-def fetch_bulk(names: Sequence[str], out: str | Path, services: Services = PUBLIC) -> list[Path]:
+def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", services: Services = PUBLIC) -> list[Path]:
     """Download whole bulk files, each checked against the archive's ``_MD5SUM.txt``; those already here are kept.
 
     Parameters
@@ -28,22 +29,26 @@ def fetch_bulk(names: Sequence[str], out: str | Path, services: Services = PUBLI
         Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file that has some of them.
     out : str or Path
         Folder of the files.
+    release : {"dr3", "dr4"}
 
     Raises
     ------
     UserError
-        If the archive does not respond, does not list a file, or a file's MD5 is wrong.
+        If no bulk files of that release are known, the archive does not respond, does not list a file, or a file's MD5
+        is wrong.
     """
-    folder = local_path(out)
-    alternative = f"put {CHECKSUMS} and the files from {services.bulk} into {folder}"
-    listing = with_retries(partial(get, f"{services.bulk}/{CHECKSUMS}", services), services, CHECKSUMS, alternative)
+    folder, bulk = local_path(out), RELEASES[release].bulk
+    if bulk is None:
+        raise UserError(f"bulk files of {RELEASES[release].title} are not known yet; fetch xp --ids asks for stars")
+    alternative = f"put {CHECKSUMS} and the files from {bulk} into {folder}"
+    listing = with_retries(partial(get, f"{bulk}/{CHECKSUMS}", services), services, CHECKSUMS, alternative)
     listed = _read_listing(listing)
-    chosen = sorted({file for name in names for file in _listed_files(name, listed, services)})
+    chosen = sorted({file for name in names for file in _listed_files(name, listed, bulk)})
     with whole_file(folder / CHECKSUMS) as temporary:
         temporary.write_bytes(listing)
     for name in track(chosen, description="bulk files"):
         if not (folder / name).exists():
-            download = partial(_download, name, listed[name], folder, services)
+            download = partial(_download, f"{bulk}/{name}", listed[name], folder / name, services)
             with_retries(download, services, name, f"put {name} into {folder}")
     return [folder / name for name in chosen]
 
@@ -54,7 +59,7 @@ def _read_listing(listing: bytes) -> dict[str, str]:
     return {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
 
 
-def _listed_files(name: str, listed: Iterable[str], services: Services) -> list[str]:
+def _listed_files(name: str, listed: Iterable[str], bulk: str) -> list[str]:
     """Return the listed files that a name or a range of pixels means."""
     if not (wanted := re.fullmatch(r"(\d+)-(\d+)", name)):
         found = [file for file in listed if file == name]
@@ -63,18 +68,18 @@ def _listed_files(name: str, listed: Iterable[str], services: Services) -> list[
         ranges = {file: re.search(r"_(\d+)-(\d+)\.csv\.gz$", file) for file in listed}
         found = [file for file, r in ranges.items() if r and int(r[1]) <= last and int(r[2]) >= first]
     if not found:
-        raise UserError(f"{services.bulk} lists no file {name}")
+        raise UserError(f"{bulk} lists no file {name}")
     return found
 
 
-def _download(name: str, md5: str, folder: Path, services: Services) -> None:
+def _download(url: str, md5: str, path: Path, services: Services) -> None:
     """Stream a file to disk, and give it its name once its MD5 is right."""
-    for stale in folder.glob(f".{name}.*.tmp"):  # what a killed download left: up to a gigabyte
+    for stale in path.parent.glob(f".{path.name}.*.tmp"):  # what a killed download left: up to a gigabyte
         stale.unlink()
     digest = hashlib.md5(usedforsecurity=False)
     with (
-        requests.get(f"{services.bulk}/{name}", timeout=services.timeout_s, stream=True) as response,
-        whole_file(folder / name) as temporary,
+        requests.get(url, timeout=services.timeout_s, stream=True) as response,
+        whole_file(path) as temporary,
         temporary.open("wb") as file,
     ):
         response.raise_for_status()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -30,8 +31,6 @@ class Services:
         Gaia's DataLink: spectra by source_id.
     gaia_tap, vizier_tap : str
         Table Access Protocol (IVOA TAP 1.1) of the Gaia archive and of VizieR.
-    bulk : str
-        Folder of Gaia DR3's bulk files of XP continuous spectra.
     timeout_s : float
         Longest silence of a service, s.
     attempts : int
@@ -43,7 +42,6 @@ class Services:
     datalink: str = "https://gea.esac.esa.int/data-server/data"
     gaia_tap: str = "https://gea.esac.esa.int/tap-server/tap"
     vizier_tap: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
-    bulk: str = "https://cdn.gea.esac.esa.int/Gaia/gdr3/Spectroscopy/xp_continuous_mean_spectrum"
     timeout_s: float = 120.0
     attempts: int = 5
     pause_s: float = 2.0
@@ -59,6 +57,11 @@ class BadResponseError(Exception):
     """The service responded, but not with what was asked for: ask again."""
 
 
+class RefusedError(Exception):
+    """The service says that it does not do what was asked for: to ask again is of no use."""
+
+
+_WAIT = (408, 429)  # timeout and too many requests: the two statuses of a client's error that pass by themselves
 _WORTH_ANOTHER_ATTEMPT = (
     requests.RequestException,
     pyvo.dal.DALAccessError,
@@ -111,8 +114,17 @@ def with_retries(request: Callable[[], _T], services: Services, what: str, alter
         raise UserError(f"{message}; without a network, {alternative}") from None
 
 
-def run_query(query: str, tap: str, services: Services, what: str, alternative: str) -> pl.DataFrame:
+def run_query(
+    query: str,
+    tap: str,
+    services: Services,
+    what: str,
+    alternative: str,
+    uploads: Mapping[str, Table] | None = None,
+) -> pl.DataFrame:
     """Return the table with which a TAP service responds to an ADQL query; see `with_retries` for the parameters.
+
+    `uploads` are tables that the query calls ``TAP_UPLOAD.NAME``.
 
     Raises
     ------
@@ -122,7 +134,7 @@ def run_query(query: str, tap: str, services: Services, what: str, alternative: 
     session = _Session(services.timeout_s)
 
     def request() -> pl.DataFrame:
-        result = pyvo.dal.TAPService(tap, session=session).run_sync(query, maxrec=_MOST_ROWS)
+        result = pyvo.dal.TAPService(tap, session=session).run_sync(query, maxrec=_MOST_ROWS, uploads=uploads)
         if result.query_status == "OVERFLOW":
             raise UserError(f"{what}: the service cuts its response after {len(result)} rows; ask for less at a time")
         return _frame(result.to_table())
@@ -142,6 +154,22 @@ class _Session(requests.Session):
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         return super().request(*arguments, **{"timeout": self._timeout_s, **options})
+
+
+def check_status(response: requests.Response) -> None:
+    """Raise what a failed response means: a refusal with the service's own words, or an error worth another attempt.
+
+    Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type".
+
+    Raises
+    ------
+    RefusedError, requests.HTTPError
+    """
+    words = " ".join(re.sub(r"<[^>]*>", " ", response.text[:2000]).split()) if response.status_code >= 400 else ""
+    client_error = 400 <= response.status_code < 500 and response.status_code not in _WAIT
+    if client_error or re.search("unknown|invalid|not (valid|supported|allowed)", words, re.IGNORECASE):
+        raise RefusedError(words[:200] or f"status {response.status_code}")
+    response.raise_for_status()
 
 
 def get(url: str, services: Services) -> bytes:

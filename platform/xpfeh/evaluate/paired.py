@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import FEW_CELLS, SPREADS, by_cell, resampled, spreads
+from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.tables import read_stars
 
 RESAMPLES = 2000
@@ -59,7 +60,7 @@ class Difference:
         return f"no difference that these {self.n} stars can show"
 
 
-def star_by_star(a: Path, b: Path) -> list[Difference]:
+def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -> list[Difference]:
     """Return the differences in MAE, robust sigma and std of the reports A and B, by a paired bootstrap.
 
     Stars that one of them gives no [Fe/H] are left out.
@@ -68,6 +69,8 @@ def star_by_star(a: Path, b: Path) -> list[Difference]:
     ----------
     a, b : Path
         Folders that `xpfeh.evaluate.report.write_report` wrote.
+    neighbourhood : Neighbourhood, optional
+        Where A is of the data release before B's: which stars are the same.
 
     Raises
     ------
@@ -86,7 +89,10 @@ def star_by_star(a: Path, b: Path) -> list[Difference]:
     ...     [found.verdict for found in star_by_star(Path(folder, "a"), Path(folder, "b"))]
     ['A is better', 'A is better', 'A is better']
     """
-    both = _read_stars(a).join(_read_stars(b), on="source_id", suffix="_b")
+    stars = _read_stars(a)
+    if neighbourhood is not None:
+        stars = neighbourhood.move(stars).table
+    both = stars.join(_read_stars(b), on="source_id", suffix="_b")
     if both.is_empty():
         raise UserError(f"{a} and {b} have no star in common that both give [Fe/H]")
     truth, truth_b = both["feh"].to_numpy(), both["feh_b"].to_numpy()

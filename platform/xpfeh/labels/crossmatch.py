@@ -14,10 +14,9 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.sources.releases import RELEASES
 
-GAIA_EPOCH = 2016.0
-"""Epoch of the positions of Gaia DR3, Julian year (Lindegren et al. 2021, DOI 10.1051/0004-6361/202039709)."""
-
+_DR3_EPOCH = RELEASES["dr3"].ref_epoch
 _EQUAL_TO_DECIMALS = 6
 """Separations that agree to so many decimals of an arcsecond are equal: far below Gaia's errors, far above rounding."""
 
@@ -46,7 +45,12 @@ class Match:
 
 
 def crossmatch(
-    ra: NDArray, dec: NDArray, gaia: Mapping[str, NDArray], radius_arcsec: float = 2.0, epoch: float = 2000.0
+    ra: NDArray,
+    dec: NDArray,
+    gaia: Mapping[str, NDArray],
+    radius_arcsec: float = 2.0,
+    epoch: float = 2000.0,
+    gaia_epoch: float = _DR3_EPOCH,
 ) -> Match:
     """Match a compilation with Gaia stars, one to one: of all pairs within the radius the closest wins.
 
@@ -55,11 +59,13 @@ def crossmatch(
     ra, dec : (N,) float64
         The compilation's positions, degrees; a row without a position stays unmatched.
     gaia : mapping of (K,) arrays
-        ``source_id``, ``ra``, ``dec`` (degrees) and, where there are any, ``ref_epoch`` (Julian year, `GAIA_EPOCH`
+        ``source_id``, ``ra``, ``dec`` (degrees) and, where there are any, ``ref_epoch`` (Julian year, `gaia_epoch`
         where unknown), ``pmra``, ``pmdec`` (mas/yr; a star of which either is NaN stays where it is).
     radius_arcsec : float
     epoch : float
         Of the compilation's positions, Julian year.
+    gaia_epoch : float
+        Of Gaia's positions, where they have no ``ref_epoch``: that of their release.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def crossmatch(
     if repeated := source_id.size - np.unique(source_id).size:
         raise UserError(f"Gaia stars: {repeated} rows repeat a source_id; keep one row a star")
     ra, dec = np.asarray(ra, np.float64), np.asarray(dec, np.float64)
-    row, star, separation = pairs_within(ra, dec, *_positions_at(gaia, epoch), radius_arcsec)
+    row, star, separation = pairs_within(ra, dec, *_positions_at(gaia, epoch, gaia_epoch), radius_arcsec)
     order = np.lexsort((dec[row], ra[row], source_id[star], separation.round(_EQUAL_TO_DECIMALS)))
     row, star, separation = row[order], star[order], separation[order]
     chosen = _closest_first(row, star)
@@ -167,13 +173,15 @@ def pairs_within(
     return known[row], known2[row2], separation.to_value(u.arcsec)
 
 
-def _positions_at(gaia: Mapping[str, NDArray], epoch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _positions_at(
+    gaia: Mapping[str, NDArray], epoch: float, gaia_epoch: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Right ascension and declination (degrees) of Gaia stars at an epoch; without proper motion they stay."""
     ra, dec = np.array(gaia["ra"], np.float64), np.array(gaia["dec"], np.float64)
     if "pmra" not in gaia or "pmdec" not in gaia:
         return ra, dec
     pmra, pmdec = np.asarray(gaia["pmra"], np.float64), np.asarray(gaia["pmdec"], np.float64)
-    ref_epoch = np.broadcast_to(np.asarray(gaia.get("ref_epoch", GAIA_EPOCH), np.float64), ra.shape)
+    ref_epoch = np.broadcast_to(np.asarray(gaia.get("ref_epoch", gaia_epoch), np.float64), ra.shape)
     moving = np.isfinite(ra) & np.isfinite(dec) & np.isfinite(pmra) & np.isfinite(pmdec)
     if not moving.any():  # a SkyCoord of no star has no velocities for astropy
         return ra, dec
@@ -184,7 +192,7 @@ def _positions_at(gaia: Mapping[str, NDArray], epoch: float) -> tuple[NDArray[np
         pm_dec=pmdec[moving] * u.mas / u.yr,
         # Without radial velocity the distance moves no star, but ERFA wants one: near, so that none is too fast.
         distance=np.full(moving.sum(), 10.0) * u.pc,
-        obstime=_julian_year(np.where(np.isnan(ref_epoch), GAIA_EPOCH, ref_epoch)[moving]),
+        obstime=_julian_year(np.where(np.isnan(ref_epoch), gaia_epoch, ref_epoch)[moving]),
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "ERFA function")  # about proper motions that no star has

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.xp.bases import BANDS, RELEASES
+from xpfeh.sources.releases import RELEASES
+from xpfeh.xp.bases import BANDS
 
 KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")
 LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
@@ -71,7 +72,7 @@ def require_columns(names: Sequence[str], path: str) -> None:
         raise UserError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
 
 
-def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> RawBatch:
+def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set[int]) -> RawBatch:
     """Turn a table of lists into arrays and reject the rows that are not sound.
 
     Parameters
@@ -79,7 +80,8 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
     table : pyarrow.Table
         ``source_id`` (int64, null where unreadable) and the six list columns of float64; a null or empty list is
         missing, a null in a list is what could not be read as a number.
-    release : {"dr3", "dr4"}
+    releases : sequence of str
+        Those that the numbers of coefficients fit.
     first_row : int
         Number in the file of the table's first row.
     seen : set of int
@@ -102,7 +104,7 @@ def to_batch(table: pa.Table, release: str, first_row: int, seen: set[int]) -> R
     columns: dict[str, NDArray] = {}
     missing = {}
     for band in BANDS:
-        n = RELEASES[release].n_coefficients[band]
+        n = RELEASES[releases[0]].n_coefficients[band]
         widths = dict(zip(KINDS, (n, n, n * (n - 1) // 2), strict=True))
         missing[band] = lengths_of(table[f"{band}_coefficients"]) == 0
         for kind, width in widths.items():

@@ -9,13 +9,17 @@ from functools import cached_property
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from xpfeh.errors import UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
-from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of, unpacked
-from xpfeh.xp.bases import BANDS, RELEASES, release_of
+from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of, unpacked, unpacked_beginning
+from xpfeh.sources.releases import RELEASES, release_named, releases_of
+from xpfeh.xp.bases import BANDS
+
+_HEADER_BYTES = 1 << 16  # Gaia's headers have some 20 kB
 
 
 class GaiaFile:
@@ -37,13 +41,15 @@ class GaiaFile:
         self._suffix = suffix_of(path)
 
     @cached_property
-    def release(self) -> str:
-        """The data release that has such numbers of coefficients; only the rows up to one with both bands are read.
+    def releases(self) -> tuple[str, ...]:
+        """The data release that the file names in its header, or else those that have such numbers of coefficients.
+
+        Only the rows up to one with both bands are read.
 
         Raises
         ------
         UserError
-            If the file is empty or unreadable, or no release has such numbers.
+            If the file is empty or unreadable, no release has such numbers, or the named one has others.
         """
         widths: dict[str, int] = {}
         for table in self._tables(LIST_COLUMNS):
@@ -56,9 +62,16 @@ class GaiaFile:
                     widths[band] = max(counts, key=lambda width: (width in known, counts[width]))
             if len(widths) == len(BANDS):
                 try:
-                    return release_of(widths["bp"], widths["rp"])
+                    found = releases_of(widths["bp"], widths["rp"])
                 except UserError as error:
                     raise UserError(f"{self.path}: {error}") from None
+                named = self._named()
+                if named and named not in found:
+                    raise UserError(
+                        f"{self.path}: its header names {RELEASES[named].title}, but its {widths['bp']} and {widths['rp']} "
+                        f"coefficients are those of {found[0].upper()}; xpfeh probe {named} asks the archive"
+                    )
+                return (named,) if named else found
         raise UserError(f"{self.path}: holds no star with both bands, so its data release is unknown")
 
     def ranges(self) -> list[tuple[int, int | None]]:
@@ -84,13 +97,23 @@ class GaiaFile:
         """
         row, seen = start, set[int]()
         for table in self._tables(LIST_COLUMNS, start, rows):
-            yield to_batch(table, self.release, row, seen)
+            yield to_batch(table, self.releases, row, seen)
             row += table.num_rows
 
     def source_ids(self, start: int = 0, rows: int | None = None) -> Iterator[pa.Array]:
         """Yield the identifiers (int64) of all rows of a range; null where one cannot be read."""
         for table in self._tables((), start, rows):
             yield table["source_id"].combine_chunks()
+
+    def _named(self) -> str | None:
+        """Return the data release that the beginning of the file names, or the metadata of Parquet."""
+        with self._open() as file:
+            if self._suffix in PARQUET:
+                metadata = pq.ParquetFile(file).schema_arrow.metadata or {}
+                header = b" ".join((*metadata.keys(), *metadata.values()))
+            else:
+                header = unpacked_beginning(file.read(_HEADER_BYTES))
+        return release_named(header.decode("latin-1"))
 
     def _tables(self, lists: tuple[str, ...], start: int = 0, rows: int | None = None) -> Iterator[pa.Table]:
         """Yield tables of ``source_id`` and list columns, whatever the file's format."""

@@ -19,9 +19,10 @@ from xpfeh.files import first_line
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.gaia_tables import arrow_lists, identifiers, number_lists
+from xpfeh.sources.releases import releases_of
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables import POSITION_RANGES, check_range, numbers
-from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.bases import BANDS
 from xpfeh.xp.photometry import excess_factor
 
 NAME = "the table"
@@ -50,8 +51,8 @@ class GivenTable:
 
     Examples
     --------
-    >>> GivenTable({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}).release is None
-    True
+    >>> GivenTable({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}).releases
+    ()
     """
 
     path = location = NAME
@@ -69,8 +70,8 @@ class GivenTable:
             raise UserError(f"{NAME}: no column source_id")
 
     @cached_property
-    def release(self) -> str | None:
-        """The data release whose numbers of coefficients these are; None if the spectra are sampled.
+    def releases(self) -> tuple[str, ...]:
+        """The data releases whose numbers of coefficients these are; none if the spectra are sampled.
 
         Raises
         ------
@@ -78,12 +79,12 @@ class GivenTable:
             If no release has such numbers.
         """
         if self._sampled:
-            return None
+            return ()
         widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
         first = {band: lengths.filter(pc.greater(lengths, 0)) for band, lengths in widths.items()}
         if not all(len(lengths) for lengths in first.values()):
             raise UserError(f"{NAME}: holds no star with both bands, so its data release is unknown")
-        return release_of(first["bp"][0].as_py(), first["rp"][0].as_py())
+        return releases_of(first["bp"][0].as_py(), first["rp"][0].as_py())
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return the one range."""
@@ -91,8 +92,7 @@ class GivenTable:
 
     def read(self, start: int = 0, rows: int | None = None) -> Iterator[RawBatch]:
         """Yield the rows: each once, accepted or rejected with a reason."""
-        release = self.release
-        batch = to_sampled_batch(self._lists) if release is None else to_batch(self._lists, release, 0, set())
+        batch = to_sampled_batch(self._lists) if self._sampled else to_batch(self._lists, self.releases, 0, set())
         rejected = [reject.row for reject in batch.rejected]
         kept = np.delete(np.arange(self._table.num_rows), rejected)
         yield RawBatch({**batch.columns, **self._photometry(kept)}, batch.rejected)

@@ -138,3 +138,8 @@ def readable(path: str) -> Iterator[None]:
 def unpacked(content: bytes) -> bytes:
     """Return the content of a file, decompressed if it is gzip."""
     return igzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
+
+
+def unpacked_beginning(content: bytes) -> bytes:
+    """Return the first bytes of a file of which these are the first, decompressed if it is gzip."""
+    return isal_zlib.decompressobj(wbits=31).decompress(content) if content.startswith(GZIP_MAGIC) else content

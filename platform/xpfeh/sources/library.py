@@ -53,7 +53,7 @@ class Library:
     [(0, 5375), (5000, 5000)]
     """
 
-    release = None
+    releases = ()
 
     def __init__(self, source: str) -> None:
         self.path = source if source == NAME else absolute(source)

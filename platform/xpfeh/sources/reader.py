@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import absolute, exists, filesystem
+from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companions
 from xpfeh.sources.fits_files import first_table
@@ -24,23 +25,19 @@ from xpfeh.sources.library import NAME, Library
 
 
 class SpectraFile(Protocol):
-    """A file of spectra, whatever its kind.
+    """A file of spectra, whatever its kind."""
 
-    Attributes
-    ----------
-    path : str
-        Absolute path or URI, or the packaged library's name.
-    """
-
-    path: str
+    @property
+    def path(self) -> str:
+        """Absolute path or URI, or what the source is called."""
 
     @property
     def location(self) -> str:
         """Where the bytes lie: the path or URI, for the packaged library too."""
 
     @property
-    def release(self) -> str | None:
-        """Gaia's data release, known by the numbers of coefficients; None for spectra that are sampled already."""
+    def releases(self) -> tuple[str, ...]:
+        """Gaia's data releases that the spectra may be of; none for spectra that are sampled already."""
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return ranges (first row, rows) that can be read apart; None where only reading shows how many rows."""
@@ -83,7 +80,7 @@ NO_COMPANIONS = CompanionFiles()
 
 
 def find_spectra(source: object) -> list[SpectraFile]:
-    """Return the files of spectra behind a source: the library's name, a file, a folder, a glob, a URI, or a table.
+    """Return what reads a source: the library's name, a file, folder, glob or URI, a table, or stars of the archive.
 
     Raises
     ------
@@ -95,6 +92,8 @@ def find_spectra(source: object) -> list[SpectraFile]:
     >>> [file.path for file in find_spectra("apogee-library")]
     ['apogee-library']
     """
+    if isinstance(source, ArchiveStars):
+        return [source]
     if not isinstance(source, str | Path):
         return [GivenTable(source)]
     if source == NAME:

@@ -1,13 +1,11 @@
-"""The bases in which Gaia gives XP spectra, sampled in absolute flux, for each data release.
-
-The number of coefficients is a property of the release: 55 and 55 in DR3, 51 (BP) and 55 (RP) in DR4.
-"""
+"""The bases in which Gaia gives XP spectra, sampled in absolute flux, for each data release: GaiaXPy's."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,29 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.files import package_file
+from xpfeh.files import first_line, package_file, package_folder
+from xpfeh.sources.releases import RELEASES
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 BANDS = ("bp", "rp")
+GAIAXPY = "gaiaxpy"
 _BP_END_NM, _RP_BEGIN_NM = 643.0, 635.0  # gaiaxpy/core/satellite.py
 
 Arrays = dict[str, NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Release:
-    """What a data release fixes: coefficients a band, and GaiaXPy's models of it (None: GaiaXPy has none)."""
-
-    n_coefficients: dict[str, int]
-    models: dict[str, str] | None
-
-
-# The models of DR3 are the defaults of `gaiaxpy.calibrate` (gaiaxpy/calibrator/calibrator.py). The coefficients of DR4
-# are those that ESA announces for December 2026.
-RELEASES = {
-    "dr3": Release({"bp": 55, "rp": 55}, {"bp": "v375wi", "rp": "v142r"}),
-    "dr4": Release({"bp": 51, "rp": 55}, None),
-}
 
 
 @dataclass(frozen=True)
@@ -66,40 +50,22 @@ class Band:
     pairs: NDArray[np.float64]
 
 
-def release_of(n_bp: int, n_rp: int) -> str:
-    """Return the data release whose spectra have so many coefficients a band.
-
-    Raises
-    ------
-    UserError
-        If no known release has.
-
-    Examples
-    --------
-    >>> release_of(55, 55), release_of(51, 55)
-    ('dr3', 'dr4')
-    """
-    for name, release in RELEASES.items():
-        if release.n_coefficients == {"bp": n_bp, "rp": n_rp}:
-            return name
-    known = "; ".join(f"{name}: {r.n_coefficients['bp']} and {r.n_coefficients['rp']}" for name, r in RELEASES.items())
-    raise UserError(f"{n_bp} BP and {n_rp} RP coefficients belong to no known release ({known})")
-
-
 @lru_cache(maxsize=8)
-def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> dict[str, Band]:
+def load_bands(release: str, bases: str = GAIAXPY, wavelength_nm: tuple[float, ...] | None = None) -> dict[str, Band]:
     """Return the bands of a release on the default grid of 343 samples, or on a grid of one's own.
 
     Parameters
     ----------
     release : {"dr3", "dr4"}
+    bases : str
+        ``gaiaxpy``, or a folder with GaiaXPy's file ``XpFilter_*.xml`` for that release.
     wavelength_nm : tuple of float, optional
         Increasing wavelengths, nm, evaluated with GaiaXPy's instrument model.
 
     Raises
     ------
     UserError
-        If the installed GaiaXPy has no bases of that release.
+        If there are no bases of that release.
 
     Examples
     --------
@@ -108,16 +74,45 @@ def load_bands(release: str, wavelength_nm: tuple[float, ...] | None = None) -> 
     >>> n_coefficients, bp.samples.size, bool(n_samples == bp.samples.sum())
     (55, 343, True)
     """
-    models = RELEASES[release].models
-    if models is None:
-        raise UserError(f"the installed GaiaXPy has no bases for {release.upper()}; upgrade gaiaxpy when it has them")
     if wavelength_nm is None:
-        bases, weights = _default_sampling(models)
+        sampled, weights = _sampling(release, bases)
         grid = WAVELENGTH_NM
     else:
-        bases, weights = _own_sampling(models, np.array(wavelength_nm))
+        models = RELEASES[release].models
+        if models is None or bases != GAIAXPY:
+            raise UserError(f"a sampling of one's own needs the models of GaiaXPy, which has none of {release.upper()}")
         grid = np.array(wavelength_nm)
-    return {band: _band(band, bases[band], weights[band], grid) for band in BANDS}
+        sampled, weights = _own_sampling(models, grid)
+    return {band: _band(band, sampled[band], weights[band], grid) for band in BANDS}
+
+
+def _sampling(release: str, bases: str) -> tuple[Arrays, Arrays]:
+    """Return sampled bases and weights by band, from the file that has them on the default grid."""
+    known = RELEASES[release]
+    if bases != GAIAXPY:
+        folder = Path(bases)
+        found = sorted(folder.glob("XpFilter_*.xml"))
+        if len(found) != 1:
+            raise UserError(f"bases={bases}: {len(found)} files XpFilter_*.xml there; one of {known.title} is needed")
+        sampled, weights = _read_sampling(found[0])
+        if _numbers(sampled) != known.n_coefficients:
+            raise UserError(
+                f"{found[0]}: has {_numbers(sampled)} basis functions, {known.title} {known.n_coefficients}"
+            )
+        return sampled, weights
+    if known.models:
+        name = f"XpFilter_{known.models['bp']}{known.models['rp']}.xml"
+        return _read_sampling(package_file("gaiaxpy", f"config/filters/{name}"))
+    others = {f"XpFilter_{r.models['bp']}{r.models['rp']}.xml" for r in RELEASES.values() if r.models}
+    for path in sorted(package_folder("gaiaxpy", "config/filters").glob("XpFilter_v*.xml")):
+        if path.name not in others:
+            sampled, weights = _read_sampling(path)
+            if _numbers(sampled) == known.n_coefficients:
+                return sampled, weights
+    raise UserError(
+        f"the installed GaiaXPy has no bases for {known.title}: pip install --upgrade --pre gaiaxpy, or --set "
+        "bases=DIR with its file XpFilter_*.xml"
+    )
 
 
 def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], grid: NDArray[np.float64]) -> Band:
@@ -134,20 +129,29 @@ def _pairs(basis: NDArray[np.float64]) -> NDArray[np.float64]:
     return pairs
 
 
-def _default_sampling(models: dict[str, str]) -> tuple[Arrays, Arrays]:
+def _read_sampling(path: Path) -> tuple[Arrays, Arrays]:
     """Read them from GaiaXPy's file: to import GaiaXPy takes seconds, and turns LaTeX on in Matplotlib."""
-    path = package_file("gaiaxpy", f"config/filters/XpFilter_{models['bp']}{models['rp']}.xml")
-    root = ElementTree.parse(path).getroot()
+    try:
+        root = ElementTree.parse(path).getroot()
 
-    def numbers(tag: str) -> NDArray[np.float64]:
-        return np.array([float(element.text or "nan") for element in root.iterfind(tag)])
+        def numbers(tag: str) -> NDArray[np.float64]:
+            return np.array([float(element.text or "nan") for element in root.iterfind(tag)])
 
-    bases = {band: numbers(f"XpSampling/{band}SampledBases/*").reshape(WAVELENGTH_NM.size, -1).T for band in BANDS}
-    return bases, {band: numbers(f"XpMerge/{band}Weights/*") for band in BANDS}
+        bases = {band: numbers(f"XpSampling/{band}SampledBases/*").reshape(WAVELENGTH_NM.size, -1).T for band in BANDS}
+        weights = {band: numbers(f"XpMerge/{band}Weights/*") for band in BANDS}
+    except (ElementTree.ParseError, ValueError, OSError) as error:
+        raise UserError(f"{path}: not GaiaXPy's file of sampled bases ({first_line(error)})") from None
+    if any(weight.size != WAVELENGTH_NM.size for weight in weights.values()):
+        raise UserError(f"{path}: its bases are not sampled at our {WAVELENGTH_NM.size} wavelengths")
+    return bases, weights
+
+
+def _numbers(bases: Arrays) -> dict[str, int]:
+    return {band: len(bases[band]) for band in BANDS}
 
 
 def _own_sampling(models: dict[str, str], grid: NDArray[np.float64]) -> tuple[Arrays, Arrays]:
-    from gaiaxpy.calibrator import calibrator  # see `_default_sampling`
+    from gaiaxpy.calibrator import calibrator  # see `_read_sampling`
 
     # GaiaXPy has no public function for this; `vars` reaches the private one of gaiaxpy/calibrator/calibrator.py.
     make: Callable[..., tuple[dict, dict]] = vars(calibrator)["__generate_xp_matrices_and_merge"]

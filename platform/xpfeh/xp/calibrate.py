@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.xp.bases import BANDS, Band, load_bands
+from xpfeh.xp.bases import BANDS, GAIAXPY, Band, load_bands
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.product import PRODUCT_ROWS, product
 
@@ -19,7 +19,10 @@ Array = NDArray[np.float64]
 
 
 def calibrate(
-    columns: Mapping[str, NDArray], release: str, wavelength_nm: NDArray[np.float64] | None = None
+    columns: Mapping[str, NDArray],
+    release: str,
+    wavelength_nm: NDArray[np.float64] | None = None,
+    bases: str = GAIAXPY,
 ) -> tuple[Array, Array]:
     """Return absolute flux and error of N stars.
 
@@ -32,6 +35,8 @@ def calibrate(
     release : {"dr3", "dr4"}
     wavelength_nm : (S,) float64, optional
         A grid of one's own; the 343 samples of `xpfeh.xp.grid` by default.
+    bases : str
+        As for `xpfeh.xp.bases.load_bands`.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def calibrate(
     Raises
     ------
     UserError
-        If the installed GaiaXPy has no bases of that release.
+        If there are no bases of that release.
 
     Examples
     --------
@@ -59,7 +64,7 @@ def calibrate(
     ((1, 343), True, True)
     """
     own_grid = None if wavelength_nm is None else tuple(np.asarray(wavelength_nm, dtype=np.float64).tolist())
-    bands = load_bands(release, own_grid)
+    bands = load_bands(release, bases, own_grid)
     n_stars = len(columns["bp_coefficients"])
     shape = (n_stars, WAVELENGTH_NM.size if own_grid is None else len(own_grid))
     flux, variance = np.empty(shape), np.empty(shape)

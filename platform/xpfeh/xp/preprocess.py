@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
+from xpfeh.sources.releases import releases_of
 from xpfeh.xp import dust, photometry
-from xpfeh.xp.bases import BANDS, release_of
+from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.correct import CORRECTED, correct
 from xpfeh.xp.correction_tables import correction_tables
@@ -102,7 +103,7 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
 # --- the stages of a spectrum: each begins where the one before ends -------------------------------------------------
 
 
-def sampled(raw: Columns) -> dict[str, NDArray]:
+def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     """Return ``flux``, ``flux_error`` (N, 343; W m-2 nm-1) and ``spectrum_flags`` (N,) uint32 before any correction.
 
     Parameters
@@ -120,13 +121,14 @@ def sampled(raw: Columns) -> dict[str, NDArray]:
     Spectra that are sampled already are returned as they are:
 
     >>> star = {"source_id": np.array([1]), "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
-    >>> {name: values.shape for name, values in sampled(star).items()}
+    >>> {name: values.shape for name, values in sampled(star, PreprocessSettings()).items()}
     {'flux': (1, 343), 'flux_error': (1, 343), 'spectrum_flags': (1,)}
     """
     if "flux" in raw:
         no_flags = np.zeros(len(raw["source_id"]), dtype=np.uint32)
         return {"flux": raw["flux"], "flux_error": raw["flux_error"], "spectrum_flags": no_flags}
-    flux, flux_error = calibrate(raw, _release_of(raw))
+    _check_release(raw, settings)
+    flux, flux_error = calibrate(raw, settings.release, bases=settings.bases)
     missing, uncorrelated = np.zeros((2, len(flux)), dtype=bool)
     for band in BANDS:
         absent = np.isnan(raw[f"{band}_coefficients"][:, 0])
@@ -158,8 +160,7 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     >>> spectrum["b"].round(1).tolist(), spectrum["ebv"].round(3).tolist()
     ([90.0], [0.011])
     """
-    _check_release(raw, settings)
-    spectrum = sampled(raw)
+    spectrum = sampled(raw, settings)
     galactic = SkyCoord(raw["ra"] * u.deg, raw["dec"] * u.deg).galactic
     ebv = dust.ebv(galactic.l.deg, galactic.b.deg, settings.dust_map)
     position = {"l": galactic.l.deg, "b": galactic.b.deg, "ebv": ebv}
@@ -199,18 +200,12 @@ def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     return {**spectrum, "flux": spectrum["flux"] / dimming, "flux_error": spectrum["flux_error"] / dimming}
 
 
-def _release_of(raw: Columns) -> str:
-    return release_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
-
-
 def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
-    if "flux" in raw:  # a release is known by its numbers of coefficients; sampled spectra have none
-        return
-    found = _release_of(raw)
-    if found != settings.release:
+    found = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
+    if settings.release not in found:
         raise UserError(
-            f"these spectra are of {found.upper()}, the settings say {settings.release.upper()}; use --set "
-            f"release={found}, and a model trained on spectra of that release"
+            f"these spectra are of {found[0].upper()}, the settings say {settings.release.upper()}; use --release "
+            f"{found[0]}, and a model trained on spectra of that release"
         )
 
 

@@ -1,0 +1,78 @@
+"""Which stars of the archive a user means: a list, a query, a cone, or positions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from xpfeh.download import star_lists
+from xpfeh.download.http import PUBLIC, Services
+from xpfeh.errors import UserError
+from xpfeh.files import whole_file
+
+
+@dataclass(frozen=True)
+class StarChoice:
+    """One way to say which stars; the others are None.
+
+    Attributes
+    ----------
+    ids : Path
+        A text file of identifiers, or a table with ``source_id``.
+    adql : str
+        A query of the archive that gives ``source_id``.
+    cone : tuple of float
+        Right ascension, declination and radius, degrees.
+    around : Path
+        A table with ``ra`` and ``dec``, degrees.
+    radius_arcsec, epoch : float
+        Of the match with `around`: largest separation, and Julian year of its positions.
+    """
+
+    ids: Path | None = None
+    adql: str | None = None
+    cone: tuple[float, float, float] | None = None
+    around: Path | None = None
+    radius_arcsec: float = star_lists.RADIUS_ARCSEC
+    epoch: float = star_lists.EPOCH
+
+    @property
+    def made(self) -> bool:
+        """Whether there is one at all."""
+        return any((self.ids, self.adql, self.cone, self.around))
+
+
+def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Services = PUBLIC) -> NDArray[np.int64]:
+    """Return the identifiers of the chosen stars (N,); which row of a table is which star goes to OUT.matched.csv.
+
+    Parameters
+    ----------
+    choice : StarChoice
+    release : {"dr3", "dr4"}
+    out : str or Path
+        What the stars are wanted for.
+    services : Services
+
+    Raises
+    ------
+    UserError
+        If there is not one way alone, a table cannot be read, no star is found, or the archive does not respond.
+    """
+    if sum(map(bool, (choice.ids, choice.adql, choice.cone, choice.around))) != 1:
+        raise UserError("which stars: give one of --ids, --adql, --cone, --around")
+    if choice.cone:
+        return star_lists.ids_by_cone(*choice.cone, release, services)
+    if choice.adql:
+        return star_lists.ids_by_adql(choice.adql, services)
+    if choice.ids:
+        return star_lists.read_ids(choice.ids)
+    assert choice.around is not None
+    around = star_lists.stars_around(choice.around, choice.radius_arcsec, choice.epoch, release, services)
+    with whole_file(f"{out}.matched.csv") as temporary:
+        plain = [name for name, kind in around.matched.schema.items() if not kind.is_nested()]
+        around.matched.select(plain).write_csv(temporary)
+    return around.matched["source_id"].cast(pl.Int64).to_numpy()

@@ -1,0 +1,175 @@
+"""Which stars: identifiers from a file, a query, a cone, or the positions of a table."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from astropy.table import Table
+from numpy.typing import NDArray
+from rich.progress import track
+
+from xpfeh.download.http import PUBLIC, Services, run_query
+from xpfeh.errors import UserError
+from xpfeh.files import filesystem, read_bytes
+from xpfeh.labels.crossmatch import crossmatch
+from xpfeh.sources.releases import RELEASES
+from xpfeh.tables import POSITION_RANGES, check_range, numbers, read_table, require, with_source_id
+
+RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
+"""Of a match by position, where nothing else is said: as for compilations of the literature."""
+
+_POSITIONS_PER_REQUEST = 1_000  # each needs a search of its own in the archive, and a synchronous query has a minute
+_FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars of the sky are faster, all of them dwarfs nearby
+
+
+def ids_by_adql(query: str, services: Services = PUBLIC) -> NDArray[np.int64]:
+    """Return the ``source_id`` column (N,) of an ADQL query of the Gaia archive.
+
+    Raises
+    ------
+    UserError
+        If the archive does not respond, refuses the query, or finds no star.
+    """
+    frame = run_query(query, services.gaia_tap, services, "the query", "run it in the archive's web page")
+    if frame.is_empty():
+        raise UserError("the query finds no star")
+    return _int64(frame, "the query's table")
+
+
+def ids_by_cone(
+    ra: float, dec: float, radius: float, release: str = "dr3", services: Services = PUBLIC
+) -> NDArray[np.int64]:
+    """Return the stars with XP spectra of a release within `radius` of a position, all in degrees (ICRS).
+
+    Raises
+    ------
+    UserError
+        If it is no position, or as `ids_by_adql`.
+    """
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # NaN neither
+        raise UserError(f"--cone {ra:g} {dec:g} {radius:g}: RA 0 to 360, DEC -90 to 90, RADIUS above 0, all in degrees")
+    gaia = RELEASES[release]
+    circle = f"CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, {radius})) = 1"
+    return ids_by_adql(f"SELECT source_id FROM {gaia.gaia_source} WHERE {gaia.has_xp} = 't' AND {circle}", services)
+
+
+def read_ids(path: str | Path) -> NDArray[np.int64]:
+    """Return the identifiers (N,) of a text file, one a line, or of any table with a ``source_id`` column.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or holds anything but 64-bit integers.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = Path(folder, "ids.txt").write_text("5937083312263887616\n4295806720\n")
+    ...     read_ids(f"{folder}/ids.txt")
+    array([5937083312263887616,          4295806720])
+    """
+    fs, inside = filesystem(path)
+    if not fs.get_file_info(inside).is_file:
+        raise UserError(f"{path}: no such file")
+    if bare := re.fullmatch(rb"\s*(?:source_id\s)?([\d\s]*)", read_bytes(fs, inside)):
+        frame = pl.DataFrame({"source_id": bare[1].decode().split()}, schema={"source_id": pl.String})
+    else:
+        frame = read_table(path)
+    ids = _int64(frame, path)
+    if not ids.size:
+        raise UserError(f"{path}: holds no source_id")
+    return ids
+
+
+@dataclass(frozen=True)
+class Around:
+    """The rows of a table that are a star of Gaia by position.
+
+    Attributes
+    ----------
+    matched : polars.DataFrame
+        The table's own columns and ``source_id``, ``separation_arcsec``, ``ambiguous`` (another star or row was within
+        the radius).
+    rows : int
+        Of the table: rows = matched + unmatched.
+    """
+
+    matched: pl.DataFrame
+    rows: int
+
+
+def stars_around(
+    table: str | Path,
+    radius_arcsec: float = RADIUS_ARCSEC,
+    epoch: float = EPOCH,
+    release: str = "dr3",
+    services: Services = PUBLIC,
+) -> Around:
+    """Return which rows of a table of positions are which stars of Gaia, one to one, the closest first.
+
+    The archive is asked for the stars around each position, as far as a star may have moved since; they are then put
+    back to the table's epoch by their proper motions.
+
+    Parameters
+    ----------
+    table : str or Path
+        With ``ra`` and ``dec``, ICRS, degrees.
+    radius_arcsec : float
+    epoch : float
+        Of the table's positions, Julian year.
+    release : {"dr3", "dr4"}
+    services : Services
+
+    Raises
+    ------
+    UserError
+        If the table has no positions, none is a star of Gaia, or the archive does not respond.
+    """
+    frame = read_table(table)
+    require(frame, ("ra", "dec"), table)
+    positions = {name: numbers(frame, name, table) for name in ("ra", "dec")}
+    for name, values in positions.items():
+        check_range(values, *POSITION_RANGES[name], table)
+    gaia = _gaia_stars_near(pl.DataFrame(positions).drop_nulls(), radius_arcsec, epoch, release, services)
+    ra, dec = (values.cast(pl.Float64).fill_null(np.nan).to_numpy() for values in positions.values())
+    match = crossmatch(ra, dec, gaia, radius_arcsec, epoch, RELEASES[release].ref_epoch)
+    if not match.in_gaia.size:
+        raise UserError(f"{table}: none of its {len(frame)} positions has a star of {RELEASES[release].title}")
+    found = {
+        "source_id": gaia["source_id"][match.in_gaia],
+        "separation_arcsec": match.separation,
+        "ambiguous": match.ambiguous,
+    }
+    return Around(frame.drop("source_id", strict=False)[match.in_compilation].with_columns(**found), len(frame))
+
+
+def _gaia_stars_near(
+    positions: pl.DataFrame, radius_arcsec: float, epoch: float, release: str, services: Services
+) -> dict[str, NDArray]:
+    """Return position and proper motion of the stars that may be within the radius at an epoch."""
+    gaia = RELEASES[release]
+    reach = (radius_arcsec + abs(gaia.ref_epoch - epoch) * _FASTEST_ARCSEC_PER_YEAR) / 3600
+    query = (
+        "SELECT g.source_id, g.ra, g.dec, g.pmra, g.pmdec, g.ref_epoch FROM TAP_UPLOAD.positions AS p "
+        f"JOIN {gaia.gaia_source} AS g ON CONTAINS(POINT(g.ra, g.dec), CIRCLE(p.ra, p.dec, {reach:.8f})) = 1"
+    )
+    frames = []
+    for start in track(range(0, len(positions), _POSITIONS_PER_REQUEST), description="positions"):
+        chunk = positions.slice(start, _POSITIONS_PER_REQUEST)
+        upload = Table({name: chunk[name].cast(pl.Float64).to_numpy() for name in ("ra", "dec")})
+        frames.append(
+            run_query(query, services.gaia_tap, services, "positions", "match them in TOPCAT", {"positions": upload})
+        )
+    if not frames:
+        raise UserError("no position is given")
+    stars = with_source_id(pl.concat(frames, how="vertical_relaxed"), "the archive's stars").unique("source_id")
+    return {name: stars[name].to_numpy() for name in stars.columns}
+
+
+def _int64(frame: pl.DataFrame, where: str | Path) -> NDArray[np.int64]:
+    return with_source_id(frame, where)["source_id"].to_numpy()

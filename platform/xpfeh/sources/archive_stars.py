@@ -1,0 +1,86 @@
+"""Stars that were asked for by identifier: their spectra and photometry, in files that the archive's answers became."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, Reject, to_batch
+from xpfeh.sources.companions import Companions
+from xpfeh.sources.releases import RELEASES
+
+SCHEMA = pa.schema([("source_id", pa.int64()), *((name, pa.list_(pa.float64())) for name in LIST_COLUMNS)])
+"""Of the files of spectra."""
+_STARS = 5_000  # at a time: 130 MB of coefficients
+
+
+@dataclass(frozen=True)
+class ArchiveStars:
+    """A list of stars of one release: a reader of spectra like those of files (`xpfeh.sources.reader.SpectraFile`).
+
+    Attributes
+    ----------
+    release : {"dr3", "dr4"}
+    ids : (N,) int64
+        As asked; each is answered, in this order, or rejected.
+    spectra : mapping
+        Parquet files of spectra, and the identifiers (K,) in each.
+    photometry : sequence of str
+        Tables of gaia_source.
+    missing : mapping
+        Why a star has no spectrum, by identifier.
+    """
+
+    release: str
+    ids: NDArray[np.int64]
+    spectra: Mapping[str, NDArray[np.int64]]
+    photometry: Sequence[str]
+    missing: Mapping[int, str]
+
+    @property
+    def path(self) -> str:
+        """What the stars are called in messages and accounts."""
+        return f"the archive of {RELEASES[self.release].title}"
+
+    @property
+    def location(self) -> str:
+        """The same."""
+        return self.path
+
+    @property
+    def releases(self) -> tuple[str, ...]:
+        """The one release."""
+        return (self.release,)
+
+    def ranges(self) -> list[tuple[int, int | None]]:
+        """Return ranges of the list: (first, stars)."""
+        return [(start, min(_STARS, len(self.ids) - start)) for start in range(0, len(self.ids), _STARS)]
+
+    def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
+        """Yield the stars of a range with their photometry."""
+        asked = self.ids[start : None if rows is None else start + rows]
+        distinct, first = np.unique(asked, return_index=True)
+        repeats = np.setdiff1d(np.arange(len(asked)), first)
+        rejected = [Reject(start + int(i), int(asked[i]), "repeated source_id") for i in repeats]
+        place = dict(zip(distinct.tolist(), first.tolist(), strict=True))
+        rejected += [Reject(start + place[i], i, self.missing[i]) for i in distinct.tolist() if i in self.missing]
+        tables = [
+            pq.read_table(path, filters=[("source_id", "in", here.tolist())])
+            for path, ids in self.spectra.items()
+            if (here := np.intersect1d(ids, distinct)).size
+        ]
+        table = pa.concat_tables([SCHEMA.empty_table(), *tables])
+        places = np.array([place[i] for i in table["source_id"].to_pylist()])
+        batch = to_batch(table.take(np.argsort(places)), self.releases, 0, set())
+        rejected += [reject._replace(row=start + place[reject.source_id or 0]) for reject in batch.rejected]
+        photometry = Companions(self.photometry, ()).of(batch.columns["source_id"])
+        yield RawBatch({**batch.columns, **photometry}, sorted(rejected))
+
+    def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
+        """Yield the identifiers of a range."""
+        yield pa.array(self.ids[start : None if rows is None else start + rows])
