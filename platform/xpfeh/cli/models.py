@@ -131,8 +131,9 @@ def compare(
         from xpfeh.evaluate.paired import star_by_star
         from xpfeh.labels.neighbourhood import Neighbourhood
 
+        a, b = map(local_path, reports)
         pairs = Neighbourhood(neighbourhood) if neighbourhood else None
-        print_differences(reports, star_by_star(*map(local_path, reports), pairs))
+        print_differences(reports, star_by_star(a, b, pairs))
         return
     from xpfeh.commands.compare import compare
 

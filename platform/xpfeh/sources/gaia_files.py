@@ -67,9 +67,10 @@ class GaiaFile:
                     raise UserError(f"{self.path}: {error}") from None
                 named = self._named()
                 if named and named not in found:
+                    counts = f"{widths['bp']} and {widths['rp']} coefficients are those of {found[0].upper()}"
                     raise UserError(
-                        f"{self.path}: its header names {RELEASES[named].title}, but its {widths['bp']} and {widths['rp']} "
-                        f"coefficients are those of {found[0].upper()}; xpfeh probe {named} asks the archive"
+                        f"{self.path}: its header names {RELEASES[named].title}, but its {counts}; xpfeh probe {named} "
+                        "asks the archive"
                     )
                 return (named,) if named else found
         raise UserError(f"{self.path}: holds no star with both bands, so its data release is unknown")
