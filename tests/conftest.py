@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +13,17 @@ from xpfeh.commands.read_sample import read_sample
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
+from xpfeh.download import cache, gaia_archive
+from xpfeh.download.http import Services
 from xpfeh.labels.sample import Sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, library_path, read_spectra
+from xpfeh.sources.releases import RELEASES
 from xpfeh.xp.preprocess import preprocess
+
+from tests.download.archive_server import ArchiveServer
+from tests.genuine import datalink_file
 
 # Ray Tune warns of a change of Ray Train, which is not used here; warnings are errors.
 os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
@@ -91,6 +98,25 @@ def mlflow_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     return uri
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Iterator[ArchiveServer]:
+    """A server on this machine that speaks Gaia's archive's protocols, with a genuine star."""
+    server = ArchiveServer(datalink_file("csv", tmp_path).read_text())
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def services(archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
+    """That server, asked for ten stars at a time, and a cache of its own."""
+    monkeypatch.setattr(gaia_archive, "IDS_PER_REQUEST", 10)
+    monkeypatch.setattr(cache, "IDS_PER_REQUEST", 10)
+    monkeypatch.setitem(RELEASES, "dr3", replace(RELEASES["dr3"], bulk=f"{archive.url}/bulk"))
+    monkeypatch.setenv("XPFEH_DATA", str(tmp_path / "xpfeh"))
+    tap = f"{archive.url}/tap"
+    return Services(f"{archive.url}/data", tap, tap, timeout_s=0.5, attempts=3, pause_s=0.01)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -58,7 +58,7 @@ def _elsewhere(folder: Path) -> Path:
 
 
 def test_an_unknown_compilation_is_refused(tmp_path: Path, gaia: Path) -> None:
-    with pytest.raises(UserError, match="apogee, literature, merge, pastel, saga, jinabase"):
+    with pytest.raises(UserError, match="apogee, literature, merge, move, pastel, saga, jinabase"):
         write_labels("galah", tmp_path, gaia, tmp_path / "labels.parquet")
 
 

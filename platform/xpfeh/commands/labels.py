@@ -111,9 +111,8 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
         If a table cannot be read, no label can be moved, or `out` cannot be written.
     """
     _check_output(out)
-    read_labels(path)  # what is no table of labels is refused here
+    labels = _frame(path)
     pairs = Neighbourhood(neighbourhood, release)
-    labels = with_source_id(read_table(path), path)
     old, _ = RELEASES[release].neighbours or ("", "")
     moved = pairs.move(labels.with_columns(pl.col("source_id").alias(old)))
     if moved.table.is_empty():
@@ -144,8 +143,12 @@ def write_merged(survey: str | Path, literature: Sequence[str | Path], out: str 
         If a table cannot be read, or `out` cannot be written.
     """
     _check_output(out)
-    labels = vars(read_labels(survey))
-    return _merged(pl.DataFrame({name: labels[name] for name in labels if name != "fingerprint"}), literature, out)
+    return _merged(_frame(survey), literature, out)
+
+
+def _frame(path: str | Path) -> pl.DataFrame:
+    labels = vars(read_labels(path))
+    return pl.DataFrame({name: labels[name] for name in labels if name != "fingerprint"})
 
 
 def _merged(survey: pl.DataFrame, literature: Sequence[str | Path], out: str | Path) -> Merged:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
 
@@ -77,8 +78,8 @@ def _compared(what: str, names: tuple[str, ...], columns: Callable[[str], list[s
     absent = [name for name in names if name not in there]
     if not absent:
         return Finding(what, expected, "all there", Verdict.HOLDS)
-    parts = {part for name in absent for part in name.split("_") if len(part) > 1}
-    similar = [name for name in there if name not in names and parts & {*name.split("_")}]
+    others = [name for name in there if name not in names]
+    similar = dict.fromkeys(name for each in absent for name in get_close_matches(each, others, cutoff=0.5))
     found = f"lacks {', '.join(absent)}" + (f"; there are {', '.join(similar)}" if similar else "")
     return Finding(what, expected, found[:_LONGEST], Verdict.DIFFERS)
 

@@ -22,6 +22,7 @@ from xpfeh.tables import POSITION_RANGES, check_range, numbers, read_table, requ
 RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
 """Of a match by position, where nothing else is said: as for compilations of the literature."""
 
+_STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
 _POSITIONS_PER_REQUEST = 1_000  # each needs a search of its own in the archive, and a synchronous query has a minute
 _FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars of the sky are faster, all of them dwarfs nearby
 
@@ -69,7 +70,7 @@ def read_ids(path: str | Path) -> NDArray[np.int64]:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     _ = Path(folder, "ids.txt").write_text("5937083312263887616\n4295806720\n")
+    ...     _ = Path(folder, "ids.txt").write_text("5937083312263887616\\n4295806720\\n")
     ...     read_ids(f"{folder}/ids.txt")
     array([5937083312263887616,          4295806720])
     """
@@ -139,7 +140,7 @@ def stars_around(
     ra, dec = (values.cast(pl.Float64).fill_null(np.nan).to_numpy() for values in positions.values())
     match = crossmatch(ra, dec, gaia, radius_arcsec, epoch, RELEASES[release].ref_epoch)
     if not match.in_gaia.size:
-        raise UserError(f"{table}: none of its {len(frame)} positions has a star of {RELEASES[release].title}")
+        raise UserError(f"{table}: none of its {len(frame)} positions is a star of {RELEASES[release].title}")
     found = {
         "source_id": gaia["source_id"][match.in_gaia],
         "separation_arcsec": match.separation,
@@ -154,20 +155,20 @@ def _gaia_stars_near(
     """Return position and proper motion of the stars that may be within the radius at an epoch."""
     gaia = RELEASES[release]
     reach = (radius_arcsec + abs(gaia.ref_epoch - epoch) * _FASTEST_ARCSEC_PER_YEAR) / 3600
+    columns = ", ".join(f"g.{name}" for name in _STARS)
     query = (
-        "SELECT g.source_id, g.ra, g.dec, g.pmra, g.pmdec, g.ref_epoch FROM TAP_UPLOAD.positions AS p "
+        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p "
         f"JOIN {gaia.gaia_source} AS g ON CONTAINS(POINT(g.ra, g.dec), CIRCLE(p.ra, p.dec, {reach:.8f})) = 1"
     )
     frames = []
     for start in track(range(0, len(positions), _POSITIONS_PER_REQUEST), description="positions"):
         chunk = positions.slice(start, _POSITIONS_PER_REQUEST)
         upload = Table({name: chunk[name].cast(pl.Float64).to_numpy() for name in ("ra", "dec")})
-        frames.append(
-            run_query(query, services.gaia_tap, services, "positions", "match them in TOPCAT", {"positions": upload})
+        found = run_query(
+            query, services.gaia_tap, services, "positions", "match them in TOPCAT", {"positions": upload}
         )
-    if not frames:
-        raise UserError("no position is given")
-    stars = with_source_id(pl.concat(frames, how="vertical_relaxed"), "the archive's stars").unique("source_id")
+        frames.append(found.cast(_STARS) if len(found) else pl.DataFrame(schema=_STARS))
+    stars = pl.concat([pl.DataFrame(schema=_STARS), *frames]).unique("source_id")
     return {name: stars[name].to_numpy() for name in stars.columns}
 
 

@@ -67,9 +67,9 @@ class GaiaFile:
                     raise UserError(f"{self.path}: {error}") from None
                 named = self._named()
                 if named and named not in found:
-                    counts = f"{widths['bp']} and {widths['rp']} coefficients are those of {found[0].upper()}"
+                    numbers = f"{widths['bp']} and {widths['rp']} coefficients are those of {found[0].upper()}"
                     raise UserError(
-                        f"{self.path}: its header names {RELEASES[named].title}, but its {counts}; xpfeh probe {named} "
+                        f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; xpfeh probe {named} "
                         "asks the archive"
                     )
                 return (named,) if named else found

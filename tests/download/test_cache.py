@@ -1,0 +1,85 @@
+"""A star is asked for once, whatever happens between."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpfeh.download import cache
+from xpfeh.download.http import Services
+from xpfeh.errors import UserError
+from xpfeh.sources.archive_stars import ArchiveStars
+
+from tests.download.archive_server import ArchiveServer
+
+BIG = 5_937_083_312_263_887_617
+IDS = BIG + np.arange(25)
+
+
+def answered(stars: ArchiveStars) -> list[int]:
+    return [i for first, n in stars.ranges() for batch in stars.read(first, n) for i in batch.columns["source_id"]]
+
+
+def spectra_asked(archive: ArchiveServer) -> list[int]:
+    return [count for path, count in archive.log if path == "/data"]
+
+
+def test_a_second_call_asks_for_what_is_new_alone(archive: ArchiveServer, services: Services) -> None:
+    assert answered(cache.bring(IDS[:5], "dr3", services)) == IDS[:5].tolist()
+    archive.log.clear()
+    assert answered(cache.bring(IDS[:5], "dr3", services)) == IDS[:5].tolist()
+    assert archive.log == []
+    assert answered(cache.bring(IDS, "dr3", services)) == IDS.tolist()
+    assert spectra_asked(archive) == [10, 10]
+    size = cache.sizes()["dr3"]
+    assert (size.asked, size.with_spectrum) == (25, 25)
+    assert size.bytes == sum(path.stat().st_size for path in size.folder.rglob("*") if path.is_file())
+
+
+def test_an_interrupted_call_goes_on_where_it_was(archive: ArchiveServer, services: Services) -> None:
+    archive.faults = ["", "", "500", "500", "500"]  # spectra and photometry of the first ten
+    with pytest.raises(UserError, match="no usable response in 3 attempts"):
+        cache.bring(IDS, "dr3", services)
+    assert cache.sizes()["dr3"].asked == 10
+    archive.log.clear()
+    assert answered(cache.bring(IDS, "dr3", services)) == IDS.tolist()
+    assert spectra_asked(archive) == [10, 5]
+
+
+def test_damaged_answers_are_asked_for_again(archive: ArchiveServer, services: Services) -> None:
+    cache.bring(IDS[:10], "dr3", services)
+    (file,) = cache.sizes()["dr3"].folder.glob("*/spectra.parquet")
+    for damage in (file.read_bytes()[:-9], b""):
+        file.write_bytes(damage)
+        archive.log.clear()
+        assert answered(cache.bring(IDS[:10], "dr3", services)) == IDS[:10].tolist()
+        assert spectra_asked(archive) == [10]
+
+
+def test_releases_are_kept_apart(archive: ArchiveServer, services: Services) -> None:
+    for release, n_bp in (("dr3", 55), ("dr4", 51)):
+        stars = cache.bring(IDS[:3], release, services)
+        (batch,) = stars.read(0, None)
+        assert batch.columns["bp_coefficients"].shape == (3, n_bp)
+        assert stars.releases == (release,)
+    cache.forget("dr3")
+    assert {name: size.asked for name, size in cache.sizes().items()} == {"dr3": 0, "dr4": 3}
+
+
+def test_every_star_is_answered_in_its_place_or_rejected_with_a_reason(
+    archive: ArchiveServer, services: Services
+) -> None:
+    archive.absent = {BIG + 1}
+    asked = np.array([BIG + 4, BIG + 1, BIG, BIG + 4, BIG + 2])
+    (batch,) = cache.bring(asked, "dr3", services).read(0, None)
+    assert batch.columns["source_id"].tolist() == [BIG + 4, BIG, BIG + 2]
+    assert batch.rejected == [(1, BIG + 1, "not a star of gaiadr3.gaia_source"), (3, BIG + 4, "repeated source_id")]
+    archive.absent = set(IDS.tolist())
+    (batch,) = cache.bring(IDS[10:13], "dr3", services).read(0, None)
+    assert (len(batch.columns["source_id"]), len(batch.rejected)) == (0, 3)
+
+
+def test_a_folder_that_is_not_whole_is_no_answer(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+    cache.bring(IDS[:3], "dr3", services)
+    (answer,) = (tmp_path / "xpfeh" / "cache" / "dr3").iterdir()
+    answer.rename(answer.with_name(f".{answer.name}.0a1b.tmp"))
+    assert cache.sizes()["dr3"].asked == 0
