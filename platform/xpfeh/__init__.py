@@ -4,8 +4,9 @@
 >>> stars = xpfeh.predict("apogee-library")  # doctest: +SKIP
 >>> stars["source_id", "FEH", "FEH_lo68", "FEH_hi68"]  # doctest: +SKIP
 
-``stars`` is the name of a file, folder, glob or URI of Gaia XP spectra, or a table of astropy, pandas, polars or Arrow,
-or a mapping of arrays. A table has ``source_id``; Gaia's columns of coefficients, or ``flux`` and ``flux_error`` of 343
+``stars`` is the name of a file, folder, glob or URI of Gaia XP spectra; or identifiers, integers in a list or array,
+whose spectra come from Gaia's archive and are kept (`xpfeh cache`); or a table of astropy, pandas, polars or Arrow, or
+a mapping of arrays. A table has ``source_id``; Gaia's columns of coefficients, or ``flux`` and ``flux_error`` of 343
 samples (336 to 1020 nm, W m-2 nm-1); and, if known, ``ra``, ``dec``, ``phot_g_mean_mag`` and the other columns of
 gaia_source that flags are told by, and ``rgeo``.
 """

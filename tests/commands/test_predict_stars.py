@@ -4,9 +4,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import xpfeh
 from xpfeh.commands.choose_stars import StarChoice
 from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import predict_file, predict_stars
+from xpfeh.download.cache import bring
 from xpfeh.download.http import Services
 from xpfeh.errors import UserError
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
@@ -59,3 +61,14 @@ def test_a_model_answers_for_its_own_release_alone(archive: ArchiveServer, servi
         predict_stars(StarChoice(), PRETRAINED, out, NO_COMPANIONS, services=services)
     assert archive.log == []
     assert predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, "dr3", services).stars == 1
+
+
+def test_python_takes_identifiers(archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xpfeh.commands.in_memory.bring", lambda ids, release: bring(ids, release, services))
+    archive.absent = {77}
+    with pytest.warns(UserWarning, match=r"1 rows were rejected.*not a star of gaiadr3.gaia_source"):
+        answer = xpfeh.predict([STAR, 77, STAR + 1])
+    assert answer["source_id"].tolist() == [STAR, STAR + 1]
+    assert answer.meta["rejected"] == [("the archive of Gaia DR3", 1, 77, "not a star of gaiadr3.gaia_source")]
+    with pytest.raises(UserError):
+        xpfeh.predict([1.5, 2.5])

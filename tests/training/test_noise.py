@@ -20,7 +20,7 @@ def genuine_pixel_noise(columns: dict[str, np.ndarray], star: int) -> tuple[np.n
         correlation[np.tril_indices(55, -1)] = columns[f"{band}_coefficient_correlations"][star]
         correlation = np.tril(correlation) + np.tril(correlation, -1).T
         basis = np.zeros((55, 343))
-        part = load_bands("dr3", None)[band]
+        part = load_bands("dr3")[band]
         basis[:, part.samples] = part.basis * part.weight
         covariance += basis.T @ (correlation * np.outer(error, error)) @ basis
     cuts = pixels.edges(60)

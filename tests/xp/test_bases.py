@@ -60,9 +60,7 @@ def test_features_of_another_release_need_its_settings(made_dr4: Path, tmp_path:
     assert np.isfinite(preprocess(star, dr4)["flux"]).all()
     with pytest.raises(UserError, match="spectra are of DR4, the settings say DR3; use --release dr4"):
         preprocess(star, PreprocessSettings())
-    with pytest.raises(
-        UserError, match=r"no bases for Gaia DR4: pip install --upgrade --pre gaiaxpy, or --set bases=DIR"
-    ):
+    with pytest.raises(UserError, match=r"no bases for Gaia DR4: pip install .* gaiaxpy, or --set bases=DIR"):
         preprocess(star, PreprocessSettings(release="dr4"))
 
 
@@ -84,7 +82,7 @@ def test_what_is_no_folder_of_bases_is_refused(made_dr4: Path, tmp_path: Path) -
     with pytest.raises(UserError, match="not GaiaXPy's file of sampled bases"):
         load_bands("dr4", str(tmp_path))
     (tmp_path / "XpFilter_a.xml").write_text("<filter/>")
-    with pytest.raises(UserError, match="XpFilter_a.xml"):
+    with pytest.raises(UserError, match=r"XpFilter_a\.xml"):
         load_bands("dr4", str(tmp_path))
     with pytest.raises(UserError, match="a sampling of one's own needs the models of GaiaXPy"):
         load_bands("dr4", wavelength_nm=(400.0, 500.0))
@@ -108,7 +106,9 @@ def test_the_release_that_a_header_names_decides(kind: str, tmp_path: Path, monk
     path.write_bytes(path.read_bytes().replace(old, b"(unique within Gaia DR4)".ljust(len(old))))
     assert GaiaFile(str(path)).releases == ("dr4",)
     monkeypatch.undo()
-    with pytest.raises(UserError, match=rf"{path.name}: its header names Gaia DR4, but its 55 and 55 coefficients are"):
+    with pytest.raises(
+        UserError, match=rf"{path.name}: its header names Gaia DR4, but its 55 and 55 coefficients are DR3"
+    ):
         _ = GaiaFile(str(path)).releases
 
 

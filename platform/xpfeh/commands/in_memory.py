@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from xpfeh.columns import CATALOG, FEATURES, to_table
 from xpfeh.commands.one_table import read_all
+from xpfeh.download.cache import bring
 from xpfeh.errors import UserError
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
@@ -37,7 +38,8 @@ def predicted(stars: Any, predictor: Predictor, photometry: Sequence[str], dista
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
 
-    found = _table(stars, CompanionFiles.find(photometry, distances), rows, predictor.card.preprocess)
+    source = _source(stars, predictor.card.preprocess.release)
+    found = _table(source, CompanionFiles.find(photometry, distances), rows, predictor.card.preprocess)
     found.meta["model"] = predictor.version
     return found
 
@@ -46,7 +48,8 @@ def featured(stars: Any, settings: Sequence[str], photometry: Sequence[str], dis
     """Return features; see `xpfeh.preprocess`."""
     wanted = PreprocessSettings().with_overrides([*settings])
     companions = CompanionFiles.find(photometry, distances)
-    return _table(stars, companions, lambda raw: to_table(preprocess(raw, wanted), FEATURES), wanted)
+    source = _source(stars, wanted.release)
+    return _table(source, companions, lambda raw: to_table(preprocess(raw, wanted), FEATURES), wanted)
 
 
 def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
@@ -63,6 +66,15 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
     spectra = pd.concat(parts, ignore_index=True)
     spectra.attrs["rejected"] = _listed(rejected)
     return spectra, WAVELENGTH_NM.copy() if wavelength_nm is None else wavelength_nm
+
+
+def _source(stars: Any, release: str) -> Any:
+    """Return stars of the archive if it is identifiers that are given, and what is given otherwise."""
+    if isinstance(stars, list | tuple | np.ndarray):
+        ids = np.asarray(stars)
+        if ids.ndim == 1 and ids.size and np.issubdtype(ids.dtype, np.integer):
+            return bring(ids.astype(np.int64), release)
+    return stars
 
 
 def _table(

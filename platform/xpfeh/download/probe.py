@@ -79,7 +79,7 @@ def _compared(what: str, names: tuple[str, ...], columns: Callable[[str], list[s
     if not absent:
         return Finding(what, expected, "all there", Verdict.HOLDS)
     others = [name for name in there if name not in names]
-    similar = dict.fromkeys(name for each in absent for name in get_close_matches(each, others, cutoff=0.5))
+    similar = dict.fromkeys(name for each in absent for name in get_close_matches(each, others, cutoff=0.4))
     found = f"lacks {', '.join(absent)}" + (f"; there are {', '.join(similar)}" if similar else "")
     return Finding(what, expected, found[:_LONGEST], Verdict.DIFFERS)
 

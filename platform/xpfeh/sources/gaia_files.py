@@ -67,10 +67,10 @@ class GaiaFile:
                     raise UserError(f"{self.path}: {error}") from None
                 named = self._named()
                 if named and named not in found:
-                    numbers = f"{widths['bp']} and {widths['rp']} coefficients are those of {found[0].upper()}"
+                    numbers = f"{widths['bp']} and {widths['rp']} coefficients are {found[0].upper()}'s"
                     raise UserError(
-                        f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; xpfeh probe {named} "
-                        "asks the archive"
+                        f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; xpfeh probe "
+                        f"{named} asks the archive"
                     )
                 return (named,) if named else found
         raise UserError(f"{self.path}: holds no star with both bands, so its data release is unknown")

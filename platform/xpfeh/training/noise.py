@@ -19,7 +19,7 @@ _TILT = 0.5  # e-folds from the middle to either end of the spectrum, see `faint
 def _mixing(n_pixels: int) -> NDArray[np.float64]:
     """Return (coefficients, pixels) weights that turn white noise of coefficients into noise in pixel errors."""
     samples = []
-    for band in load_bands("dr3", None).values():
+    for band in load_bands("dr3").values():
         n = len(band.basis)
         weighted = np.zeros((n, band.samples.size))
         # From the first to the last coefficient errors fall to a tenth, see `pixel_noise`.

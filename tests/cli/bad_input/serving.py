@@ -75,10 +75,35 @@ FETCHING = {
             "ids are a folder": (folder("ids.txt"), "ids.txt: "),
         },
     ),
+    "predict: neither spectra nor stars": Case("predict --out a.fits", nothing, "give a source of spectra, or one of"),
+    "predict: both": Case("predict {star} --ids ids.txt --out a.fits", IDS, "give a source of spectra, or one of"),
+    "predict: two ways": Case(
+        "predict --ids ids.txt --adql SELECT --out a.fits", IDS, "give one of --ids, --adql, --cone, --around"
+    ),
+    "predict: another release": Case(
+        "predict --ids ids.txt --release dr4 --out a.fits", IDS, "--release dr4: the model best-"
+    ),
+    "predict: a release that is none": Case("predict {star} --release dr9 --out a.fits", nothing, "release dr9: there"),
+    "predict: positions without columns": Case(
+        "predict --around p.csv --out a.fits", file("p.csv", "name\nHD1\n"), "p.csv: no column ra and dec"
+    ),
+    "ingest: a release that is none": Case(
+        "ingest {star} --release dr9 --out new/f", nothing, "release dr9: there are"
+    ),
+    "probe: a release that is none": Case("probe dr5", nothing, "release dr5: there are dr3, dr4"),
+    "cache: a release that is none": Case("cache --forget dr5", nothing, "release dr5: there are dr3, dr4"),
+    "fetch distances: of DR4": Case(
+        "fetch distances --ids ids.txt --release dr4 --out d.parquet", IDS, "no table of distances of Gaia DR4 is known"
+    ),
+    "labels move: without pairs": Case(
+        "labels move l.csv --out l.parquet",
+        file("l.csv", "source_id,feh\n1,0\n"),
+        "name one table of labels, and --nei",
+    ),
     "fetch xp: two ways": Case(
         "fetch xp --out xp --ids ids.txt --cone 1 2 3", IDS, "give one of --ids, --adql, --cone"
     ),
-    "fetch xp: no way": Case("fetch xp --out xp", nothing, "give one of --ids, --adql, --cone, --bulk"),
+    "fetch xp: no way": Case("fetch xp --out xp", nothing, "give one of --ids, --adql, --cone, --around, --bulk"),
     "fetch xp: ids are words": Case(
         "fetch xp --out xp --ids ids.csv", file("ids.csv", "a\nb\n"), "ids.csv: no column sou"
     ),
