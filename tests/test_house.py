@@ -17,7 +17,7 @@ FLOOR = {
     "xp": 1, "sources": 1, "download": 1, "labels": 1,
     "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "release": 2,
     "cluster": 3, "experiments": 3, "serving": 3,
-    "commands": 4,
+    "commands": 4, "client": 4,
     "cli": 5, "__main__": 5,
 }  # fmt: skip
 ONLY_IN = {

@@ -25,12 +25,22 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
+    from xpfeh.client import Client
     from xpfeh.inference.predictor import Predictor
 
 __version__ = "0.1.0"
-__all__ = ["calibrate", "load_model", "plot", "predict", "preprocess"]
+__all__ = ["Client", "calibrate", "load_model", "plot", "predict", "preprocess"]
 
 set_defaults()
+
+
+def __getattr__(name: str) -> Any:
+    """Load `Client` when it is asked for: `import xpfeh` stays quick."""
+    if name == "Client":
+        from xpfeh.client import Client
+
+        return Client
+    raise AttributeError(f"module 'xpfeh' has no attribute {name!r}")
 
 
 def predict(
@@ -162,6 +172,7 @@ def load_model(model: str | Path | Predictor = "pretrained") -> Predictor:
     >>> load_model().card.recipe.name
     'best'
     """
+    from xpfeh.client import Client
     from xpfeh.commands.models import bundle_of
     from xpfeh.inference.predictor import Predictor
 

@@ -1,20 +1,31 @@
 """The real endpoint over HTTP, with requests for real stars."""
 
+import io
+import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
+import pyarrow as pa
 import pytest
 import requests
+import xpfeh
+from astropy.table import Table
 from ray import serve
 from xpfeh.columns import CATALOG, to_table
+from xpfeh.errors import UserError
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.deploy import deploy, read_config
+from xpfeh.serving.keys import Keys, Scope
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.preprocess import preprocess
+
+from tests.genuine import datalink_file
 
 CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"
 
@@ -23,6 +34,7 @@ CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"
 def address(ray_cluster: None, bundle: Path) -> Iterator[str]:
     config = read_config(CONFIG)
     config.http_options["port"] = 8123
+    config.options["user_config"]["archive"] = False
     yield deploy(config, str(bundle))
     serve.shutdown()
 
@@ -32,38 +44,103 @@ def star_json(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[st
     return star | changes
 
 
+def without_names(row: dict[str, Any]) -> dict[str, Any]:
+    """The catalog's columns of an answer, without the flags in words."""
+    return {name: value for name, value in row.items() if name != "flag_names"}
+
+
 def test_answers_equal_catalog_rows_to_the_last_bit(address: str, spectra: dict[str, np.ndarray], bundle: Path) -> None:
     rows = to_table(estimate(preprocess(spectra, PreprocessSettings()), Predictor(bundle)), CATALOG).to_pylist()
     for chosen in ([0], [5, 3, 8], list(range(100))):
         reply = requests.post(
             f"{address}/v1/predict", json={"stars": [star_json(spectra, i) for i in chosen]}, timeout=60
         )
-        assert reply.json()["stars"] == [rows[i] for i in chosen]
+        assert [without_names(row) for row in reply.json()["stars"]] == [rows[i] for i in chosen]
+        assert reply.json()["model_version"] == Predictor(bundle).version
 
 
 def test_gives_its_model_and_its_flags(address: str, bundle: Path) -> None:
     card = requests.get(f"{address}/v1/model", timeout=60).json()
     assert ModelCard.model_validate(card) == Predictor(bundle).card
-    assert requests.get(f"{address}/healthz", timeout=60).json()["model_version"] == card["version"]
+    assert requests.get(f"{address}/v1/health", timeout=60).json()["model_version"] == card["version"]
     assert "G > 15" in " ".join(requests.get(f"{address}/v1/flags", timeout=60).json().values())
 
 
+def test_requests_at_once_get_the_bytes_that_each_gets_alone(address: str, spectra: dict[str, np.ndarray]) -> None:
+    def ask(i: int) -> bytes:
+        stars = [star_json(spectra, j) for j in range(i, i + 1 + i % 7)]
+        return requests.post(f"{address}/v1/predict", json={"stars": stars}, timeout=60).content
+
+    alone = [ask(i) for i in range(40)]
+    with ThreadPoolExecutor(16) as threads:
+        assert list(threads.map(ask, range(40))) == alone
+
+
+def test_arrow_csv_and_votable_hold_the_same_rows(address: str, spectra: dict[str, np.ndarray]) -> None:
+    lists = {name: pa.array([row.tolist() for row in spectra[name][:5]]) for name in ("flux", "flux_error")}
+    table = pa.table({name: lists.get(name, spectra[name][:5]) for name in spectra if name != "rgeo"})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+
+    def ask(kind: str) -> bytes:
+        headers = {"Content-Type": "application/vnd.apache.arrow.stream", "Accept": kind}
+        reply = requests.post(f"{address}/v1/predict", sink.getvalue().to_pybytes(), headers=headers, timeout=60)
+        assert reply.headers["Content-Type"].startswith(kind)
+        return reply.content
+
+    by_json = json.loads(ask("application/json"))["stars"]
+    by_arrow = pa.ipc.open_stream(ask("application/vnd.apache.arrow.stream")).read_all()
+    assert by_arrow.drop(["error"]).to_pylist() == [without_names(row) for row in by_json]
+    assert pl.read_csv(ask("text/csv"))["source_id"].to_list() == spectra["source_id"][:5].tolist()
+    votable = Table.read(io.BytesIO(ask("application/x-votable+xml")), format="votable")
+    assert votable["FEH"].tolist() == [row["FEH"] for row in by_json]
+    assert str(votable["ra"].unit) == "deg"
+
+
+def test_a_wrong_star_has_its_error_in_its_place(address: str, spectra: dict[str, np.ndarray]) -> None:
+    stars = [star_json(spectra, 0), star_json(spectra, 1, dec=91.0), {"source_id": 2**60 + 1}]
+    answer = requests.post(f"{address}/v1/predict", json={"stars": stars}, timeout=60).json()["stars"]
+    assert answer[0]["source_id"] == stars[0]["source_id"]
+    assert answer[1:] == [
+        {"source_id": stars[1]["source_id"], "error": "dec: Input should be less than or equal to 90"},
+        {"source_id": 2**60 + 1, "error": "no spectrum is given, and this endpoint asks no archive for it"},
+    ]
+
+
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("body", "headers", "status", "message"),
     [
-        ({"source_id": 1.5e18}, "source_id"),
-        ({"flux": [1.0] * 342}, "flux"),
-        ({"dec": 91.0}, "dec"),
-        ({"rgeo": -3.0}, "rgeo"),
-        ({"colour": 1.0}, "colour"),
+        (b"{", {}, 422, "not JSON"),
+        (b'{"stars": []}', {}, 422, "1 to 1000"),
+        (b"x", {"Content-Type": "text/plain"}, 415, "application/json"),
+        (b'{"stars": [{}]}', {"Accept": "image/png"}, 406, "text/csv"),
+        (b"x", {"Content-Encoding": "gzip"}, 415, "compressed"),
+        (b"x" * 80_000_001, {}, 413, "at most 80 MB"),
     ],
 )
-def test_a_wrong_star_is_refused_and_named(
-    address: str, spectra: dict[str, np.ndarray], changes: dict[str, Any], message: str
+def test_a_request_that_is_none_is_refused_in_one_shape(
+    address: str, body: bytes, headers: dict[str, str], status: int, message: str
 ) -> None:
-    reply = requests.post(f"{address}/v1/predict", json={"stars": [star_json(spectra, 0, **changes)]}, timeout=60)
-    assert reply.status_code == 422
-    assert message in reply.text
+    reply = requests.post(
+        f"{address}/v1/predict", body, headers={"Content-Type": "application/json"} | headers, timeout=60
+    )
+    assert reply.status_code == status
+    assert reply.json()["error"]["status"] == status
+    assert message in reply.json()["error"]["message"]
+
+
+def test_what_is_not_there_is_refused_in_the_same_shape(address: str) -> None:
+    for path, status in (("/v1/nothing", 404), ("/v1/predict", 405)):
+        reply = requests.get(f"{address}{path}", timeout=60)
+        assert (reply.status_code, reply.json()["error"]["status"]) == (status, status)
+
+
+def test_a_large_body_of_wrong_values_gets_a_small_answer(address: str) -> None:
+    stars = [{"source_id": i, "flux": ["x" * 10] * 343, "flux_error": ["x" * 10] * 343} for i in range(200)]
+    reply = requests.post(f"{address}/v1/predict", json={"stars": stars}, timeout=60)
+    assert len(reply.content) < 100_000
+    assert "xxxx" not in reply.text
 
 
 def test_a_star_that_cannot_be_predicted_is_answered_with_a_flag(address: str, spectra: dict[str, np.ndarray]) -> None:
@@ -71,3 +148,56 @@ def test_a_star_that_cannot_be_predicted_is_answered_with_a_flag(address: str, s
     (row,) = requests.post(f"{address}/v1/predict", json={"stars": [dark]}, timeout=60).json()["stars"]
     assert row["FEH"] is None
     assert row["flags"] & 1
+
+
+def test_a_client_gives_what_predict_gives(
+    address: str, spectra: dict[str, np.ndarray], bundle: Path, tmp_path: Path
+) -> None:
+    answer = xpfeh.Client(address).predict(spectra, keep=tmp_path / "kept")
+    expected = xpfeh.predict(spectra, model=bundle)
+    for name in expected.colnames:
+        np.testing.assert_array_equal(answer[name], expected[name])
+    kept = sorted((tmp_path / "kept").iterdir())
+    assert len(kept) == 1
+    before = kept[0].stat().st_mtime_ns
+    xpfeh.Client(address).predict(spectra, keep=tmp_path / "kept")
+    assert kept[0].stat().st_mtime_ns == before
+    coefficients = datalink_file("csv", tmp_path)
+    assert (
+        xpfeh.Client(address).predict(str(coefficients))["FEH"][0] == xpfeh.predict(str(coefficients), bundle)["FEH"][0]
+    )
+
+
+@pytest.fixture
+def guarded(address: str, bundle: Path, tmp_path: Path) -> Iterator[tuple[str, Keys]]:
+    """The same endpoint, deployed again with keys."""
+    config = read_config(CONFIG)
+    config.http_options["port"] = 8123
+    config.options["user_config"] |= {"archive": False, "keys": str(tmp_path / "keys.json")}
+    yield deploy(config, str(bundle)), Keys(tmp_path / "keys.json")
+
+
+def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spectra: dict[str, np.ndarray]) -> None:
+    address, keys = guarded
+    body = {"stars": [star_json(spectra, 0)]}
+
+    def ask(token: str) -> requests.Response:
+        return requests.post(
+            f"{address}/v1/predict", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60
+        )
+
+    assert requests.post(f"{address}/v1/predict", json=body, timeout=60).headers["WWW-Authenticate"] == "Bearer"
+    assert ask("xpfeh_guess").status_code == 401
+    token = keys.add("vienna", (Scope.PREDICT,), 2, 1000)
+    assert [ask(token).status_code for _ in range(3)] == [200, 200, 429]
+    assert int(ask(token).headers["Retry-After"]) <= 61
+    reader = keys.add("reader", (Scope.READ,), 10, 1000)
+    assert ask(reader).status_code == 403
+    small = keys.add("small", (Scope.PREDICT,), 10, 1)
+    assert [ask(small).status_code for _ in range(2)] == [200, 429]
+    keys.revoke("small")
+    assert ask(small).status_code == 401
+    assert requests.get(f"{address}/v1/health", timeout=60).status_code == 200
+    with pytest.raises(UserError, match="refused with status 401: a key is needed"):
+        xpfeh.Client(address, "xpfeh_guess").predict(spectra)
+    assert len(xpfeh.Client(address, keys.add("client", (Scope.PREDICT,), 10, 1000)).predict(spectra)) == 300

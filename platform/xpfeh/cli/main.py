@@ -11,6 +11,7 @@ import typer
 from xpfeh import __version__
 from xpfeh.cli import answers, data, datasets, models
 from xpfeh.cli.fetch import fetch
+from xpfeh.cli.keys import keys
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
@@ -20,7 +21,7 @@ _USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.ERO
 _EXTRAS = {
     **dict.fromkeys(("ingest", "catalog"), "cluster"),
     **dict.fromkeys(("train", "cross-validate", "tune", "compare", "promote", "rollback", "pretrain"), "train"),
-    "serve": "serve",
+    **dict.fromkeys(("serve", "keys"), "serve"),
     "demo": "demo",
 }
 """Which extra of the package brings what a command needs beside the core."""
@@ -32,6 +33,7 @@ for group in (data, models, datasets, answers):
     app.add_typer(group.app)
 app.add_typer(datasets.catalog, name="catalog")
 app.add_typer(fetch, name="fetch")
+app.add_typer(keys, name="keys")
 
 
 @app.callback(invoke_without_command=True)

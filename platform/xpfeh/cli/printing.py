@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from xpfeh.evaluate.comparison import Row
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
+    from xpfeh.serving.keys import Key
 
 console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
@@ -98,6 +99,15 @@ def print_cache(sizes: Mapping[str, Size]) -> None:
         table.add_row(
             release, f"{size.asked:,}", f"{size.with_spectrum:,}", f"{size.bytes / 1e6:,.1f}", str(size.folder)
         )
+    console.print(table)
+
+
+def print_keys(keys: Iterable[Key]) -> None:
+    """Print who may ask an endpoint."""
+    table = Table("key of", "may", "requests a minute", "stars a day", "made")
+    for key in keys:
+        limits = f"{key.requests_per_minute:,}", f"{key.stars_per_day:,}"
+        table.add_row(key.name, ", ".join(key.scopes), *limits, f"{key.made:%Y-%m-%d}")
     console.print(table)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -29,13 +30,18 @@ def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], des
     description : str
         What the table is.
     """
-    table = pa.concat_tables(table.select(schema.names) for table in tables)
-    votable = from_table(Table([_column(field, table[field.name]) for field in schema]))
+    with path.open("wb") as file:
+        write_votable_to(file, pa.concat_tables(table.select(schema.names) for table in tables), description)
+
+
+def write_votable_to(file: BinaryIO, table: pa.Table, description: str) -> None:
+    """Write a table as a VOTable; null numbers become NaN."""
+    votable = from_table(Table([_column(field, table[field.name]) for field in table.schema]))
     votable.description = description
     first = votable.get_first_table()
     first.name = "xpfeh"
     first.description = description
-    votable.to_xml(str(path), tabledata_format="binary2")
+    votable.to_xml(file, tabledata_format="binary2")
 
 
 def _column(field: pa.Field, values: pa.ChunkedArray) -> Column:

@@ -20,17 +20,33 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.app import Endpoint
 from xpfeh.settings import first_problem
 
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
-class _UserConfig(BaseModel):
+
+class UserConfig(BaseModel):
+    """What an endpoint is told.
+
+    Attributes
+    ----------
+    model : str
+        A bundle's folder, ``models:/NAME@ALIAS``, or ``pretrained``.
+    archive : bool
+        Whether Gaia's archive is asked for the spectra of stars that are given by identifier alone.
+    keys : str, optional
+        File of the keys (`xpfeh.serving.keys`); without one, whoever reaches the endpoint may ask.
+    """
+
     model_config = ConfigDict(extra="forbid")
 
     model: str
+    archive: bool = False
+    keys: str | None = None
 
 
 class _Deployment(BaseModel):
     model_config = ConfigDict(extra="allow")  # Ray's own schema knows the others
 
-    user_config: _UserConfig
+    user_config: UserConfig
 
 
 class _Application(BaseModel):
@@ -84,8 +100,8 @@ def read_config(path: str | Path) -> Config:
     Raises
     ------
     UserError
-        If the file is missing, no YAML, has a key that Ray Serve does not know (it would be ignored), or is not one
-        application with one deployment that names its model.
+        If the file is missing, no YAML, has a key that Ray Serve does not know (it would be ignored), is not one
+        application with one deployment that names its model, or binds to more than this machine without keys.
     """
     try:
         raw = yaml.safe_load(local_path(path).read_text())
@@ -99,6 +115,12 @@ def read_config(path: str | Path) -> Config:
         raise UserError(f"{path}: {first_problem(error)}") from None
     if unknown := _unknown_keys(raw, known):
         raise UserError(f"{path}: Ray Serve does not know {', '.join(unknown)}")
+    host = raw.get("http_options", {}).get("host", _LOOPBACK[0])
+    if host not in _LOOPBACK and application.deployments[0].user_config.keys is None:
+        raise UserError(
+            f"{path}: host {host} is open to others, and no keys guard it; make one (xpfeh keys add NAME) and name the "
+            "file as user_config.keys"
+        )
     return Config(
         name=application.name,
         route_prefix=application.route_prefix,
@@ -122,7 +144,7 @@ def deploy(config: Config, model: str | None = None) -> str:
     Predictor(local_bundle(name))  # a model that is none is noticed now, not by the replicas
     connect()
     serve.start(http_options=config.http_options)
-    endpoint = Endpoint.options(**config.options | {"user_config": {"model": name}})
+    endpoint = Endpoint.options(**config.options | {"user_config": {**config.options["user_config"], "model": name}})
     serve.run(endpoint.bind(), name=config.name, route_prefix=config.route_prefix)
     return config.address
 

@@ -43,6 +43,8 @@ class GivenTable:
     table : astropy Table, pandas or polars DataFrame, pyarrow Table, or mapping of arrays
         ``source_id``; and Gaia's columns of coefficients (``bp_coefficients`` ..., correlations may be missing), or
         ``flux`` and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1.
+    release : {"dr3", "dr4"}, optional
+        Of the coefficients, if it is known: a star with other numbers of them is rejected.
 
     Raises
     ------
@@ -57,7 +59,8 @@ class GivenTable:
 
     path = location = NAME
 
-    def __init__(self, table: object) -> None:
+    def __init__(self, table: object, release: str | None = None) -> None:
+        self._release = release
         try:
             self._table = _as_arrow(table)
         except (pa.ArrowException, ValueError, TypeError) as error:
@@ -80,6 +83,8 @@ class GivenTable:
         """
         if self._sampled:
             return ()
+        if self._release is not None:
+            return (self._release,)
         widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
         first = {band: lengths.filter(pc.greater(lengths, 0)) for band, lengths in widths.items()}
         if not all(len(lengths) for lengths in first.values()):

@@ -1,0 +1,161 @@
+"""A client of the endpoint: stars in, an astropy Table out, however many they are."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import requests
+import tenacity
+from astropy.table import Table
+from rich.progress import track
+
+from xpfeh.columns import to_arrow
+from xpfeh.commands.one_table import read_all
+from xpfeh.errors import UserError
+from xpfeh.files import local_path, whole_file
+from xpfeh.sources.coefficients import LIST_COLUMNS, Reject
+from xpfeh.sources.companions import PHOTOMETRY
+from xpfeh.sources.reader import NO_COMPANIONS
+from xpfeh.sources.samples import SAMPLES
+from xpfeh.tables import to_astropy
+
+_ARROW = "application/vnd.apache.arrow.stream"
+_WAIT = (429, 502, 503, 504)  # statuses that pass by themselves: limits, restarts, overload
+_ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0
+
+
+class Client:
+    """An endpoint of xpfeh, elsewhere.
+
+    Parameters
+    ----------
+    url : str
+        Where it answers, as in ``http://127.0.0.1:8000``.
+    key : str, optional
+        The collaborator's key.
+    timeout_s : float
+        Longest silence of the endpoint, s.
+
+    Examples
+    --------
+    >>> stars = Client("http://127.0.0.1:8000").predict("XP_CONTINUOUS_RAW.csv")  # doctest: +SKIP
+    """
+
+    def __init__(self, url: str, key: str | None = None, timeout_s: float = 120.0) -> None:
+        self.url = url.rstrip("/")
+        self._timeout_s = timeout_s
+        self._session = requests.Session()
+        if key is not None:
+            self._session.headers["Authorization"] = f"Bearer {key}"
+
+    def health(self) -> dict[str, Any]:
+        """Return the endpoint's model and what a request may have.
+
+        Raises
+        ------
+        UserError
+            If it does not answer.
+        """
+        return self._asked("GET", "/v1/health").json()
+
+    def predict(self, stars: Any, keep: str | Path | None = None) -> Table:
+        """Return the catalog's rows of stars, in their order, as `xpfeh.predict` does, with a column ``error``.
+
+        Parameters
+        ----------
+        stars
+            A file of spectra or a table, see `xpfeh`.
+        keep : str or Path, optional
+            Folder for the answers as they come; a call that was interrupted goes on from there.
+
+        Returns
+        -------
+        astropy.table.Table
+            Stars that the endpoint cannot answer have an ``error``, and NaN. ``meta["rejected"]`` has the rows of the
+            source that are no sound spectrum, and were not sent.
+
+        Raises
+        ------
+        UserError
+            If the source is none, the endpoint refuses a request, or does not answer.
+        """
+        health = self.health()
+        rejected: list[tuple[str, Reject]] = []
+        bodies = list(self._bodies(stars, health["max_stars"], rejected))
+        answers = [self._answer(body, health["model_version"], keep) for body in track(bodies, description="stars")]
+        found = to_astropy(pa.concat_tables(answers))
+        found.meta = {"model": health["model_version"], "rejected": [(path, *reject) for path, reject in rejected]}
+        return found
+
+    def _bodies(self, stars: Any, most: int, rejected: list[tuple[str, Reject]]) -> Iterator[bytes]:
+        """Yield requests of so many stars at most."""
+        for raw in read_all(stars, NO_COMPANIONS, rejected):
+            lists = SAMPLES if "flux" in raw else LIST_COLUMNS
+            columns = {name: raw[name] for name in ("source_id", *PHOTOMETRY, "rgeo", *lists) if name in raw}
+            table = pa.table({name: _arrow(values) for name, values in columns.items()})
+            for start in range(0, len(table), most):
+                sink = pa.BufferOutputStream()
+                with pa.ipc.new_stream(sink, table.schema) as stream:
+                    stream.write_table(table.slice(start, most))
+                yield sink.getvalue().to_pybytes()
+
+    def _answer(self, body: bytes, model: str, keep: str | Path | None) -> pa.Table:
+        if keep is None:
+            return self._predicted(body)
+        path = local_path(keep) / f"{hashlib.sha256(model.encode() + body).hexdigest()[:32]}.parquet"
+        if not path.exists():
+            table = self._predicted(body)
+            with whole_file(path) as temporary:
+                pq.write_table(table, temporary)
+        return pq.read_table(path)
+
+    def _predicted(self, body: bytes) -> pa.Table:
+        headers = {"Content-Type": _ARROW, "Accept": _ARROW}
+        response = self._asked("POST", "/v1/predict", data=body, headers=headers)
+        with pa.ipc.open_stream(response.content) as stream:
+            return stream.read_all()
+
+    def _asked(self, method: str, path: str, **options: Any) -> requests.Response:
+        """Ask, and again while the endpoint says that it is a matter of time."""
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=_wait,
+            retry=tenacity.retry_if_exception_type(requests.ConnectionError)
+            | tenacity.retry_if_result(lambda response: response.status_code in _WAIT),
+            retry_error_callback=lambda state: state.outcome.result(),
+        )
+        try:
+            response = retrying(self._session.request, method, f"{self.url}{path}", timeout=self._timeout_s, **options)
+        except requests.RequestException as error:
+            raise UserError(f"{self.url}: does not answer ({type(error).__name__}); is the endpoint running?") from None
+        if response.status_code >= 400:
+            raise UserError(f"{self.url}{path}: refused with status {response.status_code}: {_message(response)}")
+        return response
+
+
+def _arrow(values: np.ndarray) -> pa.Array:
+    if values.ndim == 1:
+        return to_arrow(values)
+    return pa.FixedSizeListArray.from_arrays(to_arrow(values.reshape(-1)), values.shape[1])
+
+
+def _wait(state: tenacity.RetryCallState) -> float:
+    """Wait as long as the endpoint says, or twice as long each time."""
+    doubled = min(0.5 * 2 ** (state.attempt_number - 1), _LONGEST_WAIT_S)
+    if state.outcome is None or state.outcome.failed:
+        return doubled
+    said = state.outcome.result().headers.get("Retry-After", "")
+    return min(float(said), _LONGEST_WAIT_S) if said.isdigit() else doubled
+
+
+def _message(response: requests.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return response.reason

@@ -1,0 +1,116 @@
+"""Answers: the catalog's rows of the stars asked for, as JSON, Arrow, CSV or VOTable."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.csv as pacsv
+from numpy.typing import NDArray
+from pydantic_core import to_json
+
+from xpfeh.columns import CATALOG, to_table
+from xpfeh.flags import MEANING, Flag
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
+from xpfeh.release.votable_file import write_votable_to
+from xpfeh.serving.asked import Asked
+from xpfeh.xp.preprocess import preprocess
+
+Columns = dict[str, NDArray]
+JSON, ARROW, CSV, VOTABLE = (
+    "application/json",
+    "application/vnd.apache.arrow.stream",
+    "text/csv",
+    "application/x-votable+xml",
+)
+
+
+def catalog_of(raws: Sequence[Columns], predictor: Predictor) -> list[Columns]:
+    """Return the catalog's columns of several batches of raw columns, computed together.
+
+    A star's bytes are the same however it is gathered with others (`xpfeh.inference.graph`).
+    """
+    kinds: dict[tuple[str, ...], list[int]] = {}
+    for number, raw in enumerate(raws):
+        kinds.setdefault(tuple(sorted(raw)), []).append(number)
+    found: dict[int, Columns] = {}
+    for numbers in kinds.values():
+        together = {name: np.concatenate([raws[i][name] for i in numbers]) for name in raws[numbers[0]]}
+        catalog = estimate(preprocess(together, predictor.card.preprocess), predictor)
+        ends = np.cumsum([len(raws[i]["source_id"]) for i in numbers])
+        for i, start, end in zip(numbers, [0, *ends[:-1]], ends, strict=True):
+            found[i] = {name: values[start:end] for name, values in catalog.items()}
+    return [found[i] for i in range(len(raws))]
+
+
+def as_json(asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
+    """Return an answer as JSON: a row, or an error, in the place of each star; a number that is not known is null."""
+    stars: list[dict[str, Any]] = [
+        {"source_id": source_id, "error": asked.reasons.get(place, "")}
+        for place, source_id in enumerate(asked.source_ids)
+    ]
+    for catalog, (_, places) in zip(catalogs, asked.spectra, strict=True):
+        lists = [values.tolist() for values in catalog.values()]
+        for place, *row in zip(places.tolist(), *lists, strict=True):
+            star = dict(zip(catalog, row, strict=True))
+            stars[place] = {**star, "flag_names": _names(star["flags"])}
+    used = predictor.card.preprocess
+    head = {"model_version": predictor.version, "release": used.release, "dust_map": used.dust_map}
+    return to_json({**head, "stars": stars}, inf_nan_mode="null")
+
+
+def as_table(asked: Asked, catalogs: Sequence[Columns]) -> pa.Table:
+    """Return an answer as a table: the catalog's columns and ``error``, null where there is none."""
+    schema = pa.schema([field.with_nullable(True) for field in CATALOG])
+    tables = [to_table(catalog, CATALOG).cast(schema) for catalog in catalogs]
+    order: list[int | None] = [None] * len(asked.source_ids)
+    answered = np.concatenate([np.empty(0, np.intp), *(places for _, places in asked.spectra)])
+    for row, place in enumerate(answered.tolist()):
+        order[place] = row
+    table = pa.concat_tables([schema.empty_table(), *tables]).take(pa.array(order, pa.int64()))
+    ids = pa.array(asked.source_ids, pa.int64())
+    errors = pa.array([asked.reasons.get(place) for place in range(len(order))], pa.string())
+    reason = pa.field("error", pa.string(), metadata={"description": "why the star is not answered", "unit": ""})
+    return table.set_column(0, schema.field(0), ids).append_column(reason, errors)
+
+
+def as_arrow(table: pa.Table) -> bytes:
+    """Return a table as an Arrow stream."""
+    sink = io.BytesIO()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue()
+
+
+def as_csv(table: pa.Table) -> bytes:
+    """Return a table as CSV; what is not known is empty."""
+    sink = io.BytesIO()
+    pacsv.write_csv(table, sink)
+    return sink.getvalue()
+
+
+def as_votable(table: pa.Table) -> bytes:
+    """Return a table as a VOTable with units and UCDs."""
+    sink = io.BytesIO()
+    # It has no null for text and whole numbers.
+    for name, nothing in (("model_version", ""), ("error", ""), ("flags", 0)):
+        place = table.schema.get_field_index(name)
+        field = table.schema.field(place)
+        table = table.set_column(place, field, pl.Series(table[name]).fill_null(nothing).to_arrow().cast(field.type))
+    write_votable_to(sink, table, "[Fe/H] of giant stars, xpfeh")
+    return sink.getvalue()
+
+
+TABLES: Mapping[str, Callable[[pa.Table], bytes]] = {ARROW: as_arrow, CSV: as_csv, VOTABLE: as_votable}
+"""How a table is written, by media type."""
+
+
+@lru_cache(maxsize=4096)
+def _names(flags: int) -> list[str]:
+    return [f"{flag.name}: {MEANING[flag]}" for flag in Flag if flags & flag]

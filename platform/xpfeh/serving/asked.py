@@ -1,0 +1,205 @@
+"""What a request asks: stars as coefficients, as samples, or by identifier alone, from JSON or Arrow.
+
+Each star is checked for itself: one that cannot be read has its own reason, and the others are answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Self
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
+
+from xpfeh.errors import UserError
+from xpfeh.files import first_line
+from xpfeh.serving.problems import named
+from xpfeh.sources.archive_stars import ArchiveStars
+from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.sources.given_table import GivenTable
+from xpfeh.sources.reader import NO_COMPANIONS, SpectraFile, read
+from xpfeh.sources.samples import SAMPLES
+
+MAX_STARS = 1000
+"""Stars a request: 15 MB of JSON as samples, 64 MB as coefficients with correlations."""
+
+Bring = Callable[[NDArray[np.int64]], ArchiveStars]
+"""Gets spectra of stars from Gaia's archive, by identifier."""
+
+Numbers = Annotated[list[float] | None, Field(None)]
+_LISTS = (*SAMPLES, *LIST_COLUMNS)
+
+
+class Star(BaseModel):
+    """A star: its XP spectrum as coefficients or as samples, or its identifier alone; photometry as far as known."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source_id: int = Field(ge=0, lt=2**63, strict=True, description="Gaia source identifier")
+    ra: float | None = Field(None, ge=0, le=360, description="right ascension, ICRS (deg); else the identifier's pixel")
+    dec: float | None = Field(None, ge=-90, le=90, description="declination, ICRS (deg)")
+    phot_g_mean_mag: float | None = None
+    phot_bp_mean_mag: float | None = None
+    phot_rp_mean_mag: float | None = None
+    phot_bp_rp_excess_factor: float | None = Field(None, description="computed from the magnitudes if not given")
+    rgeo: float | None = Field(None, gt=0, description="geometric distance (pc), if known")
+    flux: Numbers = Field(None, description="343 samples, 336 to 1020 nm in steps of 2 nm, W m-2 nm-1")
+    flux_error: Numbers = Field(None, description="their errors, W m-2 nm-1")
+    bp_coefficients: Numbers
+    bp_coefficient_errors: Numbers
+    bp_coefficient_correlations: Numbers = Field(None, description="strict lower triangle row by row; may be missing")
+    rp_coefficients: Numbers
+    rp_coefficient_errors: Numbers
+    rp_coefficient_correlations: Numbers
+
+    @model_validator(mode="after")
+    def _has_one_spectrum_at_most(self) -> Self:
+        samples, coefficients = self._has(SAMPLES), self._has(LIST_COLUMNS)
+        if samples and coefficients:
+            raise ValueError("give flux and flux_error, or coefficients, not both")
+        if samples and (self.flux is None or self.flux_error is None):
+            raise ValueError("flux and flux_error belong together")
+        return self
+
+    def _has(self, names: tuple[str, ...]) -> bool:
+        return any(getattr(self, name) is not None for name in names)
+
+    @property
+    def kind(self) -> tuple[str, ...]:
+        """The lists that the spectrum is given by; none for an identifier alone."""
+        return SAMPLES if self._has(SAMPLES) else LIST_COLUMNS if self._has(LIST_COLUMNS) else ()
+
+
+class PredictRequest(BaseModel):
+    """A request for some stars."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    stars: list[Star] = Field(min_length=1, max_length=MAX_STARS)
+
+
+@dataclass
+class Asked:
+    """The stars of a request, in the order asked.
+
+    Attributes
+    ----------
+    source_ids : list
+        Identifiers; None where one cannot be read.
+    reasons : dict
+        Why a star cannot be answered, by its place.
+    spectra : list
+        Raw columns of the others (`xpfeh.xp.preprocess`), and their places (N,).
+    """
+
+    source_ids: list[int | None]
+    reasons: dict[int, str] = field(default_factory=dict)
+    spectra: list[tuple[dict[str, NDArray], NDArray[np.intp]]] = field(default_factory=list)
+
+    def add(self, places: NDArray[np.intp], file: SpectraFile) -> None:
+        """Read stars that stand at these places of the request."""
+        for first, rows in file.ranges():
+            for batch in read(file, first, rows, NO_COMPANIONS):
+                bad = np.array([reject.row for reject in batch.rejected], dtype=np.intp)
+                self.reasons |= {int(places[reject.row]): reject.reason for reject in batch.rejected}
+                here = np.arange(first, len(places) if rows is None else first + rows)
+                self.spectra.append((batch.columns, places[np.setdiff1d(here, bad)]))
+
+
+def read_json(body: bytes, release: str, bring: Bring | None) -> Asked:
+    """Return what a JSON body asks.
+
+    Parameters
+    ----------
+    body : bytes
+    release : {"dr3", "dr4"}
+        The model's: coefficients must be of it.
+    bring : callable, optional
+        None where no archive is asked.
+
+    Raises
+    ------
+    UserError
+        If it is no JSON, or has no list of 1 to `MAX_STARS` stars.
+    """
+    try:
+        content = from_json(body, allow_inf_nan=False, cache_strings="keys")
+    except ValueError as error:
+        raise UserError(f"the body is not JSON ({first_line(error)}); NaN is written null") from None
+    given = content.get("stars") if isinstance(content, dict) else None
+    if not isinstance(given, list) or set(content) != {"stars"}:
+        raise UserError('the body must be {"stars": [...]}, a star an object')
+    _check_number(len(given))
+    asked = Asked([None] * len(given))
+    kinds: dict[tuple[str, ...], list[tuple[int, Star]]] = {}
+    for place, each in enumerate(given):
+        try:
+            star = Star.model_validate(each)
+        except ValidationError as error:
+            asked.reasons[place] = named(error)
+            known = each.get("source_id") if isinstance(each, dict) else None
+            asked.source_ids[place] = known if type(known) is int and 0 <= known < 2**63 else None
+            continue
+        asked.source_ids[place] = star.source_id
+        kinds.setdefault(star.kind, []).append((place, star))
+    for kind, stars in kinds.items():
+        _add(asked, np.array([place for place, _ in stars]), _table([star for _, star in stars], kind), release, bring)
+    return asked
+
+
+def read_arrow(body: bytes, release: str, bring: Bring | None) -> Asked:
+    """Return what an Arrow stream asks: a table with the columns of `Star`, all of one kind; see `read_json`.
+
+    Raises
+    ------
+    UserError
+        If it is no Arrow stream, has a column that is not known, or not 1 to `MAX_STARS` rows.
+    """
+    try:
+        with pa.ipc.open_stream(body) as stream:
+            table = stream.read_all()
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise UserError(f"the body is not an Arrow stream ({first_line(error)})") from None
+    _check_number(len(table))
+    if unknown := [name for name in table.column_names if name not in Star.model_fields]:
+        raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
+    if "source_id" not in table.column_names or not pa.types.is_integer(table["source_id"].type):
+        raise UserError("source_id must be a column of 64-bit integers")
+    asked = Asked(table["source_id"].to_pylist())
+    _add(asked, np.arange(len(table)), table, release, bring)
+    return asked
+
+
+def _check_number(stars: int) -> None:
+    if not 1 <= stars <= MAX_STARS:
+        raise UserError(f"{stars} stars are asked for; a request has 1 to {MAX_STARS}")
+
+
+def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring | None) -> None:
+    if set(table.column_names) & set(_LISTS):
+        asked.add(places, GivenTable(table, release))
+        return
+    try:
+        if bring is None:
+            raise UserError("no spectrum is given, and this endpoint asks no archive for it")
+        asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()))
+    except UserError as error:
+        asked.reasons |= dict.fromkeys(places.tolist(), str(error))
+
+
+def _table(stars: list[Star], kind: tuple[str, ...]) -> pa.Table:
+    columns: Mapping[str, Any] = {
+        name: pa.array(
+            [getattr(star, name) for star in stars],
+            pa.int64() if name == "source_id" else pa.list_(pa.float64()) if name in kind else pa.float64(),
+        )
+        for name in Star.model_fields
+        if name in kind or name not in _LISTS
+    }
+    return pa.table(columns)

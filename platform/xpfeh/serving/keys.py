@@ -1,0 +1,179 @@
+"""Keys of collaborators: who may ask, what, and how much.
+
+A file of JSON that only its owner may read, with the SHA-256 of each key and never the key: keys are 256 random bits,
+so no slow hash is needed. Replicas read it again when it changes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import hmac
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+
+from limits import RateLimitItemPerDay, RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter, MovingWindowRateLimiter
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from xpfeh.errors import UserError
+from xpfeh.files import local_path, whole_file
+from xpfeh.settings import check_name, first_problem
+
+PREFIX = "xpfeh_"
+"""Begins every key, so that one that is published by mistake is recognised."""
+
+
+class Scope(StrEnum):
+    """What a key may do: ask for predictions, or read published stars."""
+
+    PREDICT = "predict"
+    READ = "read"
+
+
+class Key(BaseModel):
+    """A collaborator's key, as it is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    scopes: tuple[Scope, ...] = (Scope.PREDICT, Scope.READ)
+    requests_per_minute: int = Field(600, ge=1)
+    stars_per_day: int = Field(1_000_000, ge=1)
+    made: datetime
+
+
+class _File(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    keys: list[Key] = []
+
+
+class Keys:
+    """The keys of a file.
+
+    Parameters
+    ----------
+    path : str or Path
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = local_path(path)
+        self._read_at = -1
+        self._keys: list[Key] = []
+
+    def all(self) -> list[Key]:
+        """Return the keys that hold now.
+
+        Raises
+        ------
+        UserError
+            If the file is not one of keys.
+        """
+        changed = self.path.stat().st_mtime_ns if self.path.exists() else 0
+        if changed != self._read_at:
+            try:
+                self._keys = _File.model_validate_json(self.path.read_bytes()).keys if changed else []
+            except ValidationError as error:
+                raise UserError(f"{self.path}: not a file of keys ({first_problem(error)})") from None
+            self._read_at = changed
+        return self._keys
+
+    def find(self, token: str) -> Key | None:
+        """Return the key that a request shows; each is compared, in a time that tells nothing of which."""
+        shown = _hash(token)
+        found = None
+        for key in self.all():
+            if hmac.compare_digest(key.sha256, shown):
+                found = key
+        return found
+
+    def add(self, name: str, scopes: tuple[Scope, ...], requests_per_minute: int, stars_per_day: int) -> str:
+        """Make a key and return it: it is shown this once.
+
+        Raises
+        ------
+        UserError
+            If there is a key of that name.
+        """
+        check_name("key", name)
+        token = PREFIX + secrets.token_urlsafe(32)
+        with self._changing() as keys:
+            if any(key.name == name for key in keys):
+                raise UserError(f"{self.path}: there is a key of {name} already; revoke it first")
+            keys.append(
+                Key(
+                    name=name,
+                    sha256=_hash(token),
+                    scopes=scopes,
+                    requests_per_minute=requests_per_minute,
+                    stars_per_day=stars_per_day,
+                    made=datetime.now(UTC),
+                )
+            )
+        return token
+
+    def revoke(self, name: str) -> None:
+        """Take a key back; replicas refuse it from their next request on.
+
+        Raises
+        ------
+        UserError
+            If there is no such key.
+        """
+        with self._changing() as keys:
+            kept = [key for key in keys if key.name != name]
+            if len(kept) == len(keys):
+                raise UserError(f"{self.path}: there is no key of {name}")
+            keys[:] = kept
+
+    @contextmanager
+    def _changing(self) -> Iterator[list[Key]]:
+        """Give the keys to change, alone, and write them."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(f"{self.path}.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            keys = list(self.all())
+            yield keys
+            with whole_file(self.path) as temporary:
+                temporary.touch(mode=0o600)
+                temporary.write_text(_File(keys=keys).model_dump_json(indent=1))
+
+
+class Spending:
+    """What keys have used of their limits, as far as this replica has answered them."""
+
+    def __init__(self) -> None:
+        storage = MemoryStorage()
+        self._minute, self._day = MovingWindowRateLimiter(storage), FixedWindowRateLimiter(storage)
+
+    def ask(self, key: Key) -> int:
+        """Count a request; return 0, or after how many seconds one may ask again."""
+        limit = RateLimitItemPerMinute(key.requests_per_minute)
+        return 0 if self._minute.hit(limit, key.name) else self._left(self._minute, limit, key)
+
+    def spend(self, key: Key, stars: int) -> int:
+        """Count stars; return 0, or after how many seconds there is quota again."""
+        limit = RateLimitItemPerDay(key.stars_per_day)
+        # Tested first: a refused hit would be counted, too.
+        there = self._day.test(limit, key.name, cost=stars) and self._day.hit(limit, key.name, cost=stars)
+        return 0 if there else self._left(self._day, limit, key)
+
+    def _left(
+        self,
+        window: MovingWindowRateLimiter | FixedWindowRateLimiter,
+        limit: RateLimitItemPerMinute | RateLimitItemPerDay,
+        key: Key,
+    ) -> int:
+        until = window.get_window_stats(limit, key.name).reset_time
+        return max(1, round(until - datetime.now(UTC).timestamp() + 0.5))
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

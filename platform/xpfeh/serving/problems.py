@@ -1,0 +1,85 @@
+"""What goes wrong, in one shape everywhere: ``{"error": {"status": ..., "message": ...}}``; no value is echoed."""
+
+import asyncio
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field, ValidationError
+from starlette.exceptions import HTTPException
+
+from xpfeh.errors import UserError
+
+_NAMED = 3  # problems of a request that its message names; a body can have a million
+
+
+class Problem(BaseModel):
+    """Why a request was not answered."""
+
+    status: int = Field(description="the HTTP status")
+    message: str = Field(description="what, where, and what to do")
+
+
+class Refusal(BaseModel):
+    """The body of every answer whose status is 400 or more."""
+
+    error: Problem
+
+
+def problem(status: int, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    """Return a refusal."""
+    return JSONResponse(Refusal(error=Problem(status=status, message=message)).model_dump(), status, headers)
+
+
+def named(error: ValidationError | RequestValidationError) -> str:
+    """Return the first problems of a value from outside in one line: where and what, never the value."""
+    errors = error.errors()
+    lines = [f"{'.'.join(str(part) for part in each['loc'])}: {each['msg']}".lstrip(": ") for each in errors[:_NAMED]]
+    more = f"; and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
+    return "; ".join(lines) + more
+
+
+def answer_problems(api: FastAPI) -> None:
+    """Make `api` answer every failure as a `Refusal`."""
+
+    async def mistake(request: Request, error: Exception) -> JSONResponse:
+        return problem(422, str(error))
+
+    async def invalid(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return problem(422, named(error))
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        headers = dict(error.headers) if error.headers else None
+        return problem(error.status_code, str(error.detail), headers)
+
+    api.add_exception_handler(UserError, mistake)
+    api.add_exception_handler(RequestValidationError, invalid)
+    api.add_exception_handler(HTTPException, refused)
+
+
+async def read_body(request: Request, most: int, seconds: float) -> bytes:
+    """Return the body of a request, of at most so many bytes, sent within so many seconds.
+
+    Raises
+    ------
+    HTTPException
+        413, 408, or 415 for a body that is compressed: small ones unpack to anything.
+    """
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise HTTPException(415, "a compressed body is not taken; send it as it is, without Content-Encoding")
+    too_large = HTTPException(413, f"a body of at most {most / 1e6:g} MB is taken; send fewer stars at a time")
+    declared = request.headers.get("content-length", "0")
+    if declared.isdigit() and int(declared) > most:
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(seconds):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > most:
+                    raise too_large
+    except TimeoutError:
+        raise HTTPException(408, f"the body did not come within {seconds:g} s") from None
+    return bytes(body)

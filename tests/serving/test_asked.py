@@ -1,0 +1,157 @@
+"""Requests, read without a server: each star is checked for itself."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from xpfeh.commands.models import bundle_of
+from xpfeh.errors import UserError
+from xpfeh.inference.predictor import Predictor
+from xpfeh.serving import answers
+from xpfeh.serving.asked import Asked, read_arrow, read_json
+from xpfeh.sources.coefficients import LIST_COLUMNS
+
+from tests.genuine import datalink_file
+from tests.sources.reading import read_whole
+
+BIG = 5_937_083_312_263_887_616
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(bundle_of("pretrained"))
+
+
+def star(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, Any]:
+    known = {name: values[i].tolist() for name, values in spectra.items()} | changes
+    return {name: value for name, value in known.items() if value is not None and value == value}
+
+
+def asked(*stars: Any) -> Asked:
+    return read_json(json.dumps({"stars": stars}).encode(), "dr3", None)
+
+
+def answered(found: Asked, predictor: Predictor) -> list[dict[str, Any]]:
+    catalogs = answers.catalog_of([raw for raw, _ in found.spectra], predictor)
+    return json.loads(answers.as_json(found, catalogs, predictor))["stars"]
+
+
+def test_a_star_that_is_wrong_has_its_reason_and_the_others_are_answered(
+    spectra: dict[str, np.ndarray], predictor: Predictor, tmp_path: Path
+) -> None:
+    coefficients = {n: v[0].tolist() for n, v in read_whole(datalink_file("csv", tmp_path)).columns.items()}
+    short = coefficients | {"source_id": BIG + 1, "rp_coefficients": coefficients["rp_coefficients"][:54]}
+    wrong = {
+        0: (star(spectra, 0, flux=[1.0] * 342), "flux: 342 numbers, not 343"),
+        2: (star(spectra, 2, dec=91.0), "dec: Input should be less than or equal to 90"),
+        3: (star(spectra, 3, source_id=1.5e18), "source_id"),
+        5: ("Arcturus", "valid dictionary"),
+        6: (star(spectra, 6, colour=1.0), "colour"),
+        7: (short, "rp_coefficients: 54 numbers, not 55"),
+        8: ({"source_id": 7}, "no spectrum is given, and this endpoint asks no archive for it"),
+        9: (star(spectra, 9) | {"bp_coefficients": [1.0]}, "not both"),
+        10: (star(spectra, 10, flux_error=None), "belong together"),
+        11: (star(spectra, 1), "repeated source_id"),
+    }
+    stars = [wrong[i][0] if i in wrong else star(spectra, i) for i in range(12)]
+    stars[4] = coefficients
+    rows = answered(asked(*stars), predictor)
+    assert [i for i, row in enumerate(rows) if "error" in row] == list(wrong)
+    for i, (_, reason) in wrong.items():
+        assert reason in rows[i]["error"], i
+    assert rows[0]["source_id"] == spectra["source_id"][0]
+    assert rows[3]["source_id"] is None
+    assert rows[4]["source_id"] == BIG
+    assert any(name.startswith("NO_PHOTOMETRY") for name in rows[4]["flag_names"])
+
+
+def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> None:
+    found = asked(star(spectra, 0, flux=["secret"] * 343, flux_error=["secret"] * 343))
+    (reason,) = found.reasons.values()
+    assert "secret" not in reason
+    assert reason.endswith("and 683 more")
+    assert len(reason) < 400
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[]", 'must be {"stars"'),
+        (b'{"stars": {}}', 'must be {"stars"'),
+        (b'{"stars": [], "more": 1}', 'must be {"stars"'),
+        (b'{"stars": []}', "0 stars are asked for; a request has 1 to 1000"),
+        (b'{"stars": [' + b"{}," * 1000 + b"{}]}", "1001 stars are asked for"),
+        (b'{"stars": [{"source_id": NaN}]}', "not JSON"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"stars": "\xff"}', "not JSON"),
+    ],
+)
+def test_a_body_that_is_none_is_refused_in_one_line(body: bytes, message: str) -> None:
+    with pytest.raises(UserError) as refused:
+        read_json(body, "dr3", None)
+    assert message in str(refused.value)
+    assert len(str(refused.value)) < 300
+
+
+def test_arrow_gives_what_json_gives(spectra: dict[str, np.ndarray], predictor: Predictor) -> None:
+    names = [name for name in spectra if name != "rgeo"]
+    lists = {name: pa.array([row.tolist() for row in spectra[name]]) for name in ("flux", "flux_error")}
+    table = pa.table({name: lists.get(name, spectra[name]) for name in names})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    by_arrow = read_arrow(sink.getvalue().to_pybytes(), "dr3", None)
+    by_json = asked(*(star(spectra, i) for i in range(len(spectra["source_id"]))))
+    tables = [
+        answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
+        for found in (by_arrow, by_json)
+    ]
+    assert tables[0].equals(tables[1])
+    assert len(tables[0]) == 300
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"source_id": [1], "colour": [1.0]}, "no column colour is known"),
+        ({"source_id": [1.0]}, "source_id must be a column of 64-bit integers"),
+        ({"flux": [1.0]}, "source_id must be"),
+    ],
+)
+def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: str) -> None:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, pa.table(columns).schema) as stream:
+        stream.write_table(pa.table(columns))
+    body = sink.getvalue().to_pybytes()
+    with pytest.raises(UserError, match=message):
+        read_arrow(body, "dr3", None)
+    with pytest.raises(UserError, match="not an Arrow stream"):
+        read_arrow(body[: len(body) // 2], "dr3", None)
+
+
+def test_tables_have_a_row_for_each_star_and_an_error_where_there_is_one(
+    spectra: dict[str, np.ndarray], predictor: Predictor
+) -> None:
+    found = asked(star(spectra, 0, flux=[1.0]), star(spectra, 1))
+    table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
+    assert table["source_id"].to_pylist() == spectra["source_id"][:2].tolist()
+    assert table["error"].to_pylist() == ["flux: 1 numbers, not 343", None]
+    assert table["FEH"][0].as_py() is None
+    assert str(BIG)[:3]  # identifiers stay integers:
+    assert answers.as_csv(table).splitlines()[1].startswith(str(spectra["source_id"][0]).encode() + b",")
+    assert b"<VOTABLE" in answers.as_votable(table)
+    with pa.ipc.open_stream(answers.as_arrow(table)) as stream:
+        assert stream.read_all().equals(table)
+
+
+def test_coefficients_need_no_correlations(tmp_path: Path, predictor: Predictor) -> None:
+    columns = read_whole(datalink_file("csv", tmp_path)).columns
+    given = {name: columns[name][0].tolist() for name in ("source_id", *LIST_COLUMNS) if "correlations" not in name}
+    (row,) = answered(asked(given), predictor)
+    assert any(name.startswith("NO_CORRELATIONS") for name in row["flag_names"])
+    assert np.isfinite(row["FEH"])
