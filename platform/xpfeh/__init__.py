@@ -172,7 +172,6 @@ def load_model(model: str | Path | Predictor = "pretrained") -> Predictor:
     >>> load_model().card.recipe.name
     'best'
     """
-    from xpfeh.client import Client
     from xpfeh.commands.models import bundle_of
     from xpfeh.inference.predictor import Predictor
 

@@ -128,7 +128,7 @@ class Client:
             wait=_wait,
             retry=tenacity.retry_if_exception_type(requests.ConnectionError)
             | tenacity.retry_if_result(lambda response: response.status_code in _WAIT),
-            retry_error_callback=lambda state: state.outcome.result(),
+            retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:
             response = retrying(self._session.request, method, f"{self.url}{path}", timeout=self._timeout_s, **options)

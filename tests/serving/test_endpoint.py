@@ -169,12 +169,12 @@ def test_a_client_gives_what_predict_gives(
 
 
 @pytest.fixture
-def guarded(address: str, bundle: Path, tmp_path: Path) -> Iterator[tuple[str, Keys]]:
+def guarded(address: str, bundle: Path, tmp_path: Path) -> tuple[str, Keys]:
     """The same endpoint, deployed again with keys."""
     config = read_config(CONFIG)
     config.http_options["port"] = 8123
     config.options["user_config"] |= {"archive": False, "keys": str(tmp_path / "keys.json")}
-    yield deploy(config, str(bundle)), Keys(tmp_path / "keys.json")
+    return deploy(config, str(bundle)), Keys(tmp_path / "keys.json")
 
 
 def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spectra: dict[str, np.ndarray]) -> None:
@@ -182,9 +182,8 @@ def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spe
     body = {"stars": [star_json(spectra, 0)]}
 
     def ask(token: str) -> requests.Response:
-        return requests.post(
-            f"{address}/v1/predict", json=body, headers={"Authorization": f"Bearer {token}"}, timeout=60
-        )
+        headers = {"Authorization": f"Bearer {token}"}
+        return requests.post(f"{address}/v1/predict", json=body, headers=headers, timeout=60)
 
     assert requests.post(f"{address}/v1/predict", json=body, timeout=60).headers["WWW-Authenticate"] == "Bearer"
     assert ask("xpfeh_guess").status_code == 401

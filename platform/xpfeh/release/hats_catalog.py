@@ -14,6 +14,7 @@ from hats.pixel_math import HealpixPixel
 from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, SPATIAL_INDEX_ORDER
 from rich.progress import track
 
+from xpfeh.release.parquet_files import GROUP_ROWS
 from xpfeh.release.sky_order import COUNT_ORDER, SkyOrder
 
 NAME = "xpfeh"
@@ -31,7 +32,7 @@ def write_hats(folder: Path, stars: SkyOrder, title: str, description: str, refe
         The properties ``obs_title``, ``obs_description`` and ``bib_reference`` of the catalog.
     """
     rows = {}
-    options = get_parquet_write_table_kwargs(stars.schema)
+    options = get_parquet_write_table_kwargs(stars.schema, write_table_kwargs={"row_group_size": GROUP_ROWS})
     pixels = [HealpixPixel(partition.order, partition.pixel) for partition in stars.partitions]
     for (partition, table), pixel in zip(track(stars, "hats", len(pixels)), pixels, strict=True):
         path = Path(str(pixel_catalog_file(folder, pixel)))

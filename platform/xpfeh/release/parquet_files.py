@@ -8,6 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+GROUP_ROWS = 8_192
+"""Stars of a row group: what a reader of a single star has to read, 1 MB."""
+
 
 def write_parquet(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> dict[Path, int]:
     """Write each table as a file of a new folder, and return the rows of each file.
@@ -25,6 +28,6 @@ def write_parquet(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -
     rows = {}
     for number, table in enumerate(tables):
         path = folder / f"part-{number:05d}.parquet"
-        pq.write_table(table.cast(schema), path, compression="zstd")
+        pq.write_table(table.cast(schema), path, compression="zstd", row_group_size=GROUP_ROWS)
         rows[path] = table.num_rows
     return rows
