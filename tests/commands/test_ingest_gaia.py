@@ -76,7 +76,7 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
         ingest([str(source)], tmp_path / "features", PreprocessSettings())
     assert not (tmp_path / "features").exists()
     # Found only while the parts are made: the others are finished, and the line is the same.
-    monkeypatch.setattr(gaia_files.GaiaFile, "release", "dr3")
+    monkeypatch.setattr(gaia_files.GaiaFile, "releases", ("dr3",))
     with pytest.raises(UserError, match=r"c\.csv\.gz: cannot be read to its end.*the other parts are done"):
         ingest([str(source)], tmp_path / "features", PreprocessSettings())
     with pytest.raises(UserError, match="1 of 3 parts are missing"):
@@ -124,6 +124,6 @@ def test_two_releases_are_not_mixed(folder: Path, row: pd.Series, tmp_path: Path
         ingest([str(tmp_path)], tmp_path / "features", PreprocessSettings())
     with pytest.raises(UserError, match=r"dr3.csv.gz: holds spectra of DR3, the settings say DR4"):
         ingest([str(tmp_path / "dr3.csv.gz")], tmp_path / "features", PreprocessSettings(release="dr4"))
-    with pytest.raises(UserError, match="no bases for DR4"):
+    with pytest.raises(UserError, match="no bases for Gaia DR4"):
         ingest([str(tmp_path / "dr4.csv.gz")], tmp_path / "features", PreprocessSettings(release="dr4"))
     assert not (tmp_path / "features").exists()

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 from numpy.typing import NDArray
 from pydantic_core import to_json
+from starlette.exceptions import HTTPException
 
 from xpfeh.columns import CATALOG, to_table
 from xpfeh.flags import MEANING, Flag
@@ -109,6 +110,28 @@ def as_votable(table: pa.Table) -> bytes:
 
 TABLES: Mapping[str, Callable[[pa.Table], bytes]] = {ARROW: as_arrow, CSV: as_csv, VOTABLE: as_votable}
 """How a table is written, by media type."""
+
+
+def accepted(header: str) -> str:
+    """Return the first kind of answer in an ``Accept`` header that there is; JSON where it takes anything.
+
+    Raises
+    ------
+    HTTPException
+        406 if there is none.
+    """
+    for each in header.lower().split(","):
+        kind = each.partition(";")[0].strip()
+        if kind in ("*/*", "application/*", JSON):
+            return JSON
+        if kind in TABLES:
+            return kind
+    raise HTTPException(406, f"answers are {', '.join((JSON, *TABLES))}")
+
+
+def written(kind: str, asked: Asked, catalogs: Sequence[Columns]) -> bytes:
+    """Return an answer as a table of a kind of `TABLES`."""
+    return TABLES[kind](as_table(asked, catalogs))
 
 
 @lru_cache(maxsize=4096)

@@ -17,10 +17,10 @@ from xpfeh.experiments.registry import local_bundle
 from xpfeh.flags import MEANING
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import ARROW, JSON, TABLES, Columns, as_json, as_table, catalog_of
+from xpfeh.serving.answers import ARROW, JSON, Columns, accepted, as_json, catalog_of, written
 from xpfeh.serving.asked import MAX_STARS, Asked, PredictRequest, read_arrow, read_json
 from xpfeh.serving.keys import Key, Keys, Scope, Spending
-from xpfeh.serving.problems import Refusal, answer_problems, read_body
+from xpfeh.serving.problems import Refusal, answer_problems, read_body, too_many
 
 MAX_BODY_BYTES = 80_000_000
 """1,000 stars as coefficients with correlations, in JSON."""
@@ -89,19 +89,19 @@ class _Endpoint:
         readers = {JSON: read_json, ARROW: read_arrow}
         if kind not in readers:
             raise HTTPException(415, f"a body of {', '.join(readers)} is taken")
-        wanted = _accepted(request.headers.get("accept", JSON))
+        wanted = accepted(request.headers.get("accept", JSON))
         body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
         predictor = self._ready()
         release = predictor.card.preprocess.release
         from_archive = (lambda ids: bring(ids, release)) if self._archive else None
         asked: Asked = await asyncio.to_thread(readers[kind], body, release, from_archive)
         if key and (seconds := self._spending.spend(key, len(asked.source_ids))):
-            raise _too_many(f"{key.stars_per_day:,} stars a day", seconds)
+            raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
         _STARS.inc(len(asked.source_ids), {"key": key.name if key else "none"})
         catalogs = await self._gathered([raw for raw, _ in asked.spectra])
         if wanted == JSON:
             return Response(await asyncio.to_thread(as_json, asked, catalogs, predictor), media_type=JSON)
-        return Response(await asyncio.to_thread(_written, wanted, asked, catalogs), media_type=wanted)
+        return Response(await asyncio.to_thread(written, wanted, asked, catalogs), media_type=wanted)
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)
     async def _gathered(self, requests: list[list[Columns]]) -> list[list[Columns]]:
@@ -143,32 +143,12 @@ class _Endpoint:
         if scope not in key.scopes:
             raise HTTPException(403, f"the key of {key.name} may not {scope}")
         if seconds := self._spending.ask(key):
-            raise _too_many(f"{key.requests_per_minute:,} requests a minute", seconds)
+            raise too_many(f"{key.requests_per_minute:,} requests a minute", seconds)
         return key
 
     def _ready(self) -> Predictor:
         assert self._predictor is not None, "Ray Serve calls reconfigure before any request"
         return self._predictor
-
-
-def _too_many(limit: str, seconds: int) -> HTTPException:
-    message = f"the limit of this key is {limit}; ask again in {seconds} s"
-    return HTTPException(429, message, {"Retry-After": str(seconds)})
-
-
-def _accepted(header: str) -> str:
-    """Return the first kind of answer in an ``Accept`` header that there is; JSON where it takes anything."""
-    for each in header.lower().split(","):
-        kind = each.partition(";")[0].strip()
-        if kind in ("*/*", "application/*", JSON):
-            return JSON
-        if kind in TABLES:
-            return kind
-    raise HTTPException(406, f"answers are {', '.join((JSON, *TABLES))}")
-
-
-def _written(kind: str, asked: Asked, catalogs: list[Columns]) -> bytes:
-    return TABLES[kind](as_table(asked, catalogs))
 
 
 Endpoint = serve.deployment(_Endpoint, name="Endpoint")

@@ -83,3 +83,9 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
     except TimeoutError:
         raise HTTPException(408, f"the body did not come within {seconds:g} s") from None
     return bytes(body)
+
+
+def too_many(limit: str, seconds: int) -> HTTPException:
+    """Return the refusal of a key that has reached a limit, and may ask again after so many seconds."""
+    message = f"the limit of this key is {limit}; ask again in {seconds} s"
+    return HTTPException(429, message, {"Retry-After": str(seconds)})
