@@ -112,7 +112,7 @@ TABLES: Mapping[str, Callable[[pa.Table], bytes]] = {ARROW: as_arrow, CSV: as_cs
 """How a table is written, by media type."""
 
 
-def accepted(header: str) -> str:
+def accepted(header: str, kinds: Sequence[str] = ()) -> str:
     """Return the first kind of answer in an ``Accept`` header that there is; JSON where it takes anything.
 
     Raises
@@ -124,9 +124,9 @@ def accepted(header: str) -> str:
         kind = each.partition(";")[0].strip()
         if kind in ("*/*", "application/*", JSON):
             return JSON
-        if kind in TABLES:
+        if kind in (*TABLES, *kinds):
             return kind
-    raise HTTPException(406, f"answers are {', '.join((JSON, *TABLES))}")
+    raise HTTPException(406, f"answers are {', '.join(dict.fromkeys((JSON, *TABLES, *kinds)))}")
 
 
 def written(kind: str, asked: Asked, catalogs: Sequence[Columns]) -> bytes:

@@ -4,9 +4,14 @@ Annotations stay real types here: Ray Serve ships the FastAPI app by value, and 
 """
 
 import asyncio
+import tempfile
+from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from fastapi_offline import FastAPIOffline
+from pydantic_core import to_json
 from ray import serve
 from ray.util.metrics import Counter
 from starlette.exceptions import HTTPException
@@ -17,8 +22,11 @@ from xpfeh.experiments.registry import local_bundle
 from xpfeh.flags import MEANING
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import ARROW, JSON, Columns, accepted, as_json, catalog_of, written
+from xpfeh.release.published import Published
+from xpfeh.serving import pictures, uploads
+from xpfeh.serving.answers import ARROW, JSON, VOTABLE, Columns, accepted, as_json, catalog_of, written
 from xpfeh.serving.asked import MAX_STARS, Asked, PredictRequest, read_arrow, read_json
+from xpfeh.serving.cone_search import search
 from xpfeh.serving.keys import Key, Keys, Scope, Spending
 from xpfeh.serving.problems import Refusal, answer_problems, read_body, too_many
 
@@ -47,9 +55,14 @@ _BODIES = {
     }
 }
 
+_FILE = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
+_ONLY_OURS = "; ".join(
+    ("default-src 'self'", "script-src 'unsafe-inline'", "style-src 'unsafe-inline'", "img-src 'self' blob:")
+)
+PAGE = Path(__file__).parent / "page.html"
 _STARS = Counter("xpfeh_stars", "Stars that were asked for", ("key",))
 
-api = FastAPI(
+api = FastAPIOffline(
     title="xpfeh",
     version=__version__,
     summary="[Fe/H] of giant stars, with errors that are true, from Gaia XP spectra",
@@ -68,6 +81,7 @@ class _Endpoint:
         self._predictor: Predictor | None = None
         self._archive = False
         self._keys: Keys | None = None
+        self._release: Published | None = None
         self._spending = Spending()
 
     def reconfigure(self, config: dict[str, Any]) -> None:
@@ -75,6 +89,7 @@ class _Endpoint:
         self._predictor = Predictor(local_bundle(config["model"]))
         self._archive = bool(config.get("archive", False))
         self._keys = Keys(config["keys"]) if config.get("keys") else None
+        self._release = Published(config["release"]) if config.get("release") else None
 
     @api.post("/v1/predict", responses=_REFUSALS, openapi_extra=_BODIES)
     async def predict(self, request: Request) -> Response:
@@ -85,23 +100,70 @@ class _Endpoint:
         VOTable (`Accept`).
         """
         key = self._admitted(request, Scope.PREDICT)
-        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
-        readers = {JSON: read_json, ARROW: read_arrow}
-        if kind not in readers:
-            raise HTTPException(415, f"a body of {', '.join(readers)} is taken")
         wanted = accepted(request.headers.get("accept", JSON))
-        body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
-        predictor = self._ready()
-        release = predictor.card.preprocess.release
-        from_archive = (lambda ids: bring(ids, release)) if self._archive else None
-        asked: Asked = await asyncio.to_thread(readers[kind], body, release, from_archive)
-        if key and (seconds := self._spending.spend(key, len(asked.source_ids))):
-            raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
-        _STARS.inc(len(asked.source_ids), {"key": key.name if key else "none"})
+        asked, predictor = await self._read(request), self._ready()
+        self._spend(key, asked)
         catalogs = await self._gathered([raw for raw, _ in asked.spectra])
         if wanted == JSON:
             return Response(await asyncio.to_thread(as_json, asked, catalogs, predictor), media_type=JSON)
         return Response(await asyncio.to_thread(written, wanted, asked, catalogs), media_type=wanted)
+
+    @api.post("/v1/predict/file", responses=_REFUSALS, openapi_extra=_FILE)
+    async def predict_file(self, request: Request, name: str) -> Response:
+        """Return the catalog row of each star of a file of XP spectra, in the file's order.
+
+        The body is the file, `name` its name: its suffix tells the format, any that `xpfeh ingest` reads. The answer is
+        JSON, an Arrow stream, CSV, a VOTable, FITS or Parquet (`Accept`).
+        """
+        key = self._admitted(request, Scope.PREDICT)
+        kind = accepted(request.headers.get("accept", JSON), uploads.KINDS)
+        predictor = self._ready()
+        with tempfile.TemporaryDirectory() as folder:
+            path = await uploads.stored(request, name, Path(folder))
+            asked, catalogs = await asyncio.to_thread(uploads.predicted, path, name, predictor)
+        self._spend(key, asked)
+        return Response(await asyncio.to_thread(uploads.answer, kind, asked, catalogs, predictor), media_type=kind)
+
+    @api.post("/v1/picture", responses=_REFUSALS, openapi_extra=_BODIES, response_class=Response)
+    async def picture(self, request: Request) -> Response:
+        """Return one star's picture (PNG): spectrum, what its [Fe/H] rests on, intervals, flags in words."""
+        key = self._admitted(request, Scope.PREDICT)
+        asked = await self._read(request)
+        self._spend(key, asked)
+        return Response(await asyncio.to_thread(pictures.picture, asked, self._ready()), media_type="image/png")
+
+    @api.post("/v1/picture/file", responses=_REFUSALS, openapi_extra=_FILE, response_class=Response)
+    async def picture_of_file(self, request: Request, name: str, source_id: int) -> Response:
+        """Return the picture of a star of a file, see `predict/file`."""
+        key = self._admitted(request, Scope.PREDICT)
+        with tempfile.TemporaryDirectory() as folder:
+            path = await uploads.stored(request, name, Path(folder))
+            asked = await asyncio.to_thread(uploads.one_star, path, name, source_id)
+        self._spend(key, asked)
+        return Response(await asyncio.to_thread(pictures.picture, asked, self._ready()), media_type="image/png")
+
+    @api.get("/v1/stars/{source_id}", responses=_REFUSALS)
+    async def star(self, request: Request, source_id: int) -> Response:
+        """Return the row of a star of the published release that this endpoint has."""
+        self._admitted(request, Scope.READ)
+        if not 0 <= source_id < 2**63:
+            raise HTTPException(422, "source_id must be a 64-bit integer")
+        row = await asyncio.to_thread(self._published().star, source_id)
+        if row is None:
+            raise HTTPException(404, "the release does not have this star")
+        return Response(to_json(row.to_pylist()[0], inf_nan_mode="null"), media_type=JSON)
+
+    @api.get("/v1/cone", response_class=Response)
+    async def cone(self, request: Request) -> Response:
+        """VO Simple Cone Search: `RA`, `DEC`, `SR` (deg), `VERB`, `MAXREC`; a VOTable, of mistakes too."""
+        self._admitted(request, Scope.READ)
+        found = await asyncio.to_thread(search, self._published(), dict(request.query_params))
+        return Response(found, media_type=VOTABLE)
+
+    @api.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page(self) -> HTMLResponse:
+        """Return the page for people."""
+        return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": _ONLY_OURS})
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)
     async def _gathered(self, requests: list[list[Columns]]) -> list[list[Columns]]:
@@ -125,6 +187,28 @@ class _Endpoint:
         """Say that the model is loaded, and what a request may have."""
         limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._archive}
         return {"status": "ok", "model_version": self._ready().version, **limits}
+
+    async def _read(self, request: Request) -> Asked:
+        """Return what a JSON or Arrow body asks."""
+        kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        readers = {JSON: read_json, ARROW: read_arrow}
+        if kind not in readers:
+            raise HTTPException(415, f"a body of {', '.join(readers)} is taken")
+        body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
+        release = self._ready().card.preprocess.release
+        from_archive = (lambda ids: bring(ids, release)) if self._archive else None
+        return await asyncio.to_thread(readers[kind], body, release, from_archive)
+
+    def _spend(self, key: Key | None, asked: Asked) -> None:
+        stars = len(asked.source_ids)
+        if key and (seconds := self._spending.spend(key, stars)):
+            raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
+        _STARS.inc(stars, {"key": key.name if key else "none"})
+
+    def _published(self) -> Published:
+        if self._release is None:
+            raise HTTPException(404, "this endpoint has no published release")
+        return self._release
 
     def _admitted(self, request: Request, scope: Scope) -> Key | None:
         """Return the key of a request, or None where none is needed.

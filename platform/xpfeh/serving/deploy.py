@@ -32,6 +32,8 @@ class UserConfig(BaseModel):
         A bundle's folder, ``models:/NAME@ALIAS``, or ``pretrained``.
     archive : bool
         Whether Gaia's archive is asked for the spectra of stars that are given by identifier alone.
+    release : str, optional
+        Folder or URI of a published catalog, Parquet or HATS, whose stars and cones can be asked for.
     keys : str, optional
         File of the keys (`xpfeh.serving.keys`); without one, whoever reaches the endpoint may ask.
     """
@@ -41,6 +43,7 @@ class UserConfig(BaseModel):
     model: str
     archive: bool = False
     keys: str | None = None
+    release: str | None = None
 
 
 class _Deployment(BaseModel):

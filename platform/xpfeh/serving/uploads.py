@@ -1,0 +1,113 @@
+"""A file of spectra in, the catalog's rows of its stars out, in any format that files have."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from fastapi import Request
+from starlette.exceptions import HTTPException
+
+from xpfeh.errors import UserError
+from xpfeh.inference.predictor import Predictor
+from xpfeh.serving.answers import JSON, TABLES, Columns, as_json, as_table, catalog_of, written
+from xpfeh.serving.asked import Asked
+from xpfeh.sources.gaia_files import GaiaFile
+from xpfeh.sources.input_files import SUFFIXES
+from xpfeh.sources.reader import NO_COMPANIONS, read
+from xpfeh.tables import write_table
+
+MAX_FILE_BYTES = 200_000_000
+"""Some 5,000 stars of DataLink's CSV, 30,000 of Parquet."""
+MAX_FILE_STARS = 50_000
+FITS, PARQUET = "application/fits", "application/vnd.apache.parquet"
+KINDS = (JSON, *TABLES, FITS, PARQUET)
+
+
+async def stored(request: Request, name: str, folder: Path) -> Path:
+    """Return the file that a body becomes, its suffix that of `name`: as it comes, never whole in memory.
+
+    Raises
+    ------
+    HTTPException
+        413 beyond `MAX_FILE_BYTES`, 415 for a suffix that cannot be read.
+    """
+    suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
+    if suffix is None:
+        raise HTTPException(415, f"?name= must end in {', '.join(SUFFIXES)}")
+    path = folder / f"upload{suffix}"
+    size = 0
+    with path.open("wb") as file:
+        async for chunk in request.stream():
+            size += len(chunk)
+            if size > MAX_FILE_BYTES:
+                raise HTTPException(413, f"a file of at most {MAX_FILE_BYTES / 1e6:g} MB is taken")
+            file.write(chunk)
+    return path
+
+
+def predicted(path: Path, name: str, predictor: Predictor) -> tuple[Asked, list[Columns]]:
+    """Return what a file asks, and the catalog's columns of its stars, read and predicted batch by batch.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, or has too many stars; it is called `name`.
+    """
+    asked, catalogs = Asked([]), list[Columns]()
+    file = GaiaFile(str(path))
+    try:
+        for start, rows in file.ranges():
+            for batch in read(file, start, rows, NO_COMPANIONS):
+                begun = len(asked.source_ids)
+                bad = {reject.row - begun: reject for reject in batch.rejected}
+                good = np.setdiff1d(np.arange(batch.rows_read), list(bad))
+                ids: list[int | None] = [None] * batch.rows_read
+                for place, source_id in zip(good.tolist(), batch.columns["source_id"].tolist(), strict=True):
+                    ids[place] = source_id
+                for place, reject in bad.items():
+                    ids[place] = reject.source_id
+                    asked.reasons[begun + place] = reject.reason
+                asked.source_ids += ids
+                asked.spectra.append(({}, begun + good))
+                catalogs += catalog_of([batch.columns], predictor)
+                if len(asked.source_ids) > MAX_FILE_STARS:
+                    raise UserError(f"{name}: has more than {MAX_FILE_STARS:,} stars; send it in parts")
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), name)) from None
+    return asked, catalogs
+
+
+def one_star(path: Path, name: str, source_id: int) -> Asked:
+    """Return one star of a file.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or has no such star.
+    """
+    file = GaiaFile(str(path))
+    try:
+        for start, rows in file.ranges():
+            for batch in read(file, start, rows, NO_COMPANIONS):
+                here = batch.columns["source_id"] == source_id
+                if here.any():
+                    star = {column: values[here] for column, values in batch.columns.items()}
+                    return Asked([source_id], spectra=[(star, np.arange(1))])
+    except UserError as error:
+        raise UserError(str(error).replace(str(path), name)) from None
+    raise UserError(f"{name}: has no star {source_id}, or not a sound row of it")
+
+
+def answer(kind: str, asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
+    """Return an answer as one of `KINDS`."""
+    if kind == JSON:
+        return as_json(asked, catalogs, predictor)
+    if kind in TABLES:
+        return written(kind, asked, catalogs)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "feh.fits" if kind == FITS else "feh.parquet")
+        write_table(path, [as_table(asked, catalogs)])
+        return path.read_bytes()
