@@ -4,6 +4,7 @@ import io
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,32 +12,21 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pytest
+import pyvo
 import requests
 import xpfeh
 from astropy.table import Table
-from ray import serve
 from xpfeh.columns import CATALOG, to_table
 from xpfeh.errors import UserError
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.deploy import deploy, read_config
+from xpfeh.serving.deploy import Config, deploy
 from xpfeh.serving.keys import Keys, Scope
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.preprocess import preprocess
 
 from tests.genuine import datalink_file
-
-CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"
-
-
-@pytest.fixture(scope="module")
-def address(ray_cluster: None, bundle: Path) -> Iterator[str]:
-    config = read_config(CONFIG)
-    config.http_options["port"] = 8123
-    config.options["user_config"]["archive"] = False
-    yield deploy(config, str(bundle))
-    serve.shutdown()
 
 
 def star_json(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, Any]:
@@ -169,12 +159,12 @@ def test_a_client_gives_what_predict_gives(
 
 
 @pytest.fixture
-def guarded(address: str, bundle: Path, tmp_path: Path) -> tuple[str, Keys]:
+def guarded(address: str, bundle: Path, config: Config, tmp_path: Path) -> Iterator[tuple[str, Keys]]:
     """The same endpoint, deployed again with keys."""
-    config = read_config(CONFIG)
-    config.http_options["port"] = 8123
-    config.options["user_config"] |= {"archive": False, "keys": str(tmp_path / "keys.json")}
-    return deploy(config, str(bundle)), Keys(tmp_path / "keys.json")
+    path = tmp_path / "keys.json"
+    guarded = replace(config, options=config.options | {"user_config": {"model": "", "keys": str(path)}})
+    yield deploy(guarded, str(bundle)), Keys(path)
+    deploy(config, str(bundle))
 
 
 def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spectra: dict[str, np.ndarray]) -> None:
@@ -200,3 +190,60 @@ def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spe
     with pytest.raises(UserError, match="refused with status 401: a key is needed"):
         xpfeh.Client(address, "xpfeh_guess").predict(spectra)
     assert len(xpfeh.Client(address, keys.add("client", (Scope.PREDICT,), 10, 1000)).predict(spectra)) == 300
+
+
+@pytest.mark.parametrize("kind", ["csv", "ecsv", "vot", "fits"])
+def test_a_file_gets_what_predict_gives(address: str, bundle: Path, tmp_path: Path, kind: str) -> None:
+    path = datalink_file(kind, tmp_path)
+    expected = xpfeh.predict(str(path), bundle)
+    url = f"{address}/v1/predict/file?name={path.name}"
+    for accept, read in (
+        ("application/json", lambda content: json.loads(content)["stars"][0]["FEH"]),
+        ("application/fits", lambda content: Table.read(io.BytesIO(content), format="fits")["FEH"][0]),
+        ("application/vnd.apache.parquet", lambda content: pl.read_parquet(content)["FEH"][0]),
+        ("text/csv", lambda content: np.float32(pl.read_csv(content)["FEH"][0])),
+    ):
+        reply = requests.post(url, path.read_bytes(), headers={"Accept": accept}, timeout=60)
+        assert reply.headers["Content-Type"].startswith(accept)
+        assert read(reply.content) == expected["FEH"][0], accept
+
+
+def test_a_broken_file_is_refused_by_its_own_name(address: str) -> None:
+    for name, content, status, message in (
+        ("stars.csv", b"a,b\n1,2\n", 422, "stars.csv: not a file of XP continuous spectra"),
+        ("stars.csv.gz", b"\x1f\x8bxx", 422, "stars.csv.gz: "),
+        ("stars.parquet", b"junk", 422, "stars.parquet: "),
+        ("stars.exe", b"", 415, "must end in .csv"),
+    ):
+        reply = requests.post(f"{address}/v1/predict/file?name={name}", content, timeout=60)
+        assert (reply.status_code, reply.json()["error"]["status"]) == (status, status)
+        assert message in reply.json()["error"]["message"]
+        assert "/tmp" not in reply.text
+
+
+def test_a_picture_is_of_the_star(address: str, spectra: dict[str, np.ndarray]) -> None:
+    reply = requests.post(f"{address}/v1/picture", json={"stars": [star_json(spectra, 0)]}, timeout=60)
+    assert reply.content.startswith(b"\x89PNG")
+    wrong = requests.post(f"{address}/v1/picture", json={"stars": [{"source_id": 5}]}, timeout=60)
+    assert wrong.status_code == 422
+
+
+def test_published_stars_and_cones(address: str, published: tuple[str, pa.Table]) -> None:
+    _, catalog = published
+    expected = catalog.slice(777, 1).to_pylist()[0]
+    assert requests.get(f"{address}/v1/stars/{expected['source_id']}", timeout=60).json() == expected
+    assert requests.get(f"{address}/v1/stars/{expected['source_id'] + 1}", timeout=60).status_code == 404
+    assert requests.get(f"{address}/v1/stars/x", timeout=60).status_code == 422
+    assert requests.get(f"{address}/v1/stars/{2**64}", timeout=60).status_code == 422
+    found = pyvo.dal.conesearch(f"{address}/v1/cone", (266.0, -29.0), 0.2)
+    assert len(found) > 3
+    with pytest.raises(pyvo.dal.DALQueryError, match="SR is 10 degrees at most"):
+        pyvo.dal.conesearch(f"{address}/v1/cone", (266.0, -29.0), 20.0)
+
+
+def test_the_openapi_describes_every_path(address: str) -> None:
+    described = requests.get(f"{address}/openapi.json", timeout=60).json()
+    assert {"/v1/predict", "/v1/predict/file", "/v1/picture", "/v1/stars/{source_id}", "/v1/cone"} <= set(
+        described["paths"]
+    )
+    assert "Refusal" in described["components"]["schemas"]

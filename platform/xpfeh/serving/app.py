@@ -57,7 +57,7 @@ _BODIES = {
 
 _FILE = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
 _ONLY_OURS = "; ".join(
-    ("default-src 'self'", "script-src 'unsafe-inline'", "style-src 'unsafe-inline'", "img-src 'self' blob:")
+    ("default-src 'self'", "script-src 'unsafe-inline'", "style-src 'unsafe-inline'", "img-src 'self' blob: data:")
 )
 PAGE = Path(__file__).parent / "page.html"
 _STARS = Counter("xpfeh_stars", "Stars that were asked for", ("key",))

@@ -1,0 +1,37 @@
+"""One endpoint for all tests of HTTP: a small model, a published release, no archive."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from ray import serve
+from xpfeh.columns import CATALOG
+from xpfeh.release.parquet_files import write_parquet
+from xpfeh.serving.deploy import Config, deploy, read_config
+
+from tests.release.test_published import made_catalog
+
+CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pa.Table]:
+    """A folder of a release of made stars, and the stars."""
+    folder, catalog = tmp_path_factory.mktemp("published") / "parquet", made_catalog()
+    write_parquet(folder, CATALOG, [catalog])
+    return str(folder), catalog
+
+
+@pytest.fixture(scope="session")
+def config(published: tuple[str, pa.Table]) -> Config:
+    parsed = read_config(CONFIG)
+    parsed.http_options["port"] = 8123
+    parsed.options["user_config"] |= {"archive": False, "release": published[0]}
+    return parsed
+
+
+@pytest.fixture(scope="session")
+def address(ray_cluster: None, bundle: Path, config: Config) -> Iterator[str]:
+    yield deploy(config, str(bundle))
+    serve.shutdown()
