@@ -15,6 +15,7 @@ pytestmark = pytest.mark.usefixtures("ray_cluster")
 RECIPE = RECIPES["best"].model_copy(update={"steps": 600, "members": 4, "folds": 2})
 
 
+@pytest.mark.slow
 def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -> None:
     reports: list[tuple[int, int]] = []
     here = train(sample, RECIPE, tmp_path / "here")

@@ -102,6 +102,7 @@ def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, 
     assert not (tmp_path / "catalog").exists()
 
 
+@pytest.mark.slow
 def test_a_killed_ingest_is_finished_by_the_same_command(tmp_path: Path) -> None:
     """SIGKILL while shards are being written; what was done stays, and the rest has the bytes of a clean run."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}

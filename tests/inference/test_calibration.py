@@ -153,7 +153,8 @@ def test_quantiles_are_those_of_scikit_learn() -> None:
         np.testing.assert_allclose(intercepts[i] + x @ slopes[i], peer.predict(unit), rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("stars", ["paper", pytest.param("wide", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stars", ["paper", "wide"])
 def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, tmp_path: Path, stars: str) -> None:
     """A tenth of the library and a short fit: the intervals are wider, and must still be true."""
     recipe = RECIPES["best"].model_copy(update={"steps": 1000, "members": 4, "folds": 2, "stars": stars})

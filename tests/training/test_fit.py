@@ -41,6 +41,7 @@ def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None
         assert not np.array_equal(a.weights[0], one[0].weights[0])
 
 
+@pytest.mark.slow
 def test_a_member_trained_alone_is_the_same_to_the_bit(sample: Sample) -> None:
     recipe = RECIPES["best"].model_copy(update={"steps": 700, "members": 3, "folds": 0})
     stars, roles, _ = fixed_roles(sample, recipe)

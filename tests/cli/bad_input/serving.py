@@ -44,7 +44,10 @@ SERVING = {
             "unknown key": (config("max_queued_requests", "max_queue"), r"does not know applications\[0\].*max_queue"),
             "two applications": (file("serve.yaml", CONFIG + SECOND), "serve.yaml: applications: .*at most 1"),
             "an application twice": (file("serve.yaml", CONFIG + FIRST), "serve.yaml: applications: .*duplicates"),
-            "no model": (config("model: models:/xpfeh@champion", "{}"), "serve.yaml: .*user_config.model: .*required"),
+            "no model": (
+                config("model: models:/xpfeh@champion", "keys: keys.json"),
+                "serve.yaml: .*user_config.model: .*required",
+            ),
             "a wrong number": (config("num_replicas: 1", "num_replicas: many"), "serve.yaml: .*num_replicas"),
             "no champion": (config(), "models:/xpfeh@champion: no model of that name"),
         },
