@@ -33,7 +33,7 @@ model: $(READY)
 	.venv/bin/xpfeh pretrain --workers 2 --out platform/xpfeh/inference/pretrained
 
 serve: $(READY)
-	.venv/bin/xpfeh serve --config serve_configs/local.yaml
+	.venv/bin/xpfeh serve
 
 clean:
 	rm -rf .venv demo

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pytest
 from ray import serve
 from xpfeh.columns import CATALOG
+from xpfeh.files import package_file
 from xpfeh.release.parquet_files import write_parquet
 from xpfeh.serving.deploy import Config, deploy, read_config
 
 from tests.release.test_published import made_catalog
 
-CONFIG = Path(__file__).parents[2] / "serve_configs" / "local.yaml"
+CONFIG = package_file("xpfeh", "serving/local.yaml")
 
 
 @pytest.fixture(scope="session")

@@ -2,12 +2,14 @@ from pathlib import Path
 
 import pytest
 from xpfeh.errors import UserError
+from xpfeh.files import package_file
 from xpfeh.serving.deploy import read_config
 
-FOLDER = Path(__file__).parents[2] / "serve_configs"
+LOCAL = package_file("xpfeh", "serving/local.yaml")
+CONFIGS = [LOCAL, *sorted((Path(__file__).parents[2] / "serve_configs").glob("*.yaml"))]
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
 def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
     config = read_config(path)
     assert config.options["backpressure_config"]["status_code"] == 429
@@ -28,7 +30,7 @@ def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
 )
 def test_a_wrong_config_is_refused_and_named(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "serve.yaml"
-    path.write_text((FOLDER / "local.yaml").read_text().replace(old, new))
+    path.write_text(LOCAL.read_text().replace(old, new))
     with pytest.raises(UserError, match=message):
         read_config(path)
 

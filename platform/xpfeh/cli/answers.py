@@ -131,7 +131,7 @@ def plot(
 
 @app.command()
 def serve(
-    config: Annotated[Path | None, local("Ray Serve YAML; serve_configs/local.yaml by default.")] = None,
+    config: Annotated[Path | None, local("Ray Serve YAML; by default one replica on this machine.")] = None,
     model: Annotated[str | None, typer.Option(help="Serve this model and not the configured one.")] = None,
 ) -> None:
     """Answer HTTP requests until interrupted."""

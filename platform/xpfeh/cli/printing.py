@@ -114,7 +114,8 @@ def print_keys(keys: Iterable[Key]) -> None:
 def print_findings(release: str, findings: Iterable[Finding]) -> list[Finding]:
     """Print what the archive has beside what is expected, and return it."""
     colours = {"holds": "green", "differs": "red", "unknown": "yellow"}
-    found = list(findings)
+    with console.status("asking the archive"):
+        found = list(findings)
     table = Table("what", "expected", "found", "", title=f"{release} in Gaia's archive", show_lines=True)
     for each in found:
         table.add_row(each.what, each.expected, each.found, Text(each.verdict, style=colours[each.verdict]))

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xpfeh.files import package_file
 from xpfeh.serving.deploy import deploy, read_config, withdraw
 
-LOCAL_CONFIG = Path(__file__).parents[3] / "serve_configs" / "local.yaml"
-"""One replica on this machine; a file of the checkout."""
+LOCAL_CONFIG = package_file("xpfeh", "serving/local.yaml")
+"""One replica on this machine."""
 
 
 @contextmanager

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from xpfeh.files import package_file
 from xpfeh.inference.bundle import MODEL
 
 from tests.cli.bad_input.case import (
@@ -19,7 +18,7 @@ from tests.cli.bad_input.case import (
 from tests.cli.bad_input.datasets import flip_a_bit
 from tests.cli.bad_input.models import altered
 
-CONFIG = (Path(__file__).parents[3] / "serve_configs" / "local.yaml").read_text()
+CONFIG = package_file("xpfeh", "serving/local.yaml").read_text()
 FIRST = CONFIG[CONFIG.index("  - name: xpfeh") :]
 SECOND = FIRST.replace("name: xpfeh", "name: second").replace("route_prefix: /", "route_prefix: /second")
 
