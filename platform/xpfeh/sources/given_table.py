@@ -119,14 +119,22 @@ class GivenTable:
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
         """Return what the table has of it for the kept rows, NaN where unknown."""
         own = [name for name in _OWN if name in self._table.column_names]
-        frame = pl.DataFrame(self._table.select(own))
-        for name in POSITION_RANGES.keys() & set(own):
-            check_range(numbers(frame, name, NAME), *POSITION_RANGES[name], NAME)
-        columns = {name: numbers(frame, name, NAME).fill_null(np.nan).to_numpy()[kept] for name in own}
+        columns = {name: self._numbers(name)[kept] for name in own}
         magnitudes = [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
         if "phot_bp_rp_excess_factor" not in columns and set(magnitudes) <= set(columns):
             columns["phot_bp_rp_excess_factor"] = excess_factor(*(columns[name] for name in magnitudes))
         return columns
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        """Return a column of numbers, NaN where unknown, each within its range."""
+        column = pl.Series(name, self._table[name])
+        if not column.dtype.is_float():  # text, decimals: slower, as a file's
+            column = numbers(pl.DataFrame([column]), name, NAME)
+        values = column.to_numpy().astype(np.float64)
+        low, high = POSITION_RANGES.get(name, (-np.inf, np.inf))
+        if ((values < low) | (values > high)).any():
+            check_range(pl.Series(name, values).fill_nan(None), low, high, NAME)
+        return values
 
 
 def _in_our_unit(name: str, column: Any) -> Any:
