@@ -5,6 +5,7 @@ Annotations stay real types here: Ray Serve ships the FastAPI app by value, and 
 
 import asyncio
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from xpfeh.flags import MEANING
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
 from xpfeh.release.published import Published
-from xpfeh.serving import pictures, uploads
+from xpfeh.serving import pictures, protocols, uploads
 from xpfeh.serving.answers import ARROW, JSON, VOTABLE, Columns, accepted, as_json, catalog_of, written
 from xpfeh.serving.asked import MAX_STARS, Asked, PredictRequest, read_arrow, read_json
 from xpfeh.serving.cone_search import search
@@ -55,6 +56,7 @@ _BODIES = {
     }
 }
 
+_ANY_JSON = {"requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}}
 _FILE = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
 _ONLY_OURS = "; ".join(
     ("default-src 'self'", "script-src 'unsafe-inline'", "style-src 'unsafe-inline'", "img-src 'self' blob: data:")
@@ -159,6 +161,47 @@ class _Endpoint:
         self._admitted(request, Scope.READ)
         found = await asyncio.to_thread(search, self._published(), dict(request.query_params))
         return Response(found, media_type=VOTABLE)
+
+    @api.get("/ping", include_in_schema=False)
+    @api.get("/v2/health/live", include_in_schema=False)
+    @api.get("/v2/health/ready", include_in_schema=False)
+    @api.get("/v2/models/{name}/ready", include_in_schema=False)
+    @api.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False)
+    def ping(self) -> Response:
+        """Say to clients of MLflow and of the Open Inference Protocol that the model is loaded."""
+        self._ready()
+        return Response("\n", media_type=JSON)
+
+    @api.get("/version", include_in_schema=False)
+    def mlflow_version(self) -> Response:
+        """Return the version of MLflow whose protocol `/invocations` speaks."""
+        return Response(version("mlflow"), media_type="text/plain")
+
+    @api.get("/v2", include_in_schema=False)
+    def server(self) -> dict[str, Any]:
+        """Return the Open Inference Protocol's description of the server."""
+        return {"name": "xpfeh", "version": __version__, "extensions": []}
+
+    @api.get("/v2/models/xpfeh", include_in_schema=False)
+    def model_metadata(self) -> dict[str, Any]:
+        """Return the Open Inference Protocol's description of the model."""
+        return protocols.metadata(self._ready().version)
+
+    @api.post("/invocations", responses=_REFUSALS, openapi_extra=_ANY_JSON)
+    async def invocations(self, request: Request) -> Response:
+        """Answer as MLflow's scoring server does, from features: `flux`, `flux_error`, `ebv`."""
+        self._admitted(request, Scope.PREDICT)
+        features = protocols.invocation(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
+        predicted = await asyncio.to_thread(self._ready().predict, features)
+        return Response(protocols.predictions(predicted), media_type=JSON)
+
+    @api.post("/v2/models/xpfeh/infer", responses=_REFUSALS, openapi_extra=_ANY_JSON)
+    async def infer(self, request: Request) -> Response:
+        """Answer as the Open Inference Protocol (V2) says, from features: `flux`, `flux_error`, `ebv`."""
+        self._admitted(request, Scope.PREDICT)
+        features, name = protocols.inference(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
+        predicted = await asyncio.to_thread(self._ready().predict, features)
+        return Response(protocols.inferred(predicted, self._ready().version, name), media_type=JSON)
 
     @api.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page(self) -> HTMLResponse:
