@@ -4,6 +4,7 @@ Annotations stay real types here: Ray Serve ships the FastAPI app by value, and 
 """
 
 import asyncio
+import logging
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -246,7 +247,9 @@ class _Endpoint:
         stars = len(asked.source_ids)
         if key and (seconds := self._spending.spend(key, stars)):
             raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
-        _STARS.inc(stars, {"key": key.name if key else "none"})
+        name = key.name if key else "none"
+        _STARS.inc(stars, {"key": name})
+        logging.getLogger("ray.serve").info("key %s asked for %d stars", name, stars)
 
     def _published(self) -> Published:
         if self._release is None:
