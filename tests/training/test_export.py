@@ -32,7 +32,14 @@ CALIBRATION = Calibration(
 )
 
 
-@pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.activation)
+# Those of the packaged recipes first; the others are as slow, and seldom searched.
+PARAMETERS = [
+    recipe if recipe.activation in ("relu", "silu") else pytest.param(recipe, marks=pytest.mark.slow)
+    for recipe in RECIPES
+]
+
+
+@pytest.fixture(scope="module", params=PARAMETERS, ids=lambda recipe: recipe.activation)
 def model(request: pytest.FixtureRequest, sample: Sample) -> Model:
     """A network of random weights, of which half of the stars are metal-poor enough to be stretched."""
     network = build_network(request.param, seed=1)
