@@ -1,17 +1,22 @@
 """Requests, read without a server: each star is checked for itself."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from xpfeh.commands.models import bundle_of
 from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import answers
-from xpfeh.serving.asked import Asked, read_arrow, read_json
+from xpfeh.serving.asked import Asked, Star, read_arrow, read_json
+from xpfeh.serving.protocols import inference, invocation
 from xpfeh.sources.coefficients import LIST_COLUMNS
 
 from tests.genuine import datalink_file
@@ -32,6 +37,10 @@ def star(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, An
 
 def asked(*stars: Any) -> Asked:
     return read_json(json.dumps({"stars": stars}).encode(), "dr3", None)
+
+
+def by_json(body: bytes) -> Asked:
+    return read_json(body, "dr3", None)
 
 
 def answered(found: Asked, predictor: Predictor) -> list[dict[str, Any]]:
@@ -155,3 +164,53 @@ def test_coefficients_need_no_correlations(tmp_path: Path, predictor: Predictor)
     (row,) = answered(asked(given), predictor)
     assert any(name.startswith("NO_CORRELATIONS") for name in row["flag_names"])
     assert np.isfinite(row["FEH"])
+
+
+BEGINNINGS = ("inputs", "dataframe_split", "dataframe_records")
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+ANY_FIELD = (
+    ANYTHING | st.integers(0, 2**63 - 1) | st.lists(st.floats(allow_nan=False, allow_infinity=False), max_size=3)
+)
+STARS = st.fixed_dictionaries({}, optional=dict.fromkeys((*Star.model_fields, "x" * 1000), ANY_FIELD))
+
+
+def refusal(read: Callable[[bytes], object], body: bytes) -> str:
+    with pytest.raises(UserError) as refused:
+        read(body)
+    return str(refused.value)
+
+
+@hypothesis_settings(max_examples=300, deadline=None)
+@given(stars=st.lists(STARS | ANYTHING, min_size=1, max_size=5))
+def test_any_star_is_read_or_has_one_short_reason(stars: list[Any]) -> None:
+    found = asked(*stars)
+    answered = [place for _, places in found.spectra for place in places.tolist()]
+    assert sorted([*answered, *found.reasons]) == list(range(len(stars)))
+    assert all(reason and len(reason) < 500 for reason in found.reasons.values())
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(content=ANYTHING)
+def test_any_other_json_is_refused_in_one_short_line(content: Any) -> None:
+    for read in (by_json, invocation, inference):
+        message = refusal(read, json.dumps(content).encode())
+        assert len(message) < 500
+        assert "\n" not in message
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(body=st.binary(max_size=300))
+def test_any_bytes_are_refused_in_one_short_line(body: bytes) -> None:
+    for read in (by_json, lambda given: read_arrow(given, "dr3", None), invocation, inference):
+        assert len(refusal(read, body)) < 500
+
+
+@hypothesis_settings(max_examples=200, deadline=None)
+@given(content=st.fixed_dictionaries({}, optional=dict.fromkeys(BEGINNINGS, ANYTHING)))
+def test_any_tensors_are_refused_in_one_short_line(content: Any) -> None:
+    for read in (invocation, inference):
+        assert len(refusal(read, json.dumps(content).encode())) < 500

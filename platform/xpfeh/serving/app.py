@@ -8,9 +8,9 @@ import logging
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.responses import HTMLResponse
 from fastapi_offline import FastAPIOffline
 from pydantic_core import to_json
@@ -57,6 +57,7 @@ _BODIES = {
     }
 }
 
+FileName = Annotated[str, Query(max_length=200, description="the file's name: its suffix tells the format")]
 _ANY_JSON = {"requestBody": {"required": True, "content": {JSON: {"schema": {"type": "object"}}}}}
 _FILE = {"requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}}
 _ONLY_OURS = "; ".join(
@@ -112,7 +113,7 @@ class _Endpoint:
         return Response(await asyncio.to_thread(written, wanted, asked, catalogs), media_type=wanted)
 
     @api.post("/v1/predict/file", responses=_REFUSALS, openapi_extra=_FILE)
-    async def predict_file(self, request: Request, name: str) -> Response:
+    async def predict_file(self, request: Request, name: FileName) -> Response:
         """Return the catalog row of each star of a file of XP spectra, in the file's order.
 
         The body is the file, `name` its name: its suffix tells the format, any that `xpfeh ingest` reads. The answer is
@@ -136,7 +137,7 @@ class _Endpoint:
         return Response(await asyncio.to_thread(pictures.picture, asked, self._ready()), media_type="image/png")
 
     @api.post("/v1/picture/file", responses=_REFUSALS, openapi_extra=_FILE, response_class=Response)
-    async def picture_of_file(self, request: Request, name: str, source_id: int) -> Response:
+    async def picture_of_file(self, request: Request, name: FileName, source_id: int) -> Response:
         """Return the picture of a star of a file, see `predict/file`."""
         key = self._admitted(request, Scope.PREDICT)
         with tempfile.TemporaryDirectory() as folder:

@@ -167,7 +167,7 @@ def read_arrow(body: bytes, release: str, bring: Bring | None) -> Asked:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"the body is not an Arrow stream ({first_line(error)})") from None
     _check_number(len(table))
-    if unknown := [name for name in table.column_names if name not in Star.model_fields]:
+    if unknown := [name[:40] for name in table.column_names if name not in Star.model_fields]:
         raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
     if "source_id" not in table.column_names or not pa.types.is_integer(table["source_id"].type):
         raise UserError("source_id must be a column of 64-bit integers")
