@@ -9,6 +9,7 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 from astropy.io.votable import from_table
+from astropy.io.votable.tree import VOTableFile
 from astropy.table import Column, Table
 from astropy.units import Unit
 
@@ -36,12 +37,17 @@ def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], des
 
 def write_votable_to(file: BinaryIO, table: pa.Table, description: str) -> None:
     """Write a table as a VOTable; null numbers become NaN."""
-    votable = from_table(Table([_column(field, table[field.name]) for field in table.schema]))
+    votable = to_votable(table)
     votable.description = description
     first = votable.get_first_table()
     first.name = "xpfeh"
     first.description = description
     votable.to_xml(file, tabledata_format="binary2")
+
+
+def to_votable(table: pa.Table) -> VOTableFile:
+    """Return a table as astropy's VOTable, with units, UCDs and descriptions."""
+    return from_table(Table([_column(field, table[field.name]) for field in table.schema]))
 
 
 def _column(field: pa.Field, values: pa.ChunkedArray) -> Column:

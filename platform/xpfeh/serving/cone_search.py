@@ -6,16 +6,12 @@ import io
 import math
 from collections.abc import Mapping
 
-import numpy as np
 import pyarrow as pa
-from astropy.io.votable import from_table
 from astropy.io.votable.tree import Info, Resource, VOTableFile
-from astropy.table import Column, Table
-from astropy.units import Unit
 
-from xpfeh.columns import describe_for_votable
 from xpfeh.errors import UserError
 from xpfeh.release.published import Published
+from xpfeh.release.votable_file import to_votable
 
 MAX_ROWS, LARGEST_RADIUS_DEG = 10_000, 10.0
 _UCD1 = {"source_id": "ID_MAIN", "ra": "POS_EQ_RA_MAIN", "dec": "POS_EQ_DEC_MAIN"}
@@ -49,9 +45,10 @@ def search(release: Published, parameters: Mapping[str, str]) -> bytes:
         found, more = release.schema.empty_table(), False
     else:
         found, more = release.cone(ra, dec, radius, most)
-    names = [name for name in found.column_names if verb > 1 or name in _SHORT]
-    table = Table([_column(found.schema.field(name), found[name]) for name in names])
-    votable = from_table(table)
+    found = found.select([name for name in found.column_names if verb > 1 or name in _SHORT])
+    place = found.schema.get_field_index("source_id")  # the standard wants characters
+    ids = found.schema.field(place).with_type(pa.string())
+    votable = to_votable(found.set_column(place, ids, found["source_id"].cast(pa.string())))
     for field in votable.get_first_table().fields:
         if field.name in _UCD1:
             field.ucd = _UCD1[field.name]
@@ -73,20 +70,6 @@ def _number(given: Mapping[str, str], name: str, default: float | None = None) -
     if not math.isfinite(number):
         raise UserError(f"{name} is not finite")
     return number
-
-
-def _column(field: pa.Field, values: pa.ChunkedArray) -> Column:
-    known = describe_for_votable(field)
-    array = values.to_numpy()
-    if field.name == "source_id":  # the standard wants characters
-        array = array.astype("U20")
-    elif pa.types.is_string(field.type):
-        array = array.astype("U")
-    elif pa.types.is_uint32(field.type):
-        array = array.astype(np.int64)  # VOTable has no unsigned integers of 32 bits
-    unit = Unit(known.unit, format="vounit") if known.unit else None
-    meta = {"ucd": known.ucd} if known.ucd else {}
-    return Column(array, field.name, unit=unit, description=known.text or None, meta=meta)
 
 
 def _written(votable: VOTableFile, infos: list[Info]) -> bytes:
