@@ -29,7 +29,7 @@ def test_mlflows_protocol_gives_the_predictors_numbers(address: str, features: d
     ):
         answers = requests.post(f"{address}/invocations", json=body, timeout=60).json()["predictions"]
         for name in COLUMNS:
-            np.testing.assert_array_equal([answer[name] for answer in answers], expected[name])
+            np.testing.assert_array_equal(np.array([answer[name] for answer in answers], np.float32), expected[name])
     assert requests.get(f"{address}/ping", timeout=60).status_code == 200
     assert requests.get(f"{address}/version", timeout=60).text[0].isdigit()
 
