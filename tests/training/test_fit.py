@@ -66,6 +66,7 @@ def test_each_batch_walks_through_all_stars_before_any_comes_again(sample: Sampl
         assert roles.learns[member, seen].all()
 
 
+@pytest.mark.slow
 def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Member 1 of the first draw gets dead weights; the warm-up must replace it and leave member 0 alone."""
     real = Trainer._drawn
