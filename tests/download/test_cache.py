@@ -7,6 +7,7 @@ import pytest
 from xpfeh.download import cache
 from xpfeh.download.http import Services
 from xpfeh.errors import UserError
+from xpfeh.sources import archive_stars
 from xpfeh.sources.archive_stars import ArchiveStars
 
 from tests.download.archive_server import ArchiveServer
@@ -76,6 +77,24 @@ def test_every_star_is_answered_in_its_place_or_rejected_with_a_reason(
     archive.absent = set(IDS.tolist())
     (batch,) = cache.bring(IDS[10:13], "dr3", services).read(0, None)
     assert (len(batch.columns["source_id"]), len(batch.rejected)) == (0, 3)
+
+
+def test_a_star_that_is_asked_for_twice_is_answered_once_however_far_apart(
+    archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(archive_stars, "_STARS", 2)
+    stars = cache.bring(IDS[[0, 1, 2, 0, 3]], "dr3", services)
+    assert answered(stars) == IDS[[0, 1, 2, 3]].tolist()
+    rejected = [each for first, n in stars.ranges() for batch in stars.read(first, n) for each in batch.rejected]
+    assert rejected == [(3, int(IDS[0]), "repeated source_id")]
+
+
+def test_a_damaged_record_is_asked_for_again(archive: ArchiveServer, services: Services) -> None:
+    cache.bring(IDS[:3], "dr3", services)
+    (record,) = cache.sizes()["dr3"].folder.glob("*/asked.json")
+    for damage in ("{", "{}", "[]"):
+        record.write_text(damage)
+        assert answered(cache.bring(IDS[:3], "dr3", services)) == IDS[:3].tolist()
 
 
 def test_a_folder_that_is_not_whole_is_no_answer(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:

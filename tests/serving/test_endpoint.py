@@ -211,7 +211,7 @@ def test_a_file_gets_what_predict_gives(address: str, bundle: Path, tmp_path: Pa
 def test_a_broken_file_is_refused_by_its_own_name(address: str) -> None:
     for name, content, status, message in (
         ("stars.csv", b"a,b\n1,2\n", 422, "stars.csv: not a file of XP continuous spectra"),
-        ("stars.csv.gz", b"\x1f\x8bxx", 422, "stars.csv.gz: "),
+        ("stars.csv.gz", b"\x1f\x8bxx", 415, "unpack it"),
         ("stars.parquet", b"junk", 422, "stars.parquet: "),
         ("stars.exe", b"", 415, "must end in .csv"),
     ):

@@ -104,8 +104,12 @@ def answers(release: str) -> list[Answer]:
     folder = data_folder("cache") / release
     found = []
     for path in sorted(folder.glob(f"[!.]*/{_ASKED}")):  # a name with a dot is not whole yet
-        record = json.loads(path.read_text())
-        lists = (np.array(record[name], np.int64) for name in ("asked", "with_spectrum", "with_photometry"))
+        try:
+            record = json.loads(path.read_text())
+            lists = [np.array(record[name], np.int64) for name in ("asked", "with_spectrum", "with_photometry")]
+        except (ValueError, KeyError, TypeError):  # damaged: its stars are asked for again
+            shutil.rmtree(path.parent)
+            continue
         found.append(Answer(path.parent, *lists))
     return found
 

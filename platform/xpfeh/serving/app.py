@@ -106,7 +106,7 @@ class _Endpoint:
         key = self._admitted(request, Scope.PREDICT)
         wanted = accepted(request.headers.get("accept", JSON))
         asked, predictor = await self._read(request), self._ready()
-        self._spend(key, asked)
+        self._spend(key, len(asked.source_ids))
         catalogs = await self._gathered([raw for raw, _ in asked.spectra])
         if wanted == JSON:
             return Response(await asyncio.to_thread(as_json, asked, catalogs, predictor), media_type=JSON)
@@ -125,7 +125,7 @@ class _Endpoint:
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.stored(request, name, Path(folder))
             asked, catalogs = await asyncio.to_thread(uploads.predicted, path, name, predictor)
-        self._spend(key, asked)
+        self._spend(key, len(asked.source_ids))
         return Response(await asyncio.to_thread(uploads.answer, kind, asked, catalogs, predictor), media_type=kind)
 
     @api.post("/v1/picture", responses=_REFUSALS, openapi_extra=_BODIES, response_class=Response)
@@ -133,7 +133,7 @@ class _Endpoint:
         """Return one star's picture (PNG): spectrum, what its [Fe/H] rests on, intervals, flags in words."""
         key = self._admitted(request, Scope.PREDICT)
         asked = await self._read(request)
-        self._spend(key, asked)
+        self._spend(key, len(asked.source_ids))
         return Response(await asyncio.to_thread(pictures.picture, asked, self._ready()), media_type="image/png")
 
     @api.post("/v1/picture/file", responses=_REFUSALS, openapi_extra=_FILE, response_class=Response)
@@ -143,7 +143,7 @@ class _Endpoint:
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.stored(request, name, Path(folder))
             asked = await asyncio.to_thread(uploads.one_star, path, name, source_id)
-        self._spend(key, asked)
+        self._spend(key, len(asked.source_ids))
         return Response(await asyncio.to_thread(pictures.picture, asked, self._ready()), media_type="image/png")
 
     @api.get("/v1/stars/{source_id}", responses=_REFUSALS)
@@ -192,16 +192,18 @@ class _Endpoint:
     @api.post("/invocations", responses=_REFUSALS, openapi_extra=_ANY_JSON)
     async def invocations(self, request: Request) -> Response:
         """Answer as MLflow's scoring server does, from features: `flux`, `flux_error`, `ebv`."""
-        self._admitted(request, Scope.PREDICT)
+        key = self._admitted(request, Scope.PREDICT)
         features = protocols.invocation(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
+        self._spend(key, len(features["ebv"]))
         predicted = await asyncio.to_thread(self._ready().predict, features)
         return Response(protocols.predictions(predicted), media_type=JSON)
 
     @api.post("/v2/models/xpfeh/infer", responses=_REFUSALS, openapi_extra=_ANY_JSON)
     async def infer(self, request: Request) -> Response:
         """Answer as the Open Inference Protocol (V2) says, from features: `flux`, `flux_error`, `ebv`."""
-        self._admitted(request, Scope.PREDICT)
+        key = self._admitted(request, Scope.PREDICT)
         features, name = protocols.inference(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
+        self._spend(key, len(features["ebv"]))
         predicted = await asyncio.to_thread(self._ready().predict, features)
         return Response(protocols.inferred(predicted, self._ready().version, name), media_type=JSON)
 
@@ -244,8 +246,7 @@ class _Endpoint:
         from_archive = (lambda ids: bring(ids, release)) if self._archive else None
         return await asyncio.to_thread(readers[kind], body, release, from_archive)
 
-    def _spend(self, key: Key | None, asked: Asked) -> None:
-        stars = len(asked.source_ids)
+    def _spend(self, key: Key | None, stars: int) -> None:
         if key and (seconds := self._spending.spend(key, stars)):
             raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
         name = key.name if key else "none"

@@ -15,7 +15,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import JSON, TABLES, Columns, as_json, as_table, catalog_of, written
 from xpfeh.serving.asked import Asked
 from xpfeh.sources.gaia_files import GaiaFile
-from xpfeh.sources.input_files import SUFFIXES
+from xpfeh.sources.input_files import GZIP_MAGIC, SUFFIXES
 from xpfeh.sources.reader import NO_COMPANIONS, read
 from xpfeh.tables import write_table
 
@@ -38,10 +38,13 @@ async def stored(request: Request, name: str, folder: Path) -> Path:
     if suffix is None:
         raise HTTPException(415, f"?name= must end in {', '.join(SUFFIXES)}")
     path = folder / f"upload{suffix}"
-    size = 0
+    size, beginning = 0, b""
     with path.open("wb") as file:
         async for chunk in request.stream():
             size += len(chunk)
+            beginning = (beginning + chunk[:2])[:2]
+            if beginning == GZIP_MAGIC:
+                raise HTTPException(415, "a compressed file is not taken, a small one unpacks to anything; unpack it")
             if size > MAX_FILE_BYTES:
                 raise HTTPException(413, f"a file of at most {MAX_FILE_BYTES / 1e6:g} MB is taken")
             file.write(chunk)

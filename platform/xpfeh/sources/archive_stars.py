@@ -63,16 +63,18 @@ class ArchiveStars:
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
         """Yield the stars of a range with their photometry."""
-        asked = self.ids[start : None if rows is None else start + rows]
-        distinct, first = np.unique(asked, return_index=True)
-        repeats = np.setdiff1d(np.arange(len(asked)), first)
-        rejected = [Reject(start + int(i), int(asked[i]), "repeated source_id") for i in repeats]
-        place = dict(zip(distinct.tolist(), first.tolist(), strict=True))
-        rejected += [Reject(start + place[i], i, self.missing[i]) for i in distinct.tolist() if i in self.missing]
+        here = slice(start, None if rows is None else start + rows)
+        first = np.zeros(len(self.ids), dtype=bool)
+        first[np.unique(self.ids, return_index=True)[1]] = True
+        asked, fresh = self.ids[here], first[here]
+        rejected = [Reject(start + int(i), int(asked[i]), "repeated source_id") for i in np.flatnonzero(~fresh)]
+        distinct = asked[fresh]
+        place = dict(zip(distinct.tolist(), np.flatnonzero(fresh).tolist(), strict=True))
+        rejected += [Reject(start + place[i], i, self.missing[i]) for i in place if i in self.missing]
         tables = [
-            pq.read_table(path, filters=[("source_id", "in", here.tolist())])
+            pq.read_table(path, filters=[("source_id", "in", there.tolist())])
             for path, ids in self.spectra.items()
-            if (here := np.intersect1d(ids, distinct)).size
+            if (there := np.intersect1d(ids, distinct)).size
         ]
         table = pa.concat_tables([SCHEMA.empty_table(), *tables])
         places = np.array([place[i] for i in table["source_id"].to_pylist()])
