@@ -155,11 +155,11 @@ def test_workers_get_what_predicts_and_no_more(predictor: Predictor, bundle: Pat
     assert all(here[name].tobytes() == sent[name].tobytes() for name in here)
 
 
-def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: Predictor) -> None:
+def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: Predictor, bundle: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     training = Training(**{name: getattr(predictor.card, name) for name in Training.model_fields})
     with pytest.raises(UserError, match="other files"):
-        write_bundle(tmp_path, {MODEL: b""}, predictor.card.recipe, training)
+        write_bundle(tmp_path, packed(bundle), predictor.card.recipe, training)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 

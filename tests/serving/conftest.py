@@ -1,6 +1,7 @@
 """One endpoint for all tests of HTTP: a small model, a published release, no archive."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,8 @@ from ray import serve
 from xpfeh.columns import CATALOG
 from xpfeh.files import package_file
 from xpfeh.release.parquet_files import write_parquet
-from xpfeh.serving.deploy import Config, deploy, read_config
+from xpfeh.serving.config import Config, read_config
+from xpfeh.serving.deploy import deploy
 
 from tests.release.test_published import made_catalog
 
@@ -28,8 +30,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pa.Table]:
 def config(published: tuple[str, pa.Table]) -> Config:
     parsed = read_config(CONFIG)
     parsed.http_options["port"] = 8123
-    parsed.options["user_config"] |= {"archive": False, "release": published[0]}
-    return parsed
+    return replace(parsed, args=parsed.args.model_copy(update={"archive": False, "release": published[0]}))
 
 
 @pytest.fixture(scope="session")

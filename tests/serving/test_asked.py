@@ -17,12 +17,17 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import answers
 from xpfeh.serving.asked import Asked, Star, read_arrow, read_json
 from xpfeh.serving.protocols import inference, invocation
+from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import LIST_COLUMNS
 
 from tests.genuine import datalink_file
 from tests.sources.reading import read_whole
 
 BIG = 5_937_083_312_263_887_616
+
+
+def no_archive(ids: np.ndarray) -> ArchiveStars:
+    raise UserError("no spectrum is given, and this endpoint asks no archive for it")
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +41,11 @@ def star(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, An
 
 
 def asked(*stars: Any) -> Asked:
-    return read_json(json.dumps({"stars": stars}).encode(), "dr3", None)
+    return read_json(json.dumps({"stars": stars}).encode(), "dr3", no_archive)
 
 
 def by_json(body: bytes) -> Asked:
-    return read_json(body, "dr3", None)
+    return read_json(body, "dr3", no_archive)
 
 
 def answered(found: Asked, predictor: Predictor) -> list[dict[str, Any]]:
@@ -102,7 +107,7 @@ def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> No
 )
 def test_a_body_that_is_none_is_refused_in_one_line(body: bytes, message: str) -> None:
     with pytest.raises(UserError) as refused:
-        read_json(body, "dr3", None)
+        read_json(body, "dr3", no_archive)
     assert message in str(refused.value)
     assert len(str(refused.value)) < 300
 
@@ -114,7 +119,7 @@ def test_arrow_gives_what_json_gives(spectra: dict[str, np.ndarray], predictor: 
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
-    by_arrow = read_arrow(sink.getvalue().to_pybytes(), "dr3", None)
+    by_arrow = read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
     by_json = asked(*(star(spectra, i) for i in range(len(spectra["source_id"]))))
     tables = [
         answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
@@ -138,9 +143,9 @@ def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: 
         stream.write_table(pa.table(columns))
     body = sink.getvalue().to_pybytes()
     with pytest.raises(UserError, match=message):
-        read_arrow(body, "dr3", None)
+        read_arrow(body, "dr3", no_archive)
     with pytest.raises(UserError, match="not an Arrow stream"):
-        read_arrow(body[: len(body) // 2], "dr3", None)
+        read_arrow(body[: len(body) // 2], "dr3", no_archive)
 
 
 def test_tables_have_a_row_for_each_star_and_an_error_where_there_is_one(
@@ -204,7 +209,7 @@ def test_any_other_json_is_refused_in_one_short_line(content: Any) -> None:
 @hypothesis_settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=300))
 def test_any_bytes_are_refused_in_one_short_line(body: bytes) -> None:
-    for read in (by_json, lambda given: read_arrow(given, "dr3", None), invocation, inference):
+    for read in (by_json, lambda given: read_arrow(given, "dr3", no_archive), invocation, inference):
         assert len(refusal(read, body)) < 500
 
 

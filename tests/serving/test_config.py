@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
-from xpfeh.serving.deploy import read_config
+from xpfeh.serving.config import read_config
 
 LOCAL = package_file("xpfeh", "serving/local.yaml")
 CONFIGS = [LOCAL, *sorted((Path(__file__).parents[2] / "serve_configs").glob("*.yaml"))]
@@ -23,7 +23,7 @@ def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
     [
         ("max_queued_requests", "max_queue", r"does not know applications\[0\]\.deployments\[0\]\.max_queue"),
         ("num_replicas: 1", "num_replicas: many", "num_replicas"),
-        ("          model:", "          modell:", "user_config.model"),
+        ("      model:", "      modell:", "args.model"),
         ("applications:", "applications: [", "not YAML"),
         ("127.0.0.1", "0.0.0.0", r"host 0\.0\.0\.0 is open to others, and no keys guard it"),
     ],

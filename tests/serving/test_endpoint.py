@@ -21,7 +21,8 @@ from xpfeh.errors import UserError
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.deploy import Config, deploy
+from xpfeh.serving.config import Config, EndpointArgs
+from xpfeh.serving.deploy import deploy
 from xpfeh.serving.keys import Keys, Scope
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.preprocess import preprocess
@@ -162,7 +163,7 @@ def test_a_client_gives_what_predict_gives(
 def guarded(address: str, bundle: Path, config: Config, tmp_path: Path) -> Iterator[tuple[str, Keys]]:
     """The same endpoint, deployed again with keys."""
     path = tmp_path / "keys.json"
-    guarded = replace(config, options=config.options | {"user_config": {"model": "", "keys": str(path)}})
+    guarded = replace(config, args=EndpointArgs(model="", keys=str(path)))
     yield deploy(guarded, str(bundle)), Keys(path)
     deploy(config, str(bundle))
 

@@ -133,13 +133,18 @@ def plot(
 def serve(
     config: Annotated[Path | None, local("Ray Serve YAML; by default one replica on this machine.")] = None,
     model: Annotated[str | None, typer.Option(help="Serve this model and not the configured one.")] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Roll each new champion out, without a request that fails.")
+    ] = False,
 ) -> None:
     """Answer HTTP requests until interrupted."""
     import signal
     from threading import Event
 
-    from xpfeh.commands.serve import LOCAL_CONFIG, served
+    from xpfeh.commands.serve import LOCAL_CONFIG, champions, served
 
+    if follow and model:
+        raise UserError("--follow serves the champion, whichever it is: leave --model out")
     with served(config or LOCAL_CONFIG, model) as address:
         console.print(f"serving at {address} (requests and answers: {address}/docs); Ctrl-C ends it", soft_wrap=True)
         # SIGTERM ends it like Ctrl-C: by default the process dies at once, and leaves the endpoint to a joined cluster.
@@ -147,7 +152,32 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         with suppress(KeyboardInterrupt):
+            for line in champions(config or LOCAL_CONFIG) if follow else []:
+                console.print(line, soft_wrap=True)
             Event().wait()
+
+
+@app.command()
+def rollout(
+    model: Annotated[str, typer.Argument(help="A bundle's folder, models:/xpfeh/VERSION, or pretrained.")],
+    config: Annotated[Path | None, typer.Option(help="What the endpoint was started with.")] = None,
+    share: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=1.0, help="Answer this share of the requests in the dark, and replace nothing."),
+    ] = None,
+) -> None:
+    """Replace the model of a running endpoint, without a request that fails.
+
+    New replicas start beside the old ones; if they fail, the old ones go on. Back again: the same command with the
+    model of before. What a challenger in the dark would have answered: GET /v1/shadow.
+    """
+    from xpfeh.commands.serve import LOCAL_CONFIG, roll_out
+
+    before, after = roll_out(config or LOCAL_CONFIG, model, share)
+    if share is None:
+        console.print(f"serving {after}; back again: xpfeh rollout {before}", soft_wrap=True)
+    else:
+        console.print(f"{after} answers {share:.0%} of the requests in the dark, {before} all", soft_wrap=True)
 
 
 @app.command()

@@ -15,7 +15,7 @@ from xpfeh.files import data_folder
 keys = typer.Typer(no_args_is_help=True, help="Keys of an endpoint: one for each collaborator.")
 
 File = Annotated[
-    Path | None, local("The file that the endpoint's user_config.keys names; keys.json under ~/.xpfeh by default.")
+    Path | None, local("The file that the endpoint's args.keys names; keys.json under ~/.xpfeh by default.")
 ]
 Name = Annotated[str, typer.Argument(help="Who has it.")]
 
@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(help="Who has it.")]
 @keys.command()
 def add(
     name: Name,
-    scope: Annotated[list[str], typer.Option(help="predict or read; may be repeated.")] = ["predict", "read"],
+    scope: Annotated[list[str], typer.Option(help="predict, read or admin; may be repeated.")] = ["predict", "read"],
     per_minute: Annotated[int, typer.Option(min=1, help="Requests a minute.")] = 600,
     per_day: Annotated[int, typer.Option(min=1, help="Stars a day.")] = 1_000_000,
     file: File = None,

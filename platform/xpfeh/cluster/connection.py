@@ -16,6 +16,7 @@ from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
 from xpfeh.errors import UserError
+from xpfeh.files import first_line
 
 _LOG_LEVELS = {
     "ray.data": logging.WARNING,
@@ -26,16 +27,36 @@ _LOG_LEVELS = {
 }
 
 
+def join() -> None:
+    """Join the cluster of ``RAY_ADDRESS``, or the one that runs on this machine.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    _quiet()
+    try:
+        if not ray.is_initialized():
+            ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.WARNING)
+    except ConnectionError as error:
+        raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
+
+
 def connect() -> int:
     """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one; return its CPUs."""
-    for name, level in _LOG_LEVELS.items():
-        logging.getLogger(name).setLevel(level)
+    _quiet()
     if not ray.is_initialized():
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
     context = DataContext.get_current()
     context.enable_progress_bars = False
     return max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _quiet() -> None:
+    for name, level in _LOG_LEVELS.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @contextmanager

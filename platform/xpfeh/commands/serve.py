@@ -1,13 +1,17 @@
-"""The endpoint, for as long as it is wanted."""
+"""The endpoint, for as long as it is wanted, and its model replaced while it answers."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from xpfeh.errors import UserError
 from xpfeh.files import package_file
-from xpfeh.serving.deploy import deploy, read_config, withdraw
+from xpfeh.serving.config import read_config
+from xpfeh.serving.deploy import deploy, rollout, serving, withdraw
+from xpfeh.serving.models import pinned_model
 
 LOCAL_CONFIG = package_file("xpfeh", "serving/local.yaml")
 """One replica on this machine."""
@@ -35,3 +39,32 @@ def served(config: str | Path, model: str | None = None) -> Iterator[str]:
         yield address
     finally:
         withdraw(parsed)
+
+
+def roll_out(config: str | Path, model: str, share: float | None = None) -> tuple[str, str]:
+    """Replace the model of a running endpoint; see `xpfeh.serving.deploy.rollout`."""
+    return rollout(read_config(config), model, share)
+
+
+def champions(config: str | Path, every_s: float = 30.0) -> Iterator[str]:
+    """Roll out each model that the configured alias comes to mean, and say so, for ever; one that fails is tried once.
+
+    Parameters
+    ----------
+    config : str or Path
+        What the endpoint was started with.
+    every_s : float
+        How often the registry is asked.
+    """
+    parsed = read_config(config)
+    tried = serving(parsed).model
+    while True:
+        time.sleep(every_s)
+        try:
+            if (champion := pinned_model(parsed.args.model)) == tried:
+                continue
+            tried = champion
+            before, after = rollout(parsed, champion)
+            yield f"serving {after}, before: {before}"
+        except UserError as error:
+            yield str(error)

@@ -14,6 +14,8 @@ from pydantic import ValidationError
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file, whole_folder
 from xpfeh.inference.card import FORMAT, ModelCard, Training
+from xpfeh.inference.golden import golden_answer
+from xpfeh.inference.graph import Graph
 from xpfeh.provenance import code_version
 from xpfeh.settings import Recipe, first_problem
 
@@ -58,6 +60,7 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes], recipe: Recipe,
         version=f"{recipe.name}-{content[:12]}",
         sha256=checksums,
         recipe=recipe,
+        golden=golden_answer(Graph(files[MODEL])),
         made_by=code_version(),
     )
     with whole_folder(folder, mark=CARD) as work:

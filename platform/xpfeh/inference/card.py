@@ -8,12 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.edges import Edges
+from xpfeh.inference.golden import Answer
 from xpfeh.inference.stretch import Stretch
 from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
-FORMAT: Literal[4] = 4
-"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras."""
+FORMAT: Literal[5] = 5
+"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras. 4 had no golden star."""
 
 
 class StarCounts(BaseModel):
@@ -65,6 +66,8 @@ class ModelCard(Training):
     sha256 : dict of str
         Of the bundle's other files, by their names.
     recipe : Recipe
+    golden : tuple of float
+        What it gives for the golden star (`xpfeh.inference.golden`).
     made_by : dict of str
         Versions of xpfeh, its commit and its packages.
     held_out : dict of dict of float
@@ -73,10 +76,11 @@ class ModelCard(Training):
         Of that model: what it was trained on, whose it is, and on what terms.
     """
 
-    format: Literal[4] = FORMAT
+    format: Literal[5] = FORMAT
     version: str
     sha256: dict[str, str]
     recipe: Recipe
+    golden: Answer
     made_by: dict[str, str]
     held_out: dict[str, dict[str, float]] = Field(default_factory=dict)
     data: str = ""

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.inference.bundle import MODEL, SLOPES, read_card, read_file
+from xpfeh.inference.bundle import CARD, MODEL, SLOPES, read_card, read_file
 from xpfeh.inference.card import ModelCard
+from xpfeh.inference.golden import agrees, golden_answer
 from xpfeh.inference.graph import Graph
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.pixels import rebinned
@@ -41,13 +42,15 @@ class Predictor:
     Raises
     ------
     UserError
-        If it is no bundle, or its files are not those that its card names.
+        If it is no bundle, its files are not those that its card names, or they give something else here for the golden
+        star than where it was trained.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.card: ModelCard = read_card(folder)
         self._folder = folder
         self._columns = self._graph(MODEL)
+        self._give_the_golden_answer()
 
     @property
     def version(self) -> str:
@@ -93,6 +96,15 @@ class Predictor:
     @cached_property
     def _slopes(self) -> Graph:
         return self._graph(SLOPES)
+
+    def _give_the_golden_answer(self) -> None:
+        answer = golden_answer(self._columns)
+        if not agrees(answer, self.card.golden):
+            raise UserError(
+                f"{self._folder}: gives [Fe/H] {answer[0]} for the golden star where its {CARD} has "
+                f"{self.card.golden[0]}; the card was changed, or "
+                "this machine computes wrongly: are its versions those of constraints.txt?"
+            )
 
     def _graph(self, name: str) -> Graph:
         content = read_file(self._folder, name, self.card)

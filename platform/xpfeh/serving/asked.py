@@ -78,7 +78,9 @@ class Star(BaseModel):
 class PredictRequest(BaseModel):
     """A request for some stars."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"stars": [{"source_id": 5937083312263887616}]}]}
+    )
 
     stars: list[Star] = Field(min_length=1, max_length=MAX_STARS)
 
@@ -111,7 +113,7 @@ class Asked:
                 self.spectra.append((batch.columns, places[np.setdiff1d(here, bad)]))
 
 
-def read_json(body: bytes, release: str, bring: Bring | None) -> Asked:
+def read_json(body: bytes, release: str, bring: Bring) -> Asked:
     """Return what a JSON body asks.
 
     Parameters
@@ -119,8 +121,8 @@ def read_json(body: bytes, release: str, bring: Bring | None) -> Asked:
     body : bytes
     release : {"dr3", "dr4"}
         The model's: coefficients must be of it.
-    bring : callable, optional
-        None where no archive is asked.
+    bring : callable
+        Raises `UserError` where no archive is asked.
 
     Raises
     ------
@@ -152,7 +154,7 @@ def read_json(body: bytes, release: str, bring: Bring | None) -> Asked:
     return asked
 
 
-def read_arrow(body: bytes, release: str, bring: Bring | None) -> Asked:
+def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
     """Return what an Arrow stream asks: a table with the columns of `Star`, all of one kind; see `read_json`.
 
     Raises
@@ -176,18 +178,23 @@ def read_arrow(body: bytes, release: str, bring: Bring | None) -> Asked:
     return asked
 
 
+def from_ids(ids: list[int], release: str, bring: Bring) -> Asked:
+    """Return a request for stars by identifier alone; see `read_json`."""
+    asked = Asked([*ids])
+    _add(asked, np.arange(len(ids)), pa.table({"source_id": pa.array(ids, pa.int64())}), release, bring)
+    return asked
+
+
 def _check_number(stars: int) -> None:
     if not 1 <= stars <= MAX_STARS:
         raise UserError(f"{stars} stars are asked for; a request has 1 to {MAX_STARS}")
 
 
-def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring | None) -> None:
+def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring) -> None:
     if set(table.column_names) & set(_LISTS):
         asked.add(places, GivenTable(table, release))
         return
     try:
-        if bring is None:
-            raise UserError("no spectrum is given, and this endpoint asks no archive for it")
         asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()))
     except UserError as error:
         asked.reasons |= dict.fromkeys(places.tolist(), str(error))

@@ -1,136 +1,18 @@
-"""Deploy a Ray Serve YAML file: checked strictly, and with the model pinned to a version."""
+"""Start an endpoint, replace its model while it answers, and end it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
 import ray
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ray import serve
-from ray.serve.schema import ServeDeploySchema
+from ray.serve.exceptions import RayServeException
 
-from xpfeh.cluster.connection import connect
+from xpfeh.cluster.connection import connect, join
 from xpfeh.errors import UserError
-from xpfeh.experiments.registry import local_bundle, pinned
-from xpfeh.files import absolute, first_line, local_path
+from xpfeh.files import first_line
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.app import Endpoint
-from xpfeh.settings import first_problem
-
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-class UserConfig(BaseModel):
-    """What an endpoint is told.
-
-    Attributes
-    ----------
-    model : str
-        A bundle's folder, ``models:/NAME@ALIAS``, or ``pretrained``.
-    archive : bool
-        Whether Gaia's archive is asked for the spectra of stars that are given by identifier alone.
-    release : str, optional
-        Folder or URI of a published catalog, Parquet or HATS, whose stars and cones can be asked for.
-    keys : str, optional
-        File of the keys (`xpfeh.serving.keys`); without one, whoever reaches the endpoint may ask.
-    """
-
-    model_config = ConfigDict(extra="forbid")
-
-    model: str
-    archive: bool = False
-    keys: str | None = None
-    release: str | None = None
-
-
-class _Deployment(BaseModel):
-    model_config = ConfigDict(extra="allow")  # Ray's own schema knows the others
-
-    user_config: UserConfig
-
-
-class _Application(BaseModel):
-    model_config = ConfigDict(extra="allow")
-
-    name: str
-    route_prefix: str
-    deployments: list[_Deployment] = Field(min_length=1, max_length=1)
-
-
-class _File(BaseModel):
-    """What we ask of a file besides what Ray Serve asks: one application of one deployment that names its model."""
-
-    model_config = ConfigDict(extra="allow")
-
-    applications: list[_Application] = Field(min_length=1, max_length=1)
-
-
-@dataclass(frozen=True)
-class Config:
-    """A Ray Serve configuration with one application of one `Endpoint`.
-
-    Attributes
-    ----------
-    name, route_prefix : str
-        Of the application.
-    model : str
-        A bundle's folder, or ``models:/NAME@ALIAS``.
-    http_options : dict
-        As `ray.serve.start` takes them.
-    options : dict
-        As `Endpoint.options` takes them.
-    """
-
-    name: str
-    route_prefix: str
-    model: str
-    http_options: dict[str, Any]
-    options: dict[str, Any]
-
-    @property
-    def address(self) -> str:
-        """Where the endpoint answers."""
-        host, port = self.http_options.get("host", "127.0.0.1"), self.http_options.get("port", 8000)
-        return f"http://{host}:{port}{self.route_prefix.rstrip('/')}"
-
-
-def read_config(path: str | Path) -> Config:
-    """Return a Ray Serve configuration.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, no YAML, has a key that Ray Serve does not know (it would be ignored), is not one
-        application with one deployment that names its model, or binds to more than this machine without keys.
-    """
-    try:
-        raw = yaml.safe_load(local_path(path).read_text())
-        known = ServeDeploySchema.model_validate(raw).model_dump(exclude_unset=True)
-        (application,) = _File.model_validate(raw).applications
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not YAML ({first_line(error)})") from None
-    except ValidationError as error:
-        raise UserError(f"{path}: {first_problem(error)}") from None
-    if unknown := _unknown_keys(raw, known):
-        raise UserError(f"{path}: Ray Serve does not know {', '.join(unknown)}")
-    host = raw.get("http_options", {}).get("host", _LOOPBACK[0])
-    if host not in _LOOPBACK and application.deployments[0].user_config.keys is None:
-        raise UserError(
-            f"{path}: host {host} is open to others, and no keys guard it; make one (xpfeh keys add NAME) and name the "
-            "file as user_config.keys"
-        )
-    return Config(
-        name=application.name,
-        route_prefix=application.route_prefix,
-        model=application.deployments[0].user_config.model,
-        http_options=raw.get("http_options", {}),
-        options=raw["applications"][0]["deployments"][0],
-    )
+from xpfeh.serving.app import application
+from xpfeh.serving.config import Challenger, Config, EndpointArgs
+from xpfeh.serving.models import bundle_folder, pinned_model
 
 
 def deploy(config: Config, model: str | None = None) -> str:
@@ -142,14 +24,64 @@ def deploy(config: Config, model: str | None = None) -> str:
     model : str, optional
         Serve this model and not the one that the configuration names.
     """
-    name = pinned(model or config.model)
-    name = name if name.startswith("models:/") else absolute(str(local_bundle(name)))
-    Predictor(local_bundle(name))  # a model that is none is noticed now, not by the replicas
+    pinned = _checked(model or config.args.model)
     connect()
     serve.start(http_options=config.http_options)
-    endpoint = Endpoint.options(**config.options | {"user_config": {**config.options["user_config"], "model": name}})
-    serve.run(endpoint.bind(), name=config.name, route_prefix=config.route_prefix)
+    _run(config, config.args.model_copy(update={"model": pinned}))
     return config.address
+
+
+def rollout(config: Config, model: str, share: float | None = None) -> tuple[str, str]:
+    """Replace the model of the endpoint of `config` while it answers; return the names of the model before and after.
+
+    New replicas start beside the old ones, which end when they have answered what they have (``max_surge_percent``).
+    If the new ones fail, the old ones stay.
+
+    Parameters
+    ----------
+    config : Config
+    model : str
+        As `EndpointArgs.model`.
+    share : float, optional
+        Let `model` answer this share of the requests in the dark, and replace nothing.
+
+    Raises
+    ------
+    UserError
+        If there is no such endpoint, the model is none, or the new replicas failed.
+    """
+    pinned = _checked(model)
+    join()
+    before = serving(config)
+    if share is None:
+        after = before.model_copy(update={"model": pinned, "shadow": None})
+    else:
+        after = before.model_copy(update={"shadow": Challenger(model=pinned, share=share)})
+    try:
+        _run(config, after)
+    except RuntimeError as error:
+        _run(config, before)
+        raise UserError(
+            f"{model}: its replicas failed, {before.model} goes on serving ({first_line(error)}); why: the logs of Ray"
+        ) from None
+    return before.model, pinned
+
+
+def serving(config: Config) -> EndpointArgs:
+    """Return what the endpoint of `config` that runs now was told.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    try:
+        return EndpointArgs.model_validate(serve.get_app_handle(config.name).told.remote().result(timeout_s=30))
+    except RayServeException:
+        raise UserError(
+            f"no endpoint {config.name} runs on this cluster; start it with xpfeh serve, "
+            "or set RAY_ADDRESS to its cluster"
+        ) from None
 
 
 def withdraw(config: Config) -> None:
@@ -158,14 +90,12 @@ def withdraw(config: Config) -> None:
     ray.shutdown()
 
 
-def _unknown_keys(given: Any, known: Any, where: str = "") -> list[str]:
-    """Return the keys of a parsed YAML file that are not in what Ray's schema took from it, as paths."""
-    if isinstance(given, list) and isinstance(known, list):
-        pairs = list(zip(given, known, strict=True))
-        return [key for i, (a, b) in enumerate(pairs) for key in _unknown_keys(a, b, f"{where}[{i}]")]
-    if not (isinstance(given, dict) and isinstance(known, dict)):
-        return []
-    paths = {key: f"{where}.{key}".lstrip(".") for key in given}
-    unknown = [path for key, path in paths.items() if key not in known]
-    deeper = [_unknown_keys(given[key], known[key], path) for key, path in paths.items() if key in known]
-    return unknown + [key for keys in deeper for key in keys]
+def _checked(model: str) -> str:
+    """Return a model's pinned name; one that is none is noticed now, not by the replicas."""
+    name = pinned_model(model)
+    Predictor(bundle_folder(name))
+    return name
+
+
+def _run(config: Config, args: EndpointArgs) -> None:
+    serve.run(application(args, config.options), name=config.name, route_prefix=config.route_prefix)

@@ -30,10 +30,11 @@ PREFIX = "xpfeh_"
 
 
 class Scope(StrEnum):
-    """What a key may do: ask for predictions, or read published stars."""
+    """What a key may do: ask for predictions, read published stars, or see what the operator sees."""
 
     PREDICT = "predict"
     READ = "read"
+    ADMIN = "admin"
 
 
 class Key(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +22,7 @@ from xpfeh.tables import write_table
 MAX_FILE_BYTES = 200_000_000
 """Some 5,000 stars of DataLink's CSV, 30,000 of Parquet."""
 MAX_FILE_STARS = 50_000
-FITS, PARQUET = "application/fits", "application/vnd.apache.parquet"
-KINDS = (JSON, *TABLES, FITS, PARQUET)
+FITS = "application/fits"
 
 
 async def stored(request: Request, name: str, folder: Path) -> Path:
@@ -51,13 +50,22 @@ async def stored(request: Request, name: str, folder: Path) -> Path:
     return path
 
 
-def predicted(path: Path, name: str, predictor: Predictor) -> tuple[Asked, list[Columns]]:
+def predicted(path: Path, name: str, predictor: Predictor, spend: Callable[[int], None]) -> tuple[Asked, list[Columns]]:
     """Return what a file asks, and the catalog's columns of its stars, read and predicted batch by batch.
+
+    Parameters
+    ----------
+    path : Path
+    name : str
+        What the sender calls the file.
+    predictor : Predictor
+    spend : callable
+        Is told how many stars will be computed next, and raises if they may not be.
 
     Raises
     ------
     UserError
-        If it cannot be read, or has too many stars; it is called `name`.
+        If it cannot be read, or has too many stars.
     """
     asked, catalogs = Asked([]), list[Columns]()
     file = GaiaFile(str(path))
@@ -75,6 +83,7 @@ def predicted(path: Path, name: str, predictor: Predictor) -> tuple[Asked, list[
                     asked.reasons[begun + place] = reject.reason
                 asked.source_ids += ids
                 asked.spectra.append(({}, begun + good))
+                spend(batch.rows_read)
                 catalogs += catalog_of([batch.columns], predictor)
                 if len(asked.source_ids) > MAX_FILE_STARS:
                     raise UserError(f"{name}: has more than {MAX_FILE_STARS:,} stars; send it in parts")
@@ -105,7 +114,7 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
 
 
 def answer(kind: str, asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
-    """Return an answer as one of `KINDS`."""
+    """Return an answer as JSON, one of `TABLES`, FITS or Parquet."""
     if kind == JSON:
         return as_json(asked, catalogs, predictor)
     if kind in TABLES:

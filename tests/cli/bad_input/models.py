@@ -79,7 +79,7 @@ MODELS = {
             "card is no JSON": (altered(write(CARD, "{")), "model: not a model bundle"),
             "card is binary": (altered(write(CARD, b"\xff\xfe\0")), "model: not a model bundle"),
             "card is a list": (altered(write(CARD, "[]")), "model: not a model bundle"),
-            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 4"),
+            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 5"),
             "format 99": (altered(edit_json(CARD, format=99)), "model: bundle of format 99"),
             "card without recipe": (altered(edit_json(CARD, recipe=None)), "card.json: recipe: .*required"),
             "card of another key": (altered(edit_json(CARD, colour="red")), "card.json: colour: "),
@@ -93,6 +93,7 @@ MODELS = {
             "graph altered": (altered(flip_a_bit(MODEL)), f"{MODEL}: not the file that card.json names"),
             "graph missing": (altered(remove(MODEL)), f"{MODEL}: not the file that card.json names"),
             "graph corrupt": (altered(with_checksum(MODEL, b"junk")), f"{MODEL}: not an ONNX graph"),
+            "another golden answer": (altered(edit_json(CARD, golden=[0.5])), "model: gives .* for the golden star"),
         },
     ),
     "model: no champion": Case(

@@ -45,7 +45,7 @@ SERVING = {
             "an application twice": (file("serve.yaml", CONFIG + FIRST), "serve.yaml: applications: .*duplicates"),
             "no model": (
                 config("model: models:/xpfeh@champion", "keys: keys.json"),
-                "serve.yaml: .*user_config.model: .*required",
+                "serve.yaml: .*args.model: .*required",
             ),
             "a wrong number": (config("num_replicas: 1", "num_replicas: many"), "serve.yaml: .*num_replicas"),
             "no champion": (config(), "models:/xpfeh@champion: no model of that name"),

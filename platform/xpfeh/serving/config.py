@@ -1,0 +1,153 @@
+"""A Ray Serve YAML file, checked strictly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from ray.serve.schema import ServeDeploySchema
+
+from xpfeh.errors import UserError
+from xpfeh.files import first_line, local_path
+from xpfeh.settings import first_problem
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Challenger(BaseModel):
+    """A model that answers in the dark.
+
+    Attributes
+    ----------
+    model : str
+        As `EndpointArgs.model`.
+    share : float
+        Of the requests that it gets, too.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    share: float = Field(gt=0, le=1)
+
+
+class EndpointArgs(BaseModel):
+    """What an endpoint is told: ``args`` of the application.
+
+    Attributes
+    ----------
+    model : str
+        A bundle's folder, ``models:/NAME@ALIAS``, or ``pretrained``.
+    archive : bool
+        Whether Gaia's archive is asked for the spectra of stars that are given by identifier alone.
+    release : str, optional
+        Folder or URI of a published catalog, Parquet or HATS, whose stars and cones can be asked for.
+    keys : str, optional
+        File of the keys (`xpfeh.serving.keys`); without one, whoever reaches the endpoint may ask.
+    shadow : Challenger, optional
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str
+    archive: bool = False
+    keys: str | None = None
+    release: str | None = None
+    shadow: Challenger | None = None
+
+
+class _Application(BaseModel):
+    model_config = ConfigDict(extra="allow")  # Ray's own schema knows the others
+
+    name: str
+    route_prefix: str
+    args: EndpointArgs
+    deployments: list[dict[str, Any]] = Field(min_length=1, max_length=1)
+
+
+class _File(BaseModel):
+    """What we ask of a file besides what Ray Serve asks: one application, whose model is named, of one deployment."""
+
+    model_config = ConfigDict(extra="allow")
+
+    applications: list[_Application] = Field(min_length=1, max_length=1)
+
+
+@dataclass(frozen=True)
+class Config:
+    """A Ray Serve configuration with one application of one `Endpoint`.
+
+    Attributes
+    ----------
+    name, route_prefix : str
+        Of the application.
+    args : EndpointArgs
+    http_options : dict
+        As `ray.serve.start` takes them.
+    options : dict
+        Of the deployment, as Ray Serve's ``options`` takes them.
+    """
+
+    name: str
+    route_prefix: str
+    args: EndpointArgs
+    http_options: dict[str, Any]
+    options: dict[str, Any]
+
+    @property
+    def address(self) -> str:
+        """Where the endpoint answers."""
+        host, port = self.http_options.get("host", "127.0.0.1"), self.http_options.get("port", 8000)
+        return f"http://{host}:{port}{self.route_prefix.rstrip('/')}"
+
+
+def read_config(path: str | Path) -> Config:
+    """Return a Ray Serve configuration.
+
+    Raises
+    ------
+    UserError
+        If the file is missing, no YAML, has a key that Ray Serve does not know (it would be ignored), is not one
+        application with one deployment that names its model, or binds to more than this machine without keys.
+    """
+    try:
+        raw = yaml.safe_load(local_path(path).read_text())
+        known = ServeDeploySchema.model_validate(raw).model_dump(exclude_unset=True)
+        (application,) = _File.model_validate(raw).applications
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: not YAML ({first_line(error)})") from None
+    except ValidationError as error:
+        raise UserError(f"{path}: {first_problem(error)}") from None
+    if unknown := _unknown_keys(raw, known):
+        raise UserError(f"{path}: Ray Serve does not know {', '.join(unknown)}")
+    host = raw.get("http_options", {}).get("host", _LOOPBACK[0])
+    if host not in _LOOPBACK and application.args.keys is None:
+        raise UserError(
+            f"{path}: host {host} is open to others, and no keys guard it; make one (xpfeh keys add NAME) and name the "
+            "file as args.keys"
+        )
+    return Config(
+        name=application.name,
+        route_prefix=application.route_prefix,
+        args=application.args,
+        http_options=raw.get("http_options", {}),
+        options=application.deployments[0],
+    )
+
+
+def _unknown_keys(given: Any, known: Any, where: str = "") -> list[str]:
+    """Return the keys of a parsed YAML file that are not in what Ray's schema took from it, as paths."""
+    if isinstance(given, list) and isinstance(known, list):
+        pairs = list(zip(given, known, strict=True))
+        return [key for i, (a, b) in enumerate(pairs) for key in _unknown_keys(a, b, f"{where}[{i}]")]
+    if not (isinstance(given, dict) and isinstance(known, dict)):
+        return []
+    paths = {key: f"{where}.{key}".lstrip(".") for key in given}
+    unknown = [path for key, path in paths.items() if key not in known]
+    deeper = [_unknown_keys(given[key], known[key], path) for key, path in paths.items() if key in known]
+    return unknown + [key for keys in deeper for key in keys]

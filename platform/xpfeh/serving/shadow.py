@@ -1,0 +1,118 @@
+"""A challenger in the dark: it answers a share of the requests, nobody sees its answers, and what differs is told."""
+
+import asyncio
+import logging
+import random
+from typing import Any
+
+import numpy as np
+from ray import serve
+from ray.serve.exceptions import BackPressureError
+from ray.serve.handle import DeploymentHandle
+
+from xpfeh.inference.predictor import Predictor
+from xpfeh.serving.answers import Columns, catalog_of
+from xpfeh.serving.models import bundle_folder
+
+_LOG = logging.getLogger("ray.serve")
+
+
+class Shadow:
+    """Predicts what the endpoint has predicted, with another model, and keeps how far the two differ."""
+
+    def __init__(self, model: str) -> None:
+        self._predictor = Predictor(bundle_folder(model))
+        self._differences = Differences()
+
+    def compare(self, raws: list[Columns], answered: list[Columns]) -> None:
+        """Predict some stars and compare."""
+        for theirs, ours in zip(answered, catalog_of(raws, self._predictor), strict=True):
+            self._differences.add(theirs, ours)
+        _LOG.info("shadow %s: %s", self._predictor.version, self._differences.summary())
+
+    def summary(self) -> dict[str, Any]:
+        """Return the challenger's name, and how far it differs so far."""
+        return {"model_version": self._predictor.version, **self._differences.summary()}
+
+
+# It must not cost those who ask anything: it holds no core, and what it has no time for is left out.
+SHADOW = serve.deployment(
+    Shadow,
+    name="Shadow",
+    num_replicas=1,
+    max_ongoing_requests=1,
+    max_queued_requests=16,
+    max_surge_percent=100,
+    ray_actor_options={"num_cpus": 0},
+)
+
+
+class Differences:
+    """Running statistics of [Fe/H] by one model minus that by another."""
+
+    def __init__(self) -> None:
+        self._stars = self._both = self._one = self._other_flags = 0
+        self._sum = self._squares = self._largest = 0.0
+        self._largest_of: int | None = None
+
+    def add(self, theirs: Columns, ours: Columns) -> None:
+        """Count the same stars by both models."""
+        difference = ours["FEH"].astype(np.float64) - theirs["FEH"]
+        known = np.isfinite(difference)
+        self._stars += len(difference)
+        self._both += int(known.sum())
+        self._one += int((np.isfinite(ours["FEH"]) != np.isfinite(theirs["FEH"])).sum())
+        self._other_flags += int((ours["flags"] != theirs["flags"]).sum())
+        self._sum += float(difference[known].sum())
+        self._squares += float((difference[known] ** 2).sum())
+        size = np.where(known, np.abs(difference), -1.0)
+        if size.max(initial=-1.0) > self._largest:
+            self._largest = float(size.max())
+            self._largest_of = int(ours["source_id"][size.argmax()])
+
+    def summary(self) -> dict[str, Any]:
+        """Return stars, mean, standard deviation and largest of the differences (dex), and what only one answers."""
+        mean = self._sum / self._both if self._both else None
+        spread = None if mean is None else max(0.0, self._squares / self._both - mean**2) ** 0.5
+        return {
+            "stars": self._stars,
+            "mean": mean,
+            "std": spread,
+            "largest": self._largest,
+            "largest_source_id": self._largest_of,
+            "answered_by_one": self._one,
+            "other_flags": self._other_flags,
+        }
+
+
+class InTheDark:
+    """The endpoint's side: sends a share of what was answered to the `Shadow`, and waits for nothing.
+
+    Parameters
+    ----------
+    handle : DeploymentHandle
+    share : float
+    """
+
+    def __init__(self, handle: DeploymentHandle, share: float) -> None:
+        self._handle, self._share = handle, share
+        self._sending: set[asyncio.Task[None]] = set()
+
+    def send(self, raws: list[Columns], answered: list[Columns]) -> None:
+        """Send stars, perhaps."""
+        if raws and random.random() < self._share:
+            task = asyncio.create_task(self._sent(raws, answered))
+            self._sending.add(task)  # the event loop itself keeps only weak references
+            task.add_done_callback(self._sending.discard)
+
+    async def summary(self) -> dict[str, Any]:
+        """Return the challenger's summary."""
+        return {"share": self._share, **await self._handle.summary.remote()}
+
+    async def _sent(self, raws: list[Columns], answered: list[Columns]) -> None:
+        try:
+            await self._handle.compare.remote(raws, answered)
+        except BackPressureError:
+            pass
+        except Exception as error:  # whatever it is, those who ask must not notice
+            _LOG.warning("the shadow failed: %s", error)
