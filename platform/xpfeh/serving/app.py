@@ -34,7 +34,7 @@ from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.models import bundle_folder, pinned_model
-from xpfeh.serving.openapi import FITS, PARQUET, PNG, REFUSALS, gives, takes
+from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
 from xpfeh.serving.problems import answer_problems, read_body
 from xpfeh.serving.shadow import SHADOW, InTheDark
 from xpfeh.sources.archive_stars import ArchiveStars
@@ -91,7 +91,7 @@ class _Endpoint:
         """Return the arguments: for `xpfeh.serving.deploy`, not over HTTP."""
         return self._told.model_dump()
 
-    @api.post("/v1/predict", responses=gives(JSON, ARROW, CSV, VOTABLE), openapi_extra=takes(JSON, ARROW))
+    @api.post("/v1/predict", responses=gives(JSON, ARROW, CSV, VOTABLE, json=ANSWER), openapi_extra=takes(JSON, ARROW))
     async def predict(self, request: Request) -> Response:
         """Return each star's catalog row, in the order asked; a star that cannot be answered has its own error.
 
@@ -113,7 +113,7 @@ class _Endpoint:
 
     @api.post(
         "/v1/predict/file",
-        responses=gives(JSON, ARROW, CSV, VOTABLE, FITS, PARQUET),
+        responses=gives(JSON, ARROW, CSV, VOTABLE, FITS, PARQUET, json=ANSWER),
         openapi_extra=takes("application/octet-stream"),
     )
     async def predict_file(self, request: Request, name: FileName) -> Response:
@@ -165,7 +165,7 @@ class _Endpoint:
             key, await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
         )
 
-    @api.get("/v1/stars/{source_id}", responses=gives(JSON))
+    @api.get("/v1/stars/{source_id}", responses=gives(JSON, json=ROW))
     async def star(self, request: Request, source_id: SourceId) -> Response:
         """Return the row of a star of the published release that this endpoint has."""
         self._guard.admitted(request, Scope.READ)
@@ -174,7 +174,7 @@ class _Endpoint:
             raise HTTPException(404, "the release does not have this star")
         return Response(to_json(row.to_pylist()[0], inf_nan_mode="null"), media_type=JSON)
 
-    @api.get("/v1/cone", responses=gives(VOTABLE), response_class=Response)
+    @api.get("/v1/cone", responses=gives(VOTABLE), openapi_extra=CONE, response_class=Response)
     async def cone(self, request: Request) -> Response:
         """VO Simple Cone Search: `RA`, `DEC`, `SR` (deg), `VERB`, `MAXREC`; a VOTable, of mistakes too."""
         from xpfeh.serving.cone_search import search

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pyarrow as pa
+
+from xpfeh.columns import CATALOG
 from xpfeh.serving.answers import JSON
 from xpfeh.serving.asked import PredictRequest
 from xpfeh.serving.problems import Refusal
@@ -27,18 +30,79 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 """Of every path."""
 
 
-def gives(*kinds: str) -> dict[int | str, dict[str, Any]]:
-    """Describe answers of some media types."""
+def _type(field: pa.Field) -> dict[str, Any]:
+    """Return the JSON schema of a column of the catalog."""
+    text = pa.types.is_string(field.type)
+    kind = "string" if text else "integer" if pa.types.is_integer(field.type) else "number"
+    metadata = {name.decode(): value.decode() for name, value in (field.metadata or {}).items()}
+    unit = f" ({metadata['unit']})" if metadata.get("unit") else ""
+    return {"type": [kind, "null"], "description": metadata.get("description", "") + unit}
+
+
+ROW: dict[str, Any] = {"type": "object", "properties": {field.name: _type(field) for field in CATALOG}}
+"""A row of the catalog."""
+_NAMES = {"type": "array", "items": {"type": "string"}, "description": "the flags in words"}
+_ERROR = {"source_id": {"type": ["integer", "null"]}, "error": {"type": "string"}}
+ANSWER: dict[str, Any] = {
+    "type": "object",
+    "required": ["model_version", "release", "dust_map", "stars"],
+    "properties": {
+        "model_version": {"type": "string"},
+        "release": {"type": "string", "description": "Gaia's data release that the model is for"},
+        "dust_map": {"type": "string", "description": "where E(B-V) comes from"},
+        "stars": {
+            "type": "array",
+            "items": {
+                "oneOf": [
+                    {
+                        **ROW,
+                        "properties": {**ROW["properties"], "flag_names": _NAMES},
+                        "required": [*CATALOG.names, "flag_names"],
+                        "additionalProperties": False,
+                    },
+                    {"type": "object", "properties": _ERROR, "required": [*_ERROR], "additionalProperties": False},
+                ]
+            },
+        },
+    },
+}
+"""The answer for stars in JSON: a row each, or its error."""
+_ANYTHING = {"type": "object"}
+
+
+def gives(*kinds: str, json: dict[str, Any] = _ANYTHING) -> dict[int | str, dict[str, Any]]:
+    """Describe answers of some media types, JSON's by its schema."""
     schema = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds if kind != JSON}
-    answer = {JSON: {"schema": {"type": "object"}}} if JSON in kinds else {}
+    answer = {JSON: {"schema": json}} if JSON in kinds else {}
     return {200: {"description": "what was asked for", "content": {**answer, **schema}}}
+
+
+CONE = {
+    "parameters": [
+        {
+            "name": name,
+            "in": "query",
+            "required": name in ("RA", "DEC", "SR"),
+            "schema": {"type": kind},
+            "description": text,
+        }
+        for name, kind, text in (
+            ("RA", "number", "right ascension, ICRS (deg)"),
+            ("DEC", "number", "declination, ICRS (deg)"),
+            ("SR", "number", "radius (deg)"),
+            ("VERB", "integer", "1: few columns, 2 and 3: all"),
+            ("MAXREC", "integer", "rows at most"),
+        )
+    ]
+}
+"""Of the cone search, whose names are read in any case."""
 
 
 def takes(*kinds: str) -> dict[str, Any]:
     """Describe bodies of some media types; JSON's is one of `PredictRequest`, if others are taken beside it."""
-    star = PredictRequest.model_json_schema(ref_template="#/components/schemas/{model}")
-    star.pop("$defs", None)
-    json = star if len(kinds) > 1 else {"type": "object"}
+    stars = PredictRequest.model_json_schema()
+    stars["properties"]["stars"]["items"] = stars.pop("$defs")["Star"]  # a reference would be to the whole document
+    json = stars if len(kinds) > 1 else {"type": "object"}
     binary = {"type": "string", "format": "binary"}
     content = {kind: {"schema": json if kind == JSON else binary} for kind in kinds}
     return {"requestBody": {"required": True, "content": content}}

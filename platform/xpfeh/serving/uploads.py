@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
@@ -14,14 +15,18 @@ from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import JSON, TABLES, Columns, as_json, as_table, catalog_of, written
 from xpfeh.serving.asked import Asked
+from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_files import GaiaFile
-from xpfeh.sources.input_files import GZIP_MAGIC, SUFFIXES
+from xpfeh.sources.input_files import GZIP_MAGIC, SUFFIXES, readable
 from xpfeh.sources.reader import NO_COMPANIONS, read
 from xpfeh.tables import write_table
 
 MAX_FILE_BYTES = 200_000_000
 """Some 5,000 stars of DataLink's CSV, 30,000 of Parquet."""
 MAX_FILE_STARS = 50_000
+_MOST_VALUES = 10_000  # of a list: correlations of DR3 are 1,485
+_TOO_MANY = f"{{}}: has more than {MAX_FILE_STARS:,} stars; send it in parts"
+_COMPRESSED = "a compressed file is not taken, a small one unpacks to anything; unpack it"
 FITS = "application/fits"
 
 
@@ -33,9 +38,11 @@ async def stored(request: Request, name: str, folder: Path) -> Path:
     HTTPException
         413 beyond `MAX_FILE_BYTES`, 415 for a suffix that cannot be read.
     """
+    if name.lower().endswith(".gz"):
+        raise HTTPException(415, _COMPRESSED)
     suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
     if suffix is None:
-        raise HTTPException(415, f"?name= must end in {', '.join(SUFFIXES)}")
+        raise HTTPException(415, f"?name= must end in {', '.join(s for s in SUFFIXES if not s.endswith('.gz'))}")
     path = folder / f"upload{suffix}"
     size, beginning = 0, b""
     with path.open("wb") as file:
@@ -43,7 +50,7 @@ async def stored(request: Request, name: str, folder: Path) -> Path:
             size += len(chunk)
             beginning = (beginning + chunk[:2])[:2]
             if beginning == GZIP_MAGIC:
-                raise HTTPException(415, "a compressed file is not taken, a small one unpacks to anything; unpack it")
+                raise HTTPException(415, _COMPRESSED)
             if size > MAX_FILE_BYTES:
                 raise HTTPException(413, f"a file of at most {MAX_FILE_BYTES / 1e6:g} MB is taken")
             file.write(chunk)
@@ -70,6 +77,7 @@ def predicted(path: Path, name: str, predictor: Predictor, spend: Callable[[int]
     asked, catalogs = Asked([]), list[Columns]()
     file = GaiaFile(str(path))
     try:
+        _check_parquet(path)
         for start, rows in file.ranges():
             for batch in read(file, start, rows, NO_COMPANIONS):
                 begun = len(asked.source_ids)
@@ -86,7 +94,7 @@ def predicted(path: Path, name: str, predictor: Predictor, spend: Callable[[int]
                 spend(batch.rows_read)
                 catalogs += catalog_of([batch.columns], predictor)
                 if len(asked.source_ids) > MAX_FILE_STARS:
-                    raise UserError(f"{name}: has more than {MAX_FILE_STARS:,} stars; send it in parts")
+                    raise UserError(_TOO_MANY.format(name))
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None
     return asked, catalogs
@@ -102,6 +110,7 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
     """
     file = GaiaFile(str(path))
     try:
+        _check_parquet(path)
         for start, rows in file.ranges():
             for batch in read(file, start, rows, NO_COMPANIONS):
                 here = batch.columns["source_id"] == source_id
@@ -111,6 +120,24 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None
     raise UserError(f"{name}: has no star {source_id}, or not a sound row of it")
+
+
+def _check_parquet(path: Path) -> None:
+    """Refuse Parquet that is small only as it lies there: equal values take no room, and unpack to any size."""
+    if path.suffix != ".parquet":
+        return
+    with readable(str(path)):
+        file = pq.ParquetFile(path)
+    footer = file.metadata
+    if footer.num_rows > MAX_FILE_STARS:
+        raise UserError(_TOO_MANY.format(path))
+    for column in range(footer.num_columns):
+        name, kind = footer.schema.column(column).path, footer.schema.column(column).physical_type
+        if name.split(".")[0] not in LIST_COLUMNS:
+            continue
+        values = sum(footer.row_group(group).column(column).num_values for group in range(footer.num_row_groups))
+        if kind not in ("FLOAT", "DOUBLE", "INT32", "INT64") or values > footer.num_rows * _MOST_VALUES:
+            raise UserError(f"{path}: {name} must be lists of at most {_MOST_VALUES:,} numbers")
 
 
 def answer(kind: str, asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from astropy.io import fits
 from astropy.io.votable import parse_single_table
 from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
@@ -133,9 +134,21 @@ def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
         If it is not FITS, has no table, or lacks a column.
     """
     with first_table(io.BytesIO(content), path) as unit:
+        _check_lengths(unit, content, path)
         # NaN need not be masked, but a column's TNULL (an integer that stands for "missing") must.
         table = Table.read(unit, mask_invalid=False, unit_parse_strict="silent")
         return _astropy_lists(table, path, lists)
+
+
+def _check_lengths(unit: fits.BinTableHDU | fits.TableHDU, content: bytes, path: str) -> None:
+    """Refuse arrays of variable length that share their bytes: a small file would take any memory."""
+    names = [column.name for column in unit.columns if re.match(r"\d*[PQ]", column.format)]
+    if not names:
+        return
+    kind = unit.columns.dtype.newbyteorder(">")
+    rows = np.frombuffer(content, kind, unit.header["NAXIS2"], unit.fileinfo()["datLoc"])
+    if sum(int(rows[name][:, 0].sum(dtype=np.float64)) for name in names) > len(content):
+        raise UserError(f"{path}: its arrays of variable length are larger than the file")
 
 
 def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:

@@ -1,0 +1,29 @@
+"""Thousands of requests that nobody thought of, made from the endpoint's own description of its API."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow  # a minute and a half
+def test_no_request_makes_the_endpoint_fail_or_break_its_own_description(address: str) -> None:
+    run = subprocess.run(
+        [
+            *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"),
+            *("--max-examples", "300", "--phases", "coverage,fuzzing", "--seed", "1", "--request-timeout", "60"),
+            # Not these: a spectrum is more than its schema says, and a star that breaks it has its own error.
+            *("--exclude-checks", "positive_data_acceptance,negative_data_rejection"),
+        ],
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "tests.serving.schemathesis_hooks", "NO_COLOR": "1"},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+    )
+    print(run.stdout[-3000:])
+    (cases,) = re.findall(r"([\d,]+) generated", run.stdout)
+    assert run.returncode == 0, run.stdout[-6000:]
+    assert int(cases.replace(",", "")) >= 2000
