@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import psutil
 
@@ -63,12 +64,14 @@ class TwoNodes:
 
 
 @contextmanager
-def two_nodes() -> Iterator[TwoNodes]:
-    """Start a cluster; ``variables`` let a process join it."""
+def two_nodes(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[TwoNodes]:
+    """Start a cluster with some environment variables; ``variables`` let a process join it."""
     auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_urlsafe(32)}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     command = [sys.executable, "-c", _TWO_NODES]
-    with psutil.Popen(command, env=environment(auth), text=True, start_new_session=True, **pipes) as process:
+    with psutil.Popen(
+        command, env=environment({**auth, **settings}), text=True, start_new_session=True, **pipes
+    ) as process:
         try:
             yield TwoNodes(process, {"RAY_ADDRESS": process.stdout.readline().strip(), **auth})
         finally:

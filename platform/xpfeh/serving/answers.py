@@ -50,6 +50,17 @@ def catalog_of(raws: Sequence[Columns], predictor: Predictor) -> list[Columns]:
     return [found[i] for i in range(len(raws))]
 
 
+def answered(requests: Sequence[tuple[Asked, str]], predictor: Predictor) -> tuple[list[Columns], list[bytes]]:
+    """Return the catalog's columns of all requests, computed together, and each one's answer as the kind it wants."""
+    catalogs = catalog_of([raw for asked, _ in requests for raw, _ in asked.spectra], predictor)
+    rest = iter(catalogs)
+    own = [[next(rest) for _ in asked.spectra] for asked, _ in requests]
+    return catalogs, [
+        as_json(asked, each, predictor) if kind == JSON else written(kind, asked, each)
+        for (asked, kind), each in zip(requests, own, strict=True)
+    ]
+
+
 def as_json(asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
     """Return an answer as JSON: a row, or an error, in the place of each star; a number that is not known is null."""
     stars: list[dict[str, Any]] = [

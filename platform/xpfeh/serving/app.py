@@ -28,7 +28,7 @@ from xpfeh.flags import MEANING
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import protocols
-from xpfeh.serving.answers import ARROW, CSV, JSON, VOTABLE, Columns, accepted, as_json, catalog_of, written
+from xpfeh.serving.answers import ARROW, CSV, JSON, VOTABLE, accepted, answered
 from xpfeh.serving.asked import MAX_STARS, Asked, from_ids, read_arrow, read_json
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
@@ -103,13 +103,7 @@ class _Endpoint:
         wanted = accepted(request.headers.get("accept", JSON))
         asked = await self._read(request)
         self._guard.spend(key, len(asked.source_ids))
-        raws = [raw for raw, _ in asked.spectra]
-        catalogs = await self._gathered(raws)
-        if self._shadow:
-            self._shadow.send(raws, catalogs)
-        if wanted == JSON:
-            return Response(await asyncio.to_thread(as_json, asked, catalogs, self._predictor), media_type=JSON)
-        return Response(await asyncio.to_thread(written, wanted, asked, catalogs), media_type=wanted)
+        return Response(await self._answered((asked, wanted)), media_type=wanted)
 
     @api.post(
         "/v1/predict/file",
@@ -231,11 +225,12 @@ class _Endpoint:
         return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": _ONLY_OURS})
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)
-    async def _gathered(self, requests: list[list[Columns]]) -> list[list[Columns]]:
-        """Predict what waits, together; nothing waits for more."""
-        raws = [raw for request in requests for raw in request]
-        found = iter(await asyncio.to_thread(catalog_of, raws, self._predictor))
-        return [[next(found) for _ in request] for request in requests]
+    async def _answered(self, requests: list[tuple[Asked, str]]) -> list[bytes]:
+        """Predict what waits, together, and write each answer; nothing waits for more."""
+        predicted, answers = await asyncio.to_thread(answered, requests, self._predictor)
+        if self._shadow:
+            self._shadow.send([raw for asked, _ in requests for raw, _ in asked.spectra], predicted)
+        return answers
 
     @api.get("/v1/model")
     def model(self) -> ModelCard:

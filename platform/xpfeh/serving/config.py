@@ -87,6 +87,8 @@ class Config:
     args : EndpointArgs
     http_options : dict
         As `ray.serve.start` takes them.
+    proxy_location : str
+        Likewise.
     options : dict
         Of the deployment, as Ray Serve's ``options`` takes them.
     """
@@ -95,6 +97,7 @@ class Config:
     route_prefix: str
     args: EndpointArgs
     http_options: dict[str, Any]
+    proxy_location: str
     options: dict[str, Any]
 
     @property
@@ -136,6 +139,7 @@ def read_config(path: str | Path) -> Config:
         route_prefix=application.route_prefix,
         args=application.args,
         http_options=raw.get("http_options", {}),
+        proxy_location=raw.get("proxy_location", "EveryNode"),
         options=application.deployments[0],
     )
 

@@ -26,7 +26,7 @@ def deploy(config: Config, model: str | None = None) -> str:
     """
     pinned = _checked(model or config.args.model)
     connect()
-    serve.start(http_options=config.http_options)
+    serve.start(http_options=config.http_options, proxy_location=config.proxy_location)
     _run(config, config.args.model_copy(update={"model": pinned}))
     return config.address
 

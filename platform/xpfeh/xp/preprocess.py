@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from astropy import units as u
-from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
@@ -19,6 +17,7 @@ from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.correct import CORRECTED, correct
 from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.deredden import attenuation
+from xpfeh.xp.galactic import galactic
 from xpfeh.xp.pixels import normalisation
 from xpfeh.xp.usual_noise import usual_relative_error
 
@@ -161,9 +160,9 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     ([90.0], [0.011])
     """
     spectrum = sampled(raw, settings)
-    galactic = SkyCoord(raw["ra"] * u.deg, raw["dec"] * u.deg).galactic
-    ebv = dust.ebv(galactic.l.deg, galactic.b.deg, settings.dust_map)
-    position = {"l": galactic.l.deg, "b": galactic.b.deg, "ebv": ebv}
+    l_deg, b_deg = galactic(raw["ra"], raw["dec"])
+    ebv = dust.ebv(l_deg, b_deg, settings.dust_map)
+    position = {"l": l_deg, "b": b_deg, "ebv": ebv}
     if settings.correction == "uncorrected":
         return {**spectrum, **position}
     bp_rp = raw["phot_bp_mean_mag"] - raw["phot_rp_mean_mag"]

@@ -1,0 +1,71 @@
+"""Clients that ask an endpoint all the time, and what they got."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import requests
+
+
+@dataclass
+class Load:
+    """Requests by what became of them, with when each ended and how long it took (s)."""
+
+    ended: list[tuple[float, float, str]] = field(default_factory=list)
+
+    def outcomes(self) -> Counter[str]:
+        return Counter(outcome for *_, outcome in self.ended)
+
+    def latencies(self, outcome: str) -> list[float]:
+        return sorted(seconds for _, seconds, each in self.ended if each == outcome)
+
+    def failures(self) -> list[tuple[float, float, str]]:
+        """What was neither right nor a refusal for too many."""
+        return [each for each in self.ended if each[-1] not in ("right", "429")]
+
+
+@contextmanager
+def load(url: str, body: bytes, expected: bytes, clients: int, timeout_s: float = 60.0) -> Iterator[Load]:
+    """Let clients ask for as long as the context lasts: each asks again when it has its answer, refused after `Retry-After`.
+
+    An outcome is ``right``, ``wrong`` (status 200, other bytes), the status otherwise, or the kind of error.
+    """
+    seen, stop = Load(), threading.Event()
+
+    def ask() -> None:
+        session = requests.Session()
+        while not stop.is_set():
+            start, pause = time.monotonic(), 0.1
+            try:
+                reply = session.post(url, body, headers={"Content-Type": "application/json"}, timeout=timeout_s)
+                outcome = "right" if reply.content == expected else "wrong"
+                if reply.status_code != 200:
+                    outcome = str(reply.status_code)
+                    pause = float(reply.headers.get("Retry-After", pause))
+            except requests.RequestException as error:
+                session, outcome = requests.Session(), type(error).__name__
+            end = time.monotonic()
+            seen.ended.append((end, end - start, outcome))
+            if outcome != "right":
+                stop.wait(pause)
+
+    threads = [threading.Thread(target=ask) for _ in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield seen
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+
+
+def body_of(stars: list[dict[str, object]]) -> bytes:
+    """A request in JSON."""
+    return json.dumps({"stars": stars}).encode()
