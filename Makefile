@@ -24,6 +24,7 @@ check: $(READY)
 bench: $(READY)
 	taskset -c 0 .venv/bin/python tests/benchmarks/run.py
 	.venv/bin/python tests/benchmarks/scale.py
+	.venv/bin/python tests/benchmarks/online.py
 
 soak: $(READY)
 	XPFEH_KILLS=20 .venv/bin/python -m pytest tests/commands/test_catalog_faults.py -k killed

@@ -32,7 +32,7 @@ class Load:
 
 @contextmanager
 def load(url: str, body: bytes, expected: bytes, clients: int, timeout_s: float = 60.0) -> Iterator[Load]:
-    """Let clients ask for as long as the context lasts: each asks again when it has its answer, refused after `Retry-After`.
+    """Let clients ask for as long as the context lasts: each asks again, refused after `Retry-After`.
 
     An outcome is ``right``, ``wrong`` (status 200, other bytes), the status otherwise, or the kind of error.
     """
