@@ -2,6 +2,9 @@
 
 import io
 import json
+import shlex
+import shutil
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -227,6 +230,8 @@ def test_a_picture_is_of_the_star(address: str, spectra: dict[str, np.ndarray]) 
     assert reply.content.startswith(b"\x89PNG")
     wrong = requests.post(f"{address}/v1/picture", json={"stars": [{"source_id": 5}]}, timeout=60)
     assert wrong.status_code == 422
+    of_archive = requests.get(f"{address}/v1/stars/5/spectrum.png", timeout=60)
+    assert (of_archive.status_code, "asks no archive" in of_archive.text) == (404, True)
 
 
 def test_published_stars_and_cones(address: str, published: tuple[str, pa.Table]) -> None:
@@ -240,6 +245,21 @@ def test_published_stars_and_cones(address: str, published: tuple[str, pa.Table]
     assert len(found) > 3
     with pytest.raises(pyvo.dal.DALQueryError, match="SR is 10 degrees at most"):
         pyvo.dal.conesearch(f"{address}/v1/cone", (266.0, -29.0), 20.0)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@pytest.mark.parametrize("page", ["README.md", "docs/serve.md"])
+def test_the_curl_lines_of_the_documents_work(address: str, tmp_path: Path, page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text()
+    lines = [line for line in text.splitlines() if line.startswith("curl ")]
+    datalink_file("csv", tmp_path).rename(tmp_path / "XP_CONTINUOUS_RAW.csv")
+    assert lines
+    for line in lines:
+        command = shlex.split(line.replace("http://127.0.0.1:8000", address))
+        answer = subprocess.run(
+            [*command, "--silent", "--fail"], cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        assert "5937083312263887616" in answer.stdout
 
 
 def test_the_openapi_describes_every_path(address: str) -> None:
