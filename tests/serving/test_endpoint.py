@@ -171,6 +171,7 @@ def guarded(address: str, bundle: Path, config: Config, tmp_path: Path) -> Itera
     deploy(config, str(bundle))
 
 
+@pytest.mark.slow  # deploys twice
 def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spectra: dict[str, np.ndarray]) -> None:
     address, keys = guarded
     body = {"stars": [star_json(spectra, 0)]}

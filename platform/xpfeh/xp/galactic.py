@@ -26,8 +26,8 @@ def galactic(ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> tuple
 
     Examples
     --------
-    >>> l_deg, b_deg = galactic(np.array([266.405]), np.array([-28.936]))  # Sgr A*
-    >>> (l_deg.round(2) % 360).tolist(), b_deg.round(2).tolist()
+    >>> l_deg, b_deg = galactic(np.array([266.41683]), np.array([-29.00781]))  # Sgr A*
+    >>> l_deg.round(2).tolist(), b_deg.round(2).tolist()
     ([359.94], [-0.05])
     """
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
