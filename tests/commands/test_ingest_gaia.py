@@ -92,6 +92,7 @@ def test_a_file_that_breaks_off_stops_the_run_with_its_line(
     ],
     ids=["vanishes", "grows", "shrinks"],
 )
+@pytest.mark.slow  # three runs on Ray
 def test_a_file_that_is_not_what_was_planned(
     folder: Path, tmp_path: Path, fault: Callable[[Path], object], message: str
 ) -> None:
