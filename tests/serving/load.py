@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -31,10 +31,12 @@ class Load:
 
 
 @contextmanager
-def load(url: str, body: bytes, expected: bytes, clients: int, timeout_s: float = 60.0) -> Iterator[Load]:
+def load(
+    url: str, body: bytes, judge: Callable[[requests.Response], str], clients: int, timeout_s: float = 60.0
+) -> Iterator[Load]:
     """Let clients ask for as long as the context lasts: each asks again, refused after `Retry-After`.
 
-    An outcome is ``right``, ``wrong`` (status 200, other bytes), the status otherwise, or the kind of error.
+    An outcome is what `judge` says of an answer, another status than 200, or the kind of error.
     """
     seen, stop = Load(), threading.Event()
 
@@ -44,16 +46,15 @@ def load(url: str, body: bytes, expected: bytes, clients: int, timeout_s: float 
             start, pause = time.monotonic(), 0.1
             try:
                 reply = session.post(url, body, headers={"Content-Type": "application/json"}, timeout=timeout_s)
-                outcome = "right" if reply.content == expected else "wrong"
-                if reply.status_code != 200:
-                    outcome = str(reply.status_code)
-                    pause = float(reply.headers.get("Retry-After", pause))
+                outcome = judge(reply) if reply.status_code == 200 else str(reply.status_code)
+                pause = float(reply.headers.get("Retry-After", 0 if reply.ok else pause))
+                if outcome == "429" and pause < 1:
+                    outcome = "429 without Retry-After"
             except requests.RequestException as error:
                 session, outcome = requests.Session(), type(error).__name__
             end = time.monotonic()
             seen.ended.append((end, end - start, outcome))
-            if outcome != "right":
-                stop.wait(pause)
+            stop.wait(pause)
 
     threads = [threading.Thread(target=ask) for _ in range(clients)]
     for thread in threads:
@@ -64,6 +65,11 @@ def load(url: str, body: bytes, expected: bytes, clients: int, timeout_s: float 
         stop.set()
         for thread in threads:
             thread.join()
+
+
+def equal_to(expected: bytes) -> Callable[[requests.Response], str]:
+    """Judge answers by their bytes: ``right`` or ``wrong``."""
+    return lambda reply: "right" if reply.content == expected else "wrong"
 
 
 def body_of(stars: list[dict[str, object]]) -> bytes:

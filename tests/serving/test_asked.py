@@ -18,9 +18,9 @@ from xpfeh.serving import answers
 from xpfeh.serving.asked import Asked, Star, from_ids, read_arrow, read_json
 from xpfeh.serving.pictures import picture
 from xpfeh.serving.protocols import inference, invocation
-from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.given_table import GivenTable
+from xpfeh.sources.reader import SpectraFile
 
 from tests.genuine import datalink_file
 from tests.sources.reading import read_whole
@@ -28,7 +28,7 @@ from tests.sources.reading import read_whole
 BIG = 5_937_083_312_263_887_616
 
 
-def no_archive(ids: np.ndarray) -> ArchiveStars:
+def no_archive(ids: np.ndarray) -> SpectraFile:
     raise UserError("no spectrum is given, and this endpoint asks no archive for it")
 
 
@@ -87,11 +87,11 @@ def test_a_star_that_is_wrong_has_its_reason_and_the_others_are_answered(
 def test_stars_by_identifier_alone_come_from_the_archive(spectra: dict[str, np.ndarray], predictor: Predictor) -> None:
     ids = spectra["source_id"][:3].tolist()
     stars = {name: values[:3] for name, values in spectra.items()}
-    found = from_ids(ids, "dr3", lambda given: GivenTable({**stars, "source_id": given}))  # type: ignore[arg-type]
+    found = from_ids(ids, "dr3", lambda given: GivenTable({**stars, "source_id": given}))
     assert [row["FEH"] for row in answered(found, predictor)] == [
         row["FEH"] for row in answered(asked(*(star(spectra, i) for i in range(3))), predictor)
     ]
-    one = from_ids(ids[:1], "dr3", lambda given: GivenTable({n: v[:1] for n, v in stars.items()}))  # type: ignore[arg-type]
+    one = from_ids(ids[:1], "dr3", lambda given: GivenTable({n: v[:1] for n, v in stars.items()}))
     assert picture(one, predictor).startswith(b"\x89PNG")
     assert from_ids(ids, "dr3", no_archive).reasons[2].startswith("no spectrum is given")
 

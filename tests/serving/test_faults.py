@@ -15,7 +15,7 @@ import requests
 from xpfeh.files import package_file
 
 from tests.processes import TwoNodes, environment, kill, two_nodes, workers
-from tests.serving.load import body_of, load
+from tests.serving.load import body_of, equal_to, load
 from tests.serving.test_endpoint import star_json
 
 PORT, CLIENTS = 8124, 4
@@ -89,7 +89,7 @@ def test_the_endpoint_comes_back_and_no_answer_is_wrong(
 ) -> None:
     body = body_of([star_json(spectra, i) for i in range(3)])
     expected = requests.post(running.url, body, headers={"Content-Type": "application/json"}, timeout=60).content
-    with load(running.url, body, expected, clients=CLIENTS, timeout_s=10.0) as seen:
+    with load(running.url, body, equal_to(expected), clients=CLIENTS, timeout_s=10.0) as seen:
         time.sleep(3)
         moment = time.monotonic()
         fault(running)

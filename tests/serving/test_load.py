@@ -10,7 +10,7 @@ import pytest
 import requests
 from xpfeh.serving.config import Config
 
-from tests.serving.load import body_of, load
+from tests.serving.load import body_of, equal_to, load
 from tests.serving.test_endpoint import star_json
 
 
@@ -22,7 +22,7 @@ def test_twice_the_load_is_refused_in_part_and_nothing_is_wrong(
     url = f"{address}/v1/predict"
     expected = requests.post(url, body, headers={"Content-Type": "application/json"}, timeout=60).content
     places = config.options["max_ongoing_requests"] + config.options["max_queued_requests"]
-    with load(url, body, expected, clients=2 * places) as seen:
+    with load(url, body, equal_to(expected), clients=2 * places) as seen:
         time.sleep(60)
     stopped = time.monotonic()
     assert requests.post(url, body, headers={"Content-Type": "application/json"}, timeout=60).content == expected

@@ -1,10 +1,7 @@
 """A new model under continuous traffic: no request fails, and no answer is anything but its model's."""
 
-import threading
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,51 +23,25 @@ from xpfeh.serving.keys import Keys, Scope
 from xpfeh.serving.shadow import Differences
 from xpfeh.xp.preprocess import preprocess
 
+from tests.serving.load import body_of, load
 from tests.serving.test_endpoint import star_json, without_names
 
 OTHER = "pretrained"
 
 
-@dataclass
-class Traffic:
-    """What three clients that ask all the time have got."""
-
-    versions: Counter[str] = field(default_factory=Counter)
-    wrong: list[Any] = field(default_factory=list)
-
-
-@contextmanager
-def traffic(address: str, spectra: dict[str, np.ndarray], models: list[str]) -> Iterator[Traffic]:
-    """Ask for the same three stars from three threads, and hold each answer against its model's."""
-    body = {"stars": [star_json(spectra, i) for i in range(3)]}
-    stars = {name: values[:3] for name, values in spectra.items()}
+def versions_of(models: list[str], stars: dict[str, np.ndarray]) -> Callable[[requests.Response], str]:
+    """Judge answers: the version of the model that gave just these rows, or ``wrong``."""
     predictors = [Predictor(bundle_of(model)) for model in models]
     expected = {
         each.version: to_table(estimate(preprocess(stars, each.card.preprocess), each), CATALOG).to_pylist()
         for each in predictors
     }
-    seen, stop = Traffic(), threading.Event()
 
-    def ask() -> None:
-        while not stop.is_set():
-            try:
-                reply = requests.post(f"{address}/v1/predict", json=body, timeout=60)
-                version = reply.json()["model_version"]
-                if [without_names(row) for row in reply.json()["stars"]] != expected[version]:
-                    seen.wrong.append(reply.text)
-                seen.versions[version] += 1
-            except Exception as error:
-                seen.wrong.append(error)
+    def judge(reply: requests.Response) -> str:
+        version = str(reply.json()["model_version"])
+        return version if [without_names(row) for row in reply.json()["stars"]] == expected[version] else "wrong"
 
-    threads = [threading.Thread(target=ask) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    return judge
 
 
 @pytest.mark.slow  # half a minute
@@ -82,7 +53,9 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
     def answering() -> str:
         return str(requests.get(f"{address}/v1/health", timeout=60).json()["model_version"])
 
-    with traffic(address, spectra, [str(bundle), OTHER]) as seen:
+    body = body_of([star_json(spectra, i) for i in range(3)])
+    judge = versions_of([str(bundle), OTHER], {name: values[:3] for name, values in spectra.items()})
+    with load(f"{address}/v1/predict", body, judge, clients=3) as seen:
         before, after = rollout(config, OTHER)
         assert (before, answering()) == (str(bundle), second)
         with monkeypatch.context() as patched:  # a folder that only this process sees, say
@@ -93,8 +66,8 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
         assert serving(config).model == after
         assert rollout(config, before) == (after, before)
         assert answering() == first
-    assert seen.wrong == []
-    assert min(seen.versions[first], seen.versions[second]) > 10
+    assert set(seen.outcomes()) == {first, second}
+    assert min(seen.outcomes().values()) > 10
 
 
 def test_a_model_that_is_none_is_refused_before_anything_changes(address: str, config: Config) -> None:

@@ -168,8 +168,8 @@ def rollout(
 ) -> None:
     """Replace the model of a running endpoint, without a request that fails.
 
-    New replicas start beside the old ones; if they fail, the old ones go on. Back again: the same command with the
-    model of before. What a challenger in the dark would have answered: GET /v1/shadow.
+    New replicas start beside the old ones, as soon as a core is free; if they fail, the old ones go on. Back again: the
+    same command with the model of before. What a challenger in the dark would have answered: GET /v1/shadow.
     """
     from xpfeh.commands.serve import LOCAL_CONFIG, roll_out
 

@@ -37,7 +37,7 @@ from xpfeh.serving.models import bundle_folder, pinned_model
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
 from xpfeh.serving.problems import answer_problems, read_body
 from xpfeh.serving.shadow import SHADOW, InTheDark
-from xpfeh.sources.archive_stars import ArchiveStars
+from xpfeh.sources.reader import SpectraFile
 
 if TYPE_CHECKING:
     from xpfeh.release.published import Published
@@ -269,7 +269,7 @@ class _Endpoint:
     def _release_of_model(self) -> str:
         return self._predictor.card.preprocess.release
 
-    def _bring(self, ids: NDArray[np.int64]) -> ArchiveStars:
+    def _bring(self, ids: NDArray[np.int64]) -> SpectraFile:
         if not self._told.archive:
             raise UserError("no spectrum is given, and this endpoint asks no archive for it")
         from xpfeh.download.cache import bring

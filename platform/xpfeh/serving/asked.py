@@ -19,7 +19,6 @@ from pydantic_core import from_json
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.serving.problems import named
-from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.reader import NO_COMPANIONS, SpectraFile, read
@@ -28,7 +27,7 @@ from xpfeh.sources.samples import SAMPLES
 MAX_STARS = 1000
 """Stars a request: 15 MB of JSON as samples, 64 MB as coefficients with correlations."""
 
-Bring = Callable[[NDArray[np.int64]], ArchiveStars]
+Bring = Callable[[NDArray[np.int64]], SpectraFile]
 """Gets spectra of stars from Gaia's archive, by identifier."""
 
 Numbers = Annotated[list[float] | None, Field(None)]

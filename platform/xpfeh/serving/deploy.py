@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ray
 from ray import serve
-from ray.serve.exceptions import RayServeException
+from ray.serve.exceptions import BackPressureError, RayServeException
 
 from xpfeh.cluster.connection import connect, join
 from xpfeh.errors import UserError
@@ -77,6 +77,8 @@ def serving(config: Config) -> EndpointArgs:
     """
     try:
         return EndpointArgs.model_validate(serve.get_app_handle(config.name).told.remote().result(timeout_s=30))
+    except (BackPressureError, TimeoutError):
+        raise UserError(f"the endpoint {config.name} is too busy to say what it serves; try again") from None
     except RayServeException:
         raise UserError(
             f"no endpoint {config.name} runs on this cluster; start it with xpfeh serve, "

@@ -9,6 +9,7 @@ import numpy as np
 from ray import serve
 from ray.serve.exceptions import BackPressureError
 from ray.serve.handle import DeploymentHandle
+from starlette.exceptions import HTTPException
 
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import Columns, catalog_of
@@ -96,6 +97,7 @@ class InTheDark:
 
     def __init__(self, handle: DeploymentHandle, share: float) -> None:
         self._handle, self._share = handle, share
+        self._left_out = 0
         self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, raws: list[Columns], answered: list[Columns]) -> None:
@@ -106,13 +108,24 @@ class InTheDark:
             task.add_done_callback(self._sending.discard)
 
     async def summary(self) -> dict[str, Any]:
-        """Return the challenger's summary."""
-        return {"share": self._share, **await self._handle.summary.remote()}
+        """Return the challenger's summary, and how many stars this replica could not send it.
+
+        Raises
+        ------
+        HTTPException
+            429 if it is too busy to answer.
+        """
+        try:
+            found = await self._handle.summary.remote()
+        except BackPressureError:
+            raise HTTPException(429, "the challenger is busy; ask again in 1 s", {"Retry-After": "1"}) from None
+        return {"share": self._share, "left_out_by_this_replica": self._left_out, **found}
 
     async def _sent(self, raws: list[Columns], answered: list[Columns]) -> None:
         try:
             await self._handle.compare.remote(raws, answered)
         except BackPressureError:
-            pass
+            self._left_out += sum(len(raw["source_id"]) for raw in raws)
         except Exception as error:  # whatever it is, those who ask must not notice
+            self._left_out += sum(len(raw["source_id"]) for raw in raws)
             _LOG.warning("the shadow failed: %s", error)

@@ -15,6 +15,7 @@ from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import JSON, TABLES, Columns, as_json, as_table, catalog_of, written
 from xpfeh.serving.asked import Asked
+from xpfeh.serving.openapi import FITS
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.input_files import GZIP_MAGIC, SUFFIXES, readable
@@ -27,7 +28,6 @@ MAX_FILE_STARS = 50_000
 _MOST_VALUES = 10_000  # of a list: correlations of DR3 are 1,485
 _TOO_MANY = f"{{}}: has more than {MAX_FILE_STARS:,} stars; send it in parts"
 _COMPRESSED = "a compressed file is not taken, a small one unpacks to anything; unpack it"
-FITS = "application/fits"
 
 
 async def stored(request: Request, name: str, folder: Path) -> Path:
