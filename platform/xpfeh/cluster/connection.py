@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray._private.services import canonicalize_bootstrap_address
 from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
@@ -36,10 +38,15 @@ def join() -> None:
         If there is none.
     """
     _quiet()
+    if ray.is_initialized():
+        return
     try:
-        if not ray.is_initialized():
-            ray.init(os.environ.get("RAY_ADDRESS", "auto"), log_to_driver=False, logging_level=logging.WARNING)
-    except ConnectionError as error:
+        address = canonicalize_bootstrap_address(os.environ.get("RAY_ADDRESS", "auto"))
+        host, _, port = str(address).rpartition(":")
+        # Ray itself tries one that has ended, and whose address it has kept, for a quarter of an hour.
+        socket.create_connection((host, int(port)), timeout=5).close()
+        ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
+    except (OSError, ValueError) as error:  # ConnectionError is an OSError
         raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
 
 
