@@ -41,11 +41,11 @@ def join() -> None:
     if ray.is_initialized():
         return
     try:
-        address = canonicalize_bootstrap_address(os.environ.get("RAY_ADDRESS", "auto"))
-        host, _, port = str(address).rpartition(":")
+        wanted = os.environ.get("RAY_ADDRESS", "auto")
+        host, _, port = str(canonicalize_bootstrap_address(wanted)).rpartition(":")
         # Ray itself tries one that has ended, and whose address it has kept, for a quarter of an hour.
         socket.create_connection((host, int(port)), timeout=5).close()
-        ray.init(address, log_to_driver=False, logging_level=logging.WARNING)
+        ray.init(wanted, log_to_driver=False, logging_level=logging.WARNING)
     except (OSError, ValueError) as error:  # ConnectionError is an OSError
         raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
 

@@ -33,7 +33,7 @@ from xpfeh.serving.asked import MAX_STARS, Asked, from_ids, read_arrow, read_jso
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.keys import Key, Scope
-from xpfeh.serving.models import bundle_folder, pinned_model
+from xpfeh.serving.models import pinned_model, replicas_bundle
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
 from xpfeh.serving.problems import answer_problems, read_body
 from xpfeh.serving.shadow import SHADOW, InTheDark
@@ -78,9 +78,14 @@ class _Endpoint:
 
     def __init__(self, args: EndpointArgs, shadow: DeploymentHandle | None = None) -> None:
         self._told = args
-        self._predictor = Predictor(bundle_folder(args.model))
+        self._predictor = Predictor(replicas_bundle(args.model))
         self._guard = Guard(args.keys)
         self._shadow = InTheDark(shadow, args.shadow.share) if shadow and args.shadow else None
+        self._archive = None
+        if args.archive:
+            from xpfeh.serving.archive import Archive
+
+            self._archive = Archive(self._predictor.card.preprocess.release)
         self._release = None
         if args.release:
             from xpfeh.release.published import Published
@@ -153,7 +158,7 @@ class _Endpoint:
     async def picture_of_id(self, request: Request, source_id: SourceId) -> Response:
         """Return the picture of a star whose spectrum Gaia's archive has, see `picture`."""
         key = self._guard.admitted(request, Scope.PREDICT)
-        if not self._told.archive:
+        if self._archive is None:
             raise HTTPException(404, "this endpoint asks no archive for spectra")
         return await self._picture(
             key, await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
@@ -270,11 +275,9 @@ class _Endpoint:
         return self._predictor.card.preprocess.release
 
     def _bring(self, ids: NDArray[np.int64]) -> SpectraFile:
-        if not self._told.archive:
+        if self._archive is None:
             raise UserError("no spectrum is given, and this endpoint asks no archive for it")
-        from xpfeh.download.cache import bring
-
-        return bring(ids, self._release_of_model)
+        return self._archive.bring(ids)
 
     async def _picture(self, key: Key | None, asked: Asked) -> Response:
         from xpfeh.serving.pictures import picture

@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import Columns, catalog_of
-from xpfeh.serving.models import bundle_folder
+from xpfeh.serving.models import replicas_bundle
 
 _LOG = logging.getLogger("ray.serve")
 
@@ -22,7 +22,7 @@ class Shadow:
     """Predicts what the endpoint has predicted, with another model, and keeps how far the two differ."""
 
     def __init__(self, model: str) -> None:
-        self._predictor = Predictor(bundle_folder(model))
+        self._predictor = Predictor(replicas_bundle(model))
         self._differences = Differences()
 
     def compare(self, raws: list[Columns], answered: list[Columns]) -> None:

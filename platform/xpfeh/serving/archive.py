@@ -1,0 +1,52 @@
+"""Gaia's archive behind the endpoint: asked for two requests at a time, and no longer than a request may take.
+
+So an archive that is slow, or away, costs those who ask for its stars an error, and the others nothing.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Semaphore
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.sources.reader import SpectraFile
+
+AT_ONCE, WAIT_S = 2, 20.0
+
+
+class Archive:
+    """Brings spectra of stars; what comes too late for a request is kept for the next one.
+
+    Parameters
+    ----------
+    release : {"dr3", "dr4"}
+    """
+
+    def __init__(self, release: str) -> None:
+        self._release = release
+        self._threads, self._free = ThreadPoolExecutor(AT_ONCE), Semaphore(AT_ONCE)
+
+    def bring(self, ids: NDArray[np.int64]) -> SpectraFile:
+        """Return the spectra of stars.
+
+        Raises
+        ------
+        UserError
+            If the archive refuses, does not answer in `WAIT_S`, or is being asked for others.
+        """
+        from xpfeh.download.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
+
+        if not self._free.acquire(blocking=False):
+            raise UserError("Gaia's archive is being asked for other requests; ask again later, or send the spectra")
+        asking = self._threads.submit(bring, ids, self._release)
+        asking.add_done_callback(lambda _: self._free.release())
+        try:
+            return asking.result(WAIT_S)
+        except TimeoutError:
+            raise UserError(
+                f"Gaia's archive has not answered in {WAIT_S:g} s; ask again later (what it gives is kept), "
+                "or send the spectra"
+            ) from None
