@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import io
+import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
+import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
+
+_CARD = 80  # bytes
+_NAXIS = np.frombuffer(b"naxis", np.uint8)
+_TOO_MANY_AXES = re.compile(rb"NAXIS *=[ +0]*[1-9]\d{3}", re.IGNORECASE)
 
 
 @contextmanager
@@ -31,6 +37,7 @@ def first_table(file: Path | io.BytesIO, path: str | Path) -> Iterator[fits.BinT
         If it is not FITS, is cut short, has no table, or the caller's work on the table finds another fault in it.
     """
     try:
+        _check_axes(file, path)
         with warnings.catch_warnings():
             # Units and headers that astropy does not like are not used here; a file that is cut short is an error.
             warnings.simplefilter("ignore", AstropyWarning)
@@ -44,3 +51,14 @@ def first_table(file: Path | io.BytesIO, path: str | Path) -> Iterator[fits.BinT
         raise
     except Exception as error:  # OSError, TypeError, ValueError, VerifyError, IndexError: astropy has no one class
         raise UserError(f"{path}: not a FITS file with a sound table ({first_line(error)})") from None
+
+
+def _check_axes(file: Path | io.BytesIO, path: str | Path) -> None:
+    """Refuse more than the 999 axes of the standard: astropy lists them all, and one damaged digit makes billions."""
+    with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
+        while block := stream.read(_CARD << 16):
+            cards = np.frombuffer(block, np.uint8, len(block) // _CARD * _CARD).reshape(-1, _CARD)
+            naxis = (cards[:, :5] | 0x20 == _NAXIS).all(axis=1)  # 0x20: small letters, which astropy takes too
+            if any(_TOO_MANY_AXES.match(card.tobytes()) for card in cards[naxis]):
+                raise UserError(f"{path}: not a FITS file with a sound table (NAXIS is above 999)")
+        stream.seek(0)
