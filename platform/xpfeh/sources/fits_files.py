@@ -17,8 +17,8 @@ from xpfeh.errors import UserError
 from xpfeh.files import first_line
 
 _CARD = 80  # bytes
-_NAXIS = np.frombuffer(b"naxis", np.uint8)
-_TOO_MANY_AXES = re.compile(rb"NAXIS *=[ +0]*[1-9]\d{3}", re.IGNORECASE)
+_BEGIN = np.array([list(b"na"), list(b"tf")], np.uint8)
+_TOO_MANY = re.compile(rb"(NAXIS|TFIELDS) *=[ +0]*[1-9]\d{3}", re.IGNORECASE)
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def first_table(file: Path | io.BytesIO, path: str | Path) -> Iterator[fits.BinT
         If it is not FITS, is cut short, has no table, or the caller's work on the table finds another fault in it.
     """
     try:
-        _check_axes(file, path)
+        _check_numbers(file, path)
         with warnings.catch_warnings():
             # Units and headers that astropy does not like are not used here; a file that is cut short is an error.
             warnings.simplefilter("ignore", AstropyWarning)
@@ -53,12 +53,13 @@ def first_table(file: Path | io.BytesIO, path: str | Path) -> Iterator[fits.BinT
         raise UserError(f"{path}: not a FITS file with a sound table ({first_line(error)})") from None
 
 
-def _check_axes(file: Path | io.BytesIO, path: str | Path) -> None:
-    """Refuse more than the 999 axes of the standard: astropy lists them all, and one damaged digit makes billions."""
+def _check_numbers(file: Path | io.BytesIO, path: str | Path) -> None:
+    """Refuse more than the standard's 999 axes or columns: astropy lists them, and a damaged digit makes billions."""
     with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
         while block := stream.read(_CARD << 16):
             cards = np.frombuffer(block, np.uint8, len(block) // _CARD * _CARD).reshape(-1, _CARD)
-            naxis = (cards[:, :5] | 0x20 == _NAXIS).all(axis=1)  # 0x20: small letters, which astropy takes too
-            if any(_TOO_MANY_AXES.match(card.tobytes()) for card in cards[naxis]):
-                raise UserError(f"{path}: not a FITS file with a sound table (NAXIS is above 999)")
+            begins = (cards[:, None, :2] | 0x20 == _BEGIN).all(axis=2).any(axis=1)  # 0x20: small letters count, too
+            for card in cards[begins]:
+                if found := _TOO_MANY.match(card.tobytes()):
+                    raise UserError(f"{path}: not a FITS file with a sound table ({found[1].decode()} is above 999)")
         stream.seek(0)
