@@ -1,14 +1,17 @@
-"""Processes that tests start, and kill: commands with an environment of their own, and a cluster of two nodes."""
+"""Processes that tests start, and kill: commands with an environment of their own, and clusters of several nodes."""
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 
 import psutil
@@ -17,13 +20,16 @@ _TWO_NODES = """
 import sys
 from ray.cluster_utils import Cluster
 cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-node = cluster.add_node(num_cpus=1)
+nodes = [cluster.add_node(num_cpus=1)]
 print(cluster.address, flush=True)
-sys.stdin.readline()
-cluster.remove_node(node, allow_graceful=False)
-sys.stdin.readline()
-cluster.shutdown()
+for line in sys.stdin:
+    if line == "join\\n":
+        nodes.append(cluster.add_node(num_cpus=1))
+    else:
+        cluster.remove_node(nodes.pop(), allow_graceful=line == "terminate\\n")
+    print(flush=True)
 """
+_HEAD, _HEAD_ID = "ray.head.default", "f" * 51 + "00000"  # what Ray's autoscaler of processes calls its head
 
 
 def environment(variables: Mapping[str, str]) -> dict[str, str]:
@@ -60,7 +66,19 @@ class TwoNodes:
 
     def lose_a_node(self) -> None:
         """Kill all processes of the node that is not the head."""
-        print(file=self.process.stdin, flush=True)
+        self._order("kill")
+
+    def terminate_a_node(self) -> None:
+        """Let the node that is not the head know, by SIGTERM, that its machine is taken away."""
+        self._order("terminate")
+
+    def join_a_node(self) -> None:
+        """Start one more node, and wait until it is there."""
+        self._order("join")
+
+    def _order(self, what: str) -> None:
+        print(what, file=self.process.stdin, flush=True)
+        self.process.stdout.readline()
 
 
 @contextmanager
@@ -76,3 +94,67 @@ def two_nodes(settings: Mapping[str, str] = MappingProxyType({})) -> Iterator[Tw
             yield TwoNodes(process, {"RAY_ADDRESS": process.stdout.readline().strip(), **auth})
         finally:
             kill(process)
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@contextmanager
+def growing_cluster(folder: Path, most: int) -> Iterator[dict[str, str]]:
+    """Start a head without a CPU, and Ray's own autoscaler, which starts nodes of one CPU as processes.
+
+    Yields
+    ------
+    dict
+        Environment of a process that joins it.
+    """
+    port, config = free_port(), folder / "autoscaling.json"
+    config.write_text(json.dumps(_autoscaling(port, most)))
+    auth = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_urlsafe(32)}
+    autoscaler = {
+        "AUTOSCALER_UPDATE_INTERVAL_S": "1",
+        "RAY_FAKE_CLUSTER": "1",
+        "RAY_enable_autoscaler_v2": "1",
+        "RAY_CLOUD_INSTANCE_ID": _HEAD_ID,
+        "RAY_OVERRIDE_NODE_ID_FOR_TESTING": _HEAD_ID,
+    }
+    command = [
+        str(Path(sys.executable).parent / "ray"), "start", "--head", "--block", f"--port={port}", "--num-cpus=0",
+        "--node-ip-address=127.0.0.1", f"--autoscaling-config={config}", "--include-dashboard=false",
+        "--object-store-memory=150000000", "--disable-usage-stats", f"--dashboard-agent-listen-port={free_port()}",
+    ]  # fmt: skip
+    variables = environment({**auth, **autoscaler})
+    with (folder / "head.log").open("w") as log:
+        process = psutil.Popen(command, env=variables, stdout=log, stderr=log, start_new_session=True)
+    try:
+        yield {"RAY_ADDRESS": f"127.0.0.1:{port}", **auth}
+    finally:
+        kill(process)
+
+
+def _autoscaling(port: int, most: int) -> dict[str, object]:
+    """What `ray.cluster_utils.AutoscalingCluster` would use, whose template Ray's wheel lacks (2.60)."""
+    worker = {"resources": {"CPU": 1}, "node_config": {}, "min_workers": 0, "max_workers": most}
+    places = ("initialization", "setup", "head_setup", "worker_setup", "head_start_ray", "worker_start_ray")
+    return {
+        "cluster_name": "growing",
+        "max_workers": most,
+        "idle_timeout_minutes": 0.1,
+        "upscaling_speed": 10.0,
+        "provider": {
+            "type": "external",
+            "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+            "launch_multiple": True,
+            "head_node_id": _HEAD_ID,
+            "gcs_address": f"127.0.0.1:{port}",
+        },
+        "head_node_type": _HEAD,
+        "available_node_types": {_HEAD: worker | {"resources": {"CPU": 0}, "max_workers": 0}, "worker": worker},
+        **{f"{place}_commands": [] for place in places},
+        **{each: {} for each in ("auth", "docker", "file_mounts")},
+        **{each: [] for each in ("cluster_synced_files", "rsync_exclude", "rsync_filter")},
+        "file_mounts_sync_continuously": False,
+    }

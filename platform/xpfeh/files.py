@@ -123,12 +123,17 @@ def exists(fs: pafs.FileSystem, path: str) -> bool:
     return bool(fs.get_file_info(path).is_file)
 
 
-def list_files(fs: pafs.FileSystem, folder: str, suffix: str) -> list[str]:
-    """Return the sorted paths of the files of `folder` that end in `suffix`; none if it does not exist."""
+def list_infos(fs: pafs.FileSystem, folder: str, suffix: str) -> list[pafs.FileInfo]:
+    """Return the files of `folder` that end in `suffix`, sorted by path; none if it does not exist."""
     import pyarrow.fs as pafs
 
     infos = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
-    return sorted(info.path for info in infos if info.is_file and info.path.endswith(suffix))
+    return sorted((i for i in infos if i.is_file and i.path.endswith(suffix)), key=lambda info: info.path)
+
+
+def list_files(fs: pafs.FileSystem, folder: str, suffix: str) -> list[str]:
+    """Return the sorted paths of the files of `folder` that end in `suffix`; none if it does not exist."""
+    return [info.path for info in list_infos(fs, folder, suffix)]
 
 
 def read_bytes(fs: pafs.FileSystem, path: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xpfeh.cli.options import Distances, OwnRelease, Photometry, Set, Source, checked, local
+from xpfeh.cli.options import Distances, MaxWorkers, OwnRelease, Photometry, Set, Source, checked, local
 from xpfeh.cli.printing import console, print_cuts, print_rows, print_written
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
@@ -26,6 +26,7 @@ def ingest(
     distances: Distances = [],
     settings: Set = [],
     release: OwnRelease = None,
+    max_workers: MaxWorkers = 128,
 ) -> None:
     """Spectra to features: dereddened, 343 samples, with colours, dust and flags. Run again to resume."""
     from xpfeh.commands.ingest import ingest
@@ -33,7 +34,8 @@ def ingest(
 
     companions = CompanionFiles.find(photometry, distances)
     said = [f"release={release}"] if checked(release) else []
-    print_rows(out, ingest(source, out, PreprocessSettings().with_overrides([*settings, *said]), companions))
+    chosen = PreprocessSettings().with_overrides([*settings, *said])
+    print_rows(out, ingest(source, out, chosen, companions, max_workers))
 
 
 @app.command()

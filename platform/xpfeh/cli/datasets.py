@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import CHAMPION, DatasetDir, Features, Model, local
+from xpfeh.cli.options import CHAMPION, DatasetDir, Features, MaxWorkers, Model, local
 from xpfeh.cli.printing import console, print_account, print_rows, print_status
 
 app = typer.Typer()
@@ -24,12 +24,13 @@ def run(
     features: Features,
     out: Annotated[str, typer.Option(help="Folder or URI of the catalog.")],
     model: Model = CHAMPION,
+    max_workers: MaxWorkers = 128,
 ) -> None:
     """Predict every star: the paper's Table 2. Run again to resume."""
     from xpfeh.commands.catalog import make_catalog
     from xpfeh.commands.models import bundle_of
 
-    print_rows(out, make_catalog(features, bundle_of(model), out))
+    print_rows(out, make_catalog(features, bundle_of(model), out, max_workers))
 
 
 @catalog.command()

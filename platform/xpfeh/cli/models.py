@@ -77,6 +77,10 @@ def tune(
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 10_000,
     gpus_per_trial: GpusEach = 0.0,
     cpus_per_trial: CpusEach = 1.0,
+    max_workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="So many trials at a time, for which a cluster grows; by default its cores now."),
+    ] = None,
     finalists: Annotated[
         int, typer.Option(min=1, help="So many of the best are trained as ensembles and cross-validated over the sky.")
     ] = 3,
@@ -96,7 +100,8 @@ def tune(
     print_cuts(samples[0].origin.stars_left)
     share = Share(cpus_per_trial, gpus_per_trial)
     name = resume or name
-    found = search(samples, name, trials, steps, storage, share, resume is not None, finalists, ensemble)
+    again = resume is not None
+    found = search(samples, name, trials, steps, storage, share, again, finalists, ensemble, max_workers)
     winner = found.winner
     console.print(
         f"best of {found.trials}: cross-validated MAE {winner.mae:.4f} ± {winner.mae_error:.4f} dex as an ensemble of "

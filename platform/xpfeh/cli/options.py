@@ -44,6 +44,9 @@ Distances = Annotated[
 Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
 CpusEach = Annotated[float, typer.Option(min=0.05, help="Share of a CPU core each training gets.")]
 GpusEach = Annotated[float, typer.Option(min=0, help="Share of a GPU each training gets.")]
+MaxWorkers = Annotated[
+    int, typer.Option(min=1, help="So many workers at most, a core each; an autoscaling cluster grows for them.")
+]
 Release = Annotated[str, typer.Option(help="Gaia data release: dr3 or dr4.")]
 OwnRelease = Annotated[
     str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4; dr3 if not said.")

@@ -50,15 +50,13 @@ def join() -> None:
         raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
 
 
-def connect() -> int:
-    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one; return its CPUs."""
+def connect() -> None:
+    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one."""
     _quiet()
     if not ray.is_initialized():
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}
         ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    return max(1, int(ray.cluster_resources().get("CPU", 1)))
+    DataContext.get_current().enable_progress_bars = False
 
 
 def _quiet() -> None:
@@ -95,6 +93,12 @@ class Share:
 
     cpus: float = 1.0
     gpus: float = 0.0
+
+    def fit_now(self) -> int:
+        """Return how many such tasks the cluster has room for as it is now; at least one."""
+        there = ray.cluster_resources()
+        room = [there.get(kind, 0) / each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each]
+        return max(1, int(min(room)))
 
 
 ONE_CORE = Share()

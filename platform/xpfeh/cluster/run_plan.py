@@ -10,7 +10,9 @@ import ray.data
 from ray.data import ActorPoolStrategy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from xpfeh.cluster.connection import connect
+from xpfeh.cluster.connection import ONE_CORE, connect
+from xpfeh.cluster.meters import Meters
+from xpfeh.cluster.pace import Pace
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
@@ -20,6 +22,10 @@ from xpfeh.files import absolute
 ShardWork = Callable[[Shard], Iterable[Delivery]]
 """Makes a shard's rows, some at a time; built once in each worker process."""
 
+MAX_WORKERS = 128
+"""Enough for most clusters."""
+_GATHER_EVERY = 1000  # parts: `xpfeh status` then reads fewer records one by one
+
 
 class _Worker:
     """An actor of the pool: makes a shard's rows and commits them."""
@@ -28,18 +34,25 @@ class _Worker:
         self._dataset = Dataset.at(uri)
         self._make_work = make_work
         self._work: ShardWork | None = None
+        self._meters = Meters(self._dataset.plan.kind)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
         try:
             if self._work is None:  # not sooner: a node that cannot read the input then says so in a failure
                 self._work = self._make_work()
-            return {"rows": self._dataset.commit(shard, self._work(shard)).rows_written, "failure": ""}
+            record = self._dataset.commit(shard, self._work(shard))
+            self._meters.done(record)
+            return {"shard": shard.name, "rows": record.rows_written, "seconds": record.seconds, "failure": ""}
         except Exception as error:  # whatever it is, it is recorded, and the other shards go on
-            return {"rows": 0, "failure": self._dataset.fail(shard, error).reason}
+            self._meters.failed()
+            failure = self._dataset.fail(shard, error).reason
+            return {"shard": shard.name, "rows": 0, "seconds": 0.0, "failure": failure}
 
 
-def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) -> list[Record]:
+def run_plan(
+    uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork], max_workers: int = MAX_WORKERS
+) -> list[Record]:
     """Run what is left of a plan, with a progress bar, and return the records of all its shards.
 
     Parameters
@@ -49,6 +62,9 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
     plan : Plan
     make_work : callable
         Called once in each worker; returns the function that makes a shard's rows.
+    max_workers : int
+        So many workers at most, a core each: Ray Data begins with the cores that are there, asks an autoscaling
+        cluster for more, and uses a node that joins later.
 
     Raises
     ------
@@ -57,35 +73,46 @@ def run_plan(uri: str | Path, plan: Plan, make_work: Callable[[], ShardWork]) ->
     """
     dataset = Dataset.begin(uri, plan)
     if pending := dataset.pending():
-        failures = _run(dataset, absolute(uri), pending, make_work)
+        failures = _run(dataset, absolute(uri), pending, make_work, max_workers)
         if failures:
             more = f" (and {len(failures) - 1} more: xpfeh failed {uri})" if len(failures) > 1 else ""
             raise UserError(f"{failures[0]}{more}; the other parts are done, run again once it is mended")
     dataset.clear()
+    dataset.gather_records()
     return dataset.records()
 
 
-def _run(dataset: Dataset, uri: str, pending: list[Shard], make_work: Callable[[], ShardWork]) -> list[str]:
+def _run(
+    dataset: Dataset, uri: str, pending: list[Shard], make_work: Callable[[], ShardWork], max_workers: int
+) -> list[str]:
     """Make the shards on the cluster and return why some could not be made."""
-    workers = min(connect(), len(pending))
+    connect()
+    most = min(max_workers, len(pending))
+    # No more at the start than there is room for: actors that wait on a node that is lost are slow to come back.
+    first = min(most, ONE_CORE.fit_now())
     shards = ray.data.from_items([{"shard": shard.model_dump()} for shard in pending], override_num_blocks=len(pending))
     done = shards.map(
         _Worker,
         fn_constructor_args=(uri, make_work),
-        compute=ActorPoolStrategy(min_size=1, max_size=workers, initial_size=workers),
+        compute=ActorPoolStrategy(min_size=1, max_size=most, initial_size=first),
         num_cpus=1,
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
     speed = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
     failures: list[str] = []
     stars = 0
-    with Progress(*columns, speed, TimeRemainingColumn()) as bar:
+    pace = Pace(shard.name for shard in pending)
+    with Progress(*columns, speed, TimeRemainingColumn()) as bar, pace.watched(bar.console.print):
         total = len(dataset.plan.shards)
         task = bar.add_task(dataset.plan.kind, total=total, completed=total - len(pending), stars=0, rate=0)
         for row in done.iter_rows():
             if row["failure"]:
                 failures.append(row["failure"])
                 continue
+            if line := pace.finished(row["shard"], row["seconds"]):
+                bar.console.print(line)
             stars += row["rows"]
             bar.update(task, advance=1, stars=stars, rate=stars / (bar.tasks[task].elapsed or 1))
+            if bar.tasks[task].completed % _GATHER_EVERY == 0:
+                dataset.gather_records()
     return failures

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xpfeh.cluster.run_plan import ShardWork, run_plan
+from xpfeh.cluster.run_plan import MAX_WORKERS, ShardWork, run_plan
 from xpfeh.columns import CATALOG, to_arrays, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
@@ -24,7 +24,9 @@ from xpfeh.provenance import code_version
 _ROWS = 2_048  # stars predicted at a time: 6 MB of features
 
 
-def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> list[Record]:
+def make_catalog(
+    features: str | Path, bundle: str | Path, out: str | Path, max_workers: int = MAX_WORKERS
+) -> list[Record]:
     """Predict every star of a features dataset; a killed run is resumed by the same call.
 
     Parameters
@@ -33,13 +35,16 @@ def make_catalog(features: str | Path, bundle: str | Path, out: str | Path) -> l
         Folder or URI of the features, and of the catalog to write.
     bundle : str or Path
         Folder of the model bundle; the workers get its files from here.
+    max_workers : int
+        See `run_plan`.
 
     Raises
     ------
     UserError
         If the features are incomplete or do not fit the model, the bundle is none, or `out` holds another run.
     """
-    return run_plan(out, plan_catalog(features, bundle), partial(make_work, absolute(features), packed(bundle)))
+    plan = plan_catalog(features, bundle)
+    return run_plan(out, plan, partial(make_work, absolute(features), packed(bundle)), max_workers)
 
 
 def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.progress import track
 
-from xpfeh.cluster.run_plan import ShardWork, run_plan
+from xpfeh.cluster.run_plan import MAX_WORKERS, ShardWork, run_plan
 from xpfeh.columns import FEATURES, to_table
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
@@ -40,6 +40,7 @@ def ingest(
     out: str | Path,
     settings: PreprocessSettings,
     companions: CompanionFiles = NO_COMPANIONS,
+    max_workers: int = MAX_WORKERS,
 ) -> list[Record]:
     """Turn the spectra of `sources` into a features dataset at `out`; a killed run is resumed by the same call.
 
@@ -51,13 +52,16 @@ def ingest(
     settings : PreprocessSettings
     companions : CompanionFiles
         Photometry and distances of Gaia's files of spectra.
+    max_workers : int
+        See `run_plan`.
 
     Raises
     ------
     UserError
         If a source is not readable as one, or `out` holds another run.
     """
-    return run_plan(out, plan_features(sources, settings, companions), partial(make_work, settings, companions))
+    plan = plan_features(sources, settings, companions)
+    return run_plan(out, plan, partial(make_work, settings, companions), max_workers)
 
 
 def plan_features(

@@ -1,10 +1,11 @@
 """A dataset on disk or in a bucket: features, or a catalog. The one owner of its format.
 
 A dataset is a folder of parts, one Parquet file a shard, beside ``_xpfeh/``, its ledger: ``plan.json`` (inputs,
-settings, model, shards), ``done/SHARD.json`` (the record of each finished shard), ``failed/SHARD.json`` (why one is
-not) and ``rejected/SHARD.csv`` (rows that were not delivered). A part is written to ``_xpfeh/tmp``, checked, moved to
-its name, and only then recorded; a run that is killed loses the shards in hand and nothing else. Parts are the files
-that the records name, with the recorded size: whatever else lies in the folder is not read.
+settings, model, shards), ``done/SHARD.json`` (the record of each finished shard; ``records.parquet`` repeats many of
+them, to be read at once), ``failed/SHARD.json`` (why one is not) and ``rejected/SHARD.csv`` (rows that were not
+delivered). A part is written to ``_xpfeh/tmp``, checked, moved to its name, and only then recorded; a run that is
+killed loses the shards in hand and nothing else. Parts are the files that the records name, with the recorded size:
+whatever else lies in the folder is not read.
 
 Object stores have no rename: there a move is a copy on the server followed by a delete, and the copy shows only once
 it is whole. So a part appears whole or not at all there too, and two workers that make the same shard write the same
@@ -23,25 +24,24 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
 from rich.progress import track
 
+from xpfeh.dataset.gathered import gather, parsed, read_all
 from xpfeh.dataset.plan import Kind, Plan, Shard
 from xpfeh.dataset.reading import check_part, read_parts
 from xpfeh.dataset.records import Delivery, Failure, Record
 from xpfeh.errors import UserError
-from xpfeh.files import digest, exists, filesystem, first_line, list_files, read_bytes, write_whole
+from xpfeh.files import digest, exists, filesystem, first_line, list_files, list_infos, read_bytes, write_whole
 from xpfeh.provenance import code_version
-from xpfeh.settings import first_problem
 from xpfeh.sources.coefficients import Reject
 
 PROVENANCE_KEY = b"xpfeh"
@@ -49,7 +49,7 @@ PROVENANCE_KEY = b"xpfeh"
 
 _ROW_GROUP = 8 << 20  # bytes, uncompressed: worth a request to a bucket, and flat in memory
 _BY_BYTES = "BYTE_STREAM_SPLIT"
-_Model = TypeVar("_Model", bound=BaseModel)
+_GATHERED = "records.parquet"
 
 
 class Dataset:
@@ -95,7 +95,7 @@ class Dataset:
         path = f"{folder}/_xpfeh/plan.json"
         if not exists(fs, path):
             raise UserError(f"{uri}: no dataset of xpfeh here (no _xpfeh/plan.json); --out of ingest or catalog run")
-        return cls(uri, _read_model(fs, path, Plan))
+        return cls(uri, parsed(read_bytes(fs, path), path, Plan))
 
     @classmethod
     def finished(cls, uri: str | Path, kind: Kind) -> Dataset:
@@ -122,9 +122,12 @@ class Dataset:
 
     def pending(self) -> list[Shard]:
         """Return the shards that have no record, or whose part is not there with its recorded size."""
-        infos = self.fs.get_file_info(pafs.FileSelector(self.folder, allow_not_found=True))
-        sizes = {info.base_name: info.size for info in infos if info.is_file}
-        done = {r.shard for r in self.records() if sizes.get(f"{r.shard}.parquet") == r.bytes}
+        return self.without_part(self.records())
+
+    def without_part(self, records: Iterable[Record]) -> list[Shard]:
+        """Return the shards that none of `records` is of, or whose part is not there with its recorded size."""
+        sizes = {info.base_name: info.size for info in list_infos(self.fs, self.folder, ".parquet")}
+        done = {r.shard for r in records if sizes.get(f"{r.shard}.parquet") == r.bytes}
         return [shard for shard in self.plan.shards if shard.name not in done]
 
     def records(self) -> list[Record]:
@@ -132,19 +135,22 @@ class Dataset:
 
         A record that was copied here from another dataset, of another source or model, is not counted.
         """
-        present = set(list_files(self.fs, self._ledger("done"), ".json"))
+        present = read_all(self.fs, self._ledger("done"), Record, self._ledger(_GATHERED))
         records = []
         for shard in self.plan.shards:
-            if (path := self._ledger(f"done/{shard.name}.json")) in present:
-                record = _read_model(self.fs, path, Record)
+            if record := present.get(shard.name):
                 found = (record.shard, record.source_fingerprint, record.model)
                 if found == (shard.name, shard.fingerprint, self.plan.model):
                     records.append(record)
         return records
 
+    def gather_records(self) -> None:
+        """Put many records into one file, so that they are read at once; for a run to call now and then."""
+        gather(self.fs, self._ledger("done"), self._ledger(_GATHERED))
+
     def failures(self) -> list[Failure]:
         """Return the shards that could not be made so far, in the order of their names."""
-        return [_read_model(self.fs, path, Failure) for path in list_files(self.fs, self._ledger("failed"), ".json")]
+        return list(read_all(self.fs, self._ledger("failed"), Failure).values())
 
     def check_parts(self) -> None:
         """Read all parts through, see `xpfeh.dataset.reading.check_part`."""
@@ -260,11 +266,15 @@ class Dataset:
         if self.fs.get_file_info(self._ledger("tmp")).type == pafs.FileType.Directory:
             self.fs.delete_dir(self._ledger("tmp"))
 
+    @cached_property
+    def _provenance(self) -> bytes:
+        return json.dumps(self.plan.provenance()).encode()
+
     def _ledger(self, inside: str) -> str:
         return f"{self.folder}/_xpfeh/{inside}"
 
     def _write_part(self, path: str, deliveries: Iterable[Delivery]) -> tuple[NDArray[np.int64], list[Reject]]:
-        metadata = {PROVENANCE_KEY: json.dumps(self.plan.provenance()).encode()}
+        metadata = {PROVENANCE_KEY: self._provenance}
         ids, rejected = [np.empty(0, dtype=np.int64)], list[Reject]()
 
         def tables() -> Iterator[pa.Table]:
@@ -296,16 +306,6 @@ class Dataset:
             for table in chain([first], groups):
                 writer.write_table(table.replace_schema_metadata(schema.metadata))
         return np.concatenate(ids), rejected
-
-
-def _read_model(fs: pafs.FileSystem, path: str, kind: type[_Model]) -> _Model:
-    try:
-        return kind.model_validate_json(read_bytes(fs, path))
-    except ValidationError as error:
-        raise UserError(
-            f"{path}: not a {kind.__name__.lower()} of this version of xpfeh ({first_problem(error)}); delete the "
-            "folder and make the dataset again, or this file alone if it is a record"
-        ) from None
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

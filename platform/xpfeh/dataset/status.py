@@ -66,7 +66,7 @@ def status(uri: str | Path) -> Status:
     return Status(
         kind=dataset.plan.kind,
         parts=parts,
-        done=parts - len(dataset.pending()),
+        done=parts - len(dataset.without_part(records)),
         failed=len(dataset.failures()),
         rows_read=sum(record.rows_read for record in records),
         rows_written=sum(record.rows_written for record in records),

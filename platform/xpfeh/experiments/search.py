@@ -45,6 +45,7 @@ def search(
     resume: bool = False,
     finalists: int = 3,
     members: int = 10,
+    max_workers: int | None = None,
 ) -> Outcome:
     """Search hyperparameters, train the finalists as ensembles, and return the best.
 
@@ -66,6 +67,10 @@ def search(
         So many of the best trials are trained as ensembles, and their cross-validated error decides.
     members : int
         Networks of such an ensemble.
+    max_workers : int, optional
+        So many trials at a time; those that have no core yet wait for one, for which an autoscaling cluster grows. By
+        default as many as the cluster has cores or, if trials use them, GPUs now: trials that start together cannot
+        learn from each other.
 
     Raises
     ------
@@ -90,7 +95,7 @@ def search(
         if exists and not resume:
             raise UserError(f"{folder}: a search of that name is there; use --resume, or another name")
         parent = _run_of_search(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
-        tuner = _tuner(samples, name, trials, steps, storage, share, parent)
+        tuner = _tuner(samples, name, trials, steps, storage, share, parent, max_workers)
         with own_interrupts():
             results = tuner.fit()
         if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
@@ -101,10 +106,17 @@ def search(
 
 
 def _tuner(
-    samples: Sequence[Sample], name: str, trials: int, steps: int, storage: str, share: Share, parent: str
+    samples: Sequence[Sample],
+    name: str,
+    trials: int,
+    steps: int,
+    storage: str,
+    share: Share,
+    parent: str,
+    max_workers: int | None,
 ) -> tune.Tuner:
     """Return the search as it was saved, or a new one."""
-    cpus = connect()
+    connect()
     trainable = tune.with_resources(
         tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
     )
@@ -117,7 +129,7 @@ def _tuner(
             metric=METRIC,
             mode="min",
             num_samples=trials,
-            max_concurrent_trials=None if share.gpus else max(1, int(cpus / share.cpus)),
+            max_concurrent_trials=max_workers or share.fit_now(),
             search_alg=sampler(),
             scheduler=ASHAScheduler(time_attr="step", max_t=steps, grace_period=max(1, steps // 4)),
             reuse_actors=True,
