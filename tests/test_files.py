@@ -1,11 +1,9 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.fs as pafs
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.files import absolute, data_folder, filesystem, list_files, only_process, write_whole
+from xpfeh.files import absolute, data_folder, filesystem, list_files, write_whole
 
 
 def test_a_failed_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,17 +45,3 @@ def test_an_unset_or_empty_data_folder_is_the_one_at_home(monkeypatch: pytest.Mo
     monkeypatch.setenv("XPFEH_DATA", "~nobody-of-this-name/data")
     with pytest.raises(UserError, match="there is no user of that name"):
         data_folder("sfd")
-
-
-def test_a_place_is_held_by_one_process_until_it_is_killed(tmp_path: Path) -> None:
-    script = "import sys, xpfeh.files\nwith xpfeh.files.only_process(sys.argv[1]): print(flush=True); sys.stdin.read()"
-    with subprocess.Popen(
-        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as other:
-        other.stdout.readline()
-        with pytest.raises(UserError, match="another process is at work here"), only_process(str(tmp_path)):
-            pass
-        other.kill()
-        other.wait()
-        with only_process(str(tmp_path)):
-            pass

@@ -5,11 +5,9 @@ Whatever is written is either whole or not there: a temporary name first, then a
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -247,24 +245,6 @@ def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None
         return
     with fs.open_output_stream(path) as stream:
         stream.write(data)
-
-
-@contextmanager
-def only_process(place: str) -> Iterator[None]:
-    """Keep other processes of this machine from the same work at `place`; one that is killed lets go.
-
-    Raises
-    ------
-    UserError
-        If another process is at work there.
-    """
-    name = hashlib.sha256(place.encode()).hexdigest()[:16]
-    with Path(tempfile.gettempdir(), f"xpfeh-{os.getuid()}-{name}.lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{place}: another process is at work here; wait until it ends, or end it") from None
-        yield
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from xpfeh.experiments.finalists import ENSEMBLE
 from xpfeh.experiments.registry import bundle_of_run
 from xpfeh.experiments.search import search
 from xpfeh.experiments.space import SPACE, recipe_of, sampler
-from xpfeh.files import only_process
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
+from xpfeh.lease import only_one
 from xpfeh.settings import RECIPES, Recipe
 
 
@@ -67,7 +67,7 @@ def test_a_search_of_a_wrong_name_or_size_or_that_is_not_there_is_refused(sample
         search([sample], "few", trials=1, steps=100, storage=tmp_path, members=5)
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)
-    with only_process(f"{tmp_path}/running"), pytest.raises(UserError, match="another process is at work here"):
+    with only_one(f"{tmp_path}/running"), pytest.raises(UserError, match="another process is at work here"):
         search([sample], "running", trials=1, steps=100, storage=tmp_path, resume=True)
 
 

@@ -19,8 +19,9 @@ from xpfeh.experiments.finalists import FOLDS, Finalist, Winner, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.experiments.tune_callback import RunWriter
 from xpfeh.experiments.tune_progress import SearchProgress
-from xpfeh.files import absolute, check_output_file, filesystem, list_files, only_process
+from xpfeh.files import absolute, check_output_file, filesystem, list_files
 from xpfeh.labels.sample import Sample
+from xpfeh.lease import only_one
 from xpfeh.settings import check_name
 
 _RETRIES = 3  # of a trial whose worker or node is lost
@@ -76,7 +77,7 @@ def search(
     ------
     UserError
         If the search to resume is not there or was begun with other data or settings, a new one's name is taken or no
-        name, another process of this machine runs it, it is interrupted, no trial finished, or the tracking server
+        name, another process, here or elsewhere, runs it, it is interrupted, no trial finished, or the tracking server
         stays away; what was not recorded then is recorded when the search is resumed.
     """
     check_name("--name", name)
@@ -88,7 +89,7 @@ def search(
     storage = absolute(storage)
     folder = f"{storage}/{name}"
     _check_storage(folder)
-    with only_process(folder):
+    with only_one(folder):
         exists = tune.Tuner.can_restore(folder)
         if resume and not exists:
             raise UserError(f"{folder}: there is no such search to resume")
