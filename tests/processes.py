@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -158,3 +159,22 @@ def _autoscaling(port: int, most: int) -> dict[str, object]:
         **{each: [] for each in ("cluster_synced_files", "rsync_exclude", "rsync_filter")},
         "file_mounts_sync_continuously": False,
     }
+
+
+@contextmanager
+def tracking_server(folder: Path, port: int) -> Iterator[None]:
+    """A real MLflow server, with its store and artifacts in a folder."""
+    command = [
+        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
+        "--serve-artifacts", "--artifacts-destination", str(folder / "server"), "--port", str(port), "--workers", "1",
+    ]  # fmt: skip
+    with (folder / "server.log").open("a") as log:
+        server = psutil.Popen(command, env=environment({}), stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(240):
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+                break
+            time.sleep(0.25)
+        yield
+    finally:
+        kill(server)

@@ -69,6 +69,15 @@ def test_keras_is_loaded_by_its_backend_module_alone() -> None:
     assert not outside
 
 
+def test_nothing_that_could_run_code_is_read() -> None:
+    """A bundle, a record or an upload is data: no pickle in any dress, and YAML by its safe loader."""
+    for path in MODULES:
+        assert not {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"} & imported(path), path
+        text = path.read_text()
+        assert "yaml.load(" not in text, path
+        assert "allow_pickle" not in text, path
+
+
 HEAVY = (
     "numpy", "scipy", "pandas", "polars", "pyarrow", "astropy", "matplotlib", "sklearn", "numba", "gaiaxpy", "hats",
     "ray", "mlflow", "keras", "tensorflow", "jax", "optuna", "fastapi",

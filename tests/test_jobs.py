@@ -6,7 +6,6 @@ The folder called platform/ must not get in the way: were it a package, the job 
 import json
 import os
 import secrets
-import socket
 import subprocess
 import sys
 import time
@@ -15,21 +14,19 @@ from pathlib import Path
 
 import psutil
 import pytest
+from xpfeh.dataset.verify import verify
 from xpfeh.experiments import mlflow_runs
+from xpfeh.experiments.finalists import ENSEMBLE
+from xpfeh.sources.library import NAME
+
+from tests.processes import free_port, tracking_server
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 RAY = str(Path(sys.executable).parent / "ray")
 
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
-
-
-GCS_PORT, DASHBOARD_PORT, AGENT_PORT = (_free_port() for _ in range(3))
+GCS_PORT, DASHBOARD_PORT, AGENT_PORT = (free_port() for _ in range(3))
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +52,24 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 def _wait_for(environment: dict[str, str]) -> None:
     """Wait until the cluster runs a job: it answers some seconds before its agent takes one."""
     for _ in range(40):
-        probe = [RAY, "job", "submit", "--address", f"http://127.0.0.1:{DASHBOARD_PORT}", "--", "true"]
-        done = subprocess.run(probe, env=environment, capture_output=True, text=True, timeout=60)
+        done = job(environment, "submit", "--", "true")
         if done.returncode == 0:
             return
         time.sleep(1)
     raise AssertionError(f"the cluster takes no job: {done.stdout}{done.stderr}")
 
 
-def submit(environment: dict[str, str], variables: dict[str, str], *script: object) -> str:
-    command = [
-        RAY, "job", "submit", "--address", f"http://127.0.0.1:{DASHBOARD_PORT}", "--working-dir", str(ROOT),
-        "--runtime-env-json", json.dumps({"env_vars": variables}), "--", sys.executable,
-    ]  # fmt: skip
-    done = subprocess.run(
-        [*command, *map(str, script)], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+def job(environment: dict[str, str], what: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """Run `ray job ...`."""
+    command = [RAY, "job", what, "--address", f"http://127.0.0.1:{DASHBOARD_PORT}", *map(str, arguments)]
+    return subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def submit(environment: dict[str, str], variables: dict[str, str], *script: object, name: str = "") -> str:
+    """Submit a script; wait for its end, unless it is given a name."""
+    runtime = ("--working-dir", ROOT, "--runtime-env-json", json.dumps({"env_vars": variables}))
+    named = ("--submission-id", name, "--no-wait") if name else ()
+    done = job(environment, "submit", *runtime, *named, "--", sys.executable, *script)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -91,3 +90,72 @@ def test_a_submitted_search_finishes(
 def test_a_users_mistake_fails_the_job_with_its_line(cluster: dict[str, str], tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="no such file"):
         submit(cluster, {}, "jobs/ingest.py", tmp_path / "none.fits", "--out", tmp_path / "features")
+
+
+_SHIPPED = """
+import pathlib, xpfeh
+here = pathlib.Path.cwd()
+print("SHIPPED", *sorted(path.name for path in here.iterdir()))
+print("BYTES", sum(path.stat().st_size for path in here.rglob("*") if path.is_file()))
+print("CODE", pathlib.Path(xpfeh.__file__).is_relative_to(here))
+"""
+
+
+def test_a_job_takes_along_only_what_it_needs(cluster: dict[str, str]) -> None:
+    output = submit(cluster, {"PYTHONPATH": "platform"}, "-c", _SHIPPED)
+    words = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line.strip()}
+    assert {"jobs", "platform"} <= set(words["SHIPPED"])
+    assert not {".git", ".venv", "demo", "docs", "infra", "mlflow", "tests"} & set(words["SHIPPED"])
+    assert int(words["BYTES"][0]) < 15_000_000
+    assert words["CODE"] == ["True"]
+
+
+def test_a_wrong_token_is_refused(cluster: dict[str, str]) -> None:
+    refused = job({**cluster, "RAY_AUTH_TOKEN": secrets.token_urlsafe(32)}, "list")
+    assert refused.returncode != 0
+    assert "token" in (refused.stdout + refused.stderr).lower()
+
+
+def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, str], tmp_path: Path) -> None:
+    out = tmp_path / "features"
+    arguments = ("jobs/ingest.py", NAME, "--out", out)
+    submit(cluster, {}, *arguments, name="first")
+    done = out / "_xpfeh" / "done"
+    while not list(done.glob("*.json")):
+        assert "FAILED" not in job(cluster, "status", "first").stdout
+    assert job(cluster, "stop", "first").returncode == 0
+    assert "STOPPED" in job(cluster, "status", "first").stdout
+    assert "fingerprints of spectra" in job(cluster, "logs", "first").stdout
+    before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
+    assert len(before) < 8, "it was stopped in the middle"
+    assert "39851 written" in submit(cluster, {}, *arguments)
+    assert {path.name: path.stat().st_mtime_ns for path in done.iterdir()}.items() >= before.items()
+    assert verify(out).problems == []
+
+
+def test_two_searches_at_once_on_one_cluster_and_one_tracking_server(
+    cluster: dict[str, str], features_dir: Path, labels_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    names = ("left", "right")
+    with tracking_server(tmp_path, port):
+        for name in names:
+            submit(
+                cluster, {"MLFLOW_TRACKING_URI": uri}, "jobs/tune.py", "--features", features_dir, "--labels",
+                labels_file, "--trials", 2, "--steps", 100, "--finalists", 1, "--storage", tmp_path / "searches",
+                "--name", name, name=name,
+            )  # fmt: skip
+        for name in names:
+            while "SUCCEEDED" not in (said := job(cluster, "status", name).stdout):
+                assert "FAILED" not in said, job(cluster, "logs", name).stdout
+                time.sleep(1)
+        runs = mlflow_runs.client().search_runs([mlflow_runs.experiment_id()])
+    tags = sorted(run.data.tags[mlflow_runs.TRIAL_TAG] for run in runs)
+    assert len(set(tags)) == len(tags) == 2 * (1 + 2 + 1)
+    parents = {run.data.tags[mlflow_runs.TRIAL_TAG]: run.info.run_id for run in runs}
+    for run in runs:
+        if parent := run.data.tags.get("mlflow.parentRunId"):
+            assert parent == parents[run.data.tags[mlflow_runs.TRIAL_TAG].partition("/")[0]]
+    assert sum(tag.endswith(ENSEMBLE) for tag in tags) == 2

@@ -238,7 +238,6 @@ def whole_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
 
 def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
     """Write a file of any filesystem; an object store has no rename, but shows an object only once it is complete."""
-    fs.create_dir(path.rpartition("/")[0], recursive=True)
     if fs.type_name == "local":
         with whole_file(path) as temporary:
             temporary.write_bytes(data)

@@ -1,9 +1,14 @@
+import subprocess
+import sys
 import time
 
+import psutil
 import pytest
 import ray
 from xpfeh.cluster.connection import join
 from xpfeh.errors import UserError
+
+from tests.processes import environment, kill
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:port"])
@@ -14,3 +19,41 @@ def test_a_cluster_that_has_ended_is_told_at_once(address: str, monkeypatch: pyt
     with pytest.raises(UserError, match=r"no Ray cluster to join .*RAY_ADDRESS"):
         join()
     assert time.monotonic() - begun < 10
+
+
+_START = """
+import ray, sys
+from xpfeh.cluster.connection import connect
+connect()
+ray.get(ray.remote(lambda: 1).remote())
+print(ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+_JOIN = "import ray; from xpfeh.cluster.connection import join; join(); print(len(ray.nodes()))"
+
+
+def test_a_cluster_of_ones_own_listens_on_loopback_alone_and_asks_for_its_token() -> None:
+    with psutil.Popen(
+        [sys.executable, "-c", _START], env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            address = process.stdout.readline().strip()
+            listening = set()
+            for member in [process, *process.children(recursive=True)]:
+                listening |= {c.laddr.ip for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+            assert listening
+            assert {each.removeprefix("::ffff:") for each in listening} <= {"127.0.0.1", "::1"}
+
+            def joined(**variables: str) -> subprocess.CompletedProcess[str]:
+                command = [sys.executable, "-c", _JOIN]
+                return subprocess.run(
+                    command, env=environment(variables), capture_output=True, text=True, check=False, timeout=60
+                )
+
+            ours = joined(RAY_ADDRESS=address, RAY_AUTH_MODE="token")  # Ray keeps the token in its owner's home
+            assert ours.stdout.strip() == "1", ours.stderr
+            stranger = joined(RAY_ADDRESS=address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 32)
+            assert stranger.returncode != 0
+            assert stranger.stdout.strip() != "1"
+        finally:
+            kill(process)

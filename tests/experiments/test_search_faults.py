@@ -1,12 +1,10 @@
 """A search under real faults: a killed driver, worker and node, and an outage of the tracking server."""
 
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -15,7 +13,7 @@ from mlflow.entities import Run
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import ENSEMBLE
 
-from tests.processes import environment, kill, two_nodes, workers
+from tests.processes import environment, free_port, kill, tracking_server, two_nodes, workers
 
 pytestmark = pytest.mark.slow
 
@@ -73,24 +71,6 @@ def driver(features_dir: Path, labels_file: Path, tmp_path: Path, mlflow_store: 
     one = Driver(features_dir, labels_file, tmp_path)
     yield one
     one.kill()
-
-
-@contextmanager
-def _tracking_server(folder: Path, port: int) -> Iterator[None]:
-    command = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'server.db'}",
-        "--serve-artifacts", "--artifacts-destination", str(folder / "server"), "--port", str(port), "--workers", "1",
-    ]  # fmt: skip
-    with (folder / "server.log").open("a") as log:
-        server = psutil.Popen(command, env=environment({}), stdout=log, stderr=log, start_new_session=True)
-    try:
-        for _ in range(240):
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
-                break
-            time.sleep(0.25)
-        yield
-    finally:
-        kill(server)
 
 
 def _runs() -> list[Run]:
@@ -163,16 +143,14 @@ def test_a_lost_node_and_then_a_killed_worker(driver: Driver) -> None:
     _assert_whole(driver, trials=3)
 
 
-def test_an_outage_of_the_tracking_server(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+def test_an_outage_of_thetracking_server(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    with _tracking_server(driver.folder, port):
+    with tracking_server(driver.folder, port):
         mlflow_runs.experiment_id()
         driver.start("--name", NAME, "--trials", "3")
         driver.wait_until(_ended_trials)
     driver.wait_until(lambda: "3/3 trials" in driver.output())  # the search goes on
-    with _tracking_server(driver.folder, port):
+    with tracking_server(driver.folder, port):
         driver.finish()
         _assert_whole(driver, trials=3)

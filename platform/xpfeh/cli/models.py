@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import CHAMPION, CpusEach, Features, GpusEach, Labels, Set, local
+from xpfeh.cli.options import CHAMPION, CpusEach, Features, GpusEach, Labels, Model, Set, local
 from xpfeh.cli.printing import (
     console,
     print_cuts,
@@ -114,6 +114,23 @@ def tune(
             soft_wrap=True,
         )
     console.print(f"make it the champion: xpfeh promote {winner.run_id} --features ... --labels ...", soft_wrap=True)
+
+
+@app.command()
+def drift(
+    features: Annotated[str, typer.Argument(metavar="FEATURES", help="Features that `xpfeh ingest` wrote.")],
+    out: Annotated[Path, local("Folder of the report to write.")],
+    model: Model = CHAMPION,
+) -> None:
+    """Is a dataset like the stars that a model knows? Spectra, colours, flags and domain score, with a picture."""
+    from xpfeh.commands.drift import find_drift
+    from xpfeh.commands.models import bundle_of
+
+    given, found = find_drift(features, bundle_of(model), out)
+    console.print(f"{given.stars:,} stars that pass cuts 1 to 3; {found.outside:.1%} are outside the model's domain")
+    for line in found.differences or ["nothing differs from the training stars that is worth a line"]:
+        console.print(line, soft_wrap=True)
+    console.print(f"report: {out}", soft_wrap=True)
 
 
 @app.command()

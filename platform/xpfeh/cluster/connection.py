@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray._private.services import canonicalize_bootstrap_address
+from ray._private import ray_constants
+from ray._private.services import get_ray_address_from_environment
 from ray.data import DataContext
 from ray.exceptions import RayTaskError
 
@@ -42,21 +43,29 @@ def join() -> None:
         return
     try:
         wanted = os.environ.get("RAY_ADDRESS", "auto")
-        host, _, port = str(canonicalize_bootstrap_address(wanted)).rpartition(":")
+        host, _, port = str(get_ray_address_from_environment(wanted, None)).rpartition(":")
         # Ray itself tries one that has ended, and whose address it has kept, for a quarter of an hour.
         socket.create_connection((host, int(port)), timeout=5).close()
+        _listen_on_loopback(host.startswith("127."))
         ray.init(wanted, log_to_driver=False, logging_level=logging.WARNING)
     except (OSError, ValueError) as error:  # ConnectionError is an OSError
         raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
 
 
 def connect() -> None:
-    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one."""
+    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one, on loopback alone."""
     _quiet()
     if not ray.is_initialized():
         local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}
+        if local:
+            _listen_on_loopback(True)
         ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
     DataContext.get_current().enable_progress_bars = False
+
+
+def _listen_on_loopback(only: bool) -> None:
+    """Choose between loopback and all interfaces: Ray 2.60 offers it on macOS and Windows alone, by this constant."""
+    ray_constants.ENABLE_RAY_CLUSTER = not only
 
 
 def _quiet() -> None:

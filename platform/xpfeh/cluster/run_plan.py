@@ -34,7 +34,7 @@ class _Worker:
         self._dataset = Dataset.at(uri)
         self._make_work = make_work
         self._work: ShardWork | None = None
-        self._meters = Meters(self._dataset.plan.kind)
+        self._meters = Meters(self._dataset.plan)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
@@ -45,9 +45,9 @@ class _Worker:
             self._meters.done(record)
             return {"shard": shard.name, "rows": record.rows_written, "seconds": record.seconds, "failure": ""}
         except Exception as error:  # whatever it is, it is recorded, and the other shards go on
-            self._meters.failed()
-            failure = self._dataset.fail(shard, error).reason
-            return {"shard": shard.name, "rows": 0, "seconds": 0.0, "failure": failure}
+            failure = self._dataset.fail(shard, error)
+            self._meters.failed(failure)
+            return {"shard": shard.name, "rows": 0, "seconds": 0.0, "failure": failure.reason}
 
 
 def run_plan(

@@ -16,6 +16,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import digest, first_line
 
 _THREADS = 4  # parts read at once; each holds one row group
+_PARTS = 20  # parts that stand for all
 
 
 def read_parts(
@@ -43,6 +44,35 @@ def read_parts(
     with ThreadPoolExecutor(_THREADS) as threads:
         tables = list(threads.map(partial(_read_part, fs, columns, wanted), parts))
     return pa.concat_tables(tables)
+
+
+def read_some(fs: pafs.FileSystem, paths: Sequence[str], rows: int) -> pa.Table:
+    """Return about so many rows from all over the Parquet files; all, if there are fewer.
+
+    Raises
+    ------
+    UserError
+        If a file cannot be read.
+    """
+    chosen = [paths[i] for i in _evenly(len(paths), _PARTS)]
+    with ThreadPoolExecutor(_THREADS) as threads:
+        return pa.concat_tables(threads.map(partial(_some_of, fs, -(-rows // len(chosen))), chosen))
+
+
+def _some_of(fs: pafs.FileSystem, rows: int, path: str) -> pa.Table:
+    try:
+        with fs.open_input_file(path) as file:
+            parquet = pq.ParquetFile(file)
+            in_a_group = max(1, parquet.metadata.num_rows // max(1, parquet.num_row_groups))
+            table = parquet.read_row_groups(_evenly(parquet.num_row_groups, -(-rows // in_a_group)))
+            return table.take(_evenly(table.num_rows, rows))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise UserError(f"{path}: cannot be read ({first_line(error)})") from None
+
+
+def _evenly(n: int, most: int) -> list[int]:
+    """Return so many of 0 ... n - 1 at most, evenly spaced."""
+    return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.intp)).tolist()
 
 
 def check_part(fs: pafs.FileSystem, path: str, fingerprint: str) -> None:

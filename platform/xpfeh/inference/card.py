@@ -9,12 +9,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from xpfeh.inference.calibration import Calibration
 from xpfeh.inference.edges import Edges
 from xpfeh.inference.golden import Answer
+from xpfeh.inference.seen import Seen
 from xpfeh.inference.stretch import Stretch
 from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
-FORMAT: Literal[5] = 5
-"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras. 4 had no golden star."""
+FORMAT: Literal[6] = 6
+"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras. 4 had no golden star, 5 did not
+say what its stars were like."""
 
 
 class StarCounts(BaseModel):
@@ -39,6 +41,8 @@ class Training(SampleOrigin):
         What makes the networks' answers and their errors true, and where they end, as the graph has it.
     domain_threshold : float
         Domain score of the worst 1 % of the validation stars.
+    seen : Seen
+        What the stars that it was judged by are like.
     seconds : float
         Time of training and calibrating.
     validation : dict of float
@@ -51,6 +55,7 @@ class Training(SampleOrigin):
     calibration: Calibration
     edges: Edges
     domain_threshold: float
+    seen: Seen
     seconds: float
     validation: dict[str, float]
 
@@ -76,7 +81,7 @@ class ModelCard(Training):
         Of that model: what it was trained on, whose it is, and on what terms.
     """
 
-    format: Literal[5] = FORMAT
+    format: Literal[6] = FORMAT
     version: str
     sha256: dict[str, str]
     recipe: Recipe

@@ -64,13 +64,18 @@ class Domain(BaseModel):
 
 def domain_of(flux: NDArray[np.float32]) -> Domain:
     """Return the domain of (N, pixels) training spectra."""
-    log_flux = np.log(np.maximum(flux.astype(np.float64) @ _means(flux.shape[1]), _FLOOR))
+    log_flux = np.log(np.maximum(averaged(flux), _FLOOR))
     variances, components = np.linalg.eigh(np.cov(log_flux.T))
     return Domain(
         mean=tuple(log_flux.mean(axis=0).tolist()),
         components=tuple(map(tuple, components.T.tolist())),
         variances=tuple(np.maximum(variances, 1e-12).tolist()),
     )
+
+
+def averaged(flux: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (N, pixels) spectra in the P ranges of a `Domain`."""
+    return flux.astype(np.float64) @ _means(flux.shape[1])
 
 
 def _means(n_pixels: int) -> NDArray[np.float32]:

@@ -18,7 +18,9 @@ from xpfeh.inference.calibration import Calibration, fit_calibration
 from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
+from xpfeh.inference.estimate import prediction_flags
 from xpfeh.inference.graph import Graph
+from xpfeh.inference.seen import seen
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
 from xpfeh.labels.sample import Sample, folds_by_sky
 from xpfeh.settings import Recipe
@@ -85,6 +87,9 @@ def train(
     score = domain.score(judges["flux"], judges["flux_error"], outputs["aleatoric"], outputs["epistemic"])
     intervals = calibration.intervals(**outputs)
     edges = edges_of(stars["feh"][taught])
+    threshold = float(np.quantile(score, 1 - WORST))
+    answers = edges.opened({"FEH": outputs["feh"], **intervals, "domain_score": score})
+    flags = judges["flags"] | prediction_flags(answers, threshold)
     residual = outputs["feh"].astype(np.float64) - judges["feh"]
     errors = standard_errors(by_cell(judges["source_id"]), SPREADS, partial(spreads, residual))
     numbers = summary({"feh": judges["feh"], "FEH": outputs["feh"], **intervals})
@@ -99,7 +104,8 @@ def train(
         calibration=calibration,
         edges=edges,
         restarted_members=sum(member.restarts > 0 for member in trained),
-        domain_threshold=float(np.quantile(score, 1 - WORST)),
+        domain_threshold=threshold,
+        seen=seen({**judges, "flags": flags, "domain_score": score}),
         seconds=time.monotonic() - begun,
         validation=numbers | {"mae_error": errors["mae"]},
     )

@@ -1,0 +1,61 @@
+"""Drift: is a dataset of features like the stars that a model was judged by?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+
+from xpfeh.columns import to_arrays
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.evaluate.drift import Drift, drift, drift_figure
+from xpfeh.files import whole_folder
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.predictor import Predictor
+from xpfeh.inference.seen import Seen, seen
+from xpfeh.provenance import code_version
+from xpfeh.xp.pixels import rebinned
+
+STARS = 20_000
+"""Enough to know a share of 1 % to a tenth of itself; half a second of predicting."""
+REPORT, PICTURE = "drift.json", "drift.png"
+
+
+def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> tuple[Seen, Drift]:
+    """Compare some 20,000 stars of a dataset, from all over it, with those that a model was judged by.
+
+    Writes ``drift.json`` and ``drift.png`` into the folder `out`.
+
+    Raises
+    ------
+    UserError
+        If the features are not whole or do not fit the model, none of their stars passes the cuts, or `out` holds
+        other files.
+    """
+    dataset, predictor = Dataset.finished(features, "features"), Predictor(bundle)
+    predictor.check_features(dataset.plan.settings, str(features))
+    stars = to_arrays(dataset.some(STARS))
+    answers = estimate(stars, predictor)
+    flux, _ = rebinned(stars["flux"], stars["flux_error"], predictor.card.recipe.n_pixels)
+    given = seen({**stars, "flux": flux, "flags": answers["flags"], "domain_score": answers["domain_score"]})
+    found = drift(predictor.card.seen, given)
+    report = {
+        "features": str(features),
+        "plan": dataset.plan.fingerprint(),
+        "model": predictor.version,
+        "made_by": code_version(),
+        "stars_read": len(stars["source_id"]),
+        "trained": predictor.card.seen.model_dump(),
+        "given": given.model_dump(),
+        "outside": found.outside,
+        "shift": found.shift.tolist(),
+        "differences": found.differences,
+    }
+    plt.switch_backend("agg")
+    figure = drift_figure(predictor.card.seen, given, f"{features} and {predictor.version}")
+    with whole_folder(out, mark=REPORT) as folder:
+        (folder / REPORT).write_text(json.dumps(report, indent=1))
+        figure.savefig(folder / PICTURE)
+    plt.close(figure)
+    return given, found

@@ -1,0 +1,73 @@
+"""What stars are like, as a model sees them.
+
+The card says it of the stars that the model was judged by; the stars of a dataset are held against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+from xpfeh.errors import UserError
+from xpfeh.flags import MEANING, OUTSIDE_PAPER_SAMPLE
+from xpfeh.inference.domain import averaged
+
+PERCENTILES = (1, 5, 16, 25, 50, 75, 84, 95, 99)
+QUANTITIES = ("domain_score", "phot_g_mean_mag", "bp_rp0", "ebv")
+
+
+class Seen(BaseModel):
+    """Distributions over the stars that pass cuts 1 to 3 and have a score.
+
+    Attributes
+    ----------
+    stars : int
+    percentiles : dict of 9 floats
+        `PERCENTILES` of each of `QUANTITIES`.
+    flags : dict of float
+        The share of the stars that have each flag, by its name.
+    flux, spread : P floats
+        Median of the spectra, which are 1 around 550 nm, in P = 60 ranges, and half the central 68 % of them.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    stars: int
+    percentiles: dict[str, tuple[float, ...]]
+    flags: dict[str, float]
+    flux: tuple[float, ...]
+    spread: tuple[float, ...]
+
+
+def seen(stars: Mapping[str, NDArray]) -> Seen:
+    """Return what N stars are like.
+
+    Parameters
+    ----------
+    stars : mapping of (N, ...) arrays
+        ``flux`` (N, pixels), ``flags`` and `QUANTITIES`.
+
+    Raises
+    ------
+    UserError
+        If none of them passes the cuts and has a score.
+    """
+    chosen = ((stars["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE)) == 0) & np.isfinite(stars["domain_score"])
+    if not chosen.any():
+        raise UserError(f"of {len(chosen)} stars none passes cuts 1 to 3 and has a spectrum")
+    low, middle, high = np.percentile(averaged(stars["flux"][chosen]), (16, 50, 84), axis=0)
+    values = {name: stars[name][chosen] for name in QUANTITIES}
+    return Seen(
+        stars=int(chosen.sum()),
+        percentiles={
+            name: tuple(np.percentile(each[np.isfinite(each)], PERCENTILES).tolist())
+            for name, each in values.items()
+            if np.isfinite(each).any()
+        },
+        flags={flag.name: float(np.mean((stars["flags"][chosen] & np.uint32(flag)) != 0)) for flag in MEANING},
+        flux=tuple(middle.tolist()),
+        spread=tuple(((high - low) / 2).tolist()),
+    )

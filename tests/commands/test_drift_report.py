@@ -1,0 +1,34 @@
+"""A dataset held against the stars that a model knows, by the command."""
+
+import json
+from pathlib import Path
+
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.commands.drift import find_drift
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.inference.predictor import Predictor
+
+
+def test_the_report_has_the_numbers_and_a_picture(
+    features_dir: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main_arguments = ["drift", str(features_dir), "--model", str(bundle), "--out", str(tmp_path / "drift")]
+    with pytest.raises(SystemExit) as ended:
+        main(main_arguments)
+    assert ended.value.code == 0
+    assert "outside the model's domain" in capsys.readouterr().out
+    report = json.loads((tmp_path / "drift" / "drift.json").read_text())
+    assert report["model"] == Predictor(bundle).version
+    assert report["plan"] == Dataset.at(features_dir).plan.fingerprint()
+    assert report["stars_read"] == 6000
+    assert 0 < report["given"]["stars"] < 6000
+    assert (tmp_path / "drift" / "drift.png").stat().st_size > 10_000
+    _, found = find_drift(features_dir, bundle, tmp_path / "drift")  # its own report may be replaced
+    assert found.differences == report["differences"]
+
+
+def test_some_stars_stand_for_a_large_dataset(features_dir: Path) -> None:
+    table = Dataset.at(features_dir).some(300)
+    assert 290 <= table.num_rows <= 300
+    assert table["source_id"].combine_chunks().value_counts().field("counts").to_pylist() == [1] * table.num_rows
