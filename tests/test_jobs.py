@@ -14,6 +14,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+import requests
 from xpfeh.dataset.verify import verify
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import ENSEMBLE
@@ -118,13 +119,18 @@ def test_a_wrong_token_is_refused(cluster: dict[str, str]) -> None:
 
 def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "features"
-    arguments = ("jobs/ingest.py", NAME, "--out", out)
+    arguments = ("jobs/ingest.py", NAME, "--out", out, "--max-workers", 1)
     submit(cluster, {}, *arguments, name="first")
     done = out / "_xpfeh" / "done"
+    deadline = time.monotonic() + 120
     while not list(done.glob("*.json")):
-        assert "FAILED" not in job(cluster, "status", "first").stdout
-    assert job(cluster, "stop", "first").returncode == 0
-    assert "STOPPED" in job(cluster, "status", "first").stdout
+        assert time.monotonic() < deadline, job(cluster, "logs", "first").stdout
+        time.sleep(0.05)
+    token = {"Authorization": f"Bearer {cluster['RAY_AUTH_TOKEN']}"}  # what `ray job stop` does in two seconds
+    assert requests.post(f"http://127.0.0.1:{DASHBOARD_PORT}/api/jobs/first/stop", headers=token, timeout=60).ok
+    deadline = time.monotonic() + 60
+    while "was stopped" not in (said := job(cluster, "status", "first").stdout):
+        assert time.monotonic() < deadline, said
     assert "fingerprints of spectra" in job(cluster, "logs", "first").stdout
     before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
     assert len(before) < 8, "it was stopped in the middle"
@@ -148,9 +154,9 @@ def test_two_searches_at_once_on_one_cluster_and_one_tracking_server(
                 "--name", name, name=name,
             )  # fmt: skip
         for name in names:
-            while "SUCCEEDED" not in (said := job(cluster, "status", name).stdout):
-                assert "FAILED" not in said, job(cluster, "logs", name).stdout
-                time.sleep(1)
+            while "succeeded" not in (said := job(cluster, "status", name).stdout):
+                assert "failed" not in said, job(cluster, "logs", name).stdout
+                time.sleep(3)
         runs = mlflow_runs.client().search_runs([mlflow_runs.experiment_id()])
     tags = sorted(run.data.tags[mlflow_runs.TRIAL_TAG] for run in runs)
     assert len(set(tags)) == len(tags) == 2 * (1 + 2 + 1)
