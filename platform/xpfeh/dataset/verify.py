@@ -6,6 +6,7 @@ import csv
 import io
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from xpfeh.files import digest, exists, first_line, read_bytes
 from xpfeh.sources import reader
 
 _EXAMPLES = 3
+_AT_ONCE = 4  # shards: a bucket answers them while others are compared
 
 Requested = Callable[[Shard], Iterator[pa.Array]]
 """Yields the identifiers of a shard's input."""
@@ -56,8 +58,8 @@ def verify(uri: str | Path) -> Account:
     """Read the input's and the output's identifiers through and compare them, shard by shard and over all.
 
     Every part must have the recorded bytes; its stars and the rejected ones must be those of its input, each as often
-    as there; no star may be in two parts, and no other Parquet file beside them. Memory holds one shard, or four
-    million identifiers; the others wait in a temporary folder (8 bytes a star).
+    as there; no star may be in two parts, and no other Parquet file beside them. Memory holds the identifiers of
+    four shards, or four million; the others wait in a temporary folder (8 bytes a star).
 
     Raises
     ------
@@ -69,13 +71,23 @@ def verify(uri: str | Path) -> Account:
     records = {record.shard: record for record in dataset.records()}
     account = Account(dataset.plan.kind)
     account.problems += [f"{name}: is no part of this dataset; move it elsewhere" for name in dataset.strangers()]
-    with tempfile.TemporaryDirectory() as folder:
+    shards = dataset.plan.shards
+
+    def checked(shard: Shard) -> _Checked:
+        return _check_shard(dataset, shard, records.get(shard.name), requested)
+
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as threads:
         written = RepeatedIds(Path(folder) / "source_id.int64")
-        for shard in track(dataset.plan.shards, description="verify"):
-            try:
-                written.add(_verify_shard(dataset, shard, records.get(shard.name), requested, account))
-            except (UserError, OSError, pa.ArrowInvalid) as error:
-                account.problems.append(f"{shard.name}: {first_line(error)}")
+        for start in track(range(0, len(shards), _AT_ONCE), description="verify"):
+            for each in threads.map(checked, shards[start : start + _AT_ONCE]):
+                account.requested += each.requested
+                account.written += each.written
+                account.rejected += each.rejected
+                if each.problem:
+                    account.problems.append(each.problem)
+                else:
+                    account.parts += 1
+                    written.add(each.ids)
         repeated = written.find()
     if repeated.size:
         examples = ", ".join(map(str, repeated[:_EXAMPLES]))
@@ -83,19 +95,38 @@ def verify(uri: str | Path) -> Account:
     return account
 
 
-def _verify_shard(
-    dataset: Dataset, shard: Shard, record: Record | None, requested: Requested, account: Account
+@dataclass
+class _Checked:
+    """What was found of one shard; identifiers only if nothing is wrong with it."""
+
+    requested: int = 0
+    written: int = 0
+    rejected: int = 0
+    problem: str = ""
+    ids: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+
+
+def _check_shard(dataset: Dataset, shard: Shard, record: Record | None, requested: Requested) -> _Checked:
+    found = _Checked()
+    try:
+        found.ids = _ids_of(dataset, shard, record, requested, found)
+    except (UserError, OSError, pa.ArrowInvalid) as error:
+        found.problem = f"{shard.name}: {first_line(error)}"
+    return found
+
+
+def _ids_of(
+    dataset: Dataset, shard: Shard, record: Record | None, requested: Requested, found: _Checked
 ) -> NDArray[np.int64]:
     """Account for one shard and return the identifiers that were written."""
     asked = pa.chunked_array(requested(shard), pa.int64())
-    account.requested += len(asked)
+    found.requested = len(asked)
     if record is None:
         raise UserError("is not made yet")
     path = dataset.part(shard.name)
     written = pq.read_table(path, filesystem=dataset.fs, columns=["source_id"])["source_id"].to_numpy()
     rejected = _rejected(dataset, shard)
-    account.written += len(written)
-    account.rejected += len(rejected)
+    found.written, found.rejected = len(written), len(rejected)
     if digest(dataset.fs, path) != record.fingerprint:
         raise UserError("does not have the recorded bytes")
     if (len(written), len(rejected)) != (record.rows_written, sum(record.rejected.values())):
@@ -105,7 +136,6 @@ def _verify_shard(
     delivered = np.concatenate([written, np.array([i for i in rejected if i is not None], dtype=np.int64)])
     if not np.array_equal(np.sort(delivered), np.sort(asked.drop_null().to_numpy())):
         raise UserError("holds other stars than were asked for")
-    account.parts += 1
     return written
 
 

@@ -69,9 +69,7 @@ def drift(trained: Seen, given: Seen) -> Drift:
     ]
     worst = int(np.argmax(np.abs(shift)))
     if abs(shift[worst]) > _SPREADS:
-        differences.append(
-            f"the median spectrum is {shift[worst]:+.1f} spreads off at {_CENTRES_NM[worst]:.0f} nm"
-        )
+        differences.append(f"the median spectrum is {shift[worst]:+.1f} spreads off at {_CENTRES_NM[worst]:.0f} nm")
     for name, values in given.percentiles.items():
         if name in trained.percentiles and not (
             trained.percentiles[name][_LOW] <= values[_MEDIAN] <= trained.percentiles[name][_HIGH]

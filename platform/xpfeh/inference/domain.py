@@ -73,7 +73,7 @@ def domain_of(flux: NDArray[np.float32]) -> Domain:
     )
 
 
-def averaged(flux: NDArray[np.float32]) -> NDArray[np.float64]:
+def averaged(flux: NDArray[np.floating]) -> NDArray[np.float64]:
     """Return (N, pixels) spectra in the P ranges of a `Domain`."""
     return flux.astype(np.float64) @ _means(flux.shape[1])
 
