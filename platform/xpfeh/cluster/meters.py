@@ -29,7 +29,7 @@ class Meters:
         self._run = {"run": plan.fingerprint(), "kind": plan.kind}
         _LOG.setLevel(logging.INFO)
         if not _LOG.hasHandlers():
-            _LOG.addHandler(logging.StreamHandler())  # Ray keeps a worker's stderr in a file, and none of its logs
+            _LOG.addHandler(logging.StreamHandler())  # in a worker there is none; Ray keeps its stderr
 
     def done(self, record: Record) -> None:
         """Tell of a finished part."""

@@ -33,6 +33,7 @@ from xpfeh.serving.asked import MAX_STARS, Asked, from_ids, read_arrow, read_jso
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.keys import Key, Scope
+from xpfeh.serving.meters import Meters
 from xpfeh.serving.models import pinned_model, replicas_bundle
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
 from xpfeh.serving.problems import answer_problems, read_body
@@ -80,6 +81,7 @@ class _Endpoint:
         self._told = args
         self._predictor = Predictor(replicas_bundle(args.model))
         self._guard = Guard(args.keys)
+        self._meters = Meters(self._predictor.version)
         self._shadow = InTheDark(shadow, args.shadow.share) if shadow and args.shadow else None
         self._archive = None
         if args.archive:
@@ -95,6 +97,10 @@ class _Endpoint:
     def told(self) -> dict[str, Any]:
         """Return the arguments: for `xpfeh.serving.deploy`, not over HTTP."""
         return self._told.model_dump()
+
+    def check_health(self) -> None:
+        """Serve asks every `health_check_period_s`; who watches the endpoint then knows which model is alive."""
+        self._meters.alive()
 
     @api.post("/v1/predict", responses=gives(JSON, ARROW, CSV, VOTABLE, json=ANSWER), openapi_extra=takes(JSON, ARROW))
     async def predict(self, request: Request) -> Response:
@@ -129,6 +135,7 @@ class _Endpoint:
             path = await uploads.stored(request, name, Path(folder))
             spend = partial(self._guard.spend, key)
             asked, catalogs = await asyncio.to_thread(uploads.predicted, path, name, self._predictor, spend)
+        self._meters.answered(catalogs, len(asked.reasons))
         made = await asyncio.to_thread(uploads.answer, kind, asked, catalogs, self._predictor)
         return Response(made, media_type=kind)
 
@@ -233,6 +240,7 @@ class _Endpoint:
     async def _answered(self, requests: list[tuple[Asked, str]]) -> list[bytes]:
         """Predict what waits, together, and write each answer; nothing waits for more."""
         predicted, answers = await asyncio.to_thread(answered, requests, self._predictor)
+        self._meters.answered(predicted, sum(len(asked.reasons) for asked, _ in requests))
         if self._shadow:
             self._shadow.send([raw for asked, _ in requests for raw, _ in asked.spectra], predicted)
         return answers

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from xpfeh.serving.keys import Key, Keys, Scope, Spending
 from xpfeh.serving.problems import too_many
 
-_STARS = Counter("xpfeh_stars", "Stars that were asked for", ("key",))
+_STARS = Counter("xpfeh_stars_asked", "Stars that were asked for", ("key",))
 
 
 class Guard:
