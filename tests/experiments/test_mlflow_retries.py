@@ -1,5 +1,6 @@
 """What is done about a tracking server that breaks off, refuses or is not there."""
 
+import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -65,6 +66,25 @@ def test_what_the_server_refuses_is_not_asked_for_again() -> None:
     with _server(REFUSED, DONE) as asked, pytest.raises(UserError, match=r"refuses.*no such run"):
         mlflow_runs.log("run", history=HISTORY)
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "message"),
+    [
+        (401, "are MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD right"),
+        (403, "this account may not do that"),
+        (404, "is MLFLOW_TRACKING_URI right"),
+    ],
+)
+def test_a_refusal_says_what_to_look_at_and_no_password(
+    status: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with _server((status, b"no", 2)):
+        uri = os.environ["MLFLOW_TRACKING_URI"].replace("//", "//anna:secret@")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        with pytest.raises(UserError, match=rf"refuses; {message}") as told:
+            mlflow_runs.log("run", history=HISTORY)
+    assert "secret" not in str(told.value)
 
 
 def test_patience_ends() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from functools import wraps
 from textwrap import shorten
@@ -68,15 +69,30 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
             try:
                 return retrying(request, *args, **kwargs)
             except _FROM_THE_SERVER as error:
-                reason = f"is MLFLOW_TRACKING_URI right? ({shorten(str(error), 200)})"
+                detail = f"({shorten(str(error), 200)})"
                 if is_unavailable(error):
-                    raise UnreachableError(f"{_server()} cannot be reached; does it run, {reason}") from error
-                raise UserError(f"{_server()} refuses; {reason}") from error
+                    message = f"{_server()} cannot be reached; does it run, is MLFLOW_TRACKING_URI right? {detail}"
+                    raise UnreachableError(message) from error
+                raise UserError(f"{_server()} refuses; {_what_to_do(error)} {detail}") from error
 
         return with_retries
 
     return decorate
 
 
+def tracking_uri() -> str:
+    """Return ``MLFLOW_TRACKING_URI`` for a message: without a password."""
+    return re.sub(r"//[^/@]*@", "//", os.environ.get("MLFLOW_TRACKING_URI", ""))
+
+
 def _server() -> str:
-    return f"the tracking server {os.environ.get('MLFLOW_TRACKING_URI', '')}"
+    return f"the tracking server {tracking_uri()}"
+
+
+def _what_to_do(error: BaseException) -> str:
+    match getattr(error, "error_code", ""):
+        case "UNAUTHENTICATED":
+            return "are MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD right?"
+        case "PERMISSION_DENIED":
+            return "this account may not do that; ask who keeps the server for a role"
+    return "is MLFLOW_TRACKING_URI right?"

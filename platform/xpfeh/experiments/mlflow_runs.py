@@ -13,11 +13,12 @@ from typing import Any
 import mlflow
 import sqlalchemy
 from mlflow.entities import Metric, Param, Run, RunInfo, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
-from xpfeh.experiments.mlflow_retries import PATIENCE_S, patient
+from xpfeh.experiments.mlflow_retries import PATIENCE_S, patient, tracking_uri
 from xpfeh.files import check_output_file
 from xpfeh.inference.card import ModelCard
 
@@ -79,13 +80,14 @@ def _check_database(uri: str) -> None:
         try:
             file = check_output_file(uri.removeprefix("sqlite:///"))
         except UserError as error:
-            raise UserError(f"MLFLOW_TRACKING_URI {uri}: {error}") from None
+            raise UserError(f"MLFLOW_TRACKING_URI {tracking_uri()}: {error}") from None
         if not file.exists():
             return  # MLflow makes it
     try:
         sqlalchemy.inspect(sqlalchemy.create_engine(uri)).get_table_names()
     except ImportError as error:
-        raise UserError(f"MLFLOW_TRACKING_URI {uri}: its driver is missing; pip install {error.name}") from None
+        message = f"MLFLOW_TRACKING_URI {tracking_uri()}: its driver is missing; pip install {error.name}"
+        raise UserError(message) from None
 
 
 @patient()
@@ -98,7 +100,12 @@ def experiment_id(name: str = EXPERIMENT) -> str:
     location = None
     if uri.startswith("sqlite:///"):
         location = (Path(uri.removeprefix("sqlite:///")).absolute().parent / "artifacts").as_uri()
-    return mlflow_client.create_experiment(name, artifact_location=location)
+    try:
+        return mlflow_client.create_experiment(name, artifact_location=location)
+    except MlflowException:
+        if found := mlflow_client.get_experiment_by_name(name):  # of another process that began at the same time
+            return found.experiment_id
+        raise
 
 
 @patient(PATIENCE_S)
@@ -210,7 +217,7 @@ def finished_runs(name: str = EXPERIMENT) -> list[Run]:
     experiment = mlflow_client.get_experiment_by_name(name)
     if experiment is None:
         known = ", ".join(e.name for e in mlflow_client.search_experiments()) or "none"
-        raise UserError(f"no experiment {name!r} at {os.environ['MLFLOW_TRACKING_URI']}; there are: {known}")
+        raise UserError(f"no experiment {name!r} at {tracking_uri()}; there are: {known}")
     return mlflow_client.search_runs(
         [experiment.experiment_id], "tags.model_version != ''", order_by=["metrics.mae ASC"], max_results=50_000
     )

@@ -19,7 +19,7 @@ from mlflow.tracking import MlflowClient
 
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_model
-from xpfeh.experiments.mlflow_retries import is_unavailable, patient
+from xpfeh.experiments.mlflow_retries import patient
 from xpfeh.experiments.mlflow_runs import EXPERIMENT, MODEL_FOLDER, client, finished_runs
 from xpfeh.inference.bundle import folder_of
 
@@ -157,7 +157,7 @@ def pinned(model: str) -> str:
     try:
         return f"models:/{name}/{client().get_model_version_by_alias(name, alias).version}"
     except MlflowException as error:
-        if is_unavailable(error):
+        if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
         raise UserError(f"{model}: no model of that name and alias; promote a run first: xpfeh promote RUN") from None
 
