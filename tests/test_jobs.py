@@ -165,3 +165,13 @@ def test_two_searches_at_once_on_one_cluster_and_one_tracking_server(
         if parent := run.data.tags.get("mlflow.parentRunId"):
             assert parent == parents[run.data.tags[mlflow_runs.TRIAL_TAG].partition("/")[0]]
     assert sum(tag.endswith(ENSEMBLE) for tag in tags) == 2
+
+
+def test_a_submitted_catalog_and_a_submitted_report_finish(
+    cluster: dict[str, str], features_dir: Path, labels_file: Path, bundle: Path, tmp_path: Path, mlflow_store: str
+) -> None:
+    variables, given = {"MLFLOW_TRACKING_URI": mlflow_store}, ("--model", bundle, "--features", features_dir)
+    submit(cluster, variables, "jobs/catalog.py", *given, "--out", tmp_path / "catalog")
+    assert verify(tmp_path / "catalog").problems == []
+    submit(cluster, variables, "jobs/validate.py", *given, "--labels", labels_file, "--out", tmp_path / "report")
+    assert (tmp_path / "report" / "index.html").is_file()

@@ -81,6 +81,7 @@ def test_of_two_that_begin_at_once_one_stays(tmp_path: Path) -> None:
 
 def test_whoever_was_taken_over_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_S", 0.05)
+    before_the_test = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     theirs = '{"host": "elsewhere", "pid": 1, "token": "theirs"}'
 
     def taken_over() -> None:
@@ -92,6 +93,7 @@ def test_whoever_was_taken_over_is_interrupted(tmp_path: Path, monkeypatch: pyte
 
     with pytest.raises(KeyboardInterrupt), only_one(tmp_path):
         taken_over()
+    signal.signal(signal.SIGINT, before_the_test)
     assert (tmp_path / "in_use.json").read_text() == theirs
 
 
@@ -99,3 +101,14 @@ def test_a_damaged_file_is_nobody(tmp_path: Path) -> None:
     (tmp_path / "in_use.json").write_text("{")
     with only_one(tmp_path):
         pass
+
+
+def test_whoever_was_taken_over_and_ignores_an_interrupt_is_ended(tmp_path: Path) -> None:
+    ignoring = (
+        "import signal\nfrom xpfeh import lease\nlease.RENEW_S = 0.05\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
+    )
+    command = [sys.executable, "-c", ignoring + _HOLD, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        (tmp_path / "in_use.json").write_text('{"host": "elsewhere", "pid": 1, "token": "theirs"}')
+        assert process.wait(timeout=30) == -signal.SIGTERM

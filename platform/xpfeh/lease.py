@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import os
+import signal
 import socket
 import threading
 import time
@@ -41,7 +42,7 @@ def only_one(place: str | Path) -> Iterator[None]:
 
     The file ``in_use.json`` there names the process. One that was killed is known at once on its own machine, and
     after a minute on others. If another process takes over all the same, because this one was frozen for longer, this
-    one is interrupted as by Ctrl-C.
+    one is interrupted as by Ctrl-C, or ended where that is ignored.
 
     Raises
     ------
@@ -74,9 +75,15 @@ def _renew(fs: pafs.FileSystem, path: str, mine: Holder, ended: threading.Event)
     while not ended.wait(RENEW_S):
         with suppress(OSError):  # a bucket that is away for a moment
             if (theirs := _holder(fs, path)) and theirs != mine:
-                _thread.interrupt_main()
+                _interrupt()
                 return
             _write(fs, path, mine)
+
+
+def _interrupt() -> None:
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):  # as for what a shell runs in the background
+        os.kill(os.getpid(), signal.SIGTERM)
+    _thread.interrupt_main()
 
 
 def _at_work(fs: pafs.FileSystem, path: str, holder: Holder) -> bool:

@@ -1,14 +1,17 @@
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import psutil
 import pytest
 import ray
 from xpfeh.cluster.connection import join
 from xpfeh.errors import UserError
+from xpfeh.files import package_file
 
-from tests.processes import environment, kill
+from tests.processes import environment, free_port, kill
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:port"])
@@ -29,6 +32,18 @@ ray.get(ray.remote(lambda: 1).remote())
 print(ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
+
+
+def listening(process: psutil.Popen) -> set[str]:
+    """The addresses at which a process and its children listen, as `ss -ltn` has them."""
+    found = set()
+    for member in [process, *process.children(recursive=True)]:
+        with suppress(psutil.NoSuchProcess):
+            found |= {c.laddr.ip for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    assert found
+    return {each.removeprefix("::ffff:") for each in found}
+
+
 _JOIN = "import ray; from xpfeh.cluster.connection import join; join(); print(len(ray.nodes()))"
 
 
@@ -38,11 +53,7 @@ def test_a_cluster_of_ones_own_listens_on_loopback_alone_and_asks_for_its_token(
     ) as process:
         try:
             address = process.stdout.readline().strip()
-            listening = set()
-            for member in [process, *process.children(recursive=True)]:
-                listening |= {c.laddr.ip for c in member.net_connections("inet") if c.status == psutil.CONN_LISTEN}
-            assert listening
-            assert {each.removeprefix("::ffff:") for each in listening} <= {"127.0.0.1", "::1"}
+            assert listening(process) <= {"127.0.0.1", "::1"}
 
             def joined(**variables: str) -> subprocess.CompletedProcess[str]:
                 command = [sys.executable, "-c", _JOIN]
@@ -55,5 +66,18 @@ def test_a_cluster_of_ones_own_listens_on_loopback_alone_and_asks_for_its_token(
             stranger = joined(RAY_ADDRESS=address, RAY_AUTH_MODE="token", RAY_AUTH_TOKEN="0" * 32)
             assert stranger.returncode != 0
             assert stranger.stdout.strip() != "1"
+        finally:
+            kill(process)
+
+
+@pytest.mark.slow  # a quarter of a minute
+def test_the_endpoint_listens_on_loopback_alone(bundle: Path, tmp_path: Path) -> None:
+    text = package_file("xpfeh", "serving/local.yaml").read_text()
+    (tmp_path / "serve.yaml").write_text(text.replace("port: 8000", f"port: {free_port()}"))
+    command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(tmp_path / "serve.yaml"), "--model", str(bundle)]
+    with psutil.Popen(command, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert "serving at" in process.stdout.readline()
+            assert listening(process) <= {"127.0.0.1", "::1"}
         finally:
             kill(process)

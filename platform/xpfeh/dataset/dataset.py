@@ -78,7 +78,7 @@ class Dataset:
             return begun
         try:
             write_whole(dataset.fs, plan_file, plan.model_dump_json(indent=1).encode())
-        except (FileExistsError, NotADirectoryError) as error:
+        except UserError as error:
             raise UserError(f"{uri}: cannot become a folder, a file is in the way ({first_line(error)})") from None
         return dataset
 

@@ -82,7 +82,7 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
 def tracking_uri() -> str:
     """Return ``MLFLOW_TRACKING_URI`` for a message: without a password."""
-    return re.sub(r"//[^/@]*@", "//", os.environ.get("MLFLOW_TRACKING_URI", ""))
+    return re.sub(r"//([^/@:]*):[^/@]*@", r"//\1@", os.environ.get("MLFLOW_TRACKING_URI", ""))
 
 
 def _server() -> str:

@@ -89,11 +89,10 @@ def search(
     storage = absolute(storage)
     folder = f"{storage}/{name}"
     _check_storage(folder)
+    if resume and not tune.Tuner.can_restore(folder):
+        raise UserError(f"{folder}: there is no such search to resume")
     with only_one(folder):
-        exists = tune.Tuner.can_restore(folder)
-        if resume and not exists:
-            raise UserError(f"{folder}: there is no such search to resume")
-        if exists and not resume:
+        if not resume and tune.Tuner.can_restore(folder):
             raise UserError(f"{folder}: a search of that name is there; use --resume, or another name")
         parent = _run_of_search(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
         tuner = _tuner(samples, name, trials, steps, storage, share, parent, max_workers)
