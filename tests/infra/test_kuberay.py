@@ -188,7 +188,8 @@ def places(given: dict[str, Any]) -> Iterator[str]:
     """What all pods of a cluster must see."""
     for name in ("source", "photometry", "features", "out", "storage"):
         value = given.get(name) or []
-        yield from [value] if isinstance(value, str) else value
+        if not isinstance(value, Path):  # which is on the machine of the command alone, and says so to a URI
+            yield from [value] if isinstance(value, str) else value
 
 
 def commands(manifests: list[Manifest]) -> Iterator[str]:
@@ -298,7 +299,7 @@ def test_jobs_have_the_cluster_of_their_overlay_and_room_for_their_workers() -> 
             assert job["spec"]["ttlSecondsAfterFinished"] > 0
     assert room(standing)["CPU"] - room(standing)["CPU with GPU"] == MAX_WORKERS == 128
     for name in ("ingest", "catalog"):
-        ((_, *words),) = called(one("jobs/production", "RayJob", name)["spec"]["entrypoint"])
+        (_, *words), *_ = called(one("jobs/production", "RayJob", name)["spec"]["entrypoint"])
         assert parsed(words)[1]["max_workers"] == MAX_WORKERS
 
 

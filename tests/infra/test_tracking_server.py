@@ -184,7 +184,7 @@ def test_a_planted_secret_is_seen(planted: str) -> None:
 # --- A real PostgreSQL, a real server, two real searches ---
 
 POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lambda path: float(path.parent.name))
-OWNER = ("runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()  # PostgreSQL refuses to run as root
+OWNER = ("/usr/sbin/runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()  # PostgreSQL refuses to run as root
 PASSWORDS = {name: f"the-password-of-{name}" for name in ("admin", "anna", "ben", "reader")}
 TRAINERS = {"a": "anna", "b": "ben"}
 """Name of a search, and whose it is."""
