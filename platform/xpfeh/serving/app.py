@@ -36,6 +36,7 @@ from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.meters import Meters
 from xpfeh.serving.models import pinned_model, replicas_bundle
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
+from xpfeh.serving.ports import listen_as_the_node_does
 from xpfeh.serving.problems import answer_problems, read_body
 from xpfeh.serving.shadow import SHADOW, InTheDark
 from xpfeh.sources.reader import SpectraFile
@@ -78,6 +79,7 @@ class _Endpoint:
     """
 
     def __init__(self, args: EndpointArgs, shadow: DeploymentHandle | None = None) -> None:
+        listen_as_the_node_does()
         self._told = args
         self._predictor = Predictor(replicas_bundle(args.model))
         self._guard = Guard(args.keys)
