@@ -137,13 +137,16 @@ def requirements(extra: str | None) -> list[Requirement]:
 @pytest.mark.slow
 def test_the_steps_of_the_endpoints_image_install_an_xpfeh_that_predicts(tmp_path: Path) -> None:
     """In a folder that stands for the image's root, without those that only root may run."""
-    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    (tmp_path / "base").mkdir()
+    (tmp_path / "base" / "python").symlink_to(sys._base_executable)  # the base image calls it so, Debian does not
+    path = f"{tmp_path / 'base'}:{os.environ['PATH']}"
+    variables = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"PATH": path}
     left_out = []
     for instruction, rest in (step for stage in needed("serve", STAGES) for step in STAGES[stage]):
         inside = re.sub(r"(?<![\w.:])/(opt|build)(?=/)", rf"{tmp_path}/\1", rest)
         if instruction == "ENV":
             for name, _, value in (word.partition("=") for word in shlex.split(inside)):
-                variables[name] = value.replace("$PATH", os.environ["PATH"])
+                variables[name] = value.replace("$PATH", path)
         elif instruction == "COPY" and not rest.startswith("--from="):
             copy(*inside.split())
         elif instruction == "RUN" and rest.startswith(ONLY_ROOT):
