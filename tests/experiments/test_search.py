@@ -68,7 +68,7 @@ def test_a_search_of_a_wrong_name_or_size_or_that_is_not_there_is_refused(sample
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)
     with only_one(f"{tmp_path}/running"), pytest.raises(UserError, match="another process is at work here"):
-        search([sample], "running", trials=1, steps=100, storage=tmp_path, resume=True)
+        search([sample], "running", trials=1, steps=100, storage=tmp_path)
 
 
 def test_every_searched_name_is_a_setting() -> None:
