@@ -67,7 +67,7 @@ def test_verify_and_publish_of_a_finished_run(
     assert "0 parts failed" in run(capsys, 0, "failed", finished)
     out = tmp_path / "release"
     assert "6,000 stars published" in run(capsys, 0, "catalog", "publish", finished, "--out", out, "--format", "fits")
-    assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt"}
+    assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt", "zenodo.json"}
 
 
 def test_the_old_names_of_status_failed_and_verify(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -5,8 +6,11 @@ import pytest
 from xpfeh.cli.main import main
 from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison import varied
+from xpfeh.evaluate.validation_stars import COLUMNS, FILE
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.recipes_table import curves_of, rows_of
+from xpfeh.experiments.mlflow_runs import ENSEMBLE, TRIAL_TAG
+from xpfeh.experiments.recipes_table import curves_of, rows_of, stars_of
+from xpfeh.inference.bundle import read_card
 from xpfeh.settings import Recipe
 
 pytestmark = pytest.mark.usefixtures("mlflow_store")
@@ -73,6 +77,41 @@ def test_a_run_without_a_model_is_left_out() -> None:
     mlflow_runs.client().create_run(mlflow_runs.experiment_id())
     with pytest.raises(UserError, match="no run holds a model yet"):
         rows_of("xpfeh")
+
+
+def test_a_run_that_was_cut_off_as_it_was_written_is_left_out_or_has_what_it_has() -> None:
+    recorded(Recipe(), 0.08)
+    client = mlflow_runs.client()
+    for numbers in ({}, {"mae": 0.09}):
+        cut = client.create_run(mlflow_runs.experiment_id(), tags={"model_version": "cut"}).info.run_id
+        mlflow_runs.log(cut, params=Recipe(latent=8).model_dump(), history=[numbers])
+    whole, cut_off = rows_of("xpfeh")
+    assert "validation_stars" in whole.best.parameters
+    assert cut_off.best.numbers == {"mae": 0.09}
+
+
+def test_a_finalist_knows_its_trial_whichever_was_recorded_first() -> None:
+    recorded(Recipe(members=10, folds=5), 0.09, begun=100, **{TRIAL_TAG: f"search/a{ENSEMBLE}"})
+    trial = recorded(Recipe(), 0.08, begun=200, **{TRIAL_TAG: "search/a"})
+    recorded(Recipe(members=20, folds=5), 0.10, **{TRIAL_TAG: f"search/lost{ENSEMBLE}"})
+    trial_row, finalist, lost = rows_of("xpfeh")
+    assert finalist.best.trial == trial_row.best
+    assert trial_row.best.run_id == trial
+    assert trial_row.best.trial is lost.best.trial is None
+
+
+def test_a_run_keeps_the_stars_that_it_was_judged_by_and_its_version_knows_nothing_of_them(bundle: Path) -> None:
+    card = read_card(bundle)
+    old, new = (mlflow_runs.run_of(name, name) for name in ("old", "new"))
+    mlflow_runs.log(new, params=card.recipe.model_dump())
+    mlflow_runs.finish(new, bundle, card)
+    (row,) = rows_of("xpfeh")
+    stars = stars_of([row.best, replace(row.best, run_id=old)])
+    assert set(stars) == {new}
+    assert set(stars[new]) == set(COLUMNS)
+    assert len(stars[new]["feh"]) == card.validation["n"]
+    np.testing.assert_allclose(np.abs(stars[new]["FEH"] - stars[new]["feh"]).mean(), card.validation["mae"], rtol=1e-5)
+    assert FILE not in card.sha256
 
 
 def test_learning_curves_are_in_the_order_of_steps() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.cli.main import main
+from xpfeh.commands.asked_stars import Beside
 from xpfeh.commands.cross_validate import cross_validate
 from xpfeh.commands.train import is_recorded
 from xpfeh.commands.validate import validate_models
@@ -26,33 +27,42 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
     features_dir: Path, labels_file: Path, sample: Sample, tmp_path: Path
 ) -> None:
     def go(baseline: bool = False) -> Metrics:
-        return cross_validate(str(features_dir), labels_file, [SMALL], tmp_path, baseline=baseline)
+        return cross_validate(str(features_dir), labels_file, [SMALL], tmp_path, beside=Beside(baseline=baseline))
 
     def cards() -> dict[str, int]:
-        return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"models/*/{CARD}")}
+        return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"models/small/*/{CARD}")}
 
     giants = sample.part("train", "validation", "test").columns["source_id"]
     numbers = go(baseline=True)
     for judged in numbers.values():  # so few steps leave some star without [Fe/H]
         assert judged["all"]["n"] + judged["all"]["n_without_feh"] == len(giants)
-    reported = pl.read_parquet(tmp_path / "report" / "stars.parquet")["source_id"].to_numpy()
-    np.testing.assert_array_equal(np.sort(reported), np.sort(giants))
+    reported = pl.read_parquet(tmp_path / "report" / "stars.parquet")
+    judging = reported.filter(pl.col("judges") == 1)["source_id"].to_numpy()
+    np.testing.assert_array_equal(judging, np.sort(giants))
+    assert set(reported["source_id"].to_list()) == set(
+        sample.columns["source_id"].tolist()
+    )  # every labelled star, once
+    assert reported.height == len(sample)
     first = cards()
-    assert sorted(first) == [f"small-{fold}" for fold in range(5)]
+    assert sorted(first) == [str(fold) for fold in range(5)]
 
     # As if killed after the training of one model, and before the record of another.
-    (tmp_path / "models" / "small-1" / CARD).write_text("{")
-    card = read_card(tmp_path / "models" / "small-3")
+    (tmp_path / "models" / "small" / "1" / CARD).write_text("{")
+    card = read_card(tmp_path / "models" / "small" / "3")
     mlflow_runs.client().delete_run(mlflow_runs.known(f"{card.version}/{SMALL.fingerprint()}"))
     assert not is_recorded(card)
     assert json.dumps(go()) == json.dumps({"small": numbers["small"]})  # NaN is unlike itself
     second = cards()
-    assert {name for name in first if first[name] != second[name]} == {"small-1", "small-3"}
+    assert {name for name in first if first[name] != second[name]} == {"1", "3"}
     assert is_recorded(card)
 
-    (alone,) = validate_models([str(tmp_path / "models" / "small-2")], str(features_dir), labels_file, tmp_path / "one")
+    (alone,) = validate_models(
+        [str(tmp_path / "models" / "small" / "2")], str(features_dir), labels_file, tmp_path / "one"
+    )
     assert alone.split.test_fold == 2
     assert 0 < alone.metrics["small"]["all"]["n"] < numbers["small"]["all"]["n"]
+    (again,) = validate_models([str(tmp_path / "models" / "small")], str(features_dir), labels_file, tmp_path / "five")
+    assert json.dumps(again.metrics) == json.dumps({"small": numbers["small"]})
 
 
 @pytest.mark.parametrize("taken", ["same", BASELINE])

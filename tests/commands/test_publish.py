@@ -16,72 +16,28 @@ from astropy.io import fits
 from astropy.io.votable import parse, validate
 from astropy.io.votable.ucd import check_ucd
 from astropy.table import Table
-from astropy_healpix import lonlat_to_healpix
 from hats import read_hats
 from hats.io import pixel_catalog_file
-from hats.io.validation import is_valid_catalog
+from hats.io.validation import is_valid_collection
 from hats.pixel_math.spatial_index import compute_spatial_index
-from xpfeh.columns import CATALOG, to_table
+from xpfeh.columns import CATALOG
 from xpfeh.commands import publish as publish_module
 from xpfeh.commands.publish import publish
 from xpfeh.dataset import dataset as dataset_module
 from xpfeh.dataset import repeated_ids
-from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
-from xpfeh.dataset.plan import Plan, Shard
-from xpfeh.dataset.records import Delivery
+from xpfeh.dataset.dataset import PROVENANCE_KEY
 from xpfeh.errors import UserError
+from xpfeh.evaluate.report import METRICS
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
 from xpfeh.release import formats as formats_module
 from xpfeh.release import sky_order
 from xpfeh.release.formats import FORMATS
 from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
-from xpfeh.settings import PreprocessSettings
 
-PARTS, STARS, MOST = 4, 3000, 250
+from tests.release.made_catalogs import STARS, made_up_stars, write_catalog
 
-
-def made_up_stars() -> pa.Table:
-    """Stars over the whole sky, half of them in one dense patch; some without a prediction, colour or distance."""
-    rng = np.random.default_rng(7)
-    spread = np.arange(STARS) % 2 == 0
-    ra = np.where(spread, rng.uniform(0, 360, STARS), rng.normal(180, 1, STARS))
-    dec = np.where(spread, np.degrees(np.arcsin(rng.uniform(-1, 1, STARS))), rng.normal(20, 1, STARS))
-    # Gaia's identifiers keep the pixel of an earlier position.
-    pixel = lonlat_to_healpix((ra + 0.01) * units.deg, dec * units.deg, 2**12, order="nested")
-    columns: dict[str, np.ndarray] = {
-        field.name: rng.normal(size=STARS) for field in CATALOG if pa.types.is_floating(field.type)
-    }
-    for name in ("FEH", "FEH_err", "M_G", "BP_RP0"):
-        columns[name][rng.random(STARS) < 0.1] = np.nan
-    columns |= {
-        "source_id": pixel.astype(np.int64) * 2**35 + np.arange(STARS),
-        "ra": ra,
-        "dec": dec,
-        "flags": rng.integers(0, 2**15, STARS, dtype=np.uint32) | np.uint32(2**31),
-        "model_version": np.where(np.arange(STARS) % 3, "made-up-model", "made-up"),
-    }
-    columns["flags"][:500] = 0
-    columns["flags"][500:700] = Flag.HIGH_EXTINCTION | Flag.FAINT
-    order = rng.permutation(STARS)
-    return to_table({name: values[order] for name, values in columns.items()}, CATALOG)
-
-
-def write_catalog(folder: Path, table: pa.Table, kind: str = "catalog", parts: int = PARTS) -> Path:
-    rows = len(table) // PARTS
-    shards = [Shard(name=f"part-{i:05d}", source="s", start=i * rows, rows=rows) for i in range(PARTS)]
-    plan = Plan(
-        kind=kind,
-        inputs={"made up": "1"},
-        settings=PreprocessSettings(),
-        model="m-1",
-        shards=shards,
-        made_by=code_version(),
-    )
-    dataset = Dataset.begin(folder, plan)
-    for shard in shards[:parts]:
-        dataset.commit(shard, [Delivery(table.slice(shard.start, shard.rows))])
-    return folder
+MOST = 250
 
 
 @pytest.fixture(scope="module")
@@ -159,14 +115,16 @@ def test_partitions_are_the_largest_pixels_that_hold_few_enough_stars() -> None:
 
 
 def test_hats_is_valid_and_keeps_units(published: Path, stars: pa.Table) -> None:
-    assert is_valid_catalog(published / "hats", strict=True, verbose=False)
-    found = read_hats(published / "hats")
+    assert is_valid_collection(published / "hats", strict=True, verbose=False)
+    collection = read_hats(published / "hats")
+    found = collection.main_catalog
     assert found.catalog_info.catalog_name == "xpfeh"
     assert found.catalog_info.total_rows == STARS
+    assert collection.get_margin_thresholds() == {"xpfeh_10arcs": 10.0}
     pixels = found.get_healpix_pixels()
     assert len({pixel.order for pixel in pixels}) > 1
     for pixel in pixels:
-        path = Path(str(pixel_catalog_file(published / "hats", pixel)))
+        path = Path(str(pixel_catalog_file(published / "hats" / "xpfeh", pixel)))
         schema = pq.read_schema(path)
         assert schema.field("FEH").metadata == CATALOG.field("FEH").metadata
         assert PROVENANCE_KEY in schema.metadata
@@ -174,22 +132,6 @@ def test_hats_is_valid_and_keeps_units(published: Path, stars: pa.Table) -> None
         assert np.all(own >> 2 * (29 - pixel.order) == pixel.pixel)
         assert np.all(np.diff(own) >= 0)
     assert found.schema.field("rgeo").metadata[b"unit"] == b"pc"
-
-
-@pytest.mark.filterwarnings("ignore:Right catalog does not have a margin cache")
-@pytest.mark.slow
-def test_lsdb_opens_it_and_finds_every_star(published: Path, stars: pa.Table) -> None:
-    import lsdb
-
-    opened = lsdb.open_catalog(published / "hats")
-    table = pa.Table.from_pandas(opened.compute(), preserve_index=False).select(stars.column_names)
-    assert table.cast(stars.schema).sort_by("source_id").equals(stars.sort_by("source_id"))
-    asked = stars.select(["source_id", "ra", "dec"]).slice(0, 400).to_pandas()
-    theirs = lsdb.from_dataframe(asked, ra_column="ra", dec_column="dec")
-    matched = theirs.crossmatch(opened, radius_arcsec=0.01, suffixes=("_asked", "_found"), suffix_method="all_columns")
-    pairs = matched.compute()
-    assert sorted(pairs["source_id_asked"]) == sorted(asked["source_id"])
-    assert (pairs["source_id_asked"] == pairs["source_id_found"]).all()
 
 
 def test_fits_opens_in_astropy(published: Path, stars: pa.Table) -> None:
@@ -242,9 +184,11 @@ def test_the_manifest_names_every_file(published: Path) -> None:
     for file in manifest["files"]:
         data = (published / file["path"]).read_bytes()
         assert (file["bytes"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
-        kind = file["path"].split("/")[0]
+        kind = file["path"].split("/")[0] if "10arcs" not in file["path"] else "margin"
         rows[kind] = rows.get(kind, 0) + file.get("rows", 0)
-    assert rows == {"README.txt": 0} | dict.fromkeys(["catalog.fits", "catalog.vot", "hats", "parquet"], STARS)
+    assert 0 < rows.pop("margin") < STARS / 10
+    whole = ["catalog.fits", "catalog.vot", "cds", "hats", "parquet"]
+    assert rows == {"README.txt": 0, "zenodo.json": 0} | dict.fromkeys(whole, STARS)
 
 
 def test_the_readme_has_the_bytes_of_the_fits_file(published: Path) -> None:
@@ -291,7 +235,8 @@ def test_without_fits_the_readme_lists_columns(catalog: Path, tmp_path: Path) ->
     text = (tmp_path / "out" / "README.txt").read_text()
     assert "Byte-by-byte" not in text
     assert all(name in text for name in CATALOG.names)
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["MANIFEST.json", "README.txt", "parquet"]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["MANIFEST.json", "README.txt", "parquet", "zenodo.json"]
 
 
 @pytest.mark.parametrize(("sample", "refused"), [("giants", 0b1111100), ("paper", 0b11111100)])
@@ -312,6 +257,37 @@ def test_a_sample_without_stars_says_why(stars: pa.Table, tmp_path: Path) -> Non
     with pytest.raises(UserError, match=r"no star belongs to the sample paper .* of 3,000 stars 3,000 have cuts"):
         publish(folder, tmp_path / "out", ["fits"], "paper")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_lies_in_the_release(catalog: Path, tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    (report / "pictures").mkdir(parents=True)
+    for name in ("index.html", METRICS, "stars.parquet", "pictures/predicted.png"):
+        (report / name).write_text(name)
+    out = report / "release"  # even inside of it
+    manifest = publish(catalog, out, ["parquet"], report=report)
+    files = {file["path"]: file["sha256"] for file in manifest["files"] if file["path"].startswith("report/")}
+    assert files == {
+        f"report/{name}": hashlib.sha256(name.encode()).hexdigest()
+        for name in ("index.html", METRICS, "pictures/predicted.png", "stars.parquet")
+    }
+    assert all((out / path).is_file() for path in files)
+    assert "report/index.html" in (out / "README.txt").read_text()
+
+
+def test_a_folder_without_a_report_is_refused(catalog: Path, tmp_path: Path) -> None:
+    (tmp_path / "index.html").touch()
+    with pytest.raises(UserError, match=r"no report \(no metrics.json\); name the folder that xpfeh validate"):
+        publish(catalog, tmp_path / "out", ["parquet"], report=tmp_path)
+    with pytest.raises(UserError, match=r"s3://bucket/report: must be a local path"):
+        publish(catalog, tmp_path / "out", ["parquet"], report="s3://bucket/report")
+    assert not (tmp_path / "out").exists()
+
+
+def test_zenodo_knows_the_release(published: Path) -> None:
+    metadata = json.loads((published / "zenodo.json").read_text())["metadata"]
+    assert "3,000 stars" in metadata["description"]
+    assert (metadata["upload_type"], metadata["version"]) == ("dataset", "m-1")
 
 
 def with_values(table: pa.Table, **columns: np.ndarray) -> pa.Table:
@@ -404,7 +380,7 @@ def test_a_format_asked_for_twice_is_written_once(catalog: Path, tmp_path: Path)
 
 def test_mistakes_are_named(catalog: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UserError, match="no such format: csv, doc; choose from parquet, hats, fits, votable"):
+    with pytest.raises(UserError, match="no such format: csv, doc; choose from parquet, hats, fits, votable, cds"):
         publish(catalog, tmp_path / "out", ["fits", "csv", "doc"])
     with pytest.raises(UserError, match="no format asked for"):
         publish(catalog, tmp_path / "out", [])
@@ -438,7 +414,8 @@ def test_a_failure_midway_leaves_nothing(catalog: Path, tmp_path: Path, monkeypa
 
 def test_an_empty_folder_may_be_published_into(catalog: Path, tmp_path: Path) -> None:
     publish(catalog, tmp_path, ["fits"])
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["MANIFEST.json", "README.txt", "catalog.fits"]
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert names == ["MANIFEST.json", "README.txt", "catalog.fits", "zenodo.json"]
 
 
 @pytest.mark.parametrize("field", CATALOG, ids=lambda field: field.name)

@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import numpy as np
+from xpfeh.evaluate.study import Judged, Spectra, Study
 from xpfeh.flags import Flag
+from xpfeh.labels.sample import Split
 
 STARS_PER_CELL = 4
 ONE_CELL = 2**49  # source_ids: HEALPix level 5
@@ -40,6 +42,14 @@ def held_out(n: int = 400, poor: int = 40, scatter: float = 0.08, seed: int = 0)
     flux = 1 + 0.1 * rng.standard_normal((n, 343)).astype(np.float32)
     return {
         "source_id": in_cells(n),
+        "ra": rng.uniform(0, 360, n),
+        "dec": rng.uniform(-90, 90, n),
+        "l": rng.uniform(0, 360, n),
+        "b": rng.choice([-1, 1], n) * rng.uniform(20, 90, n),
+        "judges": np.ones(n, dtype=bool),
+        "snr": rng.uniform(20, 300, n),
+        "logg": rng.uniform(0.5, 3.5, n),
+        "m_g": np.full(n, np.nan),
         "feh": truth,
         "feh_err": np.full(n, 0.02),
         "phot_g_mean_mag": rng.uniform(9, 15, n),
@@ -57,6 +67,17 @@ def held_out(n: int = 400, poor: int = 40, scatter: float = 0.08, seed: int = 0)
     }
 
 
+def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.ndarray]) -> Study:
+    """Return what a report of made-up stars is made of, the first model's pictures included."""
+    judged = {}
+    for name, stars in models.items():
+        asked = {column: values for column, values in stars.items() if column not in ("flux", "flux_error")}
+        judged[name] = Judged([card(f"{name}-0123")], asked, asked, {"as if G=17": asked})
+    first = next(iter(models.values()))
+    slopes = np.random.default_rng(0).normal(0, 1, (len(first["feh"]), 60)).astype(np.float32)
+    return Study(judged, Spectra(first["flux"], first["flux_error"], slopes), truth, looks)
+
+
 def card(version: str) -> SimpleNamespace:
     """Return what a report reads of a model's card."""
     return SimpleNamespace(
@@ -66,5 +87,6 @@ def card(version: str) -> SimpleNamespace:
         features="f" * 16,
         preprocess=SimpleNamespace(correction="uncorrected", dust_map="sfd-nside64"),
         labels_sha256="0" * 64,
+        split=Split(salt="made-up", healpix_level=5, test_fold=4),
         made_by={"xpfeh": "0.1.0"},
     )

@@ -1,6 +1,6 @@
 import numpy as np
-from xpfeh.evaluate.alpha_slope import alpha_slope
 from xpfeh.evaluate.metrics import inside, robust_sigma, sliced_summary, summary
+from xpfeh.evaluate.slope import residual_slope
 from xpfeh.flags import Flag
 
 from tests.evaluate.made_up import gaussian, held_out, in_cells
@@ -108,7 +108,7 @@ def test_slices_by_hand() -> None:
 def test_the_slope_against_alpha_is_found_and_single_outliers_do_not_decide_it() -> None:
     stars = held_out(2000, poor=100)
     stars["FEH"] = stars["FEH"] + 0.2 * np.nan_to_num(stars["alpha_m"])
-    found = alpha_slope(stars)
+    found = residual_slope(stars, "alpha_m")
     known = np.isfinite(stars["alpha_m"])
     slope, _ = np.polyfit(stars["alpha_m"][known], (stars["FEH"] - stars["feh"])[known], 1)
     assert found.n == 1900
@@ -117,6 +117,6 @@ def test_the_slope_against_alpha_is_found_and_single_outliers_do_not_decide_it()
     np.testing.assert_allclose(found.slope_se, 0.08 / np.sqrt(1900) / (0.3 / np.sqrt(12)), rtol=0.1)
     broken = stars["FEH"].copy()
     broken[np.argsort(np.where(known, stars["alpha_m"], np.inf))[:20]] = 5.0
-    assert abs(alpha_slope({**stars, "FEH": broken}).slope - slope) < found.slope_se
-    few = alpha_slope({name: values[:29] for name, values in stars.items()})
+    assert abs(residual_slope({**stars, "FEH": broken}, "alpha_m").slope - slope) < found.slope_se
+    few = residual_slope({name: values[:29] for name, values in stars.items()}, "alpha_m")
     assert np.isnan(few.slope)

@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,52 +8,44 @@ import polars as pl
 import pytest
 from matplotlib.markers import CARETDOWNBASE
 from PIL import Image
-from xpfeh.commands.validate import validate
 from xpfeh.errors import UserError
 from xpfeh.evaluate.feh_figures import metal_poor
-from xpfeh.evaluate.figures import example_spectra
 from xpfeh.evaluate.report import write_report
-from xpfeh.labels.sample import Sample
+from xpfeh.evaluate.sections.abundances import abundances
+from xpfeh.evaluate.sections.accuracy import accuracy
+from xpfeh.evaluate.sections.training_stars import example_spectra
 
-from tests.evaluate.made_up import card, held_out
+from tests.evaluate.made_up import held_out, study
 
-PICTURES = ("predicted.png", "residuals.png", "calibration.png", "coverage.png", "sensitivity.png", "spectra.png")
+SECTIONS = {
+    "accuracy", "beside_the_paper", "training_stars", "trends", "sky", "errors", "outliers", "selecting", "abundances",
+    "clusters", "final_sample", "releases", "faint_copies", "wavelengths", "slices",
+}  # fmt: skip
 
 
 def written(out: Path, looks: int | None = 3, **stars: dict[str, np.ndarray]) -> tuple[Any, str, Any]:
     """Write a report of made-up stars; return its metrics, its page and its file of numbers."""
-    first = next(iter(stars.values()))
-    slopes = np.random.default_rng(0).normal(0, 1, (len(first["feh"]), 60)).astype(np.float32)
-    fainter = {name: {"as if G=17": columns} for name, columns in stars.items()}
-    cards = {name: [card(f"{name}-0123")] for name in stars}
-    metrics = write_report(out, stars, fainter, cards, slopes, "APOGEE", looks)
-    return metrics, (out / "index.html").read_text(), json.loads((out / "metrics.json").read_text())
+    metrics = write_report(out, study(looks=looks, **stars))
+    page, _ = (out / "index.html").read_text().split('<h2 id="explore">')  # what follows is Bokeh's: see test_explorer
+    return metrics, page, json.loads((out / "metrics.json").read_text())
 
 
-def test_a_report_of_a_real_model_holds_numbers_pictures_and_the_stars(
-    bundle: Path, sample: Sample, tmp_path: Path
-) -> None:
-    out = tmp_path / "report"
-    metrics = validate({"small": bundle, "again": bundle}, sample, out, truth="APOGEE")
-    every = metrics["small"]["all"]
-    assert every["n"] + every["n_without_feh"] == len(sample.part("test"))
-    for part in ("all", "unflagged", "feh<-1"):
-        assert {"bias", "robust_sigma", "std", "mae", "mae_se", "coverage_68"} <= set(metrics["small"][part])
-    page = (out / "index.html").read_text()
-    for picture in PICTURES:
-        assert f'src="{picture}"' in page
-        with Image.open(out / picture) as image:
-            assert image.size[0] > 800
-    validate({"small": bundle}, sample, out)
-    assert set(json.loads((out / "metrics.json").read_text())["models"]) == {"small"}
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str, Any]:
+    """A report on two models: its folder, metrics, page and numbers."""
+    out = tmp_path_factory.mktemp("written") / "report"
+    return out, *written(out, best=held_out(), other=held_out(seed=1))
 
 
-def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(tmp_path: Path) -> None:
+Report = tuple[Path, Any, str, Any]
+
+
+def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(report: Report) -> None:
+    out, metrics, page, numbers = report
     stars = held_out()
     assert np.isnan(stars["FEH"]).any()
     assert (np.isnan(stars["FEH_lo95"]) & np.isfinite(stars["FEH_lo68"])).any()
-    metrics, page, numbers = written(tmp_path / "report", best=stars)
-    with Image.open(tmp_path / "report" / "metal_poor.png") as image:
+    with Image.open(out / "metal_poor.png") as image:
         assert image.size[0] > 800
     every = metrics["best"]["all"]
     assert every["n"] + every["n_without_feh"] == 400
@@ -61,43 +54,73 @@ def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(tmp_pa
     assert "Looks at these stars so far: 3." in page
     assert "A consistency check and no validation" in page
     assert "nan" not in page
-    table = pl.read_parquet(tmp_path / "report" / "stars.parquet")
+    table = pl.read_parquet(out / "stars.parquet")
     assert {"flags", "alpha_m", "teff", "reference"} <= set(table.columns)
     assert table["reference"].dtype == pl.String
     assert numbers["looks"] == 3
 
 
-def test_the_file_of_numbers_holds_what_the_page_shows(tmp_path: Path) -> None:
-    stars = held_out()
-    metrics, page, numbers = written(tmp_path / "report", best=stars, other=held_out(seed=1))
-    best = numbers["models"]["best"]
-    assert {**best["slices"], **best["faint"]} == {
+def test_the_file_of_numbers_holds_what_the_page_shows(report: Report) -> None:
+    _, metrics, page, numbers = report
+    best, sections = numbers["models"]["best"], numbers["sections"]
+    assert {**best["slices"], **sections["faint_copies"]["best"]} == {
         label: {key: None if np.isnan(value) else value for key, value in each.items()}
         for label, each in metrics["best"].items()
     }
-    assert set(best["alpha_slope"]) == {"all", "unflagged"}
-    slope = best["alpha_slope"]["all"]
-    assert f"{slope['slope']:+.3f} ± {slope['slope_se']:.3f}" in page
-    assert len(best["selections"]) == 8
-    first = best["selections"][0]
+    slopes = sections["abundances"]["alpha_slope"]["best"]
+    assert set(slopes) == {"all", "unflagged"}
+    slope = slopes["all"]
+    assert f"{slope['slope']:+.3f} ± {slope['slope_se']:.3f}".replace("-", "−") in page
+    assert len(sections["selecting"]["best"]) == 12
+    first = sections["selecting"]["best"][0]
     assert first["purity"] == first["right"] / first["selected"]
-    assert f"<td>{first['completeness']:.0%}".replace("%", " %") in page
+    assert f">{first['completeness']:.0%}".replace("%", " %") in page
 
 
-def test_few_metal_poor_stars_have_no_picture_of_their_own(tmp_path: Path) -> None:
-    _, page, numbers = written(tmp_path / "report", looks=None, best=held_out(200, poor=5))
-    assert "metal_poor.png" not in page
-    assert not (tmp_path / "report" / "metal_poor.png").exists()
-    assert "Looks" not in page
-    assert numbers["looks"] is None
-    assert numbers["models"]["best"]["slices"]["feh<-2"]["mae_se"] is None
+def test_every_section_is_there_with_pictures_for_screen_and_print(report: Report) -> None:
+    out, _, page, numbers = report
+    assert SECTIONS <= set(numbers["sections"])
+    for key in numbers["sections"]:
+        assert f'id="{key}"' in page
+    shown = set(re.findall(r'<img src="([a-z_]+)\.png" alt="[^"]{40,}"', page))  # in words too, for who cannot see
+    assert shown == {path.stem for path in out.glob("*.png")} == {path.stem for path in out.glob("*.pdf")}
+    for absent in ("No table of clusters was given", "No catalog was given", "No earlier report was given", "SAGA"):
+        assert absent in page
+    assert not re.findall(r'(?:src|href)="https?:', page)
 
 
-def test_labels_without_alpha_or_temperature_are_drawn_too(tmp_path: Path) -> None:
+def test_tables_for_papers_hold_the_numbers_of_the_page(report: Report) -> None:
+    out, _, _, numbers = report
+    mae = numbers["models"]["best"]["slices"]["all"]["mae"]
+    for kind in ("md", "tex"):
+        assert f"{mae:.4f}" in (out / f"accuracy.{kind}").read_text()
+        assert "FEH" in (out / f"table_2.{kind}").read_text()
+        assert "0.22" in (out / f"beside_the_paper.{kind}").read_text()
+
+
+def test_the_answers_of_every_model_are_kept(report: Report) -> None:
+    first, other = (pl.read_parquet(report[0] / name) for name in ("stars.parquet", "stars-other.parquet"))
+    assert first.height == other.height == 400
+    assert (first["FEH"] != other["FEH"]).any()
+
+
+def test_models_of_other_stars_are_compared_on_those_that_neither_has_seen(report: Report) -> None:
+    assert "those that none of them has seen" not in report[2]
+    some = {name: values[:120] for name, values in held_out(seed=1).items()}
+    own, common = accuracy(study(best=held_out(), part=some)).tables
+    assert [row[2] for row in own.rows if row[0]] == ["394", "120"]
+    assert [row[:2] for row in common.rows] == [["best", "120"], ["part", "120"]]
+
+
+def test_what_there_are_too_few_stars_for_is_not_shown() -> None:
+    few = study(looks=None, best=held_out(200, poor=5))
+    assert [picture.name for picture in accuracy(few).pictures] == ["predicted"]
+    assert np.isnan(few.first.slices["feh<-2"]["mae_se"])
     stars = held_out()
     unknown = np.full(400, np.nan)
-    _, _, numbers = written(tmp_path / "report", best={**stars, "alpha_m": unknown, "teff": unknown})
-    assert numbers["models"]["best"]["alpha_slope"]["all"] == {"n": 0, "slope": None, "slope_se": None}
+    section = abundances(study(best={**stars, "alpha_m": unknown, "teff": unknown}))
+    assert section.pictures == []
+    assert section.numbers["alpha_slope"]["best"]["all"]["n"] == 0
 
 
 def test_an_open_interval_is_an_arrow_and_a_silent_star_a_cross() -> None:
@@ -112,10 +135,10 @@ def test_an_open_interval_is_an_arrow_and_a_silent_star_a_cross() -> None:
     assert sum(len(line.get_xdata()) for line in crosses) == np.isnan(stars["FEH"][poor]).sum()
 
 
-def test_a_folder_of_other_files_is_not_replaced(bundle: Path, sample: Sample, tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(UserError, match="other files"):
-        validate({"small": bundle}, sample, tmp_path)
+        written(tmp_path, best=held_out())
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 

@@ -16,7 +16,7 @@ def test_purity_and_completeness_by_hand() -> None:
         "flags": np.array([0, 0, 0, 0, 0, Flag.FEH_EDGE], dtype=np.uint32),
     }
     found = {(each.stars, each.below, each.by): each for each in selections(stars)}
-    assert len(found) == 8
+    assert len(found) == 12
     point = found["all", -2.0, "point"]
     assert (point.n, point.truly, point.selected, point.right) == (6, 4, 3, 2)
     assert (point.base_rate, point.purity, point.completeness) == (4 / 6, 2 / 3, 2 / 4)

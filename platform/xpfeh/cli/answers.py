@@ -12,6 +12,7 @@ from xpfeh.cli.options import (
     PRETRAINED,
     Adql,
     Around,
+    Clusters,
     Cone,
     Distances,
     Epoch,
@@ -20,7 +21,9 @@ from xpfeh.cli.options import (
     OwnRelease,
     Photometry,
     Radius,
+    References,
     Source,
+    beside_of,
     checked,
     local,
 )
@@ -186,6 +189,8 @@ def demo(
     trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 10,
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of a trial.")] = 5_000,
     paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe.")] = 60_000,
+    reference: References = [],
+    clusters: Clusters = None,
 ) -> None:
     """The whole way, with 39,851 real spectra: ingest, train, tune, promote, catalog, report, serve, ask.
 
@@ -195,7 +200,7 @@ def demo(
     from xpfeh.commands.promote import RefusedError
 
     try:
-        run_demo(out, trials, steps, paper_steps, console)
+        run_demo(out, trials, steps, paper_steps, console, beside_of(reference, clusters))
     except RefusedError as refused:
         print_refusal(refused)
         raise typer.Exit(3) from None

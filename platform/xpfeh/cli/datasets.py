@@ -37,17 +37,16 @@ def run(
 def publish(
     catalog: Annotated[str, typer.Argument(metavar="CATALOG", help="A finished catalog: folder or URI.")],
     out: Annotated[Path, local("New folder for the release.")],
-    formats: Annotated[list[str], typer.Option("--format", help="parquet, hats, fits, votable; may be repeated.")] = [
-        "parquet",
-        "hats",
-        "fits",
-    ],
+    formats: Annotated[
+        list[str], typer.Option("--format", help="parquet, hats, fits, votable, cds; may be repeated.")
+    ] = ["parquet", "hats", "fits"],
     sample: Annotated[str, typer.Option(help="all; giants: cuts 1 to 3; paper: these and E(B-V) < 0.5.")] = "all",
+    report: Annotated[Path | None, local("Folder of a report of xpfeh validate, to lie in the release.")] = None,
 ) -> None:
     """A release for others: files in HEALPix order with units, UCDs, checksums and a description."""
     from xpfeh.commands.publish import publish
 
-    manifest = publish(catalog, out, formats, sample)
+    manifest = publish(catalog, out, formats, sample, report)
     console.print(f"{manifest['rows']:,} stars published: {out}", soft_wrap=True)
 
 

@@ -7,7 +7,23 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import CHAMPION, CpusEach, Features, GpusEach, Labels, Model, Set, local
+from xpfeh.cli.options import (
+    CHAMPION,
+    Baseline,
+    Clusters,
+    CpusEach,
+    Earlier,
+    Features,
+    GpusEach,
+    Labels,
+    Model,
+    OfCatalog,
+    OfNeighbours,
+    References,
+    Set,
+    beside_of,
+    local,
+)
 from xpfeh.cli.printing import (
     console,
     print_cuts,
@@ -205,19 +221,25 @@ def validate(
     features: Features,
     labels: Labels,
     out: Annotated[Path, local("Folder of the report; with several models, a folder in it each.")],
-    model: Annotated[list[str], typer.Option(help="As for predict; may be repeated.")] = [CHAMPION],
-    baseline: Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")] = None,
+    model: Annotated[
+        list[str], typer.Option(help="As for predict, or a folder of cross-validate's models; may be repeated.")
+    ] = [CHAMPION],
+    reference: References = [],
+    clusters: Clusters = None,
+    catalog: OfCatalog = None,
+    baseline: Baseline = None,
+    earlier: Earlier = None,
+    neighbourhood: OfNeighbours = None,
 ) -> None:
-    """Judge models, each on the stars held out from it: numbers, pictures, a page.
+    """Judge models, each on the stars held out from it, with the paper's tests: numbers, pictures, a page.
 
     Models of other splits of the sky (train --salt) show how far the numbers depend on the split.
     """
     from xpfeh.commands.validate import validate_models
-    from xpfeh.evaluate.baseline import BASELINE
 
-    if baseline not in (None, BASELINE):
-        raise UserError(f"--baseline {baseline}: there is {BASELINE}")
-    judged = validate_models(model, features, labels, out, baseline is not None)
+    judged = validate_models(
+        model, features, labels, out, beside_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
+    )
     for each in judged:
         print_metrics(each.metrics, f"held-out stars of split {each.split.name}")
         console.print(f"report: {each.page}", soft_wrap=True)
@@ -232,7 +254,12 @@ def cross_validate(
     out: Annotated[Path, local("Folder of the models and of the report.")],
     recipe: Annotated[list[str], typer.Option(help="paper or best; may be repeated.")] = ["best"],
     salt: Annotated[str, typer.Option(help="Names the split of the sky.")] = SALT,
-    baseline: Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")] = None,
+    reference: References = [],
+    clusters: Clusters = None,
+    catalog: OfCatalog = None,
+    baseline: Baseline = None,
+    earlier: Earlier = None,
+    neighbourhood: OfNeighbours = None,
     workers: Annotated[
         int, typer.Option(min=1, help="Train so many members of an ensemble at a time, on a Ray cluster.")
     ] = 1,
@@ -243,11 +270,19 @@ def cross_validate(
     The numbers to quote: of all stars and not of a fifth, none predicted by a model that has seen its part of the sky.
     """
     from xpfeh.commands.cross_validate import cross_validate
-    from xpfeh.evaluate.baseline import BASELINE
 
-    if baseline not in (None, BASELINE):
-        raise UserError(f"--baseline {baseline}: there is {BASELINE}")
+    beside = beside_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
     recipes = [recipe_named(name).with_overrides(settings) for name in dict.fromkeys(recipe)]
-    metrics = cross_validate(features, labels, recipes, out, salt, baseline is not None, workers)
+    metrics = cross_validate(features, labels, recipes, out, salt, beside, workers)
     print_metrics(metrics, "cross-validated over the sky")
     console.print(f"report: {out / 'report' / 'index.html'}", soft_wrap=True)
+
+
+@app.command()
+def references() -> None:
+    """The published catalogs that validate compares with: their names, and what to download."""
+    from xpfeh.labels.reference_catalogs import REFERENCES
+    from xpfeh.labels.references import what_to_download
+
+    for name in REFERENCES:
+        console.print(f"[bold]{name}[/bold]  {what_to_download(name)}\n", soft_wrap=True)

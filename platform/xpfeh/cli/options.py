@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from xpfeh.errors import UserError
 from xpfeh.files import local_path
+
+if TYPE_CHECKING:
+    from xpfeh.commands.asked_stars import Beside
 
 CHAMPION, PRETRAINED = "models:/xpfeh@champion", "pretrained"
 
@@ -26,6 +30,29 @@ def checked(release: str | None) -> str | None:
     return release
 
 
+def beside_of(
+    references: list[str],
+    clusters: Path | None,
+    catalog: str | None = None,
+    baseline: str | None = None,
+    earlier: Path | None = None,
+    neighbourhood: Path | None = None,
+) -> Beside:
+    """Return what a report compares with, as options name it."""
+    from xpfeh.commands.asked_stars import Beside
+    from xpfeh.evaluate.baseline import BASELINE
+
+    if baseline not in (None, BASELINE):
+        raise UserError(f"--baseline {baseline}: there is {BASELINE}")
+    named = {}
+    for each in references:
+        name, equals, path = each.partition("=")
+        if not (equals and path):
+            raise UserError(f"--reference {each}: write NAME=FILE, as in pastel=pastel.fits; names: xpfeh references")
+        named[name] = local_path(path)
+    return Beside(named, clusters, catalog, baseline is not None, earlier, neighbourhood)
+
+
 Source = Annotated[
     str,
     typer.Argument(
@@ -41,6 +68,25 @@ Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder o
 Distances = Annotated[
     list[str], typer.Option(help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated.")
 ]
+References = Annotated[
+    list[str],
+    typer.Option(
+        "--reference",
+        metavar="NAME=FILE",
+        help="Compare with a published catalog; may be repeated. Names: xpfeh references.",
+    ),
+]
+Clusters = Annotated[Path | None, local("Compare with globular clusters: gc_harris.csv of the Local Volume Database.")]
+OfCatalog = Annotated[
+    str | None, typer.Option("--catalog", help="Also show the stars of this catalog: the final sample.")
+]
+Earlier = Annotated[
+    Path | None, local("Also compare with this report on the same stars, of an earlier data release say.")
+]
+OfNeighbours = Annotated[
+    Path | None, local("--earlier is of the data release before: the archive's dr3_neighbourhood of the stars.")
+]
+Baseline = Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")]
 Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
 CpusEach = Annotated[float, typer.Option(min=0.05, help="Share of a CPU core each training gets.")]
 GpusEach = Annotated[float, typer.Option(min=0, help="Share of a GPU each training gets.")]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from xpfeh.evaluate.comparison import Row
-from xpfeh.evaluate.comparison_page import write_page
-from xpfeh.experiments.recipes_table import curves_of, rows_of
+from xpfeh.evaluate.comparison_page import pictured, write_page
+from xpfeh.experiments.recipes_table import curves_of, rows_of, stars_of
 from xpfeh.files import check_output_file
 
 
@@ -22,5 +22,5 @@ def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
         check_output_file(html)
     rows = rows_of(experiment)
     if html is not None:
-        write_page(Path(html), rows, curves_of(rows), experiment)
+        write_page(Path(html), rows, curves_of(rows), stars_of(pictured(rows)), experiment)
     return rows

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
+from xpfeh.commands.asked_stars import NOTHING, Beside
 from xpfeh.commands.read_sample import read_samples
 from xpfeh.commands.train import is_recorded, train_and_record
-from xpfeh.commands.validate import answers, as_if_fainter
+from xpfeh.commands.validate import validate
 from xpfeh.errors import UserError
-from xpfeh.evaluate.baseline import BASELINE, boosted_trees
-from xpfeh.evaluate.report import METRICS, Metrics, write_report
-from xpfeh.experiments.registry import count_look
+from xpfeh.evaluate.baseline import BASELINE
+from xpfeh.evaluate.report import METRICS, Metrics
 from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
-from xpfeh.inference.card import ModelCard
-from xpfeh.inference.predictor import Predictor
+from xpfeh.inference.cross_fit import CrossFit
 from xpfeh.labels.sample import TEST_FOLDS, Sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import SALT, Recipe
@@ -30,10 +26,10 @@ def cross_validate(
     recipes: Sequence[Recipe],
     out: Path,
     salt: str = SALT,
-    baseline: bool = False,
+    beside: Beside = NOTHING,
     workers: int = 1,
 ) -> Metrics:
-    """Train each recipe on the five splits of a salt and report on the test stars of all, each predicted once.
+    """Train each recipe on the five splits of a salt; report on all stars, each by the model that has not seen it.
 
     Models that an earlier call with the same arguments has finished are not trained again.
 
@@ -44,11 +40,11 @@ def cross_validate(
     recipes : sequence of Recipe
         Of different names; the first is shown in the pictures.
     out : Path
-        Folder for the models, ``models/RECIPE-FOLD``, and the report, ``report/``.
+        Folder for the models, ``models/RECIPE/FOLD``, and the report, ``report/``.
     salt : str
         Names the split of the sky.
-    baseline : bool
-        Also train XGBoost five times.
+    beside : Beside
+        What the report compares with.
     workers : int
         As `xpfeh.commands.train.train_and_record` takes it.
 
@@ -59,37 +55,23 @@ def cross_validate(
         else.
     """
     check_output_folder(out / "report", mark=METRICS)
-    names = [recipe.name for recipe in recipes] + [BASELINE] * baseline
+    beside.check()
+    names = [recipe.name for recipe in recipes] + [BASELINE] * beside.baseline
     if len(set(names)) < len(names):
         raise UserError(
             f"--set name: two models of one name in a report ({', '.join(names)}); give them different ones"
         )
-    stars: dict[str, list[dict[str, NDArray]]] = {name: [] for name in names}
-    fainter: dict[str, list[dict[str, dict[str, NDArray]]]] = {recipe.name: [] for recipe in recipes}
-    slopes: list[NDArray[np.float32]] = []
-    cards: dict[str, list[ModelCard]] = {recipe.name: [] for recipe in recipes}
     for fold, sample in enumerate(read_samples(features, labels, salt, range(TEST_FOLDS))):
-        held_out = sample.part("test").columns
-        if not len(held_out["feh"]):
+        if not len(sample.part("test")):
             raise UserError(f"no labelled star falls in fold {fold} of the sky; give more labels")
         for recipe in recipes:
-            predictor = _trained(sample, recipe, out / "models" / f"{recipe.name}-{fold}", workers)
-            cards[recipe.name].append(predictor.card)
-            stars[recipe.name].append(answers(predictor, held_out))
-            fainter[recipe.name].append(as_if_fainter(predictor, held_out))
-            if recipe is recipes[0]:
-                slopes.append(predictor.sensitivity(held_out))
-        if baseline:
-            stars[BASELINE].append({**held_out, **boosted_trees(sample)})
-    pooled = {name: _pooled(folds) for name, folds in stars.items()}
-    faint = {
-        name: {label: _pooled([fold[label] for fold in folds]) for label in folds[0]} for name, folds in fainter.items()
-    }
-    return write_report(out / "report", pooled, faint, cards, np.concatenate(slopes), "the labels'", count_look(salt))
+            make_model(sample, recipe, _folder(out, recipe, fold), workers)
+    models = {recipe.name: CrossFit([_folder(out, recipe, fold) for fold in range(TEST_FOLDS)]) for recipe in recipes}
+    return validate(models, features, labels, out / "report", beside)
 
 
-def _trained(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> Predictor:
-    """Return the model of a recipe on a sample, trained now or by an earlier call."""
+def make_model(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> None:
+    """Train a recipe on a sample, unless an earlier call has."""
     try:
         card = read_card(folder)
         finished = (card.recipe, card.split, card.made_by) == (recipe, sample.origin.split, code_version())
@@ -99,8 +81,7 @@ def _trained(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> Pred
         finished = False
     if not finished:
         train_and_record(sample, recipe, folder, workers)
-    return Predictor(folder)
 
 
-def _pooled(folds: Sequence[Mapping[str, NDArray]]) -> dict[str, NDArray]:
-    return {name: np.concatenate([fold[name] for fold in folds]) for name in folds[0]}
+def _folder(out: Path, recipe: Recipe, fold: int) -> Path:
+    return out / "models" / recipe.name / str(fold)

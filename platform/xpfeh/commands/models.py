@@ -1,10 +1,10 @@
-"""From what a user calls a model to the folder of its bundle."""
+"""From what a user calls a model to the folder of its bundle, or of those that share the sky."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from xpfeh.inference.bundle import folder_of
+from xpfeh.inference.bundle import CARD, folder_of
 
 
 def bundle_of(model: str | Path) -> Path:
@@ -30,3 +30,27 @@ def bundle_of(model: str | Path) -> Path:
 
         return local_bundle(str(model))
     return folder_of(model)
+
+
+def bundles_of(model: str | Path) -> list[Path]:
+    """Return the folders of a model's bundle, or of the five that `xpfeh cross-validate` left in one folder.
+
+    Parameters
+    ----------
+    model : str or Path
+        As `bundle_of` takes it, or the folder of a cross-fit: ``judged/models/best``.
+
+    Raises
+    ------
+    UserError
+        As `bundle_of`.
+
+    Examples
+    --------
+    >>> len(bundles_of("pretrained"))
+    1
+    """
+    folder = bundle_of(model)
+    return (
+        [folder] if (folder / CARD).exists() else sorted(path.parent for path in folder.glob(f"*/{CARD}")) or [folder]
+    )

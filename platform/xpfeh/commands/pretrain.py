@@ -16,6 +16,7 @@ from xpfeh.experiments.learning_curve import LearningCurve
 from xpfeh.files import check_output_folder, whole_folder
 from xpfeh.inference.bundle import CARD, write_card
 from xpfeh.inference.card import ModelCard
+from xpfeh.inference.cross_fit import CrossFit
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME
 from xpfeh.training.fit import fit_members
@@ -57,9 +58,10 @@ def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
             card = train(
                 sample, recipe, bundle, progress, fit_members if workers == 1 else fit_on_workers(workers, ONE_CORE)
             )
-        metrics = validate({recipe.name: bundle}, sample, report)
+        metrics = validate({recipe.name: CrossFit([bundle])}, features, labels, report)
         held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
         card = write_card(bundle, card.model_copy(update={"held_out": held_out, "data": DATA}))
         with whole_folder(out, mark=CARD) as work:
-            shutil.copytree(bundle, work, dirs_exist_ok=True)
+            for name in (*card.sha256, CARD):  # and not the stars that the errors were calibrated on
+                shutil.copy(bundle / name, work)
     return card

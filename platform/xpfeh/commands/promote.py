@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.commands.validate import answers, fair_judge
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import boosted_trees
 from xpfeh.evaluate.gates import FAINT, FAINT_G, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import bootstrap
 from xpfeh.experiments import registry
+from xpfeh.inference.cross_fit import answers
 from xpfeh.inference.graph import CHUNK
 from xpfeh.inference.predictor import INPUTS, Predictor
 from xpfeh.labels.sample import Sample
@@ -149,6 +149,27 @@ class _Judged:
         copies = {**self.stars, "flux": flux, "flux_error": flux_error}
         metrics[FAINT] = summary({"feh": copies["feh"], **self.predictor.predict(copies)})
         return metrics
+
+
+def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
+    """Return the predictor of a bundle that the test stars of `sample` can judge.
+
+    Raises
+    ------
+    UserError
+        If the bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
+        held out.
+    """
+    predictor = Predictor(bundle)
+    if not len(sample.part("test")):
+        raise UserError("no labelled star falls in the held-out sky cells; give more labels")
+    predictor.check_features(sample.origin.preprocess, "the sample's features")
+    if predictor.card.split != sample.origin.split:
+        raise UserError(
+            f"{predictor.version}: trained on the split {predictor.card.split.name!r} of the sky; the held-out "
+            f"stars of the split {sample.origin.split.name!r} are not held out from it"
+        )
+    return predictor
 
 
 def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[str, _Judged], list[str]]:

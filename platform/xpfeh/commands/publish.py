@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -17,14 +18,19 @@ from xpfeh.columns import CATALOG
 from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
 from xpfeh.dataset.records import Record
 from xpfeh.errors import UserError
-from xpfeh.files import check_output_folder, sha256_of, whole_folder
+from xpfeh.files import check_output_folder, local_path, sha256_of, whole_folder
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
 from xpfeh.release.formats import FORMATS, Release
-from xpfeh.release.readme import describe_catalog, readme
+from xpfeh.release.readme import TITLE, describe_catalog, readme
 from xpfeh.release.samples import SAMPLES, Selection
 from xpfeh.release.sky_order import count_stars, spill
 from xpfeh.release.votable_file import MAX_VOTABLE_ROWS
+from xpfeh.release.zenodo import zenodo_json
+
+ZENODO = "zenodo.json"
+_REPORT = "report"
+_METRICS = "metrics.json"  # of every report; xpfeh.evaluate.report would bring Matplotlib along
 
 
 class Manifest(TypedDict):
@@ -44,7 +50,13 @@ class Manifest(TypedDict):
     published_by: dict[str, str]
 
 
-def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample: str = "all") -> Manifest:
+def publish(
+    catalog: str | Path,
+    out: str | Path,
+    formats: Sequence[str],
+    sample: str = "all",
+    report: str | Path | None = None,
+) -> Manifest:
     """Write a catalog for publication and return its manifest.
 
     The stars are ordered by HEALPix pixel in every format. Memory holds one partition at a time, at any number of
@@ -61,15 +73,18 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
         Any of `xpfeh.release.formats.FORMATS`.
     sample : str
         One of `xpfeh.release.samples.SAMPLES`.
+    report : str or Path, optional
+        A report on the model, as `xpfeh validate` writes: it becomes a part of the release.
 
     Raises
     ------
     UserError
         If the catalog is none, lacks a part, has one that was changed, holds a star twice, or has no star of this
-        sample; if a format or sample is not known; if `out` is occupied or not local; or if the stars are too many
-        for VOTable.
+        sample; if a format or sample is not known; if `out` is occupied or not local; if `report` is no report; or if
+        the stars are too many for VOTable.
     """
     chosen = _sample_named(sample)
+    report_files = _report_files(report) if report is not None else {}
     writers = {name: FORMATS[name] for name in _checked_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
@@ -96,7 +111,15 @@ def publish(catalog: str | Path, out: str | Path, formats: Sequence[str], sample
         for writer in writers.values():
             rows_of_file |= writer.write(release)
         files = [(writer.files, writer.explanation) for writer in writers.values()]
-        files += [("MANIFEST.json", "checksums, rows and origin of all files"), ("README.txt", "this file")]
+        if report_files:
+            files.append((f"{_REPORT}/index.html", "how good the model is, on stars held out from it"))
+            _copy(report_files, folder / _REPORT)
+        (folder / ZENODO).write_text(zenodo_json(TITLE, description, dataset.plan.model))
+        files += [
+            (ZENODO, "metadata for a deposit at Zenodo"),
+            ("MANIFEST.json", "checksums, rows and origin of all files"),
+            ("README.txt", "this file"),
+        ]
         text_bytes = stars.text_bytes if "fits" in writers else None
         (folder / "README.txt").write_text(readme(description, files, schema, text_bytes, catalog_provenance))
         manifest = Manifest(
@@ -126,6 +149,23 @@ def _sample_named(name: str) -> Selection:
         known = "; ".join(f"{sample.name} ({sample.definition})" for sample in SAMPLES.values())
         raise UserError(f"no such sample: {name}; choose from {known}")
     return SAMPLES[name]
+
+
+def _report_files(report: str | Path) -> dict[str, Path]:
+    """Return the files of a report by their paths in it."""
+    folder = local_path(report)
+    if not (folder / _METRICS).is_file():
+        raise UserError(
+            f"{report}: no report (no {_METRICS}); name the folder that xpfeh validate --out wrote, of several models "
+            "one of those in it"
+        )
+    return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+
+
+def _copy(files: Mapping[str, Path], folder: Path) -> None:
+    for name, path in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / name)
 
 
 def _code_versions(records: Sequence[Record]) -> list[dict[str, str]]:

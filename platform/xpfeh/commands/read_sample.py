@@ -43,7 +43,11 @@ def read_samples(
     read = labels if isinstance(labels, Labels) else read_labels(labels)
     dataset = Dataset.finished(features, "features")
     stars = to_arrays(dataset.read(FEATURES, read.source_id))
-    count = sum(record.rows_written for record in dataset.records())
-    origin = FeaturesOrigin(str(features), dataset.plan.settings, dataset.plan.fingerprint(), count)
     for test_fold in test_folds:
-        yield labelled_sample(stars, origin, read, salt, test_fold)
+        yield labelled_sample(stars, origin_of(dataset), read, salt, test_fold)
+
+
+def origin_of(dataset: Dataset) -> FeaturesOrigin:
+    """Return where the stars of a features dataset come from."""
+    stars = sum(record.rows_written for record in dataset.records())
+    return FeaturesOrigin(str(dataset.uri), dataset.plan.settings, dataset.plan.fingerprint(), stars)

@@ -1,34 +1,43 @@
-"""Judge bundles on the held-out stars, with the same predictor that makes catalogs."""
+"""Judge models on stars that they have not seen, with the same predictor that makes catalogs, and report on it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
 
-from xpfeh.commands.models import bundle_of
-from xpfeh.commands.read_sample import read_sample
+from xpfeh.commands.asked_stars import NOTHING, Beside, Given
+from xpfeh.commands.models import bundles_of
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
+from xpfeh.evaluate.paired import in_both, judging_stars
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
+from xpfeh.evaluate.sections import final_sample
+from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
 from xpfeh.files import check_output_folder
-from xpfeh.inference.bundle import read_card
-from xpfeh.inference.estimate import prediction_flags
-from xpfeh.inference.predictor import Predictor
-from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import Sample, Split
+from xpfeh.inference.cross_fit import NONE, CrossFit
+from xpfeh.inference.predictor import INPUTS
+from xpfeh.labels.clusters import Members
+from xpfeh.labels.cuts import MAX_LOGG
+from xpfeh.labels.neighbourhood import Neighbourhood
+from xpfeh.labels.reference_catalogs import REFERENCES
+from xpfeh.labels.references import ReferenceStars
+from xpfeh.labels.sample import Split
 from xpfeh.training.noise import as_if_at
+from xpfeh.xp import photometry
 
 _FAINT = (16.0, 17.0, 17.5)
 """G of the stars that held-out stars are made as faint as: most of the catalog is fainter than the labels."""
+_MAX_EBV = 0.5  # mag: of stars that are compared with other catalogs, as the paper (section 4.2.2)
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A model's report: the split of the sky that it was judged on, its numbers, and the page."""
+class Report:
+    """A report: the split of the sky that its models were judged on, their numbers, and the page."""
 
     split: Split
     metrics: Metrics
@@ -36,106 +45,160 @@ class Judged:
 
 
 def validate_models(
-    models: Sequence[str], features: str, labels: str | Path, out: Path, baseline: bool = False
-) -> list[Judged]:
+    models: Sequence[str], features: str, labels: str | Path, out: Path, beside: Beside = NOTHING
+) -> list[Report]:
     """Write a report on each model, on the stars held out from it.
 
     Parameters
     ----------
     models : sequence of str
-        As `xpfeh.commands.models.bundle_of` takes them.
+        As `xpfeh.commands.models.bundles_of` takes them.
     features : str
     labels : str or Path
     out : Path
         Folder of the report; of several models, a folder in it each.
-    baseline : bool
-        Also train XGBoost on each sample and judge it.
+    beside : Beside
 
     Raises
     ------
     UserError
-        As `validate`, and if the features or labels cannot be read.
+        As `validate`.
     """
-    table = read_labels(labels)
-    samples: dict[Split, Sample] = {}  # models of one split are judged on one sample
-    judged = []
+    reports = []
     for model in models:
-        bundle = bundle_of(model)
-        card = read_card(bundle)
-        split = card.split
-        if split not in samples:
-            samples[split] = read_sample(features, table, split.salt, split.test_fold)
-        folder = out / f"{card.version}-{split.salt}" if len(models) > 1 else out
-        metrics = validate({card.recipe.name: bundle}, samples[split], folder, baseline=baseline)
-        judged.append(Judged(split, metrics, folder / "index.html"))
-    return judged
+        judge = CrossFit(bundles_of(model))
+        card = judge.cards[0]
+        folder = out / f"{card.version}-{judge.salt}" if len(models) > 1 else out
+        metrics = validate({card.recipe.name: judge}, features, labels, folder, beside)
+        reports.append(Report(card.split, metrics, folder / "index.html"))
+    return reports
 
 
 def validate(
-    bundles: Mapping[str, str | Path],
-    sample: Sample,
+    models: Mapping[str, CrossFit],
+    features: str | Path,
+    labels: str | Path,
     out: str | Path,
+    beside: Beside = NOTHING,
     truth: str = "the labels'",
-    baseline: bool = False,
 ) -> Metrics:
-    """Write a report on the test stars of `sample` at `out` and return its metrics.
+    """Write a report on what models say of stars that they have not seen, and return their numbers.
 
     Parameters
     ----------
-    bundles : mapping
-        Folders of model bundles by the name that the report gives them; the first is shown in the pictures.
-    baseline : bool
-        Also train XGBoost on the sample and judge it.
+    models : mapping of CrossFit
+        By the name that the report gives them; the first is shown in the pictures.
+    features : str or Path
+    labels : str or Path
+    out : str or Path
+        Folder of the report.
+    beside : Beside
+    truth : str
+        What the labels are called in the pictures.
 
     Raises
     ------
     UserError
-        If a bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
-        held out.
+        If the features, the labels or something to compare with cannot be read, a model does not fit the features,
+        models were trained on other splits of the sky, or no labelled star is held out.
     """
     check_output_folder(out, mark=METRICS)
-    held_out = sample.part("test").columns
-    predictors = {name: fair_judge(folder, sample) for name, folder in bundles.items()}
-    models = {name: answers(predictor, held_out) for name, predictor in predictors.items()}
-    fainter = {name: as_if_fainter(predictor, held_out) for name, predictor in predictors.items()}
-    cards = {name: [predictor.card] for name, predictor in predictors.items()}
-    if baseline:
-        models[BASELINE] = {**held_out, **boosted_trees(sample)}
-    slopes = next(iter(predictors.values())).sensitivity(held_out)
-    return write_report(out, models, fainter, cards, slopes, truth, _count_look(sample.origin.split.salt))
+    beside.check()
+    given = Given.read(models, features, labels, beside)
+    judged = {name: _judged(judge, given) for name, judge in models.items()}
+    if beside.baseline:
+        judged[BASELINE] = _baseline(next(iter(models.values())), given)
+    first = next(iter(judged.values()))
+    study = Study(
+        judged,
+        _spectra(next(iter(models.values())), given, first),
+        truth,
+        _count_look(next(iter(models.values())).salt),
+        [_compared(each, given, first.asked) for each in given.references],
+        {one.title: one.download for name, one in REFERENCES.items() if name not in beside.references},
+        None if given.clusters is None else [_asked_members(each, given, first.asked) for each in given.clusters],
+        None if beside.catalog is None else _read_catalog(beside.catalog),
+        None if beside.earlier is None else _earlier(beside.earlier, beside.neighbourhood, first, out),
+    )
+    return write_report(out, study)
 
 
-def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
-    predicted = predictor.predict(stars)
-    flags = stars["flags"] | prediction_flags(predicted, predictor.card.domain_threshold)
-    return {**stars, **predicted, "flags": flags}
-
-
-def as_if_fainter(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, dict[str, NDArray]]:
-    """Return ``feh`` and the predictor's columns of the stars made as faint as most of a catalog, by what that is."""
-    return {f"as if G={g_mag:g}": _as_if(g_mag, stars, predictor) for g_mag in _FAINT}
-
-
-def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
-    """Return the predictor of a bundle that the test stars of `sample` can judge.
-
-    Raises
-    ------
-    UserError
-        If the bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
-        held out.
-    """
-    predictor = Predictor(bundle)
-    if not len(sample.part("test")):
+def _judged(judge: CrossFit, given: Given) -> Judged:
+    """Ask a model about the stars that it has not seen, fainter copies of them, and those that it has learnt from."""
+    stars = given.stars
+    unseen = judge.unseen_by(stars["source_id"])
+    judging = np.where(stars["judges"], unseen, NONE)
+    if (judging == NONE).all():
         raise UserError("no labelled star falls in the held-out sky cells; give more labels")
-    predictor.check_features(sample.origin.preprocess, "the sample's features")
-    if predictor.card.split != sample.origin.split:
-        raise UserError(
-            f"{predictor.version}: trained on the split {predictor.card.split.name!r} of the sky; the held-out "
-            f"stars of the split {sample.origin.split.name!r} are not held out from it"
-        )
-    return predictor
+    taught = np.where(stars["judges"], judge.taught_by(stars["source_id"]), NONE)
+    in_sample = judge.answers(stars, taught) if (taught != NONE).any() else {}
+    fainter = {}
+    for g_mag in _FAINT:
+        flux, flux_error = as_if_at(g_mag, stars, np.random.default_rng(0))
+        copies = {"flux": flux, "flux_error": flux_error, **{name: stars[name] for name in ("ebv", "flags", "feh")}}
+        fainter[f"as if G={g_mag:g}"] = judge.answers(copies, judging)
+    return Judged(judge.cards, judge.answers(stars, unseen), in_sample, fainter)
+
+
+def _baseline(judge: CrossFit, given: Given) -> Judged:
+    """Train boosted trees on each fold that the first model knows, and ask them about the same stars."""
+    parts = []
+    for card in judge.cards:
+        sample = given.sample(card.split.salt, card.split.test_fold)
+        held_out = sample.part("test").columns["source_id"]
+        rows = np.searchsorted(given.stars["source_id"], held_out)
+        columns = {name: values[rows] for name, values in given.stars.items() if name not in ("flux", "flux_error")}
+        parts.append({**columns, **boosted_trees(sample)})
+    return Judged([], {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _spectra(judge: CrossFit, given: Given, first: Judged) -> Spectra:
+    rows = np.searchsorted(given.stars["source_id"], first.stars["source_id"])
+    stars = {name: given.stars[name][rows] for name in INPUTS}
+    slopes = judge.sensitivity(stars, judge.unseen_by(first.stars["source_id"]))
+    return Spectra(stars["flux"], stars["flux_error"], slopes)
+
+
+def _compared(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:
+    """Return the giants of a catalog that the model was asked about."""
+    found, matched = reference
+    matched = matched.filter(pl.col("source_id").is_in(asked["source_id"].tolist())).sort("source_id")
+    stars = rows_of(asked, np.searchsorted(asked["source_id"], matched["source_id"].to_numpy()))
+    logg = matched["logg"].to_numpy() if "logg" in matched.columns else np.full(matched.height, np.nan)
+    giant = np.where(
+        np.isfinite(stars["m_g"]),
+        photometry.passes_giant(stars["m_g"], stars["bp_rp0"]),
+        np.where(np.isfinite(stars["logg"]), stars["logg"], logg) < MAX_LOGG,
+    )
+    giant &= photometry.passes_colour(stars["bp_rp0"]) & (stars["ebv"] < _MAX_EBV)
+    giant &= photometry.passes_excess_factor(stars["phot_bp_rp_excess_factor"], stars["bp_rp0"])
+    columns = {**stars, "feh_label": stars["feh"], "feh": matched["feh"].to_numpy()}
+    if "c_fe" in matched.columns:
+        columns["c_fe"] = matched["c_fe"].to_numpy()
+    one = found.reference
+    counts = found.counts | {"among these stars": matched.height, "giants, E(B−V) < 0.5": int(giant.sum())}
+    return Compared(one.name, one.title, one.kind == "spectra", rows_of(columns, giant), counts)
+
+
+def _asked_members(found: Members, given: Given, asked: Stars) -> Members:
+    """Return the members that the model was asked about, as rows of these."""
+    ids = given.places["source_id"][found.rows]
+    rows = np.searchsorted(asked["source_id"], ids)
+    there = asked["source_id"][np.minimum(rows, len(asked["source_id"]) - 1)] == ids
+    share = there.mean() if len(there) else 0.0
+    return replace(found, rows=rows[there], m_g=found.m_g[there], field=found.field * float(share))
+
+
+def _read_catalog(catalog: str) -> pl.DataFrame:
+    return pl.DataFrame(Dataset.finished(catalog, "catalog").read(final_sample.COLUMNS))
+
+
+def _earlier(report: Path, neighbourhood: Path | None, first: Judged, out: str | Path) -> pl.DataFrame:
+    """Return the judging stars that an earlier report has too."""
+    names = ("source_id", "feh", "FEH")
+    now = pl.DataFrame({name: first.stars[name] for name in names}, nan_to_null=True).drop_nulls()
+    pairs = Neighbourhood(neighbourhood) if neighbourhood else None
+    return in_both(judging_stars(report), now, f"{report} and {out}", pairs)
 
 
 def _count_look(salt: str) -> int | None:
@@ -146,8 +209,3 @@ def _count_look(salt: str) -> int | None:
             raise
         return None  # without MLflow there is no store that counts
     return count_look(salt)
-
-
-def _as_if(g_mag: float, stars: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
-    flux, flux_error = as_if_at(g_mag, stars, np.random.default_rng(0))
-    return {"feh": stars["feh"], **predictor.predict({"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})}

@@ -92,7 +92,8 @@ def _read_part(
             if wanted is None:
                 return parquet.read(columns)
             groups = [_rows_of(parquet, group, columns, wanted) for group in range(parquet.num_row_groups)]
-            names = [name for name in parquet.schema_arrow.names if columns is None or name in columns]
+            present = parquet.schema_arrow.names
+            names = present if columns is None else [name for name in columns if name in present]
             nothing = parquet.schema_arrow.empty_table().select(names)
             return pa.concat_tables([nothing, *(group for group in groups if group is not None)])
     except (OSError, pa.ArrowInvalid, KeyError) as error:

@@ -12,6 +12,8 @@ COLUMNS = {
     "coverage_68": ("in 68 %", ".1%"), "nll": ("nll", ".3f"), "seconds": ("cost (s)", ".0f"),
 }  # fmt: skip
 """Title and format of each number of a run."""
+ERROR = "mae_error"
+"""The number that is the standard error of ``mae``."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Run:
         What else made it, `xpfeh.settings.Recipe` and data.
     numbers : mapping of float
         On the validation stars, dex; ``mae`` is there. ``seconds`` is the training's time.
+    trial : Run, optional
+        Of a finalist of a search: the single network whose recipe it has.
     """
 
     run_id: str
@@ -32,6 +36,7 @@ class Run:
     seed: str
     parameters: Mapping[str, str]
     numbers: Mapping[str, float]
+    trial: Run | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,8 @@ class Row:
     >>> row = Row([Run(f"run {seed}", "best", seed, {"latent": "16"}, {"mae": mae}) for seed, mae in errors.items()])
     >>> row.text("mae"), row.text("nll"), row.parameter("latent")
     ('0.0900 ± 0.0141', '–', '16')
+    >>> row.unlike(Row([Run("run 2", "best", "0", {"latent": "32"}, {"mae": 0.1})]), ["latent"])
+    [('latent', '16')]
     """
 
     runs: Sequence[Run]
@@ -63,9 +70,14 @@ class Row:
         """What the recipe is called."""
         return ", ".join(sorted({run.recipe for run in self.runs}))
 
+    def number(self, number: str) -> float | None:
+        """Return the mean of one of `COLUMNS` over the seeds that know it."""
+        known = self._known(number)
+        return mean(known) if known else None
+
     def text(self, number: str) -> str:
         """Return one of `COLUMNS` as text: its mean and standard deviation over the seeds that know it."""
-        known = [run.numbers[number] for run in self.runs if number in run.numbers]
+        known = self._known(number)
         if not known:
             return "–"
         _, form = COLUMNS[number]
@@ -76,6 +88,19 @@ class Row:
     def parameter(self, name: str) -> str:
         """Return a parameter of the best run as short text."""
         return short(self.best.parameters.get(name, "–"))
+
+    def settings(self, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return parameters of the best run by name, as short text."""
+        return [(name, self.parameter(name)) for name in names]
+
+    def unlike(self, other: Row, names: Sequence[str]) -> list[tuple[str, str]]:
+        """Return those parameters of `names`, with their short texts, that another recipe has otherwise."""
+        mine, its = self.best.parameters, other.best.parameters
+        return [(name, self.parameter(name)) for name in names if mine.get(name) != its.get(name)]
+
+    def _known(self, number: str) -> list[float]:
+        values = [run.numbers.get(number, math.nan) for run in self.runs]
+        return [value for value in values if not math.isnan(value)]
 
 
 def varied(rows: Sequence[Row]) -> list[str]:

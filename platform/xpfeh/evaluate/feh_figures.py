@@ -11,7 +11,20 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.figures import BLUE, FEH, GREY, MAX_RESIDUAL, ORANGE, RED, RESIDUAL, Stars, span, styled
+from xpfeh.evaluate.figures import (
+    BLUE,
+    FEH,
+    GREY,
+    MANY,
+    MAX_RESIDUAL,
+    ORANGE,
+    RED,
+    RESIDUAL,
+    Stars,
+    draw_stars,
+    span,
+    styled,
+)  # fmt: skip
 from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.slices import from_literature, unflagged
 
@@ -19,12 +32,16 @@ ENOUGH_POOR = 10
 """Stars below -1.8: of fewer, their picture shows nothing."""
 
 _ARROW = 0.15  # dex long
-_POOR, _POOR_SHOWN = -1.8, -1.5  # dex: who is counted, and where the picture begins
+_POOR = -1.8  # dex: who is counted
+_POOR_SHOWN, _FEWER_SHOWN, _CROWD = -1.5, -2.0, 300  # dex: where the picture begins, and where if there are so many
 
 
 @styled
 def predicted_against_true(stars: Stars, truth: str) -> Figure:
-    """Return predicted against true [Fe/H] with the residuals' histogram; flagged stars stand out."""
+    """Return predicted against true [Fe/H] with the residuals' histogram; flagged stars stand out.
+
+    Of many stars the density of the unflagged is shown, and no intervals.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[1.1, 1])
     numbers = summary(stars)
     usual = unflagged(stars["flags"])
@@ -33,10 +50,15 @@ def predicted_against_true(stars: Stars, truth: str) -> Figure:
     given = np.isfinite(residual)
     right.hist(residual[given], bins=bins, color=ORANGE, label="flagged")
     right.hist(residual[given & usual], bins=bins, color=BLUE, label="unflagged")
+    many = given.sum() > MANY
     for chosen, colour in ((usual, BLUE), (~usual, ORANGE)):
         some = _rows(stars, chosen)
+        if many and colour == BLUE:
+            draw_stars(left, some["feh"], some["FEH"])
+            continue
         left.plot(some["feh"], some["FEH"], ".", ms=4, color=colour, alpha=0.5)
-        _draw_interval(left, some, 68, colour, width=0.5)
+        if not many:
+            _draw_interval(left, some, 68, colour, width=0.5)
     low, high = span(np.concatenate([stars["feh"], stars["FEH"]]))
     left.plot([low, high], [low, high], color=RED, lw=1.2)
     left.set(xlim=(low, high), ylim=(low, high), xlabel=f"{truth} {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
@@ -62,13 +84,14 @@ def has_metal_poor(stars: Stars) -> bool:
 
 @styled
 def metal_poor(stars: Stars) -> Figure:
-    """Return predicted against true [Fe/H] below -1.5, with both intervals, by where the label comes from."""
+    """Return predicted against true [Fe/H] below -1.5 (of many, below -2) with intervals, by whose the labels are."""
     figure, axes = plt.subplots(figsize=(8, 6))
-    poor = _rows(stars, stars["feh"] < _POOR_SHOWN)
+    begins = _POOR_SHOWN if np.sum(stars["feh"] < _POOR_SHOWN) < _CROWD else _FEWER_SHOWN
+    poor = _rows(stars, stars["feh"] < begins)
     literature = from_literature(poor["reference"])
     low, _ = span(poor["feh"])
     answered = np.concatenate([poor[name] for name in ("FEH", "FEH_lo68", "FEH_hi68")])
-    bottom, top = min(low, np.nanmin(answered, initial=low)) - 0.25, max(_POOR_SHOWN, np.nanmax(answered, initial=low))
+    bottom, top = min(low, np.nanmin(answered, initial=low)) - 0.25, max(begins, np.nanmax(answered, initial=low))
     axes.plot([low, top], [low, top], color=RED, lw=1.2)
     for chosen, colour, marker, label in (
         (~literature, BLUE, "o", "other label"),
@@ -81,8 +104,8 @@ def metal_poor(stars: Stars) -> Figure:
         silent = some["feh"][np.isnan(some["FEH"])]
         axes.plot(silent, np.full(len(silent), bottom + 0.06), "x", ms=6, color=colour)
     numbers = summary(poor)
-    axes.set(xlim=(low, _POOR_SHOWN), ylim=(bottom, top), xlabel=f"true {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
-    axes.set_title(_counted(numbers, f"held-out stars, true {FEH} < −{-_POOR_SHOWN:g}"), loc="left", fontsize=10)
+    axes.set(xlim=(low, begins), ylim=(bottom, top), xlabel=f"true {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
+    axes.set_title(_counted(numbers, f"held-out stars, true {FEH} < −{-begins:g}"), loc="left", fontsize=10)
     handles, _ = axes.get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color=GREY, lw=1.8, label="68 % interval, thin 95 %; arrow: open"))
     if numbers["n_without_feh"]:

@@ -89,18 +89,41 @@ def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -
     ...     [found.verdict for found in star_by_star(Path(folder, "a"), Path(folder, "b"))]
     ['A is better', 'A is better', 'A is better']
     """
-    stars = _read_stars(a)
-    if neighbourhood is not None:
-        stars = neighbourhood.move(stars).table
-    both = stars.join(_read_stars(b), on="source_id", suffix="_b")
+    return differences_of(in_both(judging_stars(a), judging_stars(b), f"{a} and {b}", neighbourhood))
+
+
+def in_both(a: pl.DataFrame, b: pl.DataFrame, names: str, neighbourhood: Neighbourhood | None = None) -> pl.DataFrame:
+    """Return the stars that two reports have, B's columns with ``_b``.
+
+    Parameters
+    ----------
+    a, b : polars.DataFrame
+        ``source_id``, ``feh``, ``FEH`` and perhaps more.
+    names : str
+        What errors call the two.
+    neighbourhood : Neighbourhood, optional
+        As `star_by_star` takes it.
+
+    Raises
+    ------
+    UserError
+        If there is no star that both give [Fe/H], or a star's true [Fe/H] differs.
+    """
+    stars = a if neighbourhood is None else neighbourhood.move(a).table
+    both = stars.join(b, on="source_id", suffix="_b")
     if both.is_empty():
-        raise UserError(f"{a} and {b} have no star in common that both give [Fe/H]")
-    truth, truth_b = both["feh"].to_numpy(), both["feh_b"].to_numpy()
-    different = int((np.abs(truth - truth_b) > _SAME_TRUTH).sum())
+        raise UserError(f"{names} have no star in common that both give [Fe/H]")
+    different = int(((both["feh"] - both["feh_b"]).abs() > _SAME_TRUTH).sum())
     if different:
         raise UserError(
-            f"{a} and {b}: the true [Fe/H] of {different} of {len(both)} stars differs; judge with one --labels"
+            f"{names}: the true [Fe/H] of {different} of {len(both)} stars differs; judge with one --labels"
         )
+    return both
+
+
+def differences_of(both: pl.DataFrame) -> list[Difference]:
+    """Return the differences of two answers, ``FEH`` and ``FEH_b``, to the same stars."""
+    truth = both["feh"].to_numpy()
     return bootstrap(both["FEH"].to_numpy() - truth, both["FEH_b"].to_numpy() - truth, both["source_id"].to_numpy())
 
 
@@ -131,8 +154,17 @@ def _spreads(residual: NDArray[np.float64], weight: NDArray[np.float64]) -> NDAr
     return spreads(residual, weight)[_ROWS]
 
 
-def _read_stars(report: Path) -> pl.DataFrame:
+def judging_stars(report: Path) -> pl.DataFrame:
+    """Return ``source_id``, ``feh``, ``FEH`` and ``phot_g_mean_mag`` of the stars that a report's numbers come from.
+
+    Raises
+    ------
+    UserError
+        If the folder is no report.
+    """
     path = report / "stars.parquet"
     if not path.is_file():
         raise UserError(f"{report} is no report: it has no stars.parquet; xpfeh validate --out writes one")
-    return read_stars(path, ["feh", "FEH"]).drop_nulls()
+    # Reports from before 2026-11-26 have judging stars alone, and do not say so.
+    stars = read_stars(path, ["feh", "FEH"], ["phot_g_mean_mag", "judges"]).filter(pl.col("judges").fill_null(1) == 1)
+    return stars.drop("judges").drop_nulls(["feh", "FEH"])

@@ -1,11 +1,11 @@
-"""The report on a model: ``index.html``, ``metrics.json``, pictures, and the stars behind them."""
+"""The report on models: ``index.html``, ``metrics.json``, pictures, tables, and the stars behind them."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,156 +14,137 @@ import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from markupsafe import Markup, escape
+from rich.progress import track
 
-from xpfeh.evaluate import feh_figures, figures
-from xpfeh.evaluate.alpha_slope import Slope, alpha_slope
-from xpfeh.evaluate.metrics import Stars, sliced_summary, summary
-from xpfeh.evaluate.selections import Selection, selections
-from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
+from xpfeh.evaluate.explorer import explorer
+from xpfeh.evaluate.figures import save
+from xpfeh.evaluate.metrics import summary
+from xpfeh.evaluate.section import Section, Table, latex, markdown
+from xpfeh.evaluate.sections.abundances import abundances
+from xpfeh.evaluate.sections.accuracy import accuracy, slice_by_slice
+from xpfeh.evaluate.sections.beside_the_paper import beside_the_paper
+from xpfeh.evaluate.sections.clusters import clusters
+from xpfeh.evaluate.sections.errors import errors
+from xpfeh.evaluate.sections.faint_copies import faint_copies
+from xpfeh.evaluate.sections.final_sample import final_sample
+from xpfeh.evaluate.sections.outliers import outliers
+from xpfeh.evaluate.sections.references import absent_references, reference_section
+from xpfeh.evaluate.sections.releases import releases
+from xpfeh.evaluate.sections.selecting import selecting
+from xpfeh.evaluate.sections.sky import sky
+from xpfeh.evaluate.sections.training_stars import training_stars
+from xpfeh.evaluate.sections.trends import trends
+from xpfeh.evaluate.sections.wavelengths import wavelengths
+from xpfeh.evaluate.study import Judged, Study
 from xpfeh.files import whole_folder
-from xpfeh.inference.card import ModelCard
 
 Metrics = dict[str, dict[str, dict[str, float]]]
-"""Numbers by model, by slice of the stars, by name: see `xpfeh.evaluate.metrics`."""
+"""Numbers by model, by slice of the stars or fainter copy, by name: see `xpfeh.evaluate.metrics`."""
 
 METRICS = "metrics.json"
+STARS = "stars.parquet"
 _STAR_COLUMNS = (
-    "source_id", "phot_g_mean_mag", "bp_rp0", "ebv", "teff", "alpha_m", "reference", "feh", "feh_err",
+    "source_id", "ra", "dec", "l", "b", "phot_g_mean_mag", "bp_rp0", "ebv", "snr",
+    "feh", "feh_err", "teff", "logg", "alpha_m", "reference", "judges",
     "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score", "flags",
 )  # fmt: skip
+_BEFORE = (accuracy, beside_the_paper, training_stars, trends, sky, errors, outliers, selecting, abundances, clusters)
+_AFTER = (final_sample, releases, faint_copies, wavelengths, slice_by_slice)
 
 
-@dataclass(frozen=True)
-class ModelNumbers:
-    """What a report says of one model.
-
-    Attributes
-    ----------
-    slices : mapping
-        `xpfeh.evaluate.metrics.sliced_summary`.
-    faint : mapping
-        `xpfeh.evaluate.metrics.summary` of the same stars made fainter, by what they are called.
-    alpha_slope : mapping
-        Of all and of the unflagged stars.
-    selections : sequence of Selection
-    """
-
-    slices: Mapping[str, Mapping[str, float]]
-    faint: Mapping[str, Mapping[str, float]]
-    alpha_slope: Mapping[str, Slope]
-    selections: Sequence[Selection]
-
-
-def write_report(
-    out: str | Path,
-    models: Mapping[str, Stars],
-    fainter: Mapping[str, Mapping[str, Stars]],
-    cards: Mapping[str, Sequence[ModelCard]],
-    slopes: NDArray[np.float32],
-    truth: str,
-    looks: int | None = None,
-) -> Metrics:
-    """Write a report on held-out stars, whole or not at all, and return its metrics.
+def write_report(out: str | Path, study: Study) -> Metrics:
+    """Write the report of a study, whole or not at all, and return the numbers of its models.
 
     Parameters
     ----------
     out : str or Path
         Folder to write; an earlier report there is replaced.
-    models : mapping
-        For each model by name, the columns of its stars: ``feh`` (true), the predictor's, ``flags`` as in a catalog,
-        ``flux``, ``source_id``, ``bp_rp0``, ``ebv``, ``phot_g_mean_mag``, ``alpha_m``, ``teff`` and ``reference``.
-        The first model is the one that pictures show.
-    fainter : mapping
-        For some models by name, the same stars made fainter, by what they are called: ``feh`` and the predictor's
-        columns.
-    cards : mapping
-        The models' cards, by the same names: several of a cross-validated model; a baseline has none.
-    slopes : (N, pixels) float32
-        d[Fe/H] / d flux of the first model.
-    truth : str
-        What the true [Fe/H] is called in the pictures.
-    looks : int, optional
-        How often these stars were looked at so far, this time included, where that is counted.
-
-    Returns
-    -------
-    dict
-        For each model its slices and its fainter copies: number by name.
+    study : Study
 
     Raises
     ------
     UserError
         If `out` holds something else.
     """
-    first = next(iter(models))
-    stars = models[first]
-    numbers = {name: _numbers(columns, fainter.get(name, {})) for name, columns in models.items()}
     plt.switch_backend("agg")  # files only: workers have no display
     with whole_folder(out, mark=METRICS) as work:
-        figures.save(feh_figures.predicted_against_true(stars, truth), work / "predicted.png")
-        if has_metal_poor := feh_figures.has_metal_poor(stars):
-            figures.save(feh_figures.metal_poor(stars), work / "metal_poor.png")
-        figures.save(figures.residual_trends(stars), work / "residuals.png")
-        figures.save(figures.error_calibration(stars), work / "calibration.png")
-        figures.save(figures.coverage(stars), work / "coverage.png")
-        figures.save(figures.sensitivity(stars, slopes), work / "sensitivity.png")
-        figures.save(figures.example_spectra(stars), work / "spectra.png")
-        pl.DataFrame({name: stars[name] for name in _STAR_COLUMNS}).write_parquet(work / "stars.parquet")
-        (work / METRICS).write_text(json.dumps(_plain(numbers, looks), indent=1, allow_nan=False) + "\n")
-        environment = jinja2.Environment(
-            autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-        )
-        environment.filters["number"] = _number
-        template = environment.from_string((files("xpfeh.evaluate") / "templates" / "report.html").read_text())
-        page = template.render(
-            models=numbers, cards=cards, first=first, truth=truth, looks=looks, has_metal_poor=has_metal_poor
-        )
-        (work / "index.html").write_text(page)
-    return {name: {k: dict(v) for k, v in {**each.slices, **each.faint}.items()} for name, each in numbers.items()}
+        sections = []
+        for make in track(_makers(study), "report", transient=True):
+            section = make(study)
+            for picture in section.pictures:
+                save(picture.figure, work / f"{picture.name}.png")
+            sections.append(section)
+        _write_stars(study, work)
+        _write_tables([table for section in sections for table in section.tables if table.name], work)
+        (work / METRICS).write_text(json.dumps(_plain(study, sections), indent=1, allow_nan=False) + "\n")
+        (work / "index.html").write_text(_page(study, sections))
+    return {name: _numbers(model) for name, model in study.models.items()}
 
 
-def _numbers(stars: Stars, fainter: Mapping[str, Stars]) -> ModelNumbers:
-    chosen = slices_of(stars)
-    return ModelNumbers(
-        slices=sliced_summary(stars),
-        faint={label: summary(columns) for label, columns in fainter.items()},
-        alpha_slope={
-            sample: alpha_slope({name: values[chosen[sample]] for name, values in stars.items()})
-            for sample in BOTH_SAMPLES
-        },
-        selections=selections(stars),
+def _makers(study: Study) -> list[Callable[[Study], Section]]:
+    catalogs = [lambda _, each=each: reference_section(each) for each in study.references]
+    absent = absent_references(study)
+    return [*_BEFORE, *catalogs, *([lambda _: absent] if absent else []), *_AFTER]
+
+
+def _numbers(model: Judged) -> dict[str, dict[str, float]]:
+    return {**model.slices, **{label: summary(stars) for label, stars in model.fainter.items()}}
+
+
+def _write_stars(study: Study, work: Path) -> None:
+    """Write every star that was asked about: of the first model ``stars.parquet``, of others ``stars-NAME.parquet``."""
+    for number, (name, model) in enumerate(study.models.items()):
+        table = pl.DataFrame({column: model.asked[column] for column in _STAR_COLUMNS if column in model.asked})
+        table = table.with_columns(pl.col("judges").cast(pl.UInt8))
+        table.write_parquet(work / (f"stars-{name}.parquet" if number else STARS))
+
+
+def _write_tables(tables: Sequence[Table], work: Path) -> None:
+    for table in tables:
+        (work / f"{table.name}.md").write_text(markdown(table) + "\n")
+        (work / f"{table.name}.tex").write_text(latex(table) + "\n")
+
+
+def _page(study: Study, sections: Sequence[Section]) -> str:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["with_code"] = _with_code
+    template = environment.from_string((files("xpfeh.evaluate") / "templates" / "report.html").read_text())
+    return template.render(
+        study=study, cards=study.first.cards, sections=sections, explorer=explorer(study.first.stars)
     )
 
 
-def _plain(numbers: Mapping[str, ModelNumbers], looks: int | None) -> dict[str, Any]:
+def _with_code(text: str) -> Markup:
+    """Return text as HTML, what stands in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
     """Return what ``metrics.json`` holds; a number that cannot be taken is null."""
-    models = {name: asdict(each) for name, each in numbers.items()}
-    for name, each in numbers.items():
-        models[name]["selections"] = [
-            asdict(one) | {"base_rate": one.base_rate, "purity": one.purity, "completeness": one.completeness}
-            for one in each.selections
-        ]
-    return _without_nan({"looks": looks, "models": models})
+    first = study.first.cards[-1] if study.first.cards else None
+    made = {} if first is None else {
+        "models": [card.version for model in study.models.values() for card in model.cards],
+        "features": first.features,
+        "labels_sha256": first.labels_sha256,
+        "split": first.split.model_dump(),
+        "made_by": first.made_by,
+    }  # fmt: skip
+    return _without_nan({
+        "looks": study.looks,
+        "made_from": made,
+        "models": {name: {"slices": model.slices} for name, model in study.models.items()},
+        "sections": {section.key: dict(section.numbers) for section in sections},
+    })  # fmt: skip
 
 
 def _without_nan(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_nan(each) for key, each in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_without_nan(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
     return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _number(value: float, form: str, error: float = math.nan) -> str:
-    """Return a number as a page shows it, with its standard error where that is known; a dash where there is none.
-
-    Examples
-    --------
-    >>> _number(0.073, ".4f", 0.0024), _number(0.7, ".0%"), _number(math.nan, ".3f")
-    ('0.0730 ± 0.0024', '70 %', '–')
-    """
-    if math.isnan(value):
-        return "–"
-    shown = format(value, form).replace("%", " %")
-    return shown if math.isnan(error) else f"{shown} ± {format(error, form.removeprefix('+'))}"

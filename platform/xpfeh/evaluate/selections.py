@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
 
-LIMITS = (-2.0, -2.5)
-"""True [Fe/H] below which stars are looked for, dex: very metal-poor, and where APOGEE's own grid ends."""
+LIMITS = (-2.0, -2.5, -3.0)
+"""True [Fe/H] below which stars are looked for, dex: very metal-poor, where APOGEE's own grid ends, extremely so."""
 COLUMNS: dict[Literal["point", "interval"], str] = {"point": "FEH", "interval": "FEH_hi68"}
 """What is cut on: a star is below by point, or surely below, with its whole 68 % interval."""
 
@@ -41,7 +41,7 @@ class Selection:
 
     stars: str
     below: float
-    by: str
+    by: Literal["point", "interval"]
     n: int
     truly: int
     selected: int
@@ -64,7 +64,7 @@ class Selection:
 
 
 def selections(stars: Mapping[str, NDArray]) -> list[Selection]:
-    """Return the selections below -2 and -2.5, by point and by interval, from all stars and from the unflagged.
+    """Return the selections below `LIMITS`, by point and by interval, from all stars and from the unflagged.
 
     A star without [Fe/H], or without an upper limit, is not selected.
 

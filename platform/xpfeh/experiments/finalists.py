@@ -16,13 +16,12 @@ from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.learning_curve import LearningCurve
 from xpfeh.experiments.mlflow_retries import UnreachableError
+from xpfeh.experiments.mlflow_runs import ENSEMBLE
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
 from xpfeh.training.train import train
 
 FOLDS = 5
-ENSEMBLE = "/ensemble"
-"""What a finalist's tag in MLflow ends with."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,8 @@ from xpfeh.inference.card import ModelCard
 EXPERIMENT = "xpfeh"
 TRIAL_TAG = "xpfeh.trial"
 """Names what a run records, for ever: `Tuner.restore` would otherwise begin a second run for a trial."""
+ENSEMBLE = "/ensemble"
+"""What a finalist's trial tag ends with; before it stands its trial's."""
 MODEL_FOLDER = "model"
 """The folder of a run's artifacts that holds its model."""
 
@@ -33,6 +35,7 @@ _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
 _BATCH = 1000  # the most metrics that MLflow's REST API takes in a request
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its notes on database migrations are for its own developers
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file
 
 
 _chosen = ""  # the store that was found here, in a process whose user has named none

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from mlflow.entities import Run as MlflowRun
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import COLUMNS, Row, Run
+from xpfeh.evaluate.comparison import COLUMNS, ERROR, Row, Run
+from xpfeh.evaluate.metrics import Stars
+from xpfeh.evaluate.validation_stars import FILE, read_validation
 from xpfeh.experiments.mlflow_retries import patient
-from xpfeh.experiments.mlflow_runs import client, finished_runs
+from xpfeh.experiments.mlflow_runs import ENSEMBLE, MODEL_FOLDER, TRIAL_TAG, client, finished_runs
 from xpfeh.settings import Recipe
 
 _HISTORY = "validation_mae"
@@ -26,9 +30,16 @@ def rows_of(experiment: str) -> list[Row]:
     UserError
         If there is no such experiment, or no run in it holds a model.
     """
+    known = [
+        run for run in finished_runs(experiment) if "mae" in run.data.metrics
+    ]  # else it was killed as it wrote them
+    by_tag = {run.data.tags.get(TRIAL_TAG, ""): run for run in known}
     recipes: dict[frozenset[tuple[str, str]], dict[str, Run]] = {}
-    for finished in sorted(finished_runs(experiment), key=lambda run: run.info.start_time):
+    for finished in sorted(known, key=lambda run: run.info.start_time):
         run = _run(finished)
+        tag = finished.data.tags.get(TRIAL_TAG, "")
+        if tag.endswith(ENSEMBLE) and (trial := by_tag.get(tag.removesuffix(ENSEMBLE))):
+            run = replace(run, trial=_run(trial))
         recipes.setdefault(frozenset(run.parameters.items()), {})[run.seed] = run
     if not recipes:
         raise UserError(f"experiment {experiment!r}: no run holds a model yet; xpfeh train and xpfeh tune make them")
@@ -48,12 +59,27 @@ def curves_of(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
     return curves
 
 
+@patient()
+def stars_of(runs: Iterable[Run]) -> dict[str, Stars]:
+    """Return the validation stars with their predictions, by the id of each run that has kept them."""
+    mlflow_client = client()
+    found: dict[str, Stars] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for run in runs:
+            for bundle in mlflow_client.list_artifacts(run.run_id, f"{MODEL_FOLDER}/data"):
+                path = f"{bundle.path}/{FILE}"
+                if path in [file.path for file in mlflow_client.list_artifacts(run.run_id, bundle.path)]:
+                    found[run.run_id] = read_validation(mlflow_client.download_artifacts(run.run_id, path, folder))
+    return found
+
+
 def _run(finished: MlflowRun) -> Run:
     """Return a run with every setting: those younger than it had the values that are now their defaults."""
     data = finished.data
     parameters = {name: str(value) for name, value in Recipe().model_dump().items()} | data.params
     recipe, seed = parameters.pop("name"), parameters.pop("seed")
     parameters |= {name: data.tags[name][:8] for name in _DATA_TAGS if name in data.tags}
-    parameters["validation_stars"] = f"{data.metrics['n']:.0f}"
-    numbers = {name: data.metrics[name] for name in COLUMNS if name in data.metrics}
+    if "n" in data.metrics:
+        parameters["validation_stars"] = f"{data.metrics['n']:.0f}"
+    numbers = {name: data.metrics[name] for name in (*COLUMNS, ERROR) if name in data.metrics}
     return Run(finished.info.run_id, recipe, seed, parameters, numbers)

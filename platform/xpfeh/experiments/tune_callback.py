@@ -12,8 +12,8 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.finalists import ENSEMBLE
 from xpfeh.experiments.mlflow_retries import UnreachableError
+from xpfeh.experiments.mlflow_runs import ENSEMBLE
 from xpfeh.experiments.space import METRIC, recipe_of
 from xpfeh.files import exists
 from xpfeh.inference.bundle import read_card

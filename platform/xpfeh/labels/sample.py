@@ -17,7 +17,7 @@ from xpfeh.labels.label_table import Labels
 from xpfeh.settings import SALT, PreprocessSettings
 from xpfeh.tables import IDS_PER_PIXEL
 
-Part = Literal["train", "validation", "test", "train-wide", "validation-wide"]
+Part = Literal["train", "validation", "test", "train-wide", "validation-wide", "test-wide"]
 
 TEST_FOLDS = 5
 LAST_FOLD = TEST_FOLDS - 1
@@ -88,8 +88,8 @@ class Sample:
     ----------
     columns : dict of (N, ...) arrays
         Feature columns plus ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``reference`` (text) and ``part``:
-        "train", "validation" and "test" hold stars that pass the paper's cuts; "train-wide" and "validation-wide" those
-        in the same sky that only pass the wider one.
+        "train", "validation" and "test" hold stars that pass the paper's cuts; "train-wide", "validation-wide" and
+        "test-wide" those in the same sky that only pass the wider one.
     origin : SampleOrigin
     """
 
@@ -151,8 +151,8 @@ def labelled_sample(
         listed = ", ".join(f"{step} {count}" for step, count in counts.items())
         raise UserError(f"{features_origin.uri}: no star passes the cuts: {listed}")
     part = split_by_sky(stars["source_id"], salt, test_fold)
-    wide = wide_cut(stars, stars["logg"]) & ~left & (part != "test")
-    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int(wide.sum())
+    wide = wide_cut(stars, stars["logg"]) & ~left
+    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int((wide & (part != "test")).sum())
     stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
     stars = {name: values[left | wide] for name, values in stars.items()}
     origin = SampleOrigin(

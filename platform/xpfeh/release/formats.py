@@ -13,9 +13,11 @@ from rich.progress import track
 
 from xpfeh.dataset.dataset import PROVENANCE_KEY
 from xpfeh.fits_table import write_fits
+from xpfeh.release.cds_files import write_cds
+from xpfeh.release.citation import references
 from xpfeh.release.hats_catalog import write_hats
 from xpfeh.release.parquet_files import write_parquet
-from xpfeh.release.readme import REFERENCE, TITLE
+from xpfeh.release.readme import TITLE
 from xpfeh.release.sky_order import SkyOrder
 from xpfeh.release.votable_file import write_votable
 
@@ -64,7 +66,8 @@ def _parquet(release: Release) -> dict[Path, int]:
 
 
 def _hats(release: Release) -> dict[Path, int]:
-    return write_hats(release.folder / "hats", release.stars, TITLE, release.description, REFERENCE)
+    about = {"obs_title": TITLE, "obs_description": release.description, "bib_reference": references()[0]}
+    return write_hats(release.folder / "hats", release.stars, about)
 
 
 def _fits(release: Release) -> dict[Path, int]:
@@ -79,10 +82,17 @@ def _votable(release: Release) -> dict[Path, int]:
     return {path: release.stars.rows}
 
 
+def _cds(release: Release) -> dict[Path, int]:
+    rows = release.stars.rows
+    path = write_cds(release.folder / "cds", release.schema, rows, lambda: release.tables("cds"), release.description)
+    return {path: rows}
+
+
 FORMATS = {
     "parquet": Format(_parquet, "parquet/*.parquet", "Parquet, in HEALPix order, units in the metadata"),
-    "hats": Format(_hats, "hats/", "HATS catalog for LSDB"),
+    "hats": Format(_hats, "hats/", "HATS collection for LSDB: the catalog and its margin"),
     "fits": Format(_fits, "catalog.fits", "FITS binary table"),
     "votable": Format(_votable, "catalog.vot", "VOTable (BINARY2)"),
+    "cds": Format(_cds, "cds/", "ReadMe of CDS, and lines of fixed width"),
 }
 """The formats of a published catalog, by the names that ``--format`` takes."""

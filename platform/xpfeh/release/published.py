@@ -23,7 +23,7 @@ from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.files import filesystem, first_line
+from xpfeh.files import exists, filesystem, first_line, read_bytes
 from xpfeh.tables import IDS_PER_PIXEL
 
 _ORDER = 12
@@ -44,7 +44,7 @@ class Published:
     Parameters
     ----------
     uri : str
-        Folder or URI of its Parquet files, at any depth: `parquet/` or `hats/` of a release.
+        Folder or URI: a release, its ``parquet/`` or its ``hats/``.
 
     Raises
     ------
@@ -55,6 +55,7 @@ class Published:
     def __init__(self, uri: str) -> None:
         self.uri = uri
         self._fs, folder = filesystem(uri)
+        folder = _stars_folder(self._fs, folder.rstrip("/"))
         infos = self._fs.get_file_info(pafs.FileSelector(folder, recursive=True, allow_not_found=True))
         paths = sorted(i.path for i in infos if i.is_file and i.path.endswith(".parquet"))
         self._footer = lru_cache(_FOOTERS)(self._read_footer)
@@ -124,6 +125,21 @@ class Published:
             table = file.read_row_groups(list(groups), columns=self.schema.names)
         table = table.filter(condition) if condition is not None else table
         return table.cast(self.schema)
+
+
+def _stars_folder(fs: pafs.FileSystem, folder: str) -> str:
+    """Return the folder that has each star once: not the margin beside it, nor the stars of a report."""
+    for name in ("parquet", "hats"):
+        if fs.get_file_info(f"{folder}/{name}").type == pafs.FileType.Directory:
+            folder = f"{folder}/{name}"
+            break
+    collection = f"{folder}/collection.properties"
+    if exists(fs, collection):
+        properties = dict(
+            line.split("=", 1) for line in read_bytes(fs, collection).decode().splitlines() if "=" in line
+        )
+        return f"{folder}/{properties['hats_primary_table_url']}"
+    return folder
 
 
 def _group_ranges(footer: pq.FileMetaData) -> NDArray[np.int64]:

@@ -12,13 +12,14 @@ import pyarrow as pa
 from xpfeh.columns import describe
 from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
+from xpfeh.release.citation import references
 from xpfeh.release.samples import Selection
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
-REFERENCE = "Yang et al. 2025, Metallicities of 20 Million Giant Stars Based on Gaia XP spectra"
 
-_WIDTH = 80  # columns, as CDS asks for
-_RULE = "-" * _WIDTH
+WIDTH = 80
+"""Characters of a line, as CDS asks for."""
+_RULE = "-" * WIDTH
 
 
 def describe_catalog(rows: int, sample: Selection, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
@@ -78,14 +79,14 @@ def readme(
     columns = _columns(schema) if text_bytes is None else _byte_by_byte(schema, text_bytes)
     flags = [f"{bit.bit_length() - 1:>4}  {bit.name:<18} {meaning}" for bit, meaning in MEANING.items()]
     blocks = [
-        f"{TITLE}\n{'=' * _WIDTH}",
-        _section("Description", textwrap.fill(description, _WIDTH - 4)),
-        _table("File Summary:", [f"{name:<24} {explanation}" for name, explanation in files]),
+        f"{TITLE}\n{'=' * WIDTH}",
+        section("Description", textwrap.fill(description, WIDTH - 4)),
+        ruled("File Summary:", [f"{name:<24} {explanation}" for name, explanation in files]),
         columns,
-        _table("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means: nothing to report):", flags),
-        _section("Provenance", json.dumps(provenance, indent=1)),
-        _section("References", REFERENCE),
-        f"{'=' * _WIDTH}\n(End)",
+        ruled("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means: nothing to report):", flags),
+        section("Provenance", json.dumps(provenance, indent=1)),
+        section("References", "\n".join(textwrap.fill(work, WIDTH - 4) for work in references())),
+        f"{'=' * WIDTH}\n(End)",
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -102,13 +103,13 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
         "that can be without a value, which is NaN."
     )
     title = "Byte-by-byte Description of file: catalog.fits"
-    return f"{_table(title, lines)}\n{textwrap.fill(note, _WIDTH)}"
+    return f"{ruled(title, lines)}\n{textwrap.fill(note, WIDTH)}"
 
 
 def _columns(schema: pa.Schema) -> str:
     lines = ["  Type   Units  Label                     Explanations", _RULE]
     lines += [f"  {field.type!s:<6} {_column(field)}" for field in schema]
-    return f"{_table('Columns:', lines)}\n'?' marks columns that can be without a value."
+    return f"{ruled('Columns:', lines)}\n'?' marks columns that can be without a value."
 
 
 def _column(field: pa.Field) -> str:
@@ -118,9 +119,11 @@ def _column(field: pa.Field) -> str:
     return f"{unit or '---':<6} {field.name:<25} {mark}{text}"
 
 
-def _section(title: str, text: str) -> str:
+def section(title: str, text: str) -> str:
+    """Return a titled paragraph, indented."""
     return f"{title}:\n{textwrap.indent(text, '    ')}"
 
 
-def _table(title: str, lines: Sequence[str]) -> str:
+def ruled(title: str, lines: Sequence[str]) -> str:
+    """Return titled lines between rules."""
     return "\n".join([title, _RULE, *lines, _RULE])

@@ -22,6 +22,7 @@ from rich.progress import track
 
 from xpfeh.dataset.repeated_ids import RepeatedIds
 from xpfeh.errors import UserError
+from xpfeh.release.spilled_tables import SpilledTables
 
 MAX_ROWS = 1_000_000
 """Stars of a partition, unless it is a pixel of `COUNT_ORDER`."""
@@ -58,15 +59,15 @@ class SkyOrder:
     partitions : sequence of Partition
     text_bytes : dict
         The longest value of each text column, bytes.
-    folder : Path
-        Holds a file of stars for each partition.
+    spilled : SpilledTables
+        The stars of each partition, by its place in `partitions`.
     """
 
     schema: pa.Schema
     counts: NDArray[np.int64]
     partitions: Sequence[Partition]
     text_bytes: dict[str, int]
-    folder: Path
+    spilled: SpilledTables
 
     @property
     def rows(self) -> int:
@@ -82,13 +83,20 @@ class SkyOrder:
             If stars were lost on the way.
         """
         for number, partition in enumerate(self.partitions):
-            table = _read_spill(_spill_path(self.folder, number))
+            table = self.spilled.read(number)
             if table.num_rows != partition.rows:
                 raise ValueError(f"{partition}: {table.num_rows} stars came here")
-            # lexsort sorts by its last key first. Equal pixels are ordered by source_id, so that the result does not
-            # depend on how the catalog was cut into parts.
-            order = np.lexsort([table["source_id"].to_numpy(), table[SPATIAL_INDEX_COLUMN].to_numpy()])
-            yield partition, table.take(order).combine_chunks()
+            yield partition, along_the_sky(table)
+
+
+def along_the_sky(table: pa.Table) -> pa.Table:
+    """Return stars sorted by ``_healpix_29``, and by ``source_id`` within a pixel.
+
+    So the result does not depend on how the catalog was cut into parts.
+    """
+    # lexsort sorts by its last key first.
+    order = np.lexsort([table["source_id"].to_numpy(), table[SPATIAL_INDEX_COLUMN].to_numpy()])
+    return table.take(order).combine_chunks()
 
 
 def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> NDArray[np.int64]:
@@ -176,6 +184,7 @@ def spill(
     text_bytes = {field.name: 1 for field in schema if pa.types.is_string(field.type)}
     firsts = np.array([_first_pixel(partition) for partition in partitions])
     ids = RepeatedIds(folder / "source_id.int64")
+    tables = SpilledTables(folder)
     buffer: list[pa.RecordBatch] = []
     for path in track(paths, "ordering stars"):
         for batch in _batches(fs, path, schema.names):
@@ -187,12 +196,12 @@ def spill(
             ids.add(chosen["source_id"].to_numpy())
             buffer.append(chosen)
             if sum(len(held) for held in buffer) >= _BUFFER_ROWS:
-                _append(buffer, firsts, folder)
+                _append(buffer, firsts, tables)
     if buffer:
-        _append(buffer, firsts, folder)
+        _append(buffer, firsts, tables)
     if (repeated := ids.find()).size:
         raise UserError(f"source_id {repeated[0]} is in the catalog twice; it cannot be published")
-    return SkyOrder(spilled, counts, partitions, text_bytes, folder)
+    return SkyOrder(spilled, counts, partitions, text_bytes, tables)
 
 
 def _batches(fs: pafs.FileSystem, path: str, columns: list[str]) -> Iterator[pa.RecordBatch]:
@@ -214,27 +223,8 @@ def _first_pixel(partition: Partition) -> int:
     return partition.pixel << 2 * (COUNT_ORDER - partition.order)
 
 
-def _spill_path(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.arrows"
-
-
-def _append(buffer: list[pa.RecordBatch], firsts: NDArray[np.int64], folder: Path) -> None:
-    """Append the buffered rows to their partitions' files, each time as one Arrow stream, and empty the buffer."""
+def _append(buffer: list[pa.RecordBatch], firsts: NDArray[np.int64], tables: SpilledTables) -> None:
+    """Append the buffered rows to their partitions' files, and empty the buffer."""
     table = pa.Table.from_batches(buffer)
     buffer.clear()
-    numbers = np.searchsorted(firsts, _coarse(table[SPATIAL_INDEX_COLUMN].to_numpy()), side="right") - 1
-    order = np.argsort(numbers, kind="stable")
-    table = table.take(order)
-    present, starts, rows = np.unique(numbers[order], return_index=True, return_counts=True)
-    for number, start, length in zip(present, starts, rows, strict=True):
-        with open(_spill_path(folder, number), "ab") as file, pa.ipc.new_stream(file, table.schema) as stream:
-            stream.write_table(table.slice(start, length))
-
-
-def _read_spill(path: Path) -> pa.Table:
-    """Return all streams of a file as one table."""
-    size, streams = path.stat().st_size, []
-    with pa.OSFile(str(path)) as file:
-        while file.tell() < size:
-            streams.append(pa.ipc.open_stream(file).read_all())
-    return pa.concat_tables(streams)
+    tables.append(table, np.searchsorted(firsts, _coarse(table[SPATIAL_INDEX_COLUMN].to_numpy()), side="right") - 1)

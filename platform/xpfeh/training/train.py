@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
 from xpfeh.evaluate.metrics import summary
+from xpfeh.evaluate.validation_stars import write_validation
 from xpfeh.inference.bundle import write_bundle
 from xpfeh.inference.calibration import Calibration, fit_calibration
 from xpfeh.inference.card import ModelCard, StarCounts, Training
@@ -45,7 +46,8 @@ def train(
 
     The errors are calibrated, and the card's ``validation`` numbers are taken, on what members say of stars like the
     test stars that they have not learnt from: the validation stars; or, if the recipe has folds, all but the test
-    stars, each judged by the members that left its part of the sky out.
+    stars, each judged by the members that left its part of the sky out. Those stars lie beside the bundle, see
+    `xpfeh.evaluate.validation_stars`.
 
     Parameters
     ----------
@@ -109,8 +111,9 @@ def train(
         seconds=time.monotonic() - begun,
         validation=numbers | {"mae_error": errors["mae"]},
     )
-    files = files_of(Model(network, stretch, calibration, domain, edges))
-    return write_bundle(out, files, recipe, training)
+    card = write_bundle(out, files_of(Model(network, stretch, calibration, domain, edges)), recipe, training)
+    write_validation(out, {**judges, "FEH": outputs["feh"], "FEH_err": intervals["FEH_err"]})
+    return card
 
 
 def seen_by(recipe: Recipe, stars: Columns) -> dict[str, NDArray]:

@@ -1,4 +1,4 @@
-"""Does the answer depend on [alpha/M]? The slope of the residual, which no single number of the spread shows."""
+"""Does the answer depend on another abundance? The slope of the residual, which no number of the spread shows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Slope:
-    """How the residual changes with [alpha/M].
+    """How the residual changes with an abundance.
 
     Attributes
     ----------
@@ -34,33 +34,34 @@ class Slope:
     slope_se: float
 
 
-def alpha_slope(stars: Mapping[str, NDArray]) -> Slope:
-    """Return the slope of predicted minus true [Fe/H] against [alpha/M], by least squares.
+def residual_slope(stars: Mapping[str, NDArray], along: str) -> Slope:
+    """Return the slope of predicted minus true [Fe/H] against [alpha/M] or [C/Fe], by least squares.
 
     Residuals beyond 0.5 dex are left out: they are wrong labels and broken spectra, and a few of them at either end
-    of [alpha/M] would decide a least-squares line. They are counted elsewhere.
+    of the abundance would decide a least-squares line. They are counted elsewhere.
 
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        ``source_id``, ``feh`` (true, dex), ``FEH`` and ``alpha_m`` (dex, NaN where unknown).
+        ``source_id``, ``feh`` (true, dex), ``FEH`` and the abundance (dex, NaN where unknown).
+    along : {"alpha_m", "c_fe"}
 
     Examples
     --------
     >>> alpha = np.tile([0.0, 0.1, 0.2, 0.3], 100)
     >>> noise = np.repeat([-0.05, 0.05], 200)
     >>> stars = {"source_id": np.arange(400) * 2**49, "feh": np.zeros(400), "FEH": 0.15 * alpha + noise}
-    >>> found = alpha_slope({**stars, "alpha_m": alpha})
+    >>> found = residual_slope({**stars, "alpha_m": alpha}, "alpha_m")
     >>> found.n, round(found.slope, 3), round(found.slope_se, 2)
     (400, 0.15, 0.02)
     """
-    alpha = np.asarray(stars["alpha_m"], dtype=np.float64)
+    abundance = np.asarray(stars[along], dtype=np.float64)
     residual = np.asarray(stars["FEH"], dtype=np.float64) - stars["feh"]
-    used = np.isfinite(alpha) & (np.abs(residual) <= CATASTROPHIC)  # NaN is not
+    used = np.isfinite(abundance) & (np.abs(residual) <= CATASTROPHIC)  # NaN is not
     n = int(used.sum())
-    if n < _FEW or not np.ptp(alpha[used]):
+    if n < _FEW or not np.ptp(abundance[used]):
         return Slope(n, float("nan"), float("nan"))
-    slopes = partial(_slopes, alpha[used], residual[used])
+    slopes = partial(_slopes, abundance[used], residual[used])
     error = standard_errors(by_cell(stars["source_id"][used]), ["slope"], slopes)
     return Slope(n, float(slopes(np.ones((1, n)))[0, 0]), error["slope"])
 

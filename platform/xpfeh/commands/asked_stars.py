@@ -1,0 +1,143 @@
+"""The stars that a report asks models about: those that have a label, stand in a catalog, or belong to a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from xpfeh.columns import to_arrays
+from xpfeh.commands.read_sample import origin_of
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.errors import UserError
+from xpfeh.evaluate.study import Stars, rows_of
+from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.labels.clusters import Members, members, read_clusters
+from xpfeh.labels.label_table import Labels, read_labels
+from xpfeh.labels.references import ReferenceStars, match_to_gaia, read_reference, reference_named
+from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
+
+_PLACES = ("source_id", "ra", "dec", "g0", "bp_rp0")
+_COLUMNS = (*FEATURES, "ra", "dec", "l", "rgeo")
+_NUMBERS_OF_LABELS = ("feh", "feh_err", "logg", "teff", "alpha_m")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a report compares with, besides the labels.
+
+    Attributes
+    ----------
+    references : mapping of Path
+        Files of `xpfeh.labels.reference_catalogs.REFERENCES`, by their names.
+    clusters : Path, optional
+        A table as `xpfeh.labels.clusters.read_clusters` takes it.
+    catalog : str, optional
+        Folder or URI of a catalog, for the section on the final sample.
+    baseline : bool
+        Also train XGBoost on the same folds and judge it.
+    earlier, neighbourhood : Path, optional
+        An earlier report on the same stars, and, if that is of the data release before, the archive's table of which
+        stars are the same.
+    """
+
+    references: Mapping[str, Path] = field(default_factory=dict)
+    clusters: Path | None = None
+    catalog: str | None = None
+    baseline: bool = False
+    earlier: Path | None = None
+    neighbourhood: Path | None = None
+
+    def check(self) -> None:
+        """Refuse a name of no catalog and files that are not there, before anything is computed.
+
+        Raises
+        ------
+        UserError
+            Naming the first.
+        """
+        for name, path in self.references.items():
+            reference_named(name)
+            if not path.exists():
+                raise UserError(f"--reference {name}={path}: no such file")
+
+
+NOTHING = Beside()
+
+
+@dataclass(frozen=True)
+class Given:
+    """All that is asked about.
+
+    Attributes
+    ----------
+    stars : mapping of (N, ...) arrays
+        Features, labels (NaN where a star has none), ``snr`` and ``judges``, in the order of their identifiers.
+    labelled : mapping of arrays
+        The features of the labelled stars, and where they come from: what samples are made of.
+    places : mapping of arrays
+        Identifier and place of every star of the features; empty if nothing is to be found by its place.
+    references, clusters
+        What they are compared with.
+    """
+
+    stars: Stars
+    labelled: tuple[Stars, FeaturesOrigin, Labels]
+    places: Stars
+    references: Sequence[tuple[ReferenceStars, pl.DataFrame]]
+    clusters: Sequence[Members] | None
+
+    @classmethod
+    def read(cls, models: Mapping[str, CrossFit], features: str | Path, labels: str | Path, beside: Beside) -> Given:
+        """Read the stars that have a label, stand in a reference catalog, or belong to a cluster."""
+        _check_one_split(models)
+        dataset = Dataset.finished(features, "features")
+        for judge in models.values():
+            judge.check_features(dataset.plan.settings, "the features")
+        table = read_labels(labels)
+        by_place = beside.references or beside.clusters
+        places = to_arrays(dataset.read(_PLACES)) if by_place else {}
+        references = []
+        for name, path in beside.references.items():
+            found = read_reference(name, path)
+            references.append((found, match_to_gaia(found, places, dataset.plan.settings.release)))
+        clusters = None
+        if beside.clusters is not None:
+            clusters = [members(each, places) for each in read_clusters(beside.clusters)]
+        others = [matched["source_id"].to_numpy() for _, matched in references]
+        others += [places["source_id"][each.rows] for each in clusters or ()]
+        wanted = np.unique(np.concatenate([table.source_id, *others]))
+        stars = to_arrays(dataset.read(_COLUMNS, wanted))
+        stars = rows_of(stars, np.argsort(stars["source_id"]))
+        origin = origin_of(dataset)
+        labelled = rows_of(stars, np.isin(stars["source_id"], table.source_id))
+        sample = labelled_sample(labelled, origin, table, next(iter(models.values())).salt)
+        judges = sample.part("train", "validation", "test").columns["source_id"]
+        kept = np.isin(stars["source_id"], np.concatenate([sample.columns["source_id"], *others]))
+        stars = _with_labels(rows_of(stars, kept), table)
+        stars["judges"] = np.isin(stars["source_id"], judges)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            stars["snr"] = np.median(stars["flux"] / stars["flux_error"], axis=1)
+        return cls(stars, (labelled, origin, table), places, references, clusters)
+
+    def sample(self, salt: str, test_fold: int) -> Sample:
+        """Return the labelled sample with a fifth of the sky held out."""
+        return labelled_sample(*self.labelled, salt, test_fold)
+
+
+def _check_one_split(models: Mapping[str, CrossFit]) -> None:
+    salts = {judge.salt for judge in models.values()}
+    if len(salts) > 1:
+        raise UserError(f"the models were trained on different splits of the sky ({', '.join(sorted(salts))})")
+
+
+def _with_labels(stars: Stars, labels: Labels) -> dict[str, NDArray]:
+    place = np.searchsorted(labels.source_id, stars["source_id"], sorter=(order := np.argsort(labels.source_id)))
+    row = order[np.minimum(place, len(order) - 1)]
+    known = labels.source_id[row] == stars["source_id"]
+    columns = {name: np.where(known, getattr(labels, name)[row], np.nan) for name in _NUMBERS_OF_LABELS}
+    return {**stars, **columns, "reference": np.where(known, labels.reference[row], "")}

@@ -1,0 +1,145 @@
+"""What is said of residuals: centre and width by a Gaussian fit, by the median and by moments, each with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm
+
+from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
+from xpfeh.evaluate.metrics import robust_sigma
+
+CLIP = 3.0
+"""Sigma, beyond which the Gaussian fit leaves residuals out, as the paper does (section 4.2.3)."""
+FEW = 10
+"""Stars: of fewer no width is given."""
+NAMES = ("gauss_mean", "gauss_sigma", *SPREADS)
+"""The numbers of `residual_numbers`; each has its standard error as ``mae_se`` and so on."""
+
+_ROUNDS = 10  # the fit of a Gaussian core moves by less than 1e-4 of its sigma then
+# What a cut at 3 sigma leaves of a Gaussian is narrower, by this factor: the deviation of a truncated normal.
+_LEFT = float(np.sqrt(1 - 2 * CLIP * norm.pdf(CLIP) / (2 * norm.cdf(CLIP) - 1)))
+
+Array = NDArray[np.float64]
+
+
+def gaussian_fit(residual: Array, weight: Array) -> Array:
+    """Return mean and sigma of the Gaussian core of (N,) residuals in B resamples, (2, B).
+
+    Mean and deviation of the residuals within 3 sigma, again and again, the deviation corrected for what the cut takes
+    from a Gaussian: no bins, and wrong labels do not widen it.
+
+    Parameters
+    ----------
+    residual : (N,) float64
+    weight : (B, N) float64
+        How often each star is in each resample.
+
+    Examples
+    --------
+    >>> core = norm.ppf((np.arange(10_000) + 0.5) / 10_000)  # a perfect Gaussian of sigma 1
+    >>> stars = np.r_[0.1 + 0.05 * core, np.full(100, 2.0)]  # and 1 % of wrong labels
+    >>> gaussian_fit(stars, np.ones((1, 10_100))).round(3).ravel().tolist()
+    [0.1, 0.05]
+    """
+    # All resamples begin at the median of all stars, since wrong labels hold mean and deviation back.
+    mean = np.full(len(weight), np.median(residual))
+    sigma = np.full(len(weight), max(robust_sigma(residual), 1e-9))
+    moments = np.stack([np.ones_like(residual), residual, np.square(residual)], axis=1)  # (N, 3)
+    for _ in range(_ROUNDS):
+        inside = weight * (np.abs(residual - mean[:, None]) <= CLIP * sigma[:, None])  # (B, N)
+        n, total, squares = (inside @ moments).T
+        n = np.maximum(n, 1)
+        mean = total / n
+        sigma = np.sqrt(np.maximum(squares / n - np.square(mean), 1e-18)) / _LEFT
+    return np.stack([mean, sigma])
+
+
+def residual_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
+    """Return ``n`` and `NAMES` of predicted minus true [Fe/H], with standard errors by resampling cells of the sky.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        ``source_id``, ``feh`` (true) and ``FEH``, dex; stars of which either is NaN are left out.
+
+    Returns
+    -------
+    dict
+        NaN from fewer than `FEW` stars, and errors also from fewer than `xpfeh.evaluate.cells.FEW_CELLS` cells.
+
+    Examples
+    --------
+    >>> residual = 0.1 * norm.ppf((np.arange(1000) + 0.5) / 1000)
+    >>> stars = {"source_id": np.arange(1000) * 2**49, "feh": np.zeros(1000), "FEH": residual}
+    >>> numbers = residual_numbers(stars)
+    >>> [round(numbers[name], 3) for name in ("n", "gauss_sigma", "gauss_sigma_se", "robust_sigma", "std")]
+    [1000, 0.1, 0.002, 0.1, 0.1]
+    """
+    known = np.isfinite(stars["FEH"]) & np.isfinite(stars["feh"])
+    residual = np.asarray(stars["FEH"], np.float64)[known] - stars["feh"][known]
+    n = int(known.sum())
+    numbers: dict[str, float] = {"n": n}
+    if n < FEW:
+        return numbers | dict.fromkeys([*NAMES, *(f"{name}_se" for name in NAMES)], float("nan"))
+    statistic = partial(_all_numbers, residual)
+    errors = standard_errors(by_cell(stars["source_id"][known]), NAMES, statistic)
+    found = statistic(np.ones((1, n)))[:, 0].tolist()
+    return numbers | dict(zip(NAMES, found, strict=True)) | {f"{name}_se": error for name, error in errors.items()}
+
+
+@dataclass(frozen=True)
+class Running:
+    """Mean and scatter of residuals along a quantity, in B bins of equal width.
+
+    Attributes
+    ----------
+    centre, n, mean, mean_se, sigma, sigma_se : (B,) float64
+        Of the Gaussian fit; only bins with `FEW` stars or more.
+    """
+
+    centre: Array
+    n: Array
+    mean: Array
+    mean_se: Array
+    sigma: Array
+    sigma_se: Array
+
+
+def running(x: NDArray, stars: Mapping[str, NDArray], bins: int = 10) -> Running:
+    """Return mean and scatter of the residuals along (N,) values of a quantity.
+
+    The bins lie between its 0.5th and 99.5th percentile: the outermost stars would make them too wide.
+
+    Examples
+    --------
+    >>> x = np.linspace(0, 1, 1001)
+    >>> stars = {"source_id": np.arange(1001) * 2**49, "feh": np.zeros(1001), "FEH": 0.2 * x}
+    >>> running(x, stars, bins=4).mean.round(3).tolist()
+    [0.026, 0.075, 0.125, 0.174]
+    """
+    residual = np.asarray(stars["FEH"], np.float64) - stars["feh"]
+    known = np.isfinite(x) & np.isfinite(residual)
+    rows = []
+    if known.any():
+        first, last = np.percentile(x[known], [0.5, 99.5]).tolist()
+        edges = np.linspace(first, last, bins + 1)
+        of_star = np.searchsorted(edges, x, side="right") - 1
+        of_star[x == edges[-1]] = bins - 1
+        for number in range(bins):
+            chosen = known & (of_star == number)
+            if chosen.sum() >= FEW:
+                fit = partial(gaussian_fit, residual[chosen])
+                mean, sigma = fit(np.ones((1, chosen.sum())))[:, 0]
+                error = standard_errors(by_cell(stars["source_id"][chosen]), ["mean", "sigma"], fit)
+                centre = (edges[number] + edges[number + 1]) / 2
+                rows.append([centre, chosen.sum(), mean, error["mean"], sigma, error["sigma"]])
+    return Running(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
+
+
+def _all_numbers(residual: Array, weight: Array) -> Array:
+    return np.concatenate([gaussian_fit(residual, weight), spreads(residual, weight)])

@@ -1,0 +1,129 @@
+"""What a report is built of: sections with tables, pictures and numbers; and their numbers as text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Table:
+    """Numbers side by side.
+
+    Attributes
+    ----------
+    head : sequence of str
+    rows : sequence of sequences of str
+        Cells as they are shown. Where the first cell says something a new group begins, if any first cell is empty.
+    note : str
+        What the columns mean.
+    text_columns : int
+        So many columns from the left hold words.
+    name : str
+        Of its Markdown and LaTeX files; without it there are none.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    note: str = ""
+    text_columns: int = 1
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure, the name of its files, and a sentence that says what is to be seen."""
+
+    name: str
+    figure: Figure
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report.
+
+    Attributes
+    ----------
+    key : str
+        Names it in ``metrics.json`` and in addresses.
+    title : str
+    text : str
+    tables, pictures : sequences
+    numbers : mapping
+        For ``metrics.json``.
+    absent : str
+        Why nothing is shown, and what to do.
+    """
+
+    key: str
+    title: str
+    text: str = ""
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    absent: str = ""
+
+
+def text_of(value: float, form: str, error: float = math.nan) -> str:
+    """Return a number as a page shows it, with its standard error where that is known; a dash where there is none.
+
+    Examples
+    --------
+    >>> text_of(0.073, ".4f", 0.0024), text_of(0.7, ".0%"), text_of(math.nan, ".3f"), text_of(-1.5, "+.2f")
+    ('0.0730 ± 0.0024', '70 %', '–', '−1.50')
+    """
+    if math.isnan(value):
+        return "–"
+    shown = format(value, form).replace("%", " %").replace("-", "−")
+    return shown if math.isnan(error) else f"{shown} ± {format(error, form.removeprefix('+')).replace('%', ' %')}"
+
+
+def markdown(table: Table) -> str:
+    """Return a table as Markdown.
+
+    Examples
+    --------
+    >>> print(markdown(Table(["test", "σ"], [["PASTEL", "0.09"]])))
+    | test | σ |
+    |---|---|
+    | PASTEL | 0.09 |
+    """
+    lines = [table.head, *table.rows]
+    cells = [" | ".join(cell.replace("|", "\\|") for cell in line) for line in lines]
+    return "\n".join([f"| {cells[0]} |", "|" + "---|" * len(table.head), *(f"| {line} |" for line in cells[1:])])
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "#": r"\#", "_": r"\_", "$": r"\$", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "σ": r"$\sigma$", "α": r"$\alpha$",
+    "−": "$-$", "<": "$<$", ">": "$>$", "≤": r"$\leq$", "≥": r"$\geq$", "–": "--", "₀": "$_0$", "`": "",
+}  # fmt: skip
+
+
+def latex(table: Table) -> str:
+    """Return a table as a LaTeX ``tabular`` with the rules of booktabs.
+
+    Examples
+    --------
+    >>> print(latex(Table(["test", "σ"], [["PASTEL", "0.09 ± 0.01"]])))
+    \\begin{tabular}{lr}
+    \\toprule
+    test & $\\sigma$ \\\\
+    \\midrule
+    PASTEL & 0.09 $\\pm$ 0.01 \\\\
+    \\bottomrule
+    \\end{tabular}
+    """
+    columns = "l" * table.text_columns + "r" * (len(table.head) - table.text_columns)
+    head, *rows = [" & ".join(map(_latex, line)) + r" \\" for line in (table.head, *table.rows)]
+    return "\n".join([rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule",
+                      r"\end{tabular}"])  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)

@@ -1,0 +1,131 @@
+"""Does the answer depend on what else is in the star: alpha elements and carbon (the paper's Fig. 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from xpfeh.evaluate.figures import FEH, LABELS, RED, RESIDUAL, styled
+from xpfeh.evaluate.metrics import LEVELS, inside
+from xpfeh.evaluate.residuals import running
+from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.sections.trends import draw_residuals
+from xpfeh.evaluate.slices import ALL, BOTH_SAMPLES, slices_of
+from xpfeh.evaluate.slope import Slope, residual_slope
+from xpfeh.evaluate.study import Compared, Stars, Study, rows_of
+
+CARBON_RICH = {
+    6331867944289331584: ("2M14323128-0605002", 2.3),
+    6910940758263238912: ("2M21140151-0616102", 1.4),
+    4705671417672262912: ("2M01011816-6523564", 1.3),
+}
+"""Carbon-enhanced stars of the packaged library, by Gaia DR3 source_id: 2MASS designation, and [C/Fe] (dex) as issue 18
+of this project names them."""
+
+
+def abundances(study: Study) -> Section:
+    """Return the section on slopes of the residual against [alpha/M] and [C/Fe], and on carbon-enhanced stars."""
+    slopes = {name: _alpha_slopes(model.stars) for name, model in study.models.items()}
+    rows = [
+        [name if sample == ALL else "", "[α/M]", sample, str(one.n), text_of(one.slope, "+.3f", one.slope_se)]
+        for name, each in slopes.items()
+        for sample, one in each.items()
+    ]
+    pictures = []
+    carbon: dict[str, Slope] = {}
+    for reference in (each for each in study.references if "c_fe" in each.stars):
+        one = carbon[reference.name] = residual_slope(reference.stars, "c_fe")
+        rows.append([reference.title, "[C/Fe]", "all", str(one.n), text_of(one.slope, "+.3f", one.slope_se)])
+        pictures.append(
+            Picture(
+                f"carbon_{reference.name}",
+                carbon_figure(reference),
+                f"Fig. 10. {reference.title}, coloured by [C/Fe]. If carbon misled the model, stars of high [C/Fe] "
+                "would lie over the line.",
+            )
+        )
+    if not carbon:
+        rows.append(["", "[C/Fe]", "no catalog with it was given", "0", "–"])
+    cemp = _carbon_rich(study.first.asked)
+    alpha = study.first.stars["alpha_m"]
+    if np.isfinite(alpha).any():
+        pictures.insert(
+            0,
+            Picture("alpha", alpha_figure(study.first.stars), "Residuals along [α/M], with running mean and scatter."),
+        )
+    tables = [
+        Table(["model", "abundance", "stars", "n", "slope of the residual, dex per dex"], rows,
+              "Least squares, without residuals beyond 0.5 dex.", text_columns=3)
+    ]  # fmt: skip
+    if cemp["rows"]:
+        tables.append(
+            Table(["carbon-enhanced", "[C/Fe]", "label", "predicted", "68 % interval", "in 68 / 95 %"], cemp["rows"],
+                  "The library's carbon-enhanced stars show what to expect: a spectrum with strong CH and C₂ bands "
+                  "is not that of any training star.")
+        )  # fmt: skip
+    return Section(
+        "abundances",
+        "Does the answer depend on [α/M] or carbon?",
+        tables=tables,
+        pictures=pictures,
+        numbers={
+            "alpha_slope": {
+                name: {sample: asdict(one) for sample, one in each.items()} for name, each in slopes.items()
+            },
+            "carbon_slope": {name: asdict(one) for name, one in carbon.items()},
+            "carbon_enhanced": cemp["numbers"],
+        },
+    )
+
+
+@styled
+def alpha_figure(stars: Stars) -> Figure:
+    """Return residuals along [alpha/M] for metal-rich and metal-poor stars."""
+    figure, panels = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
+    for axes, chosen, name in (
+        (panels[0], stars["feh"] >= -0.5, f"{FEH} ≥ −0.5"),
+        (panels[1], stars["feh"] < -0.5, f"{FEH} < −0.5"),
+    ):
+        some = rows_of(stars, chosen)
+        draw_residuals(axes, some["alpha_m"], some["FEH"] - some["feh"], running(some["alpha_m"], some))
+        axes.set_xlabel(LABELS["alpha_m"])
+        axes.set_title(name, loc="left", fontsize=10)
+    panels[0].set_ylabel(RESIDUAL)
+    return figure
+
+
+@styled
+def carbon_figure(reference: Compared) -> Figure:
+    """Return predicted against the reference's [Fe/H], coloured by [C/Fe]."""
+    stars = rows_of(reference.stars, np.isfinite(reference.stars["c_fe"]))
+    figure, axes = plt.subplots(figsize=(6.4, 5.2))
+    points = axes.scatter(stars["feh"], stars["FEH"], s=18, c=stars["c_fe"], cmap="viridis", vmin=0, vmax=2.5)
+    axes.axline((-3, -3), slope=1, color=RED, lw=1)
+    axes.set(xlabel=f"{reference.title} {FEH} (dex)", ylabel=LABELS["FEH"])
+    figure.colorbar(points, ax=axes, label=LABELS["c_fe"])
+    return figure
+
+
+def _alpha_slopes(stars: Stars) -> dict[str, Slope]:
+    chosen = slices_of(stars)
+    return {sample: residual_slope(rows_of(stars, chosen[sample]), "alpha_m") for sample in BOTH_SAMPLES}
+
+
+def _carbon_rich(asked: Stars) -> Mapping[str, list]:
+    rows, numbers = [], []
+    for source_id, (name, c_fe) in CARBON_RICH.items():
+        star = rows_of(asked, asked["source_id"] == source_id)
+        if len(star["feh"]):
+            held = [bool(inside(star, level)[0]) for level in LEVELS]
+            feh, predicted, low, high = (float(star[key][0]) for key in ("feh", "FEH", "FEH_lo68", "FEH_hi68"))
+            rows.append([
+                name, text_of(c_fe, "+.1f"), text_of(feh, ".2f"), text_of(predicted, ".2f"),
+                f"{text_of(low, '.2f')} to {text_of(high, '.2f')}",
+                " / ".join("yes" if each else "no" for each in held),
+            ])  # fmt: skip
+            numbers.append({"source_id": source_id, "c_fe": c_fe, "feh": feh, "FEH": predicted})
+    return {"rows": rows, "numbers": numbers}

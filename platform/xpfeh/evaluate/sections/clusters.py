@@ -1,0 +1,187 @@
+"""Globular clusters: many stars of one [Fe/H] (the paper's Fig. 9). Are the errors true inside a cluster?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, ORANGE, RED, styled
+from xpfeh.evaluate.metrics import robust_sigma
+from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.study import Stars, Study, rows_of
+from xpfeh.labels.clusters import DOWNLOAD, Members
+
+FEW = 6
+"""Members, of fewer a cluster has no row."""
+_SHOWN = 6  # clusters with the most members, in the picture
+_DUSTY = (0.0, 0.3, 0.5, 9.0)  # E(B-V), mag
+_FIELD = 0.25  # share of field stars, from which a scatter is that of the field too
+
+
+def clusters(study: Study) -> Section:
+    """Return the section on the members of globular clusters that the first model has not seen."""
+    title = "Globular clusters"
+    if study.clusters is None:
+        return Section("clusters", title, absent=f"No table of clusters was given. Get {DOWNLOAD}")
+    asked = study.first.asked
+    known = [each for each in study.clusters if len(each.rows) >= FEW]
+    if not known:
+        return Section("clusters", title, absent=f"No cluster has {FEW} giants among these stars.")
+    known = sorted(known, key=lambda each: -len(each.rows))
+    numbers = {each.cluster.name: cluster_numbers(asked, each) for each in known}
+    return Section(
+        "clusters",
+        title,
+        "Members are the red giants, by the paper's cut 2 at the cluster's distance, within five half-light radii: "
+        "neither [Fe/H] nor velocities choose. So some are field stars: as many as the ring between 15 and 30 "
+        "half-light radii says. Most clusters lie behind more dust or nearer to the plane than the stars that the "
+        "model is judged by. Every member was asked of a model that has not seen the cluster's cell of the sky. "
+        f"Predicted minus literature, median: {_by_dust(numbers)}.",
+        tables=[
+            Table(
+                ["cluster", "n", "field", "E(B−V)", "literature", "mean", "off by", "σ", "its own σ", "error", "z",
+                 "APOGEE mean", "APOGEE σ", "in 68 %"],
+                [_row(name, one) for name, one in numbers.items()],
+                "Mean (median), with its standard error over the stars, and σ (robust) of the predicted [Fe/H], dex. "
+                "Its own σ: the scatter of [Fe/H] from star to star in the literature, where known. Error: the "
+                "median predicted error. z: σ over the error and the cluster's own σ together, or APOGEE's σ where "
+                "that is not known; 1 if the errors tell of the scatter, more where they are too small. APOGEE: mean "
+                "and σ of the labels of the same stars. In 68 %: share of members whose interval holds the "
+                f"literature's value. Where more than {_FIELD:.0%} are field stars, n stands in brackets.",
+                name="clusters",
+            )
+        ],
+        pictures=[
+            Picture(
+                "clusters",
+                clusters_figure(asked, known[:_SHOWN]),
+                "Fig. 9, the clusters with the most giants. Top: predicted [Fe/H] (blue), APOGEE's of the same stars "
+                "(grey), the literature's (red). Bottom: the giant branch by predicted [Fe/H]; a gradient along it "
+                "would be a bias with luminosity.",
+            ),
+            Picture(
+                "clusters_all",
+                all_clusters_figure(numbers),
+                "Every cluster: predicted minus literature against E(B−V); the bar is the scatter of its members. "
+                "Errors of the dust map move a whole cluster: the default map gives its cell of 0.9° one value, and "
+                "beyond E(B−V) = 0.5 (flag `HIGH_EXTINCTION`) the model has learnt nothing.",
+            ),
+        ],
+        numbers=numbers,
+    )  # fmt: skip
+
+
+def _by_dust(numbers: dict[str, dict[str, float]]) -> str:
+    """Return in words how far off clusters are behind little and much dust."""
+    words = []
+    for low, high in pairwise(_DUSTY):
+        offsets = [one["mean"] - one["literature"] for one in numbers.values() if low <= one["ebv"] < high]
+        if offsets:
+            where = f"{low:g} ≤ E(B−V) < {high:g}" if high < _DUSTY[-1] else f"E(B−V) ≥ {low:g}"
+            middle = text_of(float(np.median(offsets)), "+.2f")
+            scatter = f", scatter {robust_sigma(np.array(offsets)):.2f}" if len(offsets) > 2 else ""
+            words.append(f"{where}: {middle} ({len(offsets)} clusters{scatter})")
+    return "; ".join(words)
+
+
+def cluster_numbers(asked: Stars, found: Members) -> dict[str, float]:
+    """Return what is known of a cluster's members.
+
+    Returns
+    -------
+    dict
+        ``n``, ``field``; ``ebv``, median; ``literature`` and ``own_sigma``; ``mean`` (median), ``mean_se``, ``sigma``
+        (robust), ``error`` (median predicted error), ``z``, ``coverage_68`` of the predictions; ``apogee_mean`` and
+        ``apogee_sigma`` of the labels. NaN where unknown.
+    """
+    stars = rows_of(asked, found.rows)
+    stars = rows_of(stars, np.isfinite(stars["FEH"]))
+    feh = stars["FEH"].astype(np.float64)
+    own, literature = found.cluster.feh_spread, found.cluster.feh
+    labels = stars["feh"][np.isfinite(stars["feh"])]
+    error = _median(stars["FEH_err"])
+    apogee_sigma = robust_sigma(labels) if len(labels) > 1 else float("nan")
+    sigma = robust_sigma(feh) if len(feh) > 1 else float("nan")
+    held = (stars["FEH_lo68"] <= literature) & (literature <= stars["FEH_hi68"])
+    closed = np.isfinite(stars["FEH_lo68"]) & np.isfinite(stars["FEH_hi68"])
+    return {
+        "n": len(feh),
+        "field": found.field,
+        "ebv": _median(stars["ebv"]),
+        "literature": literature,
+        "own_sigma": own,
+        "mean": _median(feh),
+        "mean_se": float(1.2533 * sigma / np.sqrt(len(feh))) if len(feh) else float("nan"),  # of a Gaussian's median
+        "sigma": sigma,
+        "error": error,
+        "z": sigma / float(np.hypot(error, np.nan_to_num(own if np.isfinite(own) else apogee_sigma))),
+        "coverage_68": float(held[closed].mean()) if closed.any() else float("nan"),
+        "apogee_mean": _median(labels),
+        "apogee_sigma": apogee_sigma,
+    }
+
+
+@styled
+def clusters_figure(asked: Stars, shown: Sequence[Members]) -> Figure:
+    """Return the distribution of [Fe/H] and the giant branch of some clusters."""
+    figure, panels = plt.subplots(2, len(shown), figsize=(2.5 * len(shown), 6), squeeze=False, sharex="row")
+    feh = np.concatenate([asked["FEH"][each.rows] for each in shown])
+    low, high = np.nanpercentile(feh, [1, 99])
+    bins = np.linspace(low - 0.3, high + 0.3, 36)
+    norm = plt.Normalize(low, high)
+    for (top, bottom), each in zip(panels.T, shown, strict=True):
+        stars = rows_of(asked, each.rows)
+        top.hist(stars["FEH"][np.isfinite(stars["FEH"])], bins=bins, color=BLUE, alpha=0.8)
+        top.hist(stars["feh"][np.isfinite(stars["feh"])], bins=bins, histtype="step", color=GREY, lw=1.2)
+        top.axvline(each.cluster.feh, color=RED, lw=1.2)
+        top.set_title(each.cluster.name, loc="left", fontsize=10)
+        top.set_xlabel(f"{FEH} (dex)")
+        bottom.scatter(stars["bp_rp0"], each.m_g, s=14, c=stars["FEH"], cmap="viridis", norm=norm, linewidths=0)
+        bottom.invert_yaxis()
+        bottom.set_xlabel(LABELS["bp_rp0"])
+    panels[0, 0].set_ylabel("stars")
+    panels[1, 0].set_ylabel(LABELS["m_g"])
+    figure.colorbar(plt.cm.ScalarMappable(norm, "viridis"), ax=panels[1], label=LABELS["FEH"], pad=0.01)
+    return figure
+
+
+@styled
+def all_clusters_figure(numbers: dict[str, dict[str, float]]) -> Figure:
+    """Return predicted minus literature [Fe/H] of each cluster against E(B-V)."""
+    figure, axes = plt.subplots(figsize=(10, 4.6))
+    for name, one in numbers.items():
+        mixed = one["field"] > _FIELD * one["n"]
+        offset = one["mean"] - one["literature"]
+        colour = ORANGE if mixed else BLUE
+        axes.errorbar(
+            one["ebv"], offset, one["sigma"], fmt="o", ms=3 + np.sqrt(one["n"]) / 2, color=colour, elinewidth=1
+        )
+        axes.annotate(name, (one["ebv"], offset), (4, 3), textcoords="offset points", fontsize=7)
+    axes.axhline(0, color=RED, lw=1)
+    axes.plot([], [], "o", color=BLUE, label="cluster")
+    axes.plot([], [], "o", color=ORANGE, label=f"more than {_FIELD:.0%} field stars")
+    axes.set(xlabel=LABELS["ebv"], ylabel=f"{FEH} predicted − literature (dex)", ylim=(-1, 1))
+    axes.legend(loc="upper right")
+    return figure
+
+
+def _row(name: str, one: dict[str, Any]) -> list[str]:
+    mixed = one["field"] > _FIELD * one["n"]
+    return [
+        name, f"({one['n']})" if mixed else str(one["n"]), text_of(one["field"], ".1f"), text_of(one["ebv"], ".2f"),
+        text_of(one["literature"], "+.2f"), text_of(one["mean"], "+.2f", one["mean_se"]),
+        text_of(one["mean"] - one["literature"], "+.2f"), text_of(one["sigma"], ".2f"),
+        text_of(one["own_sigma"], ".2f"), text_of(one["error"], ".2f"), text_of(one["z"], ".2f"),
+        text_of(one["apogee_mean"], "+.2f"), text_of(one["apogee_sigma"], ".2f"), text_of(one["coverage_68"], ".2f"),
+    ]  # fmt: skip
+
+
+def _median(values: NDArray) -> float:
+    known = values[np.isfinite(values)]
+    return float(np.median(known)) if len(known) else float("nan")

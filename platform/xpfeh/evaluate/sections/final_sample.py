@@ -1,0 +1,146 @@
+"""The catalog itself: the paper's Table 2 and Figs. 11 to 13, and counts with the contamination to expect."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import polars as pl
+from matplotlib.figure import Figure
+
+from xpfeh.columns import CATALOG, describe
+from xpfeh.evaluate.figures import BLUE, FEH, ORANGE, shade_stars, styled
+from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.study import Stars, Study
+from xpfeh.flags import NO_PREDICTION, OUTSIDE_PAPER_SAMPLE
+
+COLUMNS = ("gl", "gb", "PHOT_G_MEAN_MAG", "EBV", "rgeo", "FEH", "FEH_err", "FEH_hi68", "flags")
+"""What is read of a catalog."""
+_NOT_FINAL = NO_PREDICTION | OUTSIDE_PAPER_SAMPLE
+_RELIABLE_EBV = 0.5  # mag, as the paper (section 4.3)
+_SUN_KPC = 8.122  # from the Galactic centre (GRAVITY Collaboration 2018, DOI 10.1051/0004-6361/201833718)
+_FEH_BINS = np.array([-9.0, -3.0, -2.75, -2.5, -2.25, -2.0, -1.75, -1.5, -1.25, -1.0, 9.0])
+_TITLE = "The final sample"
+
+
+def final_sample(study: Study) -> Section:
+    """Return the section on the stars of a catalog after the paper's first three cuts and E(B-V) < 0.5."""
+    table_2 = Table(
+        ["column", "unit", "what it is"],
+        [[field.name, describe(field).unit or "–", describe(field).text] for field in CATALOG],
+        "The columns up to FEH_err are those of the paper's Table 2, under its names.",
+        text_columns=3,
+        name="table_2",
+    )
+    if study.catalog is None:
+        return Section("final_sample", _TITLE, tables=[table_2],
+                       absent="No catalog was given; `xpfeh catalog run` makes one: `--catalog`.")  # fmt: skip
+    whole = study.catalog
+    final = whole.filter(((pl.col("flags") & int(_NOT_FINAL)) == 0) & (pl.col("EBV") < _RELIABLE_EBV))
+    counts = {"catalog": whole.height, "after cuts 1 to 3, E(B-V) < 0.5": final.height}
+    if final["FEH"].count() == 0:
+        return Section(
+            "final_sample", _TITLE, tables=[table_2], absent="No star of the catalog passes the cuts.", numbers=counts
+        )
+    stars = {name: final[name].to_numpy() for name in COLUMNS}
+    found = [contamination(study.first.stars, stars, below) for below in (-2.0, -3.0)]
+    rows = [
+        [f"[Fe/H] < {text_of(each['below'], 'g')}", f"{each['selected']:,}", f"{each['by_interval']:,}",
+         text_of(each["truly"], ",.0f"),
+         text_of(1 - each["right"] / each["selected"], ".0%") if each["selected"] else "–"] for each in found
+    ]  # fmt: skip
+    pictures = [
+        Picture("distributions", distributions(stars), "Fig. 12. [Fe/H] and G of the final sample."),
+        Picture("uncertainties", uncertainties(stars), "Fig. 11. Median predicted error in the plane of G and [Fe/H]. "
+                                                       "Errors grow "
+                "with G, and for metal-poor stars; beyond G = 15, the end of the labels, they are extrapolations."),
+    ]  # fmt: skip
+    text = (
+        f"{whole.height:,} stars in the catalog, {final.height:,} after the paper's cuts 1 to 3, where they can be "
+        "evaluated, and E(B−V) < 0.5."
+    )
+    if np.isfinite(stars["rgeo"]).any():
+        pictures.append(Picture("galaxy", galaxy(stars), "Fig. 13. Number of stars, and median [Fe/H], by distance R "
+                                                         "from the "
+                                "Galactic centre and height Z over the plane."))  # fmt: skip
+    else:
+        text += (
+            " R–Z maps (Fig. 13), M_G and the cut in |Z| need distances, which this catalog does not have: "
+            "`xpfeh ingest --distances`."
+        )
+    return Section(
+        "final_sample",
+        _TITLE,
+        text,
+        tables=[
+            Table(["selection", "FEH below", "FEH_hi68 below", "truly below, expected", "contamination expected"], rows,
+                  "Expected from the judging stars: among those of like predicted [Fe/H], the share that is truly "
+                  "below. That holds for stars like them; for fainter and dustier ones it is a lower limit."),
+            table_2,
+        ],
+        pictures=pictures,
+        numbers=counts | {"selections": found},
+    )  # fmt: skip
+
+
+def contamination(judges: Stars, stars: Stars, below: float) -> dict[str, float]:
+    """Return how many stars of a catalog a selection takes, and how many of them are expected to be right.
+
+    The share of stars truly below, in bins of predicted [Fe/H], is taken from the judging stars.
+
+    Examples
+    --------
+    >>> judges = {"FEH": np.array([-2.1, -2.1, -1.9, -1.9]), "feh": np.array([-2.2, -1.9, -2.2, -1.7])}
+    >>> stars = {"FEH": np.array([-2.15, -2.2, -1.9]), "FEH_hi68": np.array([-2.05, -1.9, -1.8])}
+    >>> contamination(judges, stars, -2.0)
+    {'below': -2.0, 'selected': 2, 'by_interval': 1, 'right': 1.0, 'truly': 1.5}
+    """
+    given = np.isfinite(judges["FEH"])
+    of_judge = np.digitize(judges["FEH"][given], _FEH_BINS)
+    truly = np.bincount(of_judge, judges["feh"][given] < below, minlength=len(_FEH_BINS) + 1)
+    share = truly / np.maximum(np.bincount(of_judge, minlength=len(_FEH_BINS) + 1), 1)
+    expected = np.where(np.isfinite(stars["FEH"]), share[np.digitize(np.nan_to_num(stars["FEH"]), _FEH_BINS)], 0.0)
+    selected = stars["FEH"] < below
+    return {
+        "below": below,
+        "selected": int(selected.sum()),
+        "by_interval": int((stars["FEH_hi68"] < below).sum()),
+        "right": float(expected[selected].sum()),
+        "truly": float(expected.sum()),
+    }
+
+
+@styled
+def distributions(stars: Stars) -> Figure:
+    """Return the distributions of [Fe/H] and G."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
+    left.hist(stars["FEH"][np.isfinite(stars["FEH"])], bins=80, color=BLUE)
+    left.set(xlabel=f"predicted {FEH} (dex)", ylabel="stars", yscale="log")
+    right.hist(stars["PHOT_G_MEAN_MAG"][np.isfinite(stars["PHOT_G_MEAN_MAG"])], bins=80, color=ORANGE)
+    right.set(xlabel="G (mag)", ylabel="stars", yscale="log")
+    return figure
+
+
+@styled
+def uncertainties(stars: Stars) -> Figure:
+    """Return the median predicted error over the plane of G and [Fe/H]."""
+    figure, axes = plt.subplots(figsize=(8, 4.6))
+    shade_stars(figure, axes, stars["PHOT_G_MEAN_MAG"], stars["FEH"], stars["FEH_err"], "predicted error (dex)")
+    axes.set(xlabel="G (mag)", ylabel=f"predicted {FEH} (dex)")
+    return figure
+
+
+@styled
+def galaxy(stars: Stars) -> Figure:
+    """Return number and [Fe/H] of stars by Galactocentric distance and height, kpc."""
+    distance, l, b = stars["rgeo"] / 1000, np.radians(stars["gl"]), np.radians(stars["gb"])
+    x, y = _SUN_KPC - distance * np.cos(b) * np.cos(l), distance * np.cos(b) * np.sin(l)
+    radius, height = np.hypot(x, y), distance * np.sin(b)
+    near = np.isfinite(radius) & (radius < 25) & (np.abs(height) < 15)
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.4), sharey=True)
+    counted = left.hexbin(radius[near], height[near], gridsize=60, bins="log", mincnt=1, cmap="Greys", linewidths=0.1)
+    figure.colorbar(counted, ax=left, label="stars")
+    shade_stars(figure, right, radius[near], height[near], stars["FEH"][near], f"predicted {FEH} (dex)")
+    for axes in (left, right):
+        axes.set_xlabel("R (kpc)")
+    left.set_ylabel("Z (kpc)")
+    return figure

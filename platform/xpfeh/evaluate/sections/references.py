@@ -1,0 +1,100 @@
+"""Other catalogs: answers beside spectroscopy, and beside other answers from XP (the paper's Figs. 3, 4, 6, 7, 8)."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, MAX_RESIDUAL, RED, draw_stars, span, styled
+from xpfeh.evaluate.residuals import FEW, residual_numbers, running
+from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.sections.trends import draw_residuals
+from xpfeh.evaluate.study import Compared, Stars, Study, rows_of
+
+_HEAD = ("stars", "n", "Gauss mean", "Gauss σ", "robust σ", "std", "MAE")
+
+
+def reference_section(reference: Compared) -> Section:
+    """Return the section on one catalog."""
+    title = f"Beside {reference.title}"
+    stars = rows_of(reference.stars, np.isfinite(reference.stars["FEH"]))
+    left = ", ".join(f"{name} {n:,}" for name, n in reference.counts.items())
+    if len(stars["feh"]) < FEW:
+        return Section(
+            reference.name, title, absent=f"{len(stars['feh'])} of its giants are among these stars ({left})."
+        )
+    numbers = _numbers(reference, stars)
+    rows = [
+        [name, f"{one['n']:,}", text_of(one["gauss_mean"], "+.3f", one["gauss_mean_se"]),
+         *(text_of(one[key], ".3f", one[f"{key}_se"]) for key in ("gauss_sigma", "robust_sigma", "std", "mae"))]
+        for name, one in numbers.items() if one["n"]
+    ]  # fmt: skip
+    return Section(
+        reference.name,
+        title,
+        f"Rows of the catalog: {left}. Giants that the model was asked about without having seen their part of the "
+        "sky.",
+        tables=[
+            Table(_HEAD, rows, "Dex; ± by cells of the sky. All but the last rows: predicted minus the catalog's.")
+        ],
+        pictures=[
+            Picture(
+                f"beside_{reference.name}",
+                beside(reference, stars),
+                f"Predicted against {reference.title}, and residuals along [Fe/H], colour, G and E(B−V), with running "
+                "mean and scatter (blue). The scatter holds the catalog's own errors too.",
+            )
+        ],
+        numbers=numbers,
+    )
+
+
+def absent_references(study: Study) -> Section | None:
+    """Return the section that says what to download, or None if every catalog was given."""
+    if not study.absent:
+        return None
+    rows = [[title, what] for title, what in study.absent.items()]
+    return Section(
+        "absent",
+        "Catalogs that were not given",
+        "Each is compared as soon as its file is named: `xpfeh validate --reference NAME=FILE`.",
+        [Table(["catalog", "what to download"], rows, text_columns=2)],
+        numbers={"absent": sorted(study.absent)},
+    )
+
+
+@styled
+def beside(reference: Compared, stars: Stars) -> Figure:
+    """Return a catalog beside the predictions in six panels."""
+    figure, panels = plt.subplots(2, 3, figsize=(12, 6.8))
+    residual = stars["FEH"] - stars["feh"]
+    one_to_one, histogram, *along = panels.flat
+    draw_stars(one_to_one, stars["feh"], stars["FEH"])
+    low, high = span(np.concatenate([stars["feh"], stars["FEH"]]))
+    one_to_one.plot([low, high], [low, high], color=RED, lw=1)
+    one_to_one.set(xlabel=f"{reference.title} {FEH} (dex)", ylabel=LABELS["FEH"], xlim=(low, high), ylim=(low, high))
+    histogram.hist(np.clip(residual, -MAX_RESIDUAL, MAX_RESIDUAL), bins=np.linspace(-MAX_RESIDUAL, MAX_RESIDUAL, 49),
+                   color=BLUE)  # fmt: skip
+    histogram.axvline(0, color=GREY, lw=1)
+    histogram.set(xlabel=f"{FEH} predicted − catalog (dex)", ylabel="stars")
+    for axes, name in zip(along, ("feh", "bp_rp0", "phot_g_mean_mag", "ebv"), strict=True):
+        draw_residuals(axes, stars[name], residual, running(stars[name], stars))
+        axes.set_xlabel(f"{reference.title} {FEH} (dex)" if name == "feh" else LABELS[name])
+        axes.set_ylabel("predicted − catalog (dex)")
+    return figure
+
+
+def _numbers(reference: Compared, stars: Stars) -> dict[str, dict[str, float]]:
+    """Return the numbers of the catalog's stars, and of those that have a label too, of model, catalog and label."""
+    numbers = {
+        "all": residual_numbers(stars),
+        "[Fe/H] < −1": residual_numbers(rows_of(stars, stars["feh"] < -1)),
+        "[Fe/H] < −2": residual_numbers(rows_of(stars, stars["feh"] < -2)),
+    }
+    both = rows_of(stars, np.isfinite(stars["feh_label"]))
+    numbers["with a label: the model minus the label"] = residual_numbers({**both, "feh": both["feh_label"]})
+    numbers["with a label: the catalog minus the label"] = residual_numbers(
+        {**both, "FEH": both["feh"], "feh": both["feh_label"]}
+    )
+    return numbers

@@ -1,0 +1,86 @@
+"""Residuals along what they may depend on: the paper's Fig. 3c to f, and more; and the red edge."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.figures import BLUE, LABELS, MAX_RESIDUAL, RED, RESIDUAL, draw_stars, styled
+from xpfeh.evaluate.residuals import Running, residual_numbers, running
+from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.study import Stars, Study, rows_of
+
+ALONG = ("feh", "FEH", "bp_rp0", "phot_g_mean_mag", "ebv", "abs_b", "snr", "alpha_m")
+RED_EDGE = (0.7, 1.0, 1.2, 1.35, 1.5, 1.9)
+"""Colours, mag: beyond 1.5 the paper's residuals have a structure (section 4.2.2)."""
+
+
+def trends(study: Study) -> Section:
+    """Return the section on the first model's residuals along eight quantities."""
+    stars = {**study.first.stars, "abs_b": np.abs(study.first.stars["b"])}
+    found = {name: running(_shown(name, stars[name]), stars) for name in ALONG}
+    redder = {
+        f"{low:g} to {high:g}": residual_numbers(rows_of(stars, (stars["bp_rp0"] >= low) & (stars["bp_rp0"] < high)))
+        for low, high in pairwise(RED_EDGE)
+    }
+    rows = [
+        [colour, str(one["n"]), text_of(one["gauss_mean"], "+.3f", one["gauss_mean_se"]),
+         text_of(one["gauss_sigma"], ".3f", one["gauss_sigma_se"]), text_of(one["mae"], ".3f", one["mae_se"])]
+        for colour, one in redder.items()
+    ]  # fmt: skip
+    return Section(
+        "trends",
+        "Residuals along what they may depend on",
+        tables=[Table(["(BP−RP)₀", "n", "mean", "σ", "MAE"], rows, "Mean and σ of the Gaussian fit, dex.")],
+        pictures=[
+            Picture(
+                "residuals",
+                trends_figure(stars, found),
+                "Blue: running mean (with its standard error by cells of the sky) and one σ to either side. A flat "
+                "line at zero is what one wants. Along the true [Fe/H] it cannot be quite flat: stars at the ends of "
+                "the scale can only be scattered inwards; along the predicted one it should be. Where labels are "
+                "APOGEE's it falls below −2.2: these labels are too rich there, by 0.1 to 0.5 dex, where the "
+                "literature knows the star.",
+            )
+        ],
+        numbers={"running": {name: _plain(each) for name, each in found.items()}, "by_colour": redder},
+    )
+
+
+@styled
+def trends_figure(stars: Stars, found: Mapping[str, Running]) -> Figure:
+    """Return residuals against eight quantities with running mean and scatter."""
+    figure, panels = plt.subplots(2, 4, figsize=(13, 6.4), sharey=True)
+    residual = stars["FEH"] - stars["feh"]
+    for axes, (name, line) in zip(panels.flat, found.items(), strict=True):
+        draw_residuals(axes, _shown(name, stars[name]), residual, line)
+        axes.set_xlabel(LABELS[name])
+    for axes in panels[:, 0]:
+        axes.set_ylabel(RESIDUAL)
+    return figure
+
+
+def draw_residuals(axes: Axes, x: NDArray, residual: NDArray, line: Running) -> None:
+    """Draw (N,) residuals along a quantity, and their running mean and scatter."""
+    shown = np.isfinite(x) & (np.abs(residual) <= MAX_RESIDUAL)
+    draw_stars(axes, x[shown], residual[shown])
+    axes.errorbar(line.centre, line.mean, line.mean_se, color=BLUE, lw=1.8, elinewidth=1)
+    for side in (-1, 1):
+        axes.plot(line.centre, line.mean + side * line.sigma, color=BLUE, lw=1, ls="--")
+    axes.axhline(0, color=RED, lw=1)
+    axes.set_ylim(-MAX_RESIDUAL, MAX_RESIDUAL)
+
+
+def _shown(name: str, values: NDArray) -> NDArray:
+    return np.log10(values) if name == "snr" else values
+
+
+def _plain(line: Running) -> dict[str, Any]:
+    return {name: values.tolist() for name, values in vars(line).items()}

@@ -1,0 +1,52 @@
+"""Which wavelengths the answers rest on."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.figures import BLUE, FEH, GREY, RED, by_resolved_range, styled
+from xpfeh.evaluate.section import Picture, Section
+from xpfeh.evaluate.study import Stars, Study
+
+_FEW = 5  # stars: of fewer, a median and its range are not drawn
+
+
+def wavelengths(study: Study) -> Section:
+    """Return the section on what the first model's answers rest on."""
+    stars = {**study.first.stars, "flux": study.spectra.flux, "flux_error": study.spectra.flux_error}
+    return Section(
+        "wavelengths",
+        "Which wavelengths the answer rests on",
+        pictures=[
+            Picture(
+                "sensitivity",
+                sensitivity(stars, study.spectra.slopes),
+                "What 1 % more flux in 11 nm does to [Fe/H], median and central 68 % of the stars. Below zero lie the "
+                "bands in which metals take light away, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light "
+                "there means a poorer star.",
+            )
+        ],
+    )
+
+
+@styled
+def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
+    """Return what 1 % more flux in 11 nm does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
+    figure, axes = plt.subplots(figsize=(10, 3.8))
+    wavelength, change = by_resolved_range(stars, slopes)
+    for label, chosen, colour in (
+        (f"{FEH} < −1.5", stars["feh"] < -1.5, BLUE),
+        (f"−1.5 ≤ {FEH} < −0.5", (stars["feh"] >= -1.5) & (stars["feh"] < -0.5), GREY),
+        (f"{FEH} ≥ −0.5", stars["feh"] >= -0.5, RED),
+    ):
+        if chosen.sum() >= _FEW:
+            low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)  # (stars, pixels) -> (3, pixels)
+            axes.plot(wavelength, middle, color=colour, label=label)
+            axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)
+    axes.axhline(0, color="black", lw=0.8)
+    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH} (dex)\nby +1 % flux in 11 nm")
+    axes.legend(ncols=3, loc="upper right", fontsize=9)
+    return figure

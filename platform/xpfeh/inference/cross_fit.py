@@ -1,0 +1,111 @@
+"""Models that share the sky: each star is answered for by the one that has not seen its part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.errors import UserError
+from xpfeh.inference.card import ModelCard
+from xpfeh.inference.estimate import prediction_flags
+from xpfeh.inference.predictor import INPUTS, Predictor
+from xpfeh.labels.sample import split_by_sky
+from xpfeh.settings import PreprocessSettings
+
+NONE = -1
+"""No model: each has seen the star's part of the sky."""
+
+
+def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
+    predicted = predictor.predict(stars)
+    flags = stars["flags"] | prediction_flags(predicted, predictor.card.domain_threshold)
+    return {**stars, **predicted, "flags": flags}
+
+
+class CrossFit:
+    """One model, or several of one recipe that each hold out another part of the sky.
+
+    Parameters
+    ----------
+    bundles : sequence of str or Path
+        Their folders: one model knows nothing of a fifth of the sky, five know nothing of one fifth each.
+
+    Raises
+    ------
+    UserError
+        If a folder is no bundle, or the models differ in their recipe or data, or two hold out the same stars.
+    """
+
+    def __init__(self, bundles: Sequence[str | Path]) -> None:
+        self.predictors = [Predictor(bundle) for bundle in bundles]
+        first, *others = self.cards
+        for card in others:
+            if (card.recipe, card.features, card.labels_sha256, card.split.salt) != (
+                first.recipe, first.features, first.labels_sha256, first.split.salt
+            ):  # fmt: skip
+                raise UserError(
+                    f"{card.version} and {first.version} differ in recipe, data or split: not one cross-fit"
+                )
+        folds = [card.split.test_fold for card in self.cards]
+        if len(set(folds)) < len(folds):
+            raise UserError(f"{first.version}: two models hold out the same fifth of the sky; give one model for each")
+
+    @property
+    def cards(self) -> list[ModelCard]:
+        """What the models say of themselves."""
+        return [predictor.card for predictor in self.predictors]
+
+    @property
+    def salt(self) -> str:
+        """Names the split of the sky."""
+        return self.cards[0].split.salt
+
+    def check_features(self, preprocess: PreprocessSettings, where: str) -> None:
+        """Refuse features that were made with other settings than the training features, with a `UserError`."""
+        for predictor in self.predictors:
+            predictor.check_features(preprocess, where)
+
+    def unseen_by(self, source_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return for each of N stars which model has not seen its part of the sky, or `NONE`."""
+        return self._whose_part(source_id, "test")
+
+    def taught_by(self, source_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return for each of N stars one model that has learnt from its part of the sky, or `NONE`."""
+        return self._whose_part(source_id, "train")
+
+    def answers(self, stars: Mapping[str, NDArray], by: NDArray[np.int64]) -> dict[str, NDArray]:
+        """Return the K stars that have a model in `by` with its columns, in their order, without their spectra.
+
+        Parameters
+        ----------
+        stars : mapping of (N, ...) arrays
+        by : (N,) int64
+            As `unseen_by` gives it.
+        """
+        rows = [np.flatnonzero(by == number) for number in range(len(self.predictors))]
+        found = [
+            answers(predictor, {name: values[mine] for name, values in stars.items()})
+            for predictor, mine in zip(self.predictors, rows, strict=True)
+        ]
+        order = np.argsort(np.concatenate(rows))
+        names = [name for name in found[0] if name not in INPUTS or name == "ebv"]
+        return {name: np.concatenate([part[name] for part in found])[order] for name in names}
+
+    def sensitivity(self, stars: Mapping[str, NDArray], by: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return d[Fe/H] / d flux of the K stars that have a model in `by`, (K, pixels)."""
+        rows = [np.flatnonzero(by == number) for number in range(len(self.predictors))]
+        slopes = [
+            predictor.sensitivity({name: stars[name][mine] for name in INPUTS})
+            for predictor, mine in zip(self.predictors, rows, strict=True)
+        ]
+        return np.concatenate(slopes)[np.argsort(np.concatenate(rows))]
+
+    def _whose_part(self, source_id: NDArray[np.int64], part: str) -> NDArray[np.int64]:
+        whose = np.full(len(source_id), NONE)
+        for number, card in enumerate(self.cards):
+            whose[split_by_sky(source_id, card.split.salt, card.split.test_fold) == part] = number
+        return whose

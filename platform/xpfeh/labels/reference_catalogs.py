@@ -1,0 +1,322 @@
+"""The catalogs to compare with: what each is called, where it lies, its columns, units and recommended cuts.
+
+A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from xpfeh.labels.compilation import Compilation
+from xpfeh.labels.pastel import read_pastel
+from xpfeh.labels.saga import read_saga
+
+PLAIN = {name: pl.col(name) for name in ("source_id", "ra", "dec", "feh", "feh_err", "logg", "teff", "alpha_m", "c_fe")}
+"""The project's own layout: degrees, dex, K. [alpha/M] is ``alpha_m`` and [C/Fe] ``c_fe``."""
+
+_NOT_KNOWN = (
+    "The published names of its columns were not known when this was written: give it source_id (or ra, dec), feh and, "
+    "where there are any, {}."
+)
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A quality cut: as a person says it, and as an expression of published columns."""
+
+    text: str
+    passes: pl.Expr
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A catalog of [Fe/H] in its published layout.
+
+    Attributes
+    ----------
+    name : str
+        What users type.
+    title : str
+        Its name with authors and year.
+    kind : {"spectra", "xp"}
+        The truth by spectroscopy, or another answer from XP spectra or Gaia's photometry: a peer.
+    download : str
+        Which file from where.
+    layout : str
+        What its columns hold, and what its authors recommend.
+    source : str
+        What the layout is known from.
+    columns : mapping of str to polars.Expr
+        A subset of the names of `PLAIN`, in their units, from published columns. Capitals, blanks and brackets do not
+        tell published names apart: FE_H, [Fe/H] and feh are one. Without ``feh`` no table is read.
+    cuts : tuple of Cut
+    best : str, optional
+        Published column by whose highest value one row of a star is chosen; without it, by the smallest error.
+    identifier : {"dr3", "dr4"}
+        Gaia's release of ``source_id``. Those of EDR3 are those of DR3.
+    epoch : float
+        Of ``ra`` and ``dec``, Julian year.
+    read_compilation : callable, optional
+        For compilations: reads the file in place of all this.
+    """
+
+    name: str
+    title: str
+    kind: Literal["spectra", "xp"]
+    download: str
+    layout: str
+    source: str
+    columns: Mapping[str, pl.Expr] = field(default_factory=lambda: PLAIN)
+    cuts: tuple[Cut, ...] = ()
+    best: str | None = None
+    identifier: str = "dr3"
+    epoch: float = 2000.0
+    read_compilation: Callable[[str | Path], Compilation] | None = None
+
+
+def _bits(name: str) -> pl.Expr:
+    return pl.col(name).cast(pl.Int64)
+
+
+_CATALOGS = (
+    Reference(
+        "pastel",
+        "PASTEL (Soubiran et al. 2016)",
+        "spectra",
+        "VizieR B/pastel, table pastel, with RAJ2000, DEJ2000, [Fe/H], logg and bibcode",
+        "High-resolution literature, several rows a star: their median, of papers after 1986.",
+        "ReadMe of VizieR B/pastel; version 1.2 of the file",
+        read_compilation=read_pastel,
+    ),
+    Reference(
+        "saga",
+        "SAGA (Suda et al. 2008, 2017)",
+        "spectra",
+        "an export of saga.sci.hokudai.ac.jp with Object, RA, Decl, [Fe/H] and log g",
+        "Metal-poor stars of the literature, several rows a star: their median. Limits of [Fe/H] are left out.",
+        "its web site's export as public code reads it",
+        read_compilation=read_saga,
+    ),
+    Reference(
+        "jinabase",
+        "JINAbase (Abohalima & Frebel 2018)",
+        "spectra",
+        "an export of jinabase.pythonanywhere.com with name, RA, Dec, [Fe/H] and log g",
+        "Metal-poor stars of the literature, several rows a star: their median. Limits of [Fe/H] are left out.",
+        "its web site's export as public code reads it; limits as SAGA writes them",
+        read_compilation=read_saga,
+    ),
+    Reference(
+        "viswanathan2024",
+        "very metal-poor stars of Gaia's RVS (Viswanathan et al. 2024)",
+        "spectra",
+        "table 1 of A&A 683, L11 (VizieR J/A+A/683/L11)",
+        "[Fe/H] by the calcium triplet of bright giants and dwarfs. " + _NOT_KNOWN.format("feh_err, logg, teff"),
+        "not confirmed: the names are the project's, or VizieR's usual ones",
+    ),
+    Reference(
+        "segue",
+        "SDSS/SEGUE stellar parameters, DR12 (Lee et al. 2008, Alam et al. 2015)",
+        "spectra",
+        "ssppOut-dr12.fits of data.sdss.org (SSPP_REDUX), or columns of CasJobs' table sppParams",
+        "Adopted parameters of the SSPP (dex, K), -9999 where unknown; no Gaia identifier: matched by position. The "
+        "flag nnnnn also leaves out strong G bands, that is carbon-rich stars.",
+        "SDSS data model of ssppOut and page 'Flags in the SSPP' (DR13, DR16)",
+        columns={
+            "ra": pl.col("RA"),
+            "dec": pl.col("DEC"),
+            "feh": pl.col("FEH_ADOP"),
+            "feh_err": pl.col("FEH_ADOP_UNC"),
+            "logg": pl.col("LOGG_ADOP"),
+            "teff": pl.col("TEFF_ADOP"),
+        },
+        cuts=(Cut("SSPP flag nnnnn", pl.col("FLAG") == "nnnnn"),),
+        best="SNR",
+        epoch=2004.0,  # SDSS imaged from 1998 to 2009
+    ),
+    Reference(
+        "lamost-ddpayne",
+        "LAMOST DD-Payne (Xiang et al. 2019; Zhang et al. 2025)",
+        "spectra",
+        "LMDR9_DDPAYNE_recommend_202505.fits of LAMOST DR9 (arXiv:2506.02763), or VizieR J/ApJS/245/34 of DR5",
+        "dex, K. [C/Fe] where FLAG_C_FE is 0. Which columns of DR9 hold the position or Gaia's identifier was not "
+        "known when this was written: RA, DEC, RAJ2000, DEJ2000 and source_id are found. Nothing is cut.",
+        "FEH, FEH_ERR, FLAG_MG_FE of DR9, and VizieR's columns of DR5, from public code; the rest by their pattern",
+        columns={
+            **PLAIN,
+            "feh": pl.col("FEH"),
+            "feh_err": pl.col("FEH_ERR"),
+            "logg": pl.col("LOGG"),
+            "teff": pl.col("TEFF"),
+            "c_fe": pl.when(pl.col("FLAG_C_FE") == 0).then(pl.col("C_FE")),
+        },
+        best="SNR_G",
+    ),
+    Reference(
+        "hong2024",
+        "very and extremely metal-poor stars with [C/Fe] (Hong et al. 2024)",
+        "spectra",
+        "the compilation of spectroscopic values in ApJS 273, 12 (DOI 10.3847/1538-4365/ad4a6f)",
+        "[Fe/H] and [C/Fe] of Yoon 2016, Li 2022, Placco 2022 and Zepeda 2023. "
+        + _NOT_KNOWN.format("feh_err, c_fe (limits as <0.7 are left out)"),
+        "not confirmed: the names are the project's, or VizieR's usual ones",
+    ),
+    Reference(
+        "apogee-dr17",
+        "APOGEE DR17 (Abdurro'uf et al. 2022)",
+        "spectra",
+        "allStar-dr17-synspec_rev1.fits or allStarLite-dr17-synspec_rev1.fits of data.sdss.org",
+        "Calibrated ASPCAP values (dex, K), -9999 or NaN where unknown; [C/Fe] where C_FE_FLAG is 0. [Fe/H] ends at "
+        "-2.5, where the grid of model spectra does.",
+        "SDSS data model of allStar, page 'APOGEE bitmasks' of DR17, and public code",
+        columns={
+            "source_id": pl.col("GAIAEDR3_SOURCE_ID"),
+            "ra": pl.col("RA"),
+            "dec": pl.col("DEC"),
+            "feh": pl.col("FE_H"),
+            "feh_err": pl.col("FE_H_ERR"),
+            "logg": pl.col("LOGG"),
+            "teff": pl.col("TEFF"),
+            "alpha_m": pl.col("ALPHA_M"),
+            "c_fe": pl.when(pl.col("C_FE_FLAG") == 0).then(pl.col("C_FE")),
+        },
+        cuts=(
+            Cut("not a duplicate observation (EXTRATARG bit 4)", _bits("EXTRATARG") & (1 << 4) == 0),
+            Cut("not STAR_BAD (ASPCAPFLAG bit 23)", _bits("ASPCAPFLAG") & (1 << 23) == 0),
+            Cut("FE_H_FLAG 0", pl.col("FE_H_FLAG") == 0),
+        ),
+        best="SNR",
+    ),
+    Reference(
+        "galah",
+        "GALAH DR4 (Buder et al. 2025)",
+        "spectra",
+        "galah_dr4_allstar_240705.fits of www.galah-survey.org/dr4",
+        "dex, K. [C/Fe] where flag_c_fe is 0; flag_fe_h is to be neglected, as its authors say.",
+        "pages 'table schema' and 'flags' of www.galah-survey.org/dr4",
+        columns={
+            "source_id": pl.col("gaiadr3_source_id"),
+            "ra": pl.col("ra"),
+            "dec": pl.col("dec"),
+            "feh": pl.col("fe_h"),
+            "feh_err": pl.col("e_fe_h"),
+            "logg": pl.col("logg"),
+            "teff": pl.col("teff"),
+            "c_fe": pl.when(pl.col("flag_c_fe") == 0).then(pl.col("c_fe")),
+        },
+        cuts=(Cut("flag_sp 0", pl.col("flag_sp") == 0), Cut("S/N above 30 in CCD 3", pl.col("snr_px_ccd3") > 30)),
+        best="snr_px_ccd3",
+        epoch=2016.0,
+    ),
+    Reference(
+        "huang2025",
+        "photometric metallicities by synthetic Gaia colours (Huang et al. 2025)",
+        "xp",
+        "the tables of DOI 10.12149/101548 (nadc.china-vo.org)",
+        "Giants and dwarfs, with the columns FLAG and Region. " + _NOT_KNOWN.format("feh_err"),
+        "FLAG and Region: Yang et al. 2025, section 4.2; the rest not confirmed",
+        cuts=(
+            Cut("FLAG 11111", pl.col("FLAG").cast(pl.Int64) == 11111),
+            Cut("Region above 112", pl.col("Region") > 112),
+        ),
+        epoch=2016.0,
+    ),
+    Reference(
+        "andrae2023",
+        "XGBoost metallicities of Gaia XP (Andrae, Rix & Chandra 2023)",
+        "xp",
+        "table_2_catwise.fits.gz (vetted giants) of Zenodo 7945154; table 1 has all stars, and no cut",
+        "[M/H] (dex), Teff (K), log g, without errors. Table 2 is its authors' cut: bright giants, vetted.",
+        "columns of both tables in ESA's archive (external.xgboost_table1, _table2) and in SDSS's sdssdb",
+        columns={
+            "source_id": pl.col("source_id"),
+            "ra": pl.col("ra"),
+            "dec": pl.col("dec"),
+            "feh": pl.col("mh_xgboost"),
+            "logg": pl.col("logg_xgboost"),
+            "teff": pl.col("teff_xgboost"),
+        },
+        epoch=2016.0,
+    ),
+    Reference(
+        "zgr2023",
+        "forward model of Gaia XP (Zhang, Green & Rix 2023)",
+        "xp",
+        "stellar_params_catalog_00.h5 to _09.h5 of Zenodo 7811871: one of them, or the folder of all",
+        "stellar_params_est and _err hold Teff (1000 K), [Fe/H], log g, extinction, parallax, in this order.",
+        "its authors' example code and the description of xpparams.main at GAVO (dc.g-vo.org)",
+        columns={
+            "source_id": pl.col("gdr3_source_id"),
+            "ra": pl.col("ra"),
+            "dec": pl.col("dec"),
+            "feh": pl.col("stellar_params_est_1"),
+            "feh_err": pl.col("stellar_params_err_1"),
+            "logg": pl.col("stellar_params_est_2"),
+            "teff": 1000 * pl.col("stellar_params_est_0"),
+        },
+        cuts=(Cut("basic reliability (quality_flags below 8)", pl.col("quality_flags") < 8),),
+        epoch=2016.0,
+    ),
+    Reference(
+        "shboost",
+        "SHBoost (Khalatyan et al. 2024)",
+        "xp",
+        "the Parquet files of s3.data.aip.de:9000/shboost2024 (VizieR V/160 describes them): one, or their folder",
+        "[M/H] (dex), log10 of Teff (K), log g; errors are the spread of the sampled answers. What its output flags "
+        "mean was not known when this was written: they cut nothing.",
+        "the footer of its public Parquet files, as published code read it in 2026",
+        columns={
+            "source_id": pl.col("source_id"),
+            "feh": pl.col("xgb_met"),
+            "feh_err": pl.col("xgbdist_met_std"),
+            "logg": pl.col("xgb_logg"),
+            "teff": 10 ** pl.col("xgb_logteff"),
+        },
+    ),
+    Reference(
+        "hattori2025",
+        "[M/H] and [alpha/M] of 48 million stars of low extinction (Hattori 2025)",
+        "xp",
+        "the catalog of arXiv:2404.01269, at Zenodo",
+        "Quantile forests on Gaia XP; best for giants. " + _NOT_KNOWN.format("feh_err, alpha_m"),
+        "not confirmed: the names are the project's",
+        epoch=2016.0,
+    ),
+    Reference(
+        "fallows-sanders2024",
+        "uncertain neural network on Gaia XP (Fallows & Sanders 2024)",
+        "xp",
+        "the catalog of MNRAS 531, 2126 (DOI 10.1093/mnras/stae1303)",
+        "[Fe/H], Teff, log g, [C/Fe], [alpha/M] with errors. "
+        + _NOT_KNOWN.format("feh_err, logg, teff, alpha_m, c_fe"),
+        "not confirmed: the names are the project's",
+        epoch=2016.0,
+    ),
+    Reference(
+        "thai2026",
+        "high-resolution spectra of very metal-poor XP candidates (Thai et al. 2026)",
+        "spectra",
+        "the table of 75 stars of arXiv:2601.21292",
+        "An independent audit of candidates chosen by XP. " + _NOT_KNOWN.format("feh_err, logg, teff, c_fe"),
+        "not confirmed: the names are the project's",
+    ),
+    Reference(
+        "ap-xp",
+        "DPAC's parameters from XP, Gaia DR4 (table ap_xp)",
+        "xp",
+        "table ap_xp of Gaia DR4's archive, announced for December 2026",
+        "GSP-Phot and FLAME on XP; source_id of DR4. By DR3's pattern [M/H] is mh_gspphot. "
+        + _NOT_KNOWN.format("feh_err, logg, teff"),
+        "the table's name: ESA's draft data model of 26 June 2026; its columns not confirmed",
+        identifier="dr4",
+        epoch=2017.5,
+    ),
+)
+
+REFERENCES: dict[str, Reference] = {reference.name: reference for reference in _CATALOGS}
+"""By name."""

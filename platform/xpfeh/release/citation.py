@@ -1,0 +1,71 @@
+"""Who made a release and what it rests on: CITATION.cff, of which the package holds a copy.
+
+The file is in the Citation File Format 1.2.0, https://doi.org/10.5281/zenodo.5171937.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.resources import files
+from typing import Any
+
+import yaml
+
+
+@lru_cache(maxsize=1)
+def citation() -> dict[str, Any]:
+    """Return what CITATION.cff says.
+
+    Examples
+    --------
+    >>> citation()["title"], citation()["license"]
+    ('xpfeh', 'MIT')
+    """
+    return yaml.safe_load((files("xpfeh.release") / "CITATION.cff").read_text())
+
+
+def full_name(author: Mapping[str, str]) -> str:
+    """Return a person's or an organisation's name.
+
+    Examples
+    --------
+    >>> full_name({"family-names": "Yang", "given-names": "Lin"}), full_name({"name": "Gaia Collaboration"})
+    ('Yang, Lin', 'Gaia Collaboration')
+    """
+    return author["name"] if "name" in author else f"{author['family-names']}, {author['given-names']}"
+
+
+def references() -> list[str]:
+    """Return the works that a release rests on, each in a line; the paper of the method is the first.
+
+    Examples
+    --------
+    >>> references()[0]
+    'Yang et al. 2025, Metallicities of 20 Million Giant Stars Based on Gaia XP spectra, doi:10.12149/101604 (catalog)'
+    """
+    return [_line(work) for work in citation()["references"]]
+
+
+def dois() -> list[str]:
+    """Return the DOIs of those works.
+
+    Examples
+    --------
+    >>> dois()[0]
+    '10.12149/101604'
+    """
+    return [doi for work in citation()["references"] for doi, _ in _identifiers(work)]
+
+
+def _line(work: Mapping[str, Any]) -> str:
+    first, *others = work["authors"]
+    who = first.get("family-names") or first["name"]
+    end = "".join(f", doi:{doi}{of_what}" for doi, of_what in _identifiers(work))
+    return f"{who}{' et al.' if others else ''} {work['year']}, {work['title']}{end}"
+
+
+def _identifiers(work: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return a work's DOIs, and in brackets what each is of if not of the work itself."""
+    own = [(work["doi"], "")] if "doi" in work else []
+    return own + [(each["value"], f" ({each['description']})") for each in work.get("identifiers", ())]

@@ -1,0 +1,139 @@
+"""A report on a real model: nothing that it has seen judges it, and everything to compare with finds its stars."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.commands.asked_stars import Beside
+from xpfeh.commands.validate import validate
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.errors import UserError
+from xpfeh.experiments import mlflow_runs
+from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.labels.sample import Sample, split_by_sky
+
+HEADER = "name,ra,dec,rhalf,distance_modulus,metallicity,metallicity_spectroscopic_sigma"
+
+
+@pytest.fixture(scope="module")
+def beside(features_dir: Path, sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Beside:
+    """A catalog and a cluster MADE of the library's stars: their labels, 0.1 dex richer; a cluster of half the sky."""
+    folder = tmp_path_factory.mktemp("beside")
+    stars = sample.part("test", "train").columns
+    table = pl.DataFrame({"source_id": stars["source_id"], "feh": stars["feh"] + 0.1, "logg": stars["logg"]})
+    table.with_columns(c_fe=pl.lit(0.3)).write_csv(folder / "made_up.csv")
+    (folder / "clusters.csv").write_text(f"{HEADER}\nall,200,40,900,10,-0.5,0.3\nnowhere,10,-89,0.1,14,-1,\n")
+    return Beside({"hong2024": folder / "made_up.csv"}, folder / "clusters.csv")
+
+
+@pytest.fixture(scope="module")
+def report(
+    bundle: Path, features_dir: Path, labels_file: Path, beside: Beside, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("validated")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+        mlflow_runs.experiment_id()  # a store with our runs counts looks
+        models = {"small": CrossFit([bundle])}
+        metrics = validate(models, features_dir, labels_file, folder / "report", beside, "APOGEE")
+        earlier = replace(beside, references={}, earlier=folder / "report")
+        again = validate(models, features_dir, labels_file, folder / "again", earlier, "APOGEE")
+    assert json.dumps(again) == json.dumps(metrics)  # NaN is unlike itself
+    return folder / "report"
+
+
+def numbers_of(report: Path) -> dict:
+    return json.loads((report / "metrics.json").read_text())
+
+
+def test_the_numbers_are_those_of_the_held_out_stars_alone(report: Path, sample: Sample) -> None:
+    every = numbers_of(report)["models"]["small"]["slices"]["all"]
+    assert every["n"] + every["n_without_feh"] == len(sample.part("test"))
+    stars = pl.read_parquet(report / "stars.parquet")
+    assert set(split_by_sky(stars["source_id"].to_numpy(), "xpfeh")) == {"test"}
+    judging = stars.filter(pl.col("judges") == 1)
+    assert set(judging["source_id"]) == set(sample.part("test").columns["source_id"].tolist())
+    assert set(stars["source_id"]) >= set(sample.part("test-wide").columns["source_id"].tolist())
+
+
+def test_in_sample_numbers_stand_apart(report: Path, sample: Sample) -> None:
+    tests = numbers_of(report)["sections"]["beside_the_paper"]
+    (in_sample,) = (one for title, one in tests.items() if "in-sample" in title)
+    assert in_sample["n"] == pytest.approx(len(sample.part("train")), rel=0.02)  # some may have no [Fe/H]
+
+
+def test_a_catalog_is_compared_star_by_star(report: Path, sample: Sample) -> None:
+    found = numbers_of(report)["sections"]["hong2024"]
+    every = numbers_of(report)["models"]["small"]["slices"]["all"]
+    assert found["all"]["n"] == every["n"]  # of the training stars in it the model was not asked
+    np.testing.assert_allclose(found["all"]["bias"], every["bias"] - 0.1, atol=1e-4)
+    label = found["with a label: the catalog minus the label"]
+    np.testing.assert_allclose([label["median"], label["std"]], [0.1, 0], atol=1e-4)
+    page = (report / "index.html").read_text()
+    assert "SDSS/SEGUE" in page
+    assert numbers_of(report)["sections"]["absent"]["absent"]
+
+
+def test_a_cluster_has_the_members_that_the_model_was_asked_about(report: Path, features_dir: Path) -> None:
+    found = numbers_of(report)["sections"]["clusters"]
+    assert list(found) == ["all"]
+    stars = pl.read_parquet(report / "stars.parquet")
+    everywhere = Dataset.at(features_dir).read(["source_id", "g0", "bp_rp0"])
+    assert 0 < found["all"]["n"] < len(everywhere)
+    assert found["all"]["n"] <= stars.height
+
+
+def test_an_earlier_report_on_the_same_stars_differs_in_nothing(report: Path) -> None:
+    found = numbers_of(report.parent / "again")["sections"]["releases"]
+    assert found["stars"] == numbers_of(report)["models"]["small"]["slices"]["all"]["n"]
+    assert all(one["a"] == one["b"] for one in found["differences"])
+
+
+def test_every_look_is_counted(report: Path) -> None:
+    assert [numbers_of(folder)["looks"] for folder in (report, report.parent / "again")] == [1, 2]
+
+
+def test_models_of_two_splits_do_not_stand_in_one_report(
+    bundle: Path, features_dir: Path, labels_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = CrossFit([bundle])
+    split = other.predictors[0].card.split.model_copy(update={"salt": "another"})
+    other.predictors[0].card = other.predictors[0].card.model_copy(update={"split": split})
+    with pytest.raises(UserError, match="different splits of the sky"):
+        validate({"a": CrossFit([bundle]), "b": other}, features_dir, labels_file, tmp_path / "report")
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--reference", "pastel"], "write NAME=FILE"),
+        (["--reference", "nobody=x.csv"], "no reference catalog is called 'nobody'"),
+        (["--reference", "galah=nothing.fits"], "no such file"),
+        (["--clusters", "nothing.csv"], "nothing.csv: no such file"),
+        (["--catalog", "nothing"], "no dataset of xpfeh here"),
+        (["--earlier", "nothing"], "is no report"),
+    ],
+)
+def test_what_cannot_be_compared_with_is_refused_in_one_line(
+    options: list[str],
+    complaint: str,
+    bundle: Path,
+    features_dir: Path,
+    labels_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    data = ["--features", str(features_dir), "--labels", str(labels_file), "--model", str(bundle)]
+    with pytest.raises(SystemExit) as stopped:
+        main(["validate", *data, "--out", "report", *options])
+    assert stopped.value.code == 2
+    error = capsys.readouterr().err
+    assert complaint in error.replace("\n", " ")
+    assert not (tmp_path / "report").exists()

@@ -1,0 +1,73 @@
+"""Each star is answered for by the model that has not seen its part of the sky."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpfeh.errors import UserError
+from xpfeh.inference.bundle import CARD, read_card
+from xpfeh.inference.cross_fit import NONE, CrossFit, answers
+from xpfeh.inference.predictor import Predictor
+from xpfeh.labels.sample import TEST_FOLDS, Sample, split_by_sky
+
+
+@pytest.fixture(scope="module")
+def five(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Five copies of one model that say of themselves that they hold out one fifth each."""
+    folder = tmp_path_factory.mktemp("five")
+    for fold in range(TEST_FOLDS):
+        shutil.copytree(bundle, folder / str(fold))
+        card = read_card(bundle)
+        card = card.model_copy(update={"split": card.split.model_copy(update={"test_fold": fold})})
+        (folder / str(fold) / CARD).write_text(card.model_dump_json())
+    return [folder / str(fold) for fold in range(TEST_FOLDS)]
+
+
+def test_every_star_has_one_model_that_has_not_seen_it(five: list[Path], sample: Sample) -> None:
+    judge = CrossFit(five)
+    ids = sample.columns["source_id"]
+    unseen, taught = judge.unseen_by(ids), judge.taught_by(ids)
+    for number, card in enumerate(judge.cards):
+        parts = split_by_sky(ids, judge.salt, card.split.test_fold)
+        assert set(parts[unseen == number]) == {"test"}
+        assert set(parts[taught == number]) <= {"train"}
+    assert (unseen != NONE).all()
+    assert (taught != NONE).all()
+    assert len(np.unique(unseen)) == TEST_FOLDS
+
+
+def test_one_model_answers_for_its_fifth_alone(bundle: Path, sample: Sample) -> None:
+    judge = CrossFit([bundle])
+    stars = sample.columns
+    by = judge.unseen_by(stars["source_id"])
+    np.testing.assert_array_equal(by != NONE, np.char.startswith(stars["part"], "test"))
+    found = judge.answers(stars, by)
+    expected = answers(Predictor(bundle), {name: values[by != NONE] for name, values in stars.items()})
+    np.testing.assert_array_equal(found["source_id"], expected["source_id"])
+    np.testing.assert_array_equal(found["FEH"], expected["FEH"])
+    np.testing.assert_array_equal(found["flags"], expected["flags"])
+    assert "flux" not in found
+
+
+def test_answers_keep_the_order_of_the_stars(five: list[Path], sample: Sample) -> None:
+    judge = CrossFit(five)
+    by = judge.unseen_by(sample.columns["source_id"])
+    by[::7] = NONE
+    found = judge.answers(sample.columns, by)
+    np.testing.assert_array_equal(found["source_id"], sample.columns["source_id"][by != NONE])
+    slopes = judge.sensitivity(sample.columns, by)
+    assert len(slopes) == len(found["FEH"])
+    np.testing.assert_array_equal(slopes, Predictor(five[0]).sensitivity(sample.columns)[by != NONE])  # copies of one
+
+
+def test_models_that_are_no_cross_fit_are_refused(five: list[Path], bundle: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="hold out the same fifth"):
+        CrossFit([five[1], five[1]])
+    other = tmp_path / "other"
+    shutil.copytree(bundle, other)
+    card = read_card(bundle)
+    split = card.split.model_copy(update={"salt": "another"})
+    (other / CARD).write_text(card.model_copy(update={"split": split}).model_dump_json())
+    with pytest.raises(UserError, match="not one cross-fit"):
+        CrossFit([five[0], other])
