@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from xpfeh.cli.main import main
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import varied
+from xpfeh.evaluate.comparison.runs import varied
 from xpfeh.evaluate.validation_stars import COLUMNS, FILE
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.mlflow_runs import ENSEMBLE, TRIAL_TAG

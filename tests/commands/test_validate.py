@@ -13,7 +13,7 @@ from xpfeh.commands.validate import validate
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
-from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.sample import Sample, split_by_sky
 
 HEADER = "name,ra,dec,rhalf,distance_modulus,metallicity,metallicity_spectroscopic_sigma"
@@ -38,7 +38,7 @@ def report(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
         mlflow_runs.experiment_id()  # a store with our runs counts looks
-        models = {"small": CrossFit([bundle])}
+        models = {"small": CrossValidated([bundle])}
         metrics = validate(models, features_dir, labels_file, folder / "report", beside, "APOGEE")
         earlier = replace(beside, references={}, earlier=folder / "report")
         again = validate(models, features_dir, labels_file, folder / "again", earlier, "APOGEE")
@@ -100,11 +100,11 @@ def test_every_look_is_counted(report: Path) -> None:
 def test_models_of_two_splits_do_not_stand_in_one_report(
     bundle: Path, features_dir: Path, labels_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    other = CrossFit([bundle])
+    other = CrossValidated([bundle])
     split = other.predictors[0].card.split.model_copy(update={"salt": "another"})
     other.predictors[0].card = other.predictors[0].card.model_copy(update={"split": split})
     with pytest.raises(UserError, match="different splits of the sky"):
-        validate({"a": CrossFit([bundle]), "b": other}, features_dir, labels_file, tmp_path / "report")
+        validate({"a": CrossValidated([bundle]), "b": other}, features_dir, labels_file, tmp_path / "report")
 
 
 @pytest.mark.parametrize(

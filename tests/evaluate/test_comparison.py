@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from xpfeh.cli.main import main
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import Row, Run, varied
-from xpfeh.evaluate.comparison_finalists import finalists_of, finalists_spread
-from xpfeh.evaluate.comparison_page import write_page
-from xpfeh.evaluate.comparison_plots import learning_curves, source_of
-from xpfeh.evaluate.comparison_scale import Scale
-from xpfeh.evaluate.comparison_stars import predicted_against_true
+from xpfeh.evaluate.comparison.finalists import finalists_of, finalists_spread
+from xpfeh.evaluate.comparison.page import write_page
+from xpfeh.evaluate.comparison.plots import learning_curves, source_of
+from xpfeh.evaluate.comparison.runs import Row, Run, varied
+from xpfeh.evaluate.comparison.scale import Scale
+from xpfeh.evaluate.comparison.stars import predicted_against_true
 from xpfeh.evaluate.paired import bootstrap, star_by_star
 
 from tests.evaluate.made_up import ONE_CELL, in_cells

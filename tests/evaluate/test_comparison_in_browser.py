@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from playwright.sync_api import Page, sync_playwright
-from xpfeh.evaluate.comparison import COLUMNS, Row, Run
-from xpfeh.evaluate.comparison_page import write_page
+from xpfeh.evaluate.comparison.page import write_page
+from xpfeh.evaluate.comparison.runs import COLUMNS, Row, Run
 
 from tests.evaluate.test_comparison import kept
 

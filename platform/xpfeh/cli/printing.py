@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from xpfeh.dataset.verify import Account
     from xpfeh.download.cache import Size
     from xpfeh.download.probe import Finding
-    from xpfeh.evaluate.comparison import Row
+    from xpfeh.evaluate.comparison.runs import Row
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
     from xpfeh.serving.keys import Key
@@ -37,7 +37,7 @@ _COLUMNS = {
 
 def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
     """Print recipes side by side, best first, each with all its seeds."""
-    from xpfeh.evaluate.comparison import COLUMNS, varied
+    from xpfeh.evaluate.comparison.runs import COLUMNS, varied
 
     names = varied(rows[:shown])
     numbers = Table(

@@ -15,7 +15,7 @@ from xpfeh.commands.read_sample import origin_of
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.evaluate.study import Stars, rows_of
-from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.clusters import Members, members, read_clusters
 from xpfeh.labels.label_table import Labels, read_labels
 from xpfeh.labels.references import ReferenceStars, match_to_gaia, read_reference, reference_named
@@ -92,7 +92,9 @@ class Given:
     clusters: Sequence[Members] | None
 
     @classmethod
-    def read(cls, models: Mapping[str, CrossFit], features: str | Path, labels: str | Path, beside: Beside) -> Given:
+    def read(
+        cls, models: Mapping[str, CrossValidated], features: str | Path, labels: str | Path, beside: Beside
+    ) -> Given:
         """Read the stars that have a label, stand in a reference catalog, or belong to a cluster."""
         _check_one_split(models)
         dataset = Dataset.finished(features, "features")
@@ -129,7 +131,7 @@ class Given:
         return labelled_sample(*self.labelled, salt, test_fold)
 
 
-def _check_one_split(models: Mapping[str, CrossFit]) -> None:
+def _check_one_split(models: Mapping[str, CrossValidated]) -> None:
     salts = {judge.salt for judge in models.values()}
     if len(salts) > 1:
         raise UserError(f"the models were trained on different splits of the sky ({', '.join(sorted(salts))})")

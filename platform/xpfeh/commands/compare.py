@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xpfeh.evaluate.comparison import Row
-from xpfeh.evaluate.comparison_page import pictured, write_page
+from xpfeh.evaluate.comparison.page import pictured, write_page
+from xpfeh.evaluate.comparison.runs import Row
 from xpfeh.experiments.recipes_table import curves_of, rows_of, stars_of
 from xpfeh.files import check_output_file
 

@@ -14,7 +14,7 @@ from xpfeh.evaluate.baseline import BASELINE
 from xpfeh.evaluate.report import METRICS, Metrics
 from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import read_card
-from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.sample import TEST_FOLDS, Sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import SALT, Recipe
@@ -66,7 +66,9 @@ def cross_validate(
             raise UserError(f"no labelled star falls in fold {fold} of the sky; give more labels")
         for recipe in recipes:
             make_model(sample, recipe, _folder(out, recipe, fold), workers)
-    models = {recipe.name: CrossFit([_folder(out, recipe, fold) for fold in range(TEST_FOLDS)]) for recipe in recipes}
+    models = {
+        recipe.name: CrossValidated([_folder(out, recipe, fold) for fold in range(TEST_FOLDS)]) for recipe in recipes
+    }
     return validate(models, features, labels, out / "report", beside)
 
 

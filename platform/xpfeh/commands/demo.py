@@ -32,7 +32,7 @@ from xpfeh.experiments.mlflow_runs import EXPERIMENT
 from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
 from xpfeh.files import check_output_folder
-from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.sample import LAST_FOLD
 from xpfeh.settings import SALT, PreprocessSettings, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
@@ -99,12 +99,12 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     )
 
     print_step("The report: the champion's recipe held out from each fifth of the sky, beside the paper's and XGBoost")
-    cross_fit = [bundle]
+    folds = [bundle]
     for fold, other in enumerate(read_samples(features, labels, SALT, range(LAST_FOLD))):
-        folder = out / "cross-fit" / str(fold)
+        folder = out / "cross-validated" / str(fold)
         train_and_record(other, winner.recipe, folder, workers=winner.recipe.members)
-        cross_fit.append(folder)
-    models = {"champion": CrossFit(cross_fit), "paper": CrossFit([paper])}
+        folds.append(folder)
+    models = {"champion": CrossValidated(folds), "paper": CrossValidated([paper])}
     beside = replace(beside, catalog=str(out / "catalog"), baseline=True)
     metrics = validate(models, features, labels, out / "report", beside, truth="APOGEE and literature")
     for name, slices in metrics.items():

@@ -38,7 +38,7 @@ def bundles_of(model: str | Path) -> list[Path]:
     Parameters
     ----------
     model : str or Path
-        As `bundle_of` takes it, or the folder of a cross-fit: ``judged/models/best``.
+        As `bundle_of` takes it, or the folder of a cross-validated recipe: ``judged/models/best``.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from xpfeh.experiments.learning_curve import LearningCurve
 from xpfeh.files import check_output_folder, whole_folder
 from xpfeh.inference.bundle import CARD, write_card
 from xpfeh.inference.card import ModelCard
-from xpfeh.inference.cross_fit import CrossFit
+from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME
 from xpfeh.training.fit import fit_members
@@ -58,7 +58,7 @@ def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
             card = train(
                 sample, recipe, bundle, progress, fit_members if workers == 1 else fit_on_workers(workers, ONE_CORE)
             )
-        metrics = validate({recipe.name: CrossFit([bundle])}, features, labels, report)
+        metrics = validate({recipe.name: CrossValidated([bundle])}, features, labels, report)
         held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
         card = write_card(bundle, card.model_copy(update={"held_out": held_out, "data": DATA}))
         with whole_folder(out, mark=CARD) as work:

@@ -17,7 +17,7 @@ from xpfeh.evaluate.gates import FAINT, FAINT_G, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import bootstrap
 from xpfeh.experiments import registry
-from xpfeh.inference.cross_fit import answers
+from xpfeh.inference.cross_validated import answers
 from xpfeh.inference.graph import CHUNK
 from xpfeh.inference.predictor import INPUTS, Predictor
 from xpfeh.labels.sample import Sample

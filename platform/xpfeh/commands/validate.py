@@ -19,7 +19,7 @@ from xpfeh.evaluate.report import METRICS, Metrics, write_report
 from xpfeh.evaluate.sections import final_sample
 from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
 from xpfeh.files import check_output_folder
-from xpfeh.inference.cross_fit import NONE, CrossFit
+from xpfeh.inference.cross_validated import NONE, CrossValidated
 from xpfeh.inference.predictor import INPUTS
 from xpfeh.labels.clusters import Members
 from xpfeh.labels.cuts import MAX_LOGG
@@ -66,7 +66,7 @@ def validate_models(
     """
     reports = []
     for model in models:
-        judge = CrossFit(bundles_of(model))
+        judge = CrossValidated(bundles_of(model))
         card = judge.cards[0]
         folder = out / f"{card.version}-{judge.salt}" if len(models) > 1 else out
         metrics = validate({card.recipe.name: judge}, features, labels, folder, beside)
@@ -75,7 +75,7 @@ def validate_models(
 
 
 def validate(
-    models: Mapping[str, CrossFit],
+    models: Mapping[str, CrossValidated],
     features: str | Path,
     labels: str | Path,
     out: str | Path,
@@ -86,7 +86,7 @@ def validate(
 
     Parameters
     ----------
-    models : mapping of CrossFit
+    models : mapping of CrossValidated
         By the name that the report gives them; the first is shown in the pictures.
     features : str or Path
     labels : str or Path
@@ -123,7 +123,7 @@ def validate(
     return write_report(out, study)
 
 
-def _judged(judge: CrossFit, given: Given) -> Judged:
+def _judged(judge: CrossValidated, given: Given) -> Judged:
     """Ask a model about the stars that it has not seen, fainter copies of them, and those that it has learnt from."""
     stars = given.stars
     unseen = judge.unseen_by(stars["source_id"])
@@ -140,7 +140,7 @@ def _judged(judge: CrossFit, given: Given) -> Judged:
     return Judged(judge.cards, judge.answers(stars, unseen), in_sample, fainter)
 
 
-def _baseline(judge: CrossFit, given: Given) -> Judged:
+def _baseline(judge: CrossValidated, given: Given) -> Judged:
     """Train boosted trees on each fold that the first model knows, and ask them about the same stars."""
     parts = []
     for card in judge.cards:
@@ -152,7 +152,7 @@ def _baseline(judge: CrossFit, given: Given) -> Judged:
     return Judged([], {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _spectra(judge: CrossFit, given: Given, first: Judged) -> Spectra:
+def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     rows = np.searchsorted(given.stars["source_id"], first.stars["source_id"])
     stars = {name: given.stars[name][rows] for name in INPUTS}
     slopes = judge.sensitivity(stars, judge.unseen_by(first.stars["source_id"]))

@@ -25,7 +25,7 @@ class Judged:
     Attributes
     ----------
     cards : sequence of ModelCard
-        Several of a cross-fit; a baseline has none.
+        Several of a cross-validated recipe; a baseline has none.
     asked : mapping of (N, ...) arrays
         Stars whose part of the sky the model that answers has not seen: the columns of features and labels without
         spectra, ``snr``, the predictor's columns, ``flags`` as in a catalog, and ``judges`` (bool): labelled giants

@@ -11,7 +11,7 @@ from mlflow.entities import Run as MlflowRun
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison import COLUMNS, ERROR, Row, Run
+from xpfeh.evaluate.comparison.runs import COLUMNS, ERROR, Row, Run
 from xpfeh.evaluate.metrics import Stars
 from xpfeh.evaluate.validation_stars import FILE, read_validation
 from xpfeh.experiments.mlflow_retries import patient

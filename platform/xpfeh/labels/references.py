@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,35 +10,15 @@ import polars as pl
 from numpy.typing import ArrayLike
 
 from xpfeh.errors import UserError
-from xpfeh.files import first_line, local_path
-from xpfeh.labels.compilation import ALIASES, SAME_STAR_ARCSEC, filter_and_count, to_labels
+from xpfeh.files import local_path
+from xpfeh.labels.compilation import SAME_STAR_ARCSEC, to_labels
 from xpfeh.labels.crossmatch import crossmatch, pairs_within
-from xpfeh.labels.label_table import FEH_RANGE
 from xpfeh.labels.reference_catalogs import REFERENCES, Reference
+from xpfeh.labels.reference_files import BEST, files_of, read_file
 from xpfeh.sources.releases import RELEASES
-from xpfeh.table_formats import READERS
-from xpfeh.tables import POSITION_RANGES, numbers, read_table, with_source_id
+from xpfeh.tables import with_source_id
 
-POSSIBLE = {
-    **POSITION_RANGES,
-    "feh_err": (1e-6, 5.0),
-    "logg": (-2.0, 10.0),
-    "teff": (1000.0, 300_000.0),
-    "alpha_m": (-3.0, 3.0),
-    "c_fe": (-5.0, 8.0),
-}
-"""What a star can have (degrees, dex, K). Outside lie what catalogs write for unknown: -9999, -9.999, 99.99, an error
-of 0."""
-SPELLINGS = {
-    "source_id": ("sourceid", "gaiadr3", "gaiaedr3", "gaiadr3sourceid", "source"),
-    "ra": ALIASES["ra"],
-    "dec": ALIASES["dec"],
-    "feh_err": ("efeh",),
-}
-"""What a column may also be called, VizieR's names above all, in small letters and digits only."""
-_HDF5 = (".h5", ".hdf5")
-_LIMIT = "^[<>≤≥]"
-_IS_LIMIT, _BEST, _ROW, _PLACE = "_is_limit", "_best", "_row", "_place"
+_ROW, _PLACE = "_row", "_place"
 
 
 @dataclass(frozen=True)
@@ -136,8 +115,8 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
         stars, counts = compilation.stars, dict(compilation.counts)
     else:
         parts, counts = [], {}
-        for file in _files(local_path(path)):
-            part, counts_of_file = _read_file(reference, file)
+        for file in files_of(local_path(path)):
+            part, counts_of_file = read_file(reference, file)
             parts.append(part)
             counts = {step: counts.get(step, 0) + left for step, left in counts_of_file.items()}
         stars = _one_row_a_star(pl.concat(parts, how="diagonal_relaxed"))
@@ -204,147 +183,12 @@ def match_to_gaia(
     return pl.concat(matched, how="diagonal").select("source_id", pl.exclude("source_id")).sort("source_id")
 
 
-# --- files --------------------------------------------------------------------------------------------------------
-
-
-def _files(path: Path) -> list[Path]:
-    if not path.exists():
-        raise UserError(f"{path}: no such file or folder")
-    if not path.is_dir():
-        return [path]
-    if files := sorted(file for file in path.iterdir() if _suffix(file) in (*READERS, *_HDF5)):
-        return files
-    raise UserError(f"{path}: the folder holds no table; these can be read: {', '.join((*READERS, *_HDF5))}")
-
-
-def _suffix(path: Path) -> str:
-    return Path(path.name.lower().removesuffix(".gz")).suffix
-
-
-def _read_file(reference: Reference, path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Rows with [Fe/H] and an identifier or a position, in our columns, and how many each step left."""
-    rows = _read_published(reference, path)
-    counts = {"rows": rows.height}
-    for cut in reference.cuts:
-        try:
-            rows = filter_and_count(rows, counts, cut.text, cut.passes)
-        except pl.exceptions.PolarsError as error:
-            raise UserError(f"{path}: the cut '{cut.text}' does not fit its column ({first_line(error)})") from None
-    known = {ours: _roots([column]) for ours, column in reference.columns.items()}
-    columns = [reference.columns[ours].alias(ours) for ours, roots in known.items() if roots <= {*rows.columns}]
-    if reference.best in rows.columns:
-        columns.append(pl.col(reference.best).alias(_BEST))
-    rows = rows.select(_IS_LIMIT, *columns).with_columns(
-        pl.when(pl.col(name).is_between(*POSSIBLE[name])).then(pl.col(name))
-        for name in (POSSIBLE.keys() & {column.meta.output_name() for column in columns})
-    )
-    rows = filter_and_count(rows, counts, "with [Fe/H]", pl.col("feh").is_not_null() | pl.col(_IS_LIMIT))
-    rows = filter_and_count(rows, counts, "[Fe/H] not a limit", ~pl.col(_IS_LIMIT)).drop(_IS_LIMIT)
-    within = pl.col("feh").is_between(*FEH_RANGE)
-    rows = filter_and_count(rows, counts, "[Fe/H] within {} to {}".format(*FEH_RANGE), within)
-    ways = [way for way in (["source_id"], ["ra", "dec"]) if {*way} <= {*rows.columns}]
-    if not ways:
-        raise UserError(f"{path}: no column source_id, nor ra and dec; {_layout_of(reference)}")
-    one_known = pl.any_horizontal(pl.all_horizontal(pl.col(way).is_not_null()) for way in ways)
-    return filter_and_count(rows, counts, "with an identifier or a position", one_known), counts
-
-
-def _roots(expressions: Iterable[pl.Expr]) -> set[str]:
-    return {root for expression in expressions for root in expression.meta.root_names()}
-
-
-def _layout_of(reference: Reference) -> str:
-    return f"{reference.name} is read as published: {reference.download}"
-
-
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower())
-
-
-class _Names(frozenset[str]):
-    """Plain names; a column is among them however it is spelt."""
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(_plain(str(name)))
-
-
-def _read_published(reference: Reference, path: Path) -> pl.DataFrame:
-    """Read the published columns of use: numbers where values come from, without the cells that are limits."""
-    values = {root: ours for ours, column in reference.columns.items() for root in column.meta.root_names()}
-    cuts = _roots(cut.passes for cut in reference.cuts)
-    spelt = {root: (_plain(root), *SPELLINGS.get(ours, ())) for root, ours in values.items()}
-    spelt |= {f"l_{root}": (f"l{_plain(root)}",) for root in values}  # so VizieR calls the column of a limit's sign
-    spelt |= {name: (_plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
-    read = _read_hdf5 if _suffix(path) in _HDF5 else read_table
-    table = read(path, _Names(name for names in spelt.values() for name in names))
-    there = {_plain(column): column for column in reversed(table.columns)}
-    found = {name: there[next(n for n in names if n in there)] for name, names in spelt.items() if {*names} & {*there}}
-    if missing := sorted((_roots([reference.columns["feh"]]) | cuts) - found.keys()):
-        raise UserError(f"{path}: no column {' and '.join(missing)}; {_layout_of(reference)}")
-    table = table.select(pl.col(column).alias(name) for name, column in found.items())
-    limits = {name: _limits(table, name) for name in found if name in values}
-    is_limit = pl.any_horizontal(limits[root] for root in _roots([reference.columns["feh"]]))
-    table = table.with_columns(
-        is_limit.alias(_IS_LIMIT), *(pl.when(~limit).then(name) for name, limit in limits.items())
-    )
-    return table.with_columns(
-        _identifiers(table[name], path) if ours == "source_id" else numbers(table, name, path)
-        for name, ours in values.items()
-        if name in found
-    ).with_columns(_numbers_if_all_are(table[name]) for name in found if name not in values)
-
-
-def _limits(table: pl.DataFrame, name: str) -> pl.Expr:
-    signs = [pl.col(f"l_{name}").is_not_null()] if f"l_{name}" in table.columns else []
-    if table[name].dtype == pl.String:
-        signs.append(pl.col(name).str.contains(_LIMIT).fill_null(False))
-    return pl.any_horizontal(pl.lit(False), *signs)
-
-
-def _identifiers(ids: pl.Series, path: Path) -> pl.Series:
-    """Identifiers as int64, null where there is none: empty, 0 or negative."""
-    if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Null)):
-        raise UserError(f"{path}: {ids.name} is {ids.dtype}; write 64-bit integers, a float loses digits")
-    integers = ids.cast(pl.Int64, strict=False)
-    if len(wrong := (ids.is_not_null() & integers.is_null()).arg_true()):
-        raise UserError(
-            f"{path}: {ids.name} of row {wrong[0]} is {ids[wrong[0]]!r}; write 64-bit integers, a float loses digits"
-        )
-    return integers.set(integers <= 0, None)
-
-
-def _numbers_if_all_are(column: pl.Series) -> pl.Series:
-    """Flags of text files as numbers, unless they are words."""
-    if column.dtype != pl.String:
-        return column
-    values = column.cast(pl.Float64, strict=False)
-    return values if values.null_count() == column.null_count() else column
-
-
-def _read_hdf5(path: Path, wanted: _Names) -> pl.DataFrame:
-    """Datasets of one value a row, and those of several as ``name_0``, ``name_1`` and so on."""
-    import h5py
-
-    columns = {}
-    try:
-        with h5py.File(path) as file:
-            for name, dataset in file.items():
-                if dataset.ndim == 1 and name in wanted:
-                    columns[name] = dataset[:]
-                elif dataset.ndim == 2:
-                    several = {f"{name}_{i}": i for i in range(dataset.shape[1]) if f"{name}_{i}" in wanted}
-                    columns |= {column: dataset[:, i] for column, i in several.items()}
-    except (OSError, AttributeError) as error:  # no HDF5, or one of groups
-        raise UserError(f"{path}: cannot be read as a table ({first_line(error)})") from None
-    return pl.DataFrame(columns)
-
-
 def _one_row_a_star(rows: pl.DataFrame) -> pl.DataFrame:
     """The best row of each star, in the order of the file: one an identifier; of the rest, rows so close are one."""
-    keys = [key for key in (_BEST, "feh_err") if key in rows.columns]
+    keys = [key for key in (BEST, "feh_err") if key in rows.columns]
     rows = rows.with_row_index(_ROW)
     if keys:
-        rows = rows.sort(keys, descending=[key == _BEST for key in keys], nulls_last=True, maintain_order=True)
+        rows = rows.sort(keys, descending=[key == BEST for key in keys], nulls_last=True, maintain_order=True)
     identified = pl.col("source_id").is_not_null() if "source_id" in rows.columns else pl.lit(False)
     stars, others = rows.filter(identified), rows.filter(~identified)
     if stars.height:
@@ -353,4 +197,4 @@ def _one_row_a_star(rows: pl.DataFrame) -> pl.DataFrame:
         positions = others["ra"].to_numpy(), others["dec"].to_numpy()
         row, row2, _ = pairs_within(*positions, *positions, SAME_STAR_ARCSEC)
         others = others.with_row_index(_PLACE).filter(~pl.col(_PLACE).is_in(row2[row2 > row].tolist())).drop(_PLACE)
-    return pl.concat([stars, others]).sort(_ROW).drop(_ROW, _BEST, strict=False)
+    return pl.concat([stars, others]).sort(_ROW).drop(_ROW, BEST, strict=False)

@@ -14,16 +14,16 @@ from bokeh.resources import Resources
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.comparison import COLUMNS, ERROR, Row, Run, varied
-from xpfeh.evaluate.comparison_finalists import finalist_runs, finalists_of, finalists_spread
-from xpfeh.evaluate.comparison_plots import (
+from xpfeh.evaluate.comparison.finalists import finalist_runs, finalists_of, finalists_spread
+from xpfeh.evaluate.comparison.plots import (
     SHORT_ID,
     error_by_parameter,
     learning_curves,
     parallel_coordinates,
     source_of,
 )
-from xpfeh.evaluate.comparison_stars import predicted_against_true
+from xpfeh.evaluate.comparison.runs import COLUMNS, ERROR, Row, Run, varied
+from xpfeh.evaluate.comparison.stars import predicted_against_true
 from xpfeh.evaluate.metrics import Stars
 from xpfeh.evaluate.section import text_of
 from xpfeh.files import check_output_file, whole_file

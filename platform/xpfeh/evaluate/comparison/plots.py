@@ -15,8 +15,8 @@ from bokeh.plotting import figure
 from bokeh.transform import linear_cmap
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.comparison import Run, short
-from xpfeh.evaluate.comparison_scale import Scale
+from xpfeh.evaluate.comparison.runs import Run, short
+from xpfeh.evaluate.comparison.scale import Scale
 from xpfeh.evaluate.figures import GREY, ORANGE
 
 SHORT_ID = 8

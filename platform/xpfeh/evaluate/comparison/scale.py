@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.comparison import short, to_number
+from xpfeh.evaluate.comparison.runs import short, to_number
 
 _LOGARITHMIC = ("learning_rate", "weight_decay", "epsilon", "l2")  # as a search draws them
 _STEP, _MOST = 0.2, 0.6  # of a scale's length: between values that have no place on it, and for all of them at most

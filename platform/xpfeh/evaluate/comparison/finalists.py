@@ -12,8 +12,8 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resampled
-from xpfeh.evaluate.comparison import ERROR, Row, Run
-from xpfeh.evaluate.comparison_plots import SHORT_ID
+from xpfeh.evaluate.comparison.plots import SHORT_ID
+from xpfeh.evaluate.comparison.runs import ERROR, Row, Run
 from xpfeh.evaluate.figures import BLUE, ORANGE, span
 from xpfeh.evaluate.metrics import Stars
 

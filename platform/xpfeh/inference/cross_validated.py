@@ -26,7 +26,7 @@ def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDA
     return {**stars, **predicted, "flags": flags}
 
 
-class CrossFit:
+class CrossValidated:
     """One model, or several of one recipe that each hold out another part of the sky.
 
     Parameters
@@ -48,7 +48,7 @@ class CrossFit:
                 first.recipe, first.features, first.labels_sha256, first.split.salt
             ):  # fmt: skip
                 raise UserError(
-                    f"{card.version} and {first.version} differ in recipe, data or split: not one cross-fit"
+                    f"{card.version} and {first.version} differ in recipe, data or split: not one cross-validation"
                 )
         folds = [card.split.test_fold for card in self.cards]
         if len(set(folds)) < len(folds):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD, read_card
-from xpfeh.inference.cross_fit import NONE, CrossFit, answers
+from xpfeh.inference.cross_validated import NONE, CrossValidated, answers
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import TEST_FOLDS, Sample, split_by_sky
 
@@ -25,7 +25,7 @@ def five(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 def test_every_star_has_one_model_that_has_not_seen_it(five: list[Path], sample: Sample) -> None:
-    judge = CrossFit(five)
+    judge = CrossValidated(five)
     ids = sample.columns["source_id"]
     unseen, taught = judge.unseen_by(ids), judge.taught_by(ids)
     for number, card in enumerate(judge.cards):
@@ -38,7 +38,7 @@ def test_every_star_has_one_model_that_has_not_seen_it(five: list[Path], sample:
 
 
 def test_one_model_answers_for_its_fifth_alone(bundle: Path, sample: Sample) -> None:
-    judge = CrossFit([bundle])
+    judge = CrossValidated([bundle])
     stars = sample.columns
     by = judge.unseen_by(stars["source_id"])
     np.testing.assert_array_equal(by != NONE, np.char.startswith(stars["part"], "test"))
@@ -51,7 +51,7 @@ def test_one_model_answers_for_its_fifth_alone(bundle: Path, sample: Sample) -> 
 
 
 def test_answers_keep_the_order_of_the_stars(five: list[Path], sample: Sample) -> None:
-    judge = CrossFit(five)
+    judge = CrossValidated(five)
     by = judge.unseen_by(sample.columns["source_id"])
     by[::7] = NONE
     found = judge.answers(sample.columns, by)
@@ -61,13 +61,13 @@ def test_answers_keep_the_order_of_the_stars(five: list[Path], sample: Sample) -
     np.testing.assert_array_equal(slopes, Predictor(five[0]).sensitivity(sample.columns)[by != NONE])  # copies of one
 
 
-def test_models_that_are_no_cross_fit_are_refused(five: list[Path], bundle: Path, tmp_path: Path) -> None:
+def test_models_that_are_no_cross_validation_are_refused(five: list[Path], bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="hold out the same fifth"):
-        CrossFit([five[1], five[1]])
+        CrossValidated([five[1], five[1]])
     other = tmp_path / "other"
     shutil.copytree(bundle, other)
     card = read_card(bundle)
     split = card.split.model_copy(update={"salt": "another"})
     (other / CARD).write_text(card.model_copy(update={"split": split}).model_dump_json())
-    with pytest.raises(UserError, match="not one cross-fit"):
-        CrossFit([five[0], other])
+    with pytest.raises(UserError, match="not one cross-validation"):
+        CrossValidated([five[0], other])

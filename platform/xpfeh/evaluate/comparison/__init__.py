@@ -1,0 +1,1 @@
+"""Runs of recipes side by side, as a table and as one page."""
