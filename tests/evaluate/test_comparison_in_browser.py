@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 from xpfeh.evaluate.comparison.page import write_page
 from xpfeh.evaluate.comparison.runs import COLUMNS, Row, Run
 
@@ -40,25 +40,27 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-@pytest.fixture
-def page(path: Path) -> Iterator[Page]:
-    if (browser := shutil.which("chromium")) is None:
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    if (path := shutil.which("chromium")) is None:
         pytest.skip("needs a browser (Debian: apt install chromium)")
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
-        opened = chromium.new_page(viewport={"width": 1200, "height": 900})
-        asked, complaints = [], []
-        opened.on("request", lambda request: asked.append(request.url))
-        opened.on(
-            "console", lambda message: complaints.append(message) if message.type in ("error", "warning") else None
-        )
-        opened.on("pageerror", lambda error: complaints.append(str(error)))
-        opened.goto(path.as_uri())
-        opened.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
-        yield opened
-        assert complaints == []
-        assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {path.as_uri()}
-        chromium.close()
+        yield playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
+@pytest.fixture
+def page(browser: Browser, path: Path) -> Iterator[Page]:
+    opened = browser.new_page(viewport={"width": 1200, "height": 900})
+    asked, complaints = [], []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("console", lambda message: complaints.append(message) if message.type in ("error", "warning") else None)
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.goto(path.as_uri())
+    opened.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
+    yield opened
+    assert complaints == []
+    assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {path.as_uri()}
+    opened.close()
 
 
 @pytest.mark.parametrize("width", [1600, 1200, 390])
