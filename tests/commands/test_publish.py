@@ -263,12 +263,12 @@ def test_a_report_lies_in_the_release(catalog: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     (report / "pictures").mkdir(parents=True)
     for name in ("index.html", METRICS, "stars.parquet", "pictures/predicted.png"):
-        (report / name).write_text(name)
+        (report / name).write_text(json.dumps({"made_from": {"models": ["m-1"]}}))
     out = report / "release"  # even inside of it
     manifest = publish(catalog, out, ["parquet"], report=report)
     files = {file["path"]: file["sha256"] for file in manifest["files"] if file["path"].startswith("report/")}
     assert files == {
-        f"report/{name}": hashlib.sha256(name.encode()).hexdigest()
+        f"report/{name}": hashlib.sha256((report / name).read_bytes()).hexdigest()
         for name in ("index.html", METRICS, "pictures/predicted.png", "stars.parquet")
     }
     assert all((out / path).is_file() for path in files)
@@ -279,6 +279,14 @@ def test_a_folder_without_a_report_is_refused(catalog: Path, tmp_path: Path) -> 
     (tmp_path / "index.html").touch()
     with pytest.raises(UserError, match=r"no report \(no metrics.json\); name the folder that xpfeh validate"):
         publish(catalog, tmp_path / "out", ["parquet"], report=tmp_path)
+    for content, complaint in (
+        ("{", "names no model"),
+        ('{"looks": 1}', "names no model"),
+        ('{"made_from": {"models": ["m-2"]}}', "is on m-2; the catalog was made by m-1"),
+    ):
+        (tmp_path / METRICS).write_text(content)
+        with pytest.raises(UserError, match=complaint):
+            publish(catalog, tmp_path / "out", ["parquet"], report=tmp_path)
     with pytest.raises(UserError, match=r"s3://bucket/report: must be a local path"):
         publish(catalog, tmp_path / "out", ["parquet"], report="s3://bucket/report")
     assert not (tmp_path / "out").exists()

@@ -25,9 +25,11 @@ def beside(features_dir: Path, sample: Sample, tmp_path_factory: pytest.TempPath
     folder = tmp_path_factory.mktemp("beside")
     stars = sample.part("test", "train").columns
     table = pl.DataFrame({"source_id": stars["source_id"], "feh": stars["feh"] + 0.1, "logg": stars["logg"]})
-    table.with_columns(c_fe=pl.lit(0.3)).write_csv(folder / "made_up.csv")
+    table.with_columns(c_fe=pl.col("feh") % 1).write_csv(folder / "made_up.csv")
     (folder / "clusters.csv").write_text(f"{HEADER}\nall,200,40,900,10,-0.5,0.3\nnowhere,10,-89,0.1,14,-1,\n")
-    return Beside({"hong2024": folder / "made_up.csv"}, folder / "clusters.csv")
+    peer = pl.DataFrame({"source_id": stars["source_id"], "feh": stars["feh"] + 0.2, "logg": stars["logg"]})
+    peer.write_csv(folder / "peer.csv")
+    return Beside({"hong2024": folder / "made_up.csv", "hattori2025": folder / "peer.csv"}, folder / "clusters.csv")
 
 
 @pytest.fixture(scope="module")
@@ -76,6 +78,15 @@ def test_a_catalog_is_compared_star_by_star(report: Path, sample: Sample) -> Non
     page = (report / "index.html").read_text()
     assert "SDSS/SEGUE" in page
     assert numbers_of(report)["sections"]["absent"]["absent"]
+
+
+def test_peers_stand_beside_the_model_where_carbon_is_known(report: Path) -> None:
+    slopes = numbers_of(report)["sections"]["abundances"]["carbon_slope"]["hong2024"]
+    (own, peer) = slopes.values()
+    assert next(iter(slopes)) == "small"
+    assert own["n"] > 30
+    np.testing.assert_allclose([peer["slope"]], [0], atol=1e-3)  # the two made-up catalogs differ by a constant
+    assert (report / "carbon_hong2024.pdf").is_file()
 
 
 def test_a_cluster_has_the_members_that_the_model_was_asked_about(report: Path, features_dir: Path) -> None:

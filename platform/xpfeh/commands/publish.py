@@ -80,14 +80,16 @@ def publish(
     ------
     UserError
         If the catalog is none, lacks a part, has one that was changed, holds a star twice, or has no star of this
-        sample; if a format or sample is not known; if `out` is occupied or not local; if `report` is no report; or if
-        the stars are too many for VOTable.
+        sample; if a format or sample is not known; if `out` is occupied or not local; if `report` is none, or on
+        another model; or if the stars are too many for VOTable.
     """
     chosen = _sample_named(sample)
     report_files = _report_files(report) if report is not None else {}
     writers = {name: FORMATS[name] for name in _checked_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
+    if report is not None:
+        _check_model(report, dataset.plan.model)
     dataset.check_parts()
     records = dataset.records()
     fs, paths = dataset.fs, [dataset.part(record.shard) for record in records]
@@ -160,6 +162,16 @@ def _report_files(report: str | Path) -> dict[str, Path]:
             "one of those in it"
         )
     return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+
+
+def _check_model(report: str | Path, model: str) -> None:
+    """Refuse a report that says nothing of the model that made the catalog."""
+    try:
+        judged = json.loads((local_path(report) / _METRICS).read_text())["made_from"]["models"]
+    except (ValueError, KeyError, TypeError):
+        raise UserError(f"{report}: its {_METRICS} names no model; write it anew with xpfeh validate") from None
+    if model not in judged:
+        raise UserError(f"{report}: is on {', '.join(judged)}; the catalog was made by {model}")
 
 
 def _copy(files: Mapping[str, Path], folder: Path) -> None:

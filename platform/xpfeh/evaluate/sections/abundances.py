@@ -36,16 +36,20 @@ def abundances(study: Study) -> Section:
         for sample, one in each.items()
     ]
     pictures = []
-    carbon: dict[str, Slope] = {}
+    carbon: dict[str, dict[str, Slope]] = {}
     for reference in (each for each in study.references if "c_fe" in each.stars):
-        one = carbon[reference.name] = residual_slope(reference.stars, "c_fe")
-        rows.append([reference.title, "[C/Fe]", "all", str(one.n), text_of(one.slope, "+.3f", one.slope_se)])
+        beside = _with_carbon(reference, study)
+        carbon[reference.name] = {name: residual_slope(stars, "c_fe") for name, stars in beside.items()}
+        rows += [
+            [name, "[C/Fe]", reference.title, str(one.n), text_of(one.slope, "+.3f", one.slope_se)]
+            for name, one in carbon[reference.name].items()
+        ]
         pictures.append(
             Picture(
                 f"carbon_{reference.name}",
-                carbon_figure(reference),
-                f"Fig. 10. {reference.title}, coloured by [C/Fe]. If carbon misled the model, stars of high [C/Fe] "
-                "would lie over the line.",
+                carbon_figure(reference.title, beside),
+                f"Fig. 10. {reference.title}, coloured by [C/Fe], and any other answer from XP that was given. Where "
+                "carbon misleads, stars of high [C/Fe] lie over the line.",
             )
         )
     if not carbon:
@@ -76,7 +80,9 @@ def abundances(study: Study) -> Section:
             "alpha_slope": {
                 name: {sample: asdict(one) for sample, one in each.items()} for name, each in slopes.items()
             },
-            "carbon_slope": {name: asdict(one) for name, one in carbon.items()},
+            "carbon_slope": {
+                name: {answer: asdict(one) for answer, one in each.items()} for name, each in carbon.items()
+            },
             "carbon_enhanced": cemp["numbers"],
         },
     )
@@ -99,15 +105,28 @@ def alpha_figure(stars: Stars) -> Figure:
 
 
 @styled
-def carbon_figure(reference: Compared) -> Figure:
-    """Return predicted against the reference's [Fe/H], coloured by [C/Fe]."""
-    stars = rows_of(reference.stars, np.isfinite(reference.stars["c_fe"]))
-    figure, axes = plt.subplots(figsize=(6.4, 5.2))
-    points = axes.scatter(stars["feh"], stars["FEH"], s=18, c=stars["c_fe"], cmap="viridis", vmin=0, vmax=2.5)
-    axes.axline((-3, -3), slope=1, color=RED, lw=1)
-    axes.set(xlabel=f"{reference.title} {FEH} (dex)", ylabel=LABELS["FEH"])
-    figure.colorbar(points, ax=axes, label=LABELS["c_fe"])
+def carbon_figure(title: str, beside: Mapping[str, Stars]) -> Figure:
+    """Return the model's [Fe/H], and that of each peer, against a catalog's, coloured by [C/Fe]."""
+    figure, panels = plt.subplots(1, len(beside), figsize=(1 + 4.6 * len(beside), 4.6), squeeze=False, sharey=True)
+    for axes, (name, stars) in zip(panels[0], beside.items(), strict=True):
+        points = axes.scatter(stars["feh"], stars["FEH"], s=18, c=stars["c_fe"], cmap="viridis", vmin=0, vmax=2.5)
+        axes.axline((-3, -3), slope=1, color=RED, lw=1)
+        axes.set_xlabel(f"{FEH} (dex), {title}")
+        axes.set_title(name, loc="left", fontsize=10)
+    panels[0, 0].set_ylabel(f"{FEH} (dex)")
+    figure.colorbar(points, ax=panels, label=LABELS["c_fe"])
     return figure
+
+
+def _with_carbon(reference: Compared, study: Study) -> dict[str, Stars]:
+    """Return the catalog's stars of known [C/Fe] with the model's [Fe/H], and with that of each peer that has them."""
+    stars = rows_of(reference.stars, np.isfinite(reference.stars["c_fe"]))
+    beside: dict[str, Stars] = {next(iter(study.models)): stars}
+    for peer in (each for each in study.references if not each.is_truth):
+        _, ours, theirs = np.intersect1d(stars["source_id"], peer.stars["source_id"], return_indices=True)
+        if len(ours):
+            beside[peer.title] = {**rows_of(stars, ours), "FEH": peer.stars["feh"][theirs]}
+    return beside
 
 
 def _alpha_slopes(stars: Stars) -> dict[str, Slope]:
