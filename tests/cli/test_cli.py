@@ -192,3 +192,13 @@ def test_a_signal_ends_the_endpoint_in_order(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", _SERVE, name], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "withdrawn"
+
+
+def test_the_catalogs_to_compare_with_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["references"])
+    assert not stopped.value.code
+    listed = capsys.readouterr().out
+    assert "galah\nGALAH DR4" in listed
+    assert "VizieR B/pastel" in listed
+    assert listed.count("Download: ") == 17

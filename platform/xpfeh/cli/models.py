@@ -285,4 +285,5 @@ def references() -> None:
     from xpfeh.labels.references import what_to_download
 
     for name in REFERENCES:
-        console.print(f"[bold]{name}[/bold]  {what_to_download(name)}\n", soft_wrap=True)
+        console.print(name, style="bold")
+        console.print(f"{what_to_download(name)}\n", soft_wrap=True)
