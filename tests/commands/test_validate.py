@@ -126,7 +126,8 @@ def test_models_of_two_splits_do_not_stand_in_one_report(
         (["--reference", "galah=nothing.fits"], "no such file"),
         (["--clusters", "nothing.csv"], "nothing.csv: no such file"),
         (["--catalog", "nothing"], "no dataset of xpfeh here"),
-        (["--earlier", "nothing"], "is no report"),
+        (["--earlier", "nothing"], "nothing: no such file"),
+        (["--earlier", "."], "is no report"),
     ],
 )
 def test_what_cannot_be_compared_with_is_refused_in_one_line(

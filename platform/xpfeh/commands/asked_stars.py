@@ -60,10 +60,11 @@ class Beside:
         UserError
             Naming the first.
         """
-        for name, path in self.references.items():
+        for name in self.references:
             reference_named(name)
-            if not path.exists():
-                raise UserError(f"--reference {name}={path}: no such file")
+        for path in (*self.references.values(), self.clusters, self.earlier, self.neighbourhood):
+            if path is not None and not path.exists():
+                raise UserError(f"{path}: no such file")
 
 
 NOTHING = Beside()

@@ -47,10 +47,12 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     Raises
     ------
     UserError
-        If `out` holds anything but an earlier demo, or an answer of the endpoint differs from the catalog.
+        If `out` holds anything but an earlier demo, a file to compare with is not there, or an answer of the endpoint
+        differs from the catalog.
     RefusedError
         If the winner misses a gate.
     """
+    beside.check()
     out = check_output_folder(out, _MARK).absolute()
     shutil.rmtree(out, ignore_errors=True)
     (out / "mlflow").mkdir(parents=True)
