@@ -1,6 +1,7 @@
 """The HATS collection as others use it: opened by LSDB, from disk and over HTTP, and matched across borders."""
 
 import functools
+import json
 import threading
 from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -30,7 +31,7 @@ def published(table: pa.Table, folder: Path, most: int) -> Path:
         patch.setattr(sky_order, "MAX_ROWS", most)
         report = folder / "report"
         report.mkdir()
-        (report / METRICS).touch()
+        (report / METRICS).write_text(json.dumps({"made_from": {"models": ["m-1"]}}))
         pq.write_table(table, report / "stars.parquet")
         publish(write_catalog(folder / "catalog", table), folder / "release", ["hats"], report=report)
     return folder / "release"
