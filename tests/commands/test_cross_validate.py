@@ -59,9 +59,10 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
     (alone,) = validate_models(
         [str(tmp_path / "models" / "small" / "2")], str(features_dir), labels_file, tmp_path / "one"
     )
-    assert alone.split.test_fold == 2
+    assert alone.held_out == "xpfeh, fold 2"
     assert 0 < alone.metrics["small"]["all"]["n"] < numbers["small"]["all"]["n"]
     (again,) = validate_models([str(tmp_path / "models" / "small")], str(features_dir), labels_file, tmp_path / "five")
+    assert again.held_out == "xpfeh, folds 0, 1, 2, 3, 4"
     assert json.dumps(again.metrics) == json.dumps({"small": numbers["small"]})
 
 

@@ -263,7 +263,7 @@ def test_a_report_lies_in_the_release(catalog: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     (report / "pictures").mkdir(parents=True)
     for name in ("index.html", METRICS, "stars.parquet", "pictures/predicted.png"):
-        (report / name).write_text(json.dumps({"made_from": {"models": ["m-1"]}}))
+        (report / name).write_text(json.dumps({"made_from": {"models": {"best": ["m-1"]}}}))
     out = report / "release"  # even inside of it
     manifest = publish(catalog, out, ["parquet"], report=report)
     files = {file["path"]: file["sha256"] for file in manifest["files"] if file["path"].startswith("report/")}
@@ -282,7 +282,7 @@ def test_a_folder_without_a_report_is_refused(catalog: Path, tmp_path: Path) -> 
     for content, complaint in (
         ("{", "names no model"),
         ('{"looks": 1}', "names no model"),
-        ('{"made_from": {"models": ["m-2"]}}', "is on m-2; the catalog was made by m-1"),
+        ('{"made_from": {"models": {"best": ["m-2"], "other": ["m-1"]}}}', "is on m-2; the catalog was made by m-1"),
     ):
         (tmp_path / METRICS).write_text(content)
         with pytest.raises(UserError, match=complaint):

@@ -73,7 +73,7 @@ def test_a_catalog_is_compared_star_by_star(report: Path, sample: Sample) -> Non
     every = numbers_of(report)["models"]["small"]["slices"]["all"]
     assert found["all"]["n"] == every["n"]  # of the training stars in it the model was not asked
     np.testing.assert_allclose(found["all"]["bias"], every["bias"] - 0.1, atol=1e-4)
-    label = found["with a label: the catalog minus the label"]
+    label = found["with a survey's label: the catalog minus the label"]
     np.testing.assert_allclose([label["median"], label["std"]], [0.1, 0], atol=1e-4)
     page = (report / "index.html").read_text()
     assert "SDSS/SEGUE" in page

@@ -31,7 +31,7 @@ def published(table: pa.Table, folder: Path, most: int) -> Path:
         patch.setattr(sky_order, "MAX_ROWS", most)
         report = folder / "report"
         report.mkdir()
-        (report / METRICS).write_text(json.dumps({"made_from": {"models": ["m-1"]}}))
+        (report / METRICS).write_text(json.dumps({"made_from": {"models": {"best": ["m-1"]}}}))
         pq.write_table(table, report / "stars.parquet")
         publish(write_catalog(folder / "catalog", table), folder / "release", ["hats"], report=report)
     return folder / "release"

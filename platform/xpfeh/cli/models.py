@@ -241,7 +241,7 @@ def validate(
         model, features, labels, out, beside_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
     )
     for each in judged:
-        print_metrics(each.metrics, f"held-out stars of split {each.split.name}")
+        print_metrics(each.metrics, f"held-out stars of split {each.held_out}")
         console.print(f"report: {each.page}", soft_wrap=True)
     if len(judged) > 1:
         print_spread([each.metrics for each in judged])

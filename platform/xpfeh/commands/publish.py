@@ -167,8 +167,9 @@ def _report_files(report: str | Path) -> dict[str, Path]:
 def _check_model(report: str | Path, model: str) -> None:
     """Refuse a report that says nothing of the model that made the catalog."""
     try:
-        judged = json.loads((local_path(report) / _METRICS).read_text())["made_from"]["models"]
-    except (ValueError, KeyError, TypeError):
+        models = json.loads((local_path(report) / _METRICS).read_text())["made_from"]["models"]
+        judged = next(iter(models.values()))  # the first, which pictures show
+    except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
         raise UserError(f"{report}: its {_METRICS} names no model; write it anew with xpfeh validate") from None
     if model not in judged:
         raise UserError(f"{report}: is on {', '.join(judged)}; the catalog was made by {model}")

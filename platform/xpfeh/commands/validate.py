@@ -26,7 +26,6 @@ from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.labels.reference_catalogs import REFERENCES
 from xpfeh.labels.references import ReferenceStars
-from xpfeh.labels.sample import Split
 from xpfeh.training.noise import as_if_at
 from xpfeh.xp import photometry
 
@@ -37,9 +36,9 @@ _MAX_EBV = 0.5  # mag: of stars that are compared with other catalogs, as the pa
 
 @dataclass(frozen=True)
 class Report:
-    """A report: the split of the sky that its models were judged on, their numbers, and the page."""
+    """A report: which part of the sky its models were judged on, their numbers, and the page."""
 
-    split: Split
+    held_out: str
     metrics: Metrics
     page: Path
 
@@ -70,7 +69,7 @@ def validate_models(
         card = judge.cards[0]
         folder = out / f"{card.version}-{judge.salt}" if len(models) > 1 else out
         metrics = validate({card.recipe.name: judge}, features, labels, folder, beside)
-        reports.append(Report(card.split, metrics, folder / "index.html"))
+        reports.append(Report(judge.held_out, metrics, folder / "index.html"))
     return reports
 
 
@@ -133,10 +132,11 @@ def _judged(judge: CrossValidated, given: Given) -> Judged:
     taught = np.where(stars["judges"], judge.taught_by(stars["source_id"]), NONE)
     in_sample = judge.answers(stars, taught) if (taught != NONE).any() else {}
     fainter = {}
+    judges = rows_of(stars, judging != NONE)
     for g_mag in _FAINT:
-        flux, flux_error = as_if_at(g_mag, stars, np.random.default_rng(0))
-        copies = {"flux": flux, "flux_error": flux_error, **{name: stars[name] for name in ("ebv", "flags", "feh")}}
-        fainter[f"as if G={g_mag:g}"] = judge.answers(copies, judging)
+        flux, flux_error = as_if_at(g_mag, judges, np.random.default_rng(0))
+        copies = {"flux": flux, "flux_error": flux_error, **{name: judges[name] for name in ("ebv", "flags", "feh")}}
+        fainter[f"as if G={g_mag:g}"] = judge.answers(copies, judging[judging != NONE])
     return Judged(judge.cards, judge.answers(stars, unseen), in_sample, fainter)
 
 
@@ -162,7 +162,7 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
 def _compared(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:
     """Return the giants of a catalog that the model was asked about."""
     found, matched = reference
-    matched = matched.filter(pl.col("source_id").is_in(asked["source_id"].tolist())).sort("source_id")
+    matched = matched.filter(pl.col("source_id").is_in(pl.Series(asked["source_id"]).implode())).sort("source_id")
     stars = rows_of(asked, np.searchsorted(asked["source_id"], matched["source_id"].to_numpy()))
     logg = matched["logg"].to_numpy() if "logg" in matched.columns else np.full(matched.height, np.nan)
     giant = np.where(

@@ -78,6 +78,8 @@ def shade_stars(
 ) -> None:
     """Draw the mean of a third quantity over the plane of two; with a limit around zero, on a diverging scale."""
     known = np.isfinite(x) & np.isfinite(y) & np.isfinite(values)
+    if not known.any():
+        return
     low, high = np.percentile(values[known], [1, 99]) if limit is None else (-limit, limit)
     colours = "viridis" if limit is None else DIVERGING
     shown = axes.hexbin(

@@ -126,10 +126,11 @@ def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
     """Return what ``metrics.json`` holds; a number that cannot be taken is null."""
     first = study.first.cards[-1] if study.first.cards else None
     made = {} if first is None else {
-        "models": [card.version for model in study.models.values() for card in model.cards],
+        "models": {name: [card.version for card in model.cards] for name, model in study.models.items()},
         "features": first.features,
         "labels_sha256": first.labels_sha256,
-        "split": first.split.model_dump(),
+        "salt": first.split.salt,
+        "test_folds": [card.split.test_fold for card in study.first.cards],
         "made_by": first.made_by,
     }  # fmt: skip
     return _without_nan({

@@ -64,6 +64,13 @@ class CrossValidated:
         """Names the split of the sky."""
         return self.cards[0].split.salt
 
+    @property
+    def held_out(self) -> str:
+        """What the models have not seen, in words: the split and its folds."""
+        if len(self.cards) == 1:
+            return self.cards[0].split.name
+        return f"{self.salt}, folds {', '.join(str(card.split.test_fold) for card in self.cards)}"
+
     def check_features(self, preprocess: PreprocessSettings, where: str) -> None:
         """Refuse features that were made with other settings than the training features, with a `UserError`."""
         for predictor in self.predictors:

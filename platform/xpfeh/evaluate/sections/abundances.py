@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import FEH, LABELS, RED, RESIDUAL, styled
-from xpfeh.evaluate.metrics import LEVELS, inside
+from xpfeh.evaluate.metrics import LEVELS, has_interval, inside
 from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, Table, text_of
 from xpfeh.evaluate.sections.trends import draw_residuals
@@ -37,7 +37,7 @@ def abundances(study: Study) -> Section:
     ]
     pictures = []
     carbon: dict[str, dict[str, Slope]] = {}
-    for reference in (each for each in study.references if "c_fe" in each.stars):
+    for reference in (each for each in study.references if each.is_truth and "c_fe" in each.stars):
         beside = _with_carbon(reference, study)
         carbon[reference.name] = {name: residual_slope(stars, "c_fe") for name, stars in beside.items()}
         rows += [
@@ -68,8 +68,7 @@ def abundances(study: Study) -> Section:
     if cemp["rows"]:
         tables.append(
             Table(["carbon-enhanced", "[C/Fe]", "label", "predicted", "68 % interval", "in 68 / 95 %"], cemp["rows"],
-                  "The library's carbon-enhanced stars show what to expect: a spectrum with strong CH and C₂ bands "
-                  "is not that of any training star.")
+                  "Carbon-enhanced stars show what to expect: strong CH and C₂ bands are rare in training.")
         )  # fmt: skip
     return Section(
         "abundances",
@@ -139,12 +138,16 @@ def _carbon_rich(asked: Stars) -> Mapping[str, list]:
     for source_id, (name, c_fe) in CARBON_RICH.items():
         star = rows_of(asked, asked["source_id"] == source_id)
         if len(star["feh"]):
-            held = [bool(inside(star, level)[0]) for level in LEVELS]
+            known = np.isfinite(star["feh"][0])
+            held = [
+                ("yes" if inside(star, level)[0] else "no") if known and has_interval(star, level)[0] else "–"
+                for level in LEVELS
+            ]
             feh, predicted, low, high = (float(star[key][0]) for key in ("feh", "FEH", "FEH_lo68", "FEH_hi68"))
             rows.append([
                 name, text_of(c_fe, "+.1f"), text_of(feh, ".2f"), text_of(predicted, ".2f"),
                 f"{text_of(low, '.2f')} to {text_of(high, '.2f')}",
-                " / ".join("yes" if each else "no" for each in held),
+                " / ".join(held),
             ])  # fmt: skip
             numbers.append({"source_id": source_id, "c_fe": c_fe, "feh": feh, "FEH": predicted})
     return {"rows": rows, "numbers": numbers}

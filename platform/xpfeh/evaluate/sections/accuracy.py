@@ -62,8 +62,9 @@ def accuracy(study: Study) -> Section:
                 "Residuals are predicted minus true, in dex. ± is the standard error by resampling whole cells of "
                 "the sky (1.8°): stars of one cell are not independent. Gauss: mean and σ of the residuals within 3 "
                 "σ, again and again, corrected for what the cut takes. Robust σ is 1.4826 × the median absolute "
-                "deviation. Unflagged: none of `ODD_SN`, `OUTSIDE_DOMAIN`, `FEH_EDGE`. In own σ: within one sigma as "
-                "the networks say it, before calibration; true errors hold 68 %.",
+                "deviation. Unflagged: none of `ODD_SN`, `OUTSIDE_DOMAIN`, `FEH_EDGE`, as each model flags for "
+                "itself (trees know `ODD_SN` alone). In own σ: within one sigma as the networks say it, before "
+                "calibration; true errors hold 68 %.",
                 text_columns=2,
                 name="accuracy",
             ),

@@ -37,13 +37,13 @@ class _Test:
 
 
 _TESTS = (
-    _Test("SAGA, the paper's test stars", "649", 0.22, "saga"),
+    _Test("SAGA (the paper: its test stars)", "649", 0.22, "saga"),
     _Test(
         "Viswanathan et al. 2024, VMP, G < 13", "1,276", 0.17, "viswanathan2024", lambda s: s["phot_g_mean_mag"] < 13
     ),
     _Test("SDSS/SEGUE, [Fe/H] < −2", "of 18,478", 0.35, "segue", lambda s: s["feh"] < -2),
     _Test("LAMOST DD-Payne, [Fe/H] < −2", "of 433,128", 0.25, "lamost-ddpayne", lambda s: s["feh"] < -2),
-    _Test("Hong et al. 2024, VMP and EMP with [C/Fe]", "771", 0.24, "hong2024"),
+    _Test("Hong et al. 2024, [Fe/H] < −2", "771", 0.24, "hong2024", lambda s: s["feh"] < -2),
 )
 _HEAD = ("test", "paper: stars", "paper: σ", "ours: stars", "Gauss σ", "robust σ", "std", "Gauss mean")
 

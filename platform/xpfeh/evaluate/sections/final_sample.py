@@ -17,8 +17,10 @@ COLUMNS = ("gl", "gb", "PHOT_G_MEAN_MAG", "EBV", "rgeo", "FEH", "FEH_err", "FEH_
 """What is read of a catalog."""
 _NOT_FINAL = NO_PREDICTION | OUTSIDE_PAPER_SAMPLE
 _RELIABLE_EBV = 0.5  # mag, as the paper (section 4.3)
+_FARTHEST_PC = 10_000.0  # stars all beyond are no map of the Galaxy
 _SUN_KPC = 8.122  # from the Galactic centre (GRAVITY Collaboration 2018, DOI 10.1051/0004-6361/201833718)
 _FEH_BINS = np.array([-9.0, -3.0, -2.75, -2.5, -2.25, -2.0, -1.75, -1.5, -1.25, -1.0, 9.0])
+_FEW = 5  # judging stars of a bin: of fewer, no share is known
 _TITLE = "The final sample"
 
 
@@ -58,7 +60,7 @@ def final_sample(study: Study) -> Section:
         f"{whole.height:,} stars in the catalog, {final.height:,} after the paper's cuts 1 to 3, where they can be "
         "evaluated, and E(B−V) < 0.5."
     )
-    if np.isfinite(stars["rgeo"]).any():
+    if (stars["rgeo"] < _FARTHEST_PC).any():
         pictures.append(Picture("galaxy", galaxy(stars), "Fig. 13. Number of stars, and median [Fe/H], by distance R "
                                                          "from the "
                                 "Galactic centre and height Z over the plane."))  # fmt: skip
@@ -74,7 +76,10 @@ def final_sample(study: Study) -> Section:
         tables=[
             Table(["selection", "FEH below", "FEH_hi68 below", "truly below, expected", "contamination expected"], rows,
                   "Expected from the judging stars: among those of like predicted [Fe/H], the share that is truly "
-                  "below. That holds for stars like them; for fainter and dustier ones it is a lower limit."),
+                  "below. That holds where metal-poor stars are as frequent as among them; in a catalog with fewer, "
+                  "and for fainter "
+                  f"and dustier stars, the contamination is larger. –: fewer than {_FEW} judging stars of like "
+                  "[Fe/H]."),
             table_2,
         ],
         pictures=pictures,
@@ -85,11 +90,12 @@ def final_sample(study: Study) -> Section:
 def contamination(judges: Stars, stars: Stars, below: float) -> dict[str, float]:
     """Return how many stars of a catalog a selection takes, and how many of them are expected to be right.
 
-    The share of stars truly below, in bins of predicted [Fe/H], is taken from the judging stars.
+    The share of stars truly below, in bins of predicted [Fe/H], is taken from the judging stars; NaN where they are too
+    few in a bin that is needed.
 
     Examples
     --------
-    >>> judges = {"FEH": np.array([-2.1, -2.1, -1.9, -1.9]), "feh": np.array([-2.2, -1.9, -2.2, -1.7])}
+    >>> judges = {"FEH": np.repeat([-2.1, -1.9], 10), "feh": np.tile([-2.2, -1.7], 10)}
     >>> stars = {"FEH": np.array([-2.15, -2.2, -1.9]), "FEH_hi68": np.array([-2.05, -1.9, -1.8])}
     >>> contamination(judges, stars, -2.0)
     {'below': -2.0, 'selected': 2, 'by_interval': 1, 'right': 1.0, 'truly': 1.5}
@@ -97,7 +103,8 @@ def contamination(judges: Stars, stars: Stars, below: float) -> dict[str, float]
     given = np.isfinite(judges["FEH"])
     of_judge = np.digitize(judges["FEH"][given], _FEH_BINS)
     truly = np.bincount(of_judge, judges["feh"][given] < below, minlength=len(_FEH_BINS) + 1)
-    share = truly / np.maximum(np.bincount(of_judge, minlength=len(_FEH_BINS) + 1), 1)
+    judging = np.bincount(of_judge, minlength=len(_FEH_BINS) + 1)
+    share = np.where(judging >= _FEW, truly / np.maximum(judging, 1), np.nan)
     expected = np.where(np.isfinite(stars["FEH"]), share[np.digitize(np.nan_to_num(stars["FEH"]), _FEH_BINS)], 0.0)
     selected = stars["FEH"] < below
     return {

@@ -10,6 +10,7 @@ from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, MAX_RESIDUAL, RED, d
 from xpfeh.evaluate.residuals import FEW, residual_numbers, running
 from xpfeh.evaluate.section import Picture, Section, Table, text_of
 from xpfeh.evaluate.sections.trends import draw_residuals
+from xpfeh.evaluate.slices import from_literature
 from xpfeh.evaluate.study import Compared, Stars, Study, rows_of
 
 _HEAD = ("stars", "n", "Gauss mean", "Gauss σ", "robust σ", "std", "MAE")
@@ -35,9 +36,7 @@ def reference_section(reference: Compared) -> Section:
         title,
         f"Rows of the catalog: {left}. Giants that the model was asked about without having seen their part of the "
         "sky.",
-        tables=[
-            Table(_HEAD, rows, "Dex; ± by cells of the sky. All but the last rows: predicted minus the catalog's.")
-        ],
+        tables=[Table(_HEAD, rows, _note(reference))],
         pictures=[
             Picture(
                 f"beside_{reference.name}",
@@ -85,6 +84,13 @@ def beside(reference: Compared, stars: Stars) -> Figure:
     return figure
 
 
+def _note(reference: Compared) -> str:
+    text = "Dex; ± by cells of the sky. All but the last two rows: predicted minus the catalog's."
+    if not reference.is_truth:
+        text += " Such catalogs may have learnt from these very labels: their last row flatters."
+    return text
+
+
 def _numbers(reference: Compared, stars: Stars) -> dict[str, dict[str, float]]:
     """Return the numbers of the catalog's stars, and of those that have a label too, of model, catalog and label."""
     numbers = {
@@ -92,9 +98,10 @@ def _numbers(reference: Compared, stars: Stars) -> dict[str, dict[str, float]]:
         "[Fe/H] < −1": residual_numbers(rows_of(stars, stars["feh"] < -1)),
         "[Fe/H] < −2": residual_numbers(rows_of(stars, stars["feh"] < -2)),
     }
-    both = rows_of(stars, np.isfinite(stars["feh_label"]))
-    numbers["with a label: the model minus the label"] = residual_numbers({**both, "feh": both["feh_label"]})
-    numbers["with a label: the catalog minus the label"] = residual_numbers(
+    # Labels of the literature may be this very catalog's: only a survey's say something of it.
+    both = rows_of(stars, np.isfinite(stars["feh_label"]) & ~from_literature(stars["reference"]))
+    numbers["with a survey's label: the model minus the label"] = residual_numbers({**both, "feh": both["feh_label"]})
+    numbers["with a survey's label: the catalog minus the label"] = residual_numbers(
         {**both, "FEH": both["feh"], "feh": both["feh_label"]}
     )
     return numbers

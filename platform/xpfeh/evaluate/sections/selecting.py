@@ -68,7 +68,7 @@ def selecting(study: Study) -> Section:
                 "selecting",
                 purity_and_completeness(study.first.stars),
                 "By point: `FEH` below the threshold; by interval: `FEH_hi68` below it. The interval buys purity with "
-                "completeness. Dotted: the purity of a selection at random.",
+                "completeness. Bands: binomial errors. Dotted: the purity of a selection at random.",
             )
         ],
         numbers={

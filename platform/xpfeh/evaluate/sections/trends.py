@@ -45,9 +45,7 @@ def trends(study: Study) -> Section:
                 trends_figure(stars, found),
                 "Blue: running mean (with its standard error by cells of the sky) and one σ to either side. A flat "
                 "line at zero is what one wants. Along the true [Fe/H] it cannot be quite flat: stars at the ends of "
-                "the scale can only be scattered inwards; along the predicted one it should be. Where labels are "
-                "APOGEE's it falls below −2.2: these labels are too rich there, by 0.1 to 0.5 dex, where the "
-                "literature knows the star.",
+                "the scale can only be scattered inwards; along the predicted one it should be.",
             )
         ],
         numbers={"running": {name: _plain(each) for name, each in found.items()}, "by_colour": redder},
