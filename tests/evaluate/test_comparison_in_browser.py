@@ -12,6 +12,8 @@ from xpfeh.evaluate.comparison.runs import COLUMNS, Row, Run
 
 from tests.evaluate.test_comparison import kept
 
+pytestmark = pytest.mark.slow  # half a minute of browser; test_comparison has the rest
+
 _SETTINGS = [f"a_rather_long_setting_{number}" for number in range(20)]
 _PLACE = """([root, x, y]) => {
   const view = Bokeh.index.get_by_id(Bokeh.documents[0].roots()[root].id)
