@@ -13,7 +13,7 @@ from xpfeh.experiments.recipes_table import curves_of, rows_of, stars_of
 from xpfeh.inference.bundle import read_card
 from xpfeh.settings import Recipe
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mlflow_store")]  # a store each; evaluate/test_comparison is fast
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mlflow_store")]  # each test has a store of its own
 
 
 def recorded(recipe: Recipe, mae: float, begun: int = 100, seconds: float = 60, stars: int = 500, **tags: str) -> str:
