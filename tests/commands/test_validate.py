@@ -16,6 +16,8 @@ from xpfeh.experiments import mlflow_runs
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.sample import Sample, split_by_sky
 
+from tests.release.made_catalogs import made_up_stars, write_catalog
+
 HEADER = "name,ra,dec,rhalf,distance_modulus,metallicity,metallicity_spectroscopic_sigma"
 
 
@@ -126,6 +128,9 @@ def test_models_of_two_splits_do_not_stand_in_one_report(
         (["--reference", "galah=nothing.fits"], "no such file"),
         (["--clusters", "nothing.csv"], "nothing.csv: no such file"),
         (["--catalog", "nothing"], "no dataset of xpfeh here"),
+        (["--reference", "galah=.", "--reference", "galah=."], "given twice"),
+        (["--neighbourhood", "."], "belongs to --earlier"),
+        (["--catalog", "made"], "was made by m-1; this report is on"),
         (["--earlier", "nothing"], "nothing: no such file"),
         (["--earlier", "."], "is no report"),
     ],
@@ -142,6 +147,8 @@ def test_what_cannot_be_compared_with_is_refused_in_one_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    if "made" in options:
+        write_catalog(tmp_path / "made", made_up_stars())
     data = ["--features", str(features_dir), "--labels", str(labels_file), "--model", str(bundle)]
     with pytest.raises(SystemExit) as stopped:
         main(["validate", *data, "--out", "report", *options])

@@ -49,7 +49,11 @@ def beside_of(
         name, equals, path = each.partition("=")
         if not (equals and path):
             raise UserError(f"--reference {each}: write NAME=FILE, as in pastel=pastel.fits; names: xpfeh references")
+        if name in named:
+            raise UserError(f"--reference {name}: given twice; one file or folder of a catalog")
         named[name] = local_path(path)
+    if neighbourhood and not earlier:
+        raise UserError("--neighbourhood belongs to --earlier: name the report of the data release before")
     return Beside(named, clusters, catalog, baseline is not None, earlier, neighbourhood)
 
 

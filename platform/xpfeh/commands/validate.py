@@ -116,7 +116,7 @@ def validate(
         [_compared(each, given, first.asked) for each in given.references],
         {one.title: one.download for name, one in REFERENCES.items() if name not in beside.references},
         None if given.clusters is None else [_asked_members(each, given, first.asked) for each in given.clusters],
-        None if beside.catalog is None else _read_catalog(beside.catalog),
+        None if beside.catalog is None else _read_catalog(beside.catalog, first),
         None if beside.earlier is None else _earlier(beside.earlier, beside.neighbourhood, first, out),
     )
     return write_report(out, study)
@@ -189,8 +189,11 @@ def _asked_members(found: Members, given: Given, asked: Stars) -> Members:
     return replace(found, rows=rows[there], m_g=found.m_g[there], field=found.field * float(share))
 
 
-def _read_catalog(catalog: str) -> pl.DataFrame:
-    return pl.DataFrame(Dataset.finished(catalog, "catalog").read(final_sample.COLUMNS))
+def _read_catalog(catalog: str, first: Judged) -> pl.DataFrame:
+    dataset, judged = Dataset.finished(catalog, "catalog"), [card.version for card in first.cards]
+    if dataset.plan.model not in judged:  # what is wrong in the one says nothing of the other
+        raise UserError(f"{catalog}: was made by {dataset.plan.model}; this report is on {', '.join(judged)}")
+    return pl.DataFrame(dataset.read(final_sample.COLUMNS))
 
 
 def _earlier(report: Path, neighbourhood: Path | None, first: Judged, out: str | Path) -> pl.DataFrame:

@@ -122,8 +122,9 @@ def distributions(stars: Stars) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
     left.hist(stars["FEH"][np.isfinite(stars["FEH"])], bins=80, color=BLUE)
     left.set(xlabel=f"predicted {FEH} (dex)", ylabel="stars", yscale="log")
-    right.hist(stars["PHOT_G_MEAN_MAG"][np.isfinite(stars["PHOT_G_MEAN_MAG"])], bins=80, color=ORANGE)
-    right.set(xlabel="G (mag)", ylabel="stars", yscale="log")
+    g_mag = stars["PHOT_G_MEAN_MAG"][np.isfinite(stars["PHOT_G_MEAN_MAG"])]
+    right.hist(g_mag, bins=80, color=ORANGE)
+    right.set(xlabel="G (mag)", ylabel="stars", yscale="log" if len(g_mag) else "linear")
     return figure
 
 
