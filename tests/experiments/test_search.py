@@ -18,6 +18,7 @@ def _curve(run: str) -> dict[int, float]:
     return {metric.step: metric.value for metric in mlflow_runs.client().get_metric_history(run, "validation_mae")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("ray_cluster", "mlflow_store")
 def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sample, tmp_path: Path) -> None:
     mlflow_runs.run_of("small", "small")  # as if the driver was killed before it began a trial
