@@ -16,7 +16,7 @@ from xpfeh.xp import photometry
 
 DOWNLOAD = (
     "gc_harris.csv of the Local Volume Database (Pace 2024, arXiv:2411.07424; GitHub apace7/local_volume_database): "
-    "xpfeh validate --clusters gc_harris.csv"
+    "`xpfeh validate --clusters gc_harris.csv`"
 )
 """What a report without clusters says."""
 RADII = 5.0

@@ -52,7 +52,7 @@ def final_sample(study: Study) -> Section:
     ]  # fmt: skip
     pictures = [
         Picture("distributions", distributions(stars), "Fig. 12. [Fe/H] and G of the final sample."),
-        Picture("uncertainties", uncertainties(stars), "Fig. 11. Median predicted error in the plane of G and [Fe/H]. "
+        Picture("uncertainties", uncertainties(stars), "Fig. 11. Mean predicted error in the plane of G and [Fe/H]. "
                                                        "Errors grow "
                 "with G, and for metal-poor stars; beyond G = 15, the end of the labels, they are extrapolations."),
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def final_sample(study: Study) -> Section:
         "evaluated, and E(B−V) < 0.5."
     )
     if (stars["rgeo"] < _FARTHEST_PC).any():
-        pictures.append(Picture("galaxy", galaxy(stars), "Fig. 13. Number of stars, and median [Fe/H], by distance R "
+        pictures.append(Picture("galaxy", galaxy(stars), "Fig. 13. Number of stars, and mean [Fe/H], by distance R "
                                                          "from the "
                                 "Galactic centre and height Z over the plane."))  # fmt: skip
     else:
@@ -130,7 +130,7 @@ def distributions(stars: Stars) -> Figure:
 
 @styled
 def uncertainties(stars: Stars) -> Figure:
-    """Return the median predicted error over the plane of G and [Fe/H]."""
+    """Return the mean predicted error over the plane of G and [Fe/H]."""
     figure, axes = plt.subplots(figsize=(8, 4.6))
     shade_stars(figure, axes, stars["PHOT_G_MEAN_MAG"], stars["FEH"], stars["FEH_err"], "predicted error (dex)")
     axes.set(xlabel="G (mag)", ylabel=f"predicted {FEH} (dex)")

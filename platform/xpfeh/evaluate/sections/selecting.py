@@ -98,5 +98,5 @@ def purity_and_completeness(stars: Stars) -> Figure:
     left.plot(_THRESHOLDS, truly.mean(axis=1), ":", color=GREY, label="base rate")
     for axes, name in ((left, "purity"), (right, "completeness")):
         axes.set(xlabel="threshold in [Fe/H] (dex)", ylabel=name, ylim=(0, 1.02))
-    left.legend(loc="upper left", fontsize=9)
+    left.legend(loc="center right", fontsize=9)
     return figure
