@@ -13,8 +13,8 @@ from xpfeh.commands.read_sample import read_sample
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
-from xpfeh.download import cache, gaia_archive
-from xpfeh.download.http import Services
+from xpfeh.download import archive_requests, cache, gaia_archive
+from xpfeh.download.archives import Services
 from xpfeh.labels.sample import Sample
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
@@ -113,10 +113,18 @@ def services(archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """That server, asked for ten stars at a time, and a cache of its own."""
     monkeypatch.setattr(gaia_archive, "IDS_PER_REQUEST", 10)
     monkeypatch.setattr(cache, "IDS_PER_REQUEST", 10)
+    monkeypatch.setattr(archive_requests, "IDS_PER_REQUEST", 10)
     monkeypatch.setitem(RELEASES, "dr3", replace(RELEASES["dr3"], bulk=f"{archive.url}/bulk"))
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path / "xpfeh"))
-    tap = f"{archive.url}/tap"
-    return Services(f"{archive.url}/data", tap, tap, timeout_s=0.5, attempts=3, pause_s=0.01)
+    return services_of(archive)
+
+
+def services_of(*archives: ArchiveServer) -> Services:
+    """Services on this machine: ESA's archive, and mirrors; impatient ones."""
+    names = [("esa", "ESA's Gaia archive"), ("ari", "ARI Heidelberg"), ("aip", "Gaia@AIP")]
+    listed = tuple(each.as_archive(*name) for each, name in zip(archives, names, strict=False))
+    tap = f"{archives[0].url}/tap"
+    return Services(listed, tap, timeout_s=0.5, answer_s=0.5, attempts=3, pause_s=0.01)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,13 +1,11 @@
 """Commands that ask the archive, as a user sees them; a server on this machine plays it."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
 from xpfeh.cli.main import main
-from xpfeh.commands import predict
-from xpfeh.download import probe
-from xpfeh.download.http import Services
+from xpfeh.download import archives
+from xpfeh.download.archives import Services
 
 from tests.download.archive_server import ArchiveServer
 
@@ -22,8 +20,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str]:
 
 @pytest.fixture(autouse=True)
 def _local(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(predict, "predict_stars", partial(predict.predict_stars, services=services))
-    monkeypatch.setattr(probe, "probe", partial(probe.probe, services=services))
+    monkeypatch.setattr(archives, "PUBLIC", services)
     monkeypatch.setenv("COLUMNS", "200")
 
 

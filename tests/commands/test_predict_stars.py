@@ -8,8 +8,8 @@ import xpfeh
 from xpfeh.commands.choose_stars import StarChoice
 from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import predict_file, predict_stars
+from xpfeh.download.archives import Services
 from xpfeh.download.cache import bring
-from xpfeh.download.http import Services
 from xpfeh.errors import UserError
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
 
@@ -29,7 +29,7 @@ def test_an_identifier_gets_the_bytes_that_its_file_gets(
     written = predict_stars(StarChoice(ids=ids), PRETRAINED, out, NO_COMPANIONS, services=services)
     assert (written.stars, written.rejected) == (2, 1)
     rejected = pl.read_csv(written.listing).row(0)
-    assert rejected == ("the archive of Gaia DR3", 1, 77, "not a star of gaiadr3.gaia_source")
+    assert rejected == ("the archive of Gaia DR3", 1, 77, "not a source of Gaia DR3")
     rows = pl.read_parquet(out)
     assert rows["source_id"].to_list() == [STAR + 3, STAR]
     photometry = tmp_path / "gaia_source.csv"  # as the server gives it: all numbers 1.5
@@ -66,9 +66,9 @@ def test_a_model_answers_for_its_own_release_alone(archive: ArchiveServer, servi
 def test_python_takes_identifiers(archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xpfeh.commands.in_memory.bring", lambda ids, release: bring(ids, release, services))
     archive.absent = {77}
-    with pytest.warns(UserWarning, match=r"1 rows were rejected.*not a star of gaiadr3.gaia_source"):
+    with pytest.warns(UserWarning, match=r"1 rows were rejected.*not a source of Gaia DR3"):
         answer = xpfeh.predict([STAR, 77, STAR + 1])
     assert answer["source_id"].tolist() == [STAR, STAR + 1]
-    assert answer.meta["rejected"] == [("the archive of Gaia DR3", 1, 77, "not a star of gaiadr3.gaia_source")]
+    assert answer.meta["rejected"] == [("the archive of Gaia DR3", 1, 77, "not a source of Gaia DR3")]
     with pytest.raises(UserError):
         xpfeh.predict([1.5, 2.5])

@@ -1,7 +1,8 @@
-"""A local server that speaks the archive's protocols (DataLink zip, TAP VOTable, bulk files) and can misbehave.
+"""A local server that speaks the archive's protocols (DataLink, TAP, bulk files) and can misbehave.
 
 It plays two releases: DR3 with a genuine star's spectrum, and a DR4 that is MADE from it by dropping the last
-BP coefficients. Every star has that one spectrum.
+BP coefficients, with the tables of ESA's draft data model. Every star has that one spectrum. A query for a table or a
+column that is not there is refused, as the archive does it.
 """
 
 from __future__ import annotations
@@ -14,17 +15,41 @@ import time
 import zipfile
 from email import message_from_bytes
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from astropy.table import Table
 from xpfeh.download.archive_requests import GAIA_SOURCE_COLUMNS
+from xpfeh.download.archives import Archive
+from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.releases import RELEASES
 
 _OVERFLOW = b'</TABLE><INFO name="QUERY_STATUS" value="OVERFLOW"/>'
-_REFUSAL = b"""<?xml version="1.0"?>
+_REFUSAL = """<?xml version="1.0"?>
 <VOTABLE version="1.3" xmlns="http://www.ivoa.net/xml/VOTable/v1.3"><RESOURCE type="results">
-<INFO name="QUERY_STATUS" value="ERROR">unknown column nonsense</INFO></RESOURCE></VOTABLE>"""
+<INFO name="QUERY_STATUS" value="ERROR">{}</INFO></RESOURCE></VOTABLE>"""
+_PAGE = b"""<!DOCTYPE html><html><head><title>Gaia Archive</title><style>p {color: red}</style></head>
+<body><p>The Gaia Archive is under maintenance</p></body></html>"""
+_QUOTA = "DB quota exceeded for user anonymous (Currently 10 GB, maximum allowed is 10 GB)"
+"""As nasa-fornax/fornax-demo-notebooks issue 700 quotes it, with status 500."""
+
+_DR3_ONLY = {"tentative_parallax_bias"}
+_DR4_ONLY = {"phot_bp_rp_excess_factor", "astrometric_params_solved"}
+"""Columns that one of the two lacks: those of DR4's draft gaia_source."""
+COLUMNS = {
+    "gaiadr3.gaia_source": {name: "double" for name in GAIA_SOURCE_COLUMNS if name not in _DR3_ONLY},
+    "gaiadr4.gaia_source": {name: "double" for name in GAIA_SOURCE_COLUMNS if name not in _DR4_ONLY},
+    "gaiadr4.all_source_photometry": dict.fromkeys(
+        ("source_id", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"), "double"
+    ),
+    "gaiadr4.all_source_flags": {"source_id": "long", "has_epoch_rvs": "unsignedByte"},
+    "gaiadr4.dr3_neighbourhood": dict.fromkeys(
+        ("source_id", "dr3_source_id", "angular_distance", "magnitude_difference", "probable_match"), "double"
+    ),
+}
+COLUMNS["gaiadr3.gaia_source"] |= {"has_xp_continuous": "boolean"}
+COLUMNS["gaiadr4.gaia_source"] |= {"has_xp_continuous": "boolean"}
+XP_TABLE = "gaiadr3.xp_continuous_mean_spectrum"
 
 
 class ArchiveServer:
@@ -33,19 +58,28 @@ class ArchiveServer:
     Attributes
     ----------
     absent : stars it does not have
-    faults : what to do with the next requests, one each: "500", "cut", "stall",
-        "stranger" (a star too many), "refused" (a bad query)
+    not_best : stars that gaia_source does not have, but all_source_photometry
+    faults : what to do with the next requests, one each: "500", "text" (500 with words that explain nothing), "page"
+        (HTML instead of data), "cut", "stall", "stranger" (a star too many), "refused" (a bad query)
+    always : a fault of all requests; those of `faults` leave questions about the archive itself alone
+    uploads : "taken", "quota" (500: all anonymous users' quota is full) or "refused"
     empty_zip : respond with no file at all, not with a line of names, where there are no spectra
     most_rows : rows after which the response to a query is cut
     genuine_table : VOTable to respond to queries with
-    log : (path, number of identifiers) of the good responses
+    log : (path, number of identifiers) of the good responses on stars
+    lists_tables : whether it answers TAP_SCHEMA
+    schema_queries : how often TAP_SCHEMA was asked
+    queries : of all tables of stars
+    cookies : sent with the latest request
+    users : passwords by name; who logs in gets a session
     files : bulk files by name
     retrieval_types : the value of RETRIEVAL_TYPE that it knows, by release
     structures : values of DATA_STRUCTURE that it knows
+    products : retrieval types that its service of links names; None: there is no such service
     renamed : columns of spectra that have another name
     n_bp : BP coefficients of the made DR4
-    tables : names of columns by table, as TAP_SCHEMA tells them
-    epochs : of positions, by table
+    tables : columns and their types by table, as TAP_SCHEMA has them
+    epochs : of positions, by a part of the table's name
     sky : stars (source_id, ra, dec) that queries by position find
     pmdec : their proper motion northwards, mas a year
     """
@@ -54,23 +88,28 @@ class ArchiveServer:
         self.head, row = genuine_csv.splitlines()[:2]
         self.rest = row.partition(",")[2]
         self.absent: set[int] = set()
+        self.not_best: set[int] = set()
         self.faults: list[str] = []
+        self.always = ""
+        self.uploads = "taken"
         self.empty_zip = False
         self.most_rows = 1_000_000
         self.genuine_table = b""
         self.log: list[tuple[str, int]] = []
+        self.lists_tables = True
+        self.schema_queries = 0
+        self.queries: list[str] = []
+        self.cookies = ""
+        self.users: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
-        self.retrieval_types = {gaia.title: gaia.retrieval_type for gaia in RELEASES.values()}
-        self.structures = {"RAW", "DATAMODEL_GAIA"}
+        self.retrieval_types = {gaia.title: gaia.retrieval_types[0] for gaia in RELEASES.values()}
+        self.structures = {"RAW"}
+        self.products: list[str] | None = None
         self.renamed: dict[str, str] = {}
         self.n_bp = 51
-        self.tables: dict[str, list[str]] = {}
-        for gaia in RELEASES.values():
-            self.tables[gaia.gaia_source] = [*GAIA_SOURCE_COLUMNS, gaia.has_xp]
-            if gaia.neighbourhood:
-                self.tables[gaia.neighbourhood] = [*gaia.neighbours, "angular_distance", "magnitude_difference"]
+        self.tables = {name: dict(columns) for name, columns in COLUMNS.items()}
         self.pmdec = 0.0
-        self.epochs = {gaia.gaia_source: gaia.ref_epoch for gaia in RELEASES.values()}
+        self.epochs = {name: gaia.ref_epoch for name, gaia in RELEASES.items()}
         self.sky: list[tuple[int, float, float]] = []
         archive = self
 
@@ -81,7 +120,7 @@ class ArchiveServer:
                 archive.respond(self, _parts(kind, body) if "multipart" in kind else parse_qs(body.decode()))
 
             def do_GET(self) -> None:
-                archive.respond(self, {})
+                archive.respond(self, parse_qs(urlsplit(self.path).query))
 
             def log_message(self, *arguments: object) -> None:
                 pass
@@ -94,20 +133,42 @@ class ArchiveServer:
         self.server.shutdown()
         self.server.server_close()
 
+    def as_archive(self, name: str = "esa", title: str = "ESA's Gaia archive") -> Archive:
+        """It in the table of archives: ESA's, or a mirror that serves spectra by TAP."""
+        if name == "esa":
+            data, links, login = (f"{self.url}/{path}" for path in ("data", "datalink/links", "login"))
+            return Archive(name, title, f"{self.url}/tap", data=data, links=links, login=login)
+        self.tables[XP_TABLE] = dict.fromkeys(("source_id", *LIST_COLUMNS), "double[]")
+        return Archive(name, title, f"{self.url}/tap", spectra=XP_TABLE.partition(".")[2])
+
     def respond(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
-        fault = self.faults.pop(0) if self.faults else ""
+        self.cookies = request.headers.get("Cookie", "")
+        about_itself = "TAP_SCHEMA" in form.get("QUERY", [""])[0] or request.path.startswith("/datalink")
+        fault = self.always or (self.faults.pop(0) if self.faults and not about_itself else "")
         if fault == "stall":
             time.sleep(1.5)
         if fault == "500":
             request.send_error(500)
             return
-        if fault == "refused":
-            self.send(request, 400, _REFUSAL)
+        if fault == "text":
+            self.send(request, 500, b"<html><body>java.lang.NullPointerException</body></html>")
             return
-        if fault == "stranger":
+        if fault == "page":
+            self.send(request, 200, _PAGE)
+            return
+        if fault == "refused":
+            self.send(request, 400, _REFUSAL.format("unknown column nonsense").encode())
+            return
+        if request.path.startswith("/login"):
+            self.log_in(request, form)
+            return
+        if fault == "stranger" and "ID" in form:
             form["ID"] = [form["ID"][0] + ",77"]
-        if request.path.startswith("/data") and (refusal := self.refusal(form)):
+        if refusal := self.refusal(request.path, form):
             self.send(request, 500, f"<html><body>{refusal}</body></html>".encode())
+            return
+        if request.path.startswith("/tap/sync") and (refusal := self.wrong_names(form["QUERY"][0])):
+            self.send(request, 400, _REFUSAL.format(refusal).encode())
             return
         content = self.content(request.path, form)
         if content is None:
@@ -119,6 +180,17 @@ class ArchiveServer:
         elif fault != "stall":
             self.send(request, 200, content)
 
+    def log_in(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
+        user, password = form["username"][0], form["password"][0]
+        if self.users.get(user) != password:
+            self.send(request, 401, f"no user {user} with password {password}".encode())  # as careless as can be
+            return
+        request.send_response(200)
+        request.send_header("Set-Cookie", f"JSESSIONID=session-of-{user}; Path=/")
+        request.send_header("Content-Length", "2")
+        request.end_headers()
+        request.wfile.write(b"OK")
+
     def send(self, request: BaseHTTPRequestHandler, status: int, content: bytes, stop: int | None = None) -> None:
         request.send_response(status)
         request.send_header("Content-Length", str(len(content)))
@@ -126,6 +198,8 @@ class ArchiveServer:
         request.wfile.write(content[:stop])
 
     def content(self, path: str, form: dict[str, list[str]]) -> bytes | None:
+        if path.startswith("/datalink/links"):
+            return None if self.products is None else _links(form["ID"][0].split(","), self.products)
         if path.startswith("/data"):
             ids = [int(i) for i in form["ID"][0].split(",")]
             self.log.append((path, len(ids)))
@@ -137,31 +211,83 @@ class ArchiveServer:
                     files.writestr("XP_CONTINUOUS_RAW.csv", "\n".join([head, *rows]) + "\n")
             return buffer.getvalue()
         if path.startswith("/tap/sync"):
-            if self.genuine_table:
-                return self.genuine_table
-            query = form["QUERY"][0]
-            if "TAP_SCHEMA" in query:
-                return _votable(column_name=self.tables.get(query.split("'")[1], []))
-            if "TAP_UPLOAD" in query:
-                return self.near(query, form["positions"][0])
-            if "TOP 1" in query:
-                return _votable(source_id=[11], ref_epoch=[next(self.epochs[t] for t in self.epochs if t in query)])
-            ids = [int(i) for i in re.findall(r"\d{3,}", query.partition(" IN ")[2])] or [11, 12]
-            self.log.append((path, len(ids)))
-            names = query.partition("SELECT ")[2].partition(" FROM")[0].replace("Source AS ", "").split(", ")
-            kept = [i for i in ids if i not in self.absent]
-            cut = len(kept) > self.most_rows
-            kept = kept[: self.most_rows]
-            names = [name.strip('"') for name in names]
-            content = _votable(**{name: kept if name == "source_id" else [1.5] * len(kept) for name in names})
-            return content.replace(b"</TABLE>", _OVERFLOW) if cut else content
+            return self.answer(form["QUERY"][0], form)
         return self.files.get(path.removeprefix("/bulk/"))
 
-    def refusal(self, form: dict[str, list[str]]) -> str:
+    def answer(self, query: str, form: dict[str, list[str]]) -> bytes:
+        """The answer to a query."""
+        if "TAP_SCHEMA.columns" in query:
+            self.schema_queries += 1
+            rows = [(table, name, kind) for table, columns in self.tables.items() for name, kind in columns.items()]
+            names = ("table_name", "column_name", "datatype")
+            return _votable(**{name: [row[i] for row in rows] for i, name in enumerate(names)})
+        if "TAP_SCHEMA.tables" in query:
+            return _votable(table_name=["gaiadr3.gaia_source"])
+        if self.genuine_table:
+            return self.genuine_table
+        self.queries.append(query)
+        if "TAP_UPLOAD" in query:
+            positions = Table.read(io.BytesIO(form["positions"][0]), format="votable")
+            self.log.append(("/tap/upload", len(positions)))
+            return self.near(zip(positions["ra"], positions["dec"], strict=True), _radius(query))
+        if "CIRCLE" in query and "g.pmdec" in query:
+            cones = re.findall(r"CIRCLE\(([-\d.]+), ([-\d.]+), ", query)
+            self.log.append(("/tap/cones", len(cones)))
+            return self.near([(float(ra), float(dec)) for ra, dec in cones], _radius(query))
+        if "TOP 1" in query:
+            return _votable(source_id=[11], ref_epoch=[next(self.epochs[r] for r in self.epochs if r in query)])
+        ids = [int(i) for i in re.findall(r"\d{3,}", query.partition(" IN ")[2])] or [11, 12]
+        self.log.append(("/tap/sync", len(ids)))
+        kept = [i for i in ids if i not in self.absent]
+        if XP_TABLE in query:
+            return self.spectra(kept)
+        kept = [i for i in kept if i not in self.not_best or "all_source_photometry" in query]
+        cut = len(kept) > self.most_rows
+        kept = kept[: self.most_rows]
+        content = _votable(**{name: kept if name == "source_id" else [1.5] * len(kept) for name in _selected(query)})
+        return content.replace(b"</TABLE>", _OVERFLOW) if cut else content
+
+    def spectra(self, ids: list[int]) -> bytes:
+        """Spectra as a mirror's TAP has them: single precision but for the coefficients."""
+        names = self.head.split(",")[1:]
+        row = dict(zip(names, next(csv.reader([self.rest])), strict=True))
+        columns = {}
+        for name in LIST_COLUMNS:
+            kind = np.float64 if name.endswith("coefficients") else np.float32
+            numbers = np.array([float(x) for x in row[name].strip("()").split(",")], kind)
+            columns[name] = np.tile(numbers, (len(ids), 1))
+        return _votable(source_id=np.array(ids, np.int64), **columns)
+
+    def refusal(self, path: str, form: dict[str, list[str]]) -> str:
         """What it says to a request that it does not know, in Gaia's words."""
-        if form["RETRIEVAL_TYPE"][0] != self.retrieval_types[form["RELEASE"][0]]:
-            return "Unknown retrieval type"
-        return "" if form["DATA_STRUCTURE"][0] in self.structures else "Unknown data structure"
+        if path.startswith("/data") and not path.startswith("/datalink"):
+            if form["RETRIEVAL_TYPE"][0] != self.retrieval_types[form["RELEASE"][0]]:
+                return "Unknown retrieval type"
+            return "" if form["DATA_STRUCTURE"][0] in self.structures else "Unknown data structure"
+        if "positions" in form and self.uploads != "taken":
+            return _QUOTA if self.uploads == "quota" and not self.cookies else "uploads are not supported"
+        return ""
+
+    def wrong_names(self, query: str) -> str:
+        """What is not there of a query's tables and columns, or does not fit their types."""
+        if "TAP_SCHEMA" in query and not self.lists_tables:
+            return "TAP_SCHEMA is not supported"
+        if "TAP_SCHEMA" in query or "vizier" in query or "I/352" in query or "B/pastel" in query:
+            return ""
+        tables = {name: self.tables.get(name) for name in re.findall(r"\b\w+\.\w+(?= (?:AS|WHERE)|$)", query)}
+        tables = {name: columns for name, columns in tables.items() if not name.startswith("TAP_UPLOAD")}
+        if missing := [name for name, columns in tables.items() if columns is None]:
+            return f"Unknown table {missing[0]}"
+        columns = {name: kind for each in tables.values() for name, kind in (each or {}).items()}
+        for name in _selected(query):
+            if tables and name not in columns:
+                return f"Unknown column {name}"
+        for name, value in re.findall(r"\b(has_\w+) (?:=|>) ('\w+'|\d+)", query):
+            if name not in columns:
+                return f"Unknown column {name}"
+            if value.isdigit() == (columns[name] == "boolean"):
+                return f"operator not valid for {columns[name]} {name}"
+        return ""
 
     def star(self, title: str) -> tuple[str, str]:
         """The line of names, and a row without its source_id."""
@@ -176,18 +302,33 @@ class ArchiveServer:
             row[place] = f"({', '.join(row[place].strip('()').split(', ')[:width])})"
         return ",".join(names), ",".join(f'"{cell}"' if "," in cell else cell for cell in row)
 
-    def near(self, query: str, upload: bytes) -> bytes:
-        """The stars of its sky that lie around the uploaded positions."""
-        radius = float(re.search(r"p\.dec, ([\d.]+)\)", query)[1])
-        positions = Table.read(io.BytesIO(upload), format="votable")
+    def near(self, positions: object, radius: float) -> bytes:
+        """The stars of its sky that lie around positions."""
+        positions = list(positions)
         found = [
-            star for star in self.sky for ra, dec in zip(positions["ra"], positions["dec"], strict=True)
+            star for star in self.sky for ra, dec in positions
             if np.hypot((star[1] - ra) * np.cos(np.radians(dec)), star[2] - dec) <= radius
         ]  # fmt: skip
-        self.log.append(("/tap/upload", len(positions)))
         columns = {name: [star[i] for star in found] for i, name in enumerate(("source_id", "ra", "dec"))}
         epochs = [2016.0] * len(found)
         return _votable(**columns, pmra=[0.0] * len(found), pmdec=[self.pmdec] * len(found), ref_epoch=epochs)
+
+
+def _radius(query: str) -> float:
+    return float(re.search(r"CIRCLE\([^)]*, ([\d.]+)\)", query)[1])
+
+
+def _selected(query: str) -> list[str]:
+    """The names after SELECT."""
+    names = query.partition("SELECT ")[2].partition(" FROM")[0].replace("Source AS ", "").replace("TOP 1 ", "")
+    return [name.strip().strip('"').removeprefix("g.") for name in names.split(", ")]
+
+
+def _links(sources: list[str], products: list[str]) -> bytes:
+    rows = [(source, product) for source in sources for product in products]
+    url = "https://example.org/data?ID={}&RETRIEVAL_TYPE={}"
+    urls = [url.format(source.replace(" ", "+"), product) for source, product in rows]
+    return _votable(ID=[source for source, _ in rows], access_url=urls)
 
 
 def _votable(**columns: list) -> bytes:

@@ -1,16 +1,19 @@
 """What is asked of the archive for each data release, and what its refusals become."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
 import polars as pl
 import pytest
-from xpfeh.download.archive_requests import request_photometry, request_spectra
-from xpfeh.download.http import Services
+from xpfeh.download.archive_requests import GAIA_SOURCE_COLUMNS, request_photometry, request_spectra
+from xpfeh.download.archives import Services
+from xpfeh.download.learned import recall
 from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 from xpfeh.sources.text_lists import parse_lists
 
+from tests.conftest import services_of
 from tests.download.archive_server import ArchiveServer
 
 IDS = np.array([5_937_083_312_263_887_616, 4_295_806_720])
@@ -22,27 +25,108 @@ def n_coefficients(csv: bytes, band: str) -> int:
 
 def test_each_release_is_asked_in_its_own_words(archive: ArchiveServer, services: Services) -> None:
     for release, n_bp in (("dr3", 55), ("dr4", 51)):
-        csv = request_spectra(IDS, release, services)
+        csv = request_spectra(IDS, release, services).csv
         assert (n_coefficients(csv, "bp"), n_coefficients(csv, "rp")) == (n_bp, 55)
         assert request_photometry(IDS, release, services)["source_id"].to_list() == IDS.tolist()
 
 
 def test_the_other_name_of_a_data_structure_is_tried(archive: ArchiveServer, services: Services) -> None:
     archive.structures = {"RAW"}
-    assert n_coefficients(request_spectra(IDS, "dr4", services), "bp") == 51
+    assert RELEASES["dr4"].data_structures[0] != "RAW"
+    assert n_coefficients(request_spectra(IDS, "dr4", services).csv, "bp") == 51
     archive.structures = set()
-    with pytest.raises(UserError, match=r"DATAMODEL_GAIA: Unknown data structure; RAW: Unknown.*xpfeh probe dr4"):
+    words = r"MEAN_SPECTRUM_XP DATAMODEL_GAIA: Unknown data structure; MEAN_SPECTRUM_XP RAW: Unknown"
+    with pytest.raises(UserError, match=rf"{words}.*xpfeh probe dr4"):
         request_spectra(IDS, "dr4", services)
 
 
-def test_an_unknown_retrieval_type_is_asked_for_once_and_told_in_the_archives_words(
+def test_unknown_words_are_asked_for_once_and_refused_in_the_archives_words(
     archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(RELEASES, "dr3", replace(RELEASES["dr3"], retrieval_type="XP_CONTINUUM"))
-    archive.faults = ["", "500", "500"]  # would be met by a second attempt, and a third
-    with pytest.raises(UserError, match=r"the archive refuses XP_CONTINUUM .*Unknown retrieval type"):
+    monkeypatch.setitem(RELEASES, "dr3", replace(RELEASES["dr3"], retrieval_types=("XP_CONTINUUM",)))
+    archive.faults = ["", "", "500", "500"]  # would be met by a second attempt, and a third
+    with pytest.raises(UserError, match=r"XP_CONTINUUM RAW: Unknown retrieval type; XP_CONTINUUM DATAMODEL_GAIA"):
         request_spectra(IDS, "dr3", services)
     assert archive.faults == ["500", "500"]
+
+
+@pytest.mark.parametrize("product", ["MEAN_SPECTRUM_XP_COEFFICIENTS", "XP_CONTINUOUS_MEAN"])
+def test_a_product_that_nobody_foresaw_is_named_by_the_service_of_links(
+    archive: ArchiveServer, services: Services, product: str
+) -> None:
+    archive.retrieval_types["Gaia DR4"] = product
+    archive.products = ["EPOCH_PHOTOMETRY", "EPOCH_SPECTRUM_XP", "MEAN_SPECTRUM_RVS", "XP_SAMPLED_MEAN", product]
+    assert n_coefficients(request_spectra(IDS, "dr4", services).csv, "bp") == 51
+    assert recall("dr4", "datalink", f"{archive.url}/data") == [product, "RAW"]
+
+
+def test_words_are_tried_once_and_remembered_until_they_are_refused(archive: ArchiveServer, services: Services) -> None:
+    """The day on which ESA renames RAW: no call fails."""
+    structures = []
+
+    class Listening(set):
+        def __contains__(self, word: object) -> bool:
+            structures.append(word)
+            return super().__contains__(word)
+
+    archive.structures = Listening({"RAW"})
+    request_spectra(IDS, "dr3", services)
+    archive.structures = Listening({"DATAMODEL_GAIA"})
+    request_spectra(IDS, "dr3", services)
+    request_spectra(IDS, "dr3", services_of(archive))
+    assert structures == ["RAW", "RAW", "RAW", "DATAMODEL_GAIA", "DATAMODEL_GAIA"]
+
+
+def test_words_may_be_refused_without_a_reason(archive: ArchiveServer, services: Services) -> None:
+    archive.faults = ["text"]  # as DataLink answers the new words before the switch, with status 500
+    archive.structures = {"RAW", "DATAMODEL_GAIA"}
+    request_spectra(IDS, "dr3", services)
+    assert archive.log == [("/data", 2)]
+
+
+def test_a_query_asks_for_columns_that_are_there(archive: ArchiveServer, services: Services) -> None:
+    for name in ("phot_bp_rp_excess_factor", "nu_eff_used_in_astrometry", "phot_bp_mean_mag"):
+        archive.tables["gaiadr3.gaia_source"].pop(name)
+    found = request_photometry(IDS, "dr3", services)
+    assert found.columns == list(GAIA_SOURCE_COLUMNS)
+    assert found.select("phot_g_mean_mag", "phot_bp_rp_excess_factor", "phot_bp_mean_mag").row(0) == (1.5, None, None)
+    assert archive.schema_queries == 1
+
+
+def test_an_archive_that_does_not_list_its_columns_is_asked_for_what_every_release_has(
+    archive: ArchiveServer, services: Services
+) -> None:
+    archive.lists_tables = False
+    archive.tables["gaiadr3.gaia_source"].pop("phot_bp_rp_excess_factor")
+    assert request_photometry(IDS, "dr3", services)["phot_rp_mean_mag"].to_list() == [1.5, 1.5]
+
+
+def test_sources_that_are_not_among_the_best_have_magnitudes(archive: ArchiveServer, services: Services) -> None:
+    archive.not_best = {int(IDS[1])}
+    found = request_photometry(IDS, "dr4", services)
+    assert found["source_id"].to_list() == IDS.tolist()
+    assert found.select("phot_g_mean_mag", "ra").rows() == [(1.5, 1.5), (1.5, None)]
+    assert request_photometry(IDS, "dr3", services)["source_id"].to_list() == [int(IDS[0])]
+
+
+def test_what_an_archive_has_is_looked_up_once_a_day(
+    archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        request_photometry(IDS, "dr4", services_of(archive))
+    assert archive.schema_queries == 1
+    later = time.time() + 25 * 3600
+    monkeypatch.setattr("xpfeh.download.learned.time.time", lambda: later)
+    request_photometry(IDS, "dr4", services)
+    assert archive.schema_queries == 2
+
+
+def test_a_release_that_is_not_there_yet_is_not_remembered(archive: ArchiveServer, services: Services) -> None:
+    there = {name: archive.tables.pop(name) for name in list(archive.tables) if name.startswith("gaiadr4")}
+    with pytest.raises(UserError, match=r"it has no table gaiadr4\.gaia_source, nor one like it; it has gaiadr3"):
+        request_photometry(IDS, "dr4", services)
+    archive.tables |= there
+    assert len(request_photometry(IDS, "dr4", services)) == 2
 
 
 def test_a_renamed_column_is_mended_in_the_table_of_releases(
@@ -51,4 +135,4 @@ def test_a_renamed_column_is_mended_in_the_table_of_releases(
     archive.renamed = {"bp_coefficients": "bp_mean_coefficients"}
     mended = replace(RELEASES["dr4"], columns={"bp_mean_coefficients": "bp_coefficients"})
     monkeypatch.setitem(RELEASES, "dr4", mended)
-    assert n_coefficients(request_spectra(IDS, "dr4", services), "bp") == 51
+    assert n_coefficients(request_spectra(IDS, "dr4", services).csv, "bp") == 51

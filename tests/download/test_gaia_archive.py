@@ -5,19 +5,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 from xpfeh.download import gaia_archive, star_lists
+from xpfeh.download.archives import ESA, Services
 from xpfeh.download.bulk_files import fetch_bulk
 from xpfeh.download.gaia_archive import Account
-from xpfeh.download.http import Services
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
 from xpfeh.sources import reader
 
+from tests.conftest import services_of
 from tests.download.archive_server import ArchiveServer
 from tests.sources.reading import read_whole
 
@@ -53,11 +55,13 @@ def test_fewer_spectra_than_asked_are_accounted_for(archive: ArchiveServer, serv
 
 def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     out = tmp_path / "xp"
-    archive.faults = ["", "500", "500", "500"]
+    archive.faults = ["", *["500"] * 99]
     with pytest.raises(UserError, match="no usable response in 3 attempts"):
         gaia_archive.fetch_xp(IDS, out, services=services)
     assert sorted(p.name for p in out.iterdir()) == ["_xpfeh", "xp-00000.csv"]
     archive.log.clear()
+    archive.faults.clear()
+    services = services_of(archive)  # as another process has it
     assert gaia_archive.fetch_xp(IDS, out, services=services) == Account(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 5]
     with pytest.raises(UserError, match="begun with other stars"):
@@ -66,11 +70,12 @@ def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, servic
 
 _CHILD = """
 import sys, numpy as np
-from xpfeh.download import gaia_archive, star_lists
-from xpfeh.download.http import Services
+from xpfeh.download import gaia_archive
+from xpfeh.download.archives import Archive, Services
 gaia_archive.IDS_PER_REQUEST = 10
 url, out, first = sys.argv[1:]
-gaia_archive.fetch_xp(int(first) + np.arange(25), out, services=Services(f"{url}/data", timeout_s=60))
+esa = Archive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")
+gaia_archive.fetch_xp(int(first) + np.arange(25), out, services=Services((esa,), timeout_s=60))
 """
 
 
@@ -139,7 +144,7 @@ def test_a_stored_file_that_was_damaged_is_named(archive: ArchiveServer, service
 def test_a_query_without_a_star_is_no_list(archive: ArchiveServer, services: Services) -> None:
     archive.absent = {11, 12}
     with pytest.raises(UserError, match="the query finds no star"):
-        star_lists.ids_by_adql("SELECT source_id FROM gaiadr3.gaia_source", services)
+        star_lists.ids_by_adql("SELECT source_id FROM gaiadr3.gaia_source", services=services)
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "stall"])
@@ -161,8 +166,8 @@ def test_a_response_that_the_service_cuts_is_not_taken_for_whole(
 
 def test_a_query_that_is_refused_is_asked_once(archive: ArchiveServer, services: Services) -> None:
     archive.faults = ["refused"]
-    with pytest.raises(UserError, match=r"the query: the service refuses it: .*unknown column nonsense"):
-        star_lists.ids_by_adql("SELECT nonsense FROM gaiadr3.gaia_source", services)
+    with pytest.raises(UserError, match=r"the query: ESA's Gaia archive refuses it: .*unknown column nonsense"):
+        star_lists.ids_by_adql("SELECT nonsense FROM gaiadr3.gaia_source", services=services)
     assert archive.log == []
 
 
@@ -187,7 +192,7 @@ def test_photometry_and_distances_are_joined_by_exact_identifiers(
 
 
 def test_lists_by_query_by_cone_and_from_files(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
-    assert star_lists.ids_by_adql("SELECT source_id FROM gaiadr3.gaia_source", services).tolist() == [11, 12]
+    assert star_lists.ids_by_adql("SELECT source_id FROM gaiadr3.gaia_source", services=services).tolist() == [11, 12]
     assert star_lists.ids_by_cone(10.0, 20.0, 0.1, services=services).dtype == np.int64
     (tmp_path / "ids.txt").write_text(f"source_id\n{BIG}\n")
     assert star_lists.read_ids(tmp_path / "ids.txt").tolist() == [BIG]
@@ -234,6 +239,24 @@ def test_bulk_files_are_checked(archive: ArchiveServer, services: Services, tmp_
         fetch_bulk(["c.csv.gz"], tmp_path, services=services)
 
 
+def test_bulk_files_of_a_release_whose_folder_is_not_known_come_from_a_url(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    archive.files = dict.fromkeys(("a.csv.gz", "b.csv.gz"), b"spectra")
+    sums = hashlib.md5(b"spectra").hexdigest()
+    archive.files["_MD5SUM.txt"] = f"{sums}  a.csv.gz\n{sums}  b.csv.gz\n".encode()
+    for number, names in enumerate(([f"{archive.url}/bulk/", "b.csv.gz"], [f"{archive.url}/bulk/b.csv.gz"])):
+        (path,) = fetch_bulk(names, tmp_path / str(number), "dr4", services)
+        assert (path.name, path.read_bytes()) == ("b.csv.gz", b"spectra")
+    for names, message in (
+        (["b.csv.gz"], "Gaia DR4's bulk files is not known: give its URL"),
+        ([f"{archive.url}/bulk"], "add --bulk with a name or a range"),
+        ([archive.url, archive.url + "/bulk"], "takes one URL"),
+    ):
+        with pytest.raises(UserError, match=message):
+            fetch_bulk(names, tmp_path, "dr4", services)
+
+
 def test_bulk_files_leave_what_lies_there_and_clear_what_a_killed_download_left(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
@@ -275,10 +298,11 @@ def test_the_archives_own_table_keeps_names_and_exact_identifiers(
 
 def test_without_a_network_the_line_says_what_to_download(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
-    services = Services(nowhere, nowhere, nowhere, timeout_s=0.2, attempts=2, pause_s=0.01)
-    with pytest.raises(UserError, match="without a network, download XP_CONTINUOUS"):
+    esa = replace(ESA, tap=nowhere, data=nowhere, links=nowhere)
+    services = Services((esa,), nowhere, timeout_s=0.2, attempts=2, pause_s=0.01)
+    with pytest.raises(UserError, match=r"cannot be reached.*without a network, download XP_CONTINUOUS"):
         gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services)
-    with pytest.raises(UserError, match=r"download these stars of gaiadr3\.gaia_source"):
+    with pytest.raises(UserError, match=r"download these stars of Gaia DR3's gaia_source"):
         gaia_archive.fetch_gaia_source(IDS, tmp_path / "g.parquet", services=services)
     with pytest.raises(UserError, match="download B/pastel"):
         gaia_archive.fetch_pastel(tmp_path / "pastel.csv", services)

@@ -1,7 +1,7 @@
 """What the archive has beside what is expected: of both releases, and of ones that turn out otherwise."""
 
 import pytest
-from xpfeh.download.http import Services
+from xpfeh.download.archives import Services
 from xpfeh.download.probe import Finding, Verdict, probe
 
 from tests.download.archive_server import ArchiveServer

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
-from xpfeh.download import star_lists
-from xpfeh.download.http import Services
+from xpfeh.download import positions, star_lists
+from xpfeh.download.archives import Services
 from xpfeh.errors import UserError
 
 from tests.download.archive_server import ArchiveServer
@@ -29,7 +30,7 @@ def test_rows_of_a_table_become_stars_one_to_one(archive: ArchiveServer, service
 def test_many_positions_go_in_several_requests(
     archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(star_lists, "_POSITIONS_PER_REQUEST", 2)
+    monkeypatch.setattr(positions, "_POSITIONS_PER_REQUEST", 2)
     archive.sky = [(i, 10.0 * i, 0.0) for i in range(1, 6)]
     table = tmp_path / "positions.parquet"
     pl.DataFrame({"ra": [10.0 * i for i in range(1, 6)], "dec": [0.0] * 5}).write_parquet(table)
@@ -60,3 +61,31 @@ def test_what_is_no_table_of_positions_is_refused(
     with pytest.raises(UserError, match=rf"positions.csv: {message}"):
         star_lists.stars_around(tmp_path / "positions.csv", services=services)
     assert archive.log == []
+
+
+@pytest.mark.parametrize("uploads", ["quota", "refused"])
+def test_where_uploads_are_refused_cones_are_asked_for(
+    archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uploads: str
+) -> None:
+    """As in August 2026: the quota that all anonymous users share was full."""
+    monkeypatch.setattr(positions, "_CONES_PER_REQUEST", 2)
+    archive.sky, archive.uploads = [(i, 10.0 * i, -0.5) for i in range(1, 6)], uploads
+    table = tmp_path / "positions.csv"
+    pl.DataFrame({"ra": [10.0 * i for i in range(1, 6)], "dec": [-0.5] * 5}).write_csv(table)
+    with pytest.warns(UserWarning, match=r"refuses the upload of positions.*asking for cones.*xpfeh archive login"):
+        assert star_lists.stars_around(table, services=services).matched["source_id"].to_list() == [1, 2, 3, 4, 5]
+    assert archive.log == [("/tap/cones", 2), ("/tap/cones", 2), ("/tap/cones", 1)]
+
+
+def test_uploads_and_cones_find_the_same(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+    rng = np.random.default_rng(7)
+    ra, dec = rng.uniform(0, 360, 60), rng.uniform(-80, 80, 60)
+    archive.sky = [(i + 1, *place) for i, place in enumerate(zip(ra, dec + rng.normal(0, 1, 60) / 3600, strict=True))]
+    table = tmp_path / "positions.parquet"
+    pl.DataFrame({"ra": ra, "dec": dec}).write_parquet(table)
+    by_upload = star_lists.stars_around(table, services=services)
+    archive.uploads = "refused"
+    with pytest.warns(UserWarning, match="asking for cones"):
+        by_cones = star_lists.stars_around(table, services=services)
+    assert by_cones.matched.equals(by_upload.matched)
+    assert 40 < len(by_upload.matched) < 60

@@ -11,6 +11,7 @@ import typer
 from xpfeh.cli.options import (
     PRETRAINED,
     Adql,
+    ArchiveName,
     Around,
     Clusters,
     Cone,
@@ -57,6 +58,7 @@ def predict(
     photometry: Photometry = [],
     distances: Distances = [],
     release: OwnRelease = None,
+    archive: ArchiveName = None,
 ) -> None:
     """[Fe/H] of a file of spectra, or of stars that are named, whose spectra come from Gaia's archive.
 
@@ -64,28 +66,38 @@ def predict(
     """
     from xpfeh.commands.choose_stars import StarChoice
     from xpfeh.commands.models import bundle_of
-    from xpfeh.commands.predict import predict_file, predict_stars
+    from xpfeh.commands.predict import predict_file, predict_stars, without_fetch
+    from xpfeh.download.archives import PUBLIC
     from xpfeh.sources.reader import CompanionFiles
 
-    choice, companions = StarChoice(ids, adql, cone, around, radius, epoch), CompanionFiles.find(photometry, distances)
+    choice, (tables, fetch) = StarChoice(ids, adql, cone, around, radius, epoch), without_fetch(distances)
+    companions = CompanionFiles.find(photometry, tables)
     if choice.made == bool(source):
         raise UserError("predict: give a source of spectra, or one of --ids, --adql, --cone, --around")
     if source:
+        if fetch or archive:
+            raise UserError("predict: --distances fetch and --archive belong to --ids, --adql, --cone and --around")
         print_written(out, predict_file(source, bundle_of(model), out, companions, checked(release)))
     else:
-        print_answered(out, predict_stars(choice, bundle_of(model), out, companions, checked(release)))
+        services = PUBLIC.only(archive)
+        written = predict_stars(choice, bundle_of(model), out, companions, checked(release), services, fetch)
+        print_answered(out, written)
 
 
 @app.command()
-def probe(release: Annotated[str, typer.Argument(help="dr3 or dr4.")]) -> None:
-    """Ask Gaia's archive whether a data release is as we expect: tables, columns, spectra, coefficients.
+def probe(
+    release: Annotated[str, typer.Argument(help="dr3 or dr4.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings and the advice as JSON.")] = False,
+) -> None:
+    """Ask Gaia's archive and its mirrors whether a data release is as we expect, and what to do if not.
 
-    Exit code 1: something differs. What it is lies in one file, xpfeh/sources/releases.py.
+    Tables, columns, DataLink's words, a star's spectrum, GaiaXPy's bases. Exit code 1: something differs.
     """
+    from xpfeh.download.archives import PUBLIC
     from xpfeh.download.probe import Verdict, probe
 
     checked(release)
-    findings = print_findings(release, probe(release))
+    findings = print_findings(release, probe(release, PUBLIC), as_json)
     if any(finding.verdict is Verdict.DIFFERS for finding in findings):
         raise typer.Exit(1)
 

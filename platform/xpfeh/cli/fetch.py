@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xpfeh.cli.options import Adql, Around, Cone, Epoch, Ids, Radius, Release, checked, local
+from xpfeh.cli.options import Adql, ArchiveName, Around, Cone, Epoch, Ids, Radius, Release, checked, local
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
@@ -26,12 +26,18 @@ def xp(
     radius: Radius = 2.0,
     epoch: Epoch = 2000.0,
     bulk: Annotated[
-        list[str], typer.Option(help="A bulk file's name, or a range 000000-010000; may be repeated.")
+        list[str],
+        typer.Option(
+            help="A bulk file's name, or a range 000000-010000; may be repeated. One may be the URL of another folder, "
+            "or of a file."
+        ),
     ] = [],
     release: Release = "dr3",
+    archive: ArchiveName = None,
 ) -> None:
-    """XP spectra: by list, by query, around a position or many, or whole bulk files. Run again to go on."""
+    """XP spectra: by list, by query, around a position or many, or whole bulk files. Rerun to resume."""
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
+    from xpfeh.download.archives import PUBLIC
     from xpfeh.download.bulk_files import fetch_bulk
     from xpfeh.download.gaia_archive import fetch_xp
 
@@ -42,7 +48,8 @@ def xp(
     if bulk:
         console.print(f"{len(fetch_bulk(bulk, out, release))} bulk files, MD5 checked: {out}", soft_wrap=True)
         return
-    _print_account(fetch_xp(choose_stars(choice, release, out), out, release), out)
+    services = PUBLIC.only(archive)
+    _print_account(fetch_xp(choose_stars(choice, release, out, services), out, release, services), out)
 
 
 @fetch.command("gaia-source")
@@ -55,14 +62,17 @@ def gaia_source(
     radius: Radius = 2.0,
     epoch: Epoch = 2000.0,
     release: Release = "dr3",
+    archive: ArchiveName = None,
 ) -> None:
-    """Positions and photometry of stars."""
+    """Positions, photometry and parallaxes of stars."""
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
+    from xpfeh.download.archives import PUBLIC
     from xpfeh.download.gaia_archive import fetch_gaia_source
 
     checked(release)
-    chosen = choose_stars(StarChoice(ids, adql, cone, around, radius, epoch), release, out)
-    _print_account(fetch_gaia_source(chosen, out, release), out)
+    services = PUBLIC.only(archive)
+    chosen = choose_stars(StarChoice(ids, adql, cone, around, radius, epoch), release, out, services)
+    _print_account(fetch_gaia_source(chosen, out, release, services), out)
 
 
 @fetch.command("distances")

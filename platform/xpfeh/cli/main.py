@@ -10,6 +10,7 @@ import typer
 
 from xpfeh import __version__
 from xpfeh.cli import answers, data, datasets, models
+from xpfeh.cli.archive import archive
 from xpfeh.cli.fetch import fetch
 from xpfeh.cli.keys import keys
 from xpfeh.cli.printing import console
@@ -33,6 +34,7 @@ for group in (data, models, datasets, answers):
     app.add_typer(group.app)
 app.add_typer(datasets.catalog, name="catalog")
 app.add_typer(fetch, name="fetch")
+app.add_typer(archive, name="archive")
 app.add_typer(keys, name="keys")
 
 

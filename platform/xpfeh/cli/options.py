@@ -70,7 +70,10 @@ Model = Annotated[
 ]
 Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder or glob; may be repeated.")]
 Distances = Annotated[
-    list[str], typer.Option(help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated.")
+    list[str],
+    typer.Option(
+        help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated. With --ids and the like also: fetch."
+    ),
 ]
 References = Annotated[
     list[str],
@@ -103,6 +106,12 @@ OwnRelease = Annotated[
 ]
 Ids = Annotated[Path | None, local("Identifiers: one a line, or any table with source_id.")]
 Adql = Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")]
+ArchiveName = Annotated[
+    str | None,
+    typer.Option(
+        "--archive", help="Ask one archive alone: esa, ari or aip. By default a mirror is asked if ESA's is away."
+    ),
+]
 Cone = Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")]
 Around = Annotated[Path | None, local("Positions: a table with ra and dec, degrees, matched with Gaia's stars.")]
 Radius = Annotated[float, typer.Option(min=0.01, help="--around: largest separation, arcsec.")]

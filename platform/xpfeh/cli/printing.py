@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from datetime import timedelta
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
@@ -111,19 +113,25 @@ def print_keys(keys: Iterable[Key]) -> None:
     console.print(table)
 
 
-def print_findings(release: str, findings: Iterable[Finding]) -> list[Finding]:
-    """Print what the archive has beside what is expected, and return it."""
-    colours = {"holds": "green", "differs": "red", "unknown": "yellow"}
-    with console.status("asking the archive"):
+def print_findings(release: str, findings: Iterable[Finding], as_json: bool = False) -> list[Finding]:
+    """Print what the archives have beside what is expected, and what to do; return the findings."""
+    from xpfeh.download.probe import advice
+
+    with console.status("asking the archive", spinner="dots") if not as_json else nullcontext():
         found = list(findings)
+    if as_json:
+        listed = [{"what": f.what, "expected": f.expected, "found": f.found, "verdict": f.verdict} for f in found]
+        print(json.dumps({"release": release, "findings": listed, "advice": advice(found, release)}, indent=1))
+        return found
+    colours = {"holds": "green", "adapted": "green", "differs": "red", "unknown": "yellow"}
     table = Table("what", "expected", "found", "", title=f"{release} in Gaia's archive", show_lines=True)
     for each in found:
         table.add_row(each.what, each.expected, each.found, Text(each.verdict, style=colours[each.verdict]))
     console.print(table)
     counts = Counter(each.verdict.value for each in found)
     console.print(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
-    if counts["differs"]:
-        console.print("what differs is to be changed in xpfeh/sources/releases.py, and nowhere else")
+    for line in advice(found, release):
+        console.print(f"- {line}", soft_wrap=True)
     return found
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from xpfeh.download import star_lists
-from xpfeh.download.http import PUBLIC, Services
+from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.errors import UserError
 from xpfeh.files import whole_file
 
@@ -67,7 +67,7 @@ def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Se
     if choice.cone:
         return star_lists.ids_by_cone(*choice.cone, release, services)
     if choice.adql:
-        return star_lists.ids_by_adql(choice.adql, services)
+        return star_lists.ids_by_adql(choice.adql, release, services)
     if choice.ids:
         return star_lists.read_ids(choice.ids)
     assert choice.around is not None

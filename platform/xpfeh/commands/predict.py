@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,8 +12,8 @@ from numpy.typing import NDArray
 from xpfeh.columns import CATALOG, sensitivity_schema, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import Written, write_file
-from xpfeh.download.cache import bring
-from xpfeh.download.http import PUBLIC, Services
+from xpfeh.download.archives import PUBLIC, Services
+from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
@@ -20,6 +21,9 @@ from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.tables import check_format
 from xpfeh.xp.preprocess import preprocess
+
+FETCH = "fetch"
+"""In place of a table of distances: VizieR's, for stars whose spectra come from the archive."""
 
 
 def predict_file(
@@ -54,6 +58,7 @@ def predict_stars(
     companions: CompanionFiles,
     release: str | None = None,
     services: Services = PUBLIC,
+    fetch_distances: bool = False,
 ) -> Written:
     """Write the catalog rows of stars whose spectra and photometry come from the archive, in the order asked.
 
@@ -65,6 +70,8 @@ def predict_stars(
     release : {"dr3", "dr4"}, optional
         By default the model's.
     services : Services
+    fetch_distances : bool
+        Whether VizieR is asked for their distances, too, and the answer kept.
 
     Raises
     ------
@@ -75,8 +82,21 @@ def predict_stars(
     predictor = Predictor(bundle)
     _check_release(predictor, release)
     own = predictor.card.preprocess.release
-    stars = bring(choose_stars(choice, own, out, services), own, services)
-    return predict_file(stars, bundle, out, companions)
+    ids = choose_stars(choice, own, out, services)
+    fetched = bring_distances(ids, own, services) if fetch_distances else []
+    companions = replace(companions, distances=(*companions.distances, *fetched))
+    return predict_file(bring(ids, own, services), bundle, out, companions)
+
+
+def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:
+    """Return the tables of distances without the word `FETCH`, and whether it was among them.
+
+    Examples
+    --------
+    >>> without_fetch(["fetch", "mine.csv"])
+    (['mine.csv'], True)
+    """
+    return [each for each in distances if each != FETCH], FETCH in distances
 
 
 def _check_release(predictor: Predictor, release: str | None) -> None:

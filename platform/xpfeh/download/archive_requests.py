@@ -1,107 +1,163 @@
-"""One request to Gaia's archive: the spectra, or the photometry, of at most `IDS_PER_REQUEST` stars of a release."""
+"""One request to Gaia's archives: the spectra, or the photometry, of some stars of a release."""
 
 from __future__ import annotations
 
-import io
-import zipfile
-from functools import partial
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import requests
+from astropy.table import Table
 from numpy.typing import NDArray
 
-from xpfeh.download.http import BadResponseError, RefusedError, Services, check_status, run_query, with_retries
+from xpfeh.download.archives import Archive, Services
+from xpfeh.download.datalink import DataLink, check_ids, ids_of_csv
+from xpfeh.download.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, warn_of_substitute
+from xpfeh.download.http import RefusedError, UnavailableError
+from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
-from xpfeh.sources.companions import PHOTOMETRY
-from xpfeh.sources.releases import RELEASES, Release
+from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.sources.gaia_tables import number_lists
+from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
 
-GAIA_SOURCE_COLUMNS = ("source_id", *PHOTOMETRY, "l", "b", "parallax", "pmra", "pmdec", "ref_epoch")
+POSITIONS = ("ra", "dec", "l", "b", "pmra", "pmdec", "ref_epoch")
+MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
+PARALLAXES = (
+    "parallax", "parallax_error", "parallax_over_error", "tentative_parallax_bias", "nu_eff_used_in_astrometry",
+    "pseudocolour", "ecl_lat", "astrometric_params_solved",
+)  # fmt: skip
+GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAXES)
+"""Asked for where they are there; the others are null. Without the excess factor it is computed."""
+
+IDS_PER_TAP_REQUEST = 500
+"""Spectra by TAP: 26 kB a star in VOTable, and a synchronous query has a minute."""
 
 
-def request_spectra(ids: NDArray[np.int64], release: str, services: Services) -> bytes:
-    """Return the spectra (K,) of those of the stars that have one as CSV, nothing if none has.
+@dataclass(frozen=True)
+class Spectra:
+    """Some stars' spectra as CSV, as DataLink writes it, and the archive that they are from."""
 
-    The archive's own names of columns are written as they are called here, see `xpfeh.sources.releases`.
+    csv: bytes
+    archive: Archive
+
+
+def stars_per_request(services: Services) -> int:
+    """Return how many stars to ask for at a time: fewer where DataLink is away, and a mirror's TAP is asked."""
+    links = [archive.data for archive in services.archives if archive.data is not None]
+    by_datalink = any(services.state.why_away(url) is None for url in links)
+    return IDS_PER_REQUEST if by_datalink else IDS_PER_TAP_REQUEST
+
+
+def request_spectra(ids: NDArray[np.int64], release: str, services: Services) -> Spectra:
+    """Return the spectra (K,) of those of the stars that have one, nothing if none has.
 
     Raises
     ------
     UserError
-        If the archive gives no usable response, or refuses the request.
+        If no archive gives a usable response.
     """
-    gaia = RELEASES[release]
-    alternative = f"download {gaia.retrieval_type} as {gaia.data_structures[0]} CSV from the archive's DataLink"
-    alternative += " into a folder and ingest that"
-    refusals = []
-    for structure in gaia.data_structures:
+    reasons = []
+    for archive in services.archives:
         try:
-            return with_retries(
-                partial(request_datalink, ids, gaia, structure, services), services, "spectra", alternative
-            )
-        except RefusedError as refused:
-            refusals.append(f"{structure}: {refused}")
+            if archive.data is not None:
+                spectra = Spectra(DataLink(release, archive, services).spectra(ids), archive)
+            elif archive.spectra is not None:
+                spectra = Spectra(_spectra_by_tap(ids, release, archive, services), archive)
+            else:
+                continue
+        except (RefusedError, UnavailableError) as error:
+            reasons.append(f"{archive.title}: {error}")
+        except UserError as error:
+            raise UserError(f"spectra: {error}") from None
+        else:
+            warn_of_substitute("spectra", archive, reasons)
+            return spectra
+    gaia = RELEASES[release]
+    alternative = f"download {gaia.retrieval_types[0]} as {gaia.data_structures[0]} CSV from the archive's DataLink"
     raise UserError(
-        f"spectra of {gaia.title}: the archive refuses {gaia.retrieval_type} ({'; '.join(refusals)}); "
-        f"xpfeh probe {release} shows what it expects"
+        f"spectra of {gaia.title}: {'; '.join(reasons) or 'none of the archives has them'}; xpfeh probe {release} "
+        f"shows what works; without a network, {alternative} into a folder and ingest that"
     )
 
 
-def request_datalink(ids: NDArray[np.int64], gaia: Release, structure: str, services: Services) -> bytes:
-    """Ask DataLink once, and return the CSV of the stars that it has; nothing if it has none.
+def _spectra_by_tap(ids: NDArray[np.int64], release: str, archive: Archive, services: Services) -> bytes:
+    tap, table = GaiaTap(release, services), str(archive.spectra)
+    parts = []
+    for start in range(0, len(ids), IDS_PER_TAP_REQUEST):
+        listed = _listed(ids[start : start + IDS_PER_TAP_REQUEST])
 
-    Raises
-    ------
-    RefusedError
-        If the archive says that it knows no such thing.
-    """
-    form = {
-        "ID": ",".join(map(str, ids.tolist())), "RETRIEVAL_TYPE": gaia.retrieval_type, "DATA_STRUCTURE": structure,
-        "FORMAT": "csv", "RELEASE": gaia.title, "VALID_DATA": "true", "USE_ZIP_ALWAYS": "true",
-    }  # fmt: skip
-    response = requests.post(services.datalink, data=form, timeout=services.timeout_s)
-    check_status(response)
-    with zipfile.ZipFile(io.BytesIO(response.content)) as files:
-        contents = [files.read(name) for name in files.namelist() if name.endswith(".csv")]
-    # Each file has the line of names; a file without another line is how the archive says "none".
-    parts = [content.rstrip().partition(b"\n") for content in contents]
-    rows = [lines for _, _, lines in parts if lines]
-    if not rows:
-        return b""
-    names = [name.strip().decode() for name in parts[0][0].split(b",")]
-    header = ",".join(gaia.columns.get(name, name) for name in names)
-    csv = header.encode() + b"\n" + b"\n".join(rows) + b"\n"
-    received = ids_of_csv(csv)
-    if len(np.unique(received)) < len(received) or not np.isin(received, ids).all():
-        raise BadResponseError("repeated stars, or stars that were not asked for")
+        def build(_: Archive, tables: Tables, listed: str = listed) -> str | None:
+            if tables.columns and not tables.has(table):
+                return None
+            names = ", ".join(("source_id", *LIST_COLUMNS))
+            return f"SELECT {names} FROM {tables.named(table)} WHERE source_id IN ({listed})"
+
+        found = tap.ask_one(archive, build).table
+        if len(found):
+            parts.append(_to_csv(found))
+    csv = b"".join(part if number == 0 else part.partition(b"\n")[2] for number, part in enumerate(parts))
+    if csv:
+        check_ids(ids_of_csv(csv), ids)
     return csv
 
 
+def _to_csv(table: Table) -> bytes:
+    """Return spectra as DataLink writes them; single precision in its shortest decimals, as there."""
+    columns: dict[str, pl.Series] = {"source_id": pl.Series(table["source_id"].tolist(), dtype=pl.Int64)}
+    for name in LIST_COLUMNS:
+        single = any(np.ma.asarray(cell).dtype == np.float32 for cell in table[name])
+        lists = pl.Series(number_lists(table[name])).cast(pl.List(pl.Float32 if single else pl.Float64))
+        text = "(" + lists.cast(pl.List(pl.String)).list.join(", ") + ")"
+        columns[name] = text.set(lists.list.len() == 0, None)
+    return pl.DataFrame(columns).write_csv().encode()
+
+
 def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
-    """Return the columns `GAIA_SOURCE_COLUMNS` of those of the stars that gaia_source has.
+    """Return `GAIA_SOURCE_COLUMNS` of those of the stars that an archive has; null where it does not have one.
+
+    In DR4 gaia_source holds the best sources; what it does not have is looked for in all_source_photometry.
 
     Raises
     ------
     UserError
-        If the archive gives no usable response, or refuses the query.
+        If no archive gives a usable response, or each refuses the query.
     """
-    table = RELEASES[release].gaia_source
-    listed = ",".join(map(str, ids.tolist()))
-    query = f"SELECT {', '.join(GAIA_SOURCE_COLUMNS)} FROM {table} WHERE source_id IN ({listed})"
-    alternative = f"download these stars of {table} from the archive as CSV"
-    frame = run_query(query, services.gaia_tap, services, "photometry", alternative)
-    return frame.with_columns(pl.col("source_id").cast(pl.Int64))
+    title = RELEASES[release].title
+    alternative = f"download these stars of {title}'s gaia_source from the archive as CSV"
+    tap = GaiaTap(release, services)
+
+    def build(_: Archive, tables: Tables) -> list[str]:
+        every = _select(tables, SOURCES, GAIA_SOURCE_COLUMNS, ids)
+        if tables.columns:
+            return [every]
+        return [every, _select(tables, SOURCES, ("source_id", *POSITIONS, *MAGNITUDES[:3]), ids)]
+
+    answer = tap.ask("photometry", build, alternative)
+    found = _with_all_columns(answer.table)
+    others = np.setdiff1d(ids, found["source_id"].to_numpy())
+    if others.size and RELEASES[release].all_sources and tap.tables(answer.archive).has(PHOTOMETRY):
+        names = ("source_id", *POSITIONS, *MAGNITUDES)
+        more = GaiaTap(release, services.only(answer.archive.name)).ask(
+            "photometry", lambda _, tables: _select(tables, PHOTOMETRY, names, others), alternative
+        )
+        found = pl.concat([found, _with_all_columns(more.table)])
+    return found
 
 
-def ids_of_csv(csv: bytes | Path) -> NDArray[np.int64]:
-    """Return the identifiers of a CSV file of spectra.
+def _select(tables: Tables, table: str, names: Sequence[str], ids: NDArray[np.int64]) -> str:
+    there = ", ".join(tables.among(table, names))
+    return f"SELECT {there} FROM {tables.named(table)} WHERE source_id IN ({_listed(ids)})"
 
-    Raises
-    ------
-    BadResponseError
-        If a row has none.
-    """
-    ids = pl.read_csv(csv, columns=["source_id"], schema_overrides={"source_id": pl.Int64})["source_id"]
-    if ids.null_count():
-        raise BadResponseError("a row without source_id")
-    return ids.to_numpy()
+
+def _listed(ids: NDArray[np.int64]) -> str:
+    return ",".join(map(str, ids.tolist()))
+
+
+def _with_all_columns(table: Table) -> pl.DataFrame:
+    frame = to_frame(table)
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None).alias(name)).cast(
+            pl.Int64 if name == "source_id" else pl.Float64
+        )
+        for name in GAIA_SOURCE_COLUMNS
+    )

@@ -11,7 +11,8 @@ from pathlib import Path
 import requests
 from rich.progress import track
 
-from xpfeh.download.http import PUBLIC, BadResponseError, Services, get, with_retries
+from xpfeh.download.archives import PUBLIC, Services
+from xpfeh.download.http import BadResponseError, get, or_user_error
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.input_files import CHECKSUMS
@@ -26,7 +27,8 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
     Parameters
     ----------
     names : sequence of str
-        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file that has some of them.
+        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file that has some of them. One
+        of them may be the URL of a folder of such files, or of one file, in place of the release's own folder.
     out : str or Path
         Folder of the files.
     release : {"dr3", "dr4"}
@@ -34,14 +36,12 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
     Raises
     ------
     UserError
-        If no bulk files of that release are known, the archive does not respond, does not list a file, or a file's MD5
-        is wrong.
+        If no bulk files of that release are known, nothing but a folder is named, the archive does not respond, does
+        not list a file, or a file's MD5 is wrong.
     """
-    folder, bulk = local_path(out), RELEASES[release].bulk
-    if bulk is None:
-        raise UserError(f"bulk files of {RELEASES[release].title} are not known yet; fetch xp --ids asks for stars")
+    folder, (bulk, names) = local_path(out), _place_and_names(names, release)
     alternative = f"put {CHECKSUMS} and the files from {bulk} into {folder}"
-    listing = with_retries(partial(get, f"{bulk}/{CHECKSUMS}", services), services, CHECKSUMS, alternative)
+    listing = or_user_error(partial(get, f"{bulk}/{CHECKSUMS}", services), services, CHECKSUMS, alternative)
     listed = _read_listing(listing)
     chosen = sorted({file for name in names for file in _listed_files(name, listed, bulk)})
     with whole_file(folder / CHECKSUMS) as temporary:
@@ -49,8 +49,28 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
     for name in track(chosen, description="bulk files"):
         if not (folder / name).exists():
             download = partial(_download, f"{bulk}/{name}", listed[name], folder / name, services)
-            with_retries(download, services, name, f"put {name} into {folder}")
+            or_user_error(download, services, name, f"put {name} into {folder}")
     return [folder / name for name in chosen]
+
+
+def _place_and_names(names: Sequence[str], release: str) -> tuple[str, list[str]]:
+    """Return the URL of the folder, and the names and ranges in it."""
+    urls = [name for name in names if re.match("https?://", name)]
+    others = [name for name in names if name not in urls]
+    if len(urls) > 1:
+        raise UserError("fetch xp --bulk takes one URL: of a folder, or of a file")
+    if urls and re.search(r"\.csv(\.gz)?$", urls[0]):
+        folder, _, file = urls[0].rpartition("/")
+        return folder, [file, *others]
+    place = urls[0].rstrip("/") if urls else RELEASES[release].bulk
+    if place is None:
+        raise UserError(
+            f"the folder of {RELEASES[release].title}'s bulk files is not known: give its URL by another --bulk, or "
+            "name stars by --ids"
+        )
+    if not others:
+        raise UserError(f"which files of {place}: add --bulk with a name or a range; 000000-786431 are all")
+    return place, others
 
 
 def _read_listing(listing: bytes) -> dict[str, str]:

@@ -21,8 +21,11 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.progress import track
 
-from xpfeh.download.archive_requests import ids_of_csv, request_photometry, request_spectra
-from xpfeh.download.http import PUBLIC, BadResponseError, Services, run_query
+from xpfeh.download.archive_requests import request_photometry, request_spectra
+from xpfeh.download.archives import PUBLIC, Services
+from xpfeh.download.datalink import ids_of_csv
+from xpfeh.download.http import BadResponseError
+from xpfeh.download.tap import run_query
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
@@ -44,7 +47,7 @@ class Account:
 def fetch_xp(
     source_ids: NDArray[np.int64], out: str | Path, release: str = "dr3", services: Services = PUBLIC
 ) -> Account:
-    """Download the XP spectra of a release as coefficients (DataLink, CSV) into the folder `out`; call again to go on.
+    """Download the XP spectra of a release as coefficients (CSV) into the folder `out`; call again to resume.
 
     Files ``xp-NNNNN.csv`` hold at most `IDS_PER_REQUEST` stars each (none is written where no star of a request has a
     spectrum); ``_xpfeh/missing.csv`` names the stars that did not come.
@@ -55,13 +58,13 @@ def fetch_xp(
         If the archive does not respond, or the folder was begun with other stars.
     """
     ids, folder = _distinct(source_ids), local_path(out)
-    account = _begin(folder / "_xpfeh", ids, RELEASES[release].retrieval_type)
+    account = _begin(folder / "_xpfeh", ids, RELEASES[release].retrieval_types[0])
     received = []
     for number, chunk in track(list(enumerate(_chunks(ids))), description="spectra"):
         # An empty mark says that the request was made and brought nothing.
         path, none = folder / f"xp-{number:05d}.csv", account / f"xp-{number:05d}.none"
         if not path.exists() and not none.exists():
-            content = request_spectra(chunk, release, services)
+            content = request_spectra(chunk, release, services).csv
             _write(path if content else none, content)
         if path.exists():
             received.append(_stored(path, ids_of_csv))
@@ -78,9 +81,8 @@ def fetch_gaia_source(
     UserError
         If the archive does not respond, or `out` was begun with other stars.
     """
-    return _fetch_table(
-        RELEASES[release].gaia_source, source_ids, out, lambda ids: request_photometry(ids, release, services)
-    )
+    what = f"gaia_source of {RELEASES[release].title}"
+    return _fetch_table(what, source_ids, out, lambda ids: request_photometry(ids, release, services))
 
 
 def fetch_distances(
@@ -95,16 +97,36 @@ def fetch_distances(
     UserError
         If there are none of that release, VizieR does not respond, or `out` was begun with other stars.
     """
+    table = distances_table(release)
+    return _fetch_table(table, source_ids, out, lambda ids: request_distances(ids, release, services))
+
+
+def distances_table(release: str) -> str:
+    """Return VizieR's table of distances of a release's stars.
+
+    Raises
+    ------
+    UserError
+        If none is known.
+    """
     gaia = RELEASES[release]
     if gaia.distances is None:
         raise UserError(f"no table of distances of {gaia.title} is known; its identifiers are not those of DR3")
-    query = f'SELECT Source AS source_id, rgeo FROM "{gaia.distances}" WHERE Source IN ({{ids}})'
+    return gaia.distances
 
-    def run(ids: NDArray[np.int64]) -> pl.DataFrame:
-        listed = query.format(ids=",".join(map(str, ids.tolist())))
-        return run_query(listed, services.vizier_tap, services, "distances", _DISTANCES_ALTERNATIVE)
 
-    return _fetch_table(query, source_ids, out, run)
+def request_distances(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
+    """Return ``source_id`` and ``rgeo`` (pc) of those of the stars that have a distance.
+
+    Raises
+    ------
+    UserError
+        If there are none of that release, or VizieR does not respond.
+    """
+    listed = ",".join(map(str, ids.tolist()))
+    query = f'SELECT Source AS source_id, rgeo FROM "{distances_table(release)}" WHERE Source IN ({listed})'
+    found = run_query(query, services.vizier_tap, services, "distances", _DISTANCES_ALTERNATIVE)
+    return found.cast({"source_id": pl.Int64, "rgeo": pl.Float64})
 
 
 def fetch_pastel(out: str | Path, services: Services = PUBLIC) -> int:

@@ -3,58 +3,31 @@
 from __future__ import annotations
 
 import re
-import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import polars as pl
-import pyvo
 import requests
 import tenacity
-from astropy.table import Table
 
+from xpfeh.download.archives import Services
 from xpfeh.errors import UserError
 
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True)
-class Services:
-    """Where the services are, and how patient to be with them.
-
-    Attributes
-    ----------
-    datalink : str
-        Gaia's DataLink: spectra by source_id.
-    gaia_tap, vizier_tap : str
-        Table Access Protocol (IVOA TAP 1.1) of the Gaia archive and of VizieR.
-    timeout_s : float
-        Longest silence of a service, s.
-    attempts : int
-        Requests before giving up.
-    pause_s : float
-        Wait before the second attempt, s; it doubles each time.
-    """
-
-    datalink: str = "https://gea.esac.esa.int/data-server/data"
-    gaia_tap: str = "https://gea.esac.esa.int/tap-server/tap"
-    vizier_tap: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
-    timeout_s: float = 120.0
-    attempts: int = 5
-    pause_s: float = 2.0
+class UnavailableError(Exception):
+    """The service cannot be reached, or its answer is of no use: another attempt may help, or another service."""
 
 
-PUBLIC = Services()
-"""The services that everyone uses; tests give a server of this machine."""
-
-_MOST_ROWS = 10_000_000  # without it each TAP service applies a limit of its own, which may be a few thousand
+class ServerError(UnavailableError):
+    """The service can be reached, but fails, and does not say why: perhaps at this request alone."""
 
 
-class BadResponseError(Exception):
-    """The service responded, but not with what was asked for: ask again."""
+class BadResponseError(UnavailableError):
+    """The service answered, but with something else than was asked for, or with half of it."""
 
 
 class RefusedError(Exception):
@@ -62,17 +35,12 @@ class RefusedError(Exception):
 
 
 _WAIT = (408, 429)  # timeout and too many requests: the two statuses of a client's error that pass by themselves
-_WORTH_ANOTHER_ATTEMPT = (
-    requests.RequestException,
-    pyvo.dal.DALAccessError,
-    zipfile.BadZipFile,
-    zlib.error,
-    pl.exceptions.PolarsError,
-    BadResponseError,
-)
+_REFUSAL = re.compile(r"unknown|invalid|quota|not (valid|supported|allowed|found|exist)|cannot find", re.IGNORECASE)
+_BROKEN = (zipfile.BadZipFile, zlib.error, pl.exceptions.PolarsError, requests.exceptions.ChunkedEncodingError)
+_WORDS = 200  # characters of a service's message that are shown
 
 
-def with_retries(request: Callable[[], _T], services: Services, what: str, alternative: str) -> _T:
+def with_retries(request: Callable[[], _T], services: Services, known: bool = False) -> _T:
     """Repeat a request until its response is usable, and return that.
 
     Parameters
@@ -80,105 +48,149 @@ def with_retries(request: Callable[[], _T], services: Services, what: str, alter
     request : callable
     services : Services
         How often, and how long to wait.
+    known : bool
+        Whether the service has answered before: it is then given all attempts, and otherwise `patience_s`.
+
+    Raises
+    ------
+    UnavailableError
+        If no response is usable.
+    RefusedError
+        If the service refuses the request.
+
+    Examples
+    --------
+    >>> with_retries(lambda: "spectra", Services())
+    'spectra'
+    """
+    attempts = 0
+
+    def once() -> _T:
+        nonlocal attempts
+        attempts += 1
+        return _usable(request)
+
+    def given_up(state: tenacity.RetryCallState) -> bool:
+        error = state.outcome.exception() if state.outcome else None
+        slow = (state.seconds_since_start or 0.0) + state.upcoming_sleep > services.patience_s
+        lost = slow and not known and not isinstance(error, BadResponseError)  # one that answers is waited for
+        return lost or state.attempt_number >= services.attempts
+
+    retrying = tenacity.Retrying(
+        stop=given_up,
+        wait=tenacity.wait_exponential(multiplier=services.pause_s),
+        retry=tenacity.retry_if_exception_type(UnavailableError),
+        reraise=True,
+    )
+    try:
+        return retrying(once)
+    except UnavailableError as error:
+        times = "attempt" if attempts == 1 else "attempts"
+        raise type(error)(f"no usable response in {attempts} {times} ({error})") from None
+
+
+def _usable(request: Callable[[], _T]) -> _T:
+    """Return a response, or raise what is wrong with it in one phrase: what libraries say is long."""
+    try:
+        return request()
+    except requests.Timeout:
+        raise UnavailableError("no answer in time") from None
+    except requests.HTTPError as error:
+        raise UnavailableError(str(error).partition(" for url")[0]) from None
+    except _BROKEN as error:
+        raise BadResponseError(f"a broken response, {type(error).__name__}") from None
+    except requests.RequestException as error:
+        raise UnavailableError(f"cannot be reached, {type(error).__name__}") from None
+
+
+def or_user_error(request: Callable[[], _T], services: Services, what: str, alternative: str) -> _T:
+    """Return `with_retries`, its errors as lines for the user.
+
+    Parameters
+    ----------
+    request, services
+        As for `with_retries`.
     what : str
-        What is asked for, in messages.
+        What is asked for.
     alternative : str
         What a user without a network can do instead.
 
     Raises
     ------
     UserError
-        If no response is usable, or the service refuses the request.
 
     Examples
     --------
-    >>> with_retries(lambda: "spectra", PUBLIC, "spectra", "copy them from a colleague")
+    >>> or_user_error(lambda: "spectra", Services(), "spectra", "copy them from a colleague")
     'spectra'
     """
-    retrying = tenacity.Retrying(
-        stop=tenacity.stop_after_attempt(services.attempts),
-        wait=tenacity.wait_exponential(multiplier=services.pause_s),
-        # PyVO derives a query that is refused from a service that cannot be reached.
-        retry=tenacity.retry_if_exception_type(_WORTH_ANOTHER_ATTEMPT)
-        & tenacity.retry_if_not_exception_type(pyvo.dal.DALQueryError),
-        reraise=True,
-    )
     try:
-        return retrying(request)
-    except pyvo.dal.DALQueryError as error:
-        raise UserError(f"{what}: the service refuses it: {' '.join(str(error.reason).split())}") from None
-    except _WORTH_ANOTHER_ATTEMPT as error:
-        # What libraries say of a lost connection is long; what we found wrong with a response is one phrase.
-        reason = error if isinstance(error, BadResponseError) else type(error).__name__
-        message = f"{what}: no usable response in {services.attempts} attempts ({reason})"
-        raise UserError(f"{message}; without a network, {alternative}") from None
+        return with_retries(request, services, known=True)
+    except RefusedError as refused:
+        raise UserError(f"{what}: the service refuses it: {refused}") from None
+    except UnavailableError as error:
+        raise UserError(f"{what}: {error}; without a network, {alternative}") from None
 
 
-def run_query(
-    query: str,
-    tap: str,
-    services: Services,
-    what: str,
-    alternative: str,
-    uploads: Mapping[str, Table] | None = None,
-) -> pl.DataFrame:
-    """Return the table with which a TAP service responds to an ADQL query; see `with_retries` for the parameters.
-
-    `uploads` are tables that the query calls ``TAP_UPLOAD.NAME``.
-
-    Raises
-    ------
-    UserError
-        If no response is usable, the service refuses the query, or cuts its response short.
-    """
-    session = _Session(services.timeout_s)
-
-    def request() -> pl.DataFrame:
-        result = pyvo.dal.TAPService(tap, session=session).run_sync(query, maxrec=_MOST_ROWS, uploads=uploads)
-        if result.query_status == "OVERFLOW":
-            raise UserError(f"{what}: the service cuts its response after {len(result)} rows; ask for less at a time")
-        return _frame(result.to_table())
-
-    with warnings.catch_warnings():
-        # A response that is cut is an error, above.
-        warnings.filterwarnings("ignore", category=pyvo.dal.exceptions.DALOverflowWarning)
-        return with_retries(request, services, what, alternative)
-
-
-class _Session(requests.Session):
-    """A session that waits for a response so long; PyVO would wait for ever."""
+class TimedSession(requests.Session):
+    """A session that waits for a response so long; without a limit `requests` waits for ever."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
         self._timeout_s = timeout_s
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        """Send a request, as `requests.Session` does."""
         return super().request(*arguments, **{"timeout": self._timeout_s, **options})
 
 
-def check_status(response: requests.Response) -> None:
-    """Raise what a failed response means: a refusal with the service's own words, or an error worth another attempt.
+def check_response(response: requests.Response) -> None:
+    """Raise what a failed response means: a refusal in the service's own words, or an error worth another attempt.
 
-    Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type".
+    Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type", and its TAP an upload
+    that exceeds the quota of all anonymous users likewise. In maintenance it answers every request with a web page.
 
     Raises
     ------
-    RefusedError, requests.HTTPError
+    RefusedError, ServerError
+    UnavailableError
+        If the answer is a web page.
     """
-    words = " ".join(re.sub(r"<[^>]*>", " ", response.text[:2000]).split()) if response.status_code >= 400 else ""
-    client_error = 400 <= response.status_code < 500 and response.status_code not in _WAIT
-    if client_error or re.search("unknown|invalid|not (valid|supported|allowed)", words, re.IGNORECASE):
-        raise RefusedError(words[:200] or f"status {response.status_code}")
-    response.raise_for_status()
+    status = response.status_code
+    if status >= 400:
+        words = _words(response.text)
+        if (400 <= status < 500 and status not in _WAIT) or _REFUSAL.search(words):
+            raise RefusedError(words or f"HTTP {status}")
+        raise ServerError(f"HTTP {status}" + (f", {words}" if words else ""))
+    if is_web_page(response.content):
+        raise UnavailableError(f"it answers with a web page: {_words(response.text) or 'empty'}")
+
+
+def is_web_page(content: bytes) -> bool:
+    """Return whether a response is HTML, which no service of data answers with.
+
+    Examples
+    --------
+    >>> is_web_page(b"<!DOCTYPE html><html>"), is_web_page(b"<?xml version='1.0'?><VOTABLE>")
+    (True, False)
+    """
+    return content[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
+
+
+def _words(text: str) -> str:
+    """Return what a message in HTML, XML or plain text says, without its markup."""
+    text = re.sub(r"(?s)<(style|script)\b.*?</\1>", " ", text[:4000])
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:_WORDS]
 
 
 def get(url: str, services: Services) -> bytes:
-    """Return the content of a small file."""
+    """Return the content of a small file.
+
+    Raises
+    ------
+    requests.RequestException
+        If it cannot be had.
+    """
     response = requests.get(url, timeout=services.timeout_s)
     response.raise_for_status()
     return response.content
-
-
-def _frame(table: Table) -> pl.DataFrame:
-    """Masked values become null; through Python's integers, since a column with nulls would pass through floats."""
-    return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})

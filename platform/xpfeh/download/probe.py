@@ -1,22 +1,27 @@
-"""Does the archive have what we expect of a data release? Asked, and compared with `xpfeh.sources.releases`."""
+"""Does the archive have what we expect of a data release, and what is to be done if not?"""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from functools import partial
 
 import numpy as np
 import polars as pl
 
-from xpfeh.download.archive_requests import GAIA_SOURCE_COLUMNS, request_datalink
-from xpfeh.download.http import PUBLIC, RefusedError, Services, run_query, with_retries
+from xpfeh.download.archive_requests import GAIA_SOURCE_COLUMNS
+from xpfeh.download.archives import PUBLIC, Archive, Services
+from xpfeh.download.availability import columns_of, conditions_of, with_spectra
+from xpfeh.download.datalink import DataLink
+from xpfeh.download.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
+from xpfeh.download.http import RefusedError, UnavailableError
+from xpfeh.download.learned import recall
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import LIST_COLUMNS
-from xpfeh.sources.releases import RELEASES, Release
+from xpfeh.sources.releases import RELEASES
 from xpfeh.sources.text_lists import parse_lists
 from xpfeh.xp.bases import BANDS, load_bands
 
@@ -25,112 +30,215 @@ class Verdict(StrEnum):
     """What a comparison shows."""
 
     HOLDS = "holds"
+    ADAPTED = "adapted"  # otherwise than expected, and dealt with
     DIFFERS = "differs"
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One expectation: what it is about, what we expect, what was found, and what that shows."""
+    """One expectation: what it is about, what we expect, what was found, what that shows, and what to do about it."""
 
     what: str
     expected: str
     found: str
     verdict: Verdict
+    advice: str = ""
 
 
-_LONGEST = 160  # characters of what was found: a list of columns can have hundreds
+_LONGEST = 200  # characters of what was found: a list of columns can have hundreds
+_NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
+"""Without these a star has no colour, no magnitude, or no place; all else can be computed, or is flagged."""
+_NEIGHBOURS = (("dr3_source_id", "source_id"), ("dr3_source_id", "dr4_source_id"))  # the draft, and DR3's pattern
+_LATER = "the archive does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
+_RELEASES_FILE = "name it in xpfeh/sources/releases.py, or tell us: xpfeh does not know it"
 
 
 def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
-    """Yield what the archive has of a release beside what we expect; three queries and one or two spectra.
+    """Yield what the archives have of a release beside what we expect: some small queries, and one star's spectrum.
 
     Parameters
     ----------
     release : {"dr3", "dr4"}
     services : Services
     """
-    gaia = RELEASES[release]
-    services = replace(services, attempts=min(services.attempts, 2))  # an archive that is away is a finding, too
-    columns = partial(_columns, services=services)
-    yield _compared(f"columns of {gaia.gaia_source}", (*GAIA_SOURCE_COLUMNS, gaia.has_xp), columns, gaia.gaia_source)
-    if gaia.neighbourhood and gaia.neighbours:
-        names = (*gaia.neighbours, "angular_distance", "magnitude_difference")
-        yield _compared(f"columns of {gaia.neighbourhood}", names, columns, gaia.neighbourhood)
-    star = _one_star(gaia, services)
-    if isinstance(star, UserError):
-        yield Finding("a star with a spectrum", f"{gaia.has_xp} of {gaia.gaia_source}", str(star), Verdict.UNKNOWN)
-    else:
-        source_id, epoch = star
-        verdict = Verdict.HOLDS if epoch == gaia.ref_epoch else Verdict.DIFFERS
-        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", verdict)
-        yield from _spectrum(source_id, gaia, services)
+    first, *mirrors = services.archives
+    tap = GaiaTap(release, services.only(first.name))
+    try:
+        tables: Tables | None = tap.tables(first)
+    except RefusedError as refused:
+        tables = None
+        yield _not_published(release, first, str(refused))
+    except UnavailableError as error:
+        tables = None
+        yield Finding(f"tables at {first.title}", "an answer", str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
+    if tables is not None:
+        yield from _tables(release, tables)
+        yield from _star_and_spectrum(release, tap, tables, first, services)
     yield _bases(release)
+    for mirror in mirrors:
+        yield _mirror(release, mirror, services)
 
 
-def _compared(what: str, names: tuple[str, ...], columns: Callable[[str], list[str]], table: str) -> Finding:
-    expected = ", ".join(names)
-    try:
-        there = columns(table)
-    except UserError as error:
-        return Finding(what, expected, str(error), Verdict.UNKNOWN)
-    if not there:
-        return Finding(what, expected, "no such table", Verdict.DIFFERS)
-    absent = [name for name in names if name not in there]
-    if not absent:
-        return Finding(what, expected, "all there", Verdict.HOLDS)
-    others = [name for name in there if name not in names]
-    similar = dict.fromkeys(name for each in absent for name in get_close_matches(each, others, cutoff=0.4))
-    found = f"lacks {', '.join(absent)}" + (f"; there are {', '.join(similar)}" if similar else "")
-    return Finding(what, expected, found[:_LONGEST], Verdict.DIFFERS)
+def advice(findings: Sequence[Finding], release: str) -> list[str]:
+    """Return what to do about the findings, in words.
+
+    Examples
+    --------
+    >>> advice([Finding("epoch of positions", "J2016.0", "J2016.0", Verdict.HOLDS)], "dr3")
+    ['nothing to do: xpfeh predict --ids works as it is']
+    """
+    lines = list(dict.fromkeys(f"{each.what}: {each.advice}" for each in findings if each.advice))
+    if any(each.verdict is Verdict.DIFFERS for each in findings):
+        return lines
+    if any(each.verdict is Verdict.UNKNOWN for each in findings):
+        return [*lines, "nothing else differs"]
+    model = "" if release == "dr3" else " with a model trained on its spectra"
+    return [*lines, f"nothing to do: xpfeh predict --ids works as it is{model}"]
 
 
-def _columns(table: str, services: Services) -> list[str]:
-    query = f"SELECT column_name FROM TAP_SCHEMA.columns WHERE table_name = '{table}'"
-    frame = run_query(query, services.gaia_tap, services, table, "look it up in the archive's web page")
-    return [str(name).lower() for name in frame["column_name"]] if len(frame) else []
+def _not_published(release: str, archive: Archive, found: str) -> Finding:
+    gaia = RELEASES[release]
+    todo = f"{gaia.title} is not at {archive.title}, or under a name that we do not know: try again after its release"
+    expected = f"{gaia.schemas[0]}.{SOURCES}"
+    return Finding(f"tables at {archive.title}", expected, found[:_LONGEST], Verdict.UNKNOWN, todo)
 
 
-def _one_star(gaia: Release, services: Services) -> tuple[int, float] | UserError:
-    query = f"SELECT TOP 1 source_id, ref_epoch FROM {gaia.gaia_source} WHERE {gaia.has_xp} = 't'"
-    try:
-        frame = run_query(query, services.gaia_tap, services, "a star", "look one up in the archive's web page")
-    except UserError as error:
-        return error
-    if frame.is_empty():
-        return UserError("no star has one")
-    return int(frame["source_id"][0]), float(frame["ref_epoch"][0])
+# --- tables -----------------------------------------------------------------------------------------------------
 
 
-def _spectrum(source_id: int, gaia: Release, services: Services) -> Iterator[Finding]:
-    """Ask for one star's spectrum, and look at its columns and numbers of coefficients."""
-    csv = b""
-    for structure in gaia.data_structures:
-        what = f"DataLink {gaia.retrieval_type}, {structure}"
-        ask = partial(request_datalink, np.array([source_id]), gaia, structure, services)
-        try:
-            csv = with_retries(ask, services, what, "try the archive's web page")
-        except RefusedError as refused:
-            yield Finding(what, "accepted", f"refused: {refused}"[:_LONGEST], Verdict.DIFFERS)
-            continue
-        except UserError as error:
-            yield Finding(what, "accepted", str(error), Verdict.UNKNOWN)
-            continue
-        yield Finding(what, "accepted", "accepted" if csv else "no spectrum came", Verdict.HOLDS)
-        if csv:
-            break
-    expected = ", ".join(LIST_COLUMNS)
-    if not csv:
-        yield Finding("columns of spectra", expected, "no spectrum to look at", Verdict.UNKNOWN)
+def _tables(release: str, tables: Tables) -> Iterator[Finding]:
+    gaia = RELEASES[release]
+    expected = gaia.schemas[0]
+    verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
+    yield Finding("prefix of tables", expected, tables.schema, verdict)
+    if not tables.columns:
+        yield Finding(
+            f"columns of {tables.named(SOURCES)}", "a list", "the archive does not list them", Verdict.UNKNOWN
+        )
         return
+    yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, _expected_of(release), tables.columns[SOURCES])
+    yield _availability(release, tables)
+    if gaia.all_sources:
+        there = tables.columns.get(PHOTOMETRY)
+        found = "there" if there else "no such table: sources that gaia_source leaves out get NO_PHOTOMETRY"
+        yield Finding(tables.named(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
+    if gaia.neighbourhood:
+        yield _neighbourhood(tables, gaia.neighbourhood)
+
+
+def _expected_of(release: str) -> tuple[str, ...]:
+    """Return the optional columns of gaia_source that are expected: the zero point's inputs differ by release."""
+    of_others = {"dr3": ("tentative_parallax_bias",), "dr4": ("phot_bp_rp_excess_factor", "astrometric_params_solved")}
+    return tuple(name for name in GAIA_SOURCE_COLUMNS if name not in of_others[release])
+
+
+def _compared(what: str, needed: Sequence[str], optional: Sequence[str], there: Collection[str]) -> Finding:
+    expected = ", ".join(dict.fromkeys([*needed, *optional]))[:_LONGEST]
+    lacking = [name for name in needed if name not in there]
+    absent = [name for name in optional if name not in there and name not in needed]
+    if lacking:
+        others = [name for name in there if name not in (*needed, *optional)]
+        similar = dict.fromkeys(name for each in lacking for name in get_close_matches(each, others, cutoff=0.4))
+        found = f"lacks {', '.join(lacking)}" + (f"; there are {', '.join(similar)}" if similar else "")
+        return Finding(what, expected, found[:_LONGEST], Verdict.DIFFERS, _RELEASES_FILE)
+    if absent:
+        return Finding(what, expected, f"without {', '.join(absent)}: computed, or null", Verdict.ADAPTED)
+    return Finding(what, expected, "all there", Verdict.HOLDS)
+
+
+def _availability(release: str, tables: Tables) -> Finding:
+    expected = RELEASES[release].has_xp[0]
+    found = {table: columns_of(list(tables.columns.get(table, {})), release) for table in (SOURCES, FLAGS)}
+    named = [f"{table}.{name}" for table, names in found.items() for name in names]
+    what = "column of stars with spectra"
+    if not named:
+        return Finding(what, expected, "none: all stars of a cone are asked for", Verdict.ADAPTED)
+    condition = conditions_of(tables, release)[0]
+    usual = named[0] == f"{SOURCES}.{expected}" and condition.endswith("= 't'")
+    return Finding(what, expected, f"{named[0]} ({condition})", Verdict.HOLDS if usual else Verdict.ADAPTED)
+
+
+def _neighbourhood(tables: Tables, table: str) -> Finding:
+    columns = tables.columns.get(table, {})
+    expected = f"{', '.join(_NEIGHBOURS[0])}, angular_distance, magnitude_difference"
+    what = f"columns of {tables.named(table)}"
+    if not columns:
+        return Finding(what, expected, "no such table", Verdict.DIFFERS, "labels cannot be moved yet")
+    pairs = [pair for pair in _NEIGHBOURS if {*pair, "angular_distance", "magnitude_difference"} <= columns.keys()]
+    if not pairs:
+        return Finding(
+            what, expected, ", ".join(columns)[:_LONGEST], Verdict.DIFFERS, "rename its columns for labels move"
+        )
+    probable = "" if "probable_match" in columns else ", without probable_match"
+    verdict = Verdict.HOLDS if pairs[0] == _NEIGHBOURS[0] and not probable else Verdict.ADAPTED
+    return Finding(what, expected, f"{', '.join(pairs[0])}{probable}", verdict)
+
+
+# --- a star -----------------------------------------------------------------------------------------------------
+
+
+def _star_and_spectrum(
+    release: str, tap: GaiaTap, tables: Tables, archive: Archive, services: Services
+) -> Iterator[Finding]:
+    gaia = RELEASES[release]
+    try:
+        star = with_spectra(tap, "SELECT TOP 1 g.source_id, g.ref_epoch", "g.phot_g_mean_mag < 15")
+    except UserError as error:
+        yield Finding("a star with a spectrum", "one", str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
+        return
+    if not len(star):
+        yield Finding("a star with a spectrum", "one", "none", Verdict.UNKNOWN, _LATER)
+        return
+    epoch = float(star["ref_epoch"][0])
+    if epoch == gaia.ref_epoch:
+        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", Verdict.HOLDS)
+    else:
+        todo = f"--around matches at J{gaia.ref_epoch}; {_RELEASES_FILE}"
+        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", Verdict.DIFFERS, todo)
+    if archive.data is not None:
+        yield from _spectrum(int(star["source_id"][0]), release, archive, services)
+
+
+def _spectrum(source_id: int, release: str, archive: Archive, services: Services) -> Iterator[Finding]:
+    """Ask for one star's spectrum, and look at its columns and numbers of coefficients."""
+    gaia = RELEASES[release]
+    what, expected = "DataLink's words", f"{gaia.retrieval_types[0]}, {gaia.data_structures[0]}"
+    try:
+        csv = DataLink(release, archive, services).spectra(np.array([source_id]))
+    except RefusedError as refused:
+        todo = f"its list of products names the new words; {_RELEASES_FILE}"
+        yield Finding(what, expected, f"refused: {refused}"[:_LONGEST], Verdict.DIFFERS, todo)
+        return
+    except UnavailableError as error:
+        yield Finding(what, expected, str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
+        return
+    if not csv:
+        yield Finding(what, expected, "accepted, but no spectrum came", Verdict.UNKNOWN, _LATER)
+        return
+    words = recall(release, "datalink", str(archive.data)) or ()
+    found = ", ".join(words)
+    yield Finding(what, expected, found, Verdict.HOLDS if found == expected else Verdict.ADAPTED)
     star = pl.read_csv(io.BytesIO(csv), infer_schema_length=0)
-    yield _compared("columns of spectra", LIST_COLUMNS, lambda _: star.columns, "")
+    correlations = [name for name in LIST_COLUMNS if name.endswith("correlations")]
+    needed = [name for name in LIST_COLUMNS if name not in correlations]
+    yield _compared("columns of spectra", needed, correlations, star.columns)
     for band in BANDS:
         name, n = f"{band}_coefficients", gaia.n_coefficients[band]
         if name in star.columns:
-            count = len(parse_lists(star[name])[0])
-            verdict = Verdict.HOLDS if count == n else Verdict.DIFFERS if count else Verdict.UNKNOWN
-            yield Finding(f"{band.upper()} coefficients", f"{n}", f"{count}", verdict)
+            yield _coefficients(band, n, len(parse_lists(star[name])[0]))
+
+
+def _coefficients(band: str, expected: int, count: int) -> Finding:
+    if count == expected:
+        return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.HOLDS)
+    if not count:  # a star may lack a band
+        return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.UNKNOWN)
+    todo = f"such spectra are refused until their number is known; {_RELEASES_FILE}"
+    return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.DIFFERS, todo)
+
+
+# --- elsewhere --------------------------------------------------------------------------------------------------
 
 
 def _bases(release: str) -> Finding:
@@ -139,5 +247,19 @@ def _bases(release: str) -> Finding:
     try:
         load_bands(release)
     except UserError as error:
-        return Finding(what, expected, str(error), Verdict.UNKNOWN)
+        todo = "pip install --upgrade --pre gaiaxpy; until it has them, spectra can be downloaded but not calibrated"
+        return Finding(what, expected, str(error)[:_LONGEST], Verdict.UNKNOWN, todo)
     return Finding(what, expected, "there", Verdict.HOLDS)
+
+
+def _mirror(release: str, mirror: Archive, services: Services) -> Finding:
+    what = f"mirror {mirror.title}"
+    try:
+        tables = GaiaTap(release, services).tables(mirror)
+    except (RefusedError, UnavailableError) as error:
+        return Finding(what, "photometry, spectra", re.sub(r"\s+", " ", str(error))[:_LONGEST], Verdict.UNKNOWN)
+    if not tables.columns:
+        return Finding(what, "photometry, spectra", "answers, but does not list its tables", Verdict.UNKNOWN)
+    has = ["photometry"] + (["spectra"] if mirror.spectra and tables.has(mirror.spectra) else [])
+    verdict = Verdict.HOLDS if len(has) == 2 else Verdict.ADAPTED
+    return Finding(what, "photometry, spectra", ", ".join(has), verdict)

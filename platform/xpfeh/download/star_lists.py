@@ -10,9 +10,12 @@ import numpy as np
 import polars as pl
 from astropy.table import Table
 from numpy.typing import NDArray
-from rich.progress import track
 
-from xpfeh.download.http import PUBLIC, Services, run_query
+from xpfeh.download.archives import PUBLIC, Services
+from xpfeh.download.availability import with_spectra
+from xpfeh.download.gaia_tap import GaiaTap
+from xpfeh.download.positions import stars_near
+from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
 from xpfeh.labels.crossmatch import crossmatch
@@ -21,24 +24,19 @@ from xpfeh.tables import POSITION_RANGES, check_range, numbers, read_table, requ
 
 RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
 """Of a match by position, where nothing else is said: as for compilations of the literature."""
-
-_STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
-_POSITIONS_PER_REQUEST = 1_000  # each needs a search of its own in the archive, and a synchronous query has a minute
-_FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars of the sky are faster, all of them dwarfs nearby
+_ALTERNATIVE = "run it in the archive's web page"
 
 
-def ids_by_adql(query: str, services: Services = PUBLIC) -> NDArray[np.int64]:
+def ids_by_adql(query: str, release: str = "dr3", services: Services = PUBLIC) -> NDArray[np.int64]:
     """Return the ``source_id`` column (N,) of an ADQL query of the Gaia archive.
 
     Raises
     ------
     UserError
-        If the archive does not respond, refuses the query, or finds no star.
+        If no archive responds, the query is refused, or finds no star.
     """
-    frame = run_query(query, services.gaia_tap, services, "the query", "run it in the archive's web page")
-    if frame.is_empty():
-        raise UserError("the query finds no star")
-    return _int64(frame, "the query's table")
+    found = GaiaTap(release, services).ask("the query", lambda *_: query, _ALTERNATIVE, mirrors=False)
+    return _found_ids(found.table, "the query")
 
 
 def ids_by_cone(
@@ -46,16 +44,23 @@ def ids_by_cone(
 ) -> NDArray[np.int64]:
     """Return the stars with XP spectra of a release within `radius` of a position, all in degrees (ICRS).
 
+    Where an archive has no column that says which stars have spectra, those without are returned, too.
+
     Raises
     ------
     UserError
-        If it is no position, or as `ids_by_adql`.
+        If it is not a position, or as `ids_by_adql`.
     """
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # NaN neither
         raise UserError(f"--cone {ra:g} {dec:g} {radius:g}: RA 0 to 360, DEC -90 to 90, RADIUS above 0, all in degrees")
-    gaia = RELEASES[release]
-    circle = f"CONTAINS(POINT(ra, dec), CIRCLE({ra}, {dec}, {radius})) = 1"
-    return ids_by_adql(f"SELECT source_id FROM {gaia.gaia_source} WHERE {gaia.has_xp} = 't' AND {circle}", services)
+    inside = f"CONTAINS(POINT(g.ra, g.dec), CIRCLE({ra}, {dec}, {radius})) = 1"
+    return _found_ids(with_spectra(GaiaTap(release, services), "SELECT g.source_id", inside), "the cone")
+
+
+def _found_ids(table: Table, what: str) -> NDArray[np.int64]:
+    if not len(table):
+        raise UserError(f"{what} finds no star")
+    return _int64(to_frame(table), f"{what}'s table")
 
 
 def read_ids(path: str | Path) -> NDArray[np.int64]:
@@ -114,7 +119,7 @@ def stars_around(
     """Return which rows of a table of positions are which stars of Gaia, one to one, the closest first.
 
     The archive is asked for the stars around each position, as far as a star may have moved since; they are then put
-    back to the table's epoch by their proper motions.
+    back to the table's epoch by their proper motions. See `xpfeh.download.positions`.
 
     Parameters
     ----------
@@ -136,7 +141,7 @@ def stars_around(
     positions = {name: numbers(frame, name, table) for name in ("ra", "dec")}
     for name, values in positions.items():
         check_range(values, *POSITION_RANGES[name], table)
-    gaia = _gaia_stars_near(pl.DataFrame(positions).drop_nulls(), radius_arcsec, epoch, release, services)
+    gaia = stars_near(pl.DataFrame(positions).drop_nulls(), radius_arcsec, epoch, release, services)
     ra, dec = (values.cast(pl.Float64).fill_null(np.nan).to_numpy() for values in positions.values())
     match = crossmatch(ra, dec, gaia, radius_arcsec, epoch, RELEASES[release].ref_epoch)
     if not match.in_gaia.size:
@@ -147,29 +152,6 @@ def stars_around(
         "ambiguous": match.ambiguous,
     }
     return Around(frame.drop("source_id", strict=False)[match.in_compilation].with_columns(**found), len(frame))
-
-
-def _gaia_stars_near(
-    positions: pl.DataFrame, radius_arcsec: float, epoch: float, release: str, services: Services
-) -> dict[str, NDArray]:
-    """Return position and proper motion of the stars that may be within the radius at an epoch."""
-    gaia = RELEASES[release]
-    reach = (radius_arcsec + abs(gaia.ref_epoch - epoch) * _FASTEST_ARCSEC_PER_YEAR) / 3600
-    columns = ", ".join(f"g.{name}" for name in _STARS)
-    query = (
-        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p "
-        f"JOIN {gaia.gaia_source} AS g ON CONTAINS(POINT(g.ra, g.dec), CIRCLE(p.ra, p.dec, {reach:.8f})) = 1"
-    )
-    frames = []
-    for start in track(range(0, len(positions), _POSITIONS_PER_REQUEST), description="positions"):
-        chunk = positions.slice(start, _POSITIONS_PER_REQUEST)
-        upload = Table({name: chunk[name].cast(pl.Float64).to_numpy() for name in ("ra", "dec")})
-        found = run_query(
-            query, services.gaia_tap, services, "positions", "match them in TOPCAT", {"positions": upload}
-        )
-        frames.append(found.cast(_STARS) if len(found) else pl.DataFrame(schema=_STARS))
-    stars = pl.concat([pl.DataFrame(schema=_STARS), *frames]).unique("source_id")
-    return {name: stars[name].to_numpy() for name in stars.columns}
 
 
 def _int64(frame: pl.DataFrame, where: str | Path) -> NDArray[np.int64]:

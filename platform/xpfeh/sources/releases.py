@@ -1,7 +1,8 @@
-"""Gaia's data releases: all that differs between them, in one table.
+"""Gaia's data releases: what differs between them, in one table.
 
-What is not published yet is what ESA has announced or what DR3's pattern suggests; `xpfeh probe dr4` asks the archive
-whether it holds, and this file is the one to change where it does not.
+What is not published yet is what ESA's draft data model of 26 June 2026 says, what ESA has announced, or DR3's pattern.
+Names are candidates in order of preference: `xpfeh.download` looks up which of them the archive has, and `xpfeh probe`
+shows it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from xpfeh.errors import UserError
 
 IDS_PER_REQUEST = 5_000
 """The most that the archive's DataLink service takes (Gaia archive help, as of 2026)."""
+
+_OLD_AND_NEW_STRUCTURES = ("RAW", "DATAMODEL_GAIA")
+"""ESA renames the first to the second, for all releases (astroquery's pull request 3629, July 2026)."""
+_AVAILABILITY = ("has_xp_continuous", "has_xp_mean_spectrum", "has_mean_spectrum_xp", "has_xp_mean", "has_xp")
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,20 @@ class Release:
         Of a spectrum, by band.
     models : dict of str, optional
         GaiaXPy's names of its models by band; without them its bases are found by their number.
-    retrieval_type : str
-        What DataLink calls mean XP spectra as coefficients.
+    schemas : tuple of str
+        Prefixes that the archive's tables may have.
+    retrieval_types : tuple of str
+        What DataLink may call mean XP spectra as coefficients.
     data_structures : tuple of str
-        What DataLink may call one file of many stars, with arrays as they are; tried in this order.
+        What DataLink may call one file of many stars, with arrays as they are.
+    has_xp : tuple of str
+        What the column that says which stars have such spectra may be called.
     columns : dict of str
         The archive's names of columns of spectra that have another name here.
-    gaia_source : str
-        The archive's table of positions and photometry.
-    has_xp : str
-        Its column (true or false) that tells which stars have such spectra.
+    all_sources : bool
+        Whether tables of all sources, of which gaia_source holds the best, are expected.
     neighbourhood : str, optional
-        The archive's table of which stars of the release before are which of this.
-    neighbours : tuple of str, optional
-        Its columns of identifiers, those of the release before first.
+        The archive's table of which stars of the release before are which of this, without its prefix.
     distances : str, optional
         VizieR's table of Bailer-Jones distances.
     bulk : str, optional
@@ -54,13 +59,13 @@ class Release:
     ref_epoch: float
     n_coefficients: dict[str, int]
     models: dict[str, str] | None
-    retrieval_type: str
+    schemas: tuple[str, ...]
+    retrieval_types: tuple[str, ...]
     data_structures: tuple[str, ...]
-    gaia_source: str
-    has_xp: str
+    has_xp: tuple[str, ...] = _AVAILABILITY
     columns: Mapping[str, str] = field(default_factory=dict)
+    all_sources: bool = False
     neighbourhood: str | None = None
-    neighbours: tuple[str, str] | None = None
     distances: str | None = None
     bulk: str | None = None
 
@@ -71,24 +76,22 @@ RELEASES = {
         ref_epoch=2016.0,  # Lindegren et al. 2021, DOI 10.1051/0004-6361/202039709
         n_coefficients={"bp": 55, "rp": 55},
         models={"bp": "v375wi", "rp": "v142r"},  # the defaults of gaiaxpy.calibrate (gaiaxpy/calibrator/calibrator.py)
-        retrieval_type="XP_CONTINUOUS",
-        data_structures=("RAW",),
-        gaia_source="gaiadr3.gaia_source",
-        has_xp="has_xp_continuous",
+        schemas=("gaiadr3",),
+        retrieval_types=("XP_CONTINUOUS", "MEAN_SPECTRUM_XP"),
+        data_structures=_OLD_AND_NEW_STRUCTURES,
         distances="I/352/gedr3dis",
         bulk="https://cdn.gea.esac.esa.int/Gaia/gdr3/Spectroscopy/xp_continuous_mean_spectrum",
     ),
     "dr4": Release(
         title="Gaia DR4",
-        ref_epoch=2017.5,
+        ref_epoch=2017.5,  # ESA's notebook on the pre-release epoch astrometry, June 2026
         n_coefficients={"bp": 51, "rp": 55},  # GaiaXPy's issue 114 (2024), the only source
         models=None,  # GaiaXPy's issue 151: promised for December 2026
-        retrieval_type="MEAN_SPECTRUM_XP",  # astroquery 0.4.12.dev, gaia/core.py
-        data_structures=("DATAMODEL_GAIA", "RAW"),  # the same; whether the old name works is not known
-        gaia_source="gaiadr4.gaia_source",  # by DR3's pattern
-        has_xp="has_xp_continuous",  # by DR3's pattern
-        neighbourhood="gaiadr4.dr3_neighbourhood",
-        neighbours=("dr3_source_id", "dr4_source_id"),  # by the pattern of gaiadr3.dr2_neighbourhood
+        schemas=("gaiadr4", "gaia_dr4"),  # the first by DR3's pattern; the draft data model gives no prefix
+        retrieval_types=("MEAN_SPECTRUM_XP", "XP_CONTINUOUS"),  # astroquery 0.4.11, gaia/__init__.py
+        data_structures=_OLD_AND_NEW_STRUCTURES[::-1],
+        all_sources=True,
+        neighbourhood="dr3_neighbourhood",
     ),
 }
 

@@ -1,0 +1,205 @@
+"""Spectra by identifier from ESA's DataLink service, in the words that it accepts: tried, and remembered."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+import zipfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import polars as pl
+from astropy.io.votable import parse_single_table
+from numpy.typing import NDArray
+
+from xpfeh.download.archives import Archive, Services
+from xpfeh.download.http import (
+    BadResponseError,
+    RefusedError,
+    ServerError,
+    UnavailableError,
+    check_response,
+    with_retries,
+)
+from xpfeh.download.learned import recall, remember
+from xpfeh.download.login import session_at
+from xpfeh.sources.releases import RELEASES
+
+_SAMPLE = 5  # stars whose products are looked up: the first may have no spectrum
+_TOPIC = "datalink"
+
+Words = tuple[str, str]
+"""A retrieval type and a data structure."""
+
+
+class DataLink:
+    """Asks an archive's DataLink for the XP spectra of a release.
+
+    Parameters
+    ----------
+    release : {"dr3", "dr4"}
+    archive : Archive
+        With a DataLink.
+    services : Services
+    """
+
+    def __init__(self, release: str, archive: Archive, services: Services) -> None:
+        self._release = release
+        self._archive = archive
+        self._services = services
+        self._url = str(archive.data)
+
+    def spectra(self, ids: NDArray[np.int64]) -> bytes:
+        """Return the spectra (K,) of those of the stars that have one as CSV, nothing if none has.
+
+        The archive's own names of columns are written as they are called here, see `xpfeh.sources.releases`.
+
+        Raises
+        ------
+        RefusedError
+            If the archive accepts none of the words.
+        UnavailableError
+            If it gives no usable response.
+        """
+        state = self._services.state
+        if (reason := state.why_away(self._url)) is not None:
+            raise UnavailableError(reason)
+        try:
+            return self._in_known_or_new_words(ids)
+        except UnavailableError as error:
+            state.away(self._url, str(error))
+            raise
+
+    def _in_known_or_new_words(self, ids: NDArray[np.int64]) -> bytes:
+        """Ask in the words that were accepted before; where they are not any more, in all that are known."""
+        known, remembered = self._services.state.has_answered(self._url), recall(self._release, _TOPIC, self._url)
+        # Before a long question a short one: a service that hangs is known by it.
+        named = [] if remembered and known else self.products(ids)
+        if remembered:
+            try:
+                return self._with_retries(ids, [(remembered[0], remembered[1])])
+            except (RefusedError, ServerError):  # ESA renames: the old words may fail without a reason
+                named = named or self.products(ids)
+        gaia = RELEASES[self._release]
+        types = dict.fromkeys([*_likely(named, gaia.retrieval_types), *gaia.retrieval_types])
+        return self._with_retries(ids, [*itertools.product(types, gaia.data_structures)])
+
+    def _with_retries(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
+        known = self._services.state.has_answered(self._url)
+        return with_retries(partial(self._first_accepted, ids, words), self._services, known)
+
+    def products(self, ids: NDArray[np.int64]) -> list[str]:
+        """Return the retrieval types that the archive's `links` service names for some stars; none if it says none.
+
+        Raises
+        ------
+        UnavailableError
+            If the archive cannot be reached at all.
+        """
+        title = RELEASES[self._release].title
+        asked = {"ID": ",".join(f"{title} {i}" for i in ids[:_SAMPLE].tolist())}
+        session = session_at(self._archive, self._services.answer_s)
+
+        def ask() -> bytes:
+            response = session.get(str(self._archive.links), params=asked)
+            try:
+                check_response(response)
+            except (RefusedError, ServerError):  # this service is an extra: spectra may come without it
+                return b""
+            return response.content
+
+        return _retrieval_types(with_retries(ask, self._services))
+
+    def ask_once(self, ids: NDArray[np.int64], words: Words) -> bytes:
+        """Ask once in these words, and return the CSV of the stars that the archive has; nothing if it has none.
+
+        Raises
+        ------
+        RefusedError
+            If the archive says that it knows no such thing.
+        UnavailableError, zipfile.BadZipFile, requests.RequestException
+            If it gives no usable response.
+        """
+        gaia = RELEASES[self._release]
+        form = {
+            "ID": ",".join(map(str, ids.tolist())), "RETRIEVAL_TYPE": words[0], "DATA_STRUCTURE": words[1],
+            "FORMAT": "csv", "RELEASE": gaia.title, "VALID_DATA": "true", "USE_ZIP_ALWAYS": "true",
+        }  # fmt: skip
+        response = session_at(self._archive, self._services.timeout_s).post(self._url, data=form)
+        check_response(response)
+        with zipfile.ZipFile(io.BytesIO(response.content)) as files:
+            contents = [files.read(name) for name in files.namelist() if name.endswith(".csv")]
+        # Each file has the line of names; a file without another line is how the archive says "none".
+        parts = [content.rstrip().partition(b"\n") for content in contents]
+        rows = [lines for _, _, lines in parts if lines]
+        if not rows:
+            return b""
+        names = [name.strip().strip(b'"').decode() for name in parts[0][0].split(b",")]
+        header = ",".join(gaia.columns.get(name, name) for name in names)
+        csv = header.encode() + b"\n" + b"\n".join(rows) + b"\n"
+        check_ids(ids_of_csv(csv), ids)
+        return csv
+
+    def _first_accepted(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
+        """Return the spectra in the first words that are accepted, and remember these."""
+        refusals: list[str] = []
+        failure: ServerError | None = None
+        for each in words:
+            try:
+                csv = self.ask_once(ids, each)
+            except RefusedError as refused:
+                refusals.append(f"{' '.join(each)}: {refused}")
+            except ServerError as error:
+                failure = error
+            else:
+                self._services.state.answered(self._url)
+                if csv:
+                    remember(self._release, _TOPIC, self._url, each)
+                return csv
+        if failure is not None:
+            raise failure
+        self._services.state.answered(self._url)
+        raise RefusedError("; ".join(refusals))
+
+
+def _likely(named: list[str], expected: tuple[str, ...]) -> Iterator[str]:
+    """Yield those of an archive's products that may be mean XP spectra as coefficients, expected ones first."""
+    yield from (name for name in expected if name in named)
+    for name in named:
+        words = set(re.split("[^A-Z]+", name.upper()))
+        if "XP" in words and words & {"MEAN", "CONTINUOUS"} and not words & {"SAMPLED", "EPOCH", "GRAVLENS"}:
+            yield name
+
+
+def _retrieval_types(votable: bytes) -> list[str]:
+    try:
+        table = parse_single_table(io.BytesIO(votable), verify="ignore").to_table(use_names_over_ids=True)
+        urls = [str(url) for url in table["access_url"]]
+    except Exception:  # of expat, of VOTable's own hierarchy, KeyError: no list of links
+        return []
+    found = [value for url in urls for value in parse_qs(urlsplit(url).query).get("RETRIEVAL_TYPE", [])]
+    return list(dict.fromkeys(found))
+
+
+def ids_of_csv(csv: bytes | Path) -> NDArray[np.int64]:
+    """Return the identifiers of a CSV file of spectra.
+
+    Raises
+    ------
+    BadResponseError
+        If a row has none.
+    """
+    ids = pl.read_csv(csv, columns=["source_id"], schema_overrides={"source_id": pl.Int64})["source_id"]
+    if ids.null_count():
+        raise BadResponseError("a row without source_id")
+    return ids.to_numpy()
+
+
+def check_ids(received: NDArray[np.int64], asked: NDArray[np.int64]) -> None:
+    """Raise a `BadResponseError` unless each received star was asked for, and is there once."""
+    if len(np.unique(received)) < len(received) or not np.isin(received, asked).all():
+        raise BadResponseError("repeated stars, or stars that were not asked for")

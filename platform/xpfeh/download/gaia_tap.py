@@ -1,0 +1,230 @@
+"""Queries of Gaia's tables, at ESA's archive or, where it is away, at a mirror; in the names that each has for them.
+
+Which tables and columns an archive has is looked up, once a day: a query names only what is there.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from astropy.table import Table
+
+from xpfeh.download.archives import Archive, Services
+from xpfeh.download.http import RefusedError, UnavailableError, with_retries
+from xpfeh.download.learned import recall, remember
+from xpfeh.download.login import session_at
+from xpfeh.download.tap import query_once, to_frame
+from xpfeh.errors import UserError
+from xpfeh.sources.releases import RELEASES
+
+SOURCES, PHOTOMETRY, FLAGS = "gaia_source", "all_source_photometry", "all_source_flags"
+"""Tables of all that Gaia saw: the best sources (DR4; of DR3: all), and, in DR4, what all sources have."""
+_LOOKED_UP = (SOURCES, PHOTOMETRY, FLAGS, "dr3_neighbourhood", "xp_continuous_mean_spectrum")
+_FRESH_S = 24 * 3600  # the archive's tables change with a data release
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What an archive has of a release.
+
+    Attributes
+    ----------
+    schema : str
+        Prefix of its tables.
+    columns : mapping
+        Of each table that it has of those that are used here, its columns and their data types. Empty: the archive
+        does not say.
+    """
+
+    schema: str
+    columns: Mapping[str, Mapping[str, str]]
+
+    def named(self, table: str) -> str:
+        """Return a table's name in a query."""
+        return f"{self.schema}.{table}"
+
+    def has(self, table: str) -> bool:
+        """Return whether the archive has a table."""
+        return table in self.columns
+
+    def among(self, table: str, names: Iterable[str]) -> list[str]:
+        """Return those of the columns that a table has; all, if the archive does not say."""
+        return [name for name in names if not self.columns or name in self.columns.get(table, {})]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A table, the archive that it is from, and which of several queries brought it."""
+
+    table: Table
+    archive: Archive
+    number: int
+
+
+Build = Callable[[Archive, Tables], str | Sequence[str] | None]
+"""Makes a query for an archive, or several, of which the first accepted one counts; None: it has no such table."""
+
+
+class GaiaTap:
+    """Asks the archives for a release's tables, in their order.
+
+    Parameters
+    ----------
+    release : {"dr3", "dr4"}
+    services : Services
+    """
+
+    def __init__(self, release: str, services: Services) -> None:
+        self.release = release
+        self.services = services
+
+    def ask(
+        self,
+        what: str,
+        build: Build,
+        alternative: str,
+        uploads: Mapping[str, Table] | None = None,
+        mirrors: bool = True,
+    ) -> Answer:
+        """Return the response of the first archive that has one, and warn if it is not the first of all.
+
+        Parameters
+        ----------
+        what : str
+            What is asked for, in messages.
+        build : callable
+        alternative : str
+            What a user without a network can do instead.
+        uploads : mapping of Table, optional
+            Tables that the query calls ``TAP_UPLOAD.NAME``.
+        mirrors : bool
+            Whether a refusal of one archive is a reason to ask the next.
+
+        Raises
+        ------
+        UserError
+            If no archive responds usably, naming why each does not.
+        """
+        reasons = []
+        for archive in self.services.archives:
+            try:
+                answer = self.ask_one(archive, build, uploads)
+            except RefusedError as refused:
+                if not mirrors:
+                    raise UserError(f"{what}: {archive.title} refuses it: {refused}") from None
+                reasons.append(f"{archive.title} refuses it: {refused}")
+            except UnavailableError as error:
+                reasons.append(f"{archive.title}: {error}")
+            except UserError as error:
+                raise UserError(f"{what}: {error}") from None
+            else:
+                warn_of_substitute(what, answer.archive, reasons)
+                return answer
+        raise UserError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
+
+    def ask_one(self, archive: Archive, build: Build, uploads: Mapping[str, Table] | None = None) -> Answer:
+        """Return the response of one archive.
+
+        Raises
+        ------
+        RefusedError
+            If it refuses all queries, does not have the release, or has nothing to ask.
+        UnavailableError
+            If it does not respond usably; it is not asked again for a while.
+        """
+        tables = self.tables(archive)
+        built = build(archive, tables)
+        queries = [built] if isinstance(built, str) else list(built or ())
+        refusals = []
+        for number, query in enumerate(queries):
+            try:
+                return Answer(self._run(archive, query, self.services.timeout_s, uploads), archive, number)
+            except RefusedError as refused:
+                refusals.append(str(refused))
+        raise RefusedError("; ".join(dict.fromkeys(refusals)) or "it has no such table")
+
+    def tables(self, archive: Archive) -> Tables:
+        """Return what an archive has of the release: looked up once a day.
+
+        Raises
+        ------
+        RefusedError
+            If the archive does not have the release.
+        UnavailableError
+            If it does not answer.
+        """
+        found = recall(self.release, "tables", archive.tap, _FRESH_S)
+        if found is None:
+            found = self._look_up(archive)
+        elif not self.services.state.has_answered(archive.tap):
+            # Before a long query: a service that hangs is known by a short one.
+            self._run(archive, "SELECT TOP 1 table_name FROM TAP_SCHEMA.tables", self.services.answer_s)
+        return Tables(found["schema"], found["columns"])
+
+    def _look_up(self, archive: Archive) -> dict[str, Any]:
+        gaia = RELEASES[self.release]
+        which = " OR ".join(f"table_name LIKE '%{name}'" for name in _LOOKED_UP)
+        query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
+        try:
+            rows = to_frame(self._run(archive, query, self.services.answer_s)).rows()
+        except RefusedError:  # it does not say what it has: what is expected is asked for
+            return {"schema": gaia.schemas[0], "columns": {}}
+        by_schema: dict[str, dict[str, dict[str, str]]] = {}
+        for table_name, column, datatype in rows:
+            schema, _, table = str(table_name).strip('"').rpartition(".")
+            if table in _LOOKED_UP:
+                by_schema.setdefault(schema, {}).setdefault(table, {})[str(column).strip('"').lower()] = str(datatype)
+        there = {schema: tables for schema, tables in by_schema.items() if SOURCES in tables}
+        chosen = choose_schema(there, self.release)
+        if chosen is None and not any(there):  # names without a prefix: it is not known which release they are of
+            return {"schema": gaia.schemas[0], "columns": {}}
+        if chosen is None:
+            others = f"; it has {', '.join(sorted(there))}" if there else ""
+            raise RefusedError(f"it has no table {gaia.schemas[0]}.{SOURCES}, nor one like it{others}")
+        found = {"schema": chosen, "columns": there[chosen]}
+        remember(self.release, "tables", archive.tap, found)
+        return found
+
+    def _run(self, archive: Archive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None) -> Table:
+        state, services = self.services.state, self.services
+        if (reason := state.why_away(archive.tap)) is not None:
+            raise UnavailableError(reason)
+        request = partial(query_once, archive.tap, query, session_at(archive, timeout_s), uploads)
+        try:
+            table = with_retries(request, services, known=state.has_answered(archive.tap))
+        except UnavailableError as error:
+            state.away(archive.tap, str(error))
+            raise
+        except RefusedError:
+            state.answered(archive.tap)
+            raise
+        state.answered(archive.tap)
+        table.rename_columns(table.colnames, [name.lower() for name in table.colnames])
+        return table
+
+
+def choose_schema(schemas: Iterable[str], release: str) -> str | None:
+    """Return the prefix of a release's tables: one that is expected, or else one with its number.
+
+    Examples
+    --------
+    >>> choose_schema(["gaiadr3", "gaiaedr3", "gaia_release_dr4"], "dr4")
+    'gaia_release_dr4'
+    >>> choose_schema(["gaiadr3", "gaiaedr4"], "dr4") is None
+    True
+    """
+    schemas = sorted(schemas)
+    expected = [schema for schema in RELEASES[release].schemas if schema in schemas]
+    number = re.compile(rf"(?<!e)dr_?{release.removeprefix('dr')}(?!\d)", re.IGNORECASE)  # EDR4 would be another
+    return next(iter([*expected, *filter(number.search, schemas)]), None)
+
+
+def warn_of_substitute(what: str, archive: Archive, reasons: Sequence[str]) -> None:
+    """Warn that an answer is from another archive than the first, and why."""
+    if reasons:
+        warnings.warn(f"{what} from {archive.title}, since {'; '.join(reasons)}", stacklevel=3)

@@ -1,0 +1,112 @@
+"""A ledger of requests for stars, kept on this machine: a star is asked for once.
+
+A folder a request: its files, and ``asked.json`` with the identifiers asked for, what else is known of the answer, and
+the files' SHA-256. It gets its name once it is whole, and is asked for again where its bytes are not what was written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from xpfeh.files import sha256_of
+
+_RECORD = "asked.json"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of one request.
+
+    Attributes
+    ----------
+    folder : Path
+        Of its files.
+    asked : (N,) int64
+        Identifiers.
+    record : dict
+        What else is known of it.
+    """
+
+    folder: Path
+    asked: NDArray[np.int64]
+    record: dict[str, Any]
+
+    def ids(self, name: str) -> NDArray[np.int64]:
+        """Return the identifiers (K,) that the record has under a name."""
+        return np.array(self.record[name], np.int64)
+
+
+class Ledger:
+    """The answered requests in a folder.
+
+    Parameters
+    ----------
+    folder : Path
+    names : sequence of str
+        What each record must have besides the identifiers asked for: lists of identifiers.
+    """
+
+    def __init__(self, folder: Path, *names: str) -> None:
+        self._folder = folder
+        self._names = names
+
+    def answers(self) -> list[Answer]:
+        """Return all answers, in the order of their folders' names."""
+        found = []
+        for path in sorted(self._folder.glob(f"[!.]*/{_RECORD}")):  # a name with a dot is not whole yet
+            try:
+                record = json.loads(path.read_text())
+                answer = Answer(path.parent, np.array(record["asked"], np.int64), record)
+                for name in self._names:
+                    answer.ids(name)
+            except (ValueError, KeyError, TypeError):  # damaged: its stars are asked for again
+                shutil.rmtree(path.parent)
+                continue
+            found.append(answer)
+        return found
+
+    def sound(self, ids: NDArray[np.int64]) -> list[Answer]:
+        """Return the answers on some stars whose files are what was written; the others of these are deleted."""
+        return [answer for answer in self.answers() if np.isin(answer.asked, ids).any() and self._check(answer)]
+
+    def _check(self, answer: Answer) -> bool:
+        for name, sha256 in answer.record["sha256"].items():
+            path = answer.folder / name
+            if not path.is_file() or sha256_of(path) != sha256:
+                shutil.rmtree(answer.folder)
+                return False
+        return True
+
+    def keep(self, ids: NDArray[np.int64], tables: Mapping[str, pa.Table], record: Mapping[str, Any]) -> Answer:
+        """Write what came of a request as Parquet files by name, whole or not at all."""
+        folder = self._folder / hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest()[:32]
+        temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+        temporary.mkdir(parents=True)
+        try:
+            for name, table in tables.items():
+                pq.write_table(table, temporary / name, compression="zstd", row_group_size=256)
+            sums = {name: sha256_of(temporary / name) for name in tables}
+            whole = {"asked": ids.tolist(), **record, "sha256": sums}
+            (temporary / _RECORD).write_text(json.dumps(whole))
+            shutil.rmtree(folder, ignore_errors=True)
+            temporary.rename(folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return Answer(folder, ids, whole)
+
+
+def new_of(ids: NDArray[np.int64], known: list[Answer]) -> NDArray[np.int64]:
+    """Return the identifiers that no answer is on, ascending."""
+    return np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(answer.asked for answer in known)]))

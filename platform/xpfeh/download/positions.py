@@ -1,0 +1,119 @@
+"""Gaia's stars around a table of positions: by an uploaded table, or, where uploads are refused, cone by cone."""
+
+from __future__ import annotations
+
+import warnings
+from functools import partial
+
+import polars as pl
+from astropy.table import Table
+from numpy.typing import NDArray
+from rich.progress import Progress
+
+from xpfeh.download.archives import Archive, Services
+from xpfeh.download.gaia_tap import SOURCES, GaiaTap, Tables, warn_of_substitute
+from xpfeh.download.http import RefusedError, UnavailableError
+from xpfeh.download.tap import to_frame
+from xpfeh.errors import UserError
+from xpfeh.sources.releases import RELEASES
+
+_STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
+_POSITIONS_PER_REQUEST = 1_000  # each needs a search of its own in the archive, and a synchronous query has a minute
+_CONES_PER_REQUEST = 50  # a query's text: some 5 kB
+_FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars of the sky are faster, all of them dwarfs nearby
+
+
+def stars_near(
+    positions: pl.DataFrame, radius_arcsec: float, epoch: float, release: str, services: Services
+) -> dict[str, NDArray]:
+    """Return position and proper motion of the stars that may be within a radius of some positions at an epoch.
+
+    The positions are uploaded to the archive. All anonymous users share one quota of uploads: where it is full, or an
+    archive takes none, the archive is asked for cones, fifty at a time.
+
+    Parameters
+    ----------
+    positions : polars.DataFrame
+        ``ra`` and ``dec``, ICRS, degrees.
+    radius_arcsec : float
+    epoch : float
+        Of the positions, Julian year.
+    release : {"dr3", "dr4"}
+    services : Services
+
+    Returns
+    -------
+    dict of (K,) arrays
+        ``source_id``, ``ra``, ``dec`` (degrees), ``pmra``, ``pmdec`` (mas/yr) and ``ref_epoch``, each star once.
+
+    Raises
+    ------
+    UserError
+        If no archive responds.
+    """
+    reach = (radius_arcsec + abs(RELEASES[release].ref_epoch - epoch) * _FASTEST_ARCSEC_PER_YEAR) / 3600
+    tap, reasons = GaiaTap(release, services), list[str]()
+    for archive in services.archives:
+        try:
+            frames = _stars_at(archive, tap, positions, reach)
+        except (RefusedError, UnavailableError) as error:
+            reasons.append(f"{archive.title}: {error}")
+        except UserError as error:
+            raise UserError(f"positions: {error}") from None
+        else:
+            warn_of_substitute("stars around the positions", archive, reasons)
+            stars = pl.concat([pl.DataFrame(schema=_STARS), *frames]).unique("source_id", maintain_order=True)
+            return {name: stars[name].to_numpy() for name in stars.columns}
+    raise UserError(f"positions: {'; '.join(reasons)}; without a network, match them in TOPCAT")
+
+
+def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: float) -> list[pl.DataFrame]:
+    """Return the stars around the positions, found by uploads until one is refused, and then by cones."""
+    frames, first, uploads = [], 0, True
+    with Progress() as progress:
+        bar = progress.add_task("positions", total=len(positions))
+        while first < len(positions):
+            count = _POSITIONS_PER_REQUEST if uploads else _CONES_PER_REQUEST
+            try:
+                chunk = positions.slice(first, count)
+                found = (
+                    tap.ask_one(archive, partial(_joined, reach=reach), _upload(chunk))
+                    if uploads
+                    else (tap.ask_one(archive, partial(_inside_cones, positions=chunk, reach=reach)))
+                )
+            except RefusedError as refused:
+                if not uploads:
+                    raise
+                uploads = False
+                warnings.warn(
+                    f"{archive.title} refuses the upload of positions ({refused}); asking for cones, "
+                    f"{_CONES_PER_REQUEST} at a time; xpfeh archive login gives a quota of your own",
+                    stacklevel=4,
+                )
+                continue
+            if len(found.table):
+                frames.append(to_frame(found.table).select(_STARS.names()).cast(_STARS))
+            first += count
+            progress.update(bar, completed=min(first, len(positions)))
+    return frames
+
+
+def _upload(positions: pl.DataFrame) -> dict[str, Table]:
+    return {"positions": Table({name: positions[name].cast(pl.Float64).to_numpy() for name in ("ra", "dec")})}
+
+
+def _joined(_: Archive, tables: Tables, reach: float) -> str:
+    columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
+    return (
+        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.named(SOURCES)} AS g "
+        f"ON CONTAINS(POINT(g.ra, g.dec), CIRCLE(p.ra, p.dec, {reach:.8f})) = 1"
+    )
+
+
+def _inside_cones(_: Archive, tables: Tables, positions: pl.DataFrame, reach: float) -> str:
+    columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
+    cones = " OR ".join(
+        f"CONTAINS(POINT(g.ra, g.dec), CIRCLE({ra:.8f}, {dec:.8f}, {reach:.8f})) = 1"
+        for ra, dec in positions.select("ra", "dec").iter_rows()
+    )
+    return f"SELECT {columns} FROM {tables.named(SOURCES)} AS g WHERE {cones}"
