@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from xpfeh.xp.parallax import PARALLAX_INPUTS, corrected_parallax, distance_pc
 from xpfeh.xp.parallax import zero_point as zero_point_of
 
+from tests.genuine import gaia_source_rows
+
 NAMES = ("phot_g_mean_mag", *PARALLAX_INPUTS)
 TABLES = {31: "z5_200720.txt", 95: "z6_200720.txt"}
 TERMS = {31: ("00", "01", "02", "10", "11", "20", "30", "40"), 95: ("00", "01", "02", "10", "11", "12", "20")}
@@ -61,6 +63,21 @@ def test_the_zero_point_is_that_of_the_formula() -> None:
     columns = (some["phot_g_mean_mag"], colour, some["ecl_lat"], some["astrometric_params_solved"])
     expected = [by_hand(*star) for star in zip(*(column.tolist() for column in columns), strict=True)]
     np.testing.assert_allclose(zero_point_of(some), expected, atol=6e-7)  # the package rounds to 1e-6 mas
+
+
+def test_genuine_stars_get_the_zero_point_of_the_formula() -> None:
+    columns = ("phot_g_mean_mag", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat", "astrometric_params_solved")
+    rows = gaia_source_rows().select("parallax", *columns)
+    found = zero_point_of({name: rows[name].to_numpy() for name in rows.columns})
+    compared = 0
+    for row, bias in zip(rows.iter_rows(named=True), found.tolist(), strict=True):
+        g_mag, nu_eff, pseudocolour, ecl_lat, parameters = (row[name] for name in columns)
+        if parameters == 31 or (parameters == 95 and 1.24 < pseudocolour < 1.72):
+            assert bias == pytest.approx(by_hand(g_mag, nu_eff or pseudocolour, ecl_lat, parameters), abs=6e-7)
+            compared += 1
+        else:
+            assert bias == 0
+    assert compared > 30
 
 
 def test_the_zero_point_by_a_pocket_calculator() -> None:

@@ -1,8 +1,8 @@
 """Parallaxes: their zero point, and the distance that a good one gives.
 
 Gaia's parallaxes are too small by some 0.02 to 0.04 mas. The zero point of DR3 is that of Lindegren et al. (2021, DOI
-10.1051/0004-6361/202039653), by the package gaiadr3-zeropoint; DR4 is to give one for each star (ESA's draft of its data
-model, 26 June 2026).
+10.1051/0004-6361/202039653), by the package gaiadr3-zeropoint; DR4 is to give one for each star (ESA's draft of the
+data model, 26 June 2026).
 """
 
 from __future__ import annotations
