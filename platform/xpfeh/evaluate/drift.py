@@ -25,7 +25,8 @@ _LABELS = {
     "bp_rp0": "(BP−RP)$_0$ (mag)",
     "ebv": "E(B−V) (mag)",
 }
-_NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE  # which has a line of its own; what older cards lack
+# The first has a line of its own; the other says nothing of the stars, and older cards lack it.
+_NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
 _CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
 
