@@ -103,10 +103,9 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
 
 def _distance_pc(raw: Columns) -> NDArray[np.float64]:
     """Return (N,) distances: ``rgeo`` where it is known, else by the parallax if that is good."""
-    if not {*parallax.PARALLAX} <= {*raw}:
-        return raw["rgeo"]
     known = (raw["rgeo"] > 0) & np.isfinite(raw["rgeo"])
-    return np.where(known, raw["rgeo"], parallax.distance_pc(*(raw[name] for name in parallax.PARALLAX)))
+    measured = [raw[name] for name in parallax.PARALLAX if name in raw]
+    return np.where(known, raw["rgeo"], parallax.distance_pc(*measured) if measured else np.nan)
 
 
 # --- the stages of a spectrum: each begins where the one before ends -------------------------------------------------
