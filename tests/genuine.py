@@ -1,8 +1,10 @@
 """Genuine Gaia files: those that astroquery's package carries, and those beside the checkout where it has them."""
 
+import json
 import zipfile
 from pathlib import Path
 
+import polars as pl
 import pytest
 from xpfeh.files import package_file
 
@@ -16,6 +18,13 @@ def shared(relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs {relative} of ../shared/data, which is not beside this checkout")
     return path
+
+
+def gaia_source_rows() -> pl.DataFrame:
+    """Return the 50 genuine rows of gaiadr3.gaia_source that astroquery's tests carry."""
+    content = json.loads(package_file("astroquery", "gaia/tests/data/cone_search.json").read_text())
+    names = [column["name"] for column in content["metadata"]]
+    return pl.DataFrame(content["data"], schema=names, orient="row", infer_schema_length=None)
 
 
 def datalink_file(kind: str, folder: Path) -> Path:

@@ -24,6 +24,7 @@ from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.reader import NO_COMPANIONS
 from xpfeh.sources.samples import SAMPLES
 from xpfeh.tables import to_astropy
+from xpfeh.xp.parallax import PARALLAX
 
 _ARROW = "application/vnd.apache.arrow.stream"
 _WAIT = (429, 502, 503, 504)  # statuses that pass by themselves: limits, restarts, overload
@@ -97,7 +98,9 @@ class Client:
         """Yield requests of so many stars at most."""
         for raw in read_all(stars, NO_COMPANIONS, rejected):
             lists = SAMPLES if "flux" in raw else LIST_COLUMNS
-            columns = {name: raw[name] for name in ("source_id", *PHOTOMETRY, "rgeo", *lists) if name in raw}
+            # The parallax has no zero point any more: of what gives one nothing is sent.
+            names = ("source_id", *PHOTOMETRY, *PARALLAX, "rgeo", *lists)
+            columns = {name: raw[name] for name in names if name in raw}
             table = pa.table({name: _arrow(values) for name, values in columns.items()})
             for start in range(0, len(table), most):
                 sink = pa.BufferOutputStream()

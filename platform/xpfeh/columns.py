@@ -86,7 +86,7 @@ _FEATURES = {
     "phot_bp_rp_excess_factor": _EXCESS,
     "ebv": _EBV,
     "rgeo": _DISTANCE,
-    "m_g": _if_known("absolute G magnitude, null where the distance is unknown", "mag"),
+    "m_g": _if_known("absolute G magnitude by rgeo, else by a good parallax; null where neither is known", "mag"),
     "flux": _always(
         "dereddened XP flux, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), _SAMPLES)
     ),
@@ -106,7 +106,7 @@ _CATALOG = {
     "phot_bp_rp_excess_factor": _EXCESS,
     "BP_RP0": _BP_RP0,
     "PHOT_G_MEAN_MAG": _G,
-    "M_G": _if_known("absolute G magnitude", "mag", "phys.magAbs;em.opt"),
+    "M_G": _if_known("absolute G magnitude by rgeo, else by a good parallax", "mag", "phys.magAbs;em.opt"),
     "EBV": _EBV,
     "rgeo": _DISTANCE,
     "FEH": _feh("[Fe/H]", "phys.abund.Fe"),

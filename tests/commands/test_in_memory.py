@@ -14,6 +14,8 @@ from xpfeh.columns import CATALOG, FEATURES, to_arrays
 from xpfeh.commands.plot import plot_star
 from xpfeh.commands.predict import predict_file
 from xpfeh.errors import UserError
+from xpfeh.evaluate.figures import GREY, ORANGE
+from xpfeh.flags import Flag
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.reader import NO_COMPANIONS
 
@@ -96,6 +98,20 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
         xpfeh.plot(spectra, model=bundle)
     with pytest.raises(UserError, match="there is no such star, source_id 5"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
+
+
+def test_a_picture_does_not_warn_of_a_distance_by_parallax(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+    stars = {name: values[:20] for name, values in spectra.items()}
+    stars |= {"parallax": np.full(20, 0.2), "parallax_error": np.full(20, 0.01)}
+    flags = np.asarray(xpfeh.predict(stars, model=bundle)["flags"])
+    calm = int(stars["source_id"][flags == Flag.PARALLAX_DISTANCE][0])
+    warned = int(stars["source_id"][flags > Flag.PARALLAX_DISTANCE][0])
+    colours = {}
+    for star in (calm, warned):
+        figure = xpfeh.plot(stars, source_id=star, model=bundle)
+        (colours[star],) = (t.get_color() for axes in figure.axes for t in axes.texts if "_DISTANCE:" in t.get_text())
+        plt.close(figure)
+    assert (colours[calm], colours[warned]) == (GREY, ORANGE)
 
 
 def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:

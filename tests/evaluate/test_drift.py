@@ -66,6 +66,17 @@ def test_each_kind_of_drift_is_told(name: str, change: object, message: str) -> 
     assert message in found.differences[0]
 
 
+def test_distances_by_parallax_are_no_drift_and_older_cards_do_not_know_them() -> None:
+    made = stars()
+    older = seen(made)
+    del older.flags["PARALLAX_DISTANCE"]
+    given = seen({**made, "flags": made["flags"] | np.uint32(Flag.PARALLAX_DISTANCE)})
+    assert drift(older, given).differences == []
+    assert drift(older, given).flags == {}
+    figure = drift_figure(older, given, "made stars")
+    plt.close(figure)
+
+
 def test_stars_without_photometry_have_no_line_of_it(tmp_path: Path) -> None:
     unknown = stars(phot_g_mean_mag=np.full(STARS, np.nan), bp_rp0=np.full(STARS, np.nan))
     assert drift(seen(stars()), seen(unknown)).differences == []

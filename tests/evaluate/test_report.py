@@ -13,7 +13,9 @@ from xpfeh.evaluate.feh_figures import metal_poor
 from xpfeh.evaluate.report import write_report
 from xpfeh.evaluate.sections.abundances import abundances
 from xpfeh.evaluate.sections.accuracy import accuracy
+from xpfeh.evaluate.sections.outliers import outliers
 from xpfeh.evaluate.sections.training_stars import example_spectra
+from xpfeh.flags import Flag
 
 from tests.evaluate.made_up import held_out, study
 
@@ -121,6 +123,12 @@ def test_what_there_are_too_few_stars_for_is_not_shown() -> None:
     section = abundances(study(best={**stars, "alpha_m": unknown, "teff": unknown}))
     assert section.pictures == []
     assert section.numbers["alpha_slope"]["best"]["all"]["n"] == 0
+
+
+def test_outliers_are_not_explained_by_where_a_distance_comes_from() -> None:
+    stars = held_out()
+    stars["flags"] |= np.uint32(Flag.PARALLAX_DISTANCE)
+    assert set(outliers(study(best=stars)).numbers["by_flag"]) == {"ODD_SN", "FEH_EDGE"}
 
 
 def test_an_open_interval_is_an_arrow_and_a_silent_star_a_cross() -> None:

@@ -6,13 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
+import xpfeh
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.commands.models import bundle_of
 from xpfeh.errors import UserError
+from xpfeh.flags import Flag
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import answers
 from xpfeh.serving.asked import Asked, Star, from_ids, read_arrow, read_json
@@ -22,7 +25,7 @@ from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.reader import SpectraFile
 
-from tests.genuine import datalink_file
+from tests.genuine import datalink_file, gaia_source_rows
 from tests.sources.reading import read_whole
 
 BIG = 5_937_083_312_263_887_616
@@ -141,6 +144,36 @@ def test_arrow_gives_what_json_gives(spectra: dict[str, np.ndarray], predictor: 
     ]
     assert tables[0].equals(tables[1])
     assert len(tables[0]) == 300
+
+
+def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Predictor, tmp_path: Path) -> None:
+    """A genuine spectrum beside a genuine row of gaia_source: a file, a table in memory, JSON and Arrow."""
+    path = datalink_file("csv", tmp_path)
+    row = gaia_source_rows().row(by_predicate=pl.col("source_id") == 6636090339113063296, named=True)
+    known = {name: row[name] for name in Star.model_fields if row.get(name) is not None} | {"source_id": BIG}
+    photometry = tmp_path / "gaia_source.csv"
+    pl.DataFrame({name: [value] for name, value in known.items()}).write_csv(photometry)
+    lists = {n: v for n, v in read_whole(path).columns.items() if n in LIST_COLUMNS}
+    table = {**{name: [value] for name, value in known.items()}, **lists}
+    arrow = pa.table({name: [values[0].tolist()] if name in lists else values for name, values in table.items()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, arrow.schema) as stream:
+        stream.write_table(arrow)
+    answers_of = [
+        answers.catalog_of([raw for raw, _ in found.spectra], predictor)[0]
+        for found in (
+            asked(known | {name: values[0].tolist() for name, values in lists.items()}),
+            read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive),
+        )
+    ]
+    from_file = xpfeh.predict(path, predictor, photometry=[str(photometry)])
+    from_table = xpfeh.predict(table, predictor)
+    assert from_file["flags"][0] & Flag.PARALLAX_DISTANCE
+    assert from_file["M_G"][0] > 5  # a dwarf 470 pc away
+    for name in set(from_file.colnames) - {"model_version"}:
+        bits = np.asarray(from_file[name]).tobytes()
+        for other in (from_table, *answers_of):
+            assert np.asarray(other[name]).tobytes() == bits, name
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,9 @@ def test_a_star_that_cannot_be_predicted_is_answered_with_a_flag(address: str, s
 def test_a_client_gives_what_predict_gives(
     address: str, spectra: dict[str, np.ndarray], bundle: Path, tmp_path: Path
 ) -> None:
+    spectra = {**spectra, "parallax": np.linspace(-0.1, 2, 300), "parallax_error": np.full(300, 0.05)}
+    spectra |= {"nu_eff_used_in_astrometry": np.full(300, 1.4), "ecl_lat": np.full(300, -30.0)}
+    spectra |= {"astrometric_params_solved": np.full(300, 31)}
     answer = xpfeh.Client(address).predict(spectra, keep=tmp_path / "kept")
     expected = xpfeh.predict(spectra, model=bundle)
     for name in expected.colnames:

@@ -8,6 +8,9 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Table
 from xpfeh.errors import UserError
 from xpfeh.sources.companions import Companions, id_range
+from xpfeh.xp.parallax import PARALLAX_INPUTS, distance_pc
+
+from tests.genuine import gaia_source_rows
 
 BIG = 5_937_083_312_263_887_617
 NAMES = ["source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"]
@@ -49,6 +52,40 @@ def test_a_star_without_a_row_is_placed_by_its_identifier() -> None:
     apart = SkyCoord(found["ra"] * u.deg, found["dec"] * u.deg).separation(known)
     assert apart[1] < 60 * u.arcsec
     assert np.isfinite(found["ra"]).all()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_genuine_parallaxes_lose_their_zero_point(tmp_path: Path, suffix: str) -> None:
+    rows = gaia_source_rows()
+    chosen = rows.select(*NAMES, *(name for name in PARALLAX_INPUTS if name in rows.columns)).to_dict(as_series=False)
+    found = Companions([written(tmp_path, suffix, chosen)], []).of(rows["source_id"].to_numpy())
+    measured = rows["parallax"].to_numpy()
+    moved = found["parallax"] - measured
+    solved, pseudocolour = rows["astrometric_params_solved"], rows["pseudocolour"].to_numpy()
+    np.testing.assert_array_equal(np.isnan(found["parallax"]), (solved == 3).to_numpy())
+    bright = ((solved == 31) & (rows["phot_g_mean_mag"] < 18)).to_numpy()
+    assert ((moved > 0.02) & (moved < 0.05))[bright].all()
+    beyond = (solved == 95).to_numpy() & ((pseudocolour <= 1.24) | (pseudocolour >= 1.72))
+    assert beyond.any()
+    assert (moved[beyond] == 0).all()
+    np.testing.assert_array_equal(found["parallax_over_error"], rows["parallax_over_error"].to_numpy())
+    distance = distance_pc(found["parallax"], found["parallax_over_error"])
+    np.testing.assert_array_equal(np.isfinite(distance), np.nan_to_num(rows["parallax_over_error"].to_numpy()) > 5)
+    del chosen["parallax_over_error"]
+    computed = Companions([written(tmp_path, suffix, chosen)], []).of(rows["source_id"].to_numpy())
+    np.testing.assert_allclose(computed["parallax_over_error"], found["parallax_over_error"], rtol=1e-6)
+    np.testing.assert_array_equal(computed["parallax"], found["parallax"])
+
+
+def test_tables_with_and_without_parallaxes_stand_together(tmp_path: Path) -> None:
+    """One of DR4, which has a bias and no number of solved parameters, and one that was fetched without parallaxes."""
+    dr4 = {**ROWS, "parallax": [0.5, 1.0], "parallax_error": [0.05, 0.05], "tentative_parallax_bias": [-0.03, None]}
+    paths = [written(tmp_path, ".csv", dr4), written(tmp_path, ".parquet", {**ROWS, "source_id": [6, 7]})]
+    found = Companions(paths, []).of(np.array([BIG, 5, 6, 8]))
+    np.testing.assert_allclose(found["parallax"], [0.53, 1.0, np.nan, np.nan])
+    np.testing.assert_allclose(found["parallax_over_error"], [10.0, 20.0, np.nan, np.nan])
+    with pytest.raises(UserError, match="parallax of row 0 is 'small', which is no number"):
+        Companions([written(tmp_path, ".csv", {**ROWS, "parallax": ["small", "1"]})], []).of(np.array([5]))
 
 
 @pytest.mark.parametrize("name", ["r_med_geo", "rgeo"])

@@ -45,7 +45,8 @@ def test_every_kind_of_table_gives_the_same_stars(kind: str, spectra: dict[str, 
     own = ("source_id", "flux", "flux_error") if kind == "fixed-size arrow" else given
     for name in own:
         np.testing.assert_array_equal(found[name], given[name], err_msg=name)
-    assert set(found) == set(given)
+    assert set(found) - set(given) == {"parallax", "parallax_over_error"}
+    assert np.isnan(found["parallax"]).all()
 
 
 def test_coefficients_of_a_table_are_those_of_its_file(tmp_path: Path) -> None:
@@ -105,6 +106,18 @@ def test_what_holds_no_spectra_is_refused_in_one_line(table: object, message: st
     else:
         _, rejected = columns_of(table)
         assert len(rejected) == 1
+
+
+def test_parallaxes_of_a_table_lose_their_zero_point(spectra: dict[str, np.ndarray]) -> None:
+    given = Table({name: spectra[name][:3] for name in ("source_id", "flux", "flux_error", *MAGNITUDES)})
+    given["parallax"] = [1e-6, 2e-6, np.nan] * u.arcsec
+    given["parallax_error"] = [0.1, 0.1, 0.1] * u.mas
+    given["tentative_parallax_bias"] = MaskedColumn([-0.04, 0.0, -0.04], mask=[False, True, False], unit=u.mas)
+    found, _ = columns_of(given)
+    np.testing.assert_allclose(found["parallax"], [0.041, 0.002, np.nan])
+    np.testing.assert_allclose(found["parallax_over_error"], [0.01, 0.02, np.nan])
+    with pytest.raises(UserError, match="parallax is in pc; give it in mas"):
+        columns_of(Table({**given, "parallax": [1.0, 2.0, 3.0] * u.pc}))
 
 
 def test_units_of_a_table_are_heeded(spectra: dict[str, np.ndarray]) -> None:

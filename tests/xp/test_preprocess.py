@@ -1,13 +1,16 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.columns import FEATURES
 from xpfeh.errors import UserError
-from xpfeh.flags import MEANING, Flag
+from xpfeh.evaluate.slices import unflagged
+from xpfeh.flags import MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag
+from xpfeh.release.samples import SAMPLES
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.pixels import normalisation
@@ -40,6 +43,8 @@ def test_delivers_the_columns_of_the_schema(spectra: Columns) -> None:
 @given(rows=st.lists(st.integers(0, 299), min_size=1, max_size=40, unique=True))
 def test_a_stars_bytes_do_not_depend_on_its_batch(spectra: Columns, rows: list[int]) -> None:
     chosen = np.array(rows)
+    measured = np.linspace(-1, 3, 300)
+    spectra = {**spectra, "parallax": measured, "parallax_over_error": 3 * measured}
     assert_same_bytes(taken(preprocess(spectra, SETTINGS), chosen), preprocess(taken(spectra, chosen), SETTINGS))
 
 
@@ -93,6 +98,43 @@ def test_distance_decides_the_cuts_that_need_it(spectra: Columns) -> None:
     assert not evaluated[0]
     near = np.abs(5000 * np.sin(np.radians(features["b"]))) <= 200
     assert ((features["flags"][1:] & Flag.NEAR_PLANE) > 0).tolist() == near[1:].tolist()
+
+
+def test_a_good_parallax_stands_in_for_the_distance(spectra: Columns) -> None:
+    stars = taken(spectra, slice(0, 300))
+    plain = preprocess(stars, SETTINGS)
+    stars |= {"parallax": np.full(300, 0.5), "parallax_over_error": np.full(300, 20.0)}
+    stars["rgeo"][:3] = [4000.0, -1.0, np.inf]  # the other two are no distances
+    stars["parallax"][3], stars["parallax_over_error"][4] = -0.5, 5.0
+    found = preprocess(stars, SETTINGS)
+    by_parallax = (found["flags"] & np.uint32(Flag.PARALLAX_DISTANCE)) > 0
+    assert by_parallax.tolist() == [False, True, True, False, False, *[True] * 295]
+    assert np.isnan(found["m_g"]).tolist() == [False, False, False, True, True, *[False] * 295]
+    np.testing.assert_array_equal(found["rgeo"], stars["rgeo"])
+    given = {name: values for name, values in stars.items() if "parallax" not in name}
+    given["rgeo"] = np.where(by_parallax, 2000.0, np.where(stars["rgeo"] == 4000, 4000.0, np.nan))
+    expected = preprocess(given, SETTINGS)
+    np.testing.assert_array_equal(found["m_g"], expected["m_g"])
+    np.testing.assert_array_equal(found["flags"] & ~np.uint32(Flag.PARALLAX_DISTANCE), expected["flags"])
+    for name in set(plain) - {"rgeo", "m_g", "flags"}:
+        assert found[name].tobytes() == plain[name].tobytes(), name
+
+
+def test_without_a_magnitude_nothing_is_by_the_parallax(spectra: Columns) -> None:
+    stars = taken(spectra, slice(0, 2)) | {"parallax": np.ones(2), "parallax_over_error": np.full(2, 50.0)}
+    stars["phot_g_mean_mag"][0] = np.nan
+    flags = preprocess(stars, SETTINGS)["flags"]
+    assert ((flags & np.uint32(Flag.PARALLAX_DISTANCE)) > 0).tolist() == [False, True]
+    assert ((flags & np.uint32(Flag.CUT_NOT_EVALUATED)) > 0).tolist() == [True, False]
+
+
+def test_the_flag_of_a_parallax_is_nothing_to_beware_of() -> None:
+    assert Flag.PARALLAX_DISTANCE == 131072
+    assert not Flag.PARALLAX_DISTANCE & (NO_PREDICTION | OUTSIDE_PAPER_SAMPLE)
+    flags = np.array([Flag.PARALLAX_DISTANCE], dtype=np.uint32)
+    assert unflagged(flags).all()
+    for sample in SAMPLES.values():
+        assert sample.holds(pa.RecordBatch.from_pydict({"flags": pa.array(flags), "FEH": [-1.0]})).all()
 
 
 def test_every_flag_has_a_meaning() -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import BLUE, GREY, styled
-from xpfeh.flags import MEANING, Flag
+from xpfeh.flags import INFORMATIVE, MEANING, Flag
 from xpfeh.inference.domain import WORST, averaged
 from xpfeh.inference.seen import PERCENTILES, Seen
 from xpfeh.xp.grid import WAVELENGTH_NM
@@ -25,6 +25,8 @@ _LABELS = {
     "bp_rp0": "(BP−RP)$_0$ (mag)",
     "ebv": "E(B−V) (mag)",
 }
+# The first has a line of its own; the other says nothing of the stars, and older cards lack it.
+_NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
 _CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
 
@@ -57,7 +59,7 @@ def drift(trained: Seen, given: Seen) -> Drift:
     flags = {
         name: (trained.flags[name], share)
         for name, share in given.flags.items()
-        if name != Flag.OUTSIDE_DOMAIN.name and abs(share - trained.flags[name]) >= _SHARE
+        if not Flag[name] & _NOT_COMPARED and abs(share - trained.flags[name]) >= _SHARE
     }
     shift = (np.array(given.flux) - np.array(trained.flux)) / np.maximum(trained.spread, 1e-6)
     differences = []
@@ -116,7 +118,9 @@ def _draw_percentiles(
 
 
 def _draw_flags(axes: Axes, trained: Seen, given: Seen) -> None:
-    names = [name for name in given.flags if max(given.flags[name], trained.flags[name]) > 0]
+    names = [
+        name for name in given.flags if not Flag[name] & INFORMATIVE and max(given.flags[name], trained.flags[name]) > 0
+    ]
     places = np.arange(len(names))
     axes.barh(places - 0.2, [100 * trained.flags[name] for name in names], 0.38, color=GREY, label="training stars")
     axes.barh(places + 0.2, [100 * given.flags[name] for name in names], 0.38, color=BLUE, label="these stars")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, ORANGE, RED, by_resolved_range, styled
-from xpfeh.flags import MEANING, Flag
+from xpfeh.flags import INFORMATIVE, MEANING, Flag
 from xpfeh.inference.card import ModelCard
 from xpfeh.xp.grid import WAVELENGTH_NM
 
@@ -88,7 +88,7 @@ def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> Non
         transform=axes.transAxes,
         fontsize=8.5,
         va="top",
-        color=ORANGE if flags else GREY,
+        color=ORANGE if int(answer["flags"][0]) & ~INFORMATIVE else GREY,
         linespacing=1.4,
     )
 

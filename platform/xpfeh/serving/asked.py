@@ -47,6 +47,14 @@ class Star(BaseModel):
     phot_rp_mean_mag: float | None = None
     phot_bp_rp_excess_factor: float | None = Field(None, description="computed from the magnitudes if not given")
     rgeo: float | None = Field(None, gt=0, description="geometric distance (pc), if known")
+    parallax: float | None = Field(None, description="as in gaia_source (mas); gives the distance if rgeo does not")
+    parallax_error: float | None = Field(None, gt=0, description="mas")
+    parallax_over_error: float | None = Field(None, description="computed from the two if not given")
+    nu_eff_used_in_astrometry: float | None = Field(None, description="1/micrometre; this and what follows: zero point")
+    pseudocolour: float | None = Field(None, description="1/micrometre")
+    ecl_lat: float | None = Field(None, ge=-90, le=90, description="ecliptic latitude (deg)")
+    astrometric_params_solved: int | None = Field(None, ge=0, le=127, description="DR3's: 3, 31 or 95")
+    tentative_parallax_bias: float | None = Field(None, description="DR4's zero point (mas)")
     flux: Numbers = Field(None, description="343 samples, 336 to 1020 nm in steps of 2 nm, W m-2 nm-1")
     flux_error: Numbers = Field(None, description="their errors, W m-2 nm-1")
     bp_coefficients: Numbers

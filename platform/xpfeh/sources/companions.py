@@ -1,4 +1,4 @@
-"""What Gaia gives beside a spectrum: photometry and distances, joined by source_id."""
+"""What Gaia gives beside a spectrum: photometry, parallaxes and distances, joined by source_id."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem
 from xpfeh.tables import IDS_PER_PIXEL, SOURCE_ID_NAMES, read_stars
+from xpfeh.xp.parallax import PARALLAX, PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
@@ -31,20 +32,21 @@ _ANY: Range = -(2**63), 2**63 - 1
 
 
 class Companions:
-    """Photometry and distances of many stars, looked up by source_id.
+    """Photometry, parallaxes and distances of many stars, looked up by source_id.
 
     Memory holds the files whose range of identifiers the latest stars fall into: of Gaia's own bulk files one or two.
 
     Parameters
     ----------
     photometry : sequence of str
-        Tables with columns of gaia_source (`PHOTOMETRY`; the excess factor is computed where it is missing).
+        Tables with columns of gaia_source: `PHOTOMETRY`, whose excess factor is computed where it is missing, and
+        perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS`.
     distances : sequence of str
         Tables with Bailer-Jones' ``r_med_geo`` or ``rgeo``, pc.
     """
 
     def __init__(self, photometry: Sequence[str], distances: Sequence[str]) -> None:
-        self._photometry = _Files(photometry, _read_photometry, PHOTOMETRY)
+        self._photometry = _Files(photometry, _read_photometry, (*PHOTOMETRY, *PARALLAX))
         self._distances = _Files(distances, _read_distance, ("rgeo",))
 
     def check(self) -> None:
@@ -59,7 +61,7 @@ class Companions:
         self._distances.check()
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Return the columns of `PHOTOMETRY` and ``rgeo`` of N stars, NaN where unknown.
+        """Return the columns of `PHOTOMETRY`, `xpfeh.xp.parallax.PARALLAX` and ``rgeo`` of N stars, NaN where unknown.
 
         The position of a star without a row is the centre of its source_id's HEALPix pixel (51 arcsec).
 
@@ -157,10 +159,13 @@ def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
 
 
 def _read_photometry(path: str) -> pl.DataFrame:
-    frame = read_stars(path, PHOTOMETRY[:-1], PHOTOMETRY[-1:])
+    frame = read_stars(path, PHOTOMETRY[:-1], (*PHOTOMETRY[-1:], *PARALLAX_INPUTS))
     bands = (frame[f"phot_{band}_mean_mag"].to_numpy() for band in ("g", "bp", "rp"))
     computed = pl.Series(excess_factor(*bands)).fill_nan(None)
-    return frame.with_columns(pl.col("phot_bp_rp_excess_factor").fill_null(computed))
+    parallax = corrected_parallax({name: frame[name].to_numpy() for name in ("phot_g_mean_mag", *PARALLAX_INPUTS)})
+    return frame.select("source_id", *PHOTOMETRY).with_columns(
+        pl.col("phot_bp_rp_excess_factor").fill_null(computed), **{n: pl.Series(v) for n, v in parallax.items()}
+    )
 
 
 def _read_distance(path: str) -> pl.DataFrame:

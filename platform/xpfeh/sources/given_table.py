@@ -23,6 +23,7 @@ from xpfeh.sources.releases import releases_of
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables import POSITION_RANGES, check_range, numbers
 from xpfeh.xp.bases import BANDS
+from xpfeh.xp.parallax import PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
 NAME = "the table"
@@ -32,11 +33,14 @@ _UNITS = {
     **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
     **dict.fromkeys(("ra", "dec"), u.deg),
     "rgeo": u.pc,
+    **dict.fromkeys(("parallax", "parallax_error", "tentative_parallax_bias"), u.mas),
+    **dict.fromkeys(("nu_eff_used_in_astrometry", "pseudocolour"), u.um**-1),
+    "ecl_lat": u.deg,
 }
 
 
 class GivenTable:
-    """XP spectra in a table, with the columns of `PHOTOMETRY` and ``rgeo`` beside them or not.
+    """XP spectra in a table, with the columns of `PHOTOMETRY` and `PARALLAX_INPUTS` and ``rgeo`` beside them or not.
 
     Parameters
     ----------
@@ -123,7 +127,14 @@ class GivenTable:
         magnitudes = [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
         if "phot_bp_rp_excess_factor" not in columns and set(magnitudes) <= set(columns):
             columns["phot_bp_rp_excess_factor"] = excess_factor(*(columns[name] for name in magnitudes))
-        return columns
+        return columns | self._parallax(kept)
+
+    def _parallax(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
+        """Return parallaxes without their zero point, if the table has any."""
+        if "parallax" not in self._table.column_names:
+            return {}
+        names = [name for name in ("phot_g_mean_mag", *PARALLAX_INPUTS) if name in self._table.column_names]
+        return corrected_parallax({name: self._numbers(name)[kept] for name in names})
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         """Return a column of numbers, NaN where unknown, each within its range."""

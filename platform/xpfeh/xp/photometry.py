@@ -23,27 +23,27 @@ def excess_factor(g_mag: Array, bp_mag: Array, rp_mag: Array) -> Array:
     return (_flux(bp_mag, "bp") + _flux(rp_mag, "rp")) / g
 
 
-def absolute_magnitude(g_mag: Array, a_g: Array, rgeo_pc: Array) -> Array:
-    """Return (N,) M_G = G - A_G - 5 log10(rgeo / pc) + 5, NaN where the distance is unknown or not positive.
+def absolute_magnitude(g_mag: Array, a_g: Array, distance_pc: Array) -> Array:
+    """Return (N,) M_G = G - A_G - 5 log10(distance / pc) + 5, NaN where the distance is unknown or not positive.
 
     Examples
     --------
     >>> absolute_magnitude(np.array([10.0, 10.0]), np.array([0.5, 0.5]), np.array([1000.0, np.nan])).tolist()
     [-0.5, nan]
     """
-    distance = np.where(rgeo_pc > 0, rgeo_pc, np.nan)
+    distance = np.where(distance_pc > 0, distance_pc, np.nan)
     return g_mag - a_g - 5 * np.log10(distance) + 5
 
 
-def height_pc(rgeo_pc: Array, b_deg: Array, sun_height_pc: float) -> Array:
-    """Return the (N,) height over the Galactic plane, Z = rgeo sin b plus the Sun's own height, pc.
+def height_pc(distance_pc: Array, b_deg: Array, sun_height_pc: float) -> Array:
+    """Return the (N,) height over the Galactic plane, Z = distance sin b plus the Sun's own height, pc.
 
     Examples
     --------
     >>> height_pc(np.array([1000.0]), np.array([-90.0]), sun_height_pc=20.8).tolist()
     [-979.2]
     """
-    return rgeo_pc * np.sin(np.radians(b_deg)) + sun_height_pc
+    return distance_pc * np.sin(np.radians(b_deg)) + sun_height_pc
 
 
 def passes_excess_factor(excess: Array, bp_rp0: Array) -> NDArray[np.bool_]:

@@ -11,7 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.releases import releases_of
-from xpfeh.xp import dust, photometry
+from xpfeh.xp import dust, parallax, photometry
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.correct import CORRECTED, correct
@@ -48,8 +48,9 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     ----------
     raw : mapping of arrays, N stars
         ``source_id`` int64, ``ra``, ``dec`` (deg), ``phot_g_mean_mag``, ``phot_bp_mean_mag``,
-        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown; and either the
-        coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in
+        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown; perhaps
+        ``parallax`` (mas) and ``parallax_over_error`` as `xpfeh.xp.parallax.corrected_parallax` gives them; and either
+        the coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in
         W m-2 nm-1.
     settings : PreprocessSettings
 
@@ -79,6 +80,7 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     flux, flux_error = _normalised(spectrum, settings)
     g_mag = raw["phot_g_mean_mag"].astype(np.float64)
     bp_rp = raw["phot_bp_mean_mag"].astype(np.float64) - raw["phot_rp_mean_mag"]
+    distance_pc = _distance_pc(raw)
     features = {
         "source_id": raw["source_id"],
         "ra": raw["ra"],
@@ -92,11 +94,18 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
         "phot_bp_rp_excess_factor": raw["phot_bp_rp_excess_factor"],
         "ebv": ebv,
         "rgeo": raw["rgeo"],
-        "m_g": photometry.absolute_magnitude(g_mag, settings.r_g * ebv, raw["rgeo"]),
+        "m_g": photometry.absolute_magnitude(g_mag, settings.r_g * ebv, distance_pc),
         "flux": flux,
         "flux_error": flux_error,
     }
-    return {**features, "flags": _flags(features, settings) | spectrum["spectrum_flags"]}
+    return {**features, "flags": _flags(features, distance_pc, settings) | spectrum["spectrum_flags"]}
+
+
+def _distance_pc(raw: Columns) -> NDArray[np.float64]:
+    """Return (N,) distances: ``rgeo`` where it is known, else by the parallax if that is good."""
+    known = (raw["rgeo"] > 0) & np.isfinite(raw["rgeo"])
+    measured = [raw[name] for name in parallax.PARALLAX if name in raw]
+    return np.where(known, raw["rgeo"], parallax.distance_pc(*measured) if measured else np.nan)
 
 
 # --- the stages of a spectrum: each begins where the one before ends -------------------------------------------------
@@ -231,10 +240,10 @@ def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
 # --- flags ------------------------------------------------------------------------------------------------------------
 
 
-def _flags(star: Columns, settings: PreprocessSettings) -> NDArray[np.uint32]:
+def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: PreprocessSettings) -> NDArray[np.uint32]:
     """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``."""
     bp_rp0, m_g, excess, ebv = star["bp_rp0"], star["m_g"], star["phot_bp_rp_excess_factor"], star["ebv"]
-    z_pc = photometry.height_pc(star["rgeo"], star["b"], settings.sun_height_pc)
+    z_pc = photometry.height_pc(distance_pc, star["b"], settings.sun_height_pc)
     known_dust, known_colour = np.isfinite(ebv), np.isfinite(bp_rp0)
     known_excess, known_distance = np.isfinite(excess), np.isfinite(m_g)
     with np.errstate(invalid="ignore"):
@@ -256,6 +265,7 @@ def _flags(star: Columns, settings: PreprocessSettings) -> NDArray[np.uint32]:
         Flag.LOW_SN: signal_to_noise < LOW_SN,
         Flag.NO_PHOTOMETRY: ~np.isfinite(g_mag),
         Flag.ODD_SN: signal_to_noise < ODD_SN * usual,
+        Flag.PARALLAX_DISTANCE: known_distance & (distance_pc != star["rgeo"]),
     })  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from xpfeh.evaluate.metrics import CATASTROPHIC
 from xpfeh.evaluate.section import Section, Table, text_of
 from xpfeh.evaluate.slices import unflagged
 from xpfeh.evaluate.study import Study, rows_of
-from xpfeh.flags import MEANING, Flag
+from xpfeh.flags import INFORMATIVE, MEANING, Flag
 
 _SHOWN = 20
 
@@ -18,7 +18,7 @@ def outliers(study: Study) -> Section:
     stars = study.first.stars
     residual = np.abs(stars["FEH"] - stars["feh"])
     worst = residual > CATASTROPHIC
-    telling = [flag for flag in MEANING if (stars["flags"] & np.uint32(flag)).any()]
+    telling = [flag for flag in MEANING if not flag & INFORMATIVE and (stars["flags"] & np.uint32(flag)).any()]
     by_flag = {
         str(flag.name): {"stars": int(has.sum()), "beyond": int((has & worst).sum())}
         for flag in telling
