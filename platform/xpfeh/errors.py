@@ -6,3 +6,7 @@ class UserError(Exception):
 
     The command line prints the message without a stack trace and exits with code 2.
     """
+
+
+class Notice(UserWarning):
+    """What a user should know of an answer that is there nevertheless: one line, which the command line prints."""

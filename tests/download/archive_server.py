@@ -62,6 +62,7 @@ class ArchiveServer:
     faults : what to do with the next requests, one each: "500", "text" (500 with words that explain nothing), "page"
         (HTML instead of data), "cut", "stall", "stranger" (a star too many), "refused" (a bad query)
     always : a fault of all requests; those of `faults` leave questions about the archive itself alone
+    hangs : accept every request, and answer none
     uploads : "taken", "quota" (500: all anonymous users' quota is full) or "refused"
     empty_zip : respond with no file at all, not with a line of names, where there are no spectra
     most_rows : rows after which the response to a query is cut
@@ -91,6 +92,7 @@ class ArchiveServer:
         self.not_best: set[int] = set()
         self.faults: list[str] = []
         self.always = ""
+        self.hangs = False
         self.uploads = "taken"
         self.empty_zip = False
         self.most_rows = 1_000_000
@@ -145,6 +147,8 @@ class ArchiveServer:
         self.cookies = request.headers.get("Cookie", "")
         about_itself = "TAP_SCHEMA" in form.get("QUERY", [""])[0] or request.path.startswith("/datalink")
         fault = self.always or (self.faults.pop(0) if self.faults and not about_itself else "")
+        if self.hangs:
+            time.sleep(60)
         if fault == "stall":
             time.sleep(1.5)
         if fault == "500":

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
@@ -14,7 +15,7 @@ from xpfeh.cli.archive import archive
 from xpfeh.cli.fetch import fetch
 from xpfeh.cli.keys import keys
 from xpfeh.cli.printing import console
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 
 # A full disk, a quota, places where one may not write, names too long: the user's to mend, whoever met them.
 _USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
@@ -58,7 +59,10 @@ def job(command: str) -> None:
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
     try:
-        app(arguments)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", Notice)
+            warnings.showwarning = _show_warning
+            app(arguments)
     except UserError as error:
         _exit_with(str(error))
     except ModuleNotFoundError as error:
@@ -71,6 +75,14 @@ def main(arguments: list[str] | None = None) -> None:
         if error.errno not in _USER_ERRNOS:
             raise
         _exit_with(f"{error.filename or ''}: {error.strerror}".removeprefix(": "))
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+    """Show what a user should know as one line, and other warnings as Python does."""
+    if issubclass(category, Notice):
+        print(f"xpfeh: warning: {' '.join(str(message).splitlines())}", file=sys.stderr)
+    else:
+        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
 
 
 def _exit_with(message: str) -> None:

@@ -19,14 +19,11 @@ from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_tables import number_lists
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
+from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 POSITIONS = ("ra", "dec", "l", "b", "pmra", "pmdec", "ref_epoch")
 MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
-PARALLAXES = (
-    "parallax", "parallax_error", "parallax_over_error", "tentative_parallax_bias", "nu_eff_used_in_astrometry",
-    "pseudocolour", "ecl_lat", "astrometric_params_solved",
-)  # fmt: skip
-GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAXES)
+GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAX_INPUTS)
 """Asked for where they are there; the others are null. Without the excess factor it is computed."""
 
 IDS_PER_TAP_REQUEST = 500

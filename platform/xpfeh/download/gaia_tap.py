@@ -19,12 +19,14 @@ from xpfeh.download.http import RefusedError, UnavailableError, with_retries
 from xpfeh.download.learned import recall, remember
 from xpfeh.download.login import session_at
 from xpfeh.download.tap import query_once, to_frame
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 from xpfeh.sources.releases import RELEASES
 
 SOURCES, PHOTOMETRY, FLAGS = "gaia_source", "all_source_photometry", "all_source_flags"
 """Tables of all that Gaia saw: the best sources (DR4; of DR3: all), and, in DR4, what all sources have."""
 _LOOKED_UP = (SOURCES, PHOTOMETRY, FLAGS, "dr3_neighbourhood", "xp_continuous_mean_spectrum")
+TABLES = "tables"
+"""The topic under which what an archive has is remembered."""
 _FRESH_S = 24 * 3600  # the archive's tables change with a data release
 
 
@@ -158,7 +160,7 @@ class GaiaTap:
         UnavailableError
             If it does not answer.
         """
-        found = recall(self.release, "tables", archive.tap, _FRESH_S)
+        found = recall(self.release, TABLES, archive.tap, _FRESH_S)
         if found is None:
             found = self._look_up(archive)
         elif not self.services.state.has_answered(archive.tap):
@@ -187,7 +189,7 @@ class GaiaTap:
             others = f"; it has {', '.join(sorted(there))}" if there else ""
             raise RefusedError(f"it has no table {gaia.schemas[0]}.{SOURCES}, nor one like it{others}")
         found = {"schema": chosen, "columns": there[chosen]}
-        remember(self.release, "tables", archive.tap, found)
+        remember(self.release, TABLES, archive.tap, found)
         return found
 
     def _run(self, archive: Archive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None) -> Table:
@@ -227,4 +229,4 @@ def choose_schema(schemas: Iterable[str], release: str) -> str | None:
 def warn_of_substitute(what: str, archive: Archive, reasons: Sequence[str]) -> None:
     """Warn that an answer is from another archive than the first, and why."""
     if reasons:
-        warnings.warn(f"{what} from {archive.title}, since {'; '.join(reasons)}", stacklevel=3)
+        warnings.warn(f"{what} from {archive.title}, since {'; '.join(reasons)}", Notice, stacklevel=3)

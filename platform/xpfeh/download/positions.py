@@ -14,7 +14,7 @@ from xpfeh.download.archives import Archive, Services
 from xpfeh.download.gaia_tap import SOURCES, GaiaTap, Tables, warn_of_substitute
 from xpfeh.download.http import RefusedError, UnavailableError
 from xpfeh.download.tap import to_frame
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 from xpfeh.sources.releases import RELEASES
 
 _STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
@@ -88,6 +88,7 @@ def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: fl
                 warnings.warn(
                     f"{archive.title} refuses the upload of positions ({refused}); asking for cones, "
                     f"{_CONES_PER_REQUEST} at a time; xpfeh archive login gives a quota of your own",
+                    Notice,
                     stacklevel=4,
                 )
                 continue

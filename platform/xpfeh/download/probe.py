@@ -16,9 +16,9 @@ from xpfeh.download.archive_requests import GAIA_SOURCE_COLUMNS
 from xpfeh.download.archives import PUBLIC, Archive, Services
 from xpfeh.download.availability import columns_of, conditions_of, with_spectra
 from xpfeh.download.datalink import DataLink
-from xpfeh.download.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
+from xpfeh.download.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, TABLES, GaiaTap, Tables
 from xpfeh.download.http import RefusedError, UnavailableError
-from xpfeh.download.learned import recall
+from xpfeh.download.learned import recall, remember
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.releases import RELEASES
@@ -64,6 +64,8 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
     """
     first, *mirrors = services.archives
     tap = GaiaTap(release, services.only(first.name))
+    for archive in services.archives:
+        remember(release, TABLES, archive.tap, None)  # what was looked up earlier today may be what has changed
     try:
         tables: Tables | None = tap.tables(first)
     except RefusedError as refused:
