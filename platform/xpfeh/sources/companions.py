@@ -14,13 +14,13 @@ from astropy import units as u
 from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
+from xpfeh.column_names import find_columns
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem
-from xpfeh.tables import IDS_PER_PIXEL, SOURCE_ID_NAMES, read_stars
+from xpfeh.tables import IDS_PER_PIXEL, read_stars
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
-_DISTANCE = ("r_med_geo", "rgeo")  # the archive's name, and VizieR's (I/352)
 _LEVEL_12 = HEALPix(4096, order="nested")  # the pixels of source_ids, see `IDS_PER_PIXEL`
 _BULK_NAME = re.compile(r"GaiaSource_(\d{6})-(\d{6})\.")
 _IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut at HEALPix level 8
@@ -38,7 +38,8 @@ class Companions:
     Parameters
     ----------
     photometry : sequence of str
-        Tables with columns of gaia_source (`PHOTOMETRY`; the excess factor is computed where it is missing).
+        Tables with columns of gaia_source (`PHOTOMETRY`; the excess factor is computed where it is missing), or as
+        VizieR calls them. Positions of J2000 will do: what they are for, dust and the galactic plane, is far coarser.
     distances : sequence of str
         Tables with Bailer-Jones' ``r_med_geo`` or ``rgeo``, pc.
     """
@@ -125,9 +126,11 @@ def id_range(path: str) -> Range:
 
 
 def _range_of_statistics(metadata: pq.FileMetaData) -> Range | None:
-    column = next((index for index, name in enumerate(metadata.schema.names) if name in SOURCE_ID_NAMES), None)
-    if column is None:
+    names = metadata.schema.names
+    found = find_columns(names, ["source_id"]).get("source_id", [])
+    if len(found) != 1:  # of several only the values tell whether they are one
         return None
+    column = names.index(found[0])
     groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
     if not groups or not all(group.is_stats_set and group.statistics.has_min_max for group in groups):
         return None
@@ -164,8 +167,7 @@ def _read_photometry(path: str) -> pl.DataFrame:
 
 
 def _read_distance(path: str) -> pl.DataFrame:
-    frame = read_stars(path, (), _DISTANCE)
-    name = next((name for name in _DISTANCE if frame[name].count()), None)
-    if name is None:
-        raise UserError(f"{path}: no column {' or '.join(_DISTANCE)} with values; a table of distances needs one")
-    return frame.select("source_id", pl.col(name).alias("rgeo"))
+    frame = read_stars(path, (), ["rgeo"])
+    if not frame["rgeo"].count():
+        raise UserError(f"{path}: no column r_med_geo or rgeo with values; a table of distances needs one")
+    return frame
