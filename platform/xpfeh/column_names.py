@@ -30,6 +30,10 @@ GAIA: Mapping[str, tuple[str, ...]] = {
     "parallax": ("plx",),
     "parallax_error": ("e_plx",),
     "parallax_over_error": ("rplx",),
+    "nu_eff_used_in_astrometry": ("nueff",),
+    "pseudocolour": ("pscol",),
+    "astrometric_params_solved": ("solved",),
+    "ecl_lat": ("elat",),
     "pmdec": ("pmde",),
     "rgeo": ("r_med_geo",),  # VizieR's I/352 has the 16th and 84th percentiles too, as b_rgeo and B_rgeo
 }
