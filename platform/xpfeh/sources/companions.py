@@ -59,6 +59,17 @@ class Companions:
         self._photometry.check()
         self._distances.check()
 
+    def known(self, source_id: NDArray[np.int64]) -> dict[str, int]:
+        """Return how many of the stars have a row in the files of each kind that there are files of.
+
+        Examples
+        --------
+        >>> Companions([], []).known(np.array([4295806720]))
+        {}
+        """
+        kinds = {"photometry": self._photometry, "distances": self._distances}
+        return {kind: files.known(source_id) for kind, files in kinds.items() if files}
+
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Return the columns of `PHOTOMETRY` and ``rgeo`` of N stars, NaN where unknown.
 
@@ -97,14 +108,24 @@ class _Files:
             if not _BULK_NAME.search(path):
                 self._read(path)
 
+    def __bool__(self) -> bool:
+        return bool(self._ranges)
+
+    def known(self, source_id: NDArray[np.int64]) -> int:
+        self._load(source_id)
+        return int(_where(self._table[0], source_id)[1].sum())
+
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        self._load(source_id)
+        return _looked_up(self._table, source_id)
+
+    def _load(self, source_id: NDArray[np.int64]) -> None:
         if source_id.size:
             low, high = source_id.min(), source_id.max()
             wanted = [path for path, (first, last) in self._ranges.items() if first <= high and low <= last]
             if wanted != self._loaded:
                 self._table = _sorted([self._read(path) for path in wanted], self._names)
                 self._loaded = wanted
-        return _looked_up(self._table, source_id)
 
 
 def id_range(path: str) -> Range:
@@ -147,9 +168,16 @@ def _looked_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray
     ids, columns = table
     if not ids.size:
         return {name: np.full(len(source_id), np.nan) for name in columns}
-    where = np.searchsorted(ids, source_id).clip(max=ids.size - 1)
-    found = ids[where] == source_id
+    where, found = _where(ids, source_id)
     return {name: np.where(found, values[where], np.nan) for name, values in columns.items()}
+
+
+def _where(ids: NDArray[np.int64], source_id: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the row of each star among ascending identifiers, and whether it has one."""
+    if not ids.size:
+        return np.zeros(len(source_id), np.intp), np.zeros(len(source_id), bool)
+    where = np.searchsorted(ids, source_id).clip(max=ids.size - 1)
+    return where, ids[where] == source_id
 
 
 def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
