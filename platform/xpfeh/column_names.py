@@ -1,4 +1,4 @@
-"""How tables call the columns that are read here: our names and those of Gaia's archive, VizieR and TOPCAT.
+"""What tables call the columns that are read here: our names and those of Gaia's archive, VizieR and TOPCAT.
 
 Case never matters. Two names that mean the same are chosen between by the order below; two columns whose names differ
 in case alone must hold the same values.
@@ -51,7 +51,7 @@ LITERATURE: Mapping[str, tuple[str, ...]] = {
     "source_id": ("sourceid", *(re.sub("_", "", name) for name in GAIA["source_id"])),
     "feh_err": ("efeh",),
 }
-"""How tables of the literature call the columns, see `plain`: [Fe/H], __Fe_H_ and FEH are all ``feh``. Positions of
+"""What tables of the literature call the columns, see `plain`: [Fe/H], __Fe_H_ and FEH are all ``feh``. Positions of
 J2000 come first: compilations are matched at that epoch."""
 
 
@@ -135,6 +135,15 @@ def _position(spelt: Collection[str], j2000_first: bool) -> dict[str, tuple[str,
     return {"ra": (ra,), "dec": (dec,)}
 
 
+def at_j2000(column: str) -> bool:
+    """Return whether a right ascension of this name is that of the epoch 2000, as VizieR computes it of Gaia's.
+
+    >>> at_j2000("RAJ2000"), at_j2000("RA_ICRS")
+    (True, False)
+    """
+    return column.lower() in {ra for ra, _ in _J2000}
+
+
 def one_each(found: Mapping[str, Sequence[str]], same: Callable[[str, str], bool], path: object) -> dict[str, str]:
     """Return the one column of each of our names.
 
@@ -160,8 +169,7 @@ def one_each(found: Mapping[str, Sequence[str]], same: Callable[[str, str], bool
     for first, *others in found.values():
         for other in others:
             if not same(first, other):
-                both = f"{first} and {other}"
                 raise UserError(
-                    f"{path}: the columns {both} differ in case only, and in their values; leave one of them"
+                    f"{path}: the columns {first} and {other} differ only in case but hold different values; keep one"
                 )
     return {name: columns[0] for name, columns in found.items()}

@@ -18,7 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from astropy.table import Column, Table
 
-from xpfeh.column_names import find_columns, one_each, spellings_of
+from xpfeh.column_names import at_j2000, find_columns, one_each, spellings_of
 from xpfeh.columns import describe, to_arrays
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_file, filesystem, first_line, read_bytes, whole_file
@@ -101,7 +101,7 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     uri : str or Path
     needed, optional : sequence of str
         Columns beside ``source_id``, under any of their names in `xpfeh.column_names`. An optional one that the table
-        lacks is null.
+        lacks is null; but ``ref_epoch`` is 2000 where the names of the positions say so.
 
     Returns
     -------
@@ -131,6 +131,8 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     columns = {name: numbers(frame, column, uri) for name, column in names.items()}
     for name in POSITION_RANGES.keys() & columns.keys():
         check_range(columns[name], *POSITION_RANGES[name], uri)
+    if "ref_epoch" not in names and at_j2000(names.get("ra", "")):
+        columns["ref_epoch"] = pl.repeat(2000.0, frame.height, eager=True)
     unknown = pl.repeat(None, frame.height, dtype=pl.Float64, eager=True)
     frame = pl.DataFrame([ids, *(columns.get(name, unknown).alias(name) for name in (*needed, *optional))])
     if not frame.height:

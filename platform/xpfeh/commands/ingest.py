@@ -58,12 +58,12 @@ def ingest(
     max_workers : int
         See `run_plan`.
     warn : callable
-        Is told of companion files that know few of the stars.
+        Is told of companion files with few of the stars.
 
     Raises
     ------
     UserError
-        If a source is not readable as one, `out` holds another run, or companion files know none of the stars. That is
+        If a source is not readable as one, `out` holds another run, or companion files have none of the stars. That is
         counted while the features are made, so they are there, flagged NO_PHOTOMETRY and CUT_NOT_EVALUATED.
     """
     plan = plan_features(sources, settings, companions)

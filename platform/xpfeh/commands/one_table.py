@@ -45,12 +45,12 @@ def read_all(
 ) -> Generator[dict[str, NDArray]]:
     """Yield the raw columns of all stars of a source; the rows that are not sound go to `rejected`.
 
-    With a description there is a progress bar. At the end `warn` is told of companion files that know few of the stars.
+    With a description there is a progress bar. At the end `warn` is told of companion files with few of the stars.
 
     Raises
     ------
     UserError
-        If a file cannot be read, none holds a star, or companion files know none of them; that only after all stars.
+        If a file cannot be read, none holds a star, or companion files have none of them, which shows only at the end.
     """
     forget_companions()
     batches = stars = 0

@@ -13,7 +13,7 @@ from xpfeh.sources.coefficients import Reject
 
 
 class Delivery(NamedTuple):
-    """Some rows of a shard: those delivered, those rejected, and how many companion files of each kind know."""
+    """Some rows of a shard: those delivered, those rejected, and how many are in the companion files of each kind."""
 
     table: pa.Table
     rejected: Sequence[Reject] = ()
