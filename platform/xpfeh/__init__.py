@@ -71,7 +71,8 @@ def predict(
     Raises
     ------
     xpfeh.errors.UserError
-        If the spectra or the model are none, or do not fit one another.
+        If the spectra or the model are none, or do not fit one another, or the files of photometry or distances have a
+        row for none of the stars. If for fewer than half, that is a warning.
 
     Examples
     --------

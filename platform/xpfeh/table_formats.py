@@ -54,7 +54,8 @@ def read_text(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     if ruled := re.match(rb"(.*\n)(?:.*\n)?%b" % dashes, content):
         content = ruled[1] + content[ruled.end() :]
     names = [name.strip().strip('"') for name in pl.read_csv(header.encode(), separator=separator).columns]
-    if twice := [name for name in columns or () if f"{name}_duplicated_0" in names]:  # so polars calls the second
+    read_twice = [name for name in names if f"{name}_duplicated_0" in names]  # so polars calls the second
+    if columns is not None and (twice := [name for name in read_twice if name in columns]):
         raise UserError(f"has several columns of the name {', '.join(twice)}; leave one")
     chosen = [index for index, name in enumerate(names) if columns is None or name in columns]
     table = pl.read_csv(

@@ -18,6 +18,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from astropy.table import Column, Table
 
+from xpfeh.column_names import at_j2000, find_columns, one_each, spellings_of
 from xpfeh.columns import describe, to_arrays
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_file, filesystem, first_line, read_bytes, whole_file
@@ -26,12 +27,12 @@ from xpfeh.table_formats import READERS
 
 WRITABLE = (".parquet", ".fits", ".csv")
 
-SOURCE_ID_NAMES = ("source_id", "SOURCE_ID", "Source")
-"""How Gaia's archive and VizieR call the identifier."""
 IDS_PER_PIXEL = 2**35
 """A source_id over this is its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, section 20.1.1)."""
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """How tables of the literature write that there is no value."""
+TRUE, FALSE = ("true", "t", "1", "1.0"), ("false", "f", "0", "0.0")
+"""How archives, databases and spreadsheets write a truth; the last are what a gap among integers makes of them."""
 POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
 """Degrees."""
 
@@ -99,7 +100,8 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     ----------
     uri : str or Path
     needed, optional : sequence of str
-        Columns beside ``source_id``. An optional one that the table lacks is null.
+        Columns beside ``source_id``, under any of their names in `xpfeh.column_names`. An optional one that the table
+        lacks is null; but ``ref_epoch`` is 2000 where the names of the positions say so.
 
     Returns
     -------
@@ -109,27 +111,30 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     Raises
     ------
     UserError
-        If the table cannot be read, is empty or lacks a column, a source_id is no integer or stands there twice, a
-        value is no number, or ``ra`` or ``dec`` is no position.
+        If the table cannot be read, is empty or lacks a column, a source_id is not an integer or stands there twice, a
+        value is not a number, or ``ra`` or ``dec`` is out of range.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "stars.csv")
-    ...     _ = path.write_text("SOURCE_ID,ra,dec,note\\n4295806720,44.996,--,faint\\n")
+    ...     _ = path.write_text("Source,RA_ICRS,DE_ICRS,note\\n4295806720,44.996,--,faint\\n")
     ...     read_stars(path, ["ra", "dec"], ["pmra"]).rows()
     [(4295806720, 44.996, None, None)]
     """
-    frame = read_table(uri, (*SOURCE_ID_NAMES, *needed, *optional))
-    if not ({*needed} <= {*frame.columns} and {*SOURCE_ID_NAMES} & {*frame.columns}):
+    frame = read_table(uri, spellings_of(("source_id", *needed, *optional)))
+    if {"source_id", *needed} - find_columns(frame.columns, ("source_id", *needed)).keys():
         frame = read_table(uri)  # whole, so that the complaint names the columns that there are
-    frame = with_source_id(frame, uri)
-    require(frame, needed, uri)
-    frame = frame.with_columns(pl.lit(None, pl.Float64).alias(name) for name in optional if name not in frame.columns)
-    frame = frame.select("source_id", *(numbers(frame, name, uri) for name in (*needed, *optional)))
-    for name in POSITION_RANGES.keys() & {*frame.columns}:
-        check_range(frame[name], *POSITION_RANGES[name], uri)
+    ids = with_source_id(frame, uri)["source_id"]
+    names = columns_of(frame, uri, needed, optional)
+    columns = {name: numbers(frame, column, uri) for name, column in names.items()}
+    for name in POSITION_RANGES.keys() & columns.keys():
+        check_range(columns[name], *POSITION_RANGES[name], uri)
+    if "ref_epoch" not in names and at_j2000(names.get("ra", "")):
+        columns["ref_epoch"] = pl.repeat(2000.0, frame.height, eager=True)
+    unknown = pl.repeat(None, frame.height, dtype=pl.Float64, eager=True)
+    frame = pl.DataFrame([ids, *(columns.get(name, unknown).alias(name) for name in (*needed, *optional))])
     if not frame.height:
         raise UserError(f"{uri}: the table is empty")
     if repeated := frame.height - frame["source_id"].n_unique():
@@ -144,16 +149,14 @@ def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
     Raises
     ------
     UserError
-        If there is no such column, or a value is no integer; it names `path`.
+        If there is no such column, or a value is not an integer; it names `path`.
 
     Examples
     --------
     >>> with_source_id(pl.DataFrame({"SOURCE_ID": ["4295806720"]}), "stars.csv").to_dicts()
     [{'source_id': 4295806720}]
     """
-    name = next((name for name in SOURCE_ID_NAMES if name in frame.columns), None)
-    if name is None:
-        raise UserError(f"{path}: no column source_id; {_listed(frame)}")
+    name = columns_of(frame, path, ["source_id"])["source_id"]
     ids = frame[name]
     # A float64 holds 53 bits: of a source_id's 63 the last ten would be wrong, and with them the star.
     if not (ids.dtype.is_integer() or ids.dtype == pl.String):
@@ -164,6 +167,31 @@ def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
         found = "missing" if ids[row] is None else f"{ids[row]!r}"
         raise UserError(f"{path}: source_id of row {row} is {found}; write 64-bit integers, a float loses digits")
     return frame.drop(name).insert_column(0, integers.alias("source_id"))
+
+
+def columns_of(
+    frame: pl.DataFrame,
+    path: str | Path,
+    needed: Sequence[str],
+    optional: Sequence[str] = (),
+    j2000_first: bool = False,
+) -> dict[str, str]:
+    """Return what a table calls the columns of our names, see `xpfeh.column_names.find_columns`.
+
+    Raises
+    ------
+    UserError
+        If a needed one is missing, or two whose names differ in case alone hold different values; it names `path`.
+
+    Examples
+    --------
+    >>> columns_of(pl.DataFrame({"Source": [7], "Gmag": [12.5]}), "stars.csv", ["source_id"], ["phot_g_mean_mag", "ra"])
+    {'source_id': 'Source', 'phot_g_mean_mag': 'Gmag'}
+    """
+    found = find_columns(frame.columns, (*needed, *optional), j2000_first)
+    if missing := [name for name in needed if name not in found]:
+        raise _missing(missing, frame, path)
+    return one_each(found, lambda one, other: frame[one].cast(pl.String).equals(frame[other].cast(pl.String)), path)
 
 
 def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
@@ -189,6 +217,26 @@ def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
             "correct it, or leave it empty"
         )
     return values.fill_nan(None)
+
+
+def truths(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
+    """Return a column of true and false, however it is written, null where there is no value.
+
+    Raises
+    ------
+    UserError
+        If a value is neither; it names `path`.
+
+    Examples
+    --------
+    >>> truths(pl.DataFrame({"probable_match": ["t", "FALSE", "1", None]}), "probable_match", "pairs.csv").to_list()
+    [True, False, True, None]
+    """
+    text = frame[name].cast(pl.String).str.to_lowercase()
+    if len(wrong := (text.is_not_null() & ~text.is_in([*TRUE, *FALSE])).arg_true()):
+        found = frame[name][wrong[0]]
+        raise UserError(f"{path}: {name} of row {wrong[0]} is {found!r}; write true, false or nothing")
+    return text.is_in(TRUE).alias(name)
 
 
 def check_range(values: pl.Series, low: float, high: float, path: str | Path) -> None:
@@ -217,12 +265,13 @@ def require(frame: pl.DataFrame, names: Sequence[str], path: str | Path) -> None
     xpfeh.errors.UserError: labels.csv: no column feh; there are: FEH
     """
     if missing := [name for name in names if name not in frame.columns]:
-        raise UserError(f"{path}: no column {' and '.join(missing)}; {_listed(frame)}")
+        raise _missing(missing, frame, path)
 
 
-def _listed(frame: pl.DataFrame) -> str:
+def _missing(names: Sequence[str], frame: pl.DataFrame, path: str | Path) -> UserError:
     more = ", ..." if frame.width > 20 else ""
-    return f"there are: {', '.join(frame.columns[:20]) or 'none'}{more}"
+    there = f"{', '.join(frame.columns[:20]) or 'none'}{more}"
+    return UserError(f"{path}: no column {' and '.join(names)}; there are: {there}")
 
 
 def to_astropy(table: pa.Table) -> Table:

@@ -18,6 +18,7 @@ from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import gaia_files
+from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.reader import CompanionFiles
 
 from tests.genuine import datalink_file
@@ -49,8 +50,10 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
     pl.DataFrame(stars).write_parquet(tmp_path / "gaia_source.parquet")
     pl.DataFrame({"source_id": [ID], "r_med_geo": [3000.0]}).write_parquet(tmp_path / "distances.parquet")
     companions = CompanionFiles((str(tmp_path / "gaia_source.parquet"),), (str(tmp_path / "distances.parquet"),))
-    records = ingest([str(folder)], tmp_path / "features", PreprocessSettings(), companions)
+    with pytest.warns(UserWarning, match=r"^distances: 1 of 4 stars is in .*distances\.parquet; the others"):
+        records = ingest([str(folder)], tmp_path / "features", PreprocessSettings(), companions)
     assert [(r.rows_read, r.rows_written) for r in records] == [(3, 2), (2, 2)]
+    assert [r.matched for r in records] == [{"photometry": 2, "distances": 1}, {"photometry": 0, "distances": 0}]
     assert records[0].rejected == {"bp_coefficients: 54 numbers, not 55": 1}
     features = to_arrays(Dataset.at(tmp_path / "features").read())
     assert features["source_id"].tolist() == [ID, ID + 2, ID + 3, ID + 4]
@@ -61,6 +64,18 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
     assert np.isfinite(features["m_g"]).tolist() == [True, False, False, False]
     np.testing.assert_array_equal(features["flux"][0], features["flux"][1])
     assert np.isnan(features["flux"][3]).all()
+
+
+def test_photometry_of_other_stars_is_an_error_at_the_end(folder: Path, tmp_path: Path) -> None:
+    """The features are there, flagged; and the same call says it again, without making them again."""
+    columns = {name: [1.0] for name in PHOTOMETRY}
+    pl.DataFrame({"source_id": [7], **columns}).write_parquet(tmp_path / "other.parquet")
+    companions = CompanionFiles((str(tmp_path / "other.parquet"),))
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"^photometry: none of 4 stars is in .*other\.parquet; are these the same"):
+            ingest([str(folder)], tmp_path / "features", PreprocessSettings(), companions)
+    features = to_arrays(Dataset.at(tmp_path / "features").read())
+    assert ((features["flags"] & np.uint32(Flag.NO_PHOTOMETRY)) > 0).all()
 
 
 def test_a_file_that_breaks_off_stops_the_run_with_its_line(

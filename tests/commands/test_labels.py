@@ -31,6 +31,23 @@ def test_a_compilation_becomes_labels_of_gaia_stars(tmp_path: Path, gaia: Path) 
     assert labels.feh.tolist() == [-1.1, -2.0]
 
 
+def test_gaia_stars_of_vizier(tmp_path: Path) -> None:
+    (tmp_path / "pastel.csv").write_text("name,ra,dec,feh\nA,10.0,1.0,-1.0\n")
+    gaia = tmp_path / "I355.tsv"
+    gaia.write_text(
+        "# VizieR\nSource;RA_ICRS;DE_ICRS;pmRA;pmDE\n ;deg;deg;mas/yr;mas/yr\n---;---;---;---;---\n11;10;1;0;0\n"
+    )
+    assert write_labels("pastel", tmp_path / "pastel.csv", gaia, tmp_path / "labels.parquet")["matched with Gaia"] == 1
+
+
+def test_positions_of_gaia_stars_at_j2000_are_not_moved_back(tmp_path: Path) -> None:
+    """VizieR's RAJ2000 of a Gaia star is where it was in 2000; its proper motion here is 16 arcsec in 16 years."""
+    (tmp_path / "pastel.csv").write_text("name,ra,dec,feh\nA,10.0,1.0,-1.0\n")
+    (tmp_path / "gaia.csv").write_text("Source,RAJ2000,DEJ2000,pmRA,pmDE\n11,10,1,0,1000\n")
+    counts = write_labels("pastel", tmp_path / "pastel.csv", tmp_path / "gaia.csv", tmp_path / "labels.parquet")
+    assert counts["matched with Gaia"] == 1
+
+
 def test_a_test_sample_leaves_the_training_stars_out(tmp_path: Path, gaia: Path) -> None:
     table = tmp_path / "table.csv"
     table.write_text("name,ra,dec,feh\nA,10.0,1.0,-1.0\nB,20.0,2.0,-2.0\n")

@@ -268,9 +268,9 @@ class ArchiveServer:
             if form["RETRIEVAL_TYPE"][0] != self.retrieval_types[form["RELEASE"][0]]:
                 return "Unknown retrieval type"
             return "" if form["DATA_STRUCTURE"][0] in self.structures else "Unknown data structure"
-        if "positions" in form and self.uploads != "taken":
-            return _QUOTA if self.uploads == "quota" and not self.cookies else "uploads are not supported"
-        return ""
+        if "positions" in form and self.uploads == "refused":
+            return "uploads are not supported"
+        return _QUOTA if "positions" in form and self.uploads == "quota" and not self.cookies else ""
 
     def wrong_names(self, query: str) -> str:
         """What is not there of a query's tables and columns, or does not fit their types."""

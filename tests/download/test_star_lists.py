@@ -50,6 +50,16 @@ def test_a_star_is_matched_where_it_was_at_the_tables_epoch(
         star_lists.stars_around(table, epoch=2016.0, services=services)
 
 
+def test_positions_as_vizier_writes_them(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+    """Sexagesimal, and of two systems the one whose epoch it is."""
+    archive.sky = [(11, 15.5, -0.5)]
+    table = tmp_path / "vizier.tsv"
+    table.write_text("Name\tRA_ICRS\tDE_ICRS\tRAJ2000\tDEJ2000\nHD 1\t15.6\t-0.4\t01 02 00.0\t-00 30 00\n")
+    assert star_lists.stars_around(table, services=services).matched["source_id"].to_list() == [11]
+    archive.sky = [(12, 15.6, -0.4)]
+    assert star_lists.stars_around(table, epoch=2016.0, services=services).matched["source_id"].to_list() == [12]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("ra\n1\n", "no column dec"), ("ra,dec\n1,91\n", "dec of row 0 is 91"), ("ra,dec\n1,x\n", "dec of row 0 is 'x'")],

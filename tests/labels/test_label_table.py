@@ -32,7 +32,7 @@ def test_reads_every_format_alike(tmp_path: Path, suffix: str) -> None:
     ("frame", "message"),
     [
         (pl.DataFrame({"feh": [0.0]}), "no column source_id; there are: feh"),
-        (pl.DataFrame({"source_id": [1], "FEH": [0]}), "no column feh; there are: source_id, FEH"),
+        (pl.DataFrame({"source_id": [1], "FE_H": [0]}), "no column feh; there are: source_id, FE_H"),
         (pl.DataFrame({"source_id": [1.5e18], "feh": [0.0]}), "source_id is Float64.*loses digits"),
         (pl.DataFrame({"source_id": [1, None], "feh": [0.0, 0.1]}), "source_id of row 1 is missing"),
         (pl.DataFrame({"source_id": ["1", "Gaia 2"], "feh": [0.0, 0.1]}), "source_id of row 1 is 'Gaia 2'"),

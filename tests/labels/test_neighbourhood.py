@@ -56,6 +56,56 @@ def test_labels_of_which_none_can_be_moved_are_refused(tmp_path: Path) -> None:
         move_labels(tmp_path / "labels.csv", tmp_path / "other.csv", tmp_path / "moved.parquet")
 
 
+MARKED = [
+    (OLD, NEW, 0.2, 0.01, True),
+    (OLD, NEW + 1, 80.0, 0.2, False),  # loses against the first, and is free for the next
+    (OLD + 1, NEW + 1, 9.0, 0.0, False),
+    (OLD + 2, NEW + 2, 1.0, 0.0, True),  # two probable matches: which?
+    (OLD + 2, NEW + 3, 1.0, 0.0, True),
+    (OLD + 3, NEW + 4, 700.0, 0.0, True),  # marked, but beyond our limits
+    (OLD + 4, NEW + 5, 1.0, 0.9, True),
+    (OLD + 5, NEW + 6, 1.0, 0.0, True),
+    (OLD + 6, NEW + 6, 0.1, 0.0, False),  # nearer, but its star is another's probable match
+    (OLD + 7, NEW + 7, 1.0, 0.0, None),  # no opinion
+    (OLD + 8, NEW + 8, 600.0, 0.0, True),  # what is beyond our limits wins over nothing
+    (OLD + 8, NEW + 9, 1.0, 0.0, False),
+]
+DRAFT = ("dr3_source_id", "source_id", "angular_distance", "magnitude_difference", "probable_match")
+
+
+@pytest.mark.parametrize(
+    ("true", "false"), [(True, False), ("true", "false"), ("t", "f"), ("T", "F"), (1, 0), ("True", "False")]
+)
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_the_draft_of_dr4_with_probable_matches(tmp_path: Path, true: object, false: object, suffix: str) -> None:
+    spelt = {True: true, False: false, None: None}
+    frame = pl.DataFrame([(*row[:4], spelt[row[4]]) for row in MARKED], schema=list(DRAFT), orient="row")
+    path = tmp_path / f"dr3_neighbourhood{suffix}"
+    (frame.write_csv if suffix == ".csv" else frame.write_parquet)(path)
+    moved = Neighbourhood(path).move(pl.DataFrame({"source_id": [OLD + i for i in range(9)]}))
+    assert moved.table["source_id"].to_list() == [NEW, NEW + 1, NEW + 6, NEW + 7, NEW + 9]
+    assert moved.counts == {"rows": 9, "moved": 5, "ambiguous": 1, "without counterpart": 3}
+
+
+def test_a_probable_match_that_is_neither_true_nor_false(tmp_path: Path) -> None:
+    (tmp_path / "pairs.csv").write_text(f"{','.join(DRAFT)}\n1,2,0.1,0.0,perhaps\n")
+    with pytest.raises(UserError, match=r"probable_match of row 0 is 'perhaps'; write true, false or nothing"):
+        Neighbourhood(tmp_path / "pairs.csv")
+
+
+def test_both_names_of_the_newer_star(tmp_path: Path) -> None:
+    """Joined with a table of DR3 stars, source_id may be theirs: the name that tells the release is taken."""
+    text = "source_id,dr3_source_id,dr4_source_id,angular_distance,magnitude_difference\n1,1,2,0.1,0.0\n"
+    (tmp_path / "pairs.csv").write_text(text)
+    moved = Neighbourhood(tmp_path / "pairs.csv").move(pl.DataFrame({"source_id": [1]}))
+    assert moved.table["source_id"].to_list() == [2]
+    (tmp_path / "pairs.csv").write_text("dr3_source_id,GaiaDR3,angular_distance,magnitude_difference\n1,1,0.1,0.0\n")
+    with pytest.raises(UserError, match="no column dr4_source_id; there are: dr3_source_id, GaiaDR3"):
+        Neighbourhood(tmp_path / "pairs.csv")
+    with pytest.raises(UserError, match="Gaia DR3 has no table of the stars of the release before"):
+        Neighbourhood(tmp_path / "pairs.csv", "dr3")
+
+
 def test_reports_of_two_releases_are_compared_star_by_star(tmp_path: Path) -> None:
     old, new = np.arange(400) * 2**49 + 7, np.arange(400) * 2**49 + 9
     path = pairs([(a, b, 0.1, 0.0) for a, b in zip(old.tolist(), new.tolist(), strict=True)], tmp_path / "pairs.csv")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from xpfeh.cli.options import Distances, MaxWorkers, OwnRelease, Photometry, Set, Source, checked, local
-from xpfeh.cli.printing import console, print_cuts, print_rows, print_written
+from xpfeh.cli.printing import console, print_cuts, print_rows, print_warning, print_written
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
 
@@ -35,7 +35,7 @@ def ingest(
     companions = CompanionFiles.find(photometry, distances)
     said = [f"release={release}"] if checked(release) else []
     chosen = PreprocessSettings().with_overrides([*settings, *said])
-    print_rows(out, ingest(source, out, chosen, companions, max_workers))
+    print_rows(out, ingest(source, out, chosen, companions, max_workers, print_warning))
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import sys
 import warnings
-from typing import Annotated, Any
+from typing import Annotated, TextIO
 
 import typer
 
@@ -14,7 +14,7 @@ from xpfeh.cli import answers, data, datasets, models
 from xpfeh.cli.archive import archive
 from xpfeh.cli.fetch import fetch
 from xpfeh.cli.keys import keys
-from xpfeh.cli.printing import console
+from xpfeh.cli.printing import console, print_warning
 from xpfeh.errors import Notice, UserError
 
 # A full disk, a quota, places where one may not write, names too long: the user's to mend, whoever met them.
@@ -77,12 +77,19 @@ def main(arguments: list[str] | None = None) -> None:
         _exit_with(f"{error.filename or ''}: {error.strerror}".removeprefix(": "))
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *where: Any) -> None:
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
     """Show what a user should know as one line, and other warnings as Python does."""
     if issubclass(category, Notice):
-        print(f"xpfeh: warning: {' '.join(str(message).splitlines())}", file=sys.stderr)
+        print_warning(" ".join(str(message).splitlines()))
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, *where[:2]))
+        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno, line))
 
 
 def _exit_with(message: str) -> None:

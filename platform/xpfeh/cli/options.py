@@ -113,7 +113,9 @@ ArchiveName = Annotated[
     ),
 ]
 Cone = Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")]
-Around = Annotated[Path | None, local("Positions: a table with ra and dec, degrees, matched with Gaia's stars.")]
+Around = Annotated[
+    Path | None, local("Positions: a table with ra and dec, degrees or sexagesimal, matched with Gaia's stars.")
+]
 Radius = Annotated[float, typer.Option(min=0.01, help="--around: largest separation, arcsec.")]
 Epoch = Annotated[float, typer.Option(help="--around: Julian year of the positions.")]
 DatasetDir = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI that --out named.")]

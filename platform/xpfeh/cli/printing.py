@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import nullcontext
@@ -80,14 +81,23 @@ def print_rows(out: str, records: Sequence[Record]) -> None:
     console.print(f"{read} rows read = {written} written{reasons}: {out}", soft_wrap=True)
 
 
+def print_warning(line: str) -> None:
+    """Print a line on stderr about what is perhaps not meant."""
+    print(f"xpfeh: warning: {line}", file=sys.stderr)
+
+
 def print_written(out: Any, written: Written) -> None:
     """Print what became of the rows of a source."""
+    for line in written.warnings:
+        print_warning(line)
     where = f", see {written.listing}" if written.rejected else ""
     console.print(f"{written.stars} stars written, {written.rejected} rows rejected{where}: {out}", soft_wrap=True)
 
 
 def print_answered(out: Any, written: Written) -> None:
     """Print what became of the stars that were asked for."""
+    for line in written.warnings:
+        print_warning(line)
     where = f", see {written.listing}" if written.rejected else ""
     asked = written.stars + written.rejected
     counts = f"{asked} asked = {written.stars} answered + {written.rejected} missing"

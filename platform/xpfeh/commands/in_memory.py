@@ -84,7 +84,10 @@ def _table(
     used: PreprocessSettings,
 ) -> Table:
     rejected: Rejected = []
-    table = pa.concat_tables(map(to_rows, read_all(stars, companions, rejected)))
+    told: list[str] = []
+    table = pa.concat_tables(map(to_rows, read_all(stars, companions, rejected, warn=told.append)))
+    for line in told:
+        warnings.warn(line, stacklevel=4)
     found = to_astropy(table)
     found.meta = {"preprocess": used.model_dump(mode="json"), "made_by": code_version(), "rejected": _listed(rejected)}
     return found

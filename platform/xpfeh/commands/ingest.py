@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from rich.progress import track
 
 from xpfeh.cluster.run_plan import MAX_WORKERS, ShardWork, run_plan
 from xpfeh.columns import FEATURES, to_table
+from xpfeh.commands.companion_matches import check_matches
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
@@ -41,6 +43,7 @@ def ingest(
     settings: PreprocessSettings,
     companions: CompanionFiles = NO_COMPANIONS,
     max_workers: int = MAX_WORKERS,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> list[Record]:
     """Turn the spectra of `sources` into a features dataset at `out`; a killed run is resumed by the same call.
 
@@ -54,14 +57,21 @@ def ingest(
         Photometry and distances of Gaia's files of spectra.
     max_workers : int
         See `run_plan`.
+    warn : callable
+        Is told of companion files with few of the stars.
 
     Raises
     ------
     UserError
-        If a source is not readable as one, or `out` holds another run.
+        If a source is not readable as one, `out` holds another run, or companion files have none of the stars. That is
+        counted while the features are made, so they are there, flagged NO_PHOTOMETRY and CUT_NOT_EVALUATED.
     """
     plan = plan_features(sources, settings, companions)
-    return run_plan(out, plan, partial(make_work, settings, companions), max_workers)
+    records = run_plan(out, plan, partial(make_work, settings, companions), max_workers)
+    counted = [record for record in records if record.matched]  # a part of an older version of xpfeh has no counts
+    matched: Counter[str] = sum((Counter(record.matched) for record in counted), Counter())
+    check_matches(companions, matched, sum(record.rows_written for record in counted), warn)
+    return records
 
 
 def plan_features(
@@ -106,7 +116,8 @@ def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMP
     def work(shard: Shard) -> Iterator[Delivery]:
         file = open_spectra(shard.source)
         for batch in read(file, shard.start, shard.rows, companions):
-            yield Delivery(to_table(preprocess(batch.columns, settings), FEATURES), batch.rejected)
+            features = to_table(preprocess(batch.columns, settings), FEATURES)
+            yield Delivery(features, batch.rejected, batch.matched)
         check_unchanged(file.location, shard.fingerprint)
 
     return work

@@ -99,7 +99,7 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
     path : str or Path
         Labels.
     neighbourhood : str or Path
-        A table with the columns of the archive's ``dr3_neighbourhood``.
+        The archive's ``dr3_neighbourhood`` of these stars, see `xpfeh.labels.neighbourhood.Neighbourhood`.
     out : str or Path
         Parquet table to write.
     release : {"dr4"}
@@ -113,8 +113,7 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
     _check_output(out)
     labels = _frame(path)
     pairs = Neighbourhood(neighbourhood, release)
-    old, _ = RELEASES[release].neighbours or ("", "")
-    moved = pairs.move(labels.with_columns(pl.col("source_id").alias(old)))
+    moved = pairs.move(labels.with_columns(pl.col("source_id").alias(pairs.old_name)))
     if moved.table.is_empty():
         raise UserError(f"{path}: no label can be moved: " + ", ".join(f"{k} {v}" for k, v in moved.counts.items()))
     _write(moved.table, out)

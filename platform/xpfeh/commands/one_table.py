@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import warnings
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.commands.companion_matches import check_matches
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.archive_stars import ArchiveStars
@@ -25,36 +28,45 @@ ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
 
 @dataclass(frozen=True)
 class Written:
-    """How many stars a file got, how many rows of the source were rejected, and where these are listed."""
+    """How many stars a file got, how many rows of the source were rejected, where these are listed, what to tell."""
 
     stars: int
     rejected: int
     listing: Path
+    warnings: tuple[str, ...] = ()
 
 
 def read_all(
-    source: object, companions: CompanionFiles, rejected: list[tuple[str, Reject]], description: str | None = None
+    source: object,
+    companions: CompanionFiles,
+    rejected: list[tuple[str, Reject]],
+    description: str | None = None,
+    warn: Callable[[str], object] = warnings.warn,
 ) -> Generator[dict[str, NDArray]]:
     """Yield the raw columns of all stars of a source; the rows that are not sound go to `rejected`.
 
-    With a description there is a progress bar.
+    With a description there is a progress bar. At the end `warn` is told of companion files with few of the stars.
 
     Raises
     ------
     UserError
-        If a file cannot be read, or none holds a star.
+        If a file cannot be read, none holds a star, or companion files have none of them, which shows only at the end.
     """
     forget_companions()
-    batches = 0
+    batches = stars = 0
+    matched: Counter[str] = Counter()
     files = find_spectra(source)
     for file in track(files, description=description) if description else files:
         for start, rows in file.ranges():
             for batch in read(file, start, rows, companions):
                 rejected.extend((file.path, reject) for reject in batch.rejected)
                 batches += 1
+                stars += len(batch.columns["source_id"])
+                matched.update(batch.matched)
                 yield batch.columns
     if not batches:
         raise UserError(f"{source}: holds no star")
+    check_matches(companions, matched, stars, warn)
 
 
 def write_file(
@@ -75,16 +87,18 @@ def write_file(
     Raises
     ------
     UserError
-        If the source is none, holds no star, or `out` cannot be written.
+        If the source is not one of spectra, holds no star, none of its stars is in the companion files of a kind, or
+        `out` cannot be written.
     """
     check_format(out)
     rejected: list[tuple[str, Reject]] = []
+    told: list[str] = []
     # Closed here whatever happens: a progress bar that the garbage collector ends may wait for its own lock for ever.
-    with closing(read_all(source, companions, rejected, description)) as stars_read:
+    with closing(read_all(source, companions, rejected, description, told.append)) as stars_read:
         stars = write_table(out, map(to_table, stars_read))
     listing = local_path(f"{out}.rejected.csv")
     listing.unlink(missing_ok=True)
     if rejected:
         with whole_file(listing) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([("source", *Reject._fields), *((path, *reject) for path, reject in rejected)])
-    return Written(stars, len(rejected), listing)
+    return Written(stars, len(rejected), listing, tuple(told))

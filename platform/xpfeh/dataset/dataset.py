@@ -218,7 +218,7 @@ class Dataset:
         if self.fs.type_name == "local":
             self.fs.create_dir(self._ledger("tmp"), recursive=True)
         try:
-            ids, rejected = self._write_part(temporary, deliveries)
+            ids, rejected, matched = self._write_part(temporary, deliveries)
             if shard.rows is not None and len(ids) + len(rejected) != shard.rows:
                 raise ValueError(f"{len(ids)} rows and {len(rejected)} rejected do not make {shard.rows}")
             if np.unique(ids).size != len(ids):
@@ -246,6 +246,7 @@ class Dataset:
             rows_read=len(ids) + len(rejected),
             rows_written=len(ids),
             rejected=Counter(reject.reason for reject in rejected),
+            matched=matched,
             fingerprint=fingerprint,
             bytes=size,
             seconds=round(time.perf_counter() - begun, 3),
@@ -284,13 +285,17 @@ class Dataset:
     def _ledger(self, inside: str) -> str:
         return f"{self.folder}/_xpfeh/{inside}"
 
-    def _write_part(self, path: str, deliveries: Iterable[Delivery]) -> tuple[NDArray[np.int64], list[Reject]]:
+    def _write_part(
+        self, path: str, deliveries: Iterable[Delivery]
+    ) -> tuple[NDArray[np.int64], list[Reject], dict[str, int]]:
         metadata = {PROVENANCE_KEY: self._provenance}
-        ids, rejected = [np.empty(0, dtype=np.int64)], list[Reject]()
+        ids, rejected, matched = [np.empty(0, dtype=np.int64)], list[Reject](), dict[str, int]()
 
         def tables() -> Iterator[pa.Table]:
             for delivery in deliveries:
                 rejected.extend(delivery.rejected)
+                for kind, stars in (delivery.matched or {}).items():
+                    matched[kind] = matched.get(kind, 0) + stars
                 ids.append(delivery.table["source_id"].to_numpy())
                 yield delivery.table
 
@@ -316,7 +321,7 @@ class Dataset:
         ) as writer:
             for table in chain([first], groups):
                 writer.write_table(table.replace_schema_metadata(schema.metadata))
-        return np.concatenate(ids), rejected
+        return np.concatenate(ids), rejected, matched
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

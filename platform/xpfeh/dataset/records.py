@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -13,16 +13,18 @@ from xpfeh.sources.coefficients import Reject
 
 
 class Delivery(NamedTuple):
-    """Some rows of a shard: those delivered, and those rejected."""
+    """Some rows of a shard: those delivered, those rejected, and how many are in the companion files of each kind."""
 
     table: pa.Table
     rejected: Sequence[Reject] = ()
+    matched: Mapping[str, int] | None = None
 
 
 class Record(BaseModel):
     """A finished shard: what was read, what was written, by which model and code, and when (UTC).
 
-    ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by their reason.
+    ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by their reason, ``matched`` the stars that
+    have a row in the companion files, by their kind.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,6 +36,7 @@ class Record(BaseModel):
     rows_read: int
     rows_written: int
     rejected: dict[str, int]
+    matched: dict[str, int] = {}
     fingerprint: str
     bytes: int
     seconds: float

@@ -19,8 +19,9 @@ from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
 from xpfeh.labels.crossmatch import crossmatch
+from xpfeh.positions import degrees
 from xpfeh.sources.releases import RELEASES
-from xpfeh.tables import POSITION_RANGES, check_range, numbers, read_table, require, with_source_id
+from xpfeh.tables import columns_of, read_table, with_source_id
 
 RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
 """Of a match by position, where nothing else is said: as for compilations of the literature."""
@@ -64,7 +65,9 @@ def _found_ids(table: Table, what: str) -> NDArray[np.int64]:
 
 
 def read_ids(path: str | Path) -> NDArray[np.int64]:
-    """Return the identifiers (N,) of a text file, one a line, or of any table with a ``source_id`` column.
+    """Return the identifiers (N,) of a text file, one a line, or of any table with a column of them.
+
+    `xpfeh.column_names.GAIA` has the names that it may have.
 
     Raises
     ------
@@ -82,7 +85,7 @@ def read_ids(path: str | Path) -> NDArray[np.int64]:
     fs, inside = filesystem(path)
     if not fs.get_file_info(inside).is_file:
         raise UserError(f"{path}: no such file")
-    if bare := re.fullmatch(rb"\s*(?:source_id\s)?([\d\s]*)", read_bytes(fs, inside)):
+    if bare := re.fullmatch(rb"(?i)\s*(?:source_id\s)?([\d\s]*)", read_bytes(fs, inside)):
         frame = pl.DataFrame({"source_id": bare[1].decode().split()}, schema={"source_id": pl.String})
     else:
         frame = read_table(path)
@@ -124,7 +127,8 @@ def stars_around(
     Parameters
     ----------
     table : str or Path
-        With ``ra`` and ``dec``, ICRS, degrees.
+        With ``ra`` and ``dec``, ICRS, degrees or sexagesimal, or one of their other names in
+        `xpfeh.column_names.GAIA`; of several those of J2000, if that is the epoch.
     radius_arcsec : float
     epoch : float
         Of the table's positions, Julian year.
@@ -137,10 +141,8 @@ def stars_around(
         If the table has no positions, none is a star of Gaia, or the archive does not respond.
     """
     frame = read_table(table)
-    require(frame, ("ra", "dec"), table)
-    positions = {name: numbers(frame, name, table) for name in ("ra", "dec")}
-    for name, values in positions.items():
-        check_range(values, *POSITION_RANGES[name], table)
+    names = columns_of(frame, table, ["ra", "dec"], j2000_first=epoch == EPOCH)
+    positions = {kind: degrees(frame[name], kind, table) for kind, name in names.items()}
     gaia = stars_near(pl.DataFrame(positions).drop_nulls(), radius_arcsec, epoch, release, services)
     ra, dec = (values.cast(pl.Float64).fill_null(np.nan).to_numpy() for values in positions.values())
     match = crossmatch(ra, dec, gaia, radius_arcsec, epoch, RELEASES[release].ref_epoch)

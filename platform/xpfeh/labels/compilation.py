@@ -2,40 +2,28 @@
 
 from __future__ import annotations
 
-import re
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import polars as pl
-from astropy.coordinates import Angle
-from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from xpfeh.column_names import LITERATURE, plain
 from xpfeh.errors import UserError
 from xpfeh.labels.crossmatch import Match, pairs_within
-from xpfeh.tables import POSITION_RANGES, check_range, read_table
+from xpfeh.positions import degrees
+from xpfeh.tables import read_table
 
 Merge = Literal["median", "latest"]
 
 SAME_STAR_ARCSEC = 1.0
 """Rows so close are one star. In PASTEL (version 1.2) no two stars are closer than 2.07 arcsec."""
 
-ALIASES = {
-    "ra": ("ra", "raj2000", "radeg", "raicrs", "ra2000"),
-    "dec": ("dec", "decl", "de", "dej2000", "decj2000", "dedeg", "decdeg", "deicrs", "decicrs", "dec2000"),
-    "feh": ("feh",),
-    "logg": ("logg",),
-    "name": ("object", "name", "id", "star", "mainid", "objectname"),
-    "bibcode": ("bibcode", "bibref"),
-    "year": ("year", "pubyear"),
-    "limit": ("lfeh", "ulfeh", "limitfeh", "flagfeh"),
-}
-"""How tables call the columns, in small letters and digits only: [Fe/H], __Fe_H_ and FEH are all ``feh``."""
+_COLUMNS = ("ra", "dec", "feh", "logg", "name", "bibcode", "year", "limit")
 
 
 @dataclass(frozen=True)
@@ -86,27 +74,28 @@ def to_labels(stars: pl.DataFrame, match: Match, source_id: NDArray[np.int64]) -
 
 
 def read_rows(path: str | Path) -> pl.DataFrame:
-    """Read a table under the names of `ALIASES`; ``ra``, ``dec`` become degrees, all else stays text.
+    """Read a table under the names of `xpfeh.column_names.LITERATURE`; ``ra``, ``dec`` become degrees, others are text.
 
-    A column that the table lacks is null, but position and [Fe/H] must be there.
+    A column that the table lacks is null, but position and [Fe/H] must be there. The apostrophe that spreadsheets put
+    before text that looks like a number, as in JINAbase's exports, is dropped, and a cell of ``*`` is empty.
 
     Raises
     ------
     UserError
-        If the table cannot be read, lacks one of these, or a cell of RA or Dec is no position.
+        If the table cannot be read, lacks one of these, or a cell of RA or Dec is not a position.
 
     Examples
     --------
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "made_up.csv")
-    ...     _ = path.write_text("Object,RAJ2000,Decl,[Fe/H]\\nHD 1,00:00:00,-30:30:00,−2.5\\n")
+    ...     _ = path.write_text("Object,RAJ2000,Decl,[Fe/H]\\nHD 1,00:00:00,'-30:30:00,−2.5\\n")
     ...     read_rows(path).select("name", "ra", "dec", "feh").rows()
     [('HD 1', 0.0, -30.5, '-2.5')]
     """
     table = read_table(path)
-    plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in reversed(table.columns)}
-    found = {name: next((plain[a] for a in aliases if a in plain), None) for name, aliases in ALIASES.items()}
+    there = {plain(name): name for name in reversed(table.columns)}
+    found = {name: next((there[s] for s in LITERATURE[name] if s in there), None) for name in _COLUMNS}
     needed = {"ra": "RA", "dec": "Dec", "feh": "[Fe/H]"}
     if missing := [title for name, title in needed.items() if found[name] is None]:
         raise UserError(
@@ -116,32 +105,14 @@ def read_rows(path: str | Path) -> pl.DataFrame:
     cells = {name: pl.lit(None, pl.String) if column is None else pl.col(column) for name, column in found.items()}
     rows = table.select(
         cell.cast(pl.String)
+        .str.replace(r"^([<>≤≥]=?)?'", "${1}")
+        .replace("*", None)
         .str.replace("^[−–]", "-")  # a printed table's minus sign
         .str.replace(r"^\+", "")
         .alias(name)
         for name, cell in cells.items()
     )
-    return rows.with_columns(_degrees(rows, "ra", "hourangle", path), _degrees(rows, "dec", "deg", path))
-
-
-def _degrees(rows: pl.DataFrame, name: str, sexagesimal_unit: str, path: str | Path) -> pl.Series:
-    cells = rows[name]
-    values = cells.cast(pl.Float64, strict=False).fill_nan(None)
-    sexagesimal = (cells.is_not_null() & values.is_null()).arg_true()
-    parsed = []
-    for row in sexagesimal:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", AstropyWarning)  # 60 seconds are the next minute
-                parsed.append(Angle(cells[row], unit=sexagesimal_unit).degree)
-        except (ValueError, TypeError):
-            raise UserError(
-                f"{path}: {name} of row {row} is {cells[row]!r}, neither degrees nor sexagesimal; "
-                "correct it, or leave it empty"
-            ) from None
-    values = values.scatter(sexagesimal, parsed)
-    check_range(values, *POSITION_RANGES[name], path)
-    return values
+    return rows.with_columns(degrees(rows[name], name, path) for name in ("ra", "dec"))
 
 
 def filter_and_count(rows: pl.DataFrame, counts: dict[str, int], step: str, passes: pl.Expr) -> pl.DataFrame:

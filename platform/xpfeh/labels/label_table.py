@@ -9,9 +9,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from xpfeh.column_names import Spellings
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, sha256_of
-from xpfeh.tables import check_range, read_stars, read_table
+from xpfeh.tables import check_range, columns_of, read_stars, read_table
 
 FEH_RANGE = (-6.0, 1.5)
 """What can be a star's [Fe/H], dex; outside it are errors and placeholders such as -9999. The lowest ever measured is
@@ -73,7 +74,8 @@ def read_labels(path: str | Path) -> Labels:
         raise UserError(f"{path}: feh of row {row} is missing; leave the row out")
     check_range(frame["feh"], *FEH_RANGE, path)
     columns = {name: frame[name].to_numpy() for name in frame.columns}
-    texts = read_table(path, ["reference"])  # read_stars reads numbers alone
-    given = texts["reference"].cast(pl.String).fill_null("").to_list() if "reference" in texts.columns else ""
+    texts = read_table(path, Spellings(["reference"]))  # read_stars reads numbers alone
+    name = columns_of(texts, path, [], ["reference"]).get("reference")
+    given = texts[name].cast(pl.String).fill_null("").to_list() if name else ""
     columns["reference"] = np.broadcast_to(np.array(given, dtype=np.str_), frame.height)
     return Labels(**columns, fingerprint=sha256_of(path))

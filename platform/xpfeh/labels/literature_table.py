@@ -8,7 +8,7 @@ import polars as pl
 
 from xpfeh.errors import UserError
 from xpfeh.labels.literature import merge
-from xpfeh.tables import numbers, read_table, require, with_source_id
+from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
 
 METAL_POOR = Path(__file__).parent / "data" / "metal_poor.csv"
 """Of 70 stars of the packaged library of spectra; written by `write_metal_poor`."""
@@ -46,25 +46,19 @@ def read_literature(path: str | Path) -> pl.DataFrame:
     ['source_id', 'feh', 'feh_err', 'carbon_rich', 'reference']
     """
     table = with_source_id(read_table(path), path)
-    require(table, ["feh"], path)
+    names = columns_of(table, path, ["feh"], [*_NUMBERS, "limit", "carbon_rich", "reference"])
     if not table.height:
         raise UserError(f"{path}: the table is empty")
-    columns = [table["source_id"], *(numbers(table, name, path) for name in _NUMBERS if name in table.columns)]
-    if "limit" in table.columns:
-        columns.append(table["limit"].cast(pl.String))
-    if "carbon_rich" in table.columns:
-        columns.append(_truths(table["carbon_rich"], path))
-    given = pl.col("reference").cast(pl.String) if "reference" in table.columns else pl.lit(None, pl.String)
-    reference = given.fill_null(Path(path).stem).alias("reference")
-    return pl.DataFrame([*columns, table.with_columns(reference)["reference"]])
-
-
-def _truths(column: pl.Series, path: str | Path) -> pl.Series:
-    text = column.cast(pl.String).str.to_lowercase()
-    wrong = (text.is_not_null() & ~text.is_in(["true", "false"])).arg_true()
-    if len(wrong):
-        raise UserError(f"{path}: carbon_rich of row {wrong[0]} is {column[wrong[0]]!r}; write true, false or nothing")
-    return text == "true"
+    columns = [table["source_id"]]
+    columns += [numbers(table, names[name], path).alias(name) for name in _NUMBERS if name in names]
+    if "limit" in names:
+        columns.append(table[names["limit"]].cast(pl.String).alias("limit"))
+    if "carbon_rich" in names:
+        columns.append(truths(table, names["carbon_rich"], path).alias("carbon_rich"))
+    given = pl.col(names["reference"]).cast(pl.String) if "reference" in names else pl.lit(None, pl.String)
+    return pl.DataFrame(columns).with_columns(
+        table.with_columns(given.fill_null(Path(path).stem).alias("reference"))["reference"]
+    )
 
 
 def write_metal_poor(source: str | Path, out: str | Path) -> None:

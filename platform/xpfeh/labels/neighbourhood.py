@@ -1,7 +1,8 @@
 """From one data release's identifiers to the next's: equal numbers are not always the same star.
 
 Gaia's archive has a table of which stars of the release before lie near which of this: none, one or several. Its
-documentation (DR3, dr2_neighbourhood) promises no one-to-one relation, so one is made here by distance and magnitude.
+documentation (DR3, dr2_neighbourhood) promises no one-to-one relation, so one is made here by distance, magnitude and,
+where the table has it, the archive's own opinion.
 """
 
 from __future__ import annotations
@@ -13,8 +14,11 @@ import polars as pl
 
 from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
-from xpfeh.tables import numbers, read_table, require, with_source_id
+from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
 
+_IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}
+"""The older and the newer star's by the newer release. DR3's dr2_neighbourhood names both releases; of DR4's draft
+(dr3_neighbourhood) the newer one is plain source_id."""
 _FARTHEST_MAS, _LARGEST_MAG = 500.0, 0.5
 """A pair that is farther apart, or differs more in G, is not taken for one star. Ours: proper motions leave some tens
 of mas, a variable giant some tenths of a magnitude."""
@@ -39,33 +43,49 @@ class Moved:
 class Neighbourhood:
     """Pairs of stars of two releases, from a file with the columns of the archive's table.
 
+    The columns are ``dr3_source_id``, ``dr4_source_id`` or ``source_id`` (the DR4 one), ``angular_distance`` (mas),
+    ``magnitude_difference`` and perhaps ``probable_match``. A pair counts
+
+    1. if it lies within 500 mas and 0.5 mag, whether or not it is marked as a probable match;
+    2. unless it is not marked, and one of its two stars is in a pair that counts by 1 and is marked;
+    3. if then neither of its stars is in another pair. Two marked pairs of one star leave that star ambiguous.
+
     Parameters
     ----------
     path : str or Path
     release : {"dr4"}
         The newer one.
 
+    Attributes
+    ----------
+    old_name : str
+        What the table calls the older identifier: ``dr3_source_id``.
+
     Raises
     ------
     UserError
-        If the file cannot be read or lacks a column, or the release has no such table.
+        If the file cannot be read, lacks a column or has a wrong cell, or the release has no such table.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "made_up.csv")
+    ...     names = "source_id,dr3_source_id,angular_distance,magnitude_difference,probable_match"
+    ...     _ = path.write_text(f"{names}\\n21,11,0.1,0.0,true\\n22,11,90,0.2,false\\n23,12,700,0.0,true\\n")
+    ...     moved = Neighbourhood(path).move(pl.DataFrame({"source_id": [11, 12]}))
+    >>> moved.table["source_id"].to_list(), moved.counts["without counterpart"]
+    ([21], 1)
     """
 
     def __init__(self, path: str | Path, release: str = "dr4") -> None:
-        names = RELEASES[release].neighbours
-        if names is None:
+        if release not in _IDENTIFIERS:
             raise UserError(f"{RELEASES[release].title} has no table of the stars of the release before")
-        frame = read_table(path)
-        require(frame, (*names, "angular_distance", "magnitude_difference"), path)
-        old, new = (with_source_id(frame.select(source_id=pl.col(name)), path)["source_id"] for name in names)
-        distance, magnitude = (numbers(frame, name, path) for name in ("angular_distance", "magnitude_difference"))
-        pairs = pl.DataFrame({"old": old, "new": new, "distance": distance, "magnitude": magnitude}).unique()
-        near = pairs.filter(
-            (pl.col("distance") <= _FARTHEST_MAS) & (pl.col("magnitude").abs() <= _LARGEST_MAG)  # null is neither
-        )
+        pairs = _near(_read(path, release))
         alone = (pl.len().over("old") == 1) & (pl.len().over("new") == 1)
-        self._one_to_one = near.filter(alone).select("old", "new")
-        self._ambiguous = near.filter(~alone)["old"].unique()
+        self.old_name, _ = _IDENTIFIERS[release]
+        self._one_to_one = pairs.filter(alone).select("old", "new")
+        self._ambiguous = pairs.filter(~alone)["old"].unique()
 
     def move(self, table: pl.DataFrame) -> Moved:
         """Return the rows of a table with ``source_id`` under the newer identifiers; the others are counted."""
@@ -82,3 +102,28 @@ class Neighbourhood:
             "without counterpart": len(table) - len(moved) - ambiguous,
         }
         return Moved(moved, counts)
+
+
+def _read(path: str | Path, release: str) -> pl.DataFrame:
+    """Return ``old``, ``new``, ``distance``, ``magnitude`` and ``probable`` of each pair of a file."""
+    frame = read_table(path)
+    old, news = _IDENTIFIERS[release]
+    there = {name.lower() for name in frame.columns}
+    new = next((name for name in news if name in there), news[0])
+    measured = ["angular_distance", "magnitude_difference"]
+    names = columns_of(frame, path, [old, new, *measured], ["probable_match"])
+    columns = [with_source_id(frame.select(source_id=names[name]), path)["source_id"] for name in (old, new)]
+    columns += [numbers(frame, names[name], path) for name in measured]
+    marked = names.get("probable_match")
+    probable = pl.repeat(False, frame.height, eager=True) if marked is None else truths(frame, marked, path)
+    columns.append(probable.fill_null(False))
+    return pl.DataFrame(columns, schema=["old", "new", "distance", "magnitude", "probable"]).unique()
+
+
+def _near(pairs: pl.DataFrame) -> pl.DataFrame:
+    """Return the pairs that may be one star: near and alike; beside a probable match no other of its two stars."""
+    near = pairs.filter(
+        (pl.col("distance") <= _FARTHEST_MAS) & (pl.col("magnitude").abs() <= _LARGEST_MAG)  # null is neither
+    )
+    rival = pl.col("probable").any().over("old") | pl.col("probable").any().over("new")
+    return near.filter(pl.col("probable") | ~rival)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 import polars as pl
 
+from xpfeh.column_names import LITERATURE, Spellings, plain
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
-from xpfeh.labels.compilation import ALIASES, filter_and_count
+from xpfeh.labels.compilation import filter_and_count
 from xpfeh.labels.label_table import FEH_RANGE
 from xpfeh.labels.reference_catalogs import Reference
 from xpfeh.table_formats import READERS
@@ -26,13 +26,8 @@ POSSIBLE = {
 }
 """What a star can have (degrees, dex, K). Outside lie what catalogs write for unknown: -9999, -9.999, 99.99, an error
 of 0."""
-SPELLINGS = {
-    "source_id": ("sourceid", "gaiadr3", "gaiaedr3", "gaiadr3sourceid", "source"),
-    "ra": ALIASES["ra"],
-    "dec": ALIASES["dec"],
-    "feh_err": ("efeh",),
-}
-"""What a column may also be called, VizieR's names above all, in small letters and digits only."""
+_SPELLINGS = {name: LITERATURE[name] for name in ("source_id", "ra", "dec", "feh_err")}
+"""What a column may also be called. Not so [Fe/H]: a catalog may have several, and one is the published."""
 _HDF5 = (".h5", ".hdf5")
 _LIMIT = "^[<>≤≥]"
 _IS_LIMIT, BEST = "_is_limit", "_best"
@@ -95,27 +90,16 @@ def _layout_of(reference: Reference) -> str:
     return f"{reference.name} is read as published: {reference.download}"
 
 
-def _plain(name: str) -> str:
-    return re.sub("[^a-z0-9]", "", name.lower())
-
-
-class _Names(frozenset[str]):
-    """Plain names; a column is among them however it is spelt."""
-
-    def __contains__(self, name: object) -> bool:
-        return super().__contains__(_plain(str(name)))
-
-
 def _read_published(reference: Reference, path: Path) -> pl.DataFrame:
     """Read the published columns of use: numbers where values come from, without the cells that are limits."""
     values = {root: ours for ours, column in reference.columns.items() for root in column.meta.root_names()}
     cuts = _roots(cut.passes for cut in reference.cuts)
-    spelt = {root: (_plain(root), *SPELLINGS.get(ours, ())) for root, ours in values.items()}
-    spelt |= {f"l_{root}": (f"l{_plain(root)}",) for root in values}  # so VizieR calls the column of a limit's sign
-    spelt |= {name: (_plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
+    spelt = {root: (plain(root), *_SPELLINGS.get(ours, ())) for root, ours in values.items()}
+    spelt |= {f"l_{root}": (f"l{plain(root)}",) for root in values}  # so VizieR calls the column of a limit's sign
+    spelt |= {name: (plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
     read = _read_hdf5 if _suffix(path) in _HDF5 else read_table
-    table = read(path, _Names(name for names in spelt.values() for name in names))
-    there = {_plain(column): column for column in reversed(table.columns)}
+    table = read(path, Spellings((name for names in spelt.values() for name in names), plain))
+    there = {plain(column): column for column in reversed(table.columns)}
     found = {name: there[next(n for n in names if n in there)] for name, names in spelt.items() if {*names} & {*there}}
     if missing := sorted((_roots([reference.columns["feh"]]) | cuts) - found.keys()):
         raise UserError(f"{path}: no column {' and '.join(missing)}; {_layout_of(reference)}")
@@ -159,7 +143,7 @@ def _numbers_if_all_are(column: pl.Series) -> pl.Series:
     return values if values.null_count() == column.null_count() else column
 
 
-def _read_hdf5(path: Path, wanted: _Names) -> pl.DataFrame:
+def _read_hdf5(path: Path, wanted: Spellings) -> pl.DataFrame:
     """Datasets of one value a row, and those of several as ``name_0``, ``name_1`` and so on."""
     import h5py
 

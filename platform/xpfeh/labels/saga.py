@@ -1,4 +1,7 @@
-"""SAGA's [Fe/H] of metal-poor stars, from a table that its web site exports (Suda et al. 2008, 2017)."""
+"""[Fe/H] of metal-poor stars as the web sites of SAGA (Suda et al. 2008, 2017) and JINAbase export it.
+
+JINAbase: Abohalima & Frebel 2018, ApJS 238, 36.
+"""
 
 from __future__ import annotations
 
@@ -10,24 +13,28 @@ from xpfeh.labels.compilation import Compilation, filter_and_count, merge_to_sta
 from xpfeh.labels.label_table import FEH_RANGE
 from xpfeh.tables import numbers
 
-_LIMIT = r"^[<>≤≥]=?"  # SAGA writes an upper limit as <-4.0
+_LIMIT = r"^[<>≤≥]=?"  # both write an upper limit as <-4.0
+_LIMIT_MARK = (
+    r"^[<>≤≥1-9]"  # beside the value: a sign, as VizieR has it, or JINAbase's ulFe, 1 for a limit and * for none
+)
 _ERROR = r"\s*(\+-|\+/-|±).*$"  # and an error as -2.50+-0.10
 
 
 def read_saga(path: str | Path) -> Compilation:
-    """Read an export of SAGA; a star with several rows gets their median.
+    """Read an export of SAGA or JINAbase; a star with several rows gets their median.
 
     Parameters
     ----------
     path : str or Path
         Text separated by tabs or commas, of the columns Object, RA, Decl, [Fe/H] and perhaps log g. Decimal
         coordinates are degrees, sexagesimal right ascensions hours. A [Fe/H] may carry its error (-2.50+-0.10),
-        which is not used, or be a limit (<-4.0), which is dropped.
+        which is not used, or be a limit (<-4.0, or a mark in a column l_[Fe/H] or ulFe), which is dropped. JINAbase's
+        Fe/H is one, with the apostrophe that spreadsheets put before it ('-2.71).
 
     Raises
     ------
     UserError
-        If the file is missing or unreadable, a column is missing, or a value is no number.
+        If the file is missing or unreadable, a column is missing, or a value is not a number.
 
     Examples
     --------
@@ -40,8 +47,8 @@ def read_saga(path: str | Path) -> Compilation:
     [('a', -3.2)]
     """
     rows = read_rows(path)
-    limit = pl.any_horizontal(pl.col("feh", "limit").str.contains(_LIMIT).fill_null(False))
-    rows = rows.with_columns(limit.alias("limit"))
+    limit = pl.col("feh").str.contains(_LIMIT), pl.col("limit").str.contains(_LIMIT_MARK)
+    rows = rows.with_columns(limit=pl.any_horizontal(*limit).fill_null(False))
     rows = rows.with_columns(pl.col("feh", "logg").str.replace(_LIMIT, "").str.replace(_ERROR, "").str.strip_chars())
     rows = rows.with_columns(numbers(rows, "feh", path), numbers(rows, "logg", path))
     counts = {"rows": rows.height}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -46,6 +46,8 @@ class RawBatch:
         Raw columns of the accepted stars, see `xpfeh.xp.preprocess`.
     rejected : list of Reject
         The others: rows read = stars accepted + rows rejected.
+    matched : mapping
+        How many of the stars have a row in the companion files, by their kind.
 
     Examples
     --------
@@ -55,6 +57,7 @@ class RawBatch:
 
     columns: dict[str, NDArray]
     rejected: list[Reject] = field(default_factory=list)
+    matched: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def rows_read(self) -> int:

@@ -14,14 +14,14 @@ from astropy import units as u
 from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
+from xpfeh.column_names import find_columns
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem
-from xpfeh.tables import IDS_PER_PIXEL, SOURCE_ID_NAMES, read_stars
+from xpfeh.tables import IDS_PER_PIXEL, read_stars
 from xpfeh.xp.parallax import PARALLAX, PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
-_DISTANCE = ("r_med_geo", "rgeo")  # the archive's name, and VizieR's (I/352)
 _LEVEL_12 = HEALPix(4096, order="nested")  # the pixels of source_ids, see `IDS_PER_PIXEL`
 _BULK_NAME = re.compile(r"GaiaSource_(\d{6})-(\d{6})\.")
 _IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut at HEALPix level 8
@@ -39,8 +39,9 @@ class Companions:
     Parameters
     ----------
     photometry : sequence of str
-        Tables with columns of gaia_source: `PHOTOMETRY`, whose excess factor is computed where it is missing, and
-        perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS`.
+        Tables with columns of gaia_source, or as VizieR calls them: `PHOTOMETRY`, whose excess factor is computed where
+        it is missing, and perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS`. Positions of J2000 will do: what they are for,
+        dust and the galactic plane, is far coarser.
     distances : sequence of str
         Tables with Bailer-Jones' ``r_med_geo`` or ``rgeo``, pc.
     """
@@ -59,6 +60,17 @@ class Companions:
         """
         self._photometry.check()
         self._distances.check()
+
+    def known(self, source_id: NDArray[np.int64]) -> dict[str, int]:
+        """Return how many of the stars have a row in the files of each kind that there are files of.
+
+        Examples
+        --------
+        >>> Companions([], []).known(np.array([4295806720]))
+        {}
+        """
+        kinds = {"photometry": self._photometry, "distances": self._distances}
+        return {kind: files.known(source_id) for kind, files in kinds.items() if files}
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Return the columns of `PHOTOMETRY`, `xpfeh.xp.parallax.PARALLAX` and ``rgeo`` of N stars, NaN where unknown.
@@ -98,14 +110,24 @@ class _Files:
             if not _BULK_NAME.search(path):
                 self._read(path)
 
+    def __bool__(self) -> bool:
+        return bool(self._ranges)
+
+    def known(self, source_id: NDArray[np.int64]) -> int:
+        self._load(source_id)
+        return int(_where(self._table[0], source_id)[1].sum())
+
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+        self._load(source_id)
+        return _looked_up(self._table, source_id)
+
+    def _load(self, source_id: NDArray[np.int64]) -> None:
         if source_id.size:
             low, high = source_id.min(), source_id.max()
             wanted = [path for path, (first, last) in self._ranges.items() if first <= high and low <= last]
             if wanted != self._loaded:
                 self._table = _sorted([self._read(path) for path in wanted], self._names)
                 self._loaded = wanted
-        return _looked_up(self._table, source_id)
 
 
 def id_range(path: str) -> Range:
@@ -127,9 +149,11 @@ def id_range(path: str) -> Range:
 
 
 def _range_of_statistics(metadata: pq.FileMetaData) -> Range | None:
-    column = next((index for index, name in enumerate(metadata.schema.names) if name in SOURCE_ID_NAMES), None)
-    if column is None:
+    names = metadata.schema.names
+    found = find_columns(names, ["source_id"]).get("source_id", [])
+    if len(found) != 1:  # of several only the values tell whether they are one
         return None
+    column = names.index(found[0])
     groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
     if not groups or not all(group.is_stats_set and group.statistics.has_min_max for group in groups):
         return None
@@ -146,9 +170,16 @@ def _looked_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray
     ids, columns = table
     if not ids.size:
         return {name: np.full(len(source_id), np.nan) for name in columns}
-    where = np.searchsorted(ids, source_id).clip(max=ids.size - 1)
-    found = ids[where] == source_id
+    where, found = _where(ids, source_id)
     return {name: np.where(found, values[where], np.nan) for name, values in columns.items()}
+
+
+def _where(ids: NDArray[np.int64], source_id: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """Return the row of each star among ascending identifiers, and whether it has one."""
+    if not ids.size:
+        return np.zeros(len(source_id), np.intp), np.zeros(len(source_id), bool)
+    where = np.searchsorted(ids, source_id).clip(max=ids.size - 1)
+    return where, ids[where] == source_id
 
 
 def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
@@ -169,8 +200,7 @@ def _read_photometry(path: str) -> pl.DataFrame:
 
 
 def _read_distance(path: str) -> pl.DataFrame:
-    frame = read_stars(path, (), _DISTANCE)
-    name = next((name for name in _DISTANCE if frame[name].count()), None)
-    if name is None:
-        raise UserError(f"{path}: no column {' or '.join(_DISTANCE)} with values; a table of distances needs one")
-    return frame.select("source_id", pl.col(name).alias("rgeo"))
+    frame = read_stars(path, (), ["rgeo"])
+    if not frame["rgeo"].count():
+        raise UserError(f"{path}: no column r_med_geo or rgeo with values; a table of distances needs one")
+    return frame

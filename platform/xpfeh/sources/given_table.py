@@ -14,6 +14,7 @@ from astropy import units as u
 from astropy.table import Table
 from numpy.typing import NDArray
 
+from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
@@ -28,6 +29,7 @@ from xpfeh.xp.photometry import excess_factor
 
 NAME = "the table"
 _OWN = (*PHOTOMETRY, "rgeo")
+_READ = ("source_id", *SAMPLES, *LIST_COLUMNS, *_OWN, *PARALLAX_INPUTS)
 _NUMBERS = pa.list_(pa.float64())
 _UNITS = {
     **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
@@ -46,7 +48,8 @@ class GivenTable:
     ----------
     table : astropy Table, pandas or polars DataFrame, pyarrow Table, or mapping of arrays
         ``source_id``; and Gaia's columns of coefficients (``bp_coefficients`` ..., correlations may be missing), or
-        ``flux`` and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1.
+        ``flux`` and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1. Columns may have their other names
+        in `xpfeh.column_names.GAIA`.
     release : {"dr3", "dr4"}, optional
         Of the coefficients, if it is known: a star with other numbers of them is rejected.
 
@@ -66,7 +69,7 @@ class GivenTable:
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release
         try:
-            self._table = _as_arrow(table)
+            self._table = _under_our_names(_as_arrow(table))
         except (pa.ArrowException, ValueError, TypeError) as error:
             raise UserError(f"{NAME}: its columns are not of numbers, one row a star ({first_line(error)})") from None
         names = self._table.column_names
@@ -148,6 +151,15 @@ class GivenTable:
         return values
 
 
+def _under_our_names(table: pa.Table) -> pa.Table:
+    """Rename the columns that are read; another that has one of their names is left out."""
+    found = find_columns(table.column_names, _READ)
+    names = one_each(found, lambda one, other: pl.Series(table[one]).equals(pl.Series(table[other])), NAME)
+    ours = {column: name for name, column in names.items()}
+    kept = [i for i, column in enumerate(table.column_names) if column in ours or column not in names]
+    return table.select(kept).rename_columns([ours.get(table.column_names[i], table.column_names[i]) for i in kept])
+
+
 def _in_our_unit(name: str, column: Any) -> Any:
     """Return a column's values in the unit that they are taken in; one without a unit as it is."""
     unit = getattr(column, "unit", None)
@@ -173,8 +185,10 @@ def _as_arrow(table: Any) -> pa.Table:
             f"no spectra in {type(table).__name__}; give a file's name, or a table of astropy, pandas, polars or Arrow"
         )
     columns = {}
-    for name in table.colnames if isinstance(table, Table) else table:
-        values = np.ma.asarray(_in_our_unit(name, table[name]))
+    names = [*(table.colnames if isinstance(table, Table) else table)]
+    ours = {column: name for name, several in find_columns([*map(str, names)], _READ).items() for column in several}
+    for name in names:
+        values = np.ma.asarray(_in_our_unit(ours.get(name, name), table[name]))
         if values.ndim > 1 or values.dtype.kind == "O":
             columns[name] = number_lists(values)
         else:

@@ -131,8 +131,9 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
     check_companions(file, companions)
     for batch in file.read(start, rows):
         if not isinstance(file, Library):
-            known = _companions(companions).of(batch.columns["source_id"])
-            batch = RawBatch({**batch.columns, **_beside(batch.columns, known)}, batch.rejected)
+            tables, ids = _companions(companions), batch.columns["source_id"]
+            columns = {**batch.columns, **_beside(batch.columns, tables.of(ids))}
+            batch = RawBatch(columns, batch.rejected, tables.known(ids))
         yield batch
 
 

@@ -55,7 +55,7 @@ LABELS = {
             "no rows": (file("labels.csv", "source_id,feh\n"), "labels.csv: the table is empty"),
             "no header": (file("labels.csv", f"{STAR},-1.5\n"), f"labels.csv: no column source_id; there are: {STAR}"),
             "no source_id": (file("labels.csv", "id,feh\n1,0\n"), "labels.csv: no column source_id; there are: id, f"),
-            "no feh": (file("labels.csv", "source_id,FEH\n1,0\n"), "labels.csv: no column feh; there are: source_id,"),
+            "no feh": (file("labels.csv", "source_id,FE_H\n1,0\n"), "labels.csv: no column feh; there are: source_id,"),
             "feh twice": (file("labels.csv", "source_id,feh,feh\n1,0,1\n"), "labels.csv: .*columns.* feh"),
             "dashes": (file("labels.csv", "source_id,feh\n1,--\n"), "labels.csv: feh of row 0 is missing"),
             "text": (file("labels.csv", "source_id,feh\n1,0\n2,poor\n"), "labels.csv: feh of row 1 is 'poor', which"),

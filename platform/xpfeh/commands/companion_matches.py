@@ -1,0 +1,55 @@
+"""Whether files of photometry and distances are of the stars at hand: none is a mistake, few may be one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from xpfeh.errors import UserError
+from xpfeh.sources.reader import CompanionFiles
+
+_WITHOUT = {"photometry": "colour and magnitude", "distances": "distance"}
+_FEW = 0.5
+"""Share of the stars below which a line is worth it."""
+
+
+def check_matches(
+    companions: CompanionFiles, matched: Mapping[str, int], stars: int, warn: Callable[[str], object]
+) -> None:
+    """Refuse companion files that have a row for no star, and tell of those that have one for fewer than half.
+
+    Parameters
+    ----------
+    companions : CompanionFiles
+    matched : mapping
+        How many of the stars have a row, by the kind of file.
+    stars : int
+    warn : callable
+        Is given the line about few.
+
+    Raises
+    ------
+    UserError
+        If there are stars, and files of a kind, and none of the stars is in them.
+
+    Examples
+    --------
+    >>> files = CompanionFiles(photometry=("gaia.csv",))
+    >>> check_matches(files, {"photometry": 12}, 2000, print)
+    photometry: 12 of 2,000 stars are in gaia.csv; the others are without colour and magnitude
+    >>> check_matches(files, {"photometry": 0}, 2000, print)
+    Traceback (most recent call last):
+    xpfeh.errors.UserError: photometry: none of 2,000 stars is in gaia.csv; are these the same stars, of the same data \
+release?
+    """
+    for kind, without in _WITHOUT.items():
+        files: tuple[str, ...] = getattr(companions, kind)
+        if not (files and stars):
+            continue
+        found = matched.get(kind, 0)
+        where = files[0] if len(files) == 1 else f"{len(files)} files (the first is {files[0]})"
+        if not found:
+            none = "the one star is not" if stars == 1 else f"none of {stars:,} stars is"
+            raise UserError(f"{kind}: {none} in {where}; are these the same stars, of the same data release?")
+        if found < _FEW * stars:
+            verb = "is" if found == 1 else "are"
+            warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others are without {without}")
