@@ -105,7 +105,7 @@ class ArchiveServer:
         self.users: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
         self.retrieval_types = {gaia.title: gaia.retrieval_types[0] for gaia in RELEASES.values()}
-        self.structures = {"RAW"}
+        self.structures = {"RAW", "DATAMODEL_GAIA"}
         self.products: list[str] | None = None
         self.renamed: dict[str, str] = {}
         self.n_bp = 51
@@ -129,7 +129,7 @@ class ArchiveServer:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self) -> None:
         self.server.shutdown()

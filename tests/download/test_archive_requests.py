@@ -55,6 +55,7 @@ def test_a_product_that_nobody_foresaw_is_named_by_the_service_of_links(
     archive: ArchiveServer, services: Services, product: str
 ) -> None:
     archive.retrieval_types["Gaia DR4"] = product
+    archive.structures = {"RAW"}
     archive.products = ["EPOCH_PHOTOMETRY", "EPOCH_SPECTRUM_XP", "MEAN_SPECTRUM_RVS", "XP_SAMPLED_MEAN", product]
     assert n_coefficients(request_spectra(IDS, "dr4", services).csv, "bp") == 51
     assert recall("dr4", "datalink", f"{archive.url}/data") == [product, "RAW"]

@@ -97,3 +97,9 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
         read_labels(tmp_path / "broken.parquet")
     with pytest.raises(UserError, match="must be a local path"):
         read_labels("s3://bucket/labels.csv")
+
+
+def test_a_catalog_of_predictions_is_not_a_table_of_labels(tmp_path: Path) -> None:
+    (tmp_path / "catalog.csv").write_text("source_id,FEH,model_version\n1,-1.0,best-1\n")
+    with pytest.raises(UserError, match=r"catalog\.csv: its \[Fe/H\] is what a model predicted"):
+        read_labels(tmp_path / "catalog.csv")

@@ -131,7 +131,7 @@ def print_findings(release: str, findings: Iterable[Finding], as_json: bool = Fa
         found = list(findings)
     if as_json:
         listed = [{"what": f.what, "expected": f.expected, "found": f.found, "verdict": f.verdict} for f in found]
-        print(json.dumps({"release": release, "findings": listed, "advice": advice(found, release)}, indent=1))
+        print(json.dumps({"release": release, "findings": listed, "advice": advice(found)}, indent=1))
         return found
     colours = {"holds": "green", "adapted": "green", "differs": "red", "unknown": "yellow"}
     table = Table("what", "expected", "found", "", title=f"{release} in Gaia's archive", show_lines=True)
@@ -140,7 +140,7 @@ def print_findings(release: str, findings: Iterable[Finding], as_json: bool = Fa
     console.print(table)
     counts = Counter(each.verdict.value for each in found)
     console.print(", ".join(f"{number} {verdict}" for verdict, number in counts.items()))
-    for line in advice(found, release):
+    for line in advice(found):
         console.print(f"- {line}", soft_wrap=True)
     return found
 

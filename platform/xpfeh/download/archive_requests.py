@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from xpfeh.download.archives import Archive, Services
 from xpfeh.download.datalink import DataLink, check_ids, ids_of_csv
-from xpfeh.download.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, warn_of_substitute
+from xpfeh.download.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, notice_substitute
 from xpfeh.download.http import RefusedError, UnavailableError
 from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
@@ -67,7 +67,7 @@ def request_spectra(ids: NDArray[np.int64], release: str, services: Services) ->
         except UserError as error:
             raise UserError(f"spectra: {error}") from None
         else:
-            warn_of_substitute("spectra", archive, reasons)
+            notice_substitute("spectra", archive, reasons, services)
             return spectra
     gaia = RELEASES[release]
     alternative = f"download {gaia.retrieval_types[0]} as {gaia.data_structures[0]} CSV from the archive's DataLink"

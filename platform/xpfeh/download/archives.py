@@ -7,9 +7,10 @@ metadata pages). No mirror was tried from here: see docs/dr4.md.
 from __future__ import annotations
 
 import time
+import warnings
 from dataclasses import dataclass, field, replace
 
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,7 @@ class State:
     def __init__(self) -> None:
         self._answered: set[str] = set()
         self._away: dict[str, tuple[float, str]] = {}
+        self._noticed: set[str] = set()
 
     def answered(self, url: str) -> None:
         """Take down that a service has answered."""
@@ -86,6 +88,12 @@ class State:
         """Take down that a service is away."""
         self._answered.discard(url)
         self._away[url] = (time.monotonic() + _AWAY_S, reason)
+
+    def notice(self, line: str) -> None:
+        """Warn of something, once a process."""
+        if line not in self._noticed:
+            self._noticed.add(line)
+            warnings.warn(line, Notice, stacklevel=4)
 
     def why_away(self, url: str) -> str | None:
         """Return why a service is not to be asked now."""

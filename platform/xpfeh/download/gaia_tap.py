@@ -6,7 +6,6 @@ Which tables and columns an archive has is looked up, once a day: a query names 
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from xpfeh.download.http import RefusedError, UnavailableError, with_retries
 from xpfeh.download.learned import recall, remember
 from xpfeh.download.login import session_at
 from xpfeh.download.tap import query_once, to_frame
-from xpfeh.errors import Notice, UserError
+from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 
 SOURCES, PHOTOMETRY, FLAGS = "gaia_source", "all_source_photometry", "all_source_flags"
@@ -125,7 +124,7 @@ class GaiaTap:
             except UserError as error:
                 raise UserError(f"{what}: {error}") from None
             else:
-                warn_of_substitute(what, answer.archive, reasons)
+                notice_substitute(what, answer.archive, reasons, self.services)
                 return answer
         raise UserError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
 
@@ -226,7 +225,7 @@ def choose_schema(schemas: Iterable[str], release: str) -> str | None:
     return next(iter([*expected, *filter(number.search, schemas)]), None)
 
 
-def warn_of_substitute(what: str, archive: Archive, reasons: Sequence[str]) -> None:
+def notice_substitute(what: str, archive: Archive, reasons: Sequence[str], services: Services) -> None:
     """Warn that an answer is from another archive than the first, and why."""
     if reasons:
-        warnings.warn(f"{what} from {archive.title}, since {'; '.join(reasons)}", Notice, stacklevel=3)
+        services.state.notice(f"{what} from {archive.title}, since {'; '.join(reasons)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from functools import partial
 
 import polars as pl
@@ -11,10 +10,10 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from xpfeh.download.archives import Archive, Services
-from xpfeh.download.gaia_tap import SOURCES, GaiaTap, Tables, warn_of_substitute
+from xpfeh.download.gaia_tap import SOURCES, GaiaTap, Tables, notice_substitute
 from xpfeh.download.http import RefusedError, UnavailableError
 from xpfeh.download.tap import to_frame
-from xpfeh.errors import Notice, UserError
+from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 
 _STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
@@ -61,7 +60,7 @@ def stars_near(
         except UserError as error:
             raise UserError(f"positions: {error}") from None
         else:
-            warn_of_substitute("stars around the positions", archive, reasons)
+            notice_substitute("stars around the positions", archive, reasons, services)
             stars = pl.concat([pl.DataFrame(schema=_STARS), *frames]).unique("source_id", maintain_order=True)
             return {name: stars[name].to_numpy() for name in stars.columns}
     raise UserError(f"positions: {'; '.join(reasons)}; without a network, match them in TOPCAT")
@@ -85,11 +84,9 @@ def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: fl
                 if not uploads:
                     raise
                 uploads = False
-                warnings.warn(
+                tap.services.state.notice(
                     f"{archive.title} refuses the upload of positions ({refused}); asking for cones, "
-                    f"{_CONES_PER_REQUEST} at a time; xpfeh archive login gives a quota of your own",
-                    Notice,
-                    stacklevel=4,
+                    f"{_CONES_PER_REQUEST} at a time; xpfeh archive login gives a quota of your own"
                 )
                 continue
             if len(found.table):

@@ -50,7 +50,8 @@ _LONGEST = 200  # characters of what was found: a list of columns can have hundr
 _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
 """Without these a star has no colour, no magnitude, or no place; all else can be computed, or is flagged."""
 _NEIGHBOURS = (("dr3_source_id", "source_id"), ("dr3_source_id", "dr4_source_id"))  # the draft, and DR3's pattern
-_LATER = "the archive does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
+_LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
+_MIRROR = "mirror "
 _RELEASES_FILE = "name it in xpfeh/sources/releases.py, or tell us: xpfeh does not know it"
 
 
@@ -82,21 +83,25 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
         yield _mirror(release, mirror, services)
 
 
-def advice(findings: Sequence[Finding], release: str) -> list[str]:
+def advice(findings: Sequence[Finding]) -> list[str]:
     """Return what to do about the findings, in words.
 
     Examples
     --------
-    >>> advice([Finding("epoch of positions", "J2016.0", "J2016.0", Verdict.HOLDS)], "dr3")
+    >>> advice([Finding("epoch of positions", "J2016.0", "J2016.0", Verdict.HOLDS)])
     ['nothing to do: xpfeh predict --ids works as it is']
     """
     lines = list(dict.fromkeys(f"{each.what}: {each.advice}" for each in findings if each.advice))
-    if any(each.verdict is Verdict.DIFFERS for each in findings):
+    mirrors = [
+        each.what.removeprefix(_MIRROR)
+        for each in findings
+        if each.what.startswith(_MIRROR) and "spectra" in each.found
+    ]
+    if mirrors and any(each.advice == _LATER for each in findings):
+        return [*lines, f"until then photometry and spectra come from {mirrors[0]} by themselves"]
+    if lines:
         return lines
-    if any(each.verdict is Verdict.UNKNOWN for each in findings):
-        return [*lines, "nothing else differs"]
-    model = "" if release == "dr3" else " with a model trained on its spectra"
-    return [*lines, f"nothing to do: xpfeh predict --ids works as it is{model}"]
+    return ["nothing to do: xpfeh predict --ids works as it is"]
 
 
 def _not_published(release: str, archive: Archive, found: str) -> Finding:
@@ -112,13 +117,11 @@ def _not_published(release: str, archive: Archive, found: str) -> Finding:
 def _tables(release: str, tables: Tables) -> Iterator[Finding]:
     gaia = RELEASES[release]
     expected = gaia.schemas[0]
+    if not tables.columns:
+        yield Finding("prefix of tables", expected, "the archive does not list its tables", Verdict.UNKNOWN)
+        return
     verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
     yield Finding("prefix of tables", expected, tables.schema, verdict)
-    if not tables.columns:
-        yield Finding(
-            f"columns of {tables.named(SOURCES)}", "a list", "the archive does not list them", Verdict.UNKNOWN
-        )
-        return
     yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, _expected_of(release), tables.columns[SOURCES])
     yield _availability(release, tables)
     if gaia.all_sources:
@@ -255,7 +258,7 @@ def _bases(release: str) -> Finding:
 
 
 def _mirror(release: str, mirror: Archive, services: Services) -> Finding:
-    what = f"mirror {mirror.title}"
+    what = f"{_MIRROR}{mirror.title}"
     try:
         tables = GaiaTap(release, services).tables(mirror)
     except (RefusedError, UnavailableError) as error:

@@ -55,7 +55,8 @@ def read_labels(path: str | Path) -> Labels:
     ------
     UserError
         If the file is missing or unreadable, lacks ``source_id`` or ``feh``, holds a ``source_id`` that is not
-        an integer or stands there twice, text for a number, or a [Fe/H] that is missing or outside `FEH_RANGE`.
+        an integer or stands there twice, text for a number, a [Fe/H] that is missing or outside `FEH_RANGE`, or is
+        a catalog of ours.
 
     Examples
     --------
@@ -74,7 +75,9 @@ def read_labels(path: str | Path) -> Labels:
         raise UserError(f"{path}: feh of row {row} is missing; leave the row out")
     check_range(frame["feh"], *FEH_RANGE, path)
     columns = {name: frame[name].to_numpy() for name in frame.columns}
-    texts = read_table(path, Spellings(["reference"]))  # read_stars reads numbers alone
+    texts = read_table(path, Spellings(["reference", "model_version"]))  # read_stars reads numbers alone
+    if columns_of(texts, path, [], ["model_version"]):
+        raise UserError(f"{path}: its [Fe/H] is what a model predicted (model_version); labels have to be measured")
     name = columns_of(texts, path, [], ["reference"]).get("reference")
     given = texts[name].cast(pl.String).fill_null("").to_list() if name else ""
     columns["reference"] = np.broadcast_to(np.array(given, dtype=np.str_), frame.height)

@@ -1,0 +1,146 @@
+"""`xpfeh predict --ids` of twelve stars answers alike whatever the archive calls things, and when it is away."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from xpfeh.cli.main import main
+from xpfeh.download import archives, cache
+from xpfeh.download.archives import Services
+from xpfeh.errors import Notice
+
+from tests.conftest import services_of
+from tests.download.archive_server import ArchiveServer
+from tests.download.shapes import AWAY, SHAPES
+from tests.genuine import datalink_file
+
+IDS = 5_937_083_312_263_887_616 + np.arange(12)
+Shape = Callable[[ArchiveServer], None]
+each_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
+
+
+@pytest.fixture
+def everyone(archive: ArchiveServer, services: Services, tmp_path: Path) -> Iterator[tuple[ArchiveServer, Services]]:
+    """ESA's archive and one mirror; what ESA's then becomes is up to the test."""
+    mirror = ArchiveServer(datalink_file("csv", tmp_path).read_text())
+    yield archive, services_of(archive, mirror)
+    mirror.close()
+
+
+def predict(out: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[pl.DataFrame, str]:
+    (out.parent / "stars.txt").write_text("\n".join(map(str, IDS)))
+    with pytest.raises(SystemExit) as end:
+        main(["predict", "--ids", str(out.parent / "stars.txt"), "--out", str(out), *more])
+    captured = capsys.readouterr()
+    assert (end.value.code or 0) == 0, captured.err
+    return pl.read_parquet(out), captured.err
+
+
+@each_shape
+def test_predict_by_identifiers(
+    everyone: tuple[ArchiveServer, Services],
+    shape: Shape,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    archive, services = everyone
+    monkeypatch.setattr(archives, "PUBLIC", services)
+    usual, said = predict(tmp_path / "usual.parquet", capsys)
+    assert (usual["source_id"].to_list(), said) == (IDS.tolist(), "")
+    cache.forget("dr3")
+    shape(archive)
+    monkeypatch.setattr(archives, "PUBLIC", services_of(*_servers(archive, services)))
+    found, said = predict(tmp_path / "found.parquet", capsys)
+    computed = ["phot_bp_rp_excess_factor", "flags", "M_G"]  # from what is there: the excess factor, the parallax
+    assert found.drop(computed).equals(usual.drop(computed))
+    assert found["FEH"].null_count() == 0
+    lines = said.splitlines()
+    assert len(lines) == (2 if shape in AWAY else 0)
+    assert all(line.startswith("xpfeh: warning: ") and "from ARI Heidelberg" in line for line in lines)
+    archive.log.clear()
+    again, _ = predict(tmp_path / "again.parquet", capsys)
+    assert again.equals(found)
+    assert archive.log == []
+
+
+def _servers(archive: ArchiveServer, services: Services) -> list[object]:
+    class Known:
+        def __init__(self, place: int) -> None:
+            self.url = archive.url if place == 0 else services.archives[place].tap.removesuffix("/tap")
+
+        def as_archive(self, name: str, title: str) -> object:
+            return next(each for each in services.archives if each.name == name)
+
+    return [Known(place) for place in range(len(services.archives))]
+
+
+@each_shape
+def test_stars_of_dr4_are_brought(archive: ArchiveServer, services: Services, shape: Shape) -> None:
+    """By ESA's archive alone: no mirror will have DR4 on the first day."""
+    if shape in AWAY:
+        pytest.skip("DR4 has no mirror")
+    shape(archive)
+    archive.not_best = {int(IDS[3])}
+    (batch,) = cache.bring(IDS, "dr4", services).read(0, None)
+    assert batch.columns["source_id"].tolist() == IDS.tolist()
+    assert batch.columns["bp_coefficients"].shape == (12, 51)
+    assert np.isfinite(batch.columns["phot_g_mean_mag"]).all()
+
+
+@each_shape
+@pytest.mark.parametrize("release", ["dr3", "dr4"])
+def test_a_cone_is_searched(archive: ArchiveServer, services: Services, shape: Shape, release: str) -> None:
+    from xpfeh.download.star_lists import ids_by_cone
+
+    if shape in AWAY:
+        pytest.skip("test_mirrors has it")
+    shape(archive)
+    assert ids_by_cone(10.0, 20.0, 0.1, release, services).tolist() == [11, 12]
+    asked = len(archive.queries)
+    assert ids_by_cone(10.0, 20.0, 0.1, release, services_of(archive)).tolist() == [11, 12]
+    assert len(archive.queries) == asked + 1  # the condition that was accepted is remembered
+
+
+def test_distances_are_fetched_in_the_same_call_and_once(
+    everyone: tuple[ArchiveServer, Services],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    archive, services = everyone
+    monkeypatch.setattr(archives, "PUBLIC", services)
+    found, _ = predict(tmp_path / "feh.parquet", capsys, "--distances", "fetch")
+    assert found["rgeo"].to_list() == [1.5] * 12
+    asked = len(archive.log)
+    predict(tmp_path / "feh.parquet", capsys, "--distances", "fetch")
+    assert len(archive.log) == asked
+
+
+def test_one_archive_alone_can_be_named(
+    everyone: tuple[ArchiveServer, Services],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    archive, services = everyone
+    monkeypatch.setattr(archives, "PUBLIC", services)
+    found, said = predict(tmp_path / "feh.parquet", capsys, "--archive", "ari")
+    assert (len(found), said, archive.log) == (12, "", [])
+    with pytest.raises(SystemExit):
+        main(["predict", "spectra.csv", "--archive", "ari", "--out", str(tmp_path / "feh.csv")])
+    assert "--archive belong to --ids" in capsys.readouterr().err
+
+
+def test_a_notice_is_a_warning_in_python(
+    everyone: tuple[ArchiveServer, Services], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive, services = everyone
+    archive.always = "page"
+    with pytest.warns(Notice) as notices:
+        cache.bring(IDS, "dr3", services)
+    spectra, photometry = (str(each.message) for each in notices)
+    assert spectra.startswith("spectra from ARI Heidelberg, since ESA's Gaia archive: ")
+    assert photometry.startswith("photometry from ARI Heidelberg")
