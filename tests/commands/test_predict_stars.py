@@ -1,7 +1,11 @@
 """Identifiers in, answers out, against a local archive with a genuine star."""
 
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 import xpfeh
@@ -9,8 +13,10 @@ from xpfeh.commands.choose_stars import StarChoice
 from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import predict_file, predict_stars
 from xpfeh.download.archives import Services
-from xpfeh.download.cache import bring
+from xpfeh.download.cache import bring, forget
 from xpfeh.errors import UserError
+from xpfeh.flags import Flag
+from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
 
 from tests.download.archive_server import ArchiveServer
@@ -72,3 +78,79 @@ def test_python_takes_identifiers(archive: ArchiveServer, services: Services, mo
     assert answer.meta["rejected"] == [("the archive of Gaia DR3", 1, 77, "not a source of Gaia DR3")]
     with pytest.raises(UserError):
         xpfeh.predict([1.5, 2.5])
+
+
+RED_GIANT = {"phot_g_mean_mag": 12.0, "phot_bp_mean_mag": 12.6, "phot_rp_mean_mag": 11.3, "parallax_over_error": 20.0}
+
+
+@pytest.mark.parametrize(
+    ("release_values", "parallax"),
+    [
+        ({"nu_eff_used_in_astrometry": 1.5, "ecl_lat": 20.0, "astrometric_params_solved": 31}, 0.5),
+        ({"tentative_parallax_bias": -0.04, "nu_eff_used_in_astrometry": 1.5, "astrometric_params_solved": 31}, 0.5),
+    ],
+    ids=["Lindegren's zero point", "the archive's own bias"],
+)
+def test_without_a_distance_the_giant_cut_is_made_by_the_parallax(
+    archive: ArchiveServer, services: Services, tmp_path: Path, release_values: dict[str, float], parallax: float
+) -> None:
+    """The zero point is subtracted, so the star is nearer and fainter than 1/parallax says."""
+    if "tentative_parallax_bias" in release_values:
+        archive.tables["gaiadr3.gaia_source"]["tentative_parallax_bias"] = "double"
+    archive.values = {**RED_GIANT, **release_values, "parallax": parallax, "ra": 200.0, "dec": 60.0}
+    (tmp_path / "ids.txt").write_text(f"{STAR}\n")
+    choice, out = StarChoice(ids=tmp_path / "ids.txt"), tmp_path / "feh.parquet"
+    predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, services=services)
+    star = pl.read_parquet(out).row(0, named=True)
+    flags = Flag(star["flags"])
+    assert Flag.PARALLAX_DISTANCE in flags
+    assert not flags & (Flag.CUT_NOT_EVALUATED | Flag.NOT_GIANT | Flag.NEAR_PLANE)
+    bias = release_values.get("tentative_parallax_bias", -0.0336)  # of G = 12, 1.5 um^-1, beta = 20 deg, by the package
+    without_bias = 12.0 + 5 * np.log10(parallax / 100)
+    expected = without_bias + 5 * np.log10((parallax - bias) / parallax)
+    a_g = PreprocessSettings().r_g * star["EBV"]
+    assert star["M_G"] + a_g == pytest.approx(expected, abs=0.03)
+    assert star["M_G"] + a_g > without_bias + 0.05
+    archive.values["parallax_over_error"] = 4.9
+    forget("dr3")
+    predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, services=services)
+    assert Flag.CUT_NOT_EVALUATED in Flag(pl.read_parquet(out)["flags"][0])
+
+
+_CHILD = """
+import sys
+from xpfeh.cli.main import main
+from xpfeh.download import archive_requests, archives
+archive_requests.IDS_PER_REQUEST = 10
+url, ids, out = sys.argv[1:]
+esa = archives.Archive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")
+archives.PUBLIC = archives.Services((esa,))
+main(["predict", "--ids", ids, "--out", out])
+"""
+
+
+def test_a_killed_call_is_resumed_and_asks_nothing_twice(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    ids, out = tmp_path / "ids.txt", tmp_path / "feh.csv"
+    ids.write_text("\n".join(str(STAR + i) for i in range(35)))
+    archive.faults = ["", "", "", "", "stall"]  # two requests of spectra and photometry, and a third of spectra
+    command = [sys.executable, "-c", _CHILD, archive.url, str(ids), str(out)]
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    end = time.monotonic() + 60
+    while archive.faults:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    assert not out.exists()
+    while len(archive.log) < 5:  # what the third request would have brought
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    archive.log.clear()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert archive.log == [("/data", 10), ("/tap/sync", 10), ("/data", 5), ("/tap/sync", 5)]
+    assert len(out.read_text().splitlines()) == 36
+    archive.log.clear()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert archive.log == []

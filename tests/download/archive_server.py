@@ -81,6 +81,7 @@ class ArchiveServer:
     n_bp : BP coefficients of the made DR4
     tables : columns and their types by table, as TAP_SCHEMA has them
     epochs : of positions, by a part of the table's name
+    values : of columns of gaia_source; the others are 1.5
     sky : stars (source_id, ra, dec) that queries by position find
     pmdec : their proper motion northwards, mas a year
     """
@@ -110,6 +111,7 @@ class ArchiveServer:
         self.renamed: dict[str, str] = {}
         self.n_bp = 51
         self.tables = {name: dict(columns) for name, columns in COLUMNS.items()}
+        self.values: dict[str, float] = {}
         self.pmdec = 0.0
         self.epochs = {name: gaia.ref_epoch for name, gaia in RELEASES.items()}
         self.sky: list[tuple[int, float, float]] = []
@@ -248,7 +250,8 @@ class ArchiveServer:
         kept = [i for i in kept if i not in self.not_best or "all_source_photometry" in query]
         cut = len(kept) > self.most_rows
         kept = kept[: self.most_rows]
-        content = _votable(**{name: kept if name == "source_id" else [1.5] * len(kept) for name in _selected(query)})
+        values = {name: [self.values.get(name, 1.5)] * len(kept) for name in _selected(query)}
+        content = _votable(**{**values, "source_id": kept})
         return content.replace(b"</TABLE>", _OVERFLOW) if cut else content
 
     def spectra(self, ids: list[int]) -> bytes:

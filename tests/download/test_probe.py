@@ -11,6 +11,7 @@ from tests.download import shapes
 from tests.download.archive_server import ArchiveServer
 from tests.download.shapes import SHAPES
 
+WORDS = "DataLink's retrieval type and structure"
 BASES = "bases in the installed GaiaXPy"
 
 
@@ -57,8 +58,8 @@ def test_what_was_found_otherwise_is_shown(archive: ArchiveServer, services: Ser
         found["column of stars with spectra"].found
         == "all_source_flags.has_xp_mean_spectrum (f.has_xp_mean_spectrum > 0)"
     )
-    assert found["DataLink's words"].found == "MEAN_SPECTRUM_XP_CONTINUOUS, RAW"
-    assert found["DataLink's words"].expected == "MEAN_SPECTRUM_XP, DATAMODEL_GAIA"
+    assert found[WORDS].found == "MEAN_SPECTRUM_XP_CONTINUOUS, RAW"
+    assert found[WORDS].expected == "MEAN_SPECTRUM_XP, DATAMODEL_GAIA"
     assert found_in("dr3", services)["columns of gaiadr3.gaia_source"].found == (
         "without phot_bp_rp_excess_factor: computed, or null"
     )
@@ -75,7 +76,8 @@ def test_what_differs_is_named_beside_what_is_there_with_what_to_do(archive: Arc
     assert sources.startswith("lacks phot_g_mean_mag; there are phot_g_mean_magnitude")
     assert differs["columns of gaiadr4.dr3_neighbourhood"] == "no such table"
     assert advice([*found.values()])[0] == (
-        "columns of gaiadr4.gaia_source: name it in xpfeh/sources/releases.py, or tell us: xpfeh does not know it"
+        "columns of gaiadr4.gaia_source: answers come without what it held, and flags say so; --photometry takes a "
+        "table of yours instead"
     )
 
 
@@ -88,7 +90,7 @@ def test_another_count_of_coefficients_and_another_epoch_are_seen(archive: Archi
 
 def test_an_unknown_word_is_no_trouble_of_the_archive(archive: ArchiveServer, services: Services) -> None:
     archive.structures = set()
-    assert "Unknown data structure" in differing(found_in("dr3", services))["DataLink's words"]
+    assert "Unknown data structure" in differing(found_in("dr3", services))[WORDS]
 
 
 def test_a_release_that_is_not_there_yet_is_waited_for(archive: ArchiveServer, services: Services) -> None:

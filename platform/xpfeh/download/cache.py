@@ -52,7 +52,7 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
     ledger = _spectra_ledger(release)
     wanted = ledger.sound(ids)
     new = new_of(ids, wanted)
-    with Progress(disable=not new.size) as progress:
+    with Progress(transient=True, disable=not new.size) as progress:
         bar = progress.add_task("the archive's spectra", total=len(new))
         while new.size:
             request, new = np.split(new, [stars_per_request(services)])
@@ -85,7 +85,7 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
     ledger = Ledger(_folder(release) / "distances", "with_distance")
     wanted = ledger.sound(ids)
     new = new_of(ids, wanted)
-    with Progress(disable=not new.size) as progress:
+    with Progress(transient=True, disable=not new.size) as progress:
         bar = progress.add_task("VizieR's distances", total=len(new))
         while new.size:
             request, new = np.split(new, [IDS_PER_REQUEST])

@@ -52,7 +52,8 @@ _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "pho
 _NEIGHBOURS = (("dr3_source_id", "source_id"), ("dr3_source_id", "dr4_source_id"))  # the draft, and DR3's pattern
 _LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
 _MIRROR = "mirror "
-_RELEASES_FILE = "name it in xpfeh/sources/releases.py, or tell us: xpfeh does not know it"
+_WITHOUT = "answers come without what it held, and flags say so; --photometry takes a table of yours instead"
+_RELEASES_FILE = "put the new value into xpfeh/sources/releases.py, and please report it"
 
 
 def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
@@ -92,11 +93,8 @@ def advice(findings: Sequence[Finding]) -> list[str]:
     ['nothing to do: xpfeh predict --ids works as it is']
     """
     lines = list(dict.fromkeys(f"{each.what}: {each.advice}" for each in findings if each.advice))
-    mirrors = [
-        each.what.removeprefix(_MIRROR)
-        for each in findings
-        if each.what.startswith(_MIRROR) and "spectra" in each.found
-    ]
+    whole = [each.what for each in findings if each.what.startswith(_MIRROR) and each.verdict is Verdict.HOLDS]
+    mirrors = [what.removeprefix(_MIRROR) for what in whole]
     if mirrors and any(each.advice == _LATER for each in findings):
         return [*lines, f"until then photometry and spectra come from {mirrors[0]} by themselves"]
     if lines:
@@ -122,7 +120,8 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
         return
     verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
     yield Finding("prefix of tables", expected, tables.schema, verdict)
-    yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, _expected_of(release), tables.columns[SOURCES])
+    sources = tables.columns[SOURCES]
+    yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, _expected_of(release), sources, _WITHOUT)
     yield _availability(release, tables)
     if gaia.all_sources:
         there = tables.columns.get(PHOTOMETRY)
@@ -138,15 +137,15 @@ def _expected_of(release: str) -> tuple[str, ...]:
     return tuple(name for name in GAIA_SOURCE_COLUMNS if name not in of_others[release])
 
 
-def _compared(what: str, needed: Sequence[str], optional: Sequence[str], there: Collection[str]) -> Finding:
-    expected = ", ".join(dict.fromkeys([*needed, *optional]))[:_LONGEST]
+def _compared(what: str, needed: Sequence[str], optional: Sequence[str], there: Collection[str], todo: str) -> Finding:
+    expected = ", ".join(needed) + f", and {len({*optional} - {*needed})} that are optional"
     lacking = [name for name in needed if name not in there]
     absent = [name for name in optional if name not in there and name not in needed]
     if lacking:
         others = [name for name in there if name not in (*needed, *optional)]
         similar = dict.fromkeys(name for each in lacking for name in get_close_matches(each, others, cutoff=0.4))
         found = f"lacks {', '.join(lacking)}" + (f"; there are {', '.join(similar)}" if similar else "")
-        return Finding(what, expected, found[:_LONGEST], Verdict.DIFFERS, _RELEASES_FILE)
+        return Finding(what, expected, found[:_LONGEST], Verdict.DIFFERS, todo)
     if absent:
         return Finding(what, expected, f"without {', '.join(absent)}: computed, or null", Verdict.ADAPTED)
     return Finding(what, expected, "all there", Verdict.HOLDS)
@@ -188,7 +187,7 @@ def _star_and_spectrum(
 ) -> Iterator[Finding]:
     gaia = RELEASES[release]
     try:
-        star = with_spectra(tap, "SELECT TOP 1 g.source_id, g.ref_epoch", "g.phot_g_mean_mag < 15")
+        star = with_spectra(tap, "SELECT TOP 1 g.source_id, g.ref_epoch", "1 = 1")
     except UserError as error:
         yield Finding("a star with a spectrum", "one", str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
         return
@@ -208,11 +207,11 @@ def _star_and_spectrum(
 def _spectrum(source_id: int, release: str, archive: Archive, services: Services) -> Iterator[Finding]:
     """Ask for one star's spectrum, and look at its columns and numbers of coefficients."""
     gaia = RELEASES[release]
-    what, expected = "DataLink's words", f"{gaia.retrieval_types[0]}, {gaia.data_structures[0]}"
+    what, expected = "DataLink's retrieval type and structure", f"{gaia.retrieval_types[0]}, {gaia.data_structures[0]}"
     try:
         csv = DataLink(release, archive, services).spectra(np.array([source_id]))
     except RefusedError as refused:
-        todo = f"its list of products names the new words; {_RELEASES_FILE}"
+        todo = f"look the new ones up in its web page; {_RELEASES_FILE}"
         yield Finding(what, expected, f"refused: {refused}"[:_LONGEST], Verdict.DIFFERS, todo)
         return
     except UnavailableError as error:
@@ -227,7 +226,7 @@ def _spectrum(source_id: int, release: str, archive: Archive, services: Services
     star = pl.read_csv(io.BytesIO(csv), infer_schema_length=0)
     correlations = [name for name in LIST_COLUMNS if name.endswith("correlations")]
     needed = [name for name in LIST_COLUMNS if name not in correlations]
-    yield _compared("columns of spectra", needed, correlations, star.columns)
+    yield _compared("columns of spectra", needed, correlations, star.columns, _RELEASES_FILE)
     for band in BANDS:
         name, n = f"{band}_coefficients", gaia.n_coefficients[band]
         if name in star.columns:
