@@ -137,12 +137,15 @@ def _read_sampling(path: Path) -> tuple[Arrays, Arrays]:
         def numbers(tag: str) -> NDArray[np.float64]:
             return np.array([float(element.text or "nan") for element in root.iterfind(tag)])
 
-        bases = {band: numbers(f"XpSampling/{band}SampledBases/*").reshape(WAVELENGTH_NM.size, -1).T for band in BANDS}
         weights = {band: numbers(f"XpMerge/{band}Weights/*") for band in BANDS}
+        if sizes := {weight.size for weight in weights.values()} - {WAVELENGTH_NM.size}:
+            raise UserError(
+                f"{path}: its bases are sampled at {sizes.pop()} wavelengths, xpfeh's grid has {WAVELENGTH_NM.size} "
+                "(docs/dr4.md, Another grid)"
+            )
+        bases = {band: numbers(f"XpSampling/{band}SampledBases/*").reshape(WAVELENGTH_NM.size, -1).T for band in BANDS}
     except (ElementTree.ParseError, ValueError, OSError) as error:
         raise UserError(f"{path}: not GaiaXPy's file of sampled bases ({first_line(error)})") from None
-    if any(weight.size != WAVELENGTH_NM.size for weight in weights.values()):
-        raise UserError(f"{path}: its bases are not sampled at our {WAVELENGTH_NM.size} wavelengths")
     return bases, weights
 
 
