@@ -245,6 +245,10 @@ class ArchiveServer:
         ids = [int(i) for i in re.findall(r"\d{3,}", query.partition(" IN ")[2])] or [11, 12]
         self.log.append(("/tap/sync", len(ids)))
         kept = [i for i in ids if i not in self.absent]
+        if "dr3_neighbourhood" in query:
+            zeros = [0.0] * len(kept)
+            pairs = {"source_id": [i + 1 for i in kept], "dr3_source_id": kept, "probable_match": [True] * len(kept)}
+            return _votable(**pairs, angular_distance=zeros, magnitude_difference=zeros)
         if XP_TABLE in query:
             return self.spectra(kept)
         kept = [i for i in kept if i not in self.not_best or "all_source_photometry" in query]
@@ -287,7 +291,7 @@ class ArchiveServer:
             return f"Unknown table {missing[0]}"
         columns = {name: kind for each in tables.values() for name, kind in (each or {}).items()}
         for name in _selected(query):
-            if tables and name not in columns:
+            if tables and name not in columns and name != "n.*":
                 return f"Unknown column {name}"
         for name, value in re.findall(r"\b(has_\w+) (?:=|>) ('\w+'|\d+)", query):
             if name not in columns:

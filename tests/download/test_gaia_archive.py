@@ -17,6 +17,7 @@ from xpfeh.download.bulk_files import fetch_bulk
 from xpfeh.download.gaia_archive import Account
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
+from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.sources import reader
 
 from tests.conftest import services_of
@@ -189,6 +190,18 @@ def test_photometry_and_distances_are_joined_by_exact_identifiers(
     distances = pl.read_parquet(tmp_path / "distances.parquet")
     assert distances.columns == ["source_id", "rgeo"]
     assert distances["source_id"].to_list() == expected
+
+
+def test_the_neighbourhood_of_labels_is_fetched_and_moves_them(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    archive.absent = {BIG + 7}
+    account = gaia_archive.fetch_neighbourhood(IDS, tmp_path / "pairs.parquet", services=services)
+    assert account == Account(25, 24, 1)
+    moved = Neighbourhood(tmp_path / "pairs.parquet").move(pl.DataFrame({"source_id": IDS[5:9]}))
+    assert moved.table["source_id"].to_list() == [BIG + 6, BIG + 7, BIG + 9]
+    with pytest.raises(UserError, match="Gaia DR3 has no table of the stars of the release before"):
+        gaia_archive.fetch_neighbourhood(IDS, tmp_path / "pairs.parquet", "dr3", services)
 
 
 def test_lists_by_query_by_cone_and_from_files(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:

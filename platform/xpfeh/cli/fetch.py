@@ -75,6 +75,20 @@ def gaia_source(
     _print_account(fetch_gaia_source(chosen, out, release, services), out)
 
 
+@fetch.command()
+def neighbourhood(
+    ids: Annotated[Path, local("DR3 identifiers: one a line, or any table with source_id, labels say.")],
+    out: ParquetOut,
+    archive: ArchiveName = None,
+) -> None:
+    """Which DR4 stars lie near DR3 stars: the table that `xpfeh labels move` needs."""
+    from xpfeh.download.archives import PUBLIC
+    from xpfeh.download.gaia_archive import fetch_neighbourhood
+    from xpfeh.download.star_lists import read_ids
+
+    _print_account(fetch_neighbourhood(read_ids(ids), out, "dr4", PUBLIC.only(archive)), out)
+
+
 @fetch.command("distances")
 def distances(
     ids: Annotated[Path, local("Identifiers: one a line, or any table with source_id.")],

@@ -16,6 +16,7 @@ from xpfeh.download.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, notice
 from xpfeh.download.http import RefusedError, UnavailableError
 from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
+from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_tables import number_lists
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
@@ -139,6 +140,24 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
         )
         found = pl.concat([found, _with_all_columns(more.table)])
     return found
+
+
+def request_neighbours(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
+    """Return the rows of a release's table of neighbours, with all its columns, of stars of the release before.
+
+    Raises
+    ------
+    UserError
+        If no archive gives a usable response, or each refuses the query.
+    """
+
+    table, (former, _) = str(RELEASES[release].neighbourhood), IDENTIFIERS[release]
+
+    def build(_: Archive, tables: Tables) -> str:
+        return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_listed(ids)})"
+
+    alternative = f"download these stars' rows of {table} from the archive as CSV"
+    return to_frame(GaiaTap(release, services).ask(table, build, alternative).table)
 
 
 def _select(tables: Tables, table: str, names: Sequence[str], ids: NDArray[np.int64]) -> str:

@@ -21,13 +21,14 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.progress import track
 
-from xpfeh.download.archive_requests import request_photometry, request_spectra
+from xpfeh.download.archive_requests import request_neighbours, request_photometry, request_spectra
 from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.download.datalink import ids_of_csv
 from xpfeh.download.http import BadResponseError
 from xpfeh.download.tap import run_query
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
+from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
 
 _T = TypeVar("_T")
@@ -83,6 +84,32 @@ def fetch_gaia_source(
     """
     what = f"gaia_source of {RELEASES[release].title}"
     return _fetch_table(what, source_ids, out, lambda ids: request_photometry(ids, release, services))
+
+
+def fetch_neighbourhood(
+    source_ids: NDArray[np.int64], out: str | Path, release: str = "dr4", services: Services = PUBLIC
+) -> Account:
+    """Download which stars of a release lie near stars of the release before, as the Parquet table `out`.
+
+    Parameters
+    ----------
+    source_ids : (N,) int64
+        Of the release before.
+    out : str or Path
+        The table that `xpfeh.labels.neighbourhood.Neighbourhood` reads.
+    release : {"dr4"}
+        The newer one.
+    services : Services
+
+    Raises
+    ------
+    UserError
+        If the release has no such table, the archive does not respond, or `out` was begun with other stars.
+    """
+    if release not in IDENTIFIERS:
+        raise UserError(f"{RELEASES[release].title} has no table of the stars of the release before")
+    what, (former, _) = f"neighbours in {RELEASES[release].title}", IDENTIFIERS[release]
+    return _fetch_table(what, source_ids, out, lambda ids: request_neighbours(ids, release, services), former)
 
 
 def fetch_distances(
@@ -144,9 +171,13 @@ def fetch_pastel(out: str | Path, services: Services = PUBLIC) -> int:
 
 
 def _fetch_table(
-    what: str, source_ids: NDArray[np.int64], out: str | Path, run: Callable[[NDArray[np.int64]], pl.DataFrame]
+    what: str,
+    source_ids: NDArray[np.int64],
+    out: str | Path,
+    run: Callable[[NDArray[np.int64]], pl.DataFrame],
+    key: str = "source_id",
 ) -> Account:
-    """Ask for a table of all stars, request by request, and write it as Parquet."""
+    """Ask for a table of all stars, request by request, and write it as Parquet; `key` has the stars asked for."""
     ids, path = _distinct(source_ids), local_path(out)
     account = _begin(path.with_name(path.name + ".parts"), ids, what)
     frames = []
@@ -155,12 +186,12 @@ def _fetch_table(
         if not part.exists():
             frame = run(chunk)
             with whole_file(part) as temporary:
-                frame.with_columns(pl.col("source_id").cast(pl.Int64)).write_parquet(temporary)
+                frame.with_columns(pl.col(key, "source_id").cast(pl.Int64)).write_parquet(temporary)
         frames.append(_stored(part, lambda path: pl.DataFrame(pq.read_table(path))))
     table = pl.concat(frames, how="vertical_relaxed")
     with whole_file(path) as temporary:
         table.write_parquet(temporary)
-    return _close(ids, [table["source_id"].to_numpy()], account)
+    return _close(ids, [table[key].to_numpy()], account)
 
 
 # --- the account ------------------------------------------------------------------------------------------------

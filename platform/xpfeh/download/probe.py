@@ -20,6 +20,7 @@ from xpfeh.download.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, TABLES, GaiaTap,
 from xpfeh.download.http import RefusedError, UnavailableError
 from xpfeh.download.learned import recall, remember
 from xpfeh.errors import UserError
+from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.releases import RELEASES
 from xpfeh.sources.text_lists import parse_lists
@@ -49,7 +50,6 @@ class Finding:
 _LONGEST = 200  # characters of what was found: a list of columns can have hundreds
 _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
 """Without these a star has no colour, no magnitude, or no place; all else can be computed, or is flagged."""
-_NEIGHBOURS = (("dr3_source_id", "source_id"), ("dr3_source_id", "dr4_source_id"))  # the draft, and DR3's pattern
 _LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
 _MIRROR = "mirror "
 _WITHOUT = "answers come without what it held, and flags say so; --photometry takes a table of yours instead"
@@ -128,7 +128,7 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
         found = "there" if there else "no such table: sources that gaia_source leaves out get NO_PHOTOMETRY"
         yield Finding(tables.named(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
     if gaia.neighbourhood:
-        yield _neighbourhood(tables, gaia.neighbourhood)
+        yield _neighbourhood(release, tables, gaia.neighbourhood)
 
 
 def _expected_of(release: str) -> tuple[str, ...]:
@@ -163,20 +163,20 @@ def _availability(release: str, tables: Tables) -> Finding:
     return Finding(what, expected, f"{named[0]} ({condition})", Verdict.HOLDS if usual else Verdict.ADAPTED)
 
 
-def _neighbourhood(tables: Tables, table: str) -> Finding:
-    columns = tables.columns.get(table, {})
-    expected = f"{', '.join(_NEIGHBOURS[0])}, angular_distance, magnitude_difference"
+def _neighbourhood(release: str, tables: Tables, table: str) -> Finding:
+    columns, (former, newer) = tables.columns.get(table, {}), IDENTIFIERS[release]
+    measured = ("angular_distance", "magnitude_difference")
+    expected = ", ".join([former, newer[-1], *measured, "probable_match"])
     what = f"columns of {tables.named(table)}"
     if not columns:
         return Finding(what, expected, "no such table", Verdict.DIFFERS, "labels cannot be moved yet")
-    pairs = [pair for pair in _NEIGHBOURS if {*pair, "angular_distance", "magnitude_difference"} <= columns.keys()]
-    if not pairs:
-        return Finding(
-            what, expected, ", ".join(columns)[:_LONGEST], Verdict.DIFFERS, "rename its columns for labels move"
-        )
+    found = next((name for name in newer if name in columns), None)
+    if found is None or not {former, *measured} <= columns.keys():
+        there = ", ".join(columns)[:_LONGEST]
+        return Finding(what, expected, there, Verdict.DIFFERS, "rename its columns before labels move")
     probable = "" if "probable_match" in columns else ", without probable_match"
-    verdict = Verdict.HOLDS if pairs[0] == _NEIGHBOURS[0] and not probable else Verdict.ADAPTED
-    return Finding(what, expected, f"{', '.join(pairs[0])}{probable}", verdict)
+    verdict = Verdict.HOLDS if found == newer[-1] and not probable else Verdict.ADAPTED
+    return Finding(what, expected, f"{former}, {found}{probable}", verdict)
 
 
 # --- a star -----------------------------------------------------------------------------------------------------

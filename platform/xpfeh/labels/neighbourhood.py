@@ -16,7 +16,7 @@ from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
 
-_IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}
+IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}
 """The older and the newer star's by the newer release. DR3's dr2_neighbourhood names both releases; of DR4's draft
 (dr3_neighbourhood) the newer one is plain source_id."""
 _FARTHEST_MAS, _LARGEST_MAG = 500.0, 0.5
@@ -79,11 +79,11 @@ class Neighbourhood:
     """
 
     def __init__(self, path: str | Path, release: str = "dr4") -> None:
-        if release not in _IDENTIFIERS:
+        if release not in IDENTIFIERS:
             raise UserError(f"{RELEASES[release].title} has no table of the stars of the release before")
         pairs = _near(_read(path, release))
         alone = (pl.len().over("old") == 1) & (pl.len().over("new") == 1)
-        self.old_name, _ = _IDENTIFIERS[release]
+        self.old_name, _ = IDENTIFIERS[release]
         self._one_to_one = pairs.filter(alone).select("old", "new")
         self._ambiguous = pairs.filter(~alone)["old"].unique()
 
@@ -107,7 +107,7 @@ class Neighbourhood:
 def _read(path: str | Path, release: str) -> pl.DataFrame:
     """Return ``old``, ``new``, ``distance``, ``magnitude`` and ``probable`` of each pair of a file."""
     frame = read_table(path)
-    old, news = _IDENTIFIERS[release]
+    old, news = IDENTIFIERS[release]
     there = {name.lower() for name in frame.columns}
     new = next((name for name in news if name in there), news[0])
     measured = ["angular_distance", "magnitude_difference"]
