@@ -237,7 +237,7 @@ class ArchiveServer:
             self.log.append(("/tap/upload", len(positions)))
             return self.near(zip(positions["ra"], positions["dec"], strict=True), _radius(query))
         if "CIRCLE" in query and "g.pmdec" in query:
-            cones = re.findall(r"CIRCLE\(([-\d.]+), ([-\d.]+), ", query)
+            cones = re.findall(r"CIRCLE\('ICRS', ([-\d.]+), ([-\d.]+), ", query)
             self.log.append(("/tap/cones", len(cones)))
             return self.near([(float(ra), float(dec)) for ra, dec in cones], _radius(query))
         if "TOP 1" in query:

@@ -102,16 +102,17 @@ def _upload(positions: pl.DataFrame) -> dict[str, Table]:
 
 def _joined(_: Archive, tables: Tables, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
+    # ADQL 2.0, which AIP speaks, wants the coordinate system that 2.1 can do without; ESA and ARI take both.
     return (
         f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.named(SOURCES)} AS g "
-        f"ON CONTAINS(POINT(g.ra, g.dec), CIRCLE(p.ra, p.dec, {reach:.8f})) = 1"
+        f"ON CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', p.ra, p.dec, {reach:.8f})) = 1"
     )
 
 
 def _inside_cones(_: Archive, tables: Tables, positions: pl.DataFrame, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
     cones = " OR ".join(
-        f"CONTAINS(POINT(g.ra, g.dec), CIRCLE({ra:.8f}, {dec:.8f}, {reach:.8f})) = 1"
+        f"CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', {ra:.8f}, {dec:.8f}, {reach:.8f})) = 1"
         for ra, dec in positions.select("ra", "dec").iter_rows()
     )
     return f"SELECT {columns} FROM {tables.named(SOURCES)} AS g WHERE {cones}"
