@@ -227,8 +227,8 @@ class ArchiveServer:
             rows = [(table, name, kind) for table, columns in self.tables.items() for name, kind in columns.items()]
             names = ("table_name", "column_name", "datatype")
             return _votable(**{name: [row[i] for row in rows] for i, name in enumerate(names)})
-        if "TAP_SCHEMA.tables" in query:
-            return _votable(table_name=["gaiadr3.gaia_source"])
+        if "TAP_SCHEMA" in query:
+            return _votable(schema_name=["gaiadr3"])
         if self.genuine_table:
             return self.genuine_table
         self.queries.append(query)
@@ -285,7 +285,7 @@ class ArchiveServer:
             return "TAP_SCHEMA is not supported"
         if "TAP_SCHEMA" in query or "vizier" in query or "I/352" in query or "B/pastel" in query:
             return ""
-        tables = {name: self.tables.get(name) for name in re.findall(r"\b\w+\.\w+(?= (?:AS|WHERE)|$)", query)}
+        tables = {name: self.tables.get(name) for name in re.findall(r"(?:FROM|JOIN) (\w+\.\w+)", query)}
         tables = {name: columns for name, columns in tables.items() if not name.startswith("TAP_UPLOAD")}
         if missing := [name for name, columns in tables.items() if columns is None]:
             return f"Unknown table {missing[0]}"

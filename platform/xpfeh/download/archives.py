@@ -115,13 +115,13 @@ class Services:
         Longest silence of a service in the middle of its work, s.
     answer_s : float
         Longest silence before a service's first answer, s: a small question, that takes the archive about a second.
+        Two of them, of DataLink's links and of TAP, are over within twenty.
     attempts : int
         Requests before giving up a service that has answered before.
     pause_s : float
         Wait before the second attempt, s; it doubles each time.
     patience_s : float
-        No attempt begins later than this, s, at a service that has not answered before: with `answer_s` it makes
-        sixteen seconds until a user is told that it is away.
+        No attempt begins later than this, s, at a service that has not answered before.
     state : State
         Of the services, as this process has seen them.
     """
@@ -129,14 +129,14 @@ class Services:
     archives: tuple[Archive, ...] = (ESA, ARI, AIP)
     vizier_tap: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
     timeout_s: float = 120.0
-    answer_s: float = 7.0
+    answer_s: float = 9.0
     attempts: int = 5
     pause_s: float = 2.0
-    patience_s: float = 9.5
+    patience_s: float = 9.0
     state: State = field(default_factory=lambda: State(), compare=False, repr=False)
 
     def only(self, name: str | None) -> Services:
-        """Return the services with one archive alone, or as they are without a name.
+        """Return the services with one archive alone, which is then waited for, or as they are without a name.
 
         Raises
         ------
@@ -153,7 +153,7 @@ class Services:
         chosen = tuple(archive for archive in self.archives if archive.name == name)
         if not chosen:
             raise UserError(f"--archive {name}: there are {', '.join(archive.name for archive in self.archives)}")
-        return replace(self, archives=chosen)
+        return replace(self, archives=chosen, answer_s=self.timeout_s)
 
 
 PUBLIC = Services()

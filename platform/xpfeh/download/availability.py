@@ -12,7 +12,7 @@ from xpfeh.download.gaia_tap import FLAGS, SOURCES, GaiaTap, Tables
 from xpfeh.download.learned import recall, remember
 from xpfeh.sources.releases import RELEASES
 
-_TOPIC = "has_xp"
+TOPIC = "has_xp"
 _OTHER_PRODUCTS = ("sampled", "epoch", "sso", "crowd", "gravlens")
 """Parts of columns' names that speak of other spectra than mean ones as coefficients."""
 
@@ -41,12 +41,13 @@ def with_spectra(tap: GaiaTap, select: str, where: str) -> Table:
         return [_query(tables, select, where, condition) for condition in conditions]
 
     answer = tap.ask("stars with spectra", build, "look them up in the archive's web page")
-    remember(tap.release, _TOPIC, answer.archive.tap, tried[answer.archive.tap][answer.number])
+    if accepted := tried[answer.archive.tap][answer.number]:
+        remember(tap.release, TOPIC, answer.archive.tap, accepted)
     return answer.table
 
 
 def _remembered(release: str, archive: Archive) -> list[str]:
-    condition = recall(release, _TOPIC, archive.tap)
+    condition = recall(release, TOPIC, archive.tap)
     return [condition] if isinstance(condition, str) else []
 
 
@@ -58,22 +59,22 @@ def _query(tables: Tables, select: str, where: str, condition: str) -> str:
 def conditions_of(tables: Tables, release: str) -> list[str]:
     """Return the conditions to try, in order: on columns of ``g``, gaia_source, or ``f``, all_source_flags.
 
-    A column of booleans is compared with text, as the archive's documentation does; a graded one is above 0. The last
-    condition is none at all.
+    A column of booleans is compared with text, as the archive's documentation does; a graded one is above 0. Without
+    any such column there is one condition, which is empty.
 
     Examples
     --------
     >>> conditions_of(Tables("gaiadr4", {"gaia_source": {"has_xp_continuous": "boolean"}}), "dr4")
-    ["g.has_xp_continuous = 't'", "g.has_xp_continuous = 'true'", '']
+    ["g.has_xp_continuous = 't'", "g.has_xp_continuous = 'true'"]
     >>> conditions_of(Tables("gaiadr4", {"all_source_flags": {"has_mean_xp": "unsignedByte"}}), "dr4")
-    ['f.has_mean_xp > 0', '']
+    ['f.has_mean_xp > 0']
     """
     conditions: list[str] = []
     for alias, table in (("g", SOURCES), ("f", FLAGS)):
         types = tables.columns.get(table, {})
         for name in columns_of(list(types) if tables.columns else None, release, table):
             conditions += _tests(f"{alias}.{name}", types.get(name, "boolean"))
-    return [*conditions, ""]
+    return conditions or [""]
 
 
 def columns_of(there: Sequence[str] | None, release: str, table: str = SOURCES) -> list[str]:

@@ -55,10 +55,12 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
 
 def _place_and_names(names: Sequence[str], release: str) -> tuple[str, list[str]]:
     """Return the URL of the folder, and the names and ranges in it."""
-    urls = [name for name in names if re.match("https?://", name)]
+    urls = [name for name in names if "://" in name]
     others = [name for name in names if name not in urls]
     if len(urls) > 1:
         raise UserError("fetch xp --bulk takes one URL: of a folder, or of a file")
+    if urls and not re.match(r"https://|http://(127\.0\.0\.1|localhost)\b", urls[0]):
+        raise UserError(f"{urls[0]}: not an https address; files that come without encryption can be exchanged")
     if urls and re.search(r"\.csv(\.gz)?$", urls[0]):
         folder, _, file = urls[0].rpartition("/")
         return folder, [file, *others]
@@ -76,7 +78,9 @@ def _place_and_names(names: Sequence[str], release: str) -> tuple[str, list[str]
 def _read_listing(listing: bytes) -> dict[str, str]:
     """Return the MD5 (hex) of each listed file; md5sum writes ``*`` before a name that it read as binary."""
     pairs = [line.split() for line in listing.decode("latin-1").splitlines()]
-    return {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
+    listed = {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
+    # A server names files, never places on this machine.
+    return {name: md5 for name, md5 in listed.items() if not re.search(r"[/\\]|^\.", name)}
 
 
 def _listed_files(name: str, listed: Iterable[str], bulk: str) -> list[str]:

@@ -17,10 +17,12 @@ from astropy.io.votable import parse_single_table
 from numpy.typing import NDArray
 
 from xpfeh.download.archives import Archive, Services
+from xpfeh.download.gaia_tap import GaiaTap
 from xpfeh.download.http import (
     BadResponseError,
     RefusedError,
     ServerError,
+    TimeOutError,
     UnavailableError,
     check_response,
     with_retries,
@@ -30,7 +32,7 @@ from xpfeh.download.login import session_at
 from xpfeh.sources.releases import RELEASES
 
 _SAMPLE = 5  # stars whose products are looked up: the first may have no spectrum
-_TOPIC = "datalink"
+TOPIC = "datalink"
 
 Words = tuple[str, str]
 """A retrieval type and a data structure."""
@@ -76,9 +78,9 @@ class DataLink:
 
     def _in_known_or_new_words(self, ids: NDArray[np.int64]) -> bytes:
         """Ask in the words that were accepted before; where they are not any more, in all that are known."""
-        known, remembered = self._services.state.has_answered(self._url), recall(self._release, _TOPIC, self._url)
+        state, remembered = self._services.state, recall(self._release, TOPIC, self._url)
         # Before a long question a short one: a service that hangs is known by it.
-        named = [] if remembered and known else self.products(ids)
+        named = [] if remembered and state.has_answered(self._url) else self.products(ids)
         if remembered:
             try:
                 return self._with_retries(ids, [(remembered[0], remembered[1])])
@@ -90,7 +92,7 @@ class DataLink:
 
     def _with_retries(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
         known = self._services.state.has_answered(self._url)
-        return with_retries(partial(self._first_accepted, ids, words), self._services, known)
+        return with_retries(partial(self._first_with_spectra, ids, words), self._services, known)
 
     def products(self, ids: NDArray[np.int64]) -> list[str]:
         """Return the retrieval types that the archive's `links` service names for some stars; none if it says none.
@@ -98,7 +100,7 @@ class DataLink:
         Raises
         ------
         UnavailableError
-            If the archive cannot be reached at all.
+            If the archive cannot be reached at all: neither by this service, nor by TAP.
         """
         title = RELEASES[self._release].title
         asked = {"ID": ",".join(f"{title} {i}" for i in ids[:_SAMPLE].tolist())}
@@ -108,11 +110,16 @@ class DataLink:
             response = session.get(str(self._archive.links), params=asked)
             try:
                 check_response(response)
-            except (RefusedError, ServerError):  # this service is an extra: spectra may come without it
+            except (RefusedError, UnavailableError):  # this service is an extra: spectra may come without it
                 return b""
+            self._services.state.answered(self._url)
             return response.content
 
-        return _retrieval_types(with_retries(ask, self._services))
+        try:
+            return _retrieval_types(with_retries(ask, self._services))
+        except TimeOutError:  # it may be slow alone
+            GaiaTap(self._release, self._services).check(self._archive)
+            return []
 
     def ask_once(self, ids: NDArray[np.int64], words: Words) -> bytes:
         """Ask once in these words, and return the CSV of the stars that the archive has; nothing if it has none.
@@ -144,8 +151,12 @@ class DataLink:
         check_ids(ids_of_csv(csv), ids)
         return csv
 
-    def _first_accepted(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
-        """Return the spectra in the first words that are accepted, and remember these."""
+    def _first_with_spectra(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
+        """Return the spectra in the first words that bring some, and remember these.
+
+        Words of another release may be accepted, and bring nothing. So nothing is what the archive has only if no
+        words have failed without a reason.
+        """
         refusals: list[str] = []
         failure: ServerError | None = None
         for each in words:
@@ -156,14 +167,16 @@ class DataLink:
             except ServerError as error:
                 failure = error
             else:
-                self._services.state.answered(self._url)
                 if csv:
-                    remember(self._release, _TOPIC, self._url, each)
-                return csv
+                    self._services.state.answered(self._url)
+                    remember(self._release, TOPIC, self._url, each)
+                    return csv
         if failure is not None:
             raise failure
         self._services.state.answered(self._url)
-        raise RefusedError("; ".join(refusals))
+        if len(refusals) == len(words):
+            raise RefusedError("; ".join(refusals))
+        return b""
 
 
 def _likely(named: list[str], expected: tuple[str, ...]) -> Iterator[str]:

@@ -186,7 +186,8 @@ def _fetch_table(
         if not part.exists():
             frame = run(chunk)
             with whole_file(part) as temporary:
-                frame.with_columns(pl.col(key, "source_id").cast(pl.Int64)).write_parquet(temporary)
+                identifiers = [name for name in frame.columns if name.endswith("source_id")]
+                frame.with_columns(pl.col(identifiers).cast(pl.Int64)).write_parquet(temporary)
         frames.append(_stored(part, lambda path: pl.DataFrame(pq.read_table(path))))
     table = pl.concat(frames, how="vertical_relaxed")
     with whole_file(path) as temporary:

@@ -26,6 +26,7 @@ SOURCES, PHOTOMETRY, FLAGS = "gaia_source", "all_source_photometry", "all_source
 _LOOKED_UP = (SOURCES, PHOTOMETRY, FLAGS, "dr3_neighbourhood", "xp_continuous_mean_spectrum")
 TABLES = "tables"
 """The topic under which what an archive has is remembered."""
+_PING = "SELECT schema_name FROM TAP_SCHEMA.schemas"
 _FRESH_S = 24 * 3600  # the archive's tables change with a data release
 
 
@@ -162,10 +163,14 @@ class GaiaTap:
         found = recall(self.release, TABLES, archive.tap, _FRESH_S)
         if found is None:
             found = self._look_up(archive)
-        elif not self.services.state.has_answered(archive.tap):
-            # Before a long query: a service that hangs is known by a short one.
-            self._run(archive, "SELECT TOP 1 table_name FROM TAP_SCHEMA.tables", self.services.answer_s)
+        else:
+            self.check(archive)  # before a long query: a service that hangs is known by a short one
         return Tables(found["schema"], found["columns"])
+
+    def check(self, archive: Archive) -> None:
+        """Raise an `UnavailableError` if an archive's TAP does not answer a short question."""
+        if not self.services.state.has_answered(archive.tap):
+            self._run(archive, _PING, self.services.answer_s)
 
     def _look_up(self, archive: Archive) -> dict[str, Any]:
         gaia = RELEASES[self.release]

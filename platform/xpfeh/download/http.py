@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import zipfile
 import zlib
@@ -26,6 +27,10 @@ class ServerError(UnavailableError):
     """The service can be reached, but fails, and does not say why: perhaps at this request alone."""
 
 
+class TimeOutError(UnavailableError):
+    """The service has not answered in time."""
+
+
 class BadResponseError(UnavailableError):
     """The service answered, but with something else than was asked for, or with half of it."""
 
@@ -35,7 +40,10 @@ class RefusedError(Exception):
 
 
 _WAIT = (408, 429)  # timeout and too many requests: the two statuses of a client's error that pass by themselves
-_REFUSAL = re.compile(r"unknown|invalid|quota|not (valid|supported|allowed|found|exist)|cannot find", re.IGNORECASE)
+_GATEWAY = (502, 503, 504)  # of a proxy before the service, whose page says "invalid response" or "not available"
+_REFUSAL = re.compile(r"unknown|quota|not (valid|supported|allowed)|permission denied", re.IGNORECASE)
+_BUSY = re.compile(r"too many|active jobs", re.IGNORECASE)  # Daiquiri (AIP) says so with status 400
+_TIME_OUTS = 2  # a long wait is tried again once: five would be ten minutes
 _BROKEN = (zipfile.BadZipFile, zlib.error, pl.exceptions.PolarsError, requests.exceptions.ChunkedEncodingError)
 _WORDS = 200  # characters of a service's message that are shown
 
@@ -74,7 +82,8 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
         error = state.outcome.exception() if state.outcome else None
         slow = (state.seconds_since_start or 0.0) + state.upcoming_sleep > services.patience_s
         lost = slow and not known and not isinstance(error, BadResponseError)  # one that answers is waited for
-        return lost or state.attempt_number >= services.attempts
+        silent = isinstance(error, TimeOutError) and state.attempt_number >= _TIME_OUTS
+        return lost or silent or state.attempt_number >= services.attempts
 
     retrying = tenacity.Retrying(
         stop=given_up,
@@ -94,7 +103,7 @@ def _usable(request: Callable[[], _T]) -> _T:
     try:
         return request()
     except requests.Timeout:
-        raise UnavailableError("no answer in time") from None
+        raise TimeOutError("no answer in time") from None
     except requests.HTTPError as error:
         raise UnavailableError(str(error).partition(" for url")[0]) from None
     except _BROKEN as error:
@@ -148,22 +157,27 @@ def check_response(response: requests.Response) -> None:
     """Raise what a failed response means: a refusal in the service's own words, or an error worth another attempt.
 
     Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type", and its TAP an upload
-    that exceeds the quota of all anonymous users likewise. In maintenance it answers every request with a web page.
+    that exceeds the quota of all anonymous users likewise. In maintenance it answers every request with a web page, and
+    while it is installed anew with a page of status 404.
 
     Raises
     ------
     RefusedError, ServerError
     UnavailableError
-        If the answer is a web page.
+        If the answer is a web page, or a proxy's.
     """
-    status = response.status_code
-    if status >= 400:
-        words = _words(response.text)
-        if (400 <= status < 500 and status not in _WAIT) or _REFUSAL.search(words):
-            raise RefusedError(words or f"HTTP {status}")
-        raise ServerError(f"HTTP {status}" + (f", {words}" if words else ""))
-    if is_web_page(response.content):
-        raise UnavailableError(f"it answers with a web page: {_words(response.text) or 'empty'}")
+    status, page = response.status_code, is_web_page(response.content)
+    if status < 400:
+        if page:
+            raise UnavailableError(f"it answers with a web page: {_shortened(_words(response.text)) or 'empty'}")
+        return
+    words = _words(response.text)
+    said = f"HTTP {status}" + (f", {_shortened(words)}" if words else "")
+    if status in (*_GATEWAY, *_WAIT) or (status == 404 and page) or (status < 500 and _BUSY.search(words)):
+        raise UnavailableError(said)
+    if status < 500 or _REFUSAL.search(words):
+        raise RefusedError(_shortened(words) or said)
+    raise ServerError(said)
 
 
 def is_web_page(content: bytes) -> bool:
@@ -178,9 +192,18 @@ def is_web_page(content: bytes) -> bool:
 
 
 def _words(text: str) -> str:
-    """Return what a message in HTML, XML or plain text says, without its markup."""
-    text = re.sub(r"(?s)<(style|script)\b.*?</\1>", " ", text[:4000])
-    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:_WORDS]
+    """Return what a message says: of a VOTable its status, of a web page its text, else all."""
+    if found := re.search(r'(?s)<INFO[^>]*value="ERROR"[^>]*>(.*?)</INFO>', text):
+        text = html.unescape(re.sub(r"(?s)<!\[CDATA\[(.*?)\]\]>", r"\1", found[1]))
+    elif is_web_page(text.encode()):
+        text = re.sub(r"(?s)<(style|script)\b.*?</\1>", " ", text)
+        text = html.unescape(re.sub(r"<[^>]*>", " ", text))
+    return " ".join(text.split())
+
+
+def _shortened(words: str) -> str:
+    """Return the end of a long message: ESA's begin with the whole query, and the reason stands last."""
+    return words if len(words) <= _WORDS else "... " + words[-_WORDS:]
 
 
 def get(url: str, services: Services) -> bytes:
@@ -188,9 +211,9 @@ def get(url: str, services: Services) -> bytes:
 
     Raises
     ------
-    requests.RequestException
+    RefusedError, UnavailableError, requests.RequestException
         If it cannot be had.
     """
     response = requests.get(url, timeout=services.timeout_s)
-    response.raise_for_status()
+    check_response(response)
     return response.content

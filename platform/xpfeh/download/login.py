@@ -35,7 +35,9 @@ def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
     session = TimedSession(services.answer_s)
 
     def ask() -> None:
-        check_response(session.post(str(archive.login), data={"username": user, "password": password}))
+        # No redirect is followed: the password goes to this address alone.
+        form = {"username": user, "password": password}
+        check_response(session.post(str(archive.login), data=form, allow_redirects=False))
 
     try:
         with_retries(ask, services)
@@ -43,7 +45,7 @@ def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
         # Not the archive's own words: an error page may repeat what was sent.
         reason = "refuses this user name and password" if isinstance(error, RefusedError) else "cannot be reached"
         raise UserError(f"login: {archive.title} {reason}") from None
-    cookies = {cookie.name: cookie.value for cookie in session.cookies}
+    cookies = [{"name": cookie.name, "value": cookie.value, "path": cookie.path} for cookie in session.cookies]
     if not cookies:
         raise UserError(f"login: {archive.title} gave no session; log in on its web page to see why")
     path = _path()
@@ -68,8 +70,10 @@ def session_at(archive: Archive, timeout_s: float) -> requests.Session:
     try:
         kept = json.loads(_path().read_text())
         if archive.login is not None and kept["login"] == archive.login:
-            for name, value in kept["cookies"].items():
-                session.cookies.set(name, value, domain=_cookie_domain(urlsplit(archive.login).hostname or ""))
+            where = urlsplit(archive.login)
+            place = {"domain": _cookie_domain(where.hostname or ""), "secure": where.scheme == "https"}
+            for cookie in kept["cookies"]:
+                session.cookies.set(cookie["name"], cookie["value"], path=cookie["path"], **place)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or damaged: anonymous
         pass
     return session

@@ -84,16 +84,25 @@ def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: fl
                 if not uploads:
                     raise
                 uploads = False
+                hint = "; xpfeh archive login gives you a quota of your own" if archive.login else ""
                 tap.services.state.notice(
                     f"{archive.title} refuses the upload of positions ({refused}); asking for cones, "
-                    f"{_CONES_PER_REQUEST} at a time; xpfeh archive login gives a quota of your own"
+                    f"{_CONES_PER_REQUEST} at a time{hint}"
                 )
                 continue
             if len(found.table):
-                frames.append(to_frame(found.table).select(_STARS.names()).cast(_STARS))
+                frames.append(_with_all_columns(to_frame(found.table)))
             first += count
             progress.update(bar, completed=min(first, len(positions)))
     return frames
+
+
+def _with_all_columns(stars: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns of `_STARS`, null where the archive has none: a star without proper motion stays in place."""
+    return stars.select(
+        (pl.col(name) if name in stars.columns else pl.lit(None).alias(name)).cast(kind)
+        for name, kind in _STARS.items()
+    )
 
 
 def _upload(positions: pl.DataFrame) -> dict[str, Table]:
