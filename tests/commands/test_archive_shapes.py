@@ -15,7 +15,7 @@ from xpfeh.errors import Notice
 
 from tests.conftest import services_of
 from tests.download.archive_server import ArchiveServer
-from tests.download.shapes import AWAY, SHAPES
+from tests.download.shapes import AWAY, SHAPES, draft, excess_factor_gone
 from tests.genuine import datalink_file
 
 IDS = 5_937_083_312_263_887_616 + np.arange(12)
@@ -42,6 +42,13 @@ def predict(out: Path, capsys: pytest.CaptureFixture[str], *more: str) -> tuple[
     return pl.read_parquet(out), captured.err
 
 
+def refused(folder: Path, capsys: pytest.CaptureFixture[str], *more: str) -> str:
+    with pytest.raises(SystemExit) as end:
+        main(["predict", "--ids", str(folder / "stars.txt"), "--out", str(folder / "feh.csv"), *more])
+    assert end.value.code == 2
+    return capsys.readouterr().err
+
+
 @each_shape
 def test_predict_by_identifiers(
     everyone: tuple[ArchiveServer, Services],
@@ -58,7 +65,8 @@ def test_predict_by_identifiers(
     shape(archive)
     monkeypatch.setattr(archives, "PUBLIC", replace(services, state=State()))  # as another process has it
     found, said = predict(tmp_path / "found.parquet", capsys)
-    computed = ["phot_bp_rp_excess_factor", "flags", "M_G"]  # from what is there: the excess factor, the parallax
+    # Where the archive has no excess factor it is computed, and a flag follows from it.
+    computed = ["phot_bp_rp_excess_factor", "flags"] if shape in (draft, excess_factor_gone) else []
     assert found.drop(computed).equals(usual.drop(computed))
     assert found["FEH"].null_count() == 0
     lines = said.splitlines()
@@ -101,6 +109,9 @@ def test_distances_are_fetched_in_the_same_call_and_once(
     monkeypatch.setattr(archives, "PUBLIC", services)
     found, _ = predict(tmp_path / "feh.parquet", capsys, "--distances", "fetch")
     assert found["rgeo"].to_list() == [1.5] * 12
+    assert "--distances: either fetch, or tables" in refused(
+        tmp_path, capsys, "--distances", "fetch", "--distances", "x"
+    )
     asked = len(archive.log)
     predict(tmp_path / "feh.parquet", capsys, "--distances", "fetch")
     assert len(archive.log) == asked

@@ -30,6 +30,9 @@ _REFUSAL = """<?xml version="1.0"?>
 <INFO name="QUERY_STATUS" value="ERROR">{}</INFO></RESOURCE></VOTABLE>"""
 _PAGE = b"""<!DOCTYPE html><html><head><title>Gaia Archive</title><style>p {color: red}</style></head>
 <body><p>The Gaia Archive is under maintenance</p></body></html>"""
+_GATEWAY = b"""<!DOCTYPE HTML PUBLIC "-//IETF//DTD HTML 2.0//EN"><html><head><title>502 Proxy Error</title></head><body>
+<p>The proxy server received an invalid response from an upstream server.</p></body></html>"""
+"""Apache's page, as ESA's archive served it in September 2025 (GaiaXPy issue 122)."""
 _QUOTA = "DB quota exceeded for user anonymous (Currently 10 GB, maximum allowed is 10 GB)"
 """As nasa-fornax/fornax-demo-notebooks issue 700 quotes it, with status 500."""
 
@@ -59,9 +62,14 @@ class ArchiveServer:
     ----------
     absent : stars it does not have
     not_best : stars that gaia_source does not have, but all_source_photometry
-    faults : what to do with the next requests, one each: "500", "text" (500 with words that explain nothing), "page"
+    faults : what to do with the next requests, one each: "500", "502" (a proxy's page), "text" (500 with words that explain nothing), "page"
         (HTML instead of data), "cut", "stall", "stranger" (a star too many), "refused" (a bad query)
     always : a fault of all requests; those of `faults` leave questions about the archive itself alone
+    slow_links : its service of links is slow, and the others are not
+    top_overflows : call the answer to a query with TOP cut short
+    other_words : retrieval types that it accepts, and has nothing of
+    forbidden : a table that nobody may read
+    login_redirect : where it sends those who log in
     hangs : accept every request, and answer none
     uploads : "taken", "quota" (500: all anonymous users' quota is full) or "refused"
     empty_zip : respond with no file at all, not with a line of names, where there are no spectra
@@ -71,6 +79,7 @@ class ArchiveServer:
     lists_tables : whether it answers TAP_SCHEMA
     schema_queries : how often TAP_SCHEMA was asked
     queries : of all tables of stars
+    requests : how many came
     cookies : sent with the latest request
     users : passwords by name; who logs in gets a session
     files : bulk files by name
@@ -94,6 +103,11 @@ class ArchiveServer:
         self.faults: list[str] = []
         self.always = ""
         self.hangs = False
+        self.slow_links = False
+        self.top_overflows = False
+        self.other_words: set[str] = set()
+        self.forbidden = ""
+        self.login_redirect = ""
         self.uploads = "taken"
         self.empty_zip = False
         self.most_rows = 1_000_000
@@ -102,6 +116,7 @@ class ArchiveServer:
         self.lists_tables = True
         self.schema_queries = 0
         self.queries: list[str] = []
+        self.requests = 0
         self.cookies = ""
         self.users: dict[str, str] = {}
         self.files: dict[str, bytes] = {}
@@ -146,6 +161,7 @@ class ArchiveServer:
         return Archive(name, title, f"{self.url}/tap", spectra=XP_TABLE.partition(".")[2])
 
     def respond(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
+        self.requests += 1
         self.cookies = request.headers.get("Cookie", "")
         about_itself = "TAP_SCHEMA" in form.get("QUERY", [""])[0] or request.path.startswith("/datalink")
         fault = self.always or (self.faults.pop(0) if self.faults and not about_itself else "")
@@ -156,6 +172,11 @@ class ArchiveServer:
         if fault == "500":
             request.send_error(500)
             return
+        if fault == "502":
+            self.send(request, 502, _GATEWAY)
+            return
+        if request.path.startswith("/datalink") and self.slow_links:
+            time.sleep(1.5)
         if fault == "text":
             self.send(request, 500, b"<html><body>java.lang.NullPointerException</body></html>")
             return
@@ -187,6 +208,12 @@ class ArchiveServer:
             self.send(request, 200, content)
 
     def log_in(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
+        if self.login_redirect:
+            request.send_response(307)
+            request.send_header("Location", self.login_redirect)
+            request.send_header("Content-Length", "0")
+            request.end_headers()
+            return
         user, password = form["username"][0], form["password"][0]
         if self.users.get(user) != password:
             self.send(request, 401, f"no user {user} with password {password}".encode())  # as careless as can be
@@ -211,6 +238,7 @@ class ArchiveServer:
             self.log.append((path, len(ids)))
             head, rest = self.star(form["RELEASE"][0])
             rows = [f"{i},{rest}" for i in ids if i not in self.absent]
+            rows = [] if form["RETRIEVAL_TYPE"][0] in self.other_words else rows
             buffer = io.BytesIO()
             with zipfile.ZipFile(buffer, "w") as files:
                 if rows or not self.empty_zip:
@@ -236,18 +264,20 @@ class ArchiveServer:
             positions = Table.read(io.BytesIO(form["positions"][0]), format="votable")
             self.log.append(("/tap/upload", len(positions)))
             return self.near(zip(positions["ra"], positions["dec"], strict=True), _radius(query))
-        if "CIRCLE" in query and "g.pmdec" in query:
+        if "CIRCLE" in query and "g.dec," in f"{query.partition(' FROM')[0]},":
             cones = re.findall(r"CIRCLE\('ICRS', ([-\d.]+), ([-\d.]+), ", query)
             self.log.append(("/tap/cones", len(cones)))
             return self.near([(float(ra), float(dec)) for ra, dec in cones], _radius(query))
         if "TOP 1" in query:
-            return _votable(source_id=[11], ref_epoch=[next(self.epochs[r] for r in self.epochs if r in query)])
+            one = _votable(source_id=[11], ref_epoch=[next(self.epochs[r] for r in self.epochs if r in query)])
+            return one.replace(b"</TABLE>", _OVERFLOW) if self.top_overflows else one
         ids = [int(i) for i in re.findall(r"\d{3,}", query.partition(" IN ")[2])] or [11, 12]
         self.log.append(("/tap/sync", len(ids)))
         kept = [i for i in ids if i not in self.absent]
         if "dr3_neighbourhood" in query:
             zeros = [0.0] * len(kept)
-            pairs = {"source_id": [i + 1 for i in kept], "dr3_source_id": kept, "probable_match": [True] * len(kept)}
+            newer = "source_id" if "source_id" in self.tables["gaiadr4.dr3_neighbourhood"] else "dr4_source_id"
+            pairs = {newer: [i + 1 for i in kept], "dr3_source_id": kept, "probable_match": [True] * len(kept)}
             return _votable(**pairs, angular_distance=zeros, magnitude_difference=zeros)
         if XP_TABLE in query:
             return self.spectra(kept)
@@ -272,7 +302,8 @@ class ArchiveServer:
     def refusal(self, path: str, form: dict[str, list[str]]) -> str:
         """What it says to a request that it does not know, in Gaia's words."""
         if path.startswith("/data") and not path.startswith("/datalink"):
-            if form["RETRIEVAL_TYPE"][0] != self.retrieval_types[form["RELEASE"][0]]:
+            known = {self.retrieval_types[form["RELEASE"][0]], *self.other_words}
+            if form["RETRIEVAL_TYPE"][0] not in known:
                 return "Unknown retrieval type"
             return "" if form["DATA_STRUCTURE"][0] in self.structures else "Unknown data structure"
         if "positions" in form and self.uploads == "refused":
@@ -287,6 +318,8 @@ class ArchiveServer:
             return ""
         tables = {name: self.tables.get(name) for name in re.findall(r"(?:FROM|JOIN) (\w+\.\w+)", query)}
         tables = {name: columns for name, columns in tables.items() if not name.startswith("TAP_UPLOAD")}
+        if self.forbidden in tables:
+            return f"Cannot parse query '{query}': permission denied for {self.forbidden}"
         if missing := [name for name, columns in tables.items() if columns is None]:
             return f"Unknown table {missing[0]}"
         columns = {name: kind for each in tables.values() for name, kind in (each or {}).items()}
@@ -321,8 +354,9 @@ class ArchiveServer:
             if np.hypot((star[1] - ra) * np.cos(np.radians(dec)), star[2] - dec) <= radius
         ]  # fmt: skip
         columns = {name: [star[i] for star in found] for i, name in enumerate(("source_id", "ra", "dec"))}
-        epochs = [2016.0] * len(found)
-        return _votable(**columns, pmra=[0.0] * len(found), pmdec=[self.pmdec] * len(found), ref_epoch=epochs)
+        moving = {"pmra": 0.0, "pmdec": self.pmdec, "ref_epoch": 2016.0}
+        there = self.tables["gaiadr3.gaia_source"]
+        return _votable(**columns, **{name: [moving[name]] * len(found) for name in moving if name in there})
 
 
 def _radius(query: str) -> float:

@@ -1,12 +1,13 @@
 """A star is asked for once, whatever happens between."""
 
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from xpfeh.download import cache
 from xpfeh.download.archives import Services
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 from xpfeh.sources import archive_stars
 from xpfeh.sources.archive_stars import ArchiveStars
 
@@ -105,3 +106,39 @@ def test_a_folder_that_is_not_whole_is_no_answer(archive: ArchiveServer, service
     (answer,) = (path for path in (tmp_path / "xpfeh" / "cache" / "dr3").iterdir() if path.is_dir())
     answer.rename(answer.with_name(f".{answer.name}.0a1b.tmp"))
     assert cache.sizes()["dr3"].asked == 0
+
+
+def test_that_a_star_has_nothing_is_believed_for_a_day(
+    archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.absent = {BIG + 1}
+    assert set(cache.bring(IDS[:5], "dr3", services).missing) == {BIG + 1}
+    archive.log.clear()
+    assert set(cache.bring(IDS[:5], "dr3", services).missing) == {BIG + 1}
+    assert archive.log == []
+    later = time.time() + 25 * 3600
+    monkeypatch.setattr("xpfeh.download.ledger.time.time", lambda: later)
+    archive.absent = set()
+    stars = cache.bring(IDS[:5], "dr3", services)
+    assert (answered(stars), stars.missing) == (IDS[:5].tolist(), {})
+    assert spectra_asked(archive) == [1]
+
+
+def test_what_a_mirror_lacks_is_asked_for_again(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+    mirror = ArchiveServer(f"{archive.head}\n1,{archive.rest}")
+    mirror.absent, archive.always = {BIG + 1}, "page"
+    with pytest.warns(Notice):
+        stars = cache.bring(IDS[:5], "dr3", services_of(archive, mirror))
+    mirror.close()
+    assert set(stars.missing) == {BIG + 1}
+    archive.always = ""
+    assert answered(cache.bring(IDS[:5], "dr3", services_of(archive))) == IDS[:5].tolist()
+    assert spectra_asked(archive) == [1]
+
+
+def test_answers_of_an_earlier_version_are_asked_for_again(archive: ArchiveServer, services: Services) -> None:
+    cache.bring(IDS[:3], "dr3", services)
+    (record,) = cache.sizes()["dr3"].folder.glob("*/asked.json")
+    record.write_text(record.read_text().replace('"format": 2, ', ""))
+    cache.bring(IDS[:3], "dr3", services)
+    assert spectra_asked(archive) == [3, 3]

@@ -200,6 +200,10 @@ def test_the_neighbourhood_of_labels_is_fetched_and_moves_them(
     assert account == Account(25, 24, 1)
     moved = Neighbourhood(tmp_path / "pairs.parquet").move(pl.DataFrame({"source_id": IDS[5:9]}))
     assert moved.table["source_id"].to_list() == [BIG + 6, BIG + 7, BIG + 9]
+    pattern = archive.tables["gaiadr4.dr3_neighbourhood"]
+    pattern["dr4_source_id"] = pattern.pop("source_id")
+    gaia_archive.fetch_neighbourhood(IDS, tmp_path / "others.parquet", services=services_of(archive))
+    assert Neighbourhood(tmp_path / "others.parquet").move(moved.table).counts["rows"] == 3
     with pytest.raises(UserError, match="Gaia DR3 has no table of the stars of the release before"):
         gaia_archive.fetch_neighbourhood(IDS, tmp_path / "pairs.parquet", "dr3", services)
 
@@ -265,9 +269,20 @@ def test_bulk_files_of_a_release_whose_folder_is_not_known_come_from_a_url(
         (["b.csv.gz"], "Gaia DR4's bulk files is not known: give its URL"),
         ([f"{archive.url}/bulk"], "add --bulk with a name or a range"),
         ([archive.url, archive.url + "/bulk"], "takes one URL"),
+        (["http://example.org/bulk", "b.csv.gz"], "not an https address"),
+        (["ftp://example.org/bulk", "b.csv.gz"], "not an https address"),
     ):
         with pytest.raises(UserError, match=message):
             fetch_bulk(names, tmp_path, "dr4", services)
+
+
+def test_a_list_of_bulk_files_names_no_other_places(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+    sums = hashlib.md5(b"spectra").hexdigest()
+    names = ["../x_000000-000001.csv.gz", "/etc/x_000000-000001.csv.gz", "..\\x_000000-000001.csv.gz", ".bashrc"]
+    archive.files["_MD5SUM.txt"] = "".join(f"{sums}  {name}\n" for name in names).encode()
+    for name in (*names, "000000-000003"):
+        with pytest.raises(UserError, match="lists no file"):
+            fetch_bulk([name], tmp_path / "bulk", services=services)
 
 
 def test_bulk_files_leave_what_lies_there_and_clear_what_a_killed_download_left(

@@ -45,7 +45,7 @@ def test_uploads_of_a_user_who_is_logged_in_count_for_the_own_quota(
 
 def test_the_session_goes_to_no_other_service(archive: ArchiveServer, services: Services) -> None:
     login.log_in("vrubin", PASSWORD, services)
-    mirror = Archive("ari", "ARI Heidelberg", services.archives[0].tap)
+    mirror = Archive("ari", "ARI Heidelberg", services.archives[0].tap)  # the same host, but no login
     elsewhere = Archive("esa", "ESA", services.archives[0].tap, login="https://elsewhere.example/login")
     assert login.session_at(services.archives[0], 1.0).cookies
     assert not login.session_at(mirror, 1.0).cookies
@@ -89,3 +89,24 @@ def test_a_damaged_session_is_none(archive: ArchiveServer, services: Services) -
     for damage in ("{", "[]", '{"login": 1}', f'{{"login": "{services.archives[0].login}", "cookies": 3}}'):
         path.write_text(damage)
         assert not login.session_at(services.archives[0], 1.0).cookies
+
+
+def test_a_login_follows_no_redirect(archive: ArchiveServer, services: Services) -> None:
+    other = ArchiveServer(f"{archive.head}\n1,{archive.rest}")
+    other.users = archive.users
+    archive.login_redirect = f"{other.url}/login"
+    try:
+        with pytest.raises(UserError, match="gave no session"):
+            login.log_in("vrubin", PASSWORD, services)
+    finally:
+        other.close()
+    assert other.requests == 0
+
+
+def test_the_session_of_an_encrypted_archive_is_sent_encrypted_alone(tmp_path: Path, services: Services) -> None:
+    path = login._path()
+    path.parent.mkdir(parents=True)
+    cookies = [{"name": "JSESSIONID", "value": "1", "path": "/tap-server"}]
+    path.write_text(json.dumps({"login": archives.ESA.login, "user": "vrubin", "cookies": cookies}))
+    (cookie,) = login.session_at(archives.ESA, 1.0).cookies
+    assert (cookie.secure, cookie.path, cookie.domain) == (True, "/tap-server", "gea.esac.esa.int")

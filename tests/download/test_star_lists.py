@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 from xpfeh.download import positions, star_lists
 from xpfeh.download.archives import Services
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 
 from tests.download.archive_server import ArchiveServer
 
@@ -99,3 +99,19 @@ def test_uploads_and_cones_find_the_same(archive: ArchiveServer, services: Servi
         by_cones = star_lists.stars_around(table, services=services)
     assert by_cones.matched.equals(by_upload.matched)
     assert 40 < len(by_upload.matched) < 60
+
+
+def test_a_star_without_an_epoch_is_at_that_of_its_release(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    for name in ("ref_epoch", "pmra", "pmdec"):
+        del archive.tables["gaiadr3.gaia_source"][name]
+    archive.sky = [(11, 10.0, 0.0)]
+    (tmp_path / "positions.csv").write_text("ra,dec\n10,0\n")
+    for archive.uploads in ("taken", "refused"):
+        if archive.uploads == "refused":
+            with pytest.warns(Notice, match="asking for cones"):
+                around = star_lists.stars_around(tmp_path / "positions.csv", services=services)
+        else:
+            around = star_lists.stars_around(tmp_path / "positions.csv", services=services)
+        assert around.matched["source_id"].to_list() == [11]

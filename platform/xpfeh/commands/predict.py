@@ -84,18 +84,25 @@ def predict_stars(
     own = predictor.card.preprocess.release
     ids = choose_stars(choice, own, out, services)
     fetched = bring_distances(ids, own, services) if fetch_distances else []
-    companions = replace(companions, distances=(*companions.distances, *fetched))
-    return predict_file(bring(ids, own, services), bundle, out, companions)
+    stars = replace(bring(ids, own, services), distances=fetched)
+    return predict_file(stars, bundle, out, companions)
 
 
 def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the tables of distances without the word `FETCH`, and whether it was among them.
+    """Return the tables of distances, and whether they are to be fetched.
+
+    Raises
+    ------
+    UserError
+        If both are wanted.
 
     Examples
     --------
-    >>> without_fetch(["fetch", "mine.csv"])
-    (['mine.csv'], True)
+    >>> without_fetch(["fetch"]), without_fetch(["mine.csv"])
+    (([], True), (['mine.csv'], False))
     """
+    if FETCH in distances and len(distances) > 1:
+        raise UserError("--distances: either fetch, or tables of your own")
     return [each for each in distances if each != FETCH], FETCH in distances
 
 

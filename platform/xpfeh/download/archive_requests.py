@@ -27,6 +27,9 @@ MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_b
 GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAX_INPUTS)
 """Asked for where they are there; the others are null. Without the excess factor it is computed."""
 
+_ZERO_POINT_OF_DR3 = ("nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat", "astrometric_params_solved")
+"""What Lindegren's zero point is computed of, which is DR3's alone."""
+
 IDS_PER_TAP_REQUEST = 500
 """Spectra by TAP: 26 kB a star in VOTable, and a synchronous query has a minute."""
 
@@ -37,6 +40,11 @@ class Spectra:
 
     csv: bytes
     archive: Archive
+
+    @property
+    def whole(self) -> bool:
+        """Whether ESA's archive has said all that it has of them."""
+        return self.archive.data is not None
 
 
 def stars_per_request(services: Services) -> int:
@@ -110,8 +118,16 @@ def _to_csv(table: Table) -> bytes:
     return pl.DataFrame(columns).write_csv().encode()
 
 
-def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
-    """Return `GAIA_SOURCE_COLUMNS` of those of the stars that an archive has; null where it does not have one.
+@dataclass(frozen=True)
+class Photometry:
+    """Some stars' `GAIA_SOURCE_COLUMNS`, and whether ESA's archive has said all that it has of them."""
+
+    frame: pl.DataFrame
+    whole: bool
+
+
+def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> Photometry:
+    """Return positions, photometry and parallaxes of those of the stars that an archive has; null is what it lacks.
 
     In DR4 gaia_source holds the best sources; what it does not have is looked for in all_source_photometry.
 
@@ -120,26 +136,47 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
     UserError
         If no archive gives a usable response, or each refuses the query.
     """
-    title = RELEASES[release].title
-    alternative = f"download these stars of {title}'s gaia_source from the archive as CSV"
-    tap = GaiaTap(release, services)
+    alternative = f"download these stars of {RELEASES[release].title}'s gaia_source from the archive as CSV"
+    expected, known = columns_expected(release), columns_of_use(release)
 
-    def build(_: Archive, tables: Tables) -> list[str]:
-        every = _select(tables, SOURCES, GAIA_SOURCE_COLUMNS, ids)
-        if tables.columns:
-            return [every]
-        return [every, _select(tables, SOURCES, ("source_id", *POSITIONS, *MAGNITUDES[:3]), ids)]
+    def build(_: Archive, tables: Tables) -> str:
+        return _select(tables, SOURCES, known if tables.columns else expected, ids)
 
-    answer = tap.ask("photometry", build, alternative)
-    found = _with_all_columns(answer.table)
+    answer = GaiaTap(release, services).ask("photometry", build, alternative)
+    found, whole = _with_all_columns(answer.table), answer.archive.data is not None
     others = np.setdiff1d(ids, found["source_id"].to_numpy())
-    if others.size and RELEASES[release].all_sources and tap.tables(answer.archive).has(PHOTOMETRY):
-        names = ("source_id", *POSITIONS, *MAGNITUDES)
-        more = GaiaTap(release, services.only(answer.archive.name)).ask(
-            "photometry", lambda _, tables: _select(tables, PHOTOMETRY, names, others), alternative
-        )
-        found = pl.concat([found, _with_all_columns(more.table)])
-    return found
+    if others.size and answer.tables.has(PHOTOMETRY):
+        try:
+            more = _photometry_of_all(others, release, services.only(answer.archive.name), alternative)
+            found = pl.concat([found, more])
+        except UserError as error:  # spectra need no magnitudes: what is there is not lost
+            services.state.notice(f"{len(others)} sources are without magnitudes: {error}")
+            whole = False
+    return Photometry(found, whole)
+
+
+def _photometry_of_all(ids: NDArray[np.int64], release: str, services: Services, alternative: str) -> pl.DataFrame:
+    """Return what the table of all sources has of stars that are not among the best."""
+    names = ("source_id", *POSITIONS, *MAGNITUDES)
+    more = GaiaTap(release, services).ask(
+        "photometry", lambda _, tables: _select(tables, PHOTOMETRY, names, ids), alternative
+    )
+    return _with_all_columns(more.table)
+
+
+def columns_of_use(release: str) -> tuple[str, ...]:
+    """Return the columns of a release's gaia_source that are asked for, as far as they are there.
+
+    >>> "ecl_lat" in columns_of_use("dr3"), "ecl_lat" in columns_of_use("dr4")
+    (True, False)
+    """
+    return tuple(name for name in GAIA_SOURCE_COLUMNS if release == "dr3" or name not in _ZERO_POINT_OF_DR3)
+
+
+def columns_expected(release: str) -> tuple[str, ...]:
+    """Return those of `columns_of_use` that a release is expected to have."""
+    other = "tentative_parallax_bias" if release == "dr3" else "phot_bp_rp_excess_factor"
+    return tuple(name for name in columns_of_use(release) if name != other)
 
 
 def request_neighbours(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:

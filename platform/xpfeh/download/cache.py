@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
 from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
 
+_BELIEVED_S = 24 * 3600.0
+"""How long it is believed that ESA's archive has nothing of a star; of a mirror it is not."""
 _SPECTRA, _PHOTOMETRY, _DISTANCES = "spectra.parquet", "gaia_source.parquet", "distances.parquet"
 
 
@@ -49,7 +52,7 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
     UserError
         If no archive gives a usable response.
     """
-    ledger = _spectra_ledger(release)
+    ledger = Ledger(_folder(release))
     wanted = ledger.sound(ids)
     new = new_of(ids, wanted)
     with Progress(transient=True, disable=not new.size) as progress:
@@ -58,20 +61,25 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
             request, new = np.split(new, [stars_per_request(services)])
             wanted.append(_ask(ledger, request, release, services))
             progress.advance(bar, len(request))
-    title = RELEASES[release].title
+    return _stars(ids, release, sorted(wanted, key=lambda answer: answer.record["at"], reverse=True))
+
+
+def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> ArchiveStars:
+    """Return stars by the answers on them, the latest first: it counts where a star is in several."""
+    title, taken = RELEASES[release].title, np.empty(0, np.int64)
+    spectra: dict[str, NDArray[np.int64]] = {}
     missing: dict[int, str] = {}
-    for answer in wanted:
+    for answer in answers:
+        spectra[str(answer.folder / _SPECTRA)] = np.setdiff1d(answer.ids("with_spectrum"), taken)
+        taken = np.union1d(taken, answer.ids("with_spectrum"))
+    for answer in answers:
         with_photometry = answer.ids("with_photometry")
-        for source_id in np.setdiff1d(answer.asked, answer.ids("with_spectrum")).tolist():
+        for source_id in np.setdiff1d(answer.asked, taken).tolist():
             there = source_id in with_photometry
-            missing[source_id] = f"{title} has no XP spectrum of it" if there else f"not a source of {title}"
-    return ArchiveStars(
-        release=release,
-        ids=ids,
-        spectra={str(answer.folder / _SPECTRA): answer.ids("with_spectrum") for answer in wanted},
-        photometry=[str(answer.folder / _PHOTOMETRY) for answer in wanted if answer.ids("with_photometry").size],
-        missing=missing,
-    )
+            reason = f"{title} has no XP spectrum of it" if there else f"not a source of {title}"
+            missing.setdefault(source_id, reason)
+    photometry = [str(answer.folder / _PHOTOMETRY) for answer in answers if answer.ids("with_photometry").size]
+    return ArchiveStars(release=release, ids=ids, spectra=spectra, photometry=photometry, missing=missing)
 
 
 def bring_distances(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> list[str]:
@@ -82,7 +90,7 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
     UserError
         If there are none of that release, or VizieR does not respond.
     """
-    ledger = Ledger(_folder(release) / "distances", "with_distance")
+    ledger = Ledger(_folder(release) / "distances")
     wanted = ledger.sound(ids)
     new = new_of(ids, wanted)
     with Progress(transient=True, disable=not new.size) as progress:
@@ -90,17 +98,17 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
         while new.size:
             request, new = np.split(new, [IDS_PER_REQUEST])
             table = request_distances(request, release, services)
-            record = {"with_distance": table["source_id"].sort().to_list()}
-            wanted.append(ledger.keep(request, {_DISTANCES: table.to_arrow()}, record))
+            complete = table["source_id"].unique().sort().to_numpy()
+            wanted.append(ledger.keep(request, {_DISTANCES: table.to_arrow()}, complete, _BELIEVED_S))
             progress.advance(bar, len(request))
-    return [str(answer.folder / _DISTANCES) for answer in wanted if answer.ids("with_distance").size]
+    return [str(answer.folder / _DISTANCES) for answer in wanted if answer.ids("complete").size]
 
 
 def sizes() -> dict[str, Size]:
     """Return how much the cache has, by release."""
     found = {}
     for release in RELEASES:
-        kept, folder = _spectra_ledger(release).answers(), _folder(release)
+        kept, folder = Ledger(_folder(release)).answers(), _folder(release)
         asked, with_spectrum = sum(len(a.asked) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found[release] = Size(folder, asked, with_spectrum, used)
@@ -116,10 +124,6 @@ def _folder(release: str) -> Path:
     return data_folder("cache") / release
 
 
-def _spectra_ledger(release: str) -> Ledger:
-    return Ledger(_folder(release), "with_spectrum", "with_photometry")
-
-
 def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:
     """Ask for stars, and keep what comes."""
     found = request_spectra(ids, release, services)
@@ -127,10 +131,15 @@ def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Service
     where = f"{RELEASES[release].title}: spectra"
     tables = read_text(pa.BufferReader(found.csv), where, SCHEMA.names[1:]) if found.csv else []
     spectra = pa.concat_tables([SCHEMA.empty_table(), *(table.cast(SCHEMA) for table in tables)])
-    record = {
-        "with_spectrum": np.sort(spectra["source_id"].to_numpy()).tolist(),
-        "with_photometry": photometry["source_id"].sort().to_list(),
-        "spectra_from": found.archive.title,
-    }
-    files = {_SPECTRA: spectra.sort_by("source_id"), _PHOTOMETRY: photometry.to_arrow()}
-    return ledger.keep(ids, files, record)
+    files = {_SPECTRA: spectra.sort_by("source_id"), _PHOTOMETRY: photometry.frame.to_arrow()}
+    with_spectrum = np.sort(spectra["source_id"].to_numpy())
+    with_photometry = photometry.frame["source_id"].unique().sort().to_numpy()
+    return ledger.keep(
+        ids,
+        files,
+        np.intersect1d(with_spectrum, with_photometry),
+        _BELIEVED_S if found.whole and photometry.whole else 0.0,
+        with_spectrum=with_spectrum.tolist(),
+        with_photometry=with_photometry.tolist(),
+        spectra_from=found.archive.title,
+    )

@@ -83,7 +83,7 @@ def fetch_gaia_source(
         If the archive does not respond, or `out` was begun with other stars.
     """
     what = f"gaia_source of {RELEASES[release].title}"
-    return _fetch_table(what, source_ids, out, lambda ids: request_photometry(ids, release, services))
+    return _fetch_table(what, source_ids, out, lambda ids: request_photometry(ids, release, services).frame)
 
 
 def fetch_neighbourhood(

@@ -61,10 +61,11 @@ class Tables:
 
 @dataclass(frozen=True)
 class Answer:
-    """A table, the archive that it is from, and which of several queries brought it."""
+    """A table, the archive that it is from, what that has, and which of several queries brought the table."""
 
     table: Table
     archive: Archive
+    tables: Tables
     number: int
 
 
@@ -145,7 +146,7 @@ class GaiaTap:
         refusals = []
         for number, query in enumerate(queries):
             try:
-                return Answer(self._run(archive, query, self.services.timeout_s, uploads), archive, number)
+                return Answer(self._run(archive, query, self.services.timeout_s, uploads), archive, tables, number)
             except RefusedError as refused:
                 refusals.append(str(refused))
         raise RefusedError("; ".join(dict.fromkeys(refusals)) or "it has no such table")

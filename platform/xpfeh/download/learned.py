@@ -19,13 +19,18 @@ def recall(release: str, topic: str, url: str, max_age_s: float = float("inf")) 
 
 
 def remember(release: str, topic: str, url: str, value: Any) -> None:
-    """Keep a value, which JSON can hold, for later calls; None forgets it."""
+    """Keep a value, which JSON can hold, for later calls."""
     learned = _read(release)
     learned.setdefault(topic, {})[url] = {"at": time.time(), "value": value}
     path = _path(release)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(learned))
+
+
+def forget(release: str) -> None:
+    """Forget all that was learnt of a release's archives."""
+    _path(release).unlink(missing_ok=True)
 
 
 def _path(release: str) -> Path:

@@ -2,6 +2,8 @@
 
 A folder a request: its files, and ``asked.json`` with the identifiers asked for, what else is known of the answer, and
 the files' SHA-256. It gets its name once it is whole, and is asked for again where its bytes are not what was written.
+That an archive has nothing of a star is believed for a while only: tables grow in the days after a release, and a
+mirror may lack what the archive has.
 """
 
 from __future__ import annotations
@@ -9,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from numpy.typing import NDArray
 from xpfeh.files import sha256_of
 
 _RECORD = "asked.json"
+_FORMAT = 2  # 1 had no errors of parallaxes, and no time
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Answer:
     folder : Path
         Of its files.
     asked : (N,) int64
-        Identifiers.
+        Identifiers; of an answer that has grown old those alone of which there is all.
     record : dict
         What else is known of it.
     """
@@ -54,13 +58,10 @@ class Ledger:
     Parameters
     ----------
     folder : Path
-    names : sequence of str
-        What each record must have besides the identifiers asked for: lists of identifiers.
     """
 
-    def __init__(self, folder: Path, *names: str) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._names = names
 
     def answers(self) -> list[Answer]:
         """Return all answers, in the order of their folders' names."""
@@ -68,18 +69,20 @@ class Ledger:
         for path in sorted(self._folder.glob(f"[!.]*/{_RECORD}")):  # a name with a dot is not whole yet
             try:
                 record = json.loads(path.read_text())
-                answer = Answer(path.parent, np.array(record["asked"], np.int64), record)
-                for name in self._names:
-                    answer.ids(name)
-            except (ValueError, KeyError, TypeError):  # damaged: its stars are asked for again
+                if record["format"] != _FORMAT:
+                    raise ValueError("another version's")
+                found.append(Answer(path.parent, np.array(record["asked"], np.int64), record))
+            except (ValueError, KeyError, TypeError):  # damaged, or old: its stars are asked for again
                 shutil.rmtree(path.parent)
-                continue
-            found.append(answer)
         return found
 
     def sound(self, ids: NDArray[np.int64]) -> list[Answer]:
         """Return the answers on some stars whose files are what was written; the others of these are deleted."""
-        return [answer for answer in self.answers() if np.isin(answer.asked, ids).any() and self._check(answer)]
+        answers = [
+            answer if time.time() < answer.record["believed_until"] else replace(answer, asked=answer.ids("complete"))
+            for answer in self.answers()
+        ]
+        return [answer for answer in answers if np.isin(answer.asked, ids).any() and self._check(answer)]
 
     def _check(self, answer: Answer) -> bool:
         for name, sha256 in answer.record["sha256"].items():
@@ -89,8 +92,29 @@ class Ledger:
                 return False
         return True
 
-    def keep(self, ids: NDArray[np.int64], tables: Mapping[str, pa.Table], record: Mapping[str, Any]) -> Answer:
-        """Write what came of a request as Parquet files by name, whole or not at all."""
+    def keep(
+        self,
+        ids: NDArray[np.int64],
+        tables: Mapping[str, pa.Table],
+        complete: NDArray[np.int64],
+        believed_s: float,
+        **record: Any,
+    ) -> Answer:
+        """Write what came of a request, whole or not at all.
+
+        Parameters
+        ----------
+        ids : (N,) int64
+            Asked for.
+        tables : mapping of pyarrow.Table
+            Parquet files by name.
+        complete : (K,) int64
+            Those of which there is all.
+        believed_s : float
+            How long it is believed that there is no more of the others, s.
+        record
+            What else is to be known, as JSON can hold it.
+        """
         folder = self._folder / hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest()[:32]
         temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
         temporary.mkdir(parents=True)
@@ -98,7 +122,15 @@ class Ledger:
             for name, table in tables.items():
                 pq.write_table(table, temporary / name, compression="zstd", row_group_size=256)
             sums = {name: sha256_of(temporary / name) for name in tables}
-            whole = {"asked": ids.tolist(), **record, "sha256": sums}
+            whole = {
+                "format": _FORMAT,
+                "asked": ids.tolist(),
+                "complete": complete.tolist(),
+                "at": time.time(),
+                "believed_until": time.time() + believed_s,
+                **record,
+                "sha256": sums,
+            }
             (temporary / _RECORD).write_text(json.dumps(whole))
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)

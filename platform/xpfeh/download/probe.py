@@ -12,13 +12,13 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
-from xpfeh.download.archive_requests import GAIA_SOURCE_COLUMNS
+from xpfeh.download.archive_requests import columns_expected
 from xpfeh.download.archives import PUBLIC, Archive, Services
 from xpfeh.download.availability import columns_of, conditions_of, with_spectra
 from xpfeh.download.datalink import DataLink
-from xpfeh.download.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, TABLES, GaiaTap, Tables
+from xpfeh.download.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
 from xpfeh.download.http import RefusedError, UnavailableError
-from xpfeh.download.learned import recall, remember
+from xpfeh.download.learned import forget, recall
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.sources.coefficients import LIST_COLUMNS
@@ -66,8 +66,7 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
     """
     first, *mirrors = services.archives
     tap = GaiaTap(release, services.only(first.name))
-    for archive in services.archives:
-        remember(release, TABLES, archive.tap, None)  # what was looked up earlier today may be what has changed
+    forget(release)  # what was learnt earlier may be what has changed
     try:
         tables: Tables | None = tap.tables(first)
     except RefusedError as refused:
@@ -96,7 +95,7 @@ def advice(findings: Sequence[Finding]) -> list[str]:
     whole = [each.what for each in findings if each.what.startswith(_MIRROR) and each.verdict is Verdict.HOLDS]
     mirrors = [what.removeprefix(_MIRROR) for what in whole]
     if mirrors and any(each.advice == _LATER for each in findings):
-        return [*lines, f"until then photometry and spectra come from {mirrors[0]} by themselves"]
+        return [*lines, f"until then photometry and spectra come from {mirrors[0]} automatically"]
     if lines:
         return lines
     return ["nothing to do: xpfeh predict --ids works as it is"]
@@ -121,7 +120,7 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
     verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
     yield Finding("prefix of tables", expected, tables.schema, verdict)
     sources = tables.columns[SOURCES]
-    yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, _expected_of(release), sources, _WITHOUT)
+    yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
     yield _availability(release, tables)
     if gaia.all_sources:
         there = tables.columns.get(PHOTOMETRY)
@@ -129,12 +128,6 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
         yield Finding(tables.named(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
     if gaia.neighbourhood:
         yield _neighbourhood(release, tables, gaia.neighbourhood)
-
-
-def _expected_of(release: str) -> tuple[str, ...]:
-    """Return the optional columns of gaia_source that are expected: the zero point's inputs differ by release."""
-    of_others = {"dr3": ("tentative_parallax_bias",), "dr4": ("phot_bp_rp_excess_factor", "astrometric_params_solved")}
-    return tuple(name for name in GAIA_SOURCE_COLUMNS if name not in of_others[release])
 
 
 def _compared(what: str, needed: Sequence[str], optional: Sequence[str], there: Collection[str], todo: str) -> Finding:
@@ -189,7 +182,8 @@ def _star_and_spectrum(
     try:
         star = with_spectra(tap, "SELECT TOP 1 g.source_id, g.ref_epoch", "1 = 1")
     except UserError as error:
-        yield Finding("a star with a spectrum", "one", str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
+        todo = "please report it" if "refuses" in str(error) else _LATER
+        yield Finding("a star with a spectrum", "one", str(error)[:_LONGEST], Verdict.UNKNOWN, todo)
         return
     if not len(star):
         yield Finding("a star with a spectrum", "one", "none", Verdict.UNKNOWN, _LATER)

@@ -34,6 +34,8 @@ class ArchiveStars:
         Tables of gaia_source.
     missing : mapping
         Why a star has no spectrum, by identifier.
+    distances : sequence of str
+        Tables of distances.
     """
 
     release: str
@@ -41,6 +43,7 @@ class ArchiveStars:
     spectra: Mapping[str, NDArray[np.int64]]
     photometry: Sequence[str]
     missing: Mapping[int, str]
+    distances: Sequence[str] = ()
 
     @property
     def path(self) -> str:
@@ -80,7 +83,7 @@ class ArchiveStars:
         places = np.array([place[i] for i in table["source_id"].to_pylist()])
         batch = to_batch(table.take(np.argsort(places)), self.releases, 0, set())
         rejected += [reject._replace(row=start + place[reject.source_id or 0]) for reject in batch.rejected]
-        photometry = Companions(self.photometry, ()).of(batch.columns["source_id"])
+        photometry = Companions(self.photometry, self.distances).of(batch.columns["source_id"])
         yield RawBatch({**batch.columns, **photometry}, sorted(rejected))
 
     def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
