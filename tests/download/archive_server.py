@@ -62,8 +62,9 @@ class ArchiveServer:
     ----------
     absent : stars it does not have
     not_best : stars that gaia_source does not have, but all_source_photometry
-    faults : what to do with the next requests, one each: "500", "502" (a proxy's page), "text" (500 with words that explain nothing), "page"
-        (HTML instead of data), "cut", "stall", "stranger" (a star too many), "refused" (a bad query)
+    faults : what to do with the next requests, one each: "500", "502" (a proxy's page), "text" (500 with words that
+        explain nothing), "page" (HTML instead of data), "cut", "stall", "stranger" (a star too many), "refused" (a bad
+        query)
     always : a fault of all requests; those of `faults` leave questions about the archive itself alone
     slow_links : its service of links is slow, and the others are not
     top_overflows : call the answer to a query with TOP cut short
