@@ -66,4 +66,4 @@ OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Fl
 """A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""
 
 INFORMATIVE = Flag.PARALLAX_DISTANCE
-"""Says where a number comes from, and of nothing to beware of."""
+"""Says where a number comes from; nothing is wrong with such a star."""

@@ -31,7 +31,7 @@ class Verdict(StrEnum):
     """What a comparison shows."""
 
     HOLDS = "holds"
-    ADAPTED = "adapted"  # otherwise than expected, and dealt with
+    ADAPTED = "adapted"  # differs from what was expected, but is handled
     DIFFERS = "differs"
     UNKNOWN = "unknown"
 
