@@ -79,6 +79,14 @@ def test_words_are_tried_once_and_remembered_until_they_are_refused(archive: Arc
     assert structures == ["RAW", "RAW", "RAW", "DATAMODEL_GAIA", "DATAMODEL_GAIA"]
 
 
+def test_spectra_without_coefficients_are_not_what_was_asked_for(archive: ArchiveServer, services: Services) -> None:
+    archive.renamed = {name: f"sampled_{i}" for i, name in enumerate(archive.head.split(",")) if "coeff" in name}
+    with pytest.raises(UserError, match="XP_CONTINUOUS RAW: no coefficients came"):
+        request_spectra(IDS, "dr3", services)
+    archive.renamed = {}
+    assert request_spectra(IDS, "dr3", services).csv
+
+
 def test_words_may_be_refused_without_a_reason(archive: ArchiveServer, services: Services) -> None:
     archive.faults = ["text"]  # as DataLink answers the new words before the switch, with status 500
     archive.structures = {"RAW", "DATAMODEL_GAIA"}

@@ -167,7 +167,9 @@ class DataLink:
             except ServerError as error:
                 failure = error
             else:
-                if csv:
+                if csv and b"coefficient" not in csv.partition(b"\n")[0]:
+                    refusals.append(f"{' '.join(each)}: no coefficients came")
+                elif csv:
                     self._services.state.answered(self._url)
                     remember(self._release, TOPIC, self._url, each)
                     return csv

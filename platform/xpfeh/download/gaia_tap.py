@@ -86,14 +86,7 @@ class GaiaTap:
         self.release = release
         self.services = services
 
-    def ask(
-        self,
-        what: str,
-        build: Build,
-        alternative: str,
-        uploads: Mapping[str, Table] | None = None,
-        mirrors: bool = True,
-    ) -> Answer:
+    def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> Answer:
         """Return the response of the first archive that has one, and warn if it is not the first of all.
 
         Parameters
@@ -103,10 +96,8 @@ class GaiaTap:
         build : callable
         alternative : str
             What a user without a network can do instead.
-        uploads : mapping of Table, optional
-            Tables that the query calls ``TAP_UPLOAD.NAME``.
-        mirrors : bool
-            Whether a refusal of one archive is a reason to ask the next.
+        refusal_is_final : bool
+            Whether a query that one archive refuses is wrong, and the next is not asked.
 
         Raises
         ------
@@ -116,9 +107,9 @@ class GaiaTap:
         reasons = []
         for archive in self.services.archives:
             try:
-                answer = self.ask_one(archive, build, uploads)
+                answer = self.ask_one(archive, build)
             except RefusedError as refused:
-                if not mirrors:
+                if refusal_is_final:
                     raise UserError(f"{what}: {archive.title} refuses it: {refused}") from None
                 reasons.append(f"{archive.title} refuses it: {refused}")
             except UnavailableError as error:
@@ -131,7 +122,7 @@ class GaiaTap:
         raise UserError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
 
     def ask_one(self, archive: Archive, build: Build, uploads: Mapping[str, Table] | None = None) -> Answer:
-        """Return the response of one archive.
+        """Return the response of one archive; `uploads` are tables that the query calls ``TAP_UPLOAD.NAME``.
 
         Raises
         ------

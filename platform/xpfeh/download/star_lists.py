@@ -36,7 +36,7 @@ def ids_by_adql(query: str, release: str = "dr3", services: Services = PUBLIC) -
     UserError
         If no archive responds, the query is refused, or finds no star.
     """
-    found = GaiaTap(release, services).ask("the query", lambda *_: query, _ALTERNATIVE, mirrors=False)
+    found = GaiaTap(release, services).ask("the query", lambda *_: query, _ALTERNATIVE, refusal_is_final=True)
     return _found_ids(found.table, "the query")
 
 
