@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from xpfeh.download import positions, star_lists
+from xpfeh.download import star_lists
 from xpfeh.download.archives import Services
 from xpfeh.errors import Notice, UserError
 
@@ -30,7 +30,7 @@ def test_rows_of_a_table_become_stars_one_to_one(archive: ArchiveServer, service
 def test_many_positions_go_in_several_requests(
     archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(positions, "_POSITIONS_PER_REQUEST", 2)
+    monkeypatch.setattr("xpfeh.download.around._POSITIONS_PER_REQUEST", 2)
     archive.sky = [(i, 10.0 * i, 0.0) for i in range(1, 6)]
     table = tmp_path / "positions.parquet"
     pl.DataFrame({"ra": [10.0 * i for i in range(1, 6)], "dec": [0.0] * 5}).write_parquet(table)
@@ -78,7 +78,7 @@ def test_where_uploads_are_refused_cones_are_asked_for(
     archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uploads: str
 ) -> None:
     """As in August 2026: the quota that all anonymous users share was full."""
-    monkeypatch.setattr(positions, "_CONES_PER_REQUEST", 2)
+    monkeypatch.setattr("xpfeh.download.around._CONES_PER_REQUEST", 2)
     archive.sky, archive.uploads = [(i, 10.0 * i, -0.5) for i in range(1, 6)], uploads
     table = tmp_path / "positions.csv"
     pl.DataFrame({"ra": [10.0 * i for i in range(1, 6)], "dec": [-0.5] * 5}).write_csv(table)

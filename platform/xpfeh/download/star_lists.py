@@ -12,9 +12,9 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from xpfeh.download.archives import PUBLIC, Services
+from xpfeh.download.around import stars_near
 from xpfeh.download.availability import with_spectra
 from xpfeh.download.gaia_tap import GaiaTap
-from xpfeh.download.positions import stars_near
 from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
@@ -122,7 +122,7 @@ def stars_around(
     """Return which rows of a table of positions are which stars of Gaia, one to one, the closest first.
 
     The archive is asked for the stars around each position, as far as a star may have moved since; they are then put
-    back to the table's epoch by their proper motions. See `xpfeh.download.positions`.
+    back to the table's epoch by their proper motions. See `xpfeh.download.around`.
 
     Parameters
     ----------
