@@ -79,6 +79,7 @@ def test_of_two_that_begin_at_once_one_stays(tmp_path: Path) -> None:
     assert sorted(outcomes) == ["refused", "works"]
 
 
+@pytest.mark.slow
 def test_whoever_was_taken_over_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_S", 0.05)
     before_the_test = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored

@@ -47,6 +47,7 @@ def listening(process: psutil.Popen) -> set[str]:
 _JOIN = "import ray; from xpfeh.cluster.connection import join; join(); print(len(ray.nodes()))"
 
 
+@pytest.mark.slow
 def test_a_cluster_of_ones_own_listens_on_loopback_alone_and_asks_for_its_token() -> None:
     with psutil.Popen(
         [sys.executable, "-c", _START], env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -129,6 +129,7 @@ main(["predict", "--ids", ids, "--out", out])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_call_is_resumed_and_asks_nothing_twice(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:

@@ -49,6 +49,7 @@ def store(runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     return runs
 
 
+@pytest.mark.slow
 def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, str], sample: Sample) -> None:
     with pytest.raises(UserError, match="promote a run first"):
         registry.pinned("models:/xpfeh@champion")

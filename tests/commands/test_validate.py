@@ -54,6 +54,7 @@ def numbers_of(report: Path) -> dict:
     return json.loads((report / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_held_out_stars_alone(report: Path, sample: Sample) -> None:
     every = numbers_of(report)["models"]["small"]["slices"]["all"]
     assert every["n"] + every["n_without_feh"] == len(sample.part("test"))

@@ -183,6 +183,7 @@ def many(row: pd.Series, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
     return path, read_whole(path)
 
 
+@pytest.mark.slow
 def test_memory_stays_flat(row: pd.Series, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gaia_text, "_BLOCK_BYTES", 1 << 20)
     peaks = []

@@ -30,7 +30,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     assert member.validation_mae == min(numbers["validation_mae"] for numbers in member.history)
 
 
-@pytest.mark.parametrize("name", ["paper", "best"])
+@pytest.mark.parametrize("name", ["paper", pytest.param("best", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None:
     recipe = RECIPES[name].model_copy(update={"steps": 60, "members": 2, "folds": 0})
     one, same = (fit_members(*fixed_roles(sample, recipe)) for _ in range(2))

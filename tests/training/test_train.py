@@ -72,6 +72,7 @@ def test_disagreement_on_unseen_stars_is_that_of_members_that_left_out_the_same_
     assert unseen_disagreement(mean, roles, recipe.model_copy(update={"folds": 0})) == 1.0
 
 
+@pytest.mark.slow
 def test_the_card_counts_and_judges_what_no_member_had_seen(sample: Sample, tmp_path: Path) -> None:
     recipe = BEST.model_copy(update={"steps": 600, "members": 4, "folds": 2})
     card = train(sample, recipe, tmp_path / "model")
