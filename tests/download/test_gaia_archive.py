@@ -269,6 +269,7 @@ def test_bulk_files_of_a_release_whose_folder_is_not_known_come_from_a_url(
         (["b.csv.gz"], "Gaia DR4's bulk files is not known: give its URL"),
         ([f"{archive.url}/bulk"], "add --bulk with a name or a range"),
         ([archive.url, archive.url + "/bulk"], "takes one URL"),
+        ([f"{archive.url}/mistyped", "b.csv.gz"], "_MD5SUM.txt: the service refuses it: there is no http"),
         (["http://example.org/bulk", "b.csv.gz"], "not an https address"),
         (["ftp://example.org/bulk", "b.csv.gz"], "not an https address"),
     ):

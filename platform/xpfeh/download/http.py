@@ -215,5 +215,7 @@ def get(url: str, services: Services) -> bytes:
         If it cannot be had.
     """
     response = requests.get(url, timeout=services.timeout_s)
+    if response.status_code == 404:  # of a file, not of a service: an address that is wrong stays wrong
+        raise RefusedError(f"there is no {url}")
     check_response(response)
     return response.content
