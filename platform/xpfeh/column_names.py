@@ -1,7 +1,7 @@
-"""What tables call the columns that are read here: our names and those of Gaia's archive, VizieR and TOPCAT.
+"""Column names in tables: our own, and those of Gaia's archive, VizieR and TOPCAT.
 
-Case never matters. Two names that mean the same are chosen between by the order below; two columns whose names differ
-in case alone must hold the same values.
+Case never matters. Of several names with the same meaning the first in the order below is used; two columns whose names
+differ only in case must hold the same values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ _OWN = (("ra", "dec"), ("ra", "de"), ("ra", "decl"))
 _ICRS = (("ra_icrs", "de_icrs"), ("radeg", "dedeg"), ("_ra_icrs", "_de_icrs"), ("_ra", "_de"))
 _J2000 = (("raj2000", "dej2000"), ("_raj2000", "_dej2000"))
 _PAIRS = (*_OWN, *_ICRS, *_J2000)
-"""Right ascension and declination of one system, the preferred first: our own names, ICRS at the catalog's epoch, then
-J2000. Those with an underscore are computed by VizieR."""
+"""Right ascension and declination in one system, by preference: our own names, ICRS at the catalog's epoch, then J2000.
+Those with an underscore are computed by VizieR."""
 
 GAIA: Mapping[str, tuple[str, ...]] = {
-    # A GaiaDR2 is another star's number. In tables of the literature Source is often a survey's: last.
+    # GaiaDR2 identifies other stars. In tables of the literature Source is often a survey: last.
     "source_id": ("gaiadr3", "gaiaedr3", "gaiadr3_source_id", "gaiaedr3_source_id", "source"),
     "ra": tuple(dict.fromkeys(ra for ra, _ in _PAIRS)),
     "dec": tuple(dict.fromkeys(dec for _, dec in _PAIRS)),
@@ -37,7 +37,7 @@ GAIA: Mapping[str, tuple[str, ...]] = {
     "pmdec": ("pmde",),
     "rgeo": ("r_med_geo",),  # VizieR's I/352 has the 16th and 84th percentiles too, as b_rgeo and B_rgeo
 }
-"""What columns of Gaia's stars are also called (small letters), the preferred name first."""
+"""Other names of the columns of Gaia stars (lower case), in order of preference."""
 
 LITERATURE: Mapping[str, tuple[str, ...]] = {
     "ra": ("ra", "raj2000", "radeg", "raicrs", "ra2000"),
@@ -51,12 +51,12 @@ LITERATURE: Mapping[str, tuple[str, ...]] = {
     "source_id": ("sourceid", *(re.sub("_", "", name) for name in GAIA["source_id"])),
     "feh_err": ("efeh",),
 }
-"""What tables of the literature call the columns, see `plain`: [Fe/H], __Fe_H_ and FEH are all ``feh``. Positions of
-J2000 come first: compilations are matched at that epoch."""
+"""Column names in tables of the literature, see `plain`: [Fe/H], __Fe_H_ and FEH are all ``feh``. J2000 positions come
+first: compilations are matched at that epoch."""
 
 
 def plain(name: str) -> str:
-    """Return a name in small letters and digits only.
+    """Return a name as lower-case letters and digits only.
 
     >>> plain("__Fe_H_")
     'feh'
@@ -65,7 +65,7 @@ def plain(name: str) -> str:
 
 
 class Spellings(Collection[str]):
-    """Names of columns; one is among them if it is spelt like one.
+    """Column names; a name is among them if its spelling, such as its lower case, is that of one of them.
 
     >>> "SOURCE_ID" in Spellings(["source_id"]), "[Fe/H]" in Spellings(["feh"], plain)
     (True, True)
@@ -86,7 +86,7 @@ class Spellings(Collection[str]):
 
 
 def spellings_of(names: Iterable[str]) -> Spellings:
-    """Return all that the columns of Gaia's stars with these names of ours may be called.
+    """Return all names that these columns of Gaia stars, by our names, may have.
 
     >>> "RAJ2000" in spellings_of(["ra"])
     True
@@ -95,16 +95,16 @@ def spellings_of(names: Iterable[str]) -> Spellings:
 
 
 def find_columns(there: Sequence[str], names: Collection[str], j2000_first: bool = False) -> dict[str, list[str]]:
-    """Return which columns of a table are those of our names; several only if their names differ in case alone.
+    """Return which columns of a table have our names; several for one only if they differ in case alone.
 
     Parameters
     ----------
     there : sequence of str
         The table's columns.
     names : collection of str
-        Ours. One that the table has as it stands is taken for no other.
+        Ours. A column with exactly one of these names is never taken for another.
     j2000_first : bool
-        Of several positions prefer, after ``ra`` and ``dec``, those of J2000.
+        Whether positions at J2000 come right after ``ra`` and ``dec`` in the order of preference.
 
     Examples
     --------
@@ -129,14 +129,14 @@ def find_columns(there: Sequence[str], names: Collection[str], j2000_first: bool
 
 
 def _position(spelt: Collection[str], j2000_first: bool) -> dict[str, tuple[str, ...]]:
-    """Return the spellings of a right ascension and declination of one system: never one of each."""
+    """Return the spellings of right ascension and declination in one system; systems are never mixed."""
     ordered = (*_OWN, *_J2000, *_ICRS) if j2000_first else _PAIRS
     ra, dec = max(ordered, key=lambda pair: sum(name in spelt for name in pair))  # the first of those with both
     return {"ra": (ra,), "dec": (dec,)}
 
 
 def at_j2000(column: str) -> bool:
-    """Return whether a right ascension of this name is that of the epoch 2000, as VizieR computes it of Gaia's.
+    """Return whether a right ascension with this name is at epoch 2000, as VizieR computes it from Gaia's.
 
     >>> at_j2000("RAJ2000"), at_j2000("RA_ICRS")
     (True, False)
@@ -145,12 +145,12 @@ def at_j2000(column: str) -> bool:
 
 
 def one_each(found: Mapping[str, Sequence[str]], same: Callable[[str, str], bool], path: object) -> dict[str, str]:
-    """Return the one column of each of our names.
+    """Return the one column for each of our names.
 
     Parameters
     ----------
     found : mapping
-        Of `find_columns`.
+        From `find_columns`.
     same : callable
         Whether two columns hold the same values.
     path : object
@@ -159,7 +159,7 @@ def one_each(found: Mapping[str, Sequence[str]], same: Callable[[str, str], bool
     Raises
     ------
     UserError
-        If two columns whose names differ in case alone hold different values.
+        If two columns whose names differ only in case hold different values.
 
     Examples
     --------

@@ -55,7 +55,7 @@ MEANING: dict[Flag, str] = {
     Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
     Flag.FEH_EDGE: "near or beyond the labels' range: an interval is open, or there is no [Fe/H]",
     Flag.ODD_SN: "signal-to-noise below 0.4 of what is usual at this G: often a blend or a bad spectrum; 4 % of giants",
-    Flag.PARALLAX_DISTANCE: "M_G and |Z| by 1/parallax (no distance given): zero point subtracted, "
+    Flag.PARALLAX_DISTANCE: "M_G and |Z| from 1/parallax (no distance given): zero point subtracted where known, "
     "parallax_over_error > 5",
 }
 

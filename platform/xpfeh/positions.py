@@ -1,4 +1,4 @@
-"""Positions as tables of the literature give them: decimal degrees or sexagesimal."""
+"""Positions as in tables of the literature: decimal degrees or sexagesimal."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def degrees(cells: pl.Series, kind: str, path: str | Path) -> pl.Series:
     Parameters
     ----------
     cells : polars.Series
-        Numbers are degrees; so is text that is a decimal number. Other text is sexagesimal, a right ascension in hours.
+        Numbers are degrees, also as text. Other text is sexagesimal, with right ascension in hours.
     kind : {"ra", "dec"}
     path : str or Path
         What the table is called in a message.
@@ -49,7 +49,7 @@ def degrees(cells: pl.Series, kind: str, path: str | Path) -> pl.Series:
 def _parsed(cells: pl.Series, row: int, kind: str, path: str | Path) -> float:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)  # 60 seconds are the next minute
+            warnings.simplefilter("ignore", AstropyWarning)  # 60 seconds count as the next minute
             return float(Angle(cells[row], unit=_SEXAGESIMAL_UNITS[kind]).degree)
     except (ValueError, TypeError):
         raise UserError(

@@ -32,7 +32,7 @@ IDS_PER_PIXEL = 2**35
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """How tables of the literature write that there is no value."""
 TRUE, FALSE = ("true", "t", "1", "1.0"), ("false", "f", "0", "0.0")
-"""How archives, databases and spreadsheets write a truth; the last are what a gap among integers makes of them."""
+"""How archives, databases and spreadsheets write true and false; 1.0 and 0.0 come from integer columns with gaps."""
 POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
 """Degrees."""
 
@@ -100,8 +100,8 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     ----------
     uri : str or Path
     needed, optional : sequence of str
-        Columns beside ``source_id``, under any of their names in `xpfeh.column_names`. An optional one that the table
-        lacks is null; but ``ref_epoch`` is 2000 where the names of the positions say so.
+        Columns besides ``source_id``, under any of their names in `xpfeh.column_names`. An optional one that the table
+        lacks is null; but ``ref_epoch`` is 2000 where the names of the position columns say so.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     Raises
     ------
     UserError
-        If the table cannot be read, is empty or lacks a column, a source_id is not an integer or stands there twice, a
+        If the table cannot be read, is empty or lacks a column, a source_id is not an integer or appears twice, a
         value is not a number, or ``ra`` or ``dec`` is out of range.
 
     Examples
@@ -176,12 +176,12 @@ def columns_of(
     optional: Sequence[str] = (),
     j2000_first: bool = False,
 ) -> dict[str, str]:
-    """Return what a table calls the columns of our names, see `xpfeh.column_names.find_columns`.
+    """Return a table's own names for our columns, see `xpfeh.column_names.find_columns`.
 
     Raises
     ------
     UserError
-        If a needed one is missing, or two whose names differ in case alone hold different values; it names `path`.
+        If a needed one is missing, or two whose names differ only in case hold different values; it names `path`.
 
     Examples
     --------
@@ -220,7 +220,7 @@ def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
 
 
 def truths(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
-    """Return a column of true and false, however it is written, null where there is no value.
+    """Return a column of booleans, however they are written, null where there is no value.
 
     Raises
     ------

@@ -129,7 +129,7 @@ def test_one_archive_alone_can_be_named(
     assert (len(found), said, archive.log) == (12, "", [])
     with pytest.raises(SystemExit):
         main(["predict", "spectra.csv", "--archive", "ari", "--out", str(tmp_path / "feh.csv")])
-    assert "--archive belong to --ids" in capsys.readouterr().err
+    assert "--archive need --ids" in capsys.readouterr().err
 
 
 def test_a_notice_is_a_warning_in_python(

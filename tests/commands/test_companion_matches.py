@@ -46,7 +46,7 @@ def test_a_file_of_other_stars_is_refused_and_nothing_is_written(
     with pytest.raises(SystemExit) as exit_:
         main([command, five_stars, "--photometry", gaia, "--out", str(out), *model])
     assert exit_.value.code == 2
-    same = "are these the same stars, of the same data release?"
+    same = "are these the same stars, from the same data release?"
     assert capsys.readouterr().err == f"xpfeh: photometry: none of 5 stars is in {gaia}; {same}\n"
     assert not out.parent.exists()
 
@@ -71,7 +71,7 @@ def test_a_file_of_few_of_the_stars_is_told(
     with pytest.raises(SystemExit) as exit_:
         main(["spectra", five_stars, "--photometry", few, "--distances", half, "--out", str(out)])
     assert exit_.value.code == 0
-    told = f"photometry: 2 of 5 stars are in {few}; the others are without colour and magnitude"
+    told = f"photometry: 2 of 5 stars are in {few}; the others have no colour or magnitude"
     assert capsys.readouterr().err == f"xpfeh: warning: {told}\n"
     assert pl.read_parquet(out).height == 5
 
@@ -81,7 +81,7 @@ def test_python_warns(spectra: dict[str, np.ndarray], bundle: Path, tmp_path: Pa
     ids = given["source_id"].tolist()
     gaia = photometry(tmp_path / "gaia.csv", ids)
     assert len(xpfeh.predict(given, model=bundle, photometry=[gaia])) == 5
-    with pytest.warns(UserWarning, match=r"^distances: 1 of 5 stars is in .*; the others are without distance") as told:
+    with pytest.warns(UserWarning, match=r"^distances: 1 of 5 stars is in .*; the others have no distance") as told:
         features = xpfeh.preprocess(given, photometry=[gaia], distances=[distances(tmp_path / "d.csv", ids[:1])])
     assert len(features) == 5
     assert told[0].filename == __file__

@@ -77,7 +77,7 @@ def test_a_login_needs_a_service_an_answer_and_encryption(archive: ArchiveServer
     archive.always = "500"
     with pytest.raises(UserError, match="login: ESA's Gaia archive cannot be reached"):
         login.log_in("vrubin", PASSWORD, services)
-    with pytest.raises(UserError, match="none of the archives has one"):
+    with pytest.raises(UserError, match="none of the archives has a login"):
         login.log_in("vrubin", PASSWORD, Services((archives.ARI,)))
     plain = Archive("esa", "ESA", "http://gea.example/tap", login="http://gea.example/login")
     with pytest.raises(UserError, match="no password is sent without encryption"):

@@ -42,7 +42,7 @@ def columns_of(stars: ArchiveStars) -> dict[str, np.ndarray]:
 def test_the_order_is_the_documented_one() -> None:
     assert PUBLIC.archives == (ESA, ARI, AIP)
     assert PUBLIC.only("aip").archives == (AIP,)
-    with pytest.raises(UserError, match="--archive vizier: there are esa, ari, aip"):
+    with pytest.raises(UserError, match="--archive vizier: choose one of esa, ari, aip"):
         PUBLIC.only("vizier")
 
 

@@ -76,8 +76,8 @@ def test_what_differs_is_named_beside_what_is_there_with_what_to_do(archive: Arc
     assert sources.startswith("lacks phot_g_mean_mag; there are phot_g_mean_magnitude")
     assert differs["columns of gaiadr4.dr3_neighbourhood"] == "no such table"
     assert advice([*found.values()])[0] == (
-        "columns of gaiadr4.gaia_source: answers come without what it held, and flags say so; --photometry takes a "
-        "table of yours instead"
+        "columns of gaiadr4.gaia_source: results lack what it held, and flags say so; or give a table of your own with "
+        "--photometry"
     )
 
 
@@ -100,7 +100,7 @@ def test_a_release_that_is_not_there_yet_is_waited_for(archive: ArchiveServer, s
     assert (found["tables at ESA's Gaia archive"].verdict, set(found)) == (
         Verdict.UNKNOWN, {"tables at ESA's Gaia archive", BASES}
     )  # fmt: skip
-    assert "Gaia DR4 is not at ESA's Gaia archive, or under a name that we do not know" in advice([*found.values()])[0]
+    assert "Gaia DR4 is not at ESA's Gaia archive, or has an unknown name there" in advice([*found.values()])[0]
 
 
 def test_one_star_is_one_star_whatever_the_archive_calls_it(archive: ArchiveServer, services: Services) -> None:

@@ -82,7 +82,7 @@ def test_where_uploads_are_refused_cones_are_asked_for(
     archive.sky, archive.uploads = [(i, 10.0 * i, -0.5) for i in range(1, 6)], uploads
     table = tmp_path / "positions.csv"
     pl.DataFrame({"ra": [10.0 * i for i in range(1, 6)], "dec": [-0.5] * 5}).write_csv(table)
-    with pytest.warns(UserWarning, match=r"refuses the upload of positions.*asking for cones.*xpfeh archive login"):
+    with pytest.warns(UserWarning, match=r"refuses the upload of positions.*using cone searches.*xpfeh archive login"):
         assert star_lists.stars_around(table, services=services).matched["source_id"].to_list() == [1, 2, 3, 4, 5]
     assert archive.log == [("/tap/cones", 2), ("/tap/cones", 2), ("/tap/cones", 1)]
 
@@ -95,7 +95,7 @@ def test_uploads_and_cones_find_the_same(archive: ArchiveServer, services: Servi
     pl.DataFrame({"ra": ra, "dec": dec}).write_parquet(table)
     by_upload = star_lists.stars_around(table, services=services)
     archive.uploads = "refused"
-    with pytest.warns(UserWarning, match="asking for cones"):
+    with pytest.warns(UserWarning, match="using cone searches"):
         by_cones = star_lists.stars_around(table, services=services)
     assert by_cones.matched.equals(by_upload.matched)
     assert 40 < len(by_upload.matched) < 60
@@ -110,7 +110,7 @@ def test_a_star_without_an_epoch_is_at_that_of_its_release(
     (tmp_path / "positions.csv").write_text("ra,dec\n10,0\n")
     for archive.uploads in ("taken", "refused"):
         if archive.uploads == "refused":
-            with pytest.warns(Notice, match="asking for cones"):
+            with pytest.warns(Notice, match="using cone searches"):
                 around = star_lists.stars_around(tmp_path / "positions.csv", services=services)
         else:
             around = star_lists.stars_around(tmp_path / "positions.csv", services=services)

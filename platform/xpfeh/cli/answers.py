@@ -76,7 +76,7 @@ def predict(
         raise UserError("predict: give a source of spectra, or one of --ids, --adql, --cone, --around")
     if source:
         if fetch or archive:
-            raise UserError("predict: --distances fetch and --archive belong to --ids, --adql, --cone and --around")
+            raise UserError("predict: --distances fetch and --archive need --ids, --adql, --cone or --around")
         print_written(out, predict_file(source, bundle_of(model), out, companions, checked(release)))
     else:
         services = PUBLIC.only(archive)
@@ -89,9 +89,10 @@ def probe(
     release: Annotated[str, typer.Argument(help="dr3 or dr4.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the findings and the advice as JSON.")] = False,
 ) -> None:
-    """Ask Gaia's archive and its mirrors whether a data release is as we expect, and what to do if not.
+    """Check whether a data release at Gaia's archive and its mirrors is as expected; if not, say what to do.
 
-    Tables, columns, DataLink's words, a star's spectrum, GaiaXPy's bases. Exit code 1: something differs.
+    Tables, columns, DataLink's retrieval type and data structure, a star's spectrum, GaiaXPy's bases. Exit code 1:
+    something differs.
     """
     from xpfeh.download.archives import PUBLIC
     from xpfeh.download.probe import Verdict, probe

@@ -1,4 +1,4 @@
-"""`xpfeh archive`: a login of your own at Gaia's archive."""
+"""`xpfeh archive`: your login at Gaia's archive."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import typer
 
 from xpfeh.cli.printing import console
 
-archive = typer.Typer(no_args_is_help=True, help="Log in at Gaia's archive, for a quota of your own.")
+archive = typer.Typer(no_args_is_help=True, help="Log in to Gaia's archive, for your own quota.")
 
 
 @archive.command()
 def login(
     user: Annotated[str, typer.Option(prompt=True, help="Your user name at the archive.")],
 ) -> None:
-    """Log in at Gaia's archive: its session is kept on this machine, the password nowhere.
+    """Log in to Gaia's archive. The session is kept on this machine; the password is not stored.
 
-    Uploads (--around) then count for your own quota; all anonymous users share one. The password is asked for.
+    Uploads (--around) then count against your own quota; all anonymous users share one. You are prompted for the
+    password.
     """
     from xpfeh.download.login import log_in
 
@@ -30,4 +31,4 @@ def logout() -> None:
     """Delete the session that is kept on this machine."""
     from xpfeh.download.login import log_out
 
-    console.print("logged out" if log_out() else "there was no login")
+    console.print("logged out" if log_out() else "you were not logged in")

@@ -28,8 +28,8 @@ def xp(
     bulk: Annotated[
         list[str],
         typer.Option(
-            help="A bulk file's name, or a range 000000-010000; may be repeated. One may be the URL of another folder, "
-            "or of a file."
+            help="A bulk file's name, or a range 000000-010000; may be repeated. One value may be the URL of another "
+            "folder, or of a file."
         ),
     ] = [],
     release: Release = "dr3",
@@ -77,7 +77,7 @@ def gaia_source(
 
 @fetch.command()
 def neighbourhood(
-    ids: Annotated[Path, local("DR3 identifiers: one a line, or any table with source_id, labels say.")],
+    ids: Annotated[Path, local("DR3 identifiers: one a line, or any table with source_id, such as labels.")],
     out: ParquetOut,
     archive: ArchiveName = None,
 ) -> None:

@@ -85,7 +85,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Show what a user should know as one line, and other warnings as Python does."""
+    """Print a `Notice` as one line, and other warnings as Python does."""
     if issubclass(category, Notice):
         print_warning(" ".join(str(message).splitlines()))
     else:

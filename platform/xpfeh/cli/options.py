@@ -72,7 +72,7 @@ Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder o
 Distances = Annotated[
     list[str],
     typer.Option(
-        help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated. With --ids and the like also: fetch."
+        help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated. With --ids etc., fetch gets them."
     ),
 ]
 References = Annotated[
@@ -109,12 +109,12 @@ Adql = Annotated[str | None, typer.Option(help="A query of the Gaia archive that
 ArchiveName = Annotated[
     str | None,
     typer.Option(
-        "--archive", help="Ask one archive alone: esa, ari or aip. By default a mirror is asked if ESA's is away."
+        "--archive", help="Query only this archive: esa, ari or aip. By default a mirror is queried if ESA's is down."
     ),
 ]
 Cone = Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")]
 Around = Annotated[
-    Path | None, local("Positions: a table with ra and dec, degrees or sexagesimal, matched with Gaia's stars.")
+    Path | None, local("Positions: a table with ra and dec, degrees or sexagesimal, matched to Gaia's stars.")
 ]
 Radius = Annotated[float, typer.Option(min=0.01, help="--around: largest separation, arcsec.")]
 Epoch = Annotated[float, typer.Option(help="--around: Julian year of the positions.")]

@@ -82,7 +82,7 @@ def print_rows(out: str, records: Sequence[Record]) -> None:
 
 
 def print_warning(line: str) -> None:
-    """Print a line on stderr about what is perhaps not meant."""
+    """Print a warning on stderr, as one line."""
     print(f"xpfeh: warning: {line}", file=sys.stderr)
 
 
@@ -124,7 +124,7 @@ def print_keys(keys: Iterable[Key]) -> None:
 
 
 def print_findings(release: str, findings: Iterable[Finding], as_json: bool = False) -> list[Finding]:
-    """Print what the archives have beside what is expected, and what to do; return the findings."""
+    """Print what the archives have, what is expected, and what to do; return the findings."""
     from xpfeh.download.probe import advice
 
     with console.status("asking the archive", spinner="dots") if not as_json else nullcontext():

@@ -1,4 +1,4 @@
-"""Whether files of photometry and distances are of the stars at hand: none is a mistake, few may be one."""
+"""Do companion files belong to the stars? No match is an error, few matches are worth a warning."""
 
 from __future__ import annotations
 
@@ -7,39 +7,39 @@ from collections.abc import Callable, Mapping
 from xpfeh.errors import UserError
 from xpfeh.sources.reader import CompanionFiles
 
-_WITHOUT = {"photometry": "colour and magnitude", "distances": "distance"}
+_WITHOUT = {"photometry": "colour or magnitude", "distances": "distance"}
 _FEW = 0.5
-"""Share of the stars below which a line is worth it."""
+"""Share of the stars below which there is a warning."""
 
 
 def check_matches(
     companions: CompanionFiles, matched: Mapping[str, int], stars: int, warn: Callable[[str], object]
 ) -> None:
-    """Refuse companion files that have a row for no star, and tell of those that have one for fewer than half.
+    """Refuse companion files without a row for any star, and warn of those with rows for fewer than half of them.
 
     Parameters
     ----------
     companions : CompanionFiles
     matched : mapping
-        How many of the stars have a row, by the kind of file.
+        How many of the stars have a row, by kind of file.
     stars : int
     warn : callable
-        Is given the line about few.
+        Called with the warning.
 
     Raises
     ------
     UserError
-        If there are stars, and files of a kind, and none of the stars is in them.
+        If there are stars and files of a kind, but none of the stars is in these files.
 
     Examples
     --------
     >>> files = CompanionFiles(photometry=("gaia.csv",))
     >>> check_matches(files, {"photometry": 12}, 2000, print)
-    photometry: 12 of 2,000 stars are in gaia.csv; the others are without colour and magnitude
+    photometry: 12 of 2,000 stars are in gaia.csv; the others have no colour or magnitude
     >>> check_matches(files, {"photometry": 0}, 2000, print)
     Traceback (most recent call last):
-    xpfeh.errors.UserError: photometry: none of 2,000 stars is in gaia.csv; are these the same stars, of the same data \
-release?
+    xpfeh.errors.UserError: photometry: none of 2,000 stars is in gaia.csv; are these the same stars, from the same \
+data release?
     """
     for kind, without in _WITHOUT.items():
         files: tuple[str, ...] = getattr(companions, kind)
@@ -49,7 +49,7 @@ release?
         where = files[0] if len(files) == 1 else f"{len(files)} files (the first is {files[0]})"
         if not found:
             none = "the one star is not" if stars == 1 else f"none of {stars:,} stars is"
-            raise UserError(f"{kind}: {none} in {where}; are these the same stars, of the same data release?")
+            raise UserError(f"{kind}: {none} in {where}; are these the same stars, from the same data release?")
         if found < _FEW * stars:
             verb = "is" if found == 1 else "are"
-            warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others are without {without}")
+            warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others have no {without}")

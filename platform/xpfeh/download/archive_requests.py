@@ -25,30 +25,30 @@ from xpfeh.xp.parallax import PARALLAX_INPUTS
 POSITIONS = ("ra", "dec", "l", "b", "pmra", "pmdec", "ref_epoch")
 MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
 GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAX_INPUTS)
-"""Asked for where they are there; the others are null. Without the excess factor it is computed."""
+"""Queried where they exist; the others are null. A missing excess factor is computed."""
 
 _ZERO_POINT_OF_DR3 = ("nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat", "astrometric_params_solved")
-"""What Lindegren's zero point is computed of, which is DR3's alone."""
+"""What Lindegren's zero point is computed from; it is for DR3 only."""
 
 IDS_PER_TAP_REQUEST = 500
-"""Spectra by TAP: 26 kB a star in VOTable, and a synchronous query has a minute."""
+"""Spectra by TAP: 26 kB a star in VOTable, and a synchronous query may take a minute."""
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Some stars' spectra as CSV, as DataLink writes it, and the archive that they are from."""
+    """Some stars' spectra as CSV, as DataLink writes it, and the archive they come from."""
 
     csv: bytes
     archive: Archive
 
     @property
     def whole(self) -> bool:
-        """Whether ESA's archive has said all that it has of them."""
+        """Whether this is all that ESA's archive has for them."""
         return self.archive.data is not None
 
 
 def stars_per_request(services: Services) -> int:
-    """Return how many stars to ask for at a time: fewer where DataLink is away, and a mirror's TAP is asked."""
+    """Return how many stars to request at a time: fewer where DataLink is down, and a mirror's TAP is queried."""
     links = [archive.data for archive in services.archives if archive.data is not None]
     by_datalink = any(services.state.why_away(url) is None for url in links)
     return IDS_PER_REQUEST if by_datalink else IDS_PER_TAP_REQUEST
@@ -81,7 +81,7 @@ def request_spectra(ids: NDArray[np.int64], release: str, services: Services) ->
     gaia = RELEASES[release]
     alternative = f"download {gaia.retrieval_types[0]} as {gaia.data_structures[0]} CSV from the archive's DataLink"
     raise UserError(
-        f"spectra of {gaia.title}: {'; '.join(reasons) or 'none of the archives has them'}; xpfeh probe {release} "
+        f"spectra of {gaia.title}: {'; '.join(reasons) or 'no archive has them'}; xpfeh probe {release} "
         f"shows what works; without a network, {alternative} into a folder and ingest that"
     )
 
@@ -120,16 +120,16 @@ def _to_csv(table: Table) -> bytes:
 
 @dataclass(frozen=True)
 class Photometry:
-    """Some stars' `GAIA_SOURCE_COLUMNS`, and whether ESA's archive has said all that it has of them."""
+    """Some stars' `GAIA_SOURCE_COLUMNS`, and whether this is all that ESA's archive has for them."""
 
     frame: pl.DataFrame
     whole: bool
 
 
 def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> Photometry:
-    """Return positions, photometry and parallaxes of those of the stars that an archive has; null is what it lacks.
+    """Return positions, photometry and parallaxes of the stars that an archive has; what it lacks is null.
 
-    In DR4 gaia_source holds the best sources; what it does not have is looked for in all_source_photometry.
+    In DR4 gaia_source holds only the best sources; the others are looked up in all_source_photometry.
 
     Raises
     ------
@@ -149,14 +149,14 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
         try:
             more = _photometry_of_all(others, release, services.only(answer.archive.name), alternative)
             found = pl.concat([found, more])
-        except UserError as error:  # spectra need no magnitudes: what is there is not lost
-            services.state.notice(f"{len(others)} sources are without magnitudes: {error}")
+        except UserError as error:  # spectra need no magnitudes: keep what has come
+            services.state.notice(f"no magnitudes for {len(others)} source(s): {error}")
             whole = False
     return Photometry(found, whole)
 
 
 def _photometry_of_all(ids: NDArray[np.int64], release: str, services: Services, alternative: str) -> pl.DataFrame:
-    """Return what the table of all sources has of stars that are not among the best."""
+    """Return what the table of all sources has on stars that are not among the best."""
     names = ("source_id", *POSITIONS, *MAGNITUDES)
     more = GaiaTap(release, services).ask(
         "photometry", lambda _, tables: _select(tables, PHOTOMETRY, names, ids), alternative
@@ -165,7 +165,7 @@ def _photometry_of_all(ids: NDArray[np.int64], release: str, services: Services,
 
 
 def columns_of_use(release: str) -> tuple[str, ...]:
-    """Return the columns of a release's gaia_source that are asked for, as far as they are there.
+    """Return the columns of a release's gaia_source to query, where they exist.
 
     >>> "ecl_lat" in columns_of_use("dr3"), "ecl_lat" in columns_of_use("dr4")
     (True, False)
@@ -180,7 +180,7 @@ def columns_expected(release: str) -> tuple[str, ...]:
 
 
 def request_neighbours(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
-    """Return the rows of a release's table of neighbours, with all its columns, of stars of the release before.
+    """Return the rows, all columns, of a release's table of neighbours for stars of the previous release.
 
     Raises
     ------

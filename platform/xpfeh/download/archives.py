@@ -1,7 +1,7 @@
-"""Where Gaia's data are: ESA's archive and its mirrors, in one table, in the order in which they are asked.
+"""Where Gaia's data are: ESA's archive and its mirrors, in one table, in the order in which they are queried.
 
 Known from public code (ESA: astroquery; ARI: the GAVO data centre's scripts; AIP: its documentation of TAP and its
-metadata pages). No mirror was tried from here: see docs/dr4.md.
+metadata pages). No mirror has been tried live: see docs/ingest.md.
 """
 
 from __future__ import annotations
@@ -64,11 +64,11 @@ AIP = Archive(
 )
 
 
-_AWAY_S = 120.0  # an endpoint runs for weeks: what was away is tried again after this long
+_AWAY_S = 120.0  # an endpoint runs for weeks: a service that was down is tried again after this long
 
 
 class State:
-    """What a process has seen of services, by URL: which have answered, and which are away."""
+    """What a process knows about services, by URL: which have answered, and which are down."""
 
     def __init__(self) -> None:
         self._answered: set[str] = set()
@@ -76,7 +76,7 @@ class State:
         self._noticed: set[str] = set()
 
     def answered(self, url: str) -> None:
-        """Take down that a service has answered."""
+        """Record that a service has answered."""
         self._answered.add(url)
         self._away.pop(url, None)
 
@@ -85,18 +85,18 @@ class State:
         return url in self._answered
 
     def away(self, url: str, reason: str) -> None:
-        """Take down that a service is away."""
+        """Record that a service is down."""
         self._answered.discard(url)
         self._away[url] = (time.monotonic() + _AWAY_S, reason)
 
     def notice(self, line: str) -> None:
-        """Warn of something, once a process."""
+        """Issue a warning, once per process."""
         if line not in self._noticed:
             self._noticed.add(line)
             warnings.warn(line, Notice, stacklevel=4)
 
     def why_away(self, url: str) -> str | None:
-        """Return why a service is not to be asked now."""
+        """Return why a service must not be queried now, or None if it may be."""
         until, reason = self._away.get(url, (0.0, ""))
         return reason if time.monotonic() < until else None
 
@@ -108,22 +108,22 @@ class Services:
     Attributes
     ----------
     archives : tuple of Archive
-        In the order in which they are asked.
+        In the order in which they are queried.
     vizier_tap : str
         TAP of VizieR.
     timeout_s : float
-        Longest silence of a service in the middle of its work, s.
+        Longest silence of a service that has answered before, s.
     answer_s : float
-        Longest silence before a service's first answer, s: a small question, that takes the archive about a second.
-        Two of them, of DataLink's links and of TAP, are over within twenty.
+        Longest silence before a service's first answer, s: a small query, which takes the archive about a second.
+        Two of them, to DataLink's links and to TAP, are over within twenty seconds.
     attempts : int
-        Requests before giving up a service that has answered before.
+        Requests before giving up on a service that has answered before.
     pause_s : float
         Wait before the second attempt, s; it doubles each time.
     patience_s : float
-        No attempt begins later than this, s, at a service that has not answered before.
+        No attempt starts later than this, s, at a service that has not answered before.
     state : State
-        Of the services, as this process has seen them.
+        What this process knows about the services.
     """
 
     archives: tuple[Archive, ...] = (ESA, ARI, AIP)
@@ -136,7 +136,7 @@ class Services:
     state: State = field(default_factory=lambda: State(), compare=False, repr=False)
 
     def only(self, name: str | None) -> Services:
-        """Return the services with one archive alone, which is then waited for, or as they are without a name.
+        """Return the services with only the named archive, and more time for its first answer; all if no name is given.
 
         Raises
         ------
@@ -152,9 +152,9 @@ class Services:
             return self
         chosen = tuple(archive for archive in self.archives if archive.name == name)
         if not chosen:
-            raise UserError(f"--archive {name}: there are {', '.join(archive.name for archive in self.archives)}")
+            raise UserError(f"--archive {name}: choose one of {', '.join(archive.name for archive in self.archives)}")
         return replace(self, archives=chosen, answer_s=self.timeout_s)
 
 
 PUBLIC = Services()
-"""The services that everyone uses; tests give a server of this machine."""
+"""The public services; tests use a local server instead."""

@@ -1,4 +1,4 @@
-"""Gaia's stars around a table of positions: by an uploaded table, or, where uploads are refused, cone by cone."""
+"""Gaia's stars around a table of positions: by an uploaded table, or, where uploads are refused, by cone searches."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 
 _STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
-_POSITIONS_PER_REQUEST = 1_000  # each needs a search of its own in the archive, and a synchronous query has a minute
+_POSITIONS_PER_REQUEST = 1_000  # each is a separate search in the archive, and a synchronous query may take a minute
 _CONES_PER_REQUEST = 50  # a query's text: some 5 kB
-_FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars of the sky are faster, all of them dwarfs nearby
+_FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars in the sky are faster, all of them nearby dwarfs
 
 
 def stars_near(
     positions: pl.DataFrame, radius_arcsec: float, epoch: float, release: str, services: Services
 ) -> dict[str, NDArray]:
-    """Return position and proper motion of the stars that may be within a radius of some positions at an epoch.
+    """Return positions and proper motions of the stars that may be within a radius of some positions at an epoch.
 
-    The positions are uploaded to the archive. All anonymous users share one quota of uploads: where it is full, or an
-    archive takes none, the archive is asked for cones, fifty at a time.
+    The positions are uploaded to the archive. All anonymous users share one quota for uploads: where it is full, or an
+    archive accepts no uploads, cone searches are used instead, fifty per request.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def stars_near(
 
 
 def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: float) -> list[pl.DataFrame]:
-    """Return the stars around the positions, found by uploads until one is refused, and then by cones."""
+    """Return the stars around the positions, found by uploads until one is refused, and then by cone searches."""
     frames, first, uploads = [], 0, True
     with Progress() as progress:
         bar = progress.add_task("positions", total=len(positions))
@@ -84,10 +84,10 @@ def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: fl
                 if not uploads:
                     raise
                 uploads = False
-                hint = "; xpfeh archive login gives you a quota of your own" if archive.login else ""
+                hint = "; xpfeh archive login gives you your own quota" if archive.login else ""
                 tap.services.state.notice(
-                    f"{archive.title} refuses the upload of positions ({refused}); asking for cones, "
-                    f"{_CONES_PER_REQUEST} at a time{hint}"
+                    f"{archive.title} refuses the upload of positions ({refused}); using cone searches instead, "
+                    f"{_CONES_PER_REQUEST} per request{hint}"
                 )
                 continue
             if len(found.table):
@@ -98,7 +98,7 @@ def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: fl
 
 
 def _with_all_columns(stars: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of `_STARS`, null where the archive has none: a star without proper motion stays in place."""
+    """Return the columns of `_STARS`, null where the archive has none: without a proper motion a star stays put."""
     return stars.select(
         (pl.col(name) if name in stars.columns else pl.lit(None).alias(name)).cast(kind)
         for name, kind in _STARS.items()
@@ -111,7 +111,7 @@ def _upload(positions: pl.DataFrame) -> dict[str, Table]:
 
 def _joined(_: Archive, tables: Tables, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
-    # ADQL 2.0, which AIP speaks, wants the coordinate system that 2.1 can do without; ESA and ARI take both.
+    # ADQL 2.0, which AIP uses, requires the coordinate system that is optional in 2.1; ESA and ARI accept both.
     return (
         f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.named(SOURCES)} AS g "
         f"ON CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', p.ra, p.dec, {reach:.8f})) = 1"

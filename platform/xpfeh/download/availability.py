@@ -1,4 +1,4 @@
-"""Which stars have XP spectra: by a column of gaia_source or of all_source_flags, whatever it is called and holds."""
+"""Which stars have XP spectra: from a column of gaia_source or all_source_flags, with various names and types."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from xpfeh.sources.releases import RELEASES
 
 TOPIC = "has_xp"
 _OTHER_PRODUCTS = ("sampled", "epoch", "sso", "crowd", "gravlens")
-"""Parts of columns' names that speak of other spectra than mean ones as coefficients."""
+"""Parts of column names that mean other products than mean spectra as coefficients."""
 
 
 def with_spectra(tap: GaiaTap, select: str, where: str) -> Table:
-    """Return a selection of the stars with XP spectra; of all stars where no column says which have one.
+    """Return a selection of the stars with XP spectra, or of all stars where no column says which have one.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def _query(tables: Tables, select: str, where: str, condition: str) -> str:
 def conditions_of(tables: Tables, release: str) -> list[str]:
     """Return the conditions to try, in order: on columns of ``g``, gaia_source, or ``f``, all_source_flags.
 
-    A column of booleans is compared with text, as the archive's documentation does; a graded one is above 0. Without
+    A boolean column is compared with text, as in the archive's documentation; a graded one must be above 0. Without
     any such column there is one condition, which is empty.
 
     Examples
@@ -78,7 +78,7 @@ def conditions_of(tables: Tables, release: str) -> list[str]:
 
 
 def columns_of(there: Sequence[str] | None, release: str, table: str = SOURCES) -> list[str]:
-    """Return the columns of a table that may say which stars have spectra: those expected first, then ones like them.
+    """Return the columns of a table that may say which stars have spectra: expected names first, then similar ones.
 
     Examples
     --------

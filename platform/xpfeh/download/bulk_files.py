@@ -27,8 +27,8 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
     Parameters
     ----------
     names : sequence of str
-        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file that has some of them. One
-        of them may be the URL of a folder of such files, or of one file, in place of the release's own folder.
+        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file with some of them. One name
+        may be the URL of a folder of such files, or of one file, in place of the release's own folder.
     out : str or Path
         Folder of the files.
     release : {"dr3", "dr4"}
@@ -36,8 +36,8 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
     Raises
     ------
     UserError
-        If no bulk files of that release are known, nothing but a folder is named, the archive does not respond, does
-        not list a file, or a file's MD5 is wrong.
+        If no bulk files of that release are known, only a folder is given, the archive does not respond or does not
+        list a file, or a file's MD5 is wrong.
     """
     folder, (bulk, names) = local_path(out), _place_and_names(names, release)
     alternative = f"put {CHECKSUMS} and the files from {bulk} into {folder}"
@@ -60,18 +60,18 @@ def _place_and_names(names: Sequence[str], release: str) -> tuple[str, list[str]
     if len(urls) > 1:
         raise UserError("fetch xp --bulk takes one URL: of a folder, or of a file")
     if urls and not re.match(r"https://|http://(127\.0\.0\.1|localhost)\b", urls[0]):
-        raise UserError(f"{urls[0]}: not an https address; files that come without encryption can be exchanged")
+        raise UserError(f"{urls[0]}: not an https address; files sent without encryption could be tampered with")
     if urls and re.search(r"\.csv(\.gz)?$", urls[0]):
         folder, _, file = urls[0].rpartition("/")
         return folder, [file, *others]
     place = urls[0].rstrip("/") if urls else RELEASES[release].bulk
     if place is None:
         raise UserError(
-            f"the folder of {RELEASES[release].title}'s bulk files is not known: give its URL by another --bulk, or "
-            "name stars by --ids"
+            f"the folder of {RELEASES[release].title}'s bulk files is not known: give its URL with another --bulk, or "
+            "name stars with --ids"
         )
     if not others:
-        raise UserError(f"which files of {place}: add --bulk with a name or a range; 000000-786431 are all")
+        raise UserError(f"which files of {place}: add --bulk with a name or a range; 000000-786431 means all")
     return place, others
 
 

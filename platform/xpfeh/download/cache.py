@@ -1,4 +1,4 @@
-"""What the archives have answered on stars of a release, kept on this machine: spectra, photometry, distances."""
+"""The archives' answers for stars of a release, kept on this machine: spectra, photometry, distances."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
 
 _BELIEVED_S = 24 * 3600.0
-"""How long it is believed that ESA's archive has nothing of a star; of a mirror it is not."""
+"""How long it is trusted that ESA's archive has nothing for a star; a mirror is not trusted on that."""
 _SPECTRA, _PHOTOMETRY, _DISTANCES = "spectra.parquet", "gaia_source.parquet", "distances.parquet"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much the cache has of a release: stars that were asked for, those that have a spectrum, bytes."""
+    """How much the cache has of a release: stars requested, stars with a spectrum, bytes."""
 
     folder: Path
     asked: int
@@ -37,9 +37,9 @@ class Size:
 
 
 def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> ArchiveStars:
-    """Return stars of the archive, of which those that are not in the cache are asked for.
+    """Return stars of the archive; those that are not in the cache are requested.
 
-    Interrupted, it resumes: each request's answer is kept as soon as it has come.
+    Interrupted, it resumes: each answer is kept as soon as it has arrived.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
 
 
 def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> ArchiveStars:
-    """Return stars by the answers on them, the latest first: it counts where a star is in several."""
+    """Return stars from the answers for them, latest first: the latest counts where a star is in several."""
     title, taken = RELEASES[release].title, np.empty(0, np.int64)
     spectra: dict[str, NDArray[np.int64]] = {}
     missing: dict[int, str] = {}
@@ -83,7 +83,7 @@ def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> A
 
 
 def bring_distances(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> list[str]:
-    """Return tables of VizieR's distances of stars, of which those that are not in the cache are asked for.
+    """Return tables of VizieR's distances of stars; those that are not in the cache are requested.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def sizes() -> dict[str, Size]:
 
 
 def forget(release: str) -> None:
-    """Delete all that the cache has of a release, and what was learnt of its archives."""
+    """Delete all that the cache has of a release, and what was learnt about its archives."""
     shutil.rmtree(_folder(release), ignore_errors=True)
 
 
@@ -125,7 +125,7 @@ def _folder(release: str) -> Path:
 
 
 def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:
-    """Ask for stars, and keep what comes."""
+    """Request stars, and keep the answer."""
     found = request_spectra(ids, release, services)
     photometry = request_photometry(ids, release, services)
     where = f"{RELEASES[release].title}: spectra"

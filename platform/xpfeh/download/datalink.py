@@ -1,4 +1,4 @@
-"""Spectra by identifier from ESA's DataLink service, in the words that it accepts: tried, and remembered."""
+"""Spectra by identifier from ESA's DataLink: which parameter values it accepts is tried, and remembered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from xpfeh.download.learned import recall, remember
 from xpfeh.download.login import session_at
 from xpfeh.sources.releases import RELEASES
 
-_SAMPLE = 5  # stars whose products are looked up: the first may have no spectrum
+_SAMPLE = 5  # stars whose products are looked up: the first one may have no spectrum
 TOPIC = "datalink"
 
 Words = tuple[str, str]
@@ -39,13 +39,13 @@ Words = tuple[str, str]
 
 
 class DataLink:
-    """Asks an archive's DataLink for the XP spectra of a release.
+    """Requests the XP spectra of a release from an archive's DataLink.
 
     Parameters
     ----------
     release : {"dr3", "dr4"}
     archive : Archive
-        With a DataLink.
+        One with DataLink.
     services : Services
     """
 
@@ -63,7 +63,7 @@ class DataLink:
         Raises
         ------
         RefusedError
-            If the archive accepts none of the words.
+            If the archive accepts none of the parameter values.
         UnavailableError
             If it gives no usable response.
         """
@@ -77,14 +77,14 @@ class DataLink:
             raise
 
     def _in_known_or_new_words(self, ids: NDArray[np.int64]) -> bytes:
-        """Ask in the words that were accepted before; where they are not any more, in all that are known."""
+        """Send the parameter values that were accepted before or, if they no longer are, all that are known."""
         state, remembered = self._services.state, recall(self._release, TOPIC, self._url)
-        # Before a long question a short one: a service that hangs is known by it.
+        # A short request before a long one shows whether the service hangs.
         named = [] if remembered and state.has_answered(self._url) else self.products(ids)
         if remembered:
             try:
                 return self._with_retries(ids, [(remembered[0], remembered[1])])
-            except (RefusedError, ServerError):  # ESA renames: the old words may fail without a reason
+            except (RefusedError, ServerError):  # ESA renames: the old values may fail without a reason
                 named = named or self.products(ids)
         gaia = RELEASES[self._release]
         types = dict.fromkeys([*_likely(named, gaia.retrieval_types), *gaia.retrieval_types])
@@ -95,7 +95,7 @@ class DataLink:
         return with_retries(partial(self._first_with_spectra, ids, words), self._services, known)
 
     def products(self, ids: NDArray[np.int64]) -> list[str]:
-        """Return the retrieval types that the archive's `links` service names for some stars; none if it says none.
+        """Return the retrieval types that the archive's `links` service names for some stars; none if it names none.
 
         Raises
         ------
@@ -110,24 +110,24 @@ class DataLink:
             response = session.get(str(self._archive.links), params=asked)
             try:
                 check_response(response)
-            except (RefusedError, UnavailableError):  # this service is an extra: spectra may come without it
+            except (RefusedError, UnavailableError):  # this service is an extra: spectra may be had without it
                 return b""
             self._services.state.answered(self._url)
             return response.content
 
         try:
             return _retrieval_types(with_retries(ask, self._services))
-        except TimeOutError:  # it may be slow alone
+        except TimeOutError:  # perhaps only this service is slow
             GaiaTap(self._release, self._services).check(self._archive)
             return []
 
     def ask_once(self, ids: NDArray[np.int64], words: Words) -> bytes:
-        """Ask once in these words, and return the CSV of the stars that the archive has; nothing if it has none.
+        """Request once with these parameter values, and return the CSV of the stars that the archive has, if any.
 
         Raises
         ------
         RefusedError
-            If the archive says that it knows no such thing.
+            If the archive says that it does not know them.
         UnavailableError, zipfile.BadZipFile, requests.RequestException
             If it gives no usable response.
         """
@@ -140,7 +140,7 @@ class DataLink:
         check_response(response)
         with zipfile.ZipFile(io.BytesIO(response.content)) as files:
             contents = [files.read(name) for name in files.namelist() if name.endswith(".csv")]
-        # Each file has the line of names; a file without another line is how the archive says "none".
+        # Each file has a header line; with no spectra to send, the archive writes nothing else.
         parts = [content.rstrip().partition(b"\n") for content in contents]
         rows = [lines for _, _, lines in parts if lines]
         if not rows:
@@ -152,10 +152,10 @@ class DataLink:
         return csv
 
     def _first_with_spectra(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
-        """Return the spectra in the first words that bring some, and remember these.
+        """Return the spectra for the first parameter values that bring some, and remember these.
 
-        Words of another release may be accepted, and bring nothing. So nothing is what the archive has only if no
-        words have failed without a reason.
+        Those of another release may be accepted, and bring nothing. So an empty answer counts only if no values failed
+        without a reason.
         """
         refusals: list[str] = []
         failure: ServerError | None = None
@@ -168,7 +168,7 @@ class DataLink:
                 failure = error
             else:
                 if csv and b"coefficient" not in csv.partition(b"\n")[0]:
-                    refusals.append(f"{' '.join(each)}: no coefficients came")
+                    refusals.append(f"{' '.join(each)}: no coefficients in the answer")
                 elif csv:
                     self._services.state.answered(self._url)
                     remember(self._release, TOPIC, self._url, each)
@@ -182,7 +182,7 @@ class DataLink:
 
 
 def _likely(named: list[str], expected: tuple[str, ...]) -> Iterator[str]:
-    """Yield those of an archive's products that may be mean XP spectra as coefficients, expected ones first."""
+    """Yield the archive's products that may be mean XP spectra as coefficients, expected ones first."""
     yield from (name for name in expected if name in named)
     for name in named:
         words = set(re.split("[^A-Z]+", name.upper()))
@@ -194,7 +194,7 @@ def _retrieval_types(votable: bytes) -> list[str]:
     try:
         table = parse_single_table(io.BytesIO(votable), verify="ignore").to_table(use_names_over_ids=True)
         urls = [str(url) for url in table["access_url"]]
-    except Exception:  # of expat, of VOTable's own hierarchy, KeyError: no list of links
+    except Exception:  # from expat, VOTable's own hierarchy, KeyError: not a list of links
         return []
     found = [value for url in urls for value in parse_qs(urlsplit(url).query).get("RETRIEVAL_TYPE", [])]
     return list(dict.fromkeys(found))

@@ -177,7 +177,7 @@ def _fetch_table(
     run: Callable[[NDArray[np.int64]], pl.DataFrame],
     key: str = "source_id",
 ) -> Account:
-    """Ask for a table of all stars, request by request, and write it as Parquet; `key` has the stars asked for."""
+    """Request a table of all stars, chunk by chunk, and write it as Parquet; `key` names the requested identifiers."""
     ids, path = _distinct(source_ids), local_path(out)
     account = _begin(path.with_name(path.name + ".parts"), ids, what)
     frames = []

@@ -1,6 +1,6 @@
-"""Queries of Gaia's tables, at ESA's archive or, where it is away, at a mirror; in the names that each has for them.
+"""Queries of Gaia's tables, at ESA's archive or, if it is down, at a mirror; with the names that each uses.
 
-Which tables and columns an archive has is looked up, once a day: a query names only what is there.
+An archive's tables and columns are looked up once a day: a query names only what exists.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 
 SOURCES, PHOTOMETRY, FLAGS = "gaia_source", "all_source_photometry", "all_source_flags"
-"""Tables of all that Gaia saw: the best sources (DR4; of DR3: all), and, in DR4, what all sources have."""
+"""Tables of sources: the best ones (in DR3, all), and, in DR4, photometry and flags of all sources."""
 _LOOKED_UP = (SOURCES, PHOTOMETRY, FLAGS, "dr3_neighbourhood", "xp_continuous_mean_spectrum")
 TABLES = "tables"
-"""The topic under which what an archive has is remembered."""
+"""The topic under which an archive's tables are remembered."""
 _PING = "SELECT schema_name FROM TAP_SCHEMA.schemas"
 _FRESH_S = 24 * 3600  # the archive's tables change with a data release
 
@@ -39,8 +39,7 @@ class Tables:
     schema : str
         Prefix of its tables.
     columns : mapping
-        Of each table that it has of those that are used here, its columns and their data types. Empty: the archive
-        does not say.
+        Columns and their data types of each table that it has and xpfeh uses. Empty: the archive does not say.
     """
 
     schema: str
@@ -55,13 +54,13 @@ class Tables:
         return table in self.columns
 
     def among(self, table: str, names: Iterable[str]) -> list[str]:
-        """Return those of the columns that a table has; all, if the archive does not say."""
+        """Return the columns that a table has, of these; all, if the archive does not say."""
         return [name for name in names if not self.columns or name in self.columns.get(table, {})]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """A table, the archive that it is from, what that has, and which of several queries brought the table."""
+    """A table, the archive it came from, what that archive has, and which of several queries returned the table."""
 
     table: Table
     archive: Archive
@@ -70,11 +69,11 @@ class Answer:
 
 
 Build = Callable[[Archive, Tables], str | Sequence[str] | None]
-"""Makes a query for an archive, or several, of which the first accepted one counts; None: it has no such table."""
+"""Makes one or more queries for an archive, of which the first accepted one counts; None: it has no such table."""
 
 
 class GaiaTap:
-    """Asks the archives for a release's tables, in their order.
+    """Queries the archives for a release's tables, in order.
 
     Parameters
     ----------
@@ -87,22 +86,22 @@ class GaiaTap:
         self.services = services
 
     def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> Answer:
-        """Return the response of the first archive that has one, and warn if it is not the first of all.
+        """Return the response of the first archive that gives one, and warn if it is not the first on the list.
 
         Parameters
         ----------
         what : str
-            What is asked for, in messages.
+            What is requested, for messages.
         build : callable
         alternative : str
             What a user without a network can do instead.
         refusal_is_final : bool
-            Whether a query that one archive refuses is wrong, and the next is not asked.
+            Whether a query that one archive refuses is wrong, so that no other is tried.
 
         Raises
         ------
         UserError
-            If no archive responds usably, naming why each does not.
+            If no archive gives a usable response; the message says why for each.
         """
         reasons = []
         for archive in self.services.archives:
@@ -127,9 +126,9 @@ class GaiaTap:
         Raises
         ------
         RefusedError
-            If it refuses all queries, does not have the release, or has nothing to ask.
+            If it refuses all queries, or has neither the release nor the table.
         UnavailableError
-            If it does not respond usably; it is not asked again for a while.
+            If it gives no usable response; it is not queried again for a while.
         """
         tables = self.tables(archive)
         built = build(archive, tables)
@@ -156,11 +155,11 @@ class GaiaTap:
         if found is None:
             found = self._look_up(archive)
         else:
-            self.check(archive)  # before a long query: a service that hangs is known by a short one
+            self.check(archive)  # a short query before a long one shows whether the service hangs
         return Tables(found["schema"], found["columns"])
 
     def check(self, archive: Archive) -> None:
-        """Raise an `UnavailableError` if an archive's TAP does not answer a short question."""
+        """Raise an `UnavailableError` if an archive's TAP does not answer a short query."""
         if not self.services.state.has_answered(archive.tap):
             self._run(archive, _PING, self.services.answer_s)
 
@@ -170,7 +169,7 @@ class GaiaTap:
         query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
         try:
             rows = to_frame(self._run(archive, query, self.services.answer_s)).rows()
-        except RefusedError:  # it does not say what it has: what is expected is asked for
+        except RefusedError:  # it does not say what it has: assume what is expected
             return {"schema": gaia.schemas[0], "columns": {}}
         by_schema: dict[str, dict[str, dict[str, str]]] = {}
         for table_name, column, datatype in rows:
@@ -179,7 +178,7 @@ class GaiaTap:
                 by_schema.setdefault(schema, {}).setdefault(table, {})[str(column).strip('"').lower()] = str(datatype)
         there = {schema: tables for schema, tables in by_schema.items() if SOURCES in tables}
         chosen = choose_schema(there, self.release)
-        if chosen is None and not any(there):  # names without a prefix: it is not known which release they are of
+        if chosen is None and not any(there):  # names without a prefix: their release is unknown
             return {"schema": gaia.schemas[0], "columns": {}}
         if chosen is None:
             others = f"; it has {', '.join(sorted(there))}" if there else ""
@@ -207,7 +206,7 @@ class GaiaTap:
 
 
 def choose_schema(schemas: Iterable[str], release: str) -> str | None:
-    """Return the prefix of a release's tables: one that is expected, or else one with its number.
+    """Return the prefix of a release's tables: an expected one, or else one with the release's number.
 
     Examples
     --------
@@ -223,6 +222,6 @@ def choose_schema(schemas: Iterable[str], release: str) -> str | None:
 
 
 def notice_substitute(what: str, archive: Archive, reasons: Sequence[str], services: Services) -> None:
-    """Warn that an answer is from another archive than the first, and why."""
+    """Warn that an answer is not from the first archive, and why."""
     if reasons:
         services.state.notice(f"{what} from {archive.title}, since {'; '.join(reasons)}")

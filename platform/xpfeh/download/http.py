@@ -20,11 +20,11 @@ _T = TypeVar("_T")
 
 
 class UnavailableError(Exception):
-    """The service cannot be reached, or its answer is of no use: another attempt may help, or another service."""
+    """The service cannot be reached, or its answer is unusable: another attempt may help, or another service."""
 
 
 class ServerError(UnavailableError):
-    """The service can be reached, but fails, and does not say why: perhaps at this request alone."""
+    """The service can be reached, but fails without saying why: perhaps only on this request."""
 
 
 class TimeOutError(UnavailableError):
@@ -32,18 +32,22 @@ class TimeOutError(UnavailableError):
 
 
 class BadResponseError(UnavailableError):
-    """The service answered, but with something else than was asked for, or with half of it."""
+    """The service answered, but with something other than was requested, or only part of it."""
 
 
 class RefusedError(Exception):
-    """The service says that it does not do what was asked for: to ask again is of no use."""
+    """The service says that it will not do what was requested: retrying does not help."""
 
 
-_WAIT = (408, 429)  # timeout and too many requests: the two statuses of a client's error that pass by themselves
-_GATEWAY = (502, 503, 504)  # of a proxy before the service, whose page says "invalid response" or "not available"
+_WAIT = (408, 429)  # timeout and too many requests: the two client errors that go away by themselves
+_GATEWAY = (
+    502,
+    503,
+    504,
+)  # from a proxy in front of the service, whose page says "invalid response" or "not available"
 _REFUSAL = re.compile(r"unknown|quota|not (valid|supported|allowed)|permission denied", re.IGNORECASE)
 _BUSY = re.compile(r"too many|active jobs", re.IGNORECASE)  # Daiquiri (AIP) says so with status 400
-_TIME_OUTS = 2  # a long wait is tried again once: five would be ten minutes
+_TIME_OUTS = 2  # a long wait is repeated once: five would be ten minutes
 _BROKEN = (zipfile.BadZipFile, zlib.error, pl.exceptions.PolarsError, requests.exceptions.ChunkedEncodingError)
 _WORDS = 200  # characters of a service's message that are shown
 
@@ -57,7 +61,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
     services : Services
         How often, and how long to wait.
     known : bool
-        Whether the service has answered before: it is then given all attempts, and otherwise `patience_s`.
+        Whether the service has answered before: it then gets all attempts, otherwise only `patience_s`.
 
     Raises
     ------
@@ -81,7 +85,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
     def given_up(state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         slow = (state.seconds_since_start or 0.0) + state.upcoming_sleep > services.patience_s
-        lost = slow and not known and not isinstance(error, BadResponseError)  # one that answers is waited for
+        lost = slow and not known and not isinstance(error, BadResponseError)  # wait for one that answers
         silent = isinstance(error, TimeOutError) and state.attempt_number >= _TIME_OUTS
         return lost or silent or state.attempt_number >= services.attempts
 
@@ -99,7 +103,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
 
 
 def _usable(request: Callable[[], _T]) -> _T:
-    """Return a response, or raise what is wrong with it in one phrase: what libraries say is long."""
+    """Return a response, or raise what is wrong with it in one phrase: the libraries' messages are long."""
     try:
         return request()
     except requests.Timeout:
@@ -142,7 +146,7 @@ def or_user_error(request: Callable[[], _T], services: Services, what: str, alte
 
 
 class TimedSession(requests.Session):
-    """A session that waits for a response so long; without a limit `requests` waits for ever."""
+    """A session with a timeout; without one `requests` waits for ever."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
@@ -156,9 +160,9 @@ class TimedSession(requests.Session):
 def check_response(response: requests.Response) -> None:
     """Raise what a failed response means: a refusal in the service's own words, or an error worth another attempt.
 
-    Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type", and its TAP an upload
-    that exceeds the quota of all anonymous users likewise. In maintenance it answers every request with a web page, and
-    while it is installed anew with a page of status 404.
+    Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type"; so does its TAP an
+    upload that exceeds the quota shared by anonymous users. During maintenance it answers every request with a web
+    page, and while it is being reinstalled with a page of status 404.
 
     Raises
     ------
@@ -181,7 +185,7 @@ def check_response(response: requests.Response) -> None:
 
 
 def is_web_page(content: bytes) -> bool:
-    """Return whether a response is HTML, which no service of data answers with.
+    """Return whether a response is HTML, which no data service should send.
 
     Examples
     --------
@@ -192,7 +196,7 @@ def is_web_page(content: bytes) -> bool:
 
 
 def _words(text: str) -> str:
-    """Return what a message says: of a VOTable its status, of a web page its text, else all."""
+    """Return what a message says: a VOTable's status, a web page's text, otherwise all of it."""
     if found := re.search(r'(?s)<INFO[^>]*value="ERROR"[^>]*>(.*?)</INFO>', text):
         text = html.unescape(re.sub(r"(?s)<!\[CDATA\[(.*?)\]\]>", r"\1", found[1]))
     elif is_web_page(text.encode()):
@@ -202,7 +206,7 @@ def _words(text: str) -> str:
 
 
 def _shortened(words: str) -> str:
-    """Return the end of a long message: ESA's begin with the whole query, and the reason stands last."""
+    """Return the end of a long message: ESA's begin with the whole query, and give the reason last."""
     return words if len(words) <= _WORDS else "... " + words[-_WORDS:]
 
 
@@ -215,7 +219,7 @@ def get(url: str, services: Services) -> bytes:
         If it cannot be had.
     """
     response = requests.get(url, timeout=services.timeout_s)
-    if response.status_code == 404:  # of a file, not of a service: an address that is wrong stays wrong
+    if response.status_code == 404:  # a file, not a service: a wrong address stays wrong
         raise RefusedError(f"there is no {url}")
     check_response(response)
     return response.content

@@ -1,4 +1,4 @@
-"""What was learnt of a release's archives, kept on this machine beside their answers: names that they accept."""
+"""What was learnt about a release's archives, kept on this machine with their answers: names that they accept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from xpfeh.files import data_folder, whole_file
 
 
 def recall(release: str, topic: str, url: str, max_age_s: float = float("inf")) -> Any | None:
-    """Return what was remembered of a topic at a service, or None if there is nothing, or it is too old."""
+    """Return what was remembered on a topic at a service, or None if there is nothing, or it is too old."""
     entry = _read(release).get(topic, {}).get(url)
     if not isinstance(entry, dict) or not isinstance(entry.get("at"), int | float):
         return None
@@ -29,7 +29,7 @@ def remember(release: str, topic: str, url: str, value: Any) -> None:
 
 
 def forget(release: str) -> None:
-    """Forget all that was learnt of a release's archives."""
+    """Forget all that was learnt about a release's archives."""
     _path(release).unlink(missing_ok=True)
 
 
@@ -40,6 +40,6 @@ def _path(release: str) -> Path:
 def _read(release: str) -> dict[str, dict[str, Any]]:
     try:
         learned = json.loads(_path(release).read_text())
-    except (OSError, ValueError):  # none yet, or damaged: it is learnt again
+    except (OSError, ValueError):  # none yet, or damaged: it will be learnt again
         return {}
     return learned if isinstance(learned, dict) and all(isinstance(each, dict) for each in learned.values()) else {}

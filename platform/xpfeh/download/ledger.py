@@ -1,9 +1,9 @@
-"""A ledger of requests for stars, kept on this machine: a star is asked for once.
+"""A ledger of requests for stars, kept on this machine: a star is requested once.
 
-A folder a request: its files, and ``asked.json`` with the identifiers asked for, what else is known of the answer, and
-the files' SHA-256. It gets its name once it is whole, and is asked for again where its bytes are not what was written.
-That an archive has nothing of a star is believed for a while only: tables grow in the days after a release, and a
-mirror may lack what the archive has.
+One folder per request: its files, and ``asked.json`` with the requested identifiers, what else is known about the
+answer, and the files' SHA-256. A folder gets its name once it is complete, and is requested again if its bytes have
+changed. That an archive has nothing for a star is trusted for a while only: tables grow in the days after a release,
+and a mirror may lack what the archive has.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ _FORMAT = 2  # 1 had no errors of parallaxes, and no time
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one request.
+    """The answer to one request.
 
     Attributes
     ----------
     folder : Path
         Of its files.
     asked : (N,) int64
-        Identifiers; of an answer that has grown old those alone of which there is all.
+        Identifiers; of an expired answer, only those that are complete.
     record : dict
-        What else is known of it.
+        What else is known about it.
     """
 
     folder: Path
@@ -66,18 +66,18 @@ class Ledger:
     def answers(self) -> list[Answer]:
         """Return all answers, in the order of their folders' names."""
         found = []
-        for path in sorted(self._folder.glob(f"[!.]*/{_RECORD}")):  # a name with a dot is not whole yet
+        for path in sorted(self._folder.glob(f"[!.]*/{_RECORD}")):  # a name with a dot is not complete yet
             try:
                 record = json.loads(path.read_text())
                 if record["format"] != _FORMAT:
                     raise ValueError("another version's")
                 found.append(Answer(path.parent, np.array(record["asked"], np.int64), record))
-            except (ValueError, KeyError, TypeError):  # damaged, or old: its stars are asked for again
+            except (ValueError, KeyError, TypeError):  # damaged, or old: its stars will be requested again
                 shutil.rmtree(path.parent)
         return found
 
     def sound(self, ids: NDArray[np.int64]) -> list[Answer]:
-        """Return the answers on some stars whose files are what was written; the others of these are deleted."""
+        """Return the answers for some stars, if their files are unchanged; answers with changed files are deleted."""
         answers = [
             answer if time.time() < answer.record["believed_until"] else replace(answer, asked=answer.ids("complete"))
             for answer in self.answers()
@@ -100,20 +100,20 @@ class Ledger:
         believed_s: float,
         **record: Any,
     ) -> Answer:
-        """Write what came of a request, whole or not at all.
+        """Write the answer to a request, completely or not at all.
 
         Parameters
         ----------
         ids : (N,) int64
-            Asked for.
+            Requested.
         tables : mapping of pyarrow.Table
             Parquet files by name.
         complete : (K,) int64
-            Those of which there is all.
+            Those with everything that was requested.
         believed_s : float
-            How long it is believed that there is no more of the others, s.
+            How long it is trusted that there is nothing more for the others, s.
         record
-            What else is to be known, as JSON can hold it.
+            What else to keep; must be valid as JSON.
         """
         folder = self._folder / hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest()[:32]
         temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
@@ -140,5 +140,5 @@ class Ledger:
 
 
 def new_of(ids: NDArray[np.int64], known: list[Answer]) -> NDArray[np.int64]:
-    """Return the identifiers that no answer is on, ascending."""
+    """Return the identifiers that are in no answer, ascending."""
     return np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(answer.asked for answer in known)]))

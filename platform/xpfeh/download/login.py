@@ -1,6 +1,6 @@
-"""A user's login at the Gaia archive: its session cookie is kept on this machine, the password nowhere.
+"""A user's login at the Gaia archive: the session cookie is kept on this machine; the password is not stored.
 
-Registered users have a quota of their own for uploads; anonymous ones share one, which may be full.
+Registered users have their own quota for uploads; anonymous users share one, which may be full.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
-    """Log in, and keep the session's cookies in a file that this user alone may read; return its path.
+    """Log in, and keep the session's cookies in a file that only this user can read; return its path.
 
     Raises
     ------
     UserError
-        If the archive cannot be reached, refuses the login, or would get the password without encryption.
+        If the archive cannot be reached, refuses the login, or would be sent the password without encryption.
     """
     archive = _archive_with_login(services)
     where = urlsplit(str(archive.login))
@@ -35,7 +35,7 @@ def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
     session = TimedSession(services.answer_s)
 
     def ask() -> None:
-        # No redirect is followed: the password goes to this address alone.
+        # No redirect is followed: the password goes only to this address.
         form = {"username": user, "password": password}
         check_response(session.post(str(archive.login), data=form, allow_redirects=False))
 
@@ -65,7 +65,7 @@ def log_out() -> bool:
 
 
 def session_at(archive: Archive, timeout_s: float) -> requests.Session:
-    """Return a session to ask an archive with: the user's own where there is a login, or else an anonymous one."""
+    """Return a session for an archive: the user's own if logged in, otherwise an anonymous one."""
     session = TimedSession(timeout_s)
     try:
         kept = json.loads(_path().read_text())
@@ -87,7 +87,7 @@ def _archive_with_login(services: Services) -> Archive:
     for archive in services.archives:
         if archive.login is not None:
             return archive
-    raise UserError("login: none of the archives has one")
+    raise UserError("login: none of the archives has a login")
 
 
 def _path() -> Path:

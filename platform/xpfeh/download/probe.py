@@ -1,4 +1,4 @@
-"""Does the archive have what we expect of a data release, and what is to be done if not?"""
+"""Does the archive have what we expect of a data release, and what should be done if not?"""
 
 from __future__ import annotations
 
@@ -49,15 +49,15 @@ class Finding:
 
 _LONGEST = 200  # characters of what was found: a list of columns can have hundreds
 _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
-"""Without these a star has no colour, no magnitude, or no place; all else can be computed, or is flagged."""
+"""Without these a star has no colour, magnitude or position; all else can be computed, or is flagged."""
 _LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
 _MIRROR = "mirror "
-_WITHOUT = "answers come without what it held, and flags say so; --photometry takes a table of yours instead"
+_WITHOUT = "results lack what it held, and flags say so; or give a table of your own with --photometry"
 _RELEASES_FILE = "put the new value into xpfeh/sources/releases.py, and please report it"
 
 
 def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
-    """Yield what the archives have of a release beside what we expect: some small queries, and one star's spectrum.
+    """Yield what the archives have of a release and what we expect: some small queries, and one star's spectrum.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
     """
     first, *mirrors = services.archives
     tap = GaiaTap(release, services.only(first.name))
-    forget(release)  # what was learnt earlier may be what has changed
+    forget(release)  # what was learnt earlier may have changed
     try:
         tables: Tables | None = tap.tables(first)
     except RefusedError as refused:
@@ -84,7 +84,7 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
 
 
 def advice(findings: Sequence[Finding]) -> list[str]:
-    """Return what to do about the findings, in words.
+    """Return what to do about the findings, one line each.
 
     Examples
     --------
@@ -103,7 +103,7 @@ def advice(findings: Sequence[Finding]) -> list[str]:
 
 def _not_published(release: str, archive: Archive, found: str) -> Finding:
     gaia = RELEASES[release]
-    todo = f"{gaia.title} is not at {archive.title}, or under a name that we do not know: try again after its release"
+    todo = f"{gaia.title} is not at {archive.title}, or has an unknown name there: try again after its release"
     expected = f"{gaia.schemas[0]}.{SOURCES}"
     return Finding(f"tables at {archive.title}", expected, found[:_LONGEST], Verdict.UNKNOWN, todo)
 
@@ -150,7 +150,7 @@ def _availability(release: str, tables: Tables) -> Finding:
     named = [f"{table}.{name}" for table, names in found.items() for name in names]
     what = "column of stars with spectra"
     if not named:
-        return Finding(what, expected, "none: all stars of a cone are asked for", Verdict.ADAPTED)
+        return Finding(what, expected, "none: all stars in a cone are requested", Verdict.ADAPTED)
     condition = conditions_of(tables, release)[0]
     usual = named[0] == f"{SOURCES}.{expected}" and condition.endswith("= 't'")
     return Finding(what, expected, f"{named[0]} ({condition})", Verdict.HOLDS if usual else Verdict.ADAPTED)
@@ -166,7 +166,7 @@ def _neighbourhood(release: str, tables: Tables, table: str) -> Finding:
     found = next((name for name in newer if name in columns), None)
     if found is None or not {former, *measured} <= columns.keys():
         there = ", ".join(columns)[:_LONGEST]
-        return Finding(what, expected, there, Verdict.DIFFERS, "rename its columns before labels move")
+        return Finding(what, expected, there, Verdict.DIFFERS, "rename its columns before xpfeh labels move")
     probable = "" if "probable_match" in columns else ", without probable_match"
     verdict = Verdict.HOLDS if found == newer[-1] and not probable else Verdict.ADAPTED
     return Finding(what, expected, f"{former}, {found}{probable}", verdict)
@@ -199,20 +199,20 @@ def _star_and_spectrum(
 
 
 def _spectrum(source_id: int, release: str, archive: Archive, services: Services) -> Iterator[Finding]:
-    """Ask for one star's spectrum, and look at its columns and numbers of coefficients."""
+    """Request one star's spectrum, and check its columns and numbers of coefficients."""
     gaia = RELEASES[release]
     what, expected = "DataLink's retrieval type and structure", f"{gaia.retrieval_types[0]}, {gaia.data_structures[0]}"
     try:
         csv = DataLink(release, archive, services).spectra(np.array([source_id]))
     except RefusedError as refused:
-        todo = f"look the new ones up in its web page; {_RELEASES_FILE}"
+        todo = f"look up the new ones on its web page; {_RELEASES_FILE}"
         yield Finding(what, expected, f"refused: {refused}"[:_LONGEST], Verdict.DIFFERS, todo)
         return
     except UnavailableError as error:
         yield Finding(what, expected, str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
         return
     if not csv:
-        yield Finding(what, expected, "accepted, but no spectrum came", Verdict.UNKNOWN, _LATER)
+        yield Finding(what, expected, "accepted, but no spectrum in the answer", Verdict.UNKNOWN, _LATER)
         return
     words = recall(release, "datalink", str(archive.data)) or ()
     found = ", ".join(words)
@@ -232,7 +232,7 @@ def _coefficients(band: str, expected: int, count: int) -> Finding:
         return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.HOLDS)
     if not count:  # a star may lack a band
         return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.UNKNOWN)
-    todo = f"such spectra are refused until their number is known; {_RELEASES_FILE}"
+    todo = f"such spectra are refused until then; {_RELEASES_FILE}"
     return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.DIFFERS, todo)
 
 
@@ -240,7 +240,7 @@ def _coefficients(band: str, expected: int, count: int) -> Finding:
 
 
 def _bases(release: str) -> Finding:
-    """Look for the bases on this machine, which no archive has."""
+    """Look for the bases on this machine; no archive has them."""
     what, expected = "bases in the installed GaiaXPy", f"of {RELEASES[release].title}"
     try:
         load_bands(release)

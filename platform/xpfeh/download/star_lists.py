@@ -45,7 +45,7 @@ def ids_by_cone(
 ) -> NDArray[np.int64]:
     """Return the stars with XP spectra of a release within `radius` of a position, all in degrees (ICRS).
 
-    Where an archive has no column that says which stars have spectra, those without are returned, too.
+    Where an archive has no column that says which stars have spectra, stars without one are returned, too.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def _found_ids(table: Table, what: str) -> NDArray[np.int64]:
 def read_ids(path: str | Path) -> NDArray[np.int64]:
     """Return the identifiers (N,) of a text file, one a line, or of any table with a column of them.
 
-    `xpfeh.column_names.GAIA` has the names that it may have.
+    `xpfeh.column_names.GAIA` lists the names it may have.
 
     Raises
     ------
@@ -121,14 +121,14 @@ def stars_around(
 ) -> Around:
     """Return which rows of a table of positions are which stars of Gaia, one to one, the closest first.
 
-    The archive is asked for the stars around each position, as far as a star may have moved since; they are then put
-    back to the table's epoch by their proper motions. See `xpfeh.download.around`.
+    Stars around each position are requested, as far out as a star may have moved since; they are then moved back to
+    the table's epoch by their proper motions. See `xpfeh.download.around`.
 
     Parameters
     ----------
     table : str or Path
-        With ``ra`` and ``dec``, ICRS, degrees or sexagesimal, or one of their other names in
-        `xpfeh.column_names.GAIA`; of several those of J2000, if that is the epoch.
+        With ``ra`` and ``dec``, ICRS, degrees or sexagesimal, or their other names in `xpfeh.column_names.GAIA`; if
+        there are several, those at J2000 where that is the epoch.
     radius_arcsec : float
     epoch : float
         Of the table's positions, Julian year.

@@ -24,7 +24,7 @@ from xpfeh.download.http import (
 )
 from xpfeh.errors import UserError
 
-_MOST_ROWS = 10_000_000  # without it each TAP service applies a limit of its own, which may be a few thousand
+_MOST_ROWS = 10_000_000  # without it each TAP service applies its own limit, which may be a few thousand
 
 
 def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping[str, Table] | None = None) -> Table:
@@ -35,7 +35,7 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
     RefusedError
         If the service refuses the query.
     UnavailableError
-        If it does not respond usably.
+        If it gives no usable response.
     UserError
         If it cuts its response short.
     requests.RequestException
@@ -46,14 +46,14 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
     content = response.content
     check_response(response)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of small breaches of the standard; of a cut response, an error below
+        warnings.simplefilter("ignore")  # about small breaches of the standard; a cut response is an error below
         try:
             results = pyvo.dal.TAPResults(parse(io.BytesIO(content), verify="ignore"))
         except pyvo.dal.DALQueryError as error:
             raise RefusedError(" ".join(str(error.reason).split())) from None
-        except Exception as error:  # of expat, of VOTable's own hierarchy, ValueError, IndexError
+        except Exception as error:  # from expat, VOTable's own hierarchy, ValueError, IndexError
             raise BadResponseError(f"not a VOTable, {type(error).__name__}") from None
-        # A query that asks for so many rows itself is not cut short, whatever the service calls it.
+        # A query with its own TOP limit is not cut short, whatever the service calls it.
         if results.query_status == "OVERFLOW" and not re.search(r"\bTOP\s+\d", query, re.IGNORECASE):
             raise UserError(f"the service cuts its response after {len(results)} rows; ask for fewer at a time")
         return results.to_table()
@@ -62,13 +62,13 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
 def to_frame(table: Table) -> pl.DataFrame:
     """Return a table of one value a cell; masked ones become null.
 
-    By way of Python's integers, since a column with nulls would pass through floats.
+    Via Python integers, since a column with nulls would pass through floats.
     """
     return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
 
 
 def run_query(query: str, tap: str, services: Services, what: str, alternative: str) -> pl.DataFrame:
-    """Return the response of a service that has no substitute, VizieR; see `xpfeh.download.http.or_user_error`.
+    """Return the response of a service without mirrors, VizieR; see `xpfeh.download.http.or_user_error`.
 
     Raises
     ------

@@ -17,8 +17,8 @@ from xpfeh.sources.releases import RELEASES
 from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
 
 IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}
-"""The older and the newer star's by the newer release. DR3's dr2_neighbourhood names both releases; of DR4's draft
-(dr3_neighbourhood) the newer one is plain source_id."""
+"""By the newer release, the columns of the older and of the newer identifier. DR3's dr2_neighbourhood names both
+releases; in DR4's draft (dr3_neighbourhood) the newer one is plain source_id."""
 _FARTHEST_MAS, _LARGEST_MAG = 500.0, 0.5
 """A pair that is farther apart, or differs more in G, is not taken for one star. Ours: proper motions leave some tens
 of mas, a variable giant some tenths of a magnitude."""
@@ -47,8 +47,8 @@ class Neighbourhood:
     ``magnitude_difference`` and perhaps ``probable_match``. A pair counts
 
     1. if it lies within 500 mas and 0.5 mag, whether or not it is marked as a probable match;
-    2. unless it is not marked, and one of its two stars is in a pair that counts by 1 and is marked;
-    3. if then neither of its stars is in another pair. Two marked pairs of one star leave that star ambiguous.
+    2. unless it is not marked, and one of its two stars is in a marked pair that passes 1;
+    3. if neither of its stars is then in another pair. Two marked pairs of one star leave that star ambiguous.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Neighbourhood:
     Raises
     ------
     UserError
-        If the file cannot be read, lacks a column or has a wrong cell, or the release has no such table.
+        If the file cannot be read, lacks a column or has an invalid cell, or the release has no such table.
 
     Examples
     --------
@@ -121,7 +121,7 @@ def _read(path: str | Path, release: str) -> pl.DataFrame:
 
 
 def _near(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs that may be one star: near and alike; beside a probable match no other of its two stars."""
+    """Return the pairs that may be one star: near and alike, and without a probable match as a rival."""
     near = pairs.filter(
         (pl.col("distance") <= _FARTHEST_MAS) & (pl.col("magnitude").abs() <= _LARGEST_MAG)  # null is neither
     )

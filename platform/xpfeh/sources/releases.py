@@ -1,8 +1,8 @@
 """Gaia's data releases: what differs between them, in one table.
 
-What is not published yet is what ESA's draft data model of 26 June 2026 says, what ESA has announced, or DR3's pattern.
-Names are candidates in order of preference: `xpfeh.download` looks up which of them the archive has, and `xpfeh probe`
-shows it.
+What is not published yet is from ESA's draft data model of 26 June 2026, ESA's announcements, or DR3's pattern. Names
+are candidates in order of preference: `xpfeh.download` looks up which of them the archive has, and `xpfeh probe` shows
+it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IDS_PER_REQUEST = 5_000
 """The most that the archive's DataLink service takes (Gaia archive help, as of 2026)."""
 
 _OLD_AND_NEW_STRUCTURES = ("RAW", "DATAMODEL_GAIA")
-"""ESA renames the first to the second, for all releases (astroquery's pull request 3629, July 2026)."""
+"""ESA is renaming the first to the second, for all releases (astroquery's pull request 3629, July 2026)."""
 _AVAILABILITY = ("has_xp_continuous", "has_xp_mean_spectrum", "has_mean_spectrum_xp", "has_xp_mean", "has_xp")
 
 
@@ -48,7 +48,7 @@ class Release:
     all_sources : bool
         Whether tables of all sources, of which gaia_source holds the best, are expected.
     neighbourhood : str, optional
-        The archive's table of which stars of the release before are which of this, without its prefix.
+        The archive's table of which stars of the previous release are which of this one, without its prefix.
     distances : str, optional
         VizieR's table of Bailer-Jones distances.
     bulk : str, optional
