@@ -121,6 +121,16 @@ def test_spectra_of_a_mirror_can_be_fetched_as_files(
     assert set(from_ari.columns) < set(from_esa.columns)
 
 
+def test_a_request_that_a_mirror_has_nothing_for_is_made_again(
+    archive: ArchiveServer, mirror: ArchiveServer, both: Services, tmp_path: Path
+) -> None:
+    archive.always, mirror.absent = "page", set(IDS.tolist())
+    with pytest.warns(Notice):
+        assert gaia_archive.fetch_xp(IDS[:3], tmp_path / "xp", services=both).missing == 3
+    archive.always = ""
+    assert gaia_archive.fetch_xp(IDS[:3], tmp_path / "xp", services=services_of(archive)).received == 3
+
+
 def test_what_no_archive_has_is_one_line(archive: ArchiveServer, mirror: ArchiveServer, both: Services) -> None:
     """Mirrors have DR3 alone: DR4 has to wait for ESA."""
     for name in [name for name in mirror.tables if "dr4" in name]:

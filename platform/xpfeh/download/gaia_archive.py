@@ -62,11 +62,12 @@ def fetch_xp(
     account = _begin(folder / "_xpfeh", ids, RELEASES[release].retrieval_types[0])
     received = []
     for number, chunk in track(list(enumerate(_chunks(ids))), description="spectra"):
-        # An empty mark says that the request was made and brought nothing.
+        # An empty mark says that ESA's archive has nothing for these stars; a mirror may lack what it has.
         path, none = folder / f"xp-{number:05d}.csv", account / f"xp-{number:05d}.none"
         if not path.exists() and not none.exists():
-            content = request_spectra(chunk, release, services).csv
-            _write(path if content else none, content)
+            found = request_spectra(chunk, release, services)
+            if found.csv or found.whole:
+                _write(path if found.csv else none, found.csv)
         if path.exists():
             received.append(_stored(path, ids_of_csv))
     return _close(ids, received, account)
