@@ -69,6 +69,7 @@ def test_predict_refuses_a_format_it_cannot_write(
     assert ".parquet, .fits, .csv" in fails(capsys, "predict", NAME, "--model", bundle, "--out", tmp_path / "a.xls")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("mlflow_store")
 def test_train_compare_validate(
     capsys: pytest.CaptureFixture[str], features_dir: Path, labels_file: Path, tmp_path: Path

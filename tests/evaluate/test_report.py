@@ -42,6 +42,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any, str, An
 Report = tuple[Path, Any, str, Any]
 
 
+@pytest.mark.slow
 def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(report: Report) -> None:
     out, metrics, page, numbers = report
     stars = held_out()

@@ -518,6 +518,7 @@ def built_by(path: str) -> str:
     return "base" if path.startswith("base") else path.rpartition("/")[0].replace("jobs/base", "jobs/production")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "right", "wrong", "check", "found"),
     [

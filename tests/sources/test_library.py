@@ -1,3 +1,4 @@
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,15 @@ PATH = library.library_path(library.NAME)
 RAGGED = np.array([np.ones(n) for n in (343, 343, 342, 343, 343)], dtype=object)
 
 
+@cache
+def five_rows() -> Table:
+    """Unpacking the library takes two seconds."""
+    return Table(fits.getdata(PATH, 1)[:5])
+
+
 def small_copy(path: Path, **changes: np.ndarray | None) -> Path:
     """Write 5 real rows as a FITS file of the layout; a change of None drops the column."""
-    table = Table(fits.getdata(PATH, 1)[:5])
+    table = five_rows().copy()
     for name, values in changes.items():
         if values is None:
             del table[name]
