@@ -1,5 +1,6 @@
 """A star is asked for once, whatever happens between."""
 
+import json
 import time
 from pathlib import Path
 
@@ -96,7 +97,8 @@ def test_a_star_that_is_asked_for_twice_is_answered_once_however_far_apart(
 def test_a_damaged_record_is_asked_for_again(archive: ArchiveServer, services: Services) -> None:
     cache.bring(IDS[:3], "dr3", services)
     (record,) = cache.sizes()["dr3"].folder.glob("*/asked.json")
-    for damage in ("{", "{}", "[]"):
+    half = json.dumps({"format": 2, "asked": IDS[:3].tolist(), "complete": []})
+    for damage in ("{", "{}", "[]", half):
         record.write_text(damage)
         assert answered(cache.bring(IDS[:3], "dr3", services)) == IDS[:3].tolist()
 

@@ -75,11 +75,10 @@ def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: fl
             count = _POSITIONS_PER_REQUEST if uploads else _CONES_PER_REQUEST
             try:
                 chunk = positions.slice(first, count)
-                found = (
-                    tap.ask_one(archive, partial(_joined, reach=reach), _upload(chunk))
-                    if uploads
-                    else (tap.ask_one(archive, partial(_inside_cones, positions=chunk, reach=reach)))
-                )
+                if uploads:
+                    found = tap.ask_one(archive, partial(_joined, reach=reach), _upload(chunk))
+                else:
+                    found = tap.ask_one(archive, partial(_inside_cones, positions=chunk, reach=reach))
             except RefusedError as refused:
                 if not uploads:
                     raise

@@ -52,7 +52,7 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
     UserError
         If no archive gives a usable response.
     """
-    ledger = Ledger(_folder(release))
+    ledger = _spectra_ledger(release)
     wanted = ledger.sound(ids)
     new = new_of(ids, wanted)
     with Progress(transient=True, disable=not new.size) as progress:
@@ -66,20 +66,29 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
 
 def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> ArchiveStars:
     """Return stars from the answers for them, latest first: the latest counts where a star is in several."""
-    title, taken = RELEASES[release].title, np.empty(0, np.int64)
-    spectra: dict[str, NDArray[np.int64]] = {}
+    title = RELEASES[release].title
+    with_spectrum, of_answer = _joined([answer.ids("with_spectrum") for answer in answers])
+    taken, latest = np.unique(with_spectrum, return_index=True)  # of several the first, which is the latest answer's
+    spectra = {
+        str(answer.folder / _SPECTRA): taken[of_answer[latest] == number] for number, answer in enumerate(answers)
+    }
+    requested, of_answer = _joined([answer.asked for answer in answers])
+    without = ~np.isin(requested, taken)
+    with_photometry = {
+        number: {*answers[number].record["with_photometry"]} for number in {*of_answer[without].tolist()}
+    }
     missing: dict[int, str] = {}
-    for answer in answers:
-        spectra[str(answer.folder / _SPECTRA)] = np.setdiff1d(answer.ids("with_spectrum"), taken)
-        taken = np.union1d(taken, answer.ids("with_spectrum"))
-    for answer in answers:
-        with_photometry = answer.ids("with_photometry")
-        for source_id in np.setdiff1d(answer.asked, taken).tolist():
-            there = source_id in with_photometry
-            reason = f"{title} has no XP spectrum of it" if there else f"not a source of {title}"
-            missing.setdefault(source_id, reason)
+    for source_id, number in zip(requested[without].tolist(), of_answer[without].tolist(), strict=True):
+        there = source_id in with_photometry[number]
+        missing.setdefault(source_id, f"{title} has no XP spectrum of it" if there else f"not a source of {title}")
     photometry = [str(answer.folder / _PHOTOMETRY) for answer in answers if answer.ids("with_photometry").size]
     return ArchiveStars(release=release, ids=ids, spectra=spectra, photometry=photometry, missing=missing)
+
+
+def _joined(lists: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+    """Return the lists one after the other, and the number of the list that each identifier is from."""
+    joined = np.concatenate([np.empty(0, np.int64), *lists])
+    return joined, np.repeat(np.arange(len(lists)), [len(each) for each in lists])
 
 
 def bring_distances(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> list[str]:
@@ -108,7 +117,7 @@ def sizes() -> dict[str, Size]:
     """Return how much the cache has, by release."""
     found = {}
     for release in RELEASES:
-        kept, folder = Ledger(_folder(release)).answers(), _folder(release)
+        kept, folder = _spectra_ledger(release).answers(), _folder(release)
         asked, with_spectrum = sum(len(a.asked) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found[release] = Size(folder, asked, with_spectrum, used)
@@ -122,6 +131,10 @@ def forget(release: str) -> None:
 
 def _folder(release: str) -> Path:
     return data_folder("cache") / release
+
+
+def _spectra_ledger(release: str) -> Ledger:
+    return Ledger(_folder(release), "with_spectrum", "with_photometry")
 
 
 def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:

@@ -58,10 +58,13 @@ class Ledger:
     Parameters
     ----------
     folder : Path
+    lists : str
+        Lists of identifiers that each record must have.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *lists: str) -> None:
         self._folder = folder
+        self._lists = ("complete", *lists)
 
     def answers(self) -> list[Answer]:
         """Return all answers, in the order of their folders' names."""
@@ -71,7 +74,12 @@ class Ledger:
                 record = json.loads(path.read_text())
                 if record["format"] != _FORMAT:
                     raise ValueError("another version's")
-                found.append(Answer(path.parent, np.array(record["asked"], np.int64), record))
+                answer = Answer(path.parent, np.array(record["asked"], np.int64), record)
+                for name in self._lists:
+                    answer.ids(name)
+                if not {"at", "believed_until", "sha256"} <= record.keys():
+                    raise ValueError("half a record")
+                found.append(answer)
             except (ValueError, KeyError, TypeError):  # damaged, or old: its stars will be requested again
                 shutil.rmtree(path.parent)
         return found
