@@ -139,7 +139,7 @@ def test_what_no_archive_has_is_one_line(archive: ArchiveServer, mirror: Archive
     with pytest.raises(UserError) as raised:
         cache.bring(IDS, "dr4", both)
     assert "\n" not in str(raised.value)
-    assert "ARI Heidelberg: it has no table gaiadr4.gaia_source" in str(raised.value)
+    assert "ARI Heidelberg refuses it: it has no table gaiadr4.gaia_source" in str(raised.value)
 
 
 @pytest.mark.parametrize("fault", ["page", "text", "closed", "hangs"])

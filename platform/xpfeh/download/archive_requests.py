@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from xpfeh.download.archives import Archive, Services
 from xpfeh.download.datalink import DataLink, check_ids, ids_of_csv
-from xpfeh.download.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, notice_substitute
-from xpfeh.download.http import RefusedError, UnavailableError
+from xpfeh.download.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, first_answer
 from xpfeh.download.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
@@ -62,28 +61,18 @@ def request_spectra(ids: NDArray[np.int64], release: str, services: Services) ->
     UserError
         If no archive gives a usable response.
     """
-    reasons = []
-    for archive in services.archives:
-        try:
-            if archive.data is not None:
-                spectra = Spectra(DataLink(release, archive, services).spectra(ids), archive)
-            elif archive.spectra is not None:
-                spectra = Spectra(_spectra_by_tap(ids, release, archive, services), archive)
-            else:
-                continue
-        except (RefusedError, UnavailableError) as error:
-            reasons.append(f"{archive.title}: {error}")
-        except UserError as error:
-            raise UserError(f"spectra: {error}") from None
-        else:
-            notice_substitute("spectra", archive, reasons, services)
-            return spectra
+
+    def ask(archive: Archive) -> Spectra:
+        if archive.data is not None:
+            return Spectra(DataLink(release, archive, services).spectra(ids), archive)
+        return Spectra(_spectra_by_tap(ids, release, archive, services), archive)
+
     gaia = RELEASES[release]
-    alternative = f"download {gaia.retrieval_types[0]} as {gaia.data_structures[0]} CSV from the archive's DataLink"
-    raise UserError(
-        f"spectra of {gaia.title}: {'; '.join(reasons) or 'no archive has them'}; xpfeh probe {release} "
-        f"shows what works; without a network, {alternative} into a folder and ingest that"
+    alternative = (
+        f"download {gaia.retrieval_types[0]} as {gaia.data_structures[0]} CSV from the archive's DataLink into a "
+        f"folder and ingest that; xpfeh probe {release} shows what works"
     )
+    return first_answer("spectra", ask, services, alternative)
 
 
 def _spectra_by_tap(ids: NDArray[np.int64], release: str, archive: Archive, services: Services) -> bytes:

@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from xpfeh.download.archives import Archive, Services
-from xpfeh.download.gaia_tap import SOURCES, GaiaTap, Tables, notice_substitute
-from xpfeh.download.http import RefusedError, UnavailableError
+from xpfeh.download.gaia_tap import SOURCES, GaiaTap, Tables, first_answer
+from xpfeh.download.http import RefusedError
 from xpfeh.download.tap import to_frame
-from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
 
 _STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
@@ -51,19 +50,15 @@ def stars_near(
         If no archive responds.
     """
     reach = (radius_arcsec + abs(RELEASES[release].ref_epoch - epoch) * _FASTEST_ARCSEC_PER_YEAR) / 3600
-    tap, reasons = GaiaTap(release, services), list[str]()
-    for archive in services.archives:
-        try:
-            frames = _stars_at(archive, tap, positions, reach)
-        except (RefusedError, UnavailableError) as error:
-            reasons.append(f"{archive.title}: {error}")
-        except UserError as error:
-            raise UserError(f"positions: {error}") from None
-        else:
-            notice_substitute("stars around the positions", archive, reasons, services)
-            stars = pl.concat([pl.DataFrame(schema=_STARS), *frames]).unique("source_id", maintain_order=True)
-            return {name: stars[name].to_numpy() for name in stars.columns}
-    raise UserError(f"positions: {'; '.join(reasons)}; without a network, match them in TOPCAT")
+    tap = GaiaTap(release, services)
+    frames = first_answer(
+        "stars around the positions",
+        lambda archive: _stars_at(archive, tap, positions, reach),
+        services,
+        "match them in TOPCAT",
+    )
+    stars = pl.concat([pl.DataFrame(schema=_STARS), *frames]).unique("source_id", maintain_order=True)
+    return {name: stars[name].to_numpy() for name in stars.columns}
 
 
 def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: float) -> list[pl.DataFrame]:

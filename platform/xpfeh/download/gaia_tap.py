@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from astropy.table import Table
 
@@ -20,6 +20,8 @@ from xpfeh.download.login import session_at
 from xpfeh.download.tap import query_once, to_frame
 from xpfeh.errors import UserError
 from xpfeh.sources.releases import RELEASES
+
+_T = TypeVar("_T")
 
 SOURCES, PHOTOMETRY, FLAGS = "gaia_source", "all_source_photometry", "all_source_flags"
 """Tables of sources: the best ones (in DR3, all), and, in DR4, photometry and flags of all sources."""
@@ -103,22 +105,9 @@ class GaiaTap:
         UserError
             If no archive gives a usable response; the message says why for each.
         """
-        reasons = []
-        for archive in self.services.archives:
-            try:
-                answer = self.ask_one(archive, build)
-            except RefusedError as refused:
-                if refusal_is_final:
-                    raise UserError(f"{what}: {archive.title} refuses it: {refused}") from None
-                reasons.append(f"{archive.title} refuses it: {refused}")
-            except UnavailableError as error:
-                reasons.append(f"{archive.title}: {error}")
-            except UserError as error:
-                raise UserError(f"{what}: {error}") from None
-            else:
-                notice_substitute(what, answer.archive, reasons, self.services)
-                return answer
-        raise UserError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
+        return first_answer(
+            what, lambda archive: self.ask_one(archive, build), self.services, alternative, refusal_is_final
+        )
 
     def ask_one(self, archive: Archive, build: Build, uploads: Mapping[str, Table] | None = None) -> Answer:
         """Return the response of one archive; `uploads` are tables that the query calls ``TAP_UPLOAD.NAME``.
@@ -221,7 +210,46 @@ def choose_schema(schemas: Iterable[str], release: str) -> str | None:
     return next(iter([*expected, *filter(number.search, schemas)]), None)
 
 
-def notice_substitute(what: str, archive: Archive, reasons: Sequence[str], services: Services) -> None:
-    """Warn that an answer is not from the first archive, and why."""
-    if reasons:
-        services.state.notice(f"{what} from {archive.title}, since {'; '.join(reasons)}")
+def first_answer(
+    what: str,
+    ask: Callable[[Archive], _T],
+    services: Services,
+    alternative: str,
+    refusal_is_final: bool = False,
+) -> _T:
+    """Return the answer of the first archive that has one, and warn if it is not the first of all.
+
+    Parameters
+    ----------
+    what : str
+        What is requested, in messages.
+    ask : callable
+        Asks one archive, and raises `RefusedError` or `UnavailableError` if it has no answer.
+    services : Services
+    alternative : str
+        What a user without a network can do instead.
+    refusal_is_final : bool
+        Whether the next archive is not asked what one refuses.
+
+    Raises
+    ------
+    UserError
+        If no archive has an answer, naming why each has none.
+    """
+    reasons: list[str] = []
+    for archive in services.archives:
+        try:
+            answer = ask(archive)
+        except RefusedError as refused:
+            if refusal_is_final:
+                raise UserError(f"{what}: {archive.title} refuses it: {refused}") from None
+            reasons.append(f"{archive.title} refuses it: {refused}")
+        except UnavailableError as error:
+            reasons.append(f"{archive.title}: {error}")
+        except UserError as error:
+            raise UserError(f"{what}: {error}") from None
+        else:
+            if reasons:
+                services.state.notice(f"{what} from {archive.title}, since {'; '.join(reasons)}")
+            return answer
+    raise UserError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
