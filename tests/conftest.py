@@ -124,7 +124,7 @@ def services_of(*archives: ArchiveServer) -> Services:
     names = [("esa", "ESA's Gaia archive"), ("ari", "ARI Heidelberg"), ("aip", "Gaia@AIP")]
     listed = tuple(each.as_archive(*name) for each, name in zip(archives, names, strict=False))
     tap = f"{archives[0].url}/tap"
-    return Services(listed, tap, timeout_s=0.5, answer_s=0.5, attempts=3, pause_s=0.01)
+    return Services(listed, tap, timeout_s=2.0, answer_s=2.0, attempts=3, pause_s=0.01)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
