@@ -48,7 +48,7 @@ def _if_known(text: str, unit: str = "", ucd: str = "", kind: pa.DataType = _FLO
     return _Quantity(Description(text, unit, ucd), kind, nullable=True)
 
 
-def _feh(text: str, ucd: str) -> _Quantity:
+def _dex(text: str, ucd: str) -> _Quantity:
     return _if_known(text, "dex", ucd, pa.float32())
 
 
@@ -88,7 +88,7 @@ _FEATURES = {
     "rgeo": _DISTANCE,
     "m_g": _if_known("absolute G magnitude by rgeo, else by a good parallax; null where neither is known", "mag"),
     "flux": _always(
-        "dereddened XP flux, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), _SAMPLES)
+        "XP flux as observed, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), _SAMPLES)
     ),
     "flux_error": _always("error of flux, in the same scale", kind=pa.list_(pa.float32(), _SAMPLES)),
     "flags": _FLAGS,
@@ -109,14 +109,22 @@ _CATALOG = {
     "M_G": _if_known("absolute G magnitude by rgeo, else by a good parallax", "mag", "phys.magAbs;em.opt"),
     "EBV": _EBV,
     "rgeo": _DISTANCE,
-    "FEH": _feh("[Fe/H]", "phys.abund.Fe"),
-    "FEH_err": _feh("error of [Fe/H], half the calibrated 68 % interval", "stat.error;phys.abund.Fe"),
-    "FEH_lo68": _feh("lower end of the calibrated 68 % interval", "phys.abund.Fe;stat.min"),
-    "FEH_hi68": _feh("upper end of the calibrated 68 % interval", "phys.abund.Fe;stat.max"),
-    "FEH_lo95": _feh("lower end of the calibrated 95 % interval", "phys.abund.Fe;stat.min"),
-    "FEH_hi95": _feh("upper end of the calibrated 95 % interval", "phys.abund.Fe;stat.max"),
-    "FEH_err_aleatoric": _feh("the networks' own sigma, not recalibrated", "stat.stdev;phys.abund.Fe"),
-    "FEH_err_epistemic": _feh("deviation between the ensemble's networks", "stat.stdev;phys.abund.Fe"),
+    "FEH": _dex("[Fe/H]", "phys.abund.Fe"),
+    "FEH_err": _dex("error of [Fe/H], half the calibrated 68 % interval", "stat.error;phys.abund.Fe"),
+    "FEH_lo68": _dex("lower end of the calibrated 68 % interval", "phys.abund.Fe;stat.min"),
+    "FEH_hi68": _dex("upper end of the calibrated 68 % interval", "phys.abund.Fe;stat.max"),
+    "FEH_lo95": _dex("lower end of the calibrated 95 % interval", "phys.abund.Fe;stat.min"),
+    "FEH_hi95": _dex("upper end of the calibrated 95 % interval", "phys.abund.Fe;stat.max"),
+    "FEH_err_aleatoric": _dex("the networks' own sigma, not recalibrated", "stat.stdev;phys.abund.Fe"),
+    "FEH_err_epistemic": _dex("deviation between the ensemble's networks", "stat.stdev;phys.abund.Fe"),
+    "TEFF": _if_known("effective temperature", "K", "phys.temperature.effective", pa.float32()),
+    "TEFF_err": _if_known(
+        "error of TEFF, half the calibrated 68 % interval", "K", "stat.error;phys.temperature.effective", pa.float32()
+    ),
+    "LOGG": _dex("log10 of the surface gravity in cm s-2", "phys.gravity"),
+    "LOGG_err": _dex("error of LOGG, half the calibrated 68 % interval", "stat.error;phys.gravity"),
+    "ALPHA_M": _dex("[alpha/M]", "phys.abund"),
+    "ALPHA_M_err": _dex("error of ALPHA_M, half the calibrated 68 % interval", "stat.error;phys.abund"),
     "domain_score": _if_known("how unlike the training stars' the spectrum is", "", "stat.value", pa.float32()),
     "flags": _FLAGS,
     "model_version": _always("the model that made the predictions", "", "meta.version", pa.string()),

@@ -8,7 +8,11 @@ True
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntFlag
+
+import numpy as np
+from numpy.typing import NDArray
 
 
 class Flag(IntFlag):
@@ -35,17 +39,21 @@ class Flag(IntFlag):
     FEH_EDGE = 1 << 15
     ODD_SN = 1 << 16
     PARALLAX_DISTANCE = 1 << 17
+    GIANT_BY_SPECTRUM = 1 << 18
+    OWN_EBV = 1 << 19
 
 
 MEANING: dict[Flag, str] = {
     Flag.BAD_SPECTRUM: "flux or error not finite, or nothing to normalise by: no prediction",
     Flag.NO_DUST: "no E(B-V) at this position: no prediction",
     Flag.COLOUR_RANGE: "(BP-RP)0 outside 0.7 to 1.9, the range of the training stars (cut 2)",
-    Flag.NOT_GIANT: "M_G says: not a red giant (cut 2)",
+    Flag.NOT_GIANT: "not a red giant (cut 2): by M_G; or, where no distance is known, by LOGG >= 3.5",
     Flag.NEAR_PLANE: "|Z| <= 0.2 kpc (cut 3)",
     Flag.BAD_PHOTOMETRY: "phot_bp_rp_excess_factor too large (cut 1)",
-    Flag.CUT_NOT_EVALUATED: "a cut could not be evaluated: colour, excess factor or distance is missing",
-    Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample",
+    Flag.CUT_NOT_EVALUATED: "cut 1 or 2 could not be evaluated: no excess factor beside given photometry, "
+    "or neither M_G nor LOGG with an error below 0.75 dex",
+    Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample; models that learn from the whole sky "
+    "are validated there (docs/validate.md)",
     Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
     Flag.LOW_SN: "median signal-to-noise of the samples below 10",
     Flag.NO_PHOTOMETRY: "no gaia_source row: position from the source_id's HEALPix pixel, no colour, no magnitude",
@@ -57,6 +65,8 @@ MEANING: dict[Flag, str] = {
     Flag.ODD_SN: "signal-to-noise below 0.4 of what is usual at this G: often a blend or a bad spectrum; 4 % of giants",
     Flag.PARALLAX_DISTANCE: "M_G and |Z| from 1/parallax (no distance given): zero point subtracted where known, "
     "parallax_over_error > 5",
+    Flag.GIANT_BY_SPECTRUM: "no distance: LOGG says whether it is a giant (NOT_GIANT); |Z| (cut 3) is not known",
+    Flag.OWN_EBV: "E(B-V) is the one that came with the star, not the dust map's",
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
@@ -65,5 +75,16 @@ NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
 OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
 """A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""
 
-INFORMATIVE = Flag.PARALLAX_DISTANCE
-"""Says where a number comes from; nothing is wrong with such a star."""
+INFORMATIVE = Flag.HIGH_EXTINCTION | Flag.PARALLAX_DISTANCE | Flag.GIANT_BY_SPECTRUM | Flag.OWN_EBV
+"""Says where a star is, or where a number comes from; nothing is wrong with such a star."""
+
+
+def bits(conditions: Mapping[Flag, NDArray[np.bool_]]) -> NDArray[np.uint32]:
+    """Return (N,) flags: each bit is set where its condition (N,) holds.
+
+    Examples
+    --------
+    >>> bits({Flag.FAINT: np.array([True, False]), Flag.LOW_SN: np.array([True, True])}).tolist()
+    [768, 512]
+    """
+    return np.bitwise_or.reduce([np.where(holds, np.uint32(bit), np.uint32(0)) for bit, holds in conditions.items()])

@@ -124,8 +124,15 @@ class Recipe(Settings):
     """UA-CSNet: architecture, loss and training (paper sections 3 and 4.1, Table 1)."""
 
     name: str = Field("paper", pattern=r"^[\w.-]+$", description="what runs and models are called")
-    stars: Literal["paper", "wide"] = Field(
-        "paper", description="train on the paper's cuts 1 to 6, or on subgiants, dust and the plane besides"
+    stars: Literal["paper", "all"] = Field(
+        "paper", description="train on the stars of the paper's cuts 1 to 6, or on every star with a usable spectrum"
+    )
+    dust: Literal["removed", "hint"] = Field(
+        "removed", description="the spectrum is dereddened by E(B-V) first; or taken as observed, E(B-V) an input too"
+    )
+    ebv_error: float = Field(0.0, ge=0, description="relative error of E(B-V), drawn for each star of a batch")
+    further_labels: float = Field(
+        0.0, ge=0, description="weight of T_eff, log g and [alpha/M], learnt beside [Fe/H]; 0: [Fe/H] alone"
     )
     n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as the 343 samples allow")
     inputs: Literal["standardised", "log"] = Field(
@@ -134,7 +141,6 @@ class Recipe(Settings):
     components: int = Field(
         0, ge=0, le=343, description="principal components that stand for the pixels, shared by all members; 0: pixels"
     )
-    ebv_input: bool = Field(False, description="E(B-V) is an input beside the spectrum")
     hidden: tuple[int, ...] = Field((256, 64), description="widths of FC1, FC2")
     latent: int = Field(16, ge=1, description="width of Z (FC3)")
     head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
@@ -189,7 +195,9 @@ RECIPES: dict[str, Recipe] = {
     "paper": Recipe(),
     "best": Recipe(
         name="best",
-        stars="wide",
+        stars="all",
+        dust="hint",
+        further_labels=0.02,
         inputs="log",
         activation="silu",
         floor="add",
@@ -203,7 +211,6 @@ RECIPES: dict[str, Recipe] = {
         clip_norm=1.0,
         n_pixels=343,
         components=96,
-        ebv_input=True,
         label_errors=True,
         members=10,
         folds=5,

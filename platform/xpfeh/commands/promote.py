@@ -19,7 +19,8 @@ from xpfeh.evaluate.paired import bootstrap
 from xpfeh.experiments import registry
 from xpfeh.inference.cross_validated import answers
 from xpfeh.inference.graph import CHUNK
-from xpfeh.inference.predictor import INPUTS, Predictor
+from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.training.noise import as_if_at
 

@@ -20,7 +20,7 @@ from xpfeh.evaluate.sections import final_sample
 from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import NONE, CrossValidated
-from xpfeh.inference.predictor import INPUTS
+from xpfeh.inference.inputs import INPUTS
 from xpfeh.labels.clusters import Members
 from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.labels.neighbourhood import Neighbourhood
@@ -135,7 +135,11 @@ def _judged(judge: CrossValidated, given: Given) -> Judged:
     judges = rows_of(stars, judging != NONE)
     for g_mag in _FAINT:
         flux, flux_error = as_if_at(g_mag, judges, np.random.default_rng(0))
-        copies = {"flux": flux, "flux_error": flux_error, **{name: judges[name] for name in ("ebv", "flags", "feh")}}
+        copies = {
+            "flux": flux,
+            "flux_error": flux_error,
+            **{name: judges[name] for name in ("ebv", "m_g", "flags", "feh")},
+        }
         fainter[f"as if G={g_mag:g}"] = judge.answers(copies, judging[judging != NONE])
     return Judged(judge.cards, judge.answers(stars, unseen), in_sample, fainter)
 

@@ -46,7 +46,7 @@ def _draw_spectrum(axes: Axes, features: Mapping[str, NDArray]) -> None:
     flux, error = features["flux"][0], features["flux_error"][0]
     axes.fill_between(WAVELENGTH_NM, flux - error, flux + error, color=BLUE, alpha=0.25, linewidth=0, label="± error")
     axes.plot(WAVELENGTH_NM, flux, color=BLUE, lw=1.2)
-    axes.set(ylabel="dereddened flux,\n1 around 550 nm", ylim=(min(0.0, 1.1 * np.nanmin(flux, initial=0)), None))
+    axes.set(ylabel="observed flux,\n1 around 550 nm", ylim=(min(0.0, 1.1 * np.nanmin(flux, initial=0)), None))
     known = {"G": "phot_g_mean_mag", "(BP−RP)$_0$": "bp_rp0", "E(B−V)": "ebv"}
     values = [f"{label} {features[name][0]:.2f}" for label, name in known.items() if np.isfinite(features[name][0])]
     axes.set_title("   ".join(values), loc="right", fontsize=10, color=GREY)

@@ -11,7 +11,8 @@ import pandas as pd
 from xpfeh import __version__
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD
-from xpfeh.inference.predictor import COLUMNS, INPUTS, Predictor
+from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.predictor import COLUMNS, Predictor
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 with warnings.catch_warnings():

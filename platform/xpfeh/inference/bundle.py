@@ -60,7 +60,7 @@ def write_bundle(folder: str | Path, files: Mapping[str, bytes], recipe: Recipe,
         version=f"{recipe.name}-{content[:12]}",
         sha256=checksums,
         recipe=recipe,
-        golden=golden_answer(Graph(files[MODEL])),
+        golden=golden_answer(Graph(files[MODEL]), recipe, training.preprocess),
         made_by=code_version(),
     )
     with whole_folder(folder, mark=CARD) as work:

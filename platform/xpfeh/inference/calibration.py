@@ -1,77 +1,100 @@
 """Intervals that hold what they say, from stars that the network was not trained on.
 
 A network's sigma is right in shape at best: here quantiles of (true - predicted) / sigma, as they are on stars like
-those that the numbers are about, turn it into 68 % and 95 % intervals (quantile regression, Koenker & Bassett 1978,
-DOI 10.2307/1913643). They depend on the predicted [Fe/H], otherwise below -2 than above, on the noise of the spectrum
-(which G and S/N come down to), on the share of sigma that is disagreement in the ensemble, and on E(B-V). Fainter
-copies of the stars carry them beyond the magnitudes of the labels.
+those that the numbers are about, turn it into 68 % and 95 % intervals. They depend on what `covariates` names: where a
+star is in [Fe/H], T_eff and log g, behind how much dust, how noisy its spectrum is. Fainter copies of the stars carry
+them beyond the magnitudes of the labels.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from xpfeh.inference.answers import Answers
+from xpfeh.inference.further_labels import FURTHER_LABELS
+from xpfeh.inference.quantiles import fit_quantiles, weighted_quantile
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
+DUST_ERROR = 0.16 * 2.2
+"""Of [Fe/H], dex per mag of E(B-V), where the spectrum was dereddened: SFD's own relative error (Schlegel et al. 1998,
+abstract) times d[Fe/H]/dE(B-V)."""
 
 _SHARES = (0.68, 0.95)  # of the stars, inside the intervals between those
-_SHRINKAGE = 3e-3  # L1 penalty: a slope that few stars ask for stays 0
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 _POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
 _BELOW = 1  # the covariate that counts dex below that
 _FEWEST = 40  # stars below it of which one in twenty is known
-_DUST = 0.16 * 2.2  # of E(B-V): SFD's own error (Schlegel et al. 1998, abstract) times d[Fe/H]/dE(B-V), dex per mag
 _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
+# Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
+_DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)
+_CLEAREST = 0.02  # mag: below it clear sky is clear sky
+_GIANT, _BETWEEN = 3.5, 0.2
+_HOT = 5500.0
+
 _Four = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]  # quantiles
-_Five = Annotated[tuple[float, ...], Field(min_length=5, max_length=5)]  # K = 5 covariates
 
 
-class Calibration(BaseModel):
-    """Quantiles of the standardised residual, each linear in the covariates.
+class Fitted(BaseModel):
+    """Q quantiles, each linear in the K covariates.
 
     Attributes
     ----------
     low, high : K floats
         The range of the covariates on the stars it was fitted to; beyond it they are held at its ends.
-    intercepts : 4 floats
-    slopes : 4 x K floats
-        By `QUANTILES`.
+    intercepts : Q floats
+    slopes : Q x K floats
     """
 
     model_config = ConfigDict(frozen=True)
 
-    low: _Five
-    high: _Five
-    intercepts: _Four
-    slopes: Annotated[tuple[_Five, ...], Field(min_length=4, max_length=4)]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    intercepts: tuple[float, ...]
+    slopes: tuple[tuple[float, ...], ...]
 
-    def intervals(self, feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> dict[str, Any]:
-        """Return ``FEH_err`` and the ends of the intervals, dex, of B stars.
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        widths = {len(self.high), *map(len, self.slopes)}
+        if widths != {len(self.low)} or len(self.slopes) != len(self.intercepts):
+            raise ValueError("quantiles and covariates are not as many everywhere")
+        return self
 
-        Parameters
-        ----------
-        feh, aleatoric, epistemic : (B,) arrays
-            The ensemble's mean, the root of its mean variance, and the deviation between its members, dex.
-        noise : (B,) array
-            Mean pixel error, in the features' scale.
-        ebv : (B,) array
-            E(B-V), mag.
-        """
-        xp = feh.__array_namespace__()
+    def quantiles(self, x: Any) -> Any:
+        """Return (B, Q) quantiles at (B, K) covariates."""
+        xp = x.__array_namespace__()
         low, high, intercepts, slopes = (
             xp.asarray(np.array(values, dtype=np.float32))
             for values in (self.low, self.high, self.intercepts, np.transpose(self.slopes))
         )
-        sigma = _sigma(aleatoric, epistemic, ebv)
-        x = xp.minimum(xp.maximum(_covariates(feh, aleatoric, epistemic, noise, ebv), low), high)
-        z = xp.matmul(x, slopes) + intercepts
+        return xp.matmul(xp.minimum(xp.maximum(x, low), high), slopes) + intercepts
+
+
+class Calibration(Fitted):
+    """Quantiles of the standardised residual of [Fe/H], by `QUANTILES`.
+
+    Attributes
+    ----------
+    dust_error : float
+        Of [Fe/H], dex per mag of E(B-V), beside what the networks say; 0 for networks that know of dust.
+    """
+
+    intercepts: _Four
+    dust_error: float
+
+    def intervals(self, answers: Answers) -> dict[str, Any]:
+        """Return ``FEH_err`` and the ends of the intervals, dex, of B stars."""
+        feh = answers["feh"]
+        xp = feh.__array_namespace__()
+        sigma = self._sigma(answers)
+        z = self.quantiles(covariates(answers))
         lo95, lo68, hi68, hi95 = (feh + sigma * z[:, i] for i in range(4))
         lo68 = xp.minimum(lo68, feh - _LEAST)
         hi68 = xp.maximum(hi68, feh + _LEAST)
@@ -83,13 +106,32 @@ class Calibration(BaseModel):
             "FEH_hi95": xp.maximum(hi95, hi68),
         }
 
+    def _sigma(self, answers: Answers) -> Any:
+        return _sigma(answers["aleatoric"], answers["epistemic"], self.dust_error * answers["ebv"])
+
+
+class FurtherCalibration(Fitted):
+    """For each of `FURTHER_LABELS` the 68 % quantile of how many sigmas it is off."""
+
+    def columns(self, answers: Answers) -> dict[str, Any]:
+        """Return each further label and its error, half the 68 % interval, in its own unit, by its column."""
+        factors = self.quantiles(covariates(answers))
+        columns = {}
+        for i, label in enumerate(FURTHER_LABELS):
+            xp = factors.__array_namespace__()
+            sigma = _sigma(answers[f"{label.name}_aleatoric"], answers[f"{label.name}_epistemic"])
+            columns[label.column] = answers[label.name] * label.unit + label.centre
+            columns[label.error_column] = xp.maximum(sigma * factors[:, i], _LEAST) * label.unit
+        return columns
+
 
 def fit_calibration(
-    outputs: Mapping[str, NDArray],
+    answers: Mapping[str, NDArray],
     feh: NDArray[np.float64],
     feh_err: NDArray[np.float64],
     fold: NDArray[np.int64],
     copies: int = 0,
+    dust_error: float = 0.0,
 ) -> Calibration:
     """Fit the intervals to stars that the networks were not trained on.
 
@@ -99,20 +141,20 @@ def fit_calibration(
 
     Parameters
     ----------
-    outputs : mapping of (N,) arrays
-        ``feh``, ``aleatoric``, ``epistemic``, ``noise`` and ``ebv``, as `Calibration.intervals` takes them.
+    answers : mapping of (N,) arrays
+        As `xpfeh.inference.answers.Answers`.
     feh, feh_err : (N,) float64
         True [Fe/H] and its error, dex; NaN where unknown, and taken as 0.
     fold : (N,) int64
         Part of the sky of each star.
     copies : int
         The N rows are the stars, followed by so many copies of them with more noise, in the same order.
+    dust_error : float
+        See `Calibration`.
     """
-    given = {name: np.asarray(values, dtype=np.float64) for name, values in outputs.items()}
-    x = _covariates(**given)
-    low, high = np.percentile(x, [0.5, 99.5], axis=0)
-    x = np.clip(x, low, high)
-    z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], given["ebv"])
+    given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
+    x, low, high = _clipped(given)
+    z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], dust_error * given["ebv"])
     n_stars = len(z) // (1 + copies)
     weight = _LABEL_SIGMA**2 / (_LABEL_SIGMA**2 + np.square(np.nan_to_num(feh_err)))
     weight[:n_stars] *= _WEIGHT_OF_ORIGINALS
@@ -120,14 +162,14 @@ def fit_calibration(
     lacking = np.empty((2, n_stars))
     for left_out in np.unique(fold):
         used, judged = fold != left_out, np.flatnonzero(fold[:n_stars] == left_out)
-        intercepts, slopes = _quantiles(x[used], z[used], weight[used])
+        intercepts, slopes = fit_quantiles(x[used], z[used], weight[used], QUANTILES)
         lo95, lo68, hi68, hi95 = (intercepts + x[judged] @ slopes.T).T
         lacking[0, judged] = np.maximum(lo68 - z[judged], z[judged] - hi68)
         lacking[1, judged] = np.maximum(lo95 - z[judged], z[judged] - hi95)
     wider68, wider95 = (
-        _weighted_quantile(each, share, weight[:n_stars]) for each, share in zip(lacking, _SHARES, strict=True)
+        weighted_quantile(each, share, weight[:n_stars]) for each, share in zip(lacking, _SHARES, strict=True)
     )
-    intercepts, slopes = _quantiles(x, z, weight)
+    intercepts, slopes = fit_quantiles(x, z, weight, QUANTILES)
     intercepts += np.array([-wider95, -wider68, wider68, wider95])
 
     # Below -2 there are too few stars to move the quantiles of all: there the intervals widen by what those lack.
@@ -135,62 +177,81 @@ def fit_calibration(
     poor = below > 0
     if poor.sum() >= _FEWEST:
         steeper68, steeper95 = (
-            max(0.0, _weighted_quantile((each[poor] - wider) / below[poor], share, weight[:n_stars][poor]))
+            max(0.0, weighted_quantile((each[poor] - wider) / below[poor], share, weight[:n_stars][poor]))
             for each, wider, share in zip(lacking, (wider68, wider95), _SHARES, strict=True)
         )
         slopes[:, _BELOW] += np.array([-steeper95, -steeper68, steeper68, steeper95])
-    return Calibration(
-        low=tuple(low.tolist()),
-        high=tuple(high.tolist()),
-        intercepts=tuple(intercepts.tolist()),
-        slopes=tuple(tuple(row) for row in slopes.tolist()),
-    )
+    return Calibration(**_plain(low, high, intercepts, slopes), dust_error=dust_error)
 
 
-def _quantiles(
-    x: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (4,) intercepts and (4, K) slopes of the quantiles of z as functions of the covariates."""
-    centre, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
-    fits = np.array([_quantile((x - centre) / scale, z, weight / weight.sum(), q) for q in QUANTILES])
-    slopes = fits[:, 1:] / scale
-    return fits[:, 0] - slopes @ centre, slopes
+def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], copies: int = 0) -> FurtherCalibration:
+    """Fit the errors of the further labels, as `fit_calibration` does those of [Fe/H].
 
-
-def _quantile(x: NDArray[np.float64], z: NDArray[np.float64], share: NDArray[np.float64], q: float) -> NDArray:
-    """Return (1 + K,) intercept and slopes of one quantile: those with the least pinball loss and L1 penalty.
-
-    Solved as the dual linear program, which has a row for each covariate and not for each star: ten times as fast as
-    `sklearn.linear_model.QuantileRegressor` (LOG 2026-11-25), and the same numbers.
+    Parameters
+    ----------
+    answers, copies
+        As for `fit_calibration`.
+    labels : (N, L) floats
+        True labels on the networks' scale, NaN where unknown.
     """
-    from scipy.optimize import linprog  # half a second, which those who only predict need not wait
-
-    count = x.shape[1]
-    found = linprog(
-        -z,
-        A_ub=np.vstack([x.T, -x.T]),
-        b_ub=np.full(2 * count, _SHRINKAGE),
-        A_eq=np.ones((1, len(z))),
-        b_eq=[0.0],
-        bounds=np.stack([(q - 1) * share, q * share], axis=1),
-        method="highs",
-    )
-    slopes = found.ineqlin.marginals
-    return np.concatenate([-found.eqlin.marginals, slopes[count:] - slopes[:count]])
-
-
-def _weighted_quantile(values: NDArray[np.float64], share: float, weight: NDArray[np.float64]) -> float:
-    return float(np.quantile(values, share, weights=weight, method="inverted_cdf"))
+    given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
+    x, low, high = _clipped(given)
+    n_stars = len(x) // (1 + copies)
+    fits = []
+    for i, label in enumerate(FURTHER_LABELS):
+        known = np.isfinite(labels[:, i])
+        if not known.any():
+            fits.append((1.0, *np.zeros(x.shape[1])))
+            continue
+        sigma = _sigma(given[f"{label.name}_aleatoric"], given[f"{label.name}_epistemic"])
+        off = (np.abs(labels[:, i] - given[label.name]) / sigma)[known]
+        weight = np.where(np.arange(len(x)) < n_stars, _WEIGHT_OF_ORIGINALS, 1.0)[known]
+        intercepts, slopes = fit_quantiles(x[known], off, weight, _SHARES[:1])
+        fits.append((*intercepts, *slopes[0]))
+    return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
 
 
-def _sigma(aleatoric: Any, epistemic: Any, ebv: Any) -> Any:
-    """Return (B,) sigma before calibration, dex: noise, disagreement, and the error of the dust map."""
-    xp = aleatoric.__array_namespace__()
-    return xp.sqrt(xp.square(aleatoric) + xp.square(epistemic) + xp.square(_DUST * ebv))
+def covariates(answers: Answers) -> Any:
+    """Return the (B, K) numbers that the quantiles depend on.
 
-
-def _covariates(feh: Any, aleatoric: Any, epistemic: Any, noise: Any, ebv: Any) -> Any:
-    """Return the (B, K) numbers that the quantiles depend on."""
+    [Fe/H], otherwise below -2 than above; the noise of the spectrum, which G and S/N come down to; the share of sigma
+    that is disagreement in the ensemble; E(B-V), in a network that knows of dust with bends; and T_eff and log g, where
+    it has learnt them.
+    """
+    feh, ebv, epistemic = answers["feh"], answers["ebv"], answers["epistemic"]
     xp = feh.__array_namespace__()
-    disagreement = xp.log((epistemic + _LEAST) / aleatoric)
-    return xp.stack([feh, xp.maximum(_POOR - feh, 0.0), xp.log(noise), disagreement, ebv], axis=1)
+    disagreement = xp.log((epistemic + _LEAST) / answers["aleatoric"])
+    columns = [feh, xp.maximum(_POOR - feh, 0.0), xp.log(answers["noise"]), disagreement]
+    if "logg" not in answers:
+        return xp.stack([*columns, ebv], axis=1)
+    dust = xp.log(xp.maximum(ebv, 0.0) + _CLEAREST)
+    bends = [xp.maximum(dust - float(np.log(bend + _CLEAREST)), 0.0) for bend in _DUST_BENDS]
+    teff, logg, _ = FURTHER_LABELS
+    dwarf = xp.tanh((answers["logg"] - (_GIANT - logg.centre) / logg.unit) / (_BETWEEN / logg.unit))
+    hot = xp.maximum(answers["teff"] - (_HOT - teff.centre) / teff.unit, 0.0)
+    return xp.stack([*columns, dust, *bends, answers["logg"], dwarf, answers["teff"], hot], axis=1)
+
+
+def _sigma(*parts: Any) -> Any:
+    """Return (B,) sigma before calibration: noise, disagreement, and perhaps dust, in quadrature."""
+    first, *others = parts
+    xp = first.__array_namespace__()
+    return xp.sqrt(sum((xp.square(part) for part in others), xp.square(first)))
+
+
+def _clipped(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return the covariates within the range of all but the outermost stars, and that range."""
+    x = covariates(given)
+    low, high = np.percentile(x, [0.5, 99.5], axis=0)
+    return np.clip(x, low, high), low, high
+
+
+def _plain(
+    low: NDArray[np.float64], high: NDArray[np.float64], intercepts: NDArray[np.float64], slopes: NDArray[np.float64]
+) -> dict[str, Any]:
+    return {
+        "low": tuple(low.tolist()),
+        "high": tuple(high.tolist()),
+        "intercepts": tuple(intercepts.tolist()),
+        "slopes": tuple(tuple(row) for row in slopes.tolist()),
+    }

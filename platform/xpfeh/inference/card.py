@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xpfeh.inference.calibration import Calibration
+from xpfeh.inference.calibration import Calibration, FurtherCalibration
 from xpfeh.inference.edges import Edges
 from xpfeh.inference.golden import Answer
 from xpfeh.inference.seen import Seen
@@ -14,9 +14,9 @@ from xpfeh.inference.stretch import Stretch
 from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
-FORMAT: Literal[6] = 6
+FORMAT: Literal[7] = 7
 """Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras. 4 had no golden star, 5 did not
-say what its stars were like."""
+say what its stars were like, 6 took dereddened features."""
 
 
 class StarCounts(BaseModel):
@@ -37,7 +37,7 @@ class Training(SampleOrigin):
     stars : StarCounts
     restarted_members : int
         Members that collapsed in the warm-up and were started afresh.
-    stretch, calibration, edges
+    stretch, calibration, further, edges
         What makes the networks' answers and their errors true, and where they end, as the graph has it.
     domain_threshold : float
         Domain score of the worst 1 % of the validation stars.
@@ -53,6 +53,7 @@ class Training(SampleOrigin):
     restarted_members: int
     stretch: Stretch
     calibration: Calibration
+    further: FurtherCalibration | None
     edges: Edges
     domain_threshold: float
     seen: Seen
@@ -81,7 +82,7 @@ class ModelCard(Training):
         Of that model: what it was trained on, whose it is, and on what terms.
     """
 
-    format: Literal[6] = FORMAT
+    format: Literal[7] = FORMAT
     version: str
     sha256: dict[str, str]
     recipe: Recipe

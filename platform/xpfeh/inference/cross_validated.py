@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import prediction_flags
-from xpfeh.inference.predictor import INPUTS, Predictor
+from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import split_by_sky
 from xpfeh.settings import PreprocessSettings
 
@@ -22,7 +23,7 @@ NONE = -1
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
     predicted = predictor.predict(stars)
-    flags = stars["flags"] | prediction_flags(predicted, predictor.card.domain_threshold)
+    flags = stars["flags"] | prediction_flags(predicted, stars["m_g"], predictor.card.domain_threshold)
     return {**stars, **predicted, "flags": flags}
 
 

@@ -1,4 +1,4 @@
-"""Where answers end: beyond the labels' range an interval is open, and far beyond it there is no [Fe/H]."""
+"""Where answers end: beyond the labels' range an interval is open, and far beyond it there is no answer."""
 
 from __future__ import annotations
 
@@ -9,29 +9,35 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from xpfeh.inference.further_labels import FURTHER_LABELS, LARGEST
+
 _LABELS_BEYOND = 5  # stars: a range that fewer reach into is not known
+_NO_LABELS = (1e9, -1e9)  # a range that nothing is in: what no star has taught is not answered
 _SENSELESS = 0.5  # dex beyond the range: so far a network says how its last layer is sloped, and nothing of a star
 
 
 class Edges(BaseModel):
-    """The range of [Fe/H] that the training labels span, dex.
+    """The ranges that the training labels span.
 
     Attributes
     ----------
     low, high : float
-        Five labelled stars are beyond either.
+        Of [Fe/H], dex: five labelled stars are beyond either.
+    further : dict of (float, float)
+        Likewise of the further labels that the model has learnt, in their own units, by their columns.
     """
 
     model_config = ConfigDict(frozen=True)
 
     low: float
     high: float
+    further: dict[str, tuple[float, float]] = {}
 
     def opened(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the predictor's columns with NaN for every limit that is none, and for every [Fe/H] without sense.
+        """Return the predictor's columns with NaN for every limit that is none, and for every answer without sense.
 
         A limit beyond the labels' range is no limit: the interval is open there. Without one of the limits of the
-        68 % interval there is no ``FEH_err`` either.
+        68 % interval there is no error either.
         """
         feh = columns["FEH"]
         sense = (feh >= self.low - _SENSELESS) & (feh <= self.high + _SENSELESS)
@@ -41,18 +47,37 @@ class Edges(BaseModel):
             **{name: sense & (columns[name] <= self.high) for name in ("FEH_hi68", "FEH_hi95")},
         }
         kept["FEH_err"] = kept["FEH_lo68"] & kept["FEH_hi68"]
+        for label in FURTHER_LABELS:
+            if label.column in columns:
+                low, high = self.further[label.column]
+                value, error = columns[label.column], columns[label.error_column]
+                beyond = _SENSELESS * label.unit
+                kept[label.column] = (value >= low - beyond) & (value <= high + beyond)
+                kept[label.error_column] = (value - error >= low) & (value + error <= high)
         xp = feh.__array_namespace__()
         return {**columns, **{name: xp.where(keeps, columns[name], np.nan) for name, keeps in kept.items()}}
 
 
-def edges_of(feh: NDArray[np.float64]) -> Edges:
-    """Return the edges of (N,) training labels.
+def edges_of(labels: Mapping[str, NDArray[np.float64]]) -> Edges:
+    """Return the edges of training labels, (N,) each, NaN where unknown: ``feh``, and perhaps further ones.
 
     Examples
     --------
-    >>> edges_of(np.arange(-128, 129) / 64)
-    Edges(low=-1.921875, high=1.921875)
+    >>> edges_of({"feh": np.arange(-128, 129) / 64})
+    Edges(low=-1.921875, high=1.921875, further={})
     """
-    ordered = np.sort(feh)
+    low, high = _range(labels["feh"])
+    further = {}
+    for label in FURTHER_LABELS:
+        if label.name in labels:
+            taken = LARGEST * label.unit  # a label beyond is learnt as this
+            further[label.column] = _range(np.clip(labels[label.name], label.centre - taken, label.centre + taken))
+    return Edges(low=low, high=high, further=further)
+
+
+def _range(labels: NDArray[np.float64]) -> tuple[float, float]:
+    ordered = np.sort(labels[np.isfinite(labels)])
+    if not len(ordered):
+        return _NO_LABELS
     beyond = min(_LABELS_BEYOND, len(ordered) - 1)
-    return Edges(low=float(ordered[beyond]), high=float(ordered[-1 - beyond]))
+    return float(ordered[beyond]), float(ordered[-1 - beyond])

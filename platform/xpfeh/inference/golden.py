@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.inference.graph import Graph
-from xpfeh.xp.pixels import rebinned
+from xpfeh.inference.inputs import network_inputs
+from xpfeh.settings import PreprocessSettings, Recipe
 
 AGREEMENT = 1e-5
 """Dex, and relative: kernels of another kind of CPU sum in another order, and differ by no more."""
@@ -29,11 +30,9 @@ def golden_star() -> dict[str, NDArray]:
     return {name: np.array([star[name]], dtype=np.float32) for name in ("flux", "flux_error", "ebv")}
 
 
-def golden_answer(graph: Graph) -> Answer:
+def golden_answer(graph: Graph, recipe: Recipe, preprocess: PreprocessSettings) -> Answer:
     """Return what a model's graph gives for the star."""
-    star = golden_star()
-    flux, flux_error = rebinned(star["flux"], star["flux_error"], *graph.widths["flux"])
-    (columns,) = graph({"flux": flux, "flux_error": flux_error, "ebv": star["ebv"]})
+    (columns,) = graph(network_inputs(golden_star(), recipe, preprocess))
     return tuple(None if np.isnan(value) else float(value) for value in columns[0])
 
 

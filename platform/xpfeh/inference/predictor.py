@@ -12,19 +12,39 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD, MODEL, SLOPES, read_card, read_file
 from xpfeh.inference.card import ModelCard
+from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.golden import agrees, golden_answer
 from xpfeh.inference.graph import Graph
-from xpfeh.settings import PreprocessSettings
-from xpfeh.xp.pixels import rebinned
+from xpfeh.inference.inputs import network_inputs
+from xpfeh.settings import PreprocessSettings, Recipe
 
-COLUMNS = (
+_FEH_COLUMNS = (
     "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err_aleatoric", "FEH_err_epistemic",
     "domain_score",
 )  # fmt: skip
-INPUTS = ("flux", "flux_error", "ebv")
+_FURTHER_COLUMNS = tuple(name for label in FURTHER_LABELS for name in (label.column, label.error_column))
+COLUMNS = (*_FEH_COLUMNS, *_FURTHER_COLUMNS)
+"""What a predictor gives; NaN where its recipe has not learnt a label."""
 
 Features = Mapping[str, NDArray]
 """``flux``, ``flux_error`` (N, 343) and ``ebv`` (N,), as `xpfeh.xp.preprocess.preprocess` makes them."""
+
+
+def columns_of(recipe: Recipe) -> tuple[str, ...]:
+    """Return the columns that a recipe's graph gives, in their order.
+
+    Examples
+    --------
+    >>> columns_of(Recipe(further_labels=0.02))[-2:]
+    ('ALPHA_M', 'ALPHA_M_err')
+    """
+    return COLUMNS if recipe.further_labels else _FEH_COLUMNS
+
+
+def completed(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+    """Return all `COLUMNS` of N stars, NaN where a recipe gives none."""
+    unknown = np.full_like(columns["FEH"], np.nan)
+    return {name: columns.get(name, unknown).copy() for name in COLUMNS}
 
 
 class Predictor:
@@ -66,6 +86,8 @@ class Predictor:
             Naming the settings that differ.
         """
         given, expected = dict(preprocess), dict(self.card.preprocess)
+        if self.card.recipe.dust == "hint":
+            del expected["dust_map"]  # to these networks E(B-V) says where to look, and its error is known to be large
         if differences := [
             f"{name} is {given[name]}, the model has {expected[name]}"
             for name in sorted(expected)
@@ -83,14 +105,18 @@ class Predictor:
             ``FEH_hi68``, ``FEH_lo95``, ``FEH_hi95``, calibrated intervals, NaN where they are open
             (`xpfeh.inference.edges`); ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and
             ``FEH_err_epistemic``, what the networks say of the noise and how far they disagree, not recalibrated;
-            ``domain_score``, see `xpfeh.inference.domain`.
+            ``domain_score``, see `xpfeh.inference.domain`. Then ``TEFF`` (K), ``LOGG`` and ``ALPHA_M`` (dex), each
+            with ``_err``, half its calibrated 68 % interval, NaN by the same rules, or if the recipe does not learn it.
         """
-        (columns,) = self._columns(self._seen(features))
-        return {name: columns[:, i].copy() for i, name in enumerate(COLUMNS)}
+        (columns,) = self._columns(self._inputs(features))
+        return completed(dict(zip(columns_of(self.card.recipe), columns.T, strict=True)))
 
     def sensitivity(self, features: Features) -> NDArray[np.float32]:
-        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by the recipe's pixels, (N, pixels)."""
-        (slopes,) = self._slopes(self._seen(features))
+        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by the recipe's pixels, (N, pixels).
+
+        The flux is that which the networks take: dereddened, where the recipe removes dust.
+        """
+        (slopes,) = self._slopes(self._inputs(features))
         return slopes
 
     @cached_property
@@ -98,7 +124,7 @@ class Predictor:
         return self._graph(SLOPES)
 
     def _give_the_golden_answer(self) -> None:
-        answer = golden_answer(self._columns)
+        answer = golden_answer(self._columns, self.card.recipe, self.card.preprocess)
         if not agrees(answer, self.card.golden):
             raise UserError(
                 f"{self._folder}: gives [Fe/H] {answer[0]} for the golden star where its {CARD} has "
@@ -116,7 +142,5 @@ class Predictor:
             raise UserError(f"{self._folder}/{name}: does not fit the recipe; take the bundle from its source again")
         return graph
 
-    def _seen(self, features: Features) -> dict[str, NDArray]:
-        """Return the inputs in the recipe's pixels."""
-        flux, flux_error = rebinned(features["flux"], features["flux_error"], self.card.recipe.n_pixels)
-        return {"flux": flux, "flux_error": flux_error, "ebv": features["ebv"]}
+    def _inputs(self, features: Features) -> dict[str, NDArray]:
+        return network_inputs(features, self.card.recipe, self.card.preprocess)

@@ -1,4 +1,4 @@
-"""The cuts that choose training stars: the paper's (section 2.3), and a wider one."""
+"""The cuts that choose the paper's training stars (section 2.3)."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from xpfeh.xp import photometry
 
 MAX_LOGG = 3.5
 """Stands in for the cut in M_G where the distance is unknown."""
-WIDE_MAX_LOGG, WIDE_MAX_EBV = 4.2, 0.5
-"""What still helped in cross-validation (LOG 2026-11-23); E(B-V) < 1 did not."""
 
 
 def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
@@ -35,7 +33,11 @@ def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) ->
     distance_known = np.isfinite(m_g)
     near_plane = (features["flags"] & np.uint32(Flag.NEAR_PLANE)) > 0
     return {
-        **_common_cuts(features),
+        "usable spectrum": usable(features),
+        "excess factor (cut 1)": photometry.passes_excess_factor(
+            features["phot_bp_rp_excess_factor"], features["bp_rp0"]
+        ),
+        "0.7 < (BP-RP)0 < 1.9 (cut 2)": photometry.passes_colour(features["bp_rp0"]),
         f"giant: M_G, or logg < {MAX_LOGG} where M_G is unknown (cut 2)": np.where(
             distance_known, photometry.passes_giant(m_g, features["bp_rp0"]), logg < MAX_LOGG
         ),
@@ -46,19 +48,6 @@ def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) ->
     }
 
 
-def wide_cut(features: Mapping[str, NDArray], logg: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which stars are near enough to the paper's to teach the same relation.
-
-    Subgiants too, at any latitude, and behind more dust than the stars that the model is judged on.
-    """
-    common = np.logical_and.reduce(list(_common_cuts(features).values()))
-    return common & (logg < WIDE_MAX_LOGG) & (features["ebv"] < WIDE_MAX_EBV) & (features["g0"] > 6.0)
-
-
-def _common_cuts(features: Mapping[str, NDArray]) -> dict[str, NDArray[np.bool_]]:
-    bp_rp0 = features["bp_rp0"]
-    return {
-        "usable spectrum": (features["flags"] & np.uint32(NO_PREDICTION)) == 0,
-        "excess factor (cut 1)": photometry.passes_excess_factor(features["phot_bp_rp_excess_factor"], bp_rp0),
-        "0.7 < (BP-RP)0 < 1.9 (cut 2)": photometry.passes_colour(bp_rp0),
-    }
+def usable(features: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+    """Return which stars have a spectrum that a model can answer for."""
+    return (features["flags"] & np.uint32(NO_PREDICTION)) == 0

@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from xpfeh.errors import UserError
-from xpfeh.labels.cuts import training_cuts, wide_cut
+from xpfeh.labels.cuts import training_cuts, usable
 from xpfeh.labels.label_table import Labels
 from xpfeh.settings import SALT, PreprocessSettings
 from xpfeh.tables import IDS_PER_PIXEL
 
-Part = Literal["train", "validation", "test", "train-wide", "validation-wide", "test-wide"]
+Part = Literal["train", "validation", "test", "train-other", "validation-other", "test-other"]
+LIKE_TEST: tuple[Part, ...] = ("train", "validation")
+"""Stars that pass the paper's cuts, as the test stars do, and are not held out."""
 
 TEST_FOLDS = 5
 LAST_FOLD = TEST_FOLDS - 1
@@ -88,8 +90,8 @@ class Sample:
     ----------
     columns : dict of (N, ...) arrays
         Feature columns plus ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``reference`` (text) and ``part``:
-        "train", "validation" and "test" hold stars that pass the paper's cuts; "train-wide", "validation-wide" and
-        "test-wide" those in the same sky that only pass the wider one.
+        "train", "validation" and "test" hold stars that pass the paper's cuts; "train-other", "validation-other" and
+        "test-other" all others in the same sky: behind dust, near the plane, subgiants, dwarfs, odd photometry.
     origin : SampleOrigin
     """
 
@@ -151,10 +153,10 @@ def labelled_sample(
         listed = ", ".join(f"{step} {count}" for step, count in counts.items())
         raise UserError(f"{features_origin.uri}: no star passes the cuts: {listed}")
     part = split_by_sky(stars["source_id"], salt, test_fold)
-    wide = wide_cut(stars, stars["logg"]) & ~left
-    counts["wide: subgiants, E(B-V) < 0.5, any |b|, not to judge by"] = int((wide & (part != "test")).sum())
-    stars["part"] = np.where(left, part, np.char.add(part, "-wide"))
-    stars = {name: values[left | wide] for name, values in stars.items()}
+    other = usable(stars) & ~left
+    counts["others: any giant or dwarf, behind any dust"] = int((other & (part != "test")).sum())
+    stars["part"] = np.where(left, part, np.char.add(part, "-other"))
+    stars = {name: values[left | other] for name, values in stars.items()}
     origin = SampleOrigin(
         preprocess=features_origin.settings,
         features=features_origin.fingerprint,

@@ -40,8 +40,8 @@ class Selection:
         >>> stars = pa.RecordBatch.from_pydict({
         ...     "flags": pa.array([0, Flag.NEAR_PLANE, 0], pa.uint32()), "FEH": [-1.2, -0.3, None]
         ... })
-        >>> SAMPLES["giants"].holds(stars).tolist(), SAMPLES["all"].holds(stars).tolist()
-        ([True, False, False], [True, True, True])
+        >>> SAMPLES["paper"].holds(stars).tolist(), SAMPLES["giants"].holds(stars).tolist()
+        ([True, False, False], [True, True, False])
         """
         chosen = (stars["flags"].to_numpy() & np.uint32(self.refused)) == 0
         if self.predicted:
@@ -50,20 +50,21 @@ class Selection:
 
 
 # A star whose cuts could not all be evaluated may be no giant at all.
-_NOT_SURELY_GIANTS = OUTSIDE_PAPER_SAMPLE | Flag.CUT_NOT_EVALUATED
+_NOT_SURELY_GIANTS = Flag.NOT_GIANT | Flag.CUT_NOT_EVALUATED
 
 _SAMPLES = (
     Selection("all", "every star of the catalog, with or without a prediction", Flag(0), predicted=False),
     Selection(
         "giants",
-        "stars with [Fe/H] that pass cuts 1 to 3 of the paper, all of them evaluated",
-        _NOT_SURELY_GIANTS,
+        "stars with [Fe/H] that are giants by M_G or by LOGG, at any latitude and behind any dust, whose spectra are "
+        "like the training stars' and as clear as usual at their G",
+        _NOT_SURELY_GIANTS | Flag.OUTSIDE_DOMAIN | Flag.ODD_SN,
         predicted=True,
     ),
     Selection(
         "paper",
-        "stars with [Fe/H] that pass cuts 1 to 3 of the paper, all of them evaluated, and have E(B-V) < 0.5",
-        _NOT_SURELY_GIANTS | Flag.HIGH_EXTINCTION,
+        "stars with [Fe/H] that pass cuts 1 to 3 of the paper, as far as they can be evaluated, and have E(B-V) < 0.5",
+        _NOT_SURELY_GIANTS | OUTSIDE_PAPER_SAMPLE | Flag.HIGH_EXTINCTION,
         predicted=True,
     ),
 )

@@ -14,7 +14,8 @@ from pydantic_core import from_json, to_json
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
-from xpfeh.inference.predictor import COLUMNS, INPUTS
+from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.predictor import COLUMNS
 from xpfeh.serving.asked import MAX_STARS
 from xpfeh.xp.grid import WAVELENGTH_NM
 

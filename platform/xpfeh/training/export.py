@@ -7,7 +7,7 @@ ndonnx's here: it is written once. The network is written again, from its weight
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,16 +17,18 @@ import numpy as np
 import spox.opset.ai.onnx.v21 as onnx
 from numpy.typing import NDArray
 
+from xpfeh.inference.answers import Answers, answers_of
 from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
-from xpfeh.inference.calibration import Calibration
+from xpfeh.inference.calibration import Calibration, FurtherCalibration
 from xpfeh.inference.domain import Domain
 from xpfeh.inference.edges import Edges
 from xpfeh.inference.graph import Graph
-from xpfeh.inference.predictor import COLUMNS, Features
+from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.predictor import Features, columns_of
 from xpfeh.inference.stretch import Stretch
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import ops
-from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
+from xpfeh.training.network import CLEAREST, FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
 
 _AGREEMENT = 1e-5  # dex; float32 leaves less between two ways to compute the same
 _CHECKED = 512  # stars
@@ -42,8 +44,28 @@ class Model:
     network: UACSNet
     stretch: Stretch
     calibration: Calibration
+    further: FurtherCalibration | None
     domain: Domain
     edges: Edges
+
+    def columns(self, answers: Answers, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the predictor's columns of B stars before they end at the edges.
+
+        Parameters
+        ----------
+        answers : mapping of (B,) arrays
+        inputs : mapping of arrays
+            As the networks take them.
+        """
+        own, epistemic = answers["aleatoric"], answers["epistemic"]
+        return {
+            "FEH": answers["feh"],
+            **self.calibration.intervals(answers),
+            "FEH_err_aleatoric": own,
+            "FEH_err_epistemic": epistemic,
+            "domain_score": self.domain.score(inputs["flux"], inputs["flux_error"], own, epistemic),
+            **(self.further.columns(answers) if self.further else {}),
+        }
 
 
 def files_of(model: Model) -> dict[str, bytes]:
@@ -56,10 +78,10 @@ def files_of(model: Model) -> dict[str, bytes]:
 
 
 def members(network: UACSNet) -> Graph:
-    """Return the graph of each member's mean and sigma (dex), (N, E) both; the flux is in the recipe's pixels."""
+    """Return the graph of each member's mean and sigma, (N, E, L) both, from the networks' inputs."""
     inputs = _inputs(network.recipe)
-    mean, sigma = _forward(network, **inputs)
-    return Graph(_built(inputs, {"mean": mean.T, "sigma": sigma.T}))
+    mean, sigma = (onp.permute_dims(each, (1, 0, 2)) for each in _forward(network, **inputs))
+    return Graph(_built(inputs, {"mean": mean, "sigma": sigma}))
 
 
 def check(graph: Graph, network: UACSNet, stars: Features) -> None:
@@ -70,34 +92,25 @@ def check(graph: Graph, network: UACSNet, stars: Features) -> None:
     RuntimeError
         If they differ by more than 1e-5 dex: a release of a library that computes something else.
     """
-    flux, flux_error, ebv = (stars[name][:_CHECKED].astype(np.float32) for name in ("flux", "flux_error", "ebv"))
+    flux, flux_error, ebv = (stars[name][:_CHECKED].astype(np.float32) for name in INPUTS)
     ours = graph({"flux": flux, "flux_error": flux_error, "ebv": ebv})
-    theirs = (ops.convert_to_numpy(each).T for each in network((flux[None], flux_error[None], ebv[None])))
-    for one, other in zip(ours, theirs, strict=True):
+    theirs = network((flux[None], flux_error[None], ebv[None]))
+    for one, each in zip(ours, theirs, strict=True):
+        other = ops.convert_to_numpy(each).swapaxes(0, 1)
         apart = np.abs(one - other) / np.maximum(1.0, np.abs(other))
         if not apart.max() <= _AGREEMENT:
             raise RuntimeError(f"the ONNX graph differs from the Keras network by {apart.max():.1e}")
 
 
 def _columns(model: Model) -> bytes:
-    """Return the graph from features in the recipe's pixels to the predictor's columns."""
-    inputs = _inputs(model.network.recipe)
-    mean, sigma = _forward(model.network, **inputs)  # (E, B) both
-    mean_feh = onp.mean(mean, axis=0)
-    feh = model.stretch.feh(mean_feh)
-    aleatoric = model.stretch.errors(mean_feh, onp.sqrt(onp.mean(onp.square(sigma), axis=0)))
-    epistemic = model.stretch.errors(mean_feh, onp.std(mean, axis=0))
-    noise = onp.mean(inputs["flux_error"], axis=1)
-    columns = model.edges.opened(
-        {
-            "FEH": feh,
-            **model.calibration.intervals(feh, aleatoric, epistemic, noise, inputs["ebv"]),
-            "FEH_err_aleatoric": aleatoric,
-            "FEH_err_epistemic": epistemic,
-            "domain_score": model.domain.score(inputs["flux"], inputs["flux_error"], aleatoric, epistemic),
-        }
-    )
-    return _built(inputs, {"columns": onp.stack([columns[name] for name in COLUMNS], axis=1)})  # (B, 9)
+    """Return the graph from the networks' inputs to the predictor's columns."""
+    recipe = model.network.recipe
+    inputs = _inputs(recipe)
+    mean, sigma = _forward(model.network, **inputs)  # (E, B, L) both
+    own = onp.sqrt(onp.mean(onp.square(sigma), axis=0))
+    answers = answers_of(onp.mean(mean, axis=0), own, onp.std(mean, axis=0), inputs, model.stretch)
+    columns = model.edges.opened(model.columns(answers, inputs))
+    return _built(inputs, {"columns": onp.stack([columns[name] for name in columns_of(recipe)], axis=1)})  # (B, C)
 
 
 def _slopes(model: Model) -> bytes:
@@ -141,28 +154,32 @@ def _built(inputs: dict[str, Array], outputs: dict[str, Array]) -> bytes:
 
 
 def _forward(network: UACSNet, flux: Array, flux_error: Array, ebv: Array) -> tuple[Array, Array]:
-    """Return (E, B) mean and sigma, as `UACSNet.call` does."""
+    """Return (E, B, L) mean and sigma, as `UACSNet.call` does."""
     latent = _through(network.encoder, onp.expand_dims(_spectrum_and_dust(network, flux, ebv), axis=0))
     mean = _through(network.head, latent)
+    if network.further_head:
+        mean = onp.concat([mean, _through(network.further_head, latent)], axis=2)
     encoded = _through(network.error_encoder, onp.expand_dims(_seen(network.error_input, flux_error), axis=0))
     raw = _through(network.error_head, onp.concat([latent, encoded], axis=2))
     sigma, epsilon = onp.asarray(onnx.softplus(raw.unwrap_spox())), network.recipe.epsilon
-    sigma = onp.maximum(sigma, epsilon) if network.recipe.floor == "max" else sigma + epsilon
-    return mean[:, :, 0], sigma[:, :, 0]
+    return mean, onp.maximum(sigma, epsilon) if network.recipe.floor == "max" else sigma + epsilon
 
 
 def _spectrum_and_dust(network: UACSNet, flux: Array, ebv: Array) -> Array:
     spectrum = _seen(network.flux_input, flux)
-    if not network.recipe.ebv_input:
+    if network.recipe.dust == "removed":
         return spectrum
-    return onp.concat([spectrum, _standardised(network.ebv_scale, ebv[:, None])], axis=1)
+    return onp.concat([spectrum, _scaled(network.ebv_scale, ebv[:, None] + CLEAREST)], axis=1)
 
 
 def _seen(part: SpectrumInput, values: Array) -> Array:
-    scaled = _standardised(part.scale, values)
-    if part.scale.kind == "log":
-        scaled = onp.clip(scaled, -LARGEST_SIGMA, LARGEST_SIGMA)
+    scaled = _scaled(part.scale, values)
     return scaled if part.components is None else _product(scaled, _constant(part.components.rotation))
+
+
+def _scaled(scale: InputScale, values: Array) -> Array:
+    standardised = _standardised(scale, values)
+    return onp.clip(standardised, -LARGEST_SIGMA, LARGEST_SIGMA) if scale.kind == "log" else standardised
 
 
 def _standardised(scale: InputScale, values: Array) -> Array:

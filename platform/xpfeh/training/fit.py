@@ -17,11 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.inference.further_labels import scaled
+from xpfeh.inference.inputs import INPUTS
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
 from xpfeh.training.adam import State
 from xpfeh.training.backend import Tensor, Tensors, compiled, gradient, ops
-from xpfeh.training.loss import cost_weights, member_losses
+from xpfeh.training.loss import cost_weights, feh_losses, further_losses
 from xpfeh.training.network import UACSNet, build_network, is_kernel
 from xpfeh.training.noise import fainter_factors, pixel_noise
 
@@ -34,7 +36,6 @@ _NOISE_ROWS = 8192
 _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-11-22
 _COLLAPSED = 0.6  # of the error of a constant: members that learn are far below it by then, LOG 2026-11-22
 _MAX_RESTARTS = 5
-_INPUTS = ("flux", "flux_error", "ebv")
 
 Columns = Mapping[str, NDArray]
 Report = Callable[[int, int, dict[str, float]], None]
@@ -134,12 +135,13 @@ class Trainer:
         cost = np.zeros(len(stars["feh"]), dtype=np.float32)
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
         label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
-        self._stars = _tensors(*(stars[name] for name in _INPUTS), stars["feh"], label_error, cost)
+        further = [scaled(stars)] if recipe.further_labels else []
+        self._stars = _tensors(*(stars[name] for name in INPUTS), stars["feh"], label_error, cost, *further)
         # The rows of the stars that each member learns from.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
         # All members are judged by as many stars: one compiled program validates each of them.
         judges = np.stack([np.flatnonzero(mine)[: roles.judged.sum(axis=1).min()] for mine in roles.judged])
-        self._judges = {name: stars[name][judges] for name in (*_INPUTS, "feh")}
+        self._judges = {name: stars[name][judges] for name in (*INPUTS, "feh")}
         self._constant_mae = float(np.abs(self._judges["feh"] - np.median(stars["feh"][taught])).mean())
         self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
@@ -244,7 +246,7 @@ class Trainer:
         ----------
         state : State
         stars : tuple of tensors
-            Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,).
+            Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,), and further labels (N, L) if it learns any.
         order, noise_rows : (STRETCH, 1, B) int32 tensors
             See `draw`.
         noise, factors : (_NOISE_ROWS, P) tensors
@@ -273,9 +275,12 @@ class Trainer:
         return state, total / ops.cast(length, "float32")
 
     def _loss(self, weights: Tensors, batch: Tensors) -> Tensor:
-        *inputs, feh, feh_error, cost = batch
-        (mean, sigma), _ = self._network.stateless_call(list(weights), list(self._fixed), tuple(inputs))
-        total = ops.sum(member_losses(mean, sigma, feh, feh_error, cost, self.recipe.beta_nll))
+        flux, flux_error, ebv, feh, feh_error, cost, *further = batch
+        inputs = (flux, flux_error, ebv)
+        (mean, sigma), _ = self._network.stateless_call(list(weights), list(self._fixed), inputs)
+        total = ops.sum(feh_losses(mean[..., 0], sigma[..., 0], feh, feh_error, cost, self.recipe.beta_nll))
+        for labels in further:
+            total += self.recipe.further_labels * ops.sum(further_losses(mean[..., 1:], sigma[..., 1:], labels))
         if self.recipe.l2:
             total += self.recipe.l2 * sum(
                 ops.sum(ops.square(w)) for w, decays in zip(weights, self._decays, strict=True) if decays
@@ -285,7 +290,7 @@ class Trainer:
     def _validation_mae(self, weights: Tensors, held_out: Tensors) -> Tensor:
         *inputs, feh = held_out
         (mean, _), _ = self._network.stateless_call(list(weights), list(self._fixed), tuple(inputs))
-        return ops.mean(ops.abs(mean - feh), axis=-1)
+        return ops.mean(ops.abs(mean[..., 0] - feh), axis=-1)
 
 
 def _tensors(*arrays: NDArray) -> Tensors:

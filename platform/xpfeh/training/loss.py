@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from xpfeh.training.backend import ops
 
+_COLOURS = (0.7, 1.9)
+"""(BP-RP)0 of the paper's stars, mag. Dwarfs, and stars whose dust the map has wrong, count in the outermost bins."""
+
 
 def cost_weights(
     bp_rp0: NDArray[np.float64], feh: NDArray[np.float64], bins: tuple[int, int], gamma: float
@@ -24,14 +27,15 @@ def cost_weights(
     gamma : float
         How much more rare stars cost; 0 weighs all alike.
     """
-    frequency, colour_edges, feh_edges = np.histogram2d(bp_rp0, feh, bins=bins)
-    colour_bin = np.clip(np.searchsorted(colour_edges, bp_rp0, side="right") - 1, 0, bins[0] - 1)
+    colour = np.clip(np.nan_to_num(bp_rp0, nan=_COLOURS[0]), *_COLOURS)
+    frequency, colour_edges, feh_edges = np.histogram2d(colour, feh, bins=bins)
+    colour_bin = np.clip(np.searchsorted(colour_edges, colour, side="right") - 1, 0, bins[0] - 1)
     feh_bin = np.clip(np.searchsorted(feh_edges, feh, side="right") - 1, 0, bins[1] - 1)
     cost = (frequency[colour_bin, feh_bin] / frequency.max()) ** -gamma
     return (cost / cost.mean()).astype(np.float32)
 
 
-def member_losses(mean: Any, sigma: Any, feh: Any, feh_error: Any, cost: Any, beta: float) -> Any:
+def feh_losses(mean: Any, sigma: Any, feh: Any, feh_error: Any, cost: Any, beta: float) -> Any:
     """Return each member's mean cost over a batch (Eq. 12), without the constant of the Gaussian.
 
     Parameters
@@ -47,3 +51,21 @@ def member_losses(mean: Any, sigma: Any, feh: Any, feh_error: Any, cost: Any, be
     if beta:
         likelihood = likelihood * ops.stop_gradient(sigma ** (2 * beta))
     return ops.mean(cost * likelihood, axis=-1)
+
+
+def further_losses(mean: Any, sigma: Any, labels: Any) -> Any:
+    """Return each member's mean squared error of the further labels, plus what teaches their sigmas.
+
+    A Gaussian likelihood would let stars of large sigma teach less; here sigma learns from the residuals, and the
+    residuals know nothing of sigma.
+
+    Parameters
+    ----------
+    mean, sigma : (E, B, L) tensors
+    labels : (E, B, L) tensor
+        On the networks' scale, NaN where unknown: such a label costs nothing.
+    """
+    known = ops.isfinite(labels)
+    square = ops.where(known, ops.square(ops.where(known, labels, 0.0) - mean), 0.0)
+    teaching_sigma = ops.where(known, ops.stop_gradient(square) / (2 * ops.square(sigma)) + ops.log(sigma), 0.0)
+    return ops.mean(ops.sum(square + teaching_sigma, axis=-1), axis=-1)

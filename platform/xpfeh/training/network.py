@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
 
@@ -19,6 +20,8 @@ LARGEST_SIGMA = 8.0
 """Of a pixel: one beyond is broken, and must not decide alone."""
 FAINTEST = 1e-4
 """Of a flux that is 1 around 550 nm: negative pixels have no logarithm."""
+CLEAREST = 0.02
+"""Magnitudes of E(B-V), added before its logarithm is taken: no map knows it any better."""
 
 
 class InputScale(keras.layers.Layer):
@@ -121,7 +124,11 @@ class MemberDense(keras.layers.Layer):
 
 
 class UACSNet(keras.Model):
-    """Branches of [Fe/H] and its error: flux, error (E or 1, B, pixels), E(B-V) (E or 1, B) to (E, B) mean, sigma."""
+    """Branches of labels and their errors: from flux and error (E or 1, B, pixels) and E(B-V) (E or 1, B).
+
+    They give mean and sigma, (E, B, L). The first of the L labels is [Fe/H], in dex; the others, if the recipe has
+    them, are `FURTHER_LABELS` on the networks' scale.
+    """
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
         # Keras counts layers without a name through the life of a process, and writes the names into files of weights:
@@ -138,32 +145,36 @@ class UACSNet(keras.Model):
 
         self.flux_input = SpectrumInput(recipe, "flux")
         self.error_input = SpectrumInput(recipe, "error")
-        self.ebv_scale = InputScale("standardised", name="ebv_scale")
+        self.ebv_scale = InputScale("log", name="ebv_scale")
         self.encoder = stack("encoder", (*recipe.hidden, recipe.latent))
         self.head = [*stack("head", recipe.head), dense("mean", 1, None)]
         self.error_encoder = stack("error_encoder", recipe.error_hidden)
-        self.error_head = [*stack("error_head", recipe.error_head), dense("raw_sigma", 1, None)]
+        further = len(FURTHER_LABELS) if recipe.further_labels else 0
+        self.error_head = [*stack("error_head", recipe.error_head), dense("raw_sigma", 1 + further, None)]
+        self.further_head = [dense("further", further, None)] if further else []
 
     def adapt(self, flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray[np.float64]) -> None:
         """Scale the inputs by (N, pixels) and (N,) training values."""
         self.flux_input.adapt(flux)
         self.error_input.adapt(flux_error)
-        self.ebv_scale.adapt(ebv[:, None].astype(np.float32))
+        self.ebv_scale.adapt(ebv[:, None].astype(np.float32) + CLEAREST)
 
     def call(self, inputs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
         flux, flux_error, ebv = inputs
-        spectrum, dust = self.flux_input(flux), self.ebv_scale(ebv[..., None])
-        if self.recipe.ebv_input:
+        spectrum = self.flux_input(flux)
+        if self.recipe.dust == "hint":
+            dust = self.ebv_scale(ebv[..., None] + CLEAREST)
             spectrum = ops.concatenate([spectrum, dust], axis=-1)
         latent = _through(self.encoder, spectrum)
         mean = _through(self.head, latent)
+        if self.further_head:
+            mean = ops.concatenate([mean, _through(self.further_head, latent)], axis=-1)
         encoded_error = _through(self.error_encoder, self.error_input(flux_error))
         raw = _through(self.error_head, ops.concatenate([latent, encoded_error], axis=-1))
         sigma = ops.softplus(raw)
         epsilon = self.recipe.epsilon
-        sigma = ops.maximum(sigma, epsilon) if self.recipe.floor == "max" else sigma + epsilon
-        return mean[..., 0], sigma[..., 0]
+        return mean, ops.maximum(sigma, epsilon) if self.recipe.floor == "max" else sigma + epsilon
 
 
 def build_network(recipe: Recipe, seed: int) -> UACSNet:

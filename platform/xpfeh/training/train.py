@@ -14,22 +14,25 @@ from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
 from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.validation_stars import write_validation
+from xpfeh.inference.answers import answers_of
 from xpfeh.inference.bundle import write_bundle
-from xpfeh.inference.calibration import Calibration, fit_calibration
+from xpfeh.inference.calibration import DUST_ERROR, Calibration, FurtherCalibration, fit_calibration, fit_further
 from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
 from xpfeh.inference.estimate import prediction_flags
+from xpfeh.inference.further_labels import FURTHER_LABELS, scaled
 from xpfeh.inference.graph import Graph
+from xpfeh.inference.inputs import network_inputs
+from xpfeh.inference.predictor import completed
 from xpfeh.inference.seen import seen
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
-from xpfeh.labels.sample import Sample, folds_by_sky
+from xpfeh.labels.sample import LIKE_TEST, Sample, folds_by_sky
 from xpfeh.settings import Recipe
 from xpfeh.training.export import Model, check, files_of
 from xpfeh.training.export import members as graph_of
 from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
-from xpfeh.xp.pixels import rebinned
 
 _FOLD_SALT = "members"  # another division of the sky than the split into training and test cells
 _CALIBRATION_SALT, _CALIBRATION_FOLDS = "calibration", 5
@@ -65,8 +68,8 @@ def train(
         If the stars are too few or all alike, training diverges, or `out` holds something else than a bundle.
     """
     begun = time.monotonic()
-    kept = sample.part("train", "train-wide", "validation", "validation-wide")
-    stars = seen_by(recipe, kept.columns)
+    kept = sample.part("train", "train-other", "validation", "validation-other")
+    stars = {**kept.columns, **network_inputs(kept.columns, recipe, sample.origin.preprocess)}
     roles = roles_of(stars["part"], stars["source_id"], recipe)
     check_stars(stars, roles, recipe)
     trained = fit(stars, roles, recipe, progress)
@@ -76,54 +79,43 @@ def train(
 
     members = graph_of(network)
     check(members, network, stars)
+    taught = np.asarray(roles.learns.any(axis=0))
     judged = np.asarray(roles.judged.any(axis=0))
-    unseen = Unseen(
-        _rows(stars, judged), roles.judged[:, judged], unseen_disagreement(members(stars)[0], roles, recipe)
-    )
+    inflation = unseen_disagreement(members(stars)[0], roles, recipe)
+    unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], inflation)
+    stretch = stretch_of(unseen.answers(members)["feh"], unseen.stars["feh"], unseen.stars["feh_err"])
+    calibration, further = _calibrated(members, unseen, stretch, recipe)
+    domain, edges = domain_of(stars["flux"][taught]), edges_of(_labels(stars, taught, recipe))
+    model = Model(network, stretch, calibration, further, domain, edges)
     judges = unseen.stars
-    stretch = stretch_of(unseen.outputs(members)["feh"], judges["feh"], judges["feh_err"])
-    calibration = _calibrated(members, unseen, stretch, recipe)
-    outputs = unseen.outputs(members, stretch)
-    taught = roles.learns.any(axis=0)
-    domain = domain_of(stars["flux"][taught])
-    score = domain.score(judges["flux"], judges["flux_error"], outputs["aleatoric"], outputs["epistemic"])
-    intervals = calibration.intervals(**outputs)
-    edges = edges_of(stars["feh"][taught])
-    threshold = float(np.quantile(score, 1 - WORST))
-    answers = edges.opened({"FEH": outputs["feh"], **intervals, "domain_score": score})
-    flags = judges["flags"] | prediction_flags(answers, threshold)
-    residual = outputs["feh"].astype(np.float64) - judges["feh"]
-    errors = standard_errors(by_cell(judges["source_id"]), SPREADS, partial(spreads, residual))
-    numbers = summary({"feh": judges["feh"], "FEH": outputs["feh"], **intervals})
+    columns = model.columns(unseen.answers(members, stretch), judges)
+    opened = edges.opened(columns)
+    threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
+    flags = judges["flags"] | prediction_flags(completed(opened), judges["m_g"], threshold)
+    # A model's numbers are of stars like the test stars, whatever others it learns from.
+    like_test = _rows({**judges, **columns, "flags": flags}, np.isin(judges["part"], LIKE_TEST))
+    residual = like_test["FEH"].astype(np.float64) - like_test["feh"]
+    errors = standard_errors(by_cell(like_test["source_id"]), SPREADS, partial(spreads, residual))
     training = Training(
         **dict(sample.origin),
-        stars=StarCounts(
-            train=int(taught.sum()),
-            validation=int(judged.sum()),
-            test=len(sample.part("test")),
-        ),
+        stars=StarCounts(train=int(taught.sum()), validation=len(judges["feh"]), test=len(sample.part("test"))),
         stretch=stretch,
         calibration=calibration,
+        further=further,
         edges=edges,
         restarted_members=sum(member.restarts > 0 for member in trained),
         domain_threshold=threshold,
-        seen=seen({**judges, "flags": flags, "domain_score": score}),
+        seen=seen(like_test),
         seconds=time.monotonic() - begun,
-        validation=numbers | {"mae_error": errors["mae"]},
+        validation=summary(like_test) | {"mae_error": errors["mae"]},
     )
-    card = write_bundle(out, files_of(Model(network, stretch, calibration, domain, edges)), recipe, training)
-    write_validation(out, {**judges, "FEH": outputs["feh"], "FEH_err": intervals["FEH_err"]})
+    card = write_bundle(out, files_of(model), recipe, training)
+    write_validation(out, like_test)
     return card
 
 
-def seen_by(recipe: Recipe, stars: Columns) -> dict[str, NDArray]:
-    """Return the stars with their spectra in the recipe's pixels."""
-    flux, flux_error = rebinned(stars["flux"], stars["flux_error"], recipe.n_pixels)
-    return {**stars, "flux": flux, "flux_error": flux_error}
-
-
 def roles_of(part: NDArray[np.str_], source_id: NDArray[np.int64], recipe: Recipe) -> Roles:
-    """Return which stars each member learns from, and which like the test stars it has not seen and is judged by.
+    """Return which stars each member learns from, and which it has not seen and is judged by.
 
     Parameters
     ----------
@@ -132,14 +124,13 @@ def roles_of(part: NDArray[np.str_], source_id: NDArray[np.int64], recipe: Recip
     source_id : (N,) int64
     recipe : Recipe
     """
-    wide = recipe.stars == "wide"
-    like_test = np.isin(part, ("train", "validation"))
+    wanted = np.full(len(part), True) if recipe.stars == "all" else np.isin(part, LIKE_TEST)
     if recipe.folds:
         fold = folds_by_sky(source_id, _FOLD_SALT, recipe.folds)
         left_out = (np.arange(recipe.members) % recipe.folds)[:, None] == fold  # (E, N)
-        return Roles(~left_out & (wide | like_test), left_out & like_test)
-    learns = np.isin(part, ("train", "train-wide") if wide else ("train",))
-    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (learns, part == "validation")))
+        return Roles(~left_out & wanted, left_out & wanted)
+    train = np.char.startswith(part, "train")
+    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (train & wanted, ~train & wanted)))
 
 
 @dataclass(frozen=True)
@@ -151,35 +142,30 @@ class Unseen:
     stars : mapping of (N, ...) arrays
     judged : (E, N) bool
         By which members: one at least.
-    inflation : float
-        The members that have learnt from a star agree on it more than they will on a new one: by so much.
+    inflation : (L,) float64
+        The members that have learnt from a star agree on it more than they will on a new one: by so much, label by
+        label.
     """
 
     stars: Columns
     judged: NDArray[np.bool_]
-    inflation: float
+    inflation: NDArray[np.float64]
 
-    def outputs(self, members: Graph, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
-        """Return what `fit_calibration` takes: the ensemble's answers as they would be for new stars, stretched."""
-        mean, sigma = members(self.stars)  # (N, E) both
+    def answers(self, members: Graph, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
+        """Return the ensemble's answers as they would be for new stars."""
+        mean, sigma = members(self.stars)  # (N, E, L) both
         judged = self.judged.T
-        weight = judged / judged.sum(axis=1, keepdims=True)  # 1 in each row
+        weight = (judged / judged.sum(axis=1, keepdims=True))[:, :, None]  # 1 in each row
         agreeing = np.where(judged.all(axis=1, keepdims=True), 1.0, ~judged)  # those that have learnt, or all
-        agreeing = agreeing / agreeing.sum(axis=1, keepdims=True)
+        agreeing = (agreeing / agreeing.sum(axis=1, keepdims=True))[:, :, None]
         centre = (agreeing * mean).sum(axis=1, keepdims=True)
-        feh = (weight * mean).sum(axis=1)
         disagreement = self.inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1))
-        outputs = {
-            "feh": stretch.feh(feh),
-            "aleatoric": stretch.errors(feh, np.sqrt((weight * np.square(sigma)).sum(axis=1))),
-            "epistemic": stretch.errors(feh, disagreement),
-            "noise": self.stars["flux_error"].mean(axis=1),
-            "ebv": self.stars["ebv"],
-        }
-        return {name: values.astype(np.float32) for name, values in outputs.items()}
+        own_sigma = np.sqrt((weight * np.square(sigma)).sum(axis=1))
+        answers = answers_of((weight * mean).sum(axis=1), own_sigma, disagreement, self.stars, stretch)
+        return {name: values.astype(np.float32) for name, values in answers.items()}
 
 
-def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe) -> float:
+def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe) -> NDArray[np.float64]:
     """Return how many times more members disagree on stars that they have not seen than on those they learnt from.
 
     Members that leave out the same part of the sky differ in their seeds alone: their variance there is compared with
@@ -187,33 +173,46 @@ def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe)
 
     Parameters
     ----------
-    mean : (N, E) float32
-        Each member's [Fe/H], dex.
+    mean : (N, E, L) float32
+        Each member's labels.
     roles : Roles
     recipe : Recipe
     """
-    if not recipe.folds or recipe.members == recipe.folds:
-        return 1.0
-    alike = mean.reshape(len(mean), -1, recipe.folds)  # (N, members of a fold, folds)
-    variance = alike.var(axis=1, ddof=1)  # (N, folds)
+    if not recipe.folds:
+        return np.ones(mean.shape[2])
+    alike = mean.reshape(len(mean), -1, recipe.folds, mean.shape[2])  # (N, members of a fold, folds, L)
+    variance = alike.var(axis=1, ddof=1)  # (N, folds, L)
     judged, learnt = (mine[: recipe.folds].T for mine in (roles.judged, roles.learns & roles.judged.any(axis=0)))
-    return float(np.sqrt(variance[judged].mean() / variance[learnt].mean()))
+    return np.sqrt(variance[judged].mean(axis=0) / variance[learnt].mean(axis=0))
 
 
-def _calibrated(members: Graph, unseen: Unseen, stretch: Stretch, recipe: Recipe) -> Calibration:
+def _calibrated(
+    members: Graph, unseen: Unseen, stretch: Stretch, recipe: Recipe
+) -> tuple[Calibration, FurtherCalibration | None]:
     """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
     stars = unseen.stars
-    parts = [unseen.outputs(members, stretch)]
+    parts = [unseen.answers(members, stretch)]
     if recipe.faint > 1:
         rng = np.random.default_rng([recipe.seed, 2])
         factors = fainter_factors(len(stars["feh"]), recipe.n_pixels, recipe.faint, rng)
         flux, flux_error = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
         faint = replace(unseen, stars={"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})
-        parts.append(faint.outputs(members, stretch))
-    outputs = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+        parts.append(faint.answers(members, stretch))
+    answers = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
     fold = folds_by_sky(stars["source_id"], _CALIBRATION_SALT, _CALIBRATION_FOLDS)
     feh, feh_err, fold = (np.tile(values, len(parts)) for values in (stars["feh"], stars["feh_err"], fold))
-    return fit_calibration(outputs, feh, feh_err, fold, copies=len(parts) - 1)
+    dust_error = DUST_ERROR if recipe.dust == "removed" else 0.0
+    copies = len(parts) - 1
+    calibration = fit_calibration(answers, feh, feh_err, fold, copies, dust_error)
+    if not recipe.further_labels:
+        return calibration, None
+    return calibration, fit_further(answers, np.tile(scaled(stars), (len(parts), 1)), copies)
+
+
+def _labels(stars: Columns, taught: NDArray[np.bool_], recipe: Recipe) -> dict[str, NDArray]:
+    """Return the labels that a recipe learns, of the stars that it learns from."""
+    names = ["feh", *(label.name for label in FURTHER_LABELS if recipe.further_labels)]
+    return {name: stars[name][taught] for name in names}
 
 
 def _rows(stars: Columns, rows: NDArray) -> dict[str, NDArray]:

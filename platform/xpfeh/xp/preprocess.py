@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.flags import Flag
+from xpfeh.flags import Flag, bits
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.releases import releases_of
 from xpfeh.xp import dust, parallax, photometry
@@ -72,10 +72,10 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     >>> star |= {"phot_bp_rp_excess_factor": np.array([1.2]), "rgeo": np.array([np.nan])}
     >>> star |= {"flux": np.full((1, 343), 1e-16), "flux_error": np.full((1, 343), 1e-18)}
     >>> features = preprocess(star, PreprocessSettings())
-    >>> features["flux"].shape, features["bp_rp0"].round(2).tolist(), Flag(features["flags"][0]).name
-    ((1, 343), [1.09], 'CUT_NOT_EVALUATED')
+    >>> features["flux"].shape, features["bp_rp0"].round(2).tolist(), Flag(features["flags"][0])
+    ((1, 343), [1.09], <Flag: 0>)
     """
-    spectrum = dereddened(raw, settings)
+    spectrum = corrected(raw, settings)
     ebv = spectrum["ebv"]
     flux, flux_error = _normalised(spectrum, settings)
     g_mag = raw["phot_g_mean_mag"].astype(np.float64)
@@ -142,7 +142,7 @@ def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
         absent = np.isnan(raw[f"{band}_coefficients"][:, 0])
         missing |= absent
         uncorrelated |= ~absent & np.isnan(raw[f"{band}_coefficient_correlations"][:, 0])
-    flags = _bits({Flag.MISSING_BAND: missing, Flag.NO_CORRELATIONS: uncorrelated})
+    flags = bits({Flag.MISSING_BAND: missing, Flag.NO_CORRELATIONS: uncorrelated})
     return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 
 
@@ -179,7 +179,7 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     flux, flux_error, caution = correct(
         spectrum["flux"], spectrum["flux_error"], raw["phot_g_mean_mag"], bp_rp, ebv, correction_tables(), absolute
     )
-    flags = spectrum["spectrum_flags"] | _bits({Flag.CORRECTION_RANGE: caution != CORRECTED})
+    flags = spectrum["spectrum_flags"] | bits({Flag.CORRECTION_RANGE: caution != CORRECTED})
     return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags, **position}
 
 
@@ -241,7 +241,10 @@ def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
 
 
 def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: PreprocessSettings) -> NDArray[np.uint32]:
-    """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``."""
+    """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``.
+
+    Whether a star without a distance is a giant, a prediction decides (`xpfeh.inference.estimate`).
+    """
     bp_rp0, m_g, excess, ebv = star["bp_rp0"], star["m_g"], star["phot_bp_rp_excess_factor"], star["ebv"]
     z_pc = photometry.height_pc(distance_pc, star["b"], settings.sun_height_pc)
     known_dust, known_colour = np.isfinite(ebv), np.isfinite(bp_rp0)
@@ -252,14 +255,14 @@ def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: Preprocess
     usual = np.where(g_mag < RELEASED_MAG, 1 / usual_relative_error(g_mag), np.nan)
     # A comparison with NaN is false. The cuts are negated, so each asks first whether what it cuts by is known.
     # Without E(B-V) a spectrum is NaN too, and NO_DUST alone says why.
-    return _bits({
+    return bits({
         Flag.BAD_SPECTRUM: known_dust & np.isnan(star["flux"]).any(axis=1),
         Flag.NO_DUST: ~known_dust,
         Flag.COLOUR_RANGE: known_colour & ~photometry.passes_colour(bp_rp0),
         Flag.NOT_GIANT: known_colour & known_distance & ~photometry.passes_giant(m_g, bp_rp0),
         Flag.NEAR_PLANE: known_distance & ~photometry.passes_height(z_pc),
         Flag.BAD_PHOTOMETRY: known_colour & known_excess & ~photometry.passes_excess_factor(excess, bp_rp0),
-        Flag.CUT_NOT_EVALUATED: ~(known_colour & known_excess & known_distance),
+        Flag.CUT_NOT_EVALUATED: ~(known_colour & known_excess),
         Flag.HIGH_EXTINCTION: ebv >= HIGH_EBV,
         Flag.FAINT: g_mag > FAINT_MAG,
         Flag.LOW_SN: signal_to_noise < LOW_SN,
@@ -267,8 +270,3 @@ def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: Preprocess
         Flag.ODD_SN: signal_to_noise < ODD_SN * usual,
         Flag.PARALLAX_DISTANCE: known_distance & (distance_pc != star["rgeo"]),
     })  # fmt: skip
-
-
-def _bits(conditions: Mapping[Flag, NDArray[np.bool_]]) -> NDArray[np.uint32]:
-    """Return (N,) flags: each bit is set where its condition (N,) holds."""
-    return np.bitwise_or.reduce([np.where(holds, np.uint32(bit), np.uint32(0)) for bit, holds in conditions.items()])

@@ -70,7 +70,7 @@ def example_spectra(stars: Stars) -> Figure:
             axes.plot(wavelength, stars["flux"][star], lw=1.1, color=plt.cm.viridis(norm(stars["feh"][star])))
         axes.set(xlabel="wavelength (nm)", ylim=(0, None))
         axes.set_title(f"(BP−RP)$_0$ ≈ {colour}", loc="left", fontsize=10)
-    panels[0].set_ylabel("dereddened flux, 1 at 550 nm")
+    panels[0].set_ylabel("observed flux, 1 at 550 nm")
     figure.colorbar(plt.cm.ScalarMappable(norm, "viridis"), ax=panels, label=f"true {FEH} (dex)")
     return figure
 

@@ -1,0 +1,43 @@
+"""What an ensemble of networks says of stars, by name: the same of arrays in training and of a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from xpfeh.inference.further_labels import FURTHER_LABELS
+from xpfeh.inference.stretch import Stretch
+
+Answers = Mapping[str, Any]
+"""(B,) arrays of NumPy or of a graph: ``feh``, ``aleatoric`` and ``epistemic``, the mean, the root of the mean
+variance, and the deviation between its members, dex; ``noise``, mean error over mean flux; ``ebv``, mag; and for each
+of `FURTHER_LABELS` that it has learnt ``teff``, ``teff_aleatoric``, ``teff_epistemic`` and so on, in network units."""
+
+_DARKEST = 1e-3  # of a flux that is 1 around 550 nm; a spectrum without any flux has no noise either
+
+
+def answers_of(mean: Any, sigma: Any, deviation: Any, inputs: Mapping[str, Any], stretch: Stretch) -> dict[str, Any]:
+    """Return the `Answers` of B stars.
+
+    Parameters
+    ----------
+    mean, sigma, deviation : (B, L) arrays
+        Of the ensemble: the mean of its members' means, the root of their mean variance, and the deviation between
+        their means; [Fe/H] in dex, then the further labels, if any.
+    inputs : mapping of arrays
+        As `xpfeh.inference.inputs.network_inputs` gives them.
+    stretch : Stretch
+    """
+    feh, flux = mean[:, 0], inputs["flux"]
+    xp = feh.__array_namespace__()
+    answers = {
+        "feh": stretch.feh(feh),
+        "aleatoric": stretch.errors(feh, sigma[:, 0]),
+        "epistemic": stretch.errors(feh, deviation[:, 0]),
+        "noise": xp.mean(inputs["flux_error"], axis=1) / xp.maximum(xp.mean(flux, axis=1), _DARKEST),
+        "ebv": inputs["ebv"],
+    }
+    for i in range(1, mean.shape[1]):
+        name = FURTHER_LABELS[i - 1].name
+        answers |= {name: mean[:, i], f"{name}_aleatoric": sigma[:, i], f"{name}_epistemic": deviation[:, i]}
+    return answers

@@ -1,0 +1,53 @@
+"""What a star is besides its [Fe/H]: T_eff, log g and [alpha/M], on the scale on which networks learn them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+LARGEST = 4.0
+"""On the networks' scale: a label beyond is taken as this, so that hot stars do not decide what is learnt of giants."""
+
+
+class FurtherLabel(NamedTuple):
+    """A label, by its name in tables of labels and in catalogs; its scale is that of the giants.
+
+    Attributes
+    ----------
+    name, column : str
+    centre, unit : float
+        In the label's own unit: ``centre`` is 0 for the networks, and ``centre + unit`` is 1.
+    """
+
+    name: str
+    column: str
+    centre: float
+    unit: float
+
+    @property
+    def error_column(self) -> str:
+        """The catalog's column of its error."""
+        return f"{self.column}_err"
+
+
+FURTHER_LABELS = (
+    FurtherLabel("teff", "TEFF", 4700.0, 500.0),
+    FurtherLabel("logg", "LOGG", 2.2, 0.8),
+    FurtherLabel("alpha_m", "ALPHA_M", 0.1, 0.12),
+)
+
+
+def scaled(stars: Mapping[str, NDArray]) -> NDArray[np.float32]:
+    """Return (N, 3) labels on the networks' scale, NaN where unknown.
+
+    Examples
+    --------
+    >>> star = {"teff": np.array([5200.0]), "logg": np.array([np.nan]), "alpha_m": np.array([0.1])}
+    >>> scaled(star).tolist()
+    [[1.0, nan, 0.0]]
+    """
+    columns = [(stars[label.name] - label.centre) / label.unit for label in FURTHER_LABELS]
+    return np.clip(np.stack(columns, axis=1), -LARGEST, LARGEST).astype(np.float32)

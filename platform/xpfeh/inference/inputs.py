@@ -1,0 +1,43 @@
+"""From features to what a recipe's networks take: dust removed where the recipe says so, in the recipe's pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.settings import PreprocessSettings, Recipe
+from xpfeh.xp.deredden import attenuation
+from xpfeh.xp.pixels import normalisation, rebinned
+
+INPUTS = ("flux", "flux_error", "ebv")
+
+
+def network_inputs(
+    features: Mapping[str, NDArray], recipe: Recipe, preprocess: PreprocessSettings
+) -> dict[str, NDArray]:
+    """Return ``flux``, ``flux_error`` (N, the recipe's pixels) float32 and ``ebv`` (N,) of N stars.
+
+    Parameters
+    ----------
+    features : mapping of arrays
+        ``flux``, ``flux_error`` (N, 343), as observed, and ``ebv`` (N,).
+    recipe : Recipe
+    preprocess : PreprocessSettings
+        What made the features: a dereddened spectrum is scaled to 1 in the same range again.
+    """
+    flux, flux_error, ebv = (features[name] for name in INPUTS)
+    if recipe.dust == "removed":
+        flux, flux_error = _dereddened(flux, flux_error, ebv, preprocess.normalise_nm)
+    flux, flux_error = rebinned(flux, flux_error, recipe.n_pixels)
+    return {"flux": flux, "flux_error": flux_error, "ebv": ebv}
+
+
+def _dereddened(
+    flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray, normalise_nm: tuple[float, float]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    dimming = attenuation(np.asarray(ebv, dtype=np.float64))
+    intrinsic, intrinsic_error = flux / dimming, flux_error / dimming
+    level = normalisation(intrinsic, normalise_nm)[:, None]
+    return (intrinsic / level).astype(np.float32), (intrinsic_error / level).astype(np.float32)
