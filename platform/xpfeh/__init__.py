@@ -127,6 +127,8 @@ def preprocess(
 def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFrame, NDArray[Any]]:
     """Return absolute flux and error: what `gaiaxpy.calibrate` gives, ten times as fast.
 
+    Spectra without correlations, which GaiaXPy refuses, get errors by typical ones.
+
     Parameters
     ----------
     stars

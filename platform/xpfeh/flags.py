@@ -58,7 +58,7 @@ MEANING: dict[Flag, str] = {
     Flag.LOW_SN: "median signal-to-noise of the samples below 10",
     Flag.NO_PHOTOMETRY: "no gaia_source row: position from the source_id's HEALPix pixel, no colour, no magnitude",
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
-    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",
+    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors use a typical correlation matrix",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
     Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
     Flag.FEH_EDGE: "near or beyond the labels' range: an interval is open, or there is no [Fe/H]",
