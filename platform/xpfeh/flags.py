@@ -48,7 +48,8 @@ MEANING: dict[Flag, str] = {
     Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample",
     Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
     Flag.LOW_SN: "median signal-to-noise of the samples below 10",
-    Flag.NO_PHOTOMETRY: "no gaia_source row: position from the source_id's HEALPix pixel, no colour, no magnitude",
+    Flag.NO_PHOTOMETRY: "Gaia's G, BP or RP is missing: synthesised from the spectrum, cut 1 not evaluated; without a "
+    "gaia_source row, position from the source_id's HEALPix pixel",
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
     Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
@@ -65,5 +66,5 @@ NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
 OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
 """A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""
 
-INFORMATIVE = Flag.PARALLAX_DISTANCE
-"""Says where a number comes from; nothing is wrong with such a star."""
+INFORMATIVE = Flag.PARALLAX_DISTANCE | Flag.NO_PHOTOMETRY
+"""Say where numbers come from; nothing is wrong with such a star."""
