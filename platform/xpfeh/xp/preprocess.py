@@ -233,7 +233,7 @@ def _with_magnitudes(spectrum: Columns, raw: Columns, settings: PreprocessSettin
     unknown = np.full(len(spectrum["flux"]), np.nan)
     magnitudes = np.stack([raw.get(name, unknown).astype(np.float64) for name in MAGNITUDES])  # (3, N)
     missing = ~np.isfinite(magnitudes)
-    incomplete = missing.any(axis=0)
+    incomplete = np.logical_or.reduce(missing)  # (3, N) -> (N,)
     if incomplete.any():  # most batches have none, and need no passbands
         flux, flux_error = spectrum["flux"][incomplete], spectrum["flux_error"][incomplete]
         usable = np.isfinite(_level(flux, flux_error, settings))

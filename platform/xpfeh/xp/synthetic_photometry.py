@@ -76,7 +76,7 @@ def synthetic_magnitudes(flux: Array) -> Array:
     for start in range(0, len(flux), PRODUCT_ROWS):
         rows = slice(start, start + PRODUCT_ROWS)
         in_bands[rows] = product(flux[rows], bands.weights)  # (M, 343) -> (M, 3)
-    good = np.isfinite(flux).all(axis=1)[:, None] & (in_bands > 0)
+    good = np.isfinite(flux).all(axis=1, keepdims=True) & (in_bands > 0)  # (N, 1) and (N, 3)
     magnitudes = -2.5 * np.log10(np.where(good, in_bands, np.nan)) + bands.zero_point
     return np.where((magnitudes > _BRIGHTEST) & (magnitudes < _FAINTEST), magnitudes, np.nan)
 
