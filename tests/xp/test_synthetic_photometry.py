@@ -51,7 +51,7 @@ def test_without_bp_there_is_no_magnitude() -> None:
 
 
 def test_stars_of_all_kinds_have_gaiaxpys_magnitudes() -> None:
-    """2,000 sources of Gaia's bulk files, of G = 7 to 20; GaiaXPy's `generate` refuses them: no correlations."""
+    """2,000 sources of Gaia's bulk files, of G = 7 to 20, by GaiaXPy's rows: `generate` needs columns they lack."""
     columns = read_whole(shared("xp_chunk0/xp_continuous_combined_chunk0.fits")).columns
     table = gaiaxpy.generator.internal_photometric_system.InternalPhotometricSystem("Gaia_DR3_Vega")
     sampling = table.load_xpsampling_from_xml()
