@@ -116,5 +116,7 @@ def test_where_no_noise_is_usual_nothing_is_odd(spectra: Columns) -> None:
     stars = {name: values[:3].copy() for name, values in spectra.items()}
     stars["flux_error"] *= 100
     stars["phot_g_mean_mag"][:] = [12.0, np.nan, 18.0]
+    stars["flux"][1] *= 1e-3  # its own G, without Gaia's: beyond 17.65 too
+    stars["flux_error"][1] *= 1e-3
     flags = preprocess(stars, PreprocessSettings())["flags"] & np.uint32(Flag.ODD_SN)
     assert (flags > 0).tolist() == [True, False, False]

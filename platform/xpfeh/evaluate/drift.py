@@ -25,7 +25,7 @@ _LABELS = {
     "bp_rp0": "(BP−RP)$_0$ (mag)",
     "ebv": "E(B−V) (mag)",
 }
-# The first has a line of its own; the other says nothing of the stars, and older cards lack it.
+# The first has a line of its own; the others say nothing of the stars, and older cards may lack them.
 _NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
 _CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
