@@ -286,7 +286,7 @@ def _flags(
     g_mag = star["phot_g_mean_mag"]
     usual = np.where(g_mag < RELEASED_MAG, 1 / usual_relative_error(g_mag), np.nan)
     # A comparison with NaN is false. The cuts are negated, so each asks first whether what it cuts by is known.
-    # An excess factor of synthesised magnitudes would say nothing of blends: it stays unknown, and NO_PHOTOMETRY says why.
+    # An excess factor of synthesised magnitudes would say nothing of blends: it stays unknown, NO_PHOTOMETRY says why.
     return bits({
         Flag.BAD_SPECTRUM: np.isnan(star["flux"]).any(axis=1),
         Flag.NO_DUST: ~np.isfinite(ebv),
