@@ -53,7 +53,9 @@ def test_further_labels_cost_their_squares_and_what_teaches_sigma_star_by_star()
 def test_a_missing_label_costs_and_teaches_nothing() -> None:
     mean, sigma, labels = further_batch(np.random.default_rng(3))
     missing = np.isnan(labels)
-    _, slopes = gradient(lambda at: ops.sum(further_losses(*at, labels)), tuple(map(ops.convert_to_tensor, (mean, sigma))))
+    _, slopes = gradient(
+        lambda at: ops.sum(further_losses(*at, labels)), tuple(map(ops.convert_to_tensor, (mean, sigma)))
+    )
     for each in map(np.array, slopes):
         assert (each[missing] == 0).all()
         assert (each[~missing] != 0).all()
