@@ -218,7 +218,7 @@ def test_intervals_are_nested_whatever_the_quantiles() -> None:
     assert (ends["FEH_err"] > 0.9e-3).all()
 
 
-# --- the covariates -----------------------------------------------------------------------------------------------------
+# --- the covariates ---
 
 
 def test_without_log_g_quantiles_depend_on_five_numbers() -> None:
@@ -258,7 +258,7 @@ def test_with_log_g_they_bend_in_the_dust_between_giants_and_dwarfs_and_for_hot_
     assert changing("alpha_m", [0.0, 1.0]).size == 0
 
 
-# --- cards --------------------------------------------------------------------------------------------------------------
+# --- cards ---
 
 FITS = {"low": (0.0, 0.0), "high": (1.0, 1.0), "intercepts": (0.0,) * 4, "slopes": ((0.0, 0.0),) * 4}
 
@@ -294,7 +294,7 @@ def test_quantiles_are_linear_within_the_range_of_the_covariates() -> None:
     np.testing.assert_allclose(made.quantiles(x), [[1.0, 3.0, 3.5], [-0.5, 3.0, 2.0], [1.0, 5.0, 4.5]])
 
 
-# --- further labels -----------------------------------------------------------------------------------------------------
+# --- further labels ---
 
 
 def further_sky(n: int, rng: np.random.Generator) -> tuple[Columns, np.ndarray]:
