@@ -1,13 +1,18 @@
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import polars as pl
 import pytest
+from xpfeh.columns import to_arrays
 from xpfeh.commands.read_sample import read_sample
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.flags import Flag
-from xpfeh.labels.cuts import training_cuts
-from xpfeh.labels.sample import Sample, split_by_sky
+from xpfeh.labels.cuts import training_cuts, usable
+from xpfeh.labels.label_table import read_labels
+from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Part, Sample, labelled_sample, split_by_sky
+from xpfeh.settings import PreprocessSettings
 
 
 def test_the_parts_to_judge_by_hold_only_stars_that_pass_every_cut(sample: Sample) -> None:
@@ -21,23 +26,62 @@ def test_the_parts_to_judge_by_hold_only_stars_that_pass_every_cut(sample: Sampl
 
 
 def test_the_origin_counts_the_stars_that_each_cut_left(sample: Sample) -> None:
-    *counts, wide = sample.origin.stars_left.values()
+    *counts, others = sample.origin.stars_left.values()
     assert counts[0] == 6000
     assert counts == sorted(counts, reverse=True)
     assert counts[-1] == len(sample.part("train", "validation", "test"))
-    assert wide == len(sample.part("train-wide", "validation-wide"))
+    assert others == len(sample.part("train-other", "validation-other"))
 
 
-def test_wide_stars_lie_in_the_same_sky_as_the_part_they_widen(sample: Sample) -> None:
-    for part in ("train", "validation"):
-        wide = sample.part(f"{part}-wide").columns
-        assert len(wide["feh"]) > 50
-        assert set(split_by_sky(wide["source_id"], "xpfeh")) == {part}
-        assert (wide["logg"] < 4.2).all()
-        assert (wide["ebv"] < 0.5).all()
-        assert (wide["phot_bp_rp_excess_factor"] < 1.15 + 0.19 * wide["bp_rp0"] ** 2).all()
-        outside = (wide["logg"] >= 3.5) | (wide["ebv"] >= 0.2) | (np.abs(wide["b"]) <= 20)
-        assert outside.all()
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_other_stars_lie_in_the_same_sky_as_the_part_that_they_join(sample: Sample, part: Part) -> None:
+    """Every star with a usable spectrum and a label that fails one of the paper's cuts, whatever else it is."""
+    other = sample.part(f"{part}-other").columns
+    assert len(other["feh"]) > 50
+    assert set(split_by_sky(other["source_id"], "xpfeh")) == {part}
+    assert usable(other).all()
+    cuts = training_cuts(other, other["logg"])
+    assert not np.logical_and.reduce(list(cuts.values())).any()
+
+
+def test_the_others_are_dwarfs_and_dusty_and_near_the_plane(sample: Sample) -> None:
+    other = sample.part("train-other").columns
+    for chosen in (other["logg"] > 3.5, other["ebv"] > 0.5, np.abs(other["b"]) < 20):
+        assert chosen.mean() > 0.1
+
+
+def test_every_usable_star_with_a_label_is_in_one_part(sample: Sample, features_dir: Path, labels_file: Path) -> None:
+    features = to_arrays(Dataset.at(features_dir).read(FEATURES))
+    labelled = np.isin(features["source_id"], read_labels(labels_file).source_id)
+    expected = features["source_id"][labelled & usable(features)]
+    np.testing.assert_array_equal(np.sort(expected), np.sort(sample.columns["source_id"]))
+    assert set(np.unique(sample.columns["part"])) == set(get_args(Part))
+
+
+def test_no_label_of_a_star_is_lost(sample: Sample, labels_file: Path) -> None:
+    labels = read_labels(labels_file)
+    rows = np.searchsorted(labels.source_id, sample.columns["source_id"], sorter=np.argsort(labels.source_id))
+    rows = np.argsort(labels.source_id)[rows]
+    for name in ("feh", "feh_err", "logg", "teff", "alpha_m"):
+        np.testing.assert_array_equal(sample.columns[name], getattr(labels, name)[rows])
+
+
+def test_a_spectrum_is_usable_if_a_model_can_answer_for_it() -> None:
+    flags = [0, Flag.FAINT | Flag.ODD_SN, Flag.BAD_SPECTRUM, Flag.NO_DUST, Flag.NO_DUST | Flag.LOW_SN, Flag.NOT_GIANT]
+    found = usable({"flags": np.array(flags, dtype=np.uint32)})
+    assert found.tolist() == [True, True, False, False, False, True]
+
+
+def test_a_star_without_a_usable_spectrum_is_in_no_part(features_dir: Path, labels_file: Path) -> None:
+    features = to_arrays(Dataset.at(features_dir).read(FEATURES))
+    broken = np.where(np.arange(6000) % 2, 0, Flag.BAD_SPECTRUM).astype(np.uint32)
+    features["flags"] = features["flags"] | broken
+    origin = FeaturesOrigin("here", PreprocessSettings(), "0" * 16, 6000)
+    found = labelled_sample(features, origin, read_labels(labels_file))
+    assert not set(found.columns["source_id"]) & set(features["source_id"][::2])
+    *_, left, others = found.origin.stars_left.values()
+    assert left == len(found.part("train", "validation", "test"))
+    assert others == len(found.part("train-other", "validation-other"))
 
 
 def test_where_m_g_is_known_it_decides_and_not_logg() -> None:

@@ -9,7 +9,7 @@ from xpfeh.training.network import Components, UACSNet, build_network
 def numpy_forward(
     network: UACSNet, member: int, flux: np.ndarray, flux_error: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """UA-CSNet of the paper's Table 1 and Eqs. 2 to 7, written again with NumPy alone."""
+    """UA-CSNet of the paper's Table 1 and Eqs. 2 to 7, written again with NumPy alone: (B, 1) mean and sigma."""
 
     def relu(x: np.ndarray) -> np.ndarray:
         return np.maximum(x, 0)
@@ -29,7 +29,7 @@ def numpy_forward(
     e = relu(dense(network.error_encoder[0], scaled(network.error_input.scale, flux_error)))
     e = relu(dense(network.error_head[0], np.concatenate([latent, e], axis=1)))
     sigma = np.log1p(np.exp(dense(network.error_head[1], e)))
-    return mean[:, 0], np.maximum(sigma, 0.02)[:, 0]
+    return mean, np.maximum(sigma, 0.02)
 
 
 def test_has_the_layers_of_table_1() -> None:
@@ -101,14 +101,60 @@ def test_components_are_those_of_a_singular_value_decomposition_half_whitened() 
     np.testing.assert_allclose(rotated @ np.linalg.pinv(rotation), kept, atol=1e-4)
 
 
-@pytest.mark.parametrize(("ebv_input", "width"), [(True, 21), (False, 20)])
-def test_dust_is_an_input_where_the_recipe_says_so(ebv_input: bool, width: int) -> None:
-    network = build_network(Recipe(n_pixels=30, components=20, ebv_input=ebv_input), seed=0)
+@pytest.mark.parametrize(("dust", "width"), [("hint", 21), ("removed", 20)])
+def test_dust_is_an_input_where_it_is_a_hint(dust: str, width: int) -> None:
+    network = build_network(Recipe(n_pixels=30, components=20, dust=dust), seed=0)
     network.flux_input.components.rotation.assign(np.eye(30, 20))
     assert network.encoder[0].kernel.shape == (1, width, 256)
     blank = np.ones((1, 4, 30), dtype=np.float32)
     clear, dusty = (np.array(network((blank, blank, np.full((1, 4), ebv)))[0]) for ebv in (0.0, 1.0))
-    assert (not np.array_equal(clear, dusty)) is ebv_input
+    assert (not np.array_equal(clear, dusty)) is (dust == "hint")
+
+
+def test_the_hint_is_the_logarithm_of_the_dust_as_the_training_stars_have_it() -> None:
+    rng = np.random.default_rng(6)
+    ebv = rng.exponential(0.3, 500)
+    flux = rng.uniform(0.5, 1.5, (500, 30)).astype(np.float32)
+    network = build_network(Recipe(n_pixels=30, dust="hint"), seed=0)
+    network.adapt(flux, flux, ebv)
+    logarithm = np.log(ebv + 0.02)
+    hint = np.array(network.ebv_scale((ebv[:, None] + 0.02).astype(np.float32)))[:, 0]
+    np.testing.assert_allclose(hint, (logarithm - logarithm.mean()) / logarithm.std(), atol=1e-4)
+
+
+@pytest.mark.parametrize("members", [1, 3])
+def test_further_labels_come_from_the_same_latent_layer(members: int) -> None:
+    """Their means are linear in Z, and their sigmas in what [Fe/H]'s own is; [Fe/H] keeps its layers."""
+    plain, further = (Recipe(members=members, further_labels=weight) for weight in (0.0, 0.02))
+    one, more = build_network(plain, seed=3), build_network(further, seed=3)
+    rng = np.random.default_rng(7)
+    star = rng.uniform(0.5, 1.5, (members, 5, 60)).astype(np.float32)
+    mean, sigma = (np.array(each) for each in more((star, star, star[..., 0])))
+    assert mean.shape == sigma.shape == (members, 5, 4)
+    assert [layer.name for layer in (*more.encoder, *more.head)] == [layer.name for layer in (*one.encoder, *one.head)]
+    np.testing.assert_array_equal(mean[..., :1], np.array(one((star, star, star[..., 0]))[0]))
+    latent = more.flux_input(star)
+    for layer in more.encoder:
+        latent = layer(latent)
+    (last,) = more.further_head
+    for member in range(members):
+        expected = np.array(latent)[member] @ np.array(last.kernel)[member] + np.array(last.bias)[member]
+        np.testing.assert_allclose(mean[member, :, 1:], expected, rtol=1e-4, atol=1e-5)
+    assert (sigma >= further.epsilon).all()
+
+
+def test_the_papers_network_gives_what_it_gave_before_there_were_further_labels() -> None:
+    """Numbers of the release before, and the layers that its files of weights name."""
+    network = build_network(RECIPES["paper"], seed=0)
+    assert sorted(layer.name for layer in network.layers) == sorted([
+        "flux_input", "error_input", "ebv_scale", "encoder_0", "encoder_1", "encoder_2", "head_0", "mean",
+        "error_encoder_0", "error_head_0", "raw_sigma",
+    ])  # fmt: skip
+    flux = (1 + 0.3 * np.sin(0.7 * np.arange(300)).reshape(5, 60)).astype(np.float32)
+    network.adapt(flux, flux / 10, np.linspace(0, 0.2, 5))
+    mean, sigma = (np.array(each)[0, :, 0] for each in network((flux[None], flux[None] / 10, np.zeros((1, 5)))))
+    np.testing.assert_allclose(mean, [0.52445877, 0.8689469, 1.2983142, 0.5855088, 0.15332407], rtol=1e-5)
+    np.testing.assert_allclose(sigma, [0.8636495, 0.52028686, 0.49744195, 0.9150165, 0.5683818], rtol=1e-5)
 
 
 def test_stars_without_an_axis_of_members_are_given_to_each() -> None:

@@ -40,4 +40,5 @@ def _dereddened(
     dimming = attenuation(np.asarray(ebv, dtype=np.float64))
     intrinsic, intrinsic_error = flux / dimming, flux_error / dimming
     level = normalisation(intrinsic, normalise_nm)[:, None]
+    level = np.where(level > 0, level, np.nan)  # noise behind much dust may have none
     return (intrinsic / level).astype(np.float32), (intrinsic_error / level).astype(np.float32)

@@ -162,9 +162,8 @@ class UACSNet(keras.Model):
     def call(self, inputs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
         flux, flux_error, ebv = inputs
-        spectrum = self.flux_input(flux)
+        spectrum, dust = self.flux_input(flux), self.ebv_scale(ebv[..., None] + CLEAREST)
         if self.recipe.dust == "hint":
-            dust = self.ebv_scale(ebv[..., None] + CLEAREST)
             spectrum = ops.concatenate([spectrum, dust], axis=-1)
         latent = _through(self.encoder, spectrum)
         mean = _through(self.head, latent)

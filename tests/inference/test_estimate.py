@@ -1,0 +1,78 @@
+"""From features to rows of a catalog: what a prediction flags."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from xpfeh.columns import CATALOG, to_arrays
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.evaluate.slices import unflagged
+from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag
+from xpfeh.inference.estimate import estimate, prediction_flags
+from xpfeh.inference.predictor import COLUMNS, Predictor
+
+UNKNOWN = np.nan
+GIANT, DWARF = (2.0, 0.1), (4.4, 0.1)
+
+
+def flags_of(logg: float, error: float, m_g: float, **changes: float) -> Flag:
+    """The flags of one star whose [Fe/H] is good."""
+    star = dict.fromkeys(COLUMNS, 0.0) | {"LOGG": logg, "LOGG_err": error, "domain_score": 1.0} | changes
+    columns = {name: np.array([value], np.float32) for name, value in star.items()}
+    return Flag(int(prediction_flags(columns, np.array([m_g]), 2.0)[0]))
+
+
+@pytest.mark.parametrize("logg_and_error", [GIANT, DWARF, (UNKNOWN, UNKNOWN), (4.4, 2.0)])
+def test_with_a_distance_the_flag_of_the_features_decides(logg_and_error: tuple[float, float]) -> None:
+    assert flags_of(*logg_and_error, m_g=0.5) == Flag(0)
+
+
+@pytest.mark.parametrize(
+    ("logg", "error", "flags"),
+    [
+        (*GIANT, Flag.GIANT_BY_SPECTRUM),
+        (*DWARF, Flag.GIANT_BY_SPECTRUM | Flag.NOT_GIANT),
+        (3.49, 0.74, Flag.GIANT_BY_SPECTRUM),
+        (3.5, 0.74, Flag.GIANT_BY_SPECTRUM | Flag.NOT_GIANT),
+        (2.0, 0.75, Flag.CUT_NOT_EVALUATED),
+        (4.4, 3.0, Flag.CUT_NOT_EVALUATED),
+        (4.4, UNKNOWN, Flag.CUT_NOT_EVALUATED),
+        (UNKNOWN, UNKNOWN, Flag.CUT_NOT_EVALUATED),
+    ],
+)
+def test_without_a_distance_log_g_decides_if_it_can(logg: float, error: float, flags: Flag) -> None:
+    assert flags_of(logg, error, m_g=UNKNOWN) == flags
+
+
+def test_a_star_that_cannot_be_predicted_gets_no_flag_of_a_prediction() -> None:
+    nothing = dict.fromkeys(COLUMNS, UNKNOWN)
+    assert flags_of(UNKNOWN, UNKNOWN, UNKNOWN, **{name: UNKNOWN for name in nothing if "LOGG" not in name}) == Flag(0)
+
+
+def test_what_is_odd_and_what_is_open_is_flagged_whatever_log_g_says() -> None:
+    assert flags_of(*GIANT, 0.5, domain_score=2.1) == Flag.OUTSIDE_DOMAIN
+    assert flags_of(*GIANT, 0.5, FEH_lo95=UNKNOWN) == Flag.FEH_EDGE
+    assert flags_of(*GIANT, UNKNOWN, FEH_hi95=UNKNOWN) == Flag.FEH_EDGE | Flag.GIANT_BY_SPECTRUM
+
+
+def test_where_a_statement_comes_from_is_nothing_to_beware_of() -> None:
+    assert not INFORMATIVE & (NO_PREDICTION | OUTSIDE_PAPER_SAMPLE)
+    assert Flag.GIANT_BY_SPECTRUM in INFORMATIVE
+    assert Flag.OWN_EBV in INFORMATIVE
+    assert unflagged(np.array([INFORMATIVE], dtype=np.uint32)).all()
+    assert (Flag.GIANT_BY_SPECTRUM, Flag.OWN_EBV) == (262_144, 524_288)  # published catalogs hold them
+    assert set(MEANING) == set(Flag)
+
+
+def test_a_catalog_has_all_columns_and_the_flags_of_features_and_prediction(features_dir: Path, bundle: Path) -> None:
+    """A recipe that has not learnt log g cannot say of a star without a distance whether it is a giant."""
+    features = {name: values[:500] for name, values in to_arrays(Dataset.at(features_dir).read()).items()}
+    features["m_g"] = np.where(np.arange(500) % 2, 0.5, np.nan)
+    found = estimate(features, Predictor(bundle))
+    assert set(found) == set(CATALOG.names)
+    assert all(len(values) == 500 for values in found.values())
+    assert np.isnan(found["LOGG"]).all()
+    assert ((found["flags"] & features["flags"]) == features["flags"]).all()
+    answered = np.isfinite(found["domain_score"])
+    added = (found["flags"] & ~features["flags"] & np.uint32(Flag.CUT_NOT_EVALUATED)) > 0
+    np.testing.assert_array_equal(added, answered & np.isnan(features["m_g"]))
