@@ -147,6 +147,9 @@ def sensitivity_schema(n_pixels: int) -> pa.Schema:
     return pa.schema([_SOURCE_ID.field("source_id"), slopes.field("dfeh_dflux")])
 
 
+PROVENANCE_KEY = b"xpfeh"
+"""The key of a schema's metadata, and of Parquet's, that holds what made a table, as JSON."""
+
 # --- descriptions -----------------------------------------------------------------------------------------------------
 
 _NOT_STANDARD = ("dex",)
