@@ -61,7 +61,7 @@ _B = _always("Galactic latitude", "deg", "pos.galactic.lat")
 _G = _if_known("G, synthesised if NO_PHOTOMETRY", "mag", "phot.mag;em.opt")
 _BP_RP0 = _if_known("dereddened BP-RP", "mag", "phot.color;em.opt.B;em.opt.R")
 _EXCESS = _if_known("(F_BP + F_RP) / F_G", "", "phot.flux;arith.ratio")
-_EBV = _if_known("E(B-V) of SFD98, not rescaled", "mag", "phot.color.excess")
+_EBV = _if_known("E(B-V) of SFD98, not rescaled; or the star's own (OWN_EBV)", "mag", "phot.color.excess")
 _DISTANCE = _if_known("geometric distance (Bailer-Jones et al. 2021)", "pc", "pos.distance")
 
 _SPECTRA = {
