@@ -144,6 +144,62 @@ def test_a_good_parallax_stands_in_for_the_distance(spectra: Columns) -> None:
         assert found[name].tobytes() == plain[name].tobytes(), name
 
 
+@hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.integers(0, 299), min_size=1, max_size=40, unique=True))
+def test_a_reddening_of_ones_own_is_that_stars_alone(spectra: Columns, rows: list[int]) -> None:
+    """Whatever stands beside it: some stars have one, and some have not."""
+    chosen = np.array(rows)
+    stars = {**spectra, "ebv": np.where(np.arange(300) % 3, np.linspace(0, 3, 300), np.nan)}
+    assert_same_bytes(taken(preprocess(stars, SETTINGS), chosen), preprocess(taken(stars, chosen), SETTINGS))
+
+
+def test_a_reddening_of_ones_own_takes_the_place_of_the_maps(spectra: Columns) -> None:
+    plain, given = preprocess(spectra, SETTINGS), np.linspace(0, 3, 300)
+    given[::3] = np.nan
+    found = preprocess({**spectra, "ebv": given}, SETTINGS)
+    own = np.isfinite(given)
+    np.testing.assert_array_equal((found["flags"] & np.uint32(Flag.OWN_EBV)) > 0, own)
+    np.testing.assert_array_equal(found["ebv"], np.where(own, given, plain["ebv"]))
+    assert_same_bytes(taken(found, ~own), taken(plain, ~own))
+    assert ((found["flags"] & np.uint32(Flag.HIGH_EXTINCTION)) > 0)[own].tolist() == (given[own] >= 0.5).tolist()
+    np.testing.assert_allclose(found["bp_rp0"][own], (plain["bp_rp"] - (SETTINGS.r_bp - SETTINGS.r_rp) * given)[own])
+    for name in ("flux", "flux_error"):  # as observed
+        assert found[name].tobytes() == plain[name].tobytes()
+    brighter = dereddened({**spectra, "ebv": given}, SETTINGS)["flux"][:, 0] / spectra["flux"][:, 0]
+    by_map = dereddened(spectra, SETTINGS)["flux"][:, 0] / spectra["flux"][:, 0]
+    assert (brighter > by_map).tolist() == (found["ebv"] > plain["ebv"]).tolist()
+
+
+def test_the_maps_value_given_back_changes_the_flag_alone(spectra: Columns) -> None:
+    plain = preprocess(spectra, SETTINGS)
+    found = preprocess({**spectra, "ebv": plain["ebv"]}, SETTINGS)
+    np.testing.assert_array_equal(found.pop("flags"), plain.pop("flags") | np.uint32(Flag.OWN_EBV))
+    assert_same_bytes(found, plain)
+
+
+def test_a_star_without_a_position_is_answered_by_its_own_reddening(spectra: Columns) -> None:
+    stars = taken(spectra, slice(0, 2))
+    stars["ra"][:] = stars["dec"][:] = np.nan
+    stars["rgeo"][:] = 2000.0
+    stars["ebv"] = np.array([0.02, np.nan])
+    found = preprocess(stars, SETTINGS)
+    assert np.isfinite(found["ebv"]).tolist() == np.isfinite(found["m_g"]).tolist() == [True, False]
+    assert ((found["flags"] & np.uint32(Flag.NO_DUST)) > 0).tolist() == [False, True]
+    assert not (found["flags"] & np.uint32(Flag.NEAR_PLANE)).any(), "where it is, is not known"
+
+
+def test_the_map_is_not_needed_where_every_star_has_a_reddening(
+    spectra: Columns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
+    settings = PreprocessSettings(dust_map="sfd")
+    stars = {**taken(spectra, slice(0, 3)), "ebv": np.array([0.1, 0.2, 0.3])}
+    assert preprocess(stars, settings)["ebv"].tolist() == [0.1, 0.2, 0.3]
+    stars["ebv"][1] = np.nan
+    with pytest.raises(UserError, match="get it with: xpfeh fetch sfd"):
+        preprocess(stars, settings)
+
+
 def test_without_a_magnitude_nothing_is_by_the_parallax(spectra: Columns) -> None:
     stars = taken(spectra, slice(0, 2)) | {"parallax": np.ones(2), "parallax_over_error": np.full(2, 50.0)}
     stars["phot_g_mean_mag"][0] = stars["flux"][0] = np.nan

@@ -50,10 +50,10 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     raw : mapping of arrays, N stars
         ``source_id`` int64, ``ra``, ``dec`` (deg), ``phot_g_mean_mag``, ``phot_bp_mean_mag``,
         ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown (a magnitude is then
-        synthesised from the spectrum); perhaps
-        ``parallax`` (mas) and ``parallax_over_error`` as `xpfeh.xp.parallax.corrected_parallax` gives them; and either
-        the coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in
-        W m-2 nm-1.
+        synthesised from the spectrum); perhaps ``ebv`` (mag, on the scale of SFD98), which takes the place of the
+        map's; perhaps ``parallax`` (mas) and ``parallax_over_error`` as `xpfeh.xp.parallax.corrected_parallax` gives
+        them; and either the coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and
+        ``flux_error`` (N, 343) in W m-2 nm-1.
     settings : PreprocessSettings
 
     Returns
@@ -177,17 +177,18 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     """
     spectrum = _with_magnitudes(sampled(raw, settings), raw, settings)
     l_deg, b_deg = galactic(raw["ra"], raw["dec"])
-    ebv = dust.ebv(l_deg, b_deg, settings.dust_map)
-    position = {"l": l_deg, "b": b_deg, "ebv": ebv}
+    ebv, own = dust.reddening(raw.get("ebv"), l_deg, b_deg, settings.dust_map)
+    spectrum |= {"l": l_deg, "b": b_deg, "ebv": ebv}
+    spectrum["spectrum_flags"] = spectrum["spectrum_flags"] | bits({Flag.OWN_EBV: own})
     if settings.correction == "uncorrected":
-        return {**spectrum, **position}
+        return spectrum
     g_mag, bp_mag, rp_mag = (spectrum[name] for name in MAGNITUDES)
     absolute = settings.correction == "huang2024-absolute"
     flux, flux_error, caution = correct(
         spectrum["flux"], spectrum["flux_error"], g_mag, bp_mag - rp_mag, ebv, correction_tables(), absolute
     )
     flags = spectrum["spectrum_flags"] | bits({Flag.CORRECTION_RANGE: caution != CORRECTED})
-    return {**spectrum, "flux": flux, "flux_error": flux_error, "spectrum_flags": flags, **position}
+    return {**spectrum, "flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 
 
 def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
@@ -292,7 +293,7 @@ def _flags(
         Flag.NO_DUST: ~np.isfinite(ebv),
         Flag.COLOUR_RANGE: known_colour & ~photometry.passes_colour(bp_rp0),
         Flag.NOT_GIANT: known_colour & known_distance & ~photometry.passes_giant(m_g, bp_rp0),
-        Flag.NEAR_PLANE: known_distance & ~photometry.passes_height(z_pc),
+        Flag.NEAR_PLANE: known_distance & np.isfinite(z_pc) & ~photometry.passes_height(z_pc),
         Flag.BAD_PHOTOMETRY: known_colour & known_excess & ~photometry.passes_excess_factor(excess, bp_rp0),
         Flag.CUT_NOT_EVALUATED: ~(known_colour & (known_excess | synthesised)),
         Flag.HIGH_EXTINCTION: ebv >= HIGH_EBV,
