@@ -79,6 +79,7 @@ def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> Non
     axes.set(xlim=(left, right), ylim=(-1, 1), yticks=[], xlabel=f"{FEH} (dex)")
     axes.grid(False)
     axes.set_title(_in_words(answer), loc="right", fontsize=11)
+    axes.set_title(_further_in_words(answer), loc="left", fontsize=10, color=GREY, pad=18)
     flags = [flag for flag in Flag if int(answer["flags"][0]) & flag]
     text = "\n".join(textwrap.fill(f"{flag.name}: {MEANING[flag]}", 120) for flag in flags) or "no flags"
     axes.text(
@@ -100,3 +101,14 @@ def _in_words(answer: Mapping[str, NDArray]) -> str:
     below = f"−{estimate - low:.2f}" if np.isfinite(low) else "−open"
     above = f"+{high - estimate:.2f}" if np.isfinite(high) else "+open"
     return f"{FEH} = {estimate:.2f}  {above} {below}  (68 %)".replace("= -", "= −")
+
+
+def _further_in_words(answer: Mapping[str, NDArray]) -> str:
+    """Return T_eff, log g and [alpha/M] with their errors, as far as the model answers."""
+    shown = {"TEFF": ("$T_\\mathrm{eff}$", "K", 0), "LOGG": ("log g", "", 2), "ALPHA_M": ("[α/M]", "", 2)}
+    parts = []
+    for column, (label, unit, digits) in shown.items():
+        value, error = float(answer[column][0]), float(answer[f"{column}_err"][0])
+        if np.isfinite(value):
+            parts.append(f"{label} = {value:.{digits}f} ± {error:.{digits}f} {unit}".replace("± nan", "± open").strip())
+    return "   ".join(parts).replace("= -", "= −")
