@@ -62,7 +62,7 @@ def promote_beside(monkeypatch: pytest.MonkeyPatch) -> Promote:
 
         versions = [str(version) for version in reversed(scatters)]
         monkeypatch.setattr("xpfeh.commands.promote.fair_judge", judged)
-        monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample: {"FEH": STARS["feh"] + trees})
+        monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample, asked: {"FEH": STARS["feh"] + trees})
         monkeypatch.setattr(registry, "bundle_of_run", lambda run: registry.Candidate(run, "", Path("challenger")))
         monkeypatch.setattr(registry, "champion", lambda: versions[0] if versions else None)
         monkeypatch.setattr(registry, "champions", lambda most: versions[:most])
@@ -111,7 +111,7 @@ def test_a_first_champion_stands_beside_boosted_trees(promote_beside: Promote) -
 def test_without_xgboost_the_first_champion_is_not_compared_and_the_note_says_so(
     promote_beside: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(sample: Sample) -> None:
+    def missing(sample: Sample, asked: object) -> None:
         raise UserError("the baseline needs XGBoost: pip install 'xpfeh[baseline]'")
 
     promote_beside(0.08)
