@@ -9,8 +9,9 @@ import pytest
 from xpfeh.commands.promote import Promotion, RefusedError, promote
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
+from xpfeh.inference.predictor import completed
 from xpfeh.labels.sample import Sample, SampleOrigin, Split
-from xpfeh.settings import PreprocessSettings
+from xpfeh.settings import RECIPES, PreprocessSettings
 
 from tests.evaluate.made_up import gaussian, held_out
 
@@ -30,7 +31,7 @@ class Answers:
     """A predictor whose residuals are Gaussian, and that says so."""
 
     version = "made-up"
-    card = SimpleNamespace(domain_threshold=1.0)
+    card = SimpleNamespace(domain_threshold=1.0, recipe=RECIPES["paper"])
 
     def __init__(self, scatter: float) -> None:
         self.scatter = scatter
@@ -41,7 +42,7 @@ class Answers:
         truth = answers.pop("feh") + np.resize(STARS["feh"], n)
         error = answers.pop("FEH_err")
         columns = {name: (truth + values).astype(np.float32) for name, values in answers.items()}
-        return {**columns, "FEH_err": error, "domain_score": np.zeros(n)}
+        return completed({**columns, "FEH_err": error.astype(np.float32), "domain_score": np.zeros(n, np.float32)})
 
 
 Promote = Callable[..., Promotion]
