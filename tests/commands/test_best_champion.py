@@ -109,6 +109,20 @@ def test_a_first_champion_stands_beside_boosted_trees(promote_beside: Promote) -
         promote_beside(0.08, trees=0.05)
 
 
+def test_only_a_model_that_learns_from_the_whole_sky_is_judged_there(
+    promote_beside: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged_there(promotion: Promotion) -> set[str]:
+        return {gate.name for gate in promotion.gates if "giants" in gate.name}
+
+    assert judged_there(promote_beside(0.08)) == set()
+    monkeypatch.setattr(Answers, "card", SimpleNamespace(domain_threshold=1.0, recipe=RECIPES["best"]))
+    numbers = ("bias: median", "calibration: coverage_68", "calibration: coverage_95")
+    assert judged_there(promote_beside(0.08)) == {
+        f"{name}, giants ebv<0.2" for name in numbers
+    }  # no star has more dust
+
+
 def test_without_xgboost_the_first_champion_is_not_compared_and_the_note_says_so(
     promote_beside: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
