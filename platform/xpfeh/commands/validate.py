@@ -145,14 +145,14 @@ def _judged(judge: CrossValidated, given: Given) -> Judged:
 
 
 def _baseline(judge: CrossValidated, given: Given) -> Judged:
-    """Train boosted trees on each fold that the first model knows, and ask them about the same stars."""
+    """Train boosted trees on each fold that the first model knows, and ask them about all labelled stars held out."""
     parts = []
     for card in judge.cards:
         sample = given.sample(card.split.salt, card.split.test_fold)
-        held_out = sample.part("test").columns["source_id"]
-        rows = np.searchsorted(given.stars["source_id"], held_out)
+        held_out = sample.part("test", "test-other").columns
+        rows = np.searchsorted(given.stars["source_id"], held_out["source_id"])
         columns = {name: values[rows] for name, values in given.stars.items() if name not in ("flux", "flux_error")}
-        parts.append({**columns, **boosted_trees(sample)})
+        parts.append({**columns, **boosted_trees(sample, held_out)})
     return Judged([], {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 

@@ -33,6 +33,7 @@ LABELS = {
     "FEH": f"predicted {FEH} (dex)",
     "alpha_m": "[α/M] (dex)",
     "c_fe": "[C/Fe] (dex)",
+    "teff": "T$_{eff}$ (K)",
     "logg": "log g (dex)",
     "m_g": "M$_G$ (mag)",
     "bp_rp0": "(BP−RP)$_0$ (mag)",
