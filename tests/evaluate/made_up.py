@@ -7,6 +7,7 @@ from xpfeh.evaluate.study import Judged, Spectra, Study
 from xpfeh.flags import Flag
 from xpfeh.labels.sample import Split
 from xpfeh.settings import RECIPES
+from xpfeh.xp.pixels import flux_pixels
 
 STARS_PER_CELL = 4
 ONE_CELL = 2**49  # source_ids: HEALPix level 5
@@ -93,9 +94,9 @@ def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.n
         asked = {column: values for column, values in stars.items() if column not in ("flux", "flux_error")}
         judged[name] = Judged([card(f"{name}-0123")], asked, asked, {"as if G=17": asked})
     first = next(iter(models.values()))
-    flux, flux_error = (first[name][first["judges"]] for name in ("flux", "flux_error"))
+    flux = first["flux"][first["judges"]]
     slopes = np.random.default_rng(0).normal(0, 1, (len(flux), 60)).astype(np.float32)
-    return Study(judged, Spectra(flux, flux_error, slopes), truth, looks)
+    return Study(judged, Spectra(flux, flux_pixels(flux, 60), slopes), truth, looks)
 
 
 def card(version: str) -> SimpleNamespace:

@@ -20,7 +20,7 @@ from xpfeh.evaluate.sections import final_sample
 from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import NONE, CrossValidated
-from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.inputs import INPUTS, network_inputs
 from xpfeh.labels.clusters import Members
 from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.labels.neighbourhood import Neighbourhood
@@ -160,7 +160,8 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     rows = np.searchsorted(given.stars["source_id"], first.stars["source_id"])
     stars = {name: given.stars[name][rows] for name in INPUTS}
     slopes = judge.sensitivity(stars, judge.unseen_by(first.stars["source_id"]))
-    return Spectra(stars["flux"], stars["flux_error"], slopes)
+    taken = network_inputs(stars, judge.cards[0].recipe, judge.cards[0].preprocess)["flux"]
+    return Spectra(stars["flux"], taken, slopes)
 
 
 def _compared(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:

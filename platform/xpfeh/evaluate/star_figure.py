@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, ORANGE, RED, by_resolved_range, styled
 from xpfeh.flags import INFORMATIVE, MEANING, Flag
 from xpfeh.inference.card import ModelCard
+from xpfeh.inference.inputs import network_inputs
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 
@@ -36,7 +37,7 @@ def star_figure(
     """
     figure, (spectrum, rests_on, feh) = plt.subplots(3, 1, figsize=(9, 7.5), height_ratios=[3, 1.6, 1.3])
     _draw_spectrum(spectrum, features)
-    _draw_slopes(rests_on, features, slopes)
+    _draw_slopes(rests_on, features, slopes, card)
     _draw_feh(feh, answer, card)
     figure.suptitle(f"Gaia {card.preprocess.release.upper()} {int(answer['source_id'][0])}", x=0.02, ha="left")
     return figure
@@ -53,8 +54,8 @@ def _draw_spectrum(axes: Axes, features: Mapping[str, NDArray]) -> None:
     axes.legend(loc="upper right", fontsize=9)
 
 
-def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np.float32]) -> None:
-    wavelength, change = by_resolved_range(features, slopes)
+def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard) -> None:
+    wavelength, change = by_resolved_range(network_inputs(features, card.recipe, card.preprocess)["flux"], slopes)
     colours = np.where(change[0] < 0, BLUE, RED)
     axes.bar(wavelength, change[0], width=0.9 * np.diff(wavelength).mean(), color=colours)
     axes.axhline(0, color="black", lw=0.8)

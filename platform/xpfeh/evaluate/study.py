@@ -91,13 +91,16 @@ class Spectra:
 
     Attributes
     ----------
-    flux, flux_error : (N, 343) float32
+    flux : (N, 343) float32
+        As observed.
+    taken : (N, pixels) float32
+        As the networks take it.
     slopes : (N, pixels) float32
-        d[Fe/H] / d flux.
+        d[Fe/H] / d flux, of the flux as taken.
     """
 
     flux: NDArray[np.float32]
-    flux_error: NDArray[np.float32]
+    taken: NDArray[np.float32]
     slopes: NDArray[np.float32]
 
 
