@@ -44,7 +44,8 @@ def boosted_trees(sample: Sample, asked: Mapping[str, NDArray]) -> dict[str, NDA
         from xgboost import XGBRegressor
     except ImportError:
         raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
-    train = sample.part("train", "train-other").columns
+    stars = sample.part("train", "train-other").columns
+    train = {name: values[np.isfinite(stars["feh"])] for name, values in stars.items()}
     validation = sample.part("validation").columns
     # Tuned in a trial, so that it is a fair rival (LOG 2026-11-23).
     trees = XGBRegressor(
