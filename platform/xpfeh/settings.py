@@ -130,7 +130,6 @@ class Recipe(Settings):
     dust: Literal["removed", "hint"] = Field(
         "removed", description="the spectrum is dereddened by E(B-V) first; or taken as observed, E(B-V) an input too"
     )
-    ebv_error: float = Field(0.0, ge=0, description="relative error of E(B-V), drawn for each star of a batch")
     further_labels: float = Field(
         0.0, ge=0, description="weight of T_eff, log g and [alpha/M], learnt beside [Fe/H]; 0: [Fe/H] alone"
     )
@@ -197,21 +196,25 @@ RECIPES: dict[str, Recipe] = {
         name="best",
         stars="all",
         dust="hint",
-        further_labels=0.02,
+        further_labels=0.05,
         inputs="log",
+        n_pixels=343,
+        components=96,
+        hidden=(256, 128),
+        latent=32,
         activation="silu",
         floor="add",
         beta_nll=0.5,
+        label_errors=True,
         l2=0.0,
         weight_decay=0.01,
         noise=1.0,
         faint=12.0,
-        steps=20_000,
+        batch_size=256,
+        steps=30_000,
+        learning_rate=6e-3,
         schedule="cosine",
         clip_norm=1.0,
-        n_pixels=343,
-        components=96,
-        label_errors=True,
         members=10,
         folds=5,
         keep="last",
