@@ -39,7 +39,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
 
 
 def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
-    """Answers go with the labels, and sigmas are of the residuals' size; [alpha/M] of half of the stars is not known."""
+    """Answers go with the labels, and sigmas are of the residuals' size, though half of the stars lack [alpha/M]."""
     recipe = Recipe(
         stars="all", dust="hint", further_labels=0.05, inputs="log", activation="silu", floor="add", components=40,
         steps=1500, learning_rate=3e-3, schedule="cosine", cost_gamma=0.0, keep="last",
