@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from xpfeh.columns import FEATURES, to_table
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.read_sample import read_sample
@@ -20,6 +21,7 @@ from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.sources.releases import RELEASES
+from xpfeh.xp import dust
 from xpfeh.xp.preprocess import preprocess
 
 from tests.download.archive_server import ArchiveServer
@@ -90,6 +92,27 @@ def bundle(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "bundle"
     train(sample, Recipe(steps=1000, members=2), folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def hint_bundle(sample: Sample, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that takes the spectrum as observed, and E(B-V) as a hint."""
+    from xpfeh.settings import Recipe
+    from xpfeh.training.train import train
+
+    folder = tmp_path_factory.mktemp("model") / "hint"
+    train(sample, Recipe(name="hint", dust="hint", steps=500, members=2), folder)
+    return folder
+
+
+@pytest.fixture
+def full_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the full SFD98 map, which is too large to ship: 0.01 mag at the pole to 0.31 in the plane."""
+
+    def made_up(place: SkyCoord) -> np.ndarray:
+        return 0.01 + 0.3 * np.cos(place.b.radian)
+
+    monkeypatch.setattr(dust, "_load_full", lambda: made_up)
 
 
 @pytest.fixture

@@ -123,6 +123,19 @@ def test_a_reddening_is_not_the_excess_factor() -> None:
     assert find_columns(["E_BP-RP_"], ["phot_bp_rp_excess_factor"]) == {}
 
 
+@pytest.mark.parametrize("name", ["ebv", "EBV", "e_bv", "E_BV", "E(B-V)", "E_B-V_"])
+def test_reddenings(tmp_path: Path, name: str) -> None:
+    path = table(tmp_path / "gaia.csv", (*OURS, name), (*VALUES, 0.03))
+    assert Companions([path], []).of(np.array([BIG]))["ebv"].tolist() == [0.03]
+
+
+@pytest.mark.parametrize("name", ["e_B-V", "B-V", "E(BP-RP)", "ebpminrp_gspphot", "azero_gspphot", "e_ebv", "A_V"])
+def test_what_is_no_reddening_is_not_taken_for_one(tmp_path: Path, name: str) -> None:
+    """VizieR's e_B-V is the error of a colour; E(BP-RP) and A0 are on other scales than SFD98's."""
+    path = table(tmp_path / "gaia.csv", (*OURS, name), (*VALUES, 0.03))
+    assert np.isnan(Companions([path], []).of(np.array([BIG]))["ebv"]).all()
+
+
 @pytest.mark.parametrize("name", ["Source_ID", "source", "GaiaDR3", "GAIAEDR3", "gaiadr3_source_id"])
 def test_identifiers(tmp_path: Path, name: str) -> None:
     assert with_source_id(pl.DataFrame({name: [BIG]}), "stars.csv")["source_id"].to_list() == [BIG]

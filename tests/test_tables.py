@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from astropy.units import Unit
+from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.errors import UserError
 from xpfeh.table_formats import READERS
 from xpfeh.tables import (
@@ -28,6 +30,7 @@ from xpfeh.tables import (
 )
 
 BIG = 6_917_521_541_514_092_417  # odd and beyond 2^53: a float would change it
+MADE_BY = '{"model": "paper-1", "settings": {"dust_map": "sfd", "release": "dr3", "bases": "gaiaxpy"}}'
 STARS = Table(
     {
         "source_id": np.array([BIG, 5]),
@@ -98,10 +101,15 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     )
     parts = [pa.table([[BIG + i], [None if i else 0.1], [2**32 - 1], ["HD 1"]], schema=schema) for i in (0, 1)]
     path = tmp_path / "new" / f"stars{suffix}"
+    parts = [part.replace_schema_metadata({PROVENANCE_KEY: MADE_BY}) for part in parts]
     assert write_table(path, iter(parts)) == 2
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert read_stars(path, ["feh", "flags"]).rows() == [(BIG, 0.1, 2**32 - 1), (BIG + 1, None, 2**32 - 1)]
     assert read_table(path, ["name"])["name"].to_list() == ["HD 1", "HD 1"]
+    if suffix == ".parquet":
+        assert pq.read_schema(path).metadata[PROVENANCE_KEY].decode() == MADE_BY
+    if suffix == ".fits":
+        assert "".join(fits.getheader(path, 1)["HISTORY"]) == MADE_BY
 
 
 def test_what_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:

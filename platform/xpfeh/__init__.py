@@ -8,7 +8,7 @@
 whose spectra come from Gaia's archive and are kept (`xpfeh cache`); or a table of astropy, pandas, polars or Arrow, or
 a mapping of arrays. A table has ``source_id``; Gaia's columns of coefficients, or ``flux`` and ``flux_error`` of 343
 samples (336 to 1020 nm, W m-2 nm-1); and, if known, ``ra``, ``dec``, ``phot_g_mean_mag`` and the other columns of
-gaia_source that flags are told by, and ``rgeo``.
+gaia_source that flags are told by, ``rgeo``, and ``ebv``, which takes the place of the dust map's E(B-V).
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def predict(
     model: str | Path | Predictor = "pretrained",
     photometry: Sequence[str] = (),
     distances: Sequence[str] = (),
+    dust_map: str | None = None,
 ) -> Table:
     """Return [Fe/H] with its errors for each star: the rows of a catalog.
 
@@ -60,6 +61,9 @@ def predict(
         the one in the package.
     photometry, distances : sequence of str
         Files of gaia_source, and of Bailer-Jones distances, for spectra in files.
+    dust_map : {"sfd-nside64", "sfd"}, optional
+        Where E(B-V) comes from, of stars without an ``ebv`` of their own: by default the map that the model was trained
+        with; ``sfd`` is the full map, after ``xpfeh fetch sfd``. Models that deredden the spectrum take no other.
 
     Returns
     -------
@@ -71,8 +75,9 @@ def predict(
     Raises
     ------
     xpfeh.errors.UserError
-        If the spectra or the model are none, or do not fit one another, or the files of photometry or distances have a
-        row for none of the stars. If for fewer than half, that is a warning.
+        If the spectra or the model are none, or do not fit one another, the dust map is not there or not for this
+        model, or the files of photometry or distances have a row for none of the stars. If for fewer than half, that is
+        a warning.
 
     Examples
     --------
@@ -85,7 +90,7 @@ def predict(
     """
     from xpfeh.commands.in_memory import predicted
 
-    return predicted(stars, load_model(model), photometry, distances)
+    return predicted(stars, load_model(model), photometry, distances, dust_map)
 
 
 def preprocess(
@@ -126,6 +131,8 @@ def preprocess(
 
 def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFrame, NDArray[Any]]:
     """Return absolute flux and error: what `gaiaxpy.calibrate` gives, ten times as fast.
+
+    Spectra without correlations, which GaiaXPy refuses, get errors by typical ones.
 
     Parameters
     ----------

@@ -99,7 +99,7 @@ class Client:
         for raw in read_all(stars, NO_COMPANIONS, rejected):
             lists = SAMPLES if "flux" in raw else LIST_COLUMNS
             # The parallax has no zero point any more: of what gives one nothing is sent.
-            names = ("source_id", *PHOTOMETRY, *PARALLAX, "rgeo", *lists)
+            names = ("source_id", *PHOTOMETRY, *PARALLAX, "ebv", "rgeo", *lists)
             columns = {name: raw[name] for name in names if name in raw}
             table = pa.table({name: _arrow(values) for name, values in columns.items()})
             for start in range(0, len(table), most):

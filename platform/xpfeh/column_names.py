@@ -35,6 +35,7 @@ GAIA: Mapping[str, tuple[str, ...]] = {
     "astrometric_params_solved": ("solved",),
     "ecl_lat": ("elat",),
     "pmdec": ("pmde",),
+    "ebv": ("e(b-v)", "e_b-v_", "e_bv"),  # VizieR's and astroquery's; e_B-V is the error of a colour
     "rgeo": ("r_med_geo",),  # VizieR's I/352 has the 16th and 84th percentiles too, as b_rgeo and B_rgeo
 }
 """Other names of the columns of Gaia stars (lower case), in order of preference."""

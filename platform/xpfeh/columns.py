@@ -58,10 +58,10 @@ _RA = _always("right ascension, ICRS", "deg", "pos.eq.ra;meta.main")
 _DEC = _always("declination, ICRS", "deg", "pos.eq.dec;meta.main")
 _L = _always("Galactic longitude", "deg", "pos.galactic.lon")
 _B = _always("Galactic latitude", "deg", "pos.galactic.lat")
-_G = _if_known("G", "mag", "phot.mag;em.opt")
+_G = _if_known("G, synthesised if NO_PHOTOMETRY", "mag", "phot.mag;em.opt")
 _BP_RP0 = _if_known("dereddened BP-RP", "mag", "phot.color;em.opt.B;em.opt.R")
 _EXCESS = _if_known("(F_BP + F_RP) / F_G", "", "phot.flux;arith.ratio")
-_EBV = _if_known("E(B-V) of SFD98, not rescaled", "mag", "phot.color.excess")
+_EBV = _if_known("E(B-V) of SFD98, not rescaled; or the star's own (OWN_EBV)", "mag", "phot.color.excess")
 _DISTANCE = _if_known("geometric distance (Bailer-Jones et al. 2021)", "pc", "pos.distance")
 
 _SPECTRA = {
@@ -80,7 +80,7 @@ _FEATURES = {
     "l": _L,
     "b": _B,
     "phot_g_mean_mag": _G,
-    "bp_rp": _if_known("BP-RP", "mag"),
+    "bp_rp": _if_known("BP-RP, synthesised if NO_PHOTOMETRY", "mag"),
     "bp_rp0": _BP_RP0,
     "g0": _if_known("dereddened G", "mag"),
     "phot_bp_rp_excess_factor": _EXCESS,
@@ -146,6 +146,9 @@ def sensitivity_schema(n_pixels: int) -> pa.Schema:
     slopes = _always("d[Fe/H] / d flux, flux being 1 around 550 nm", "dex", kind=pixels)
     return pa.schema([_SOURCE_ID.field("source_id"), slopes.field("dfeh_dflux")])
 
+
+PROVENANCE_KEY = b"xpfeh"
+"""The key of a schema's metadata, and of Parquet's, that holds what made a table, as JSON."""
 
 # --- descriptions -----------------------------------------------------------------------------------------------------
 

@@ -56,9 +56,10 @@ MEANING: dict[Flag, str] = {
     "are validated there (docs/validate.md)",
     Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
     Flag.LOW_SN: "median signal-to-noise of the samples below 10",
-    Flag.NO_PHOTOMETRY: "no gaia_source row: position from the source_id's HEALPix pixel, no colour, no magnitude",
+    Flag.NO_PHOTOMETRY: "Gaia's G, BP or RP is missing: synthesised from the spectrum, cut 1 not evaluated; without a "
+    "gaia_source row, position from the source_id's HEALPix pixel",
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
-    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors take them as 0",
+    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors use a typical correlation matrix",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
     Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
     Flag.FEH_EDGE: "near or beyond the labels' range: an interval is open, or there is no [Fe/H]",
@@ -75,7 +76,7 @@ NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
 OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
 """A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""
 
-INFORMATIVE = Flag.HIGH_EXTINCTION | Flag.PARALLAX_DISTANCE | Flag.GIANT_BY_SPECTRUM | Flag.OWN_EBV
+INFORMATIVE = Flag.HIGH_EXTINCTION | Flag.PARALLAX_DISTANCE | Flag.NO_PHOTOMETRY | Flag.GIANT_BY_SPECTRUM | Flag.OWN_EBV
 """Says where a star is, or where a number comes from; nothing is wrong with such a star."""
 
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from astropy.table import Column, Table
 
 from xpfeh.column_names import at_j2000, find_columns, one_each, spellings_of
-from xpfeh.columns import describe, to_arrays
+from xpfeh.columns import PROVENANCE_KEY, describe, to_arrays
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_file, filesystem, first_line, read_bytes, whole_file
 from xpfeh.fits_table import write_fits
@@ -35,6 +35,9 @@ TRUE, FALSE = ("true", "t", "1", "1.0"), ("false", "f", "0", "0.0")
 """How archives, databases and spreadsheets write true and false; 1.0 and 0.0 come from integer columns with gaps."""
 POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
 """Degrees."""
+RANGES = {**POSITION_RANGES, "ebv": (0.0, 100.0)}
+"""What some columns of Gaia stars may hold. E(B-V), mag: the map of SFD98 at nside 64 goes from 0.004 to 57, and -1,
+-99 or 999 are how tables write that it is not known."""
 
 
 # --- reading ------------------------------------------------------------------------------------------------------
@@ -112,7 +115,7 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     ------
     UserError
         If the table cannot be read, is empty or lacks a column, a source_id is not an integer or appears twice, a
-        value is not a number, or ``ra`` or ``dec`` is out of range.
+        value is not a number, or one of `RANGES` is outside its range.
 
     Examples
     --------
@@ -129,8 +132,8 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     ids = with_source_id(frame, uri)["source_id"]
     names = columns_of(frame, uri, needed, optional)
     columns = {name: numbers(frame, column, uri) for name, column in names.items()}
-    for name in POSITION_RANGES.keys() & columns.keys():
-        check_range(columns[name], *POSITION_RANGES[name], uri)
+    for name in RANGES.keys() & columns.keys():
+        check_range(columns[name], *RANGES[name], uri)
     if "ref_epoch" not in names and at_j2000(names.get("ra", "")):
         columns["ref_epoch"] = pl.repeat(2000.0, frame.height, eager=True)
     unknown = pl.repeat(None, frame.height, dtype=pl.Float64, eager=True)
@@ -304,7 +307,8 @@ def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
     """Write tables of one schema as one file, whole or not at all, and return the number of rows.
 
     Parquet is written table by table; FITS and CSV are gathered in memory. Units and descriptions of the schema's
-    fields go to Parquet's metadata and to FITS headers; CSV takes no list columns.
+    fields, and what made them (`xpfeh.columns.PROVENANCE_KEY`), go to Parquet's metadata and to FITS headers; CSV takes
+    no list columns.
 
     Raises
     ------
@@ -349,7 +353,8 @@ def _write_fits(path: Path, tables: Iterable[pa.Table]) -> int:
     table = _gathered(tables)
     text = [field.name for field in table.schema if pa.types.is_string(field.type)]
     widths = {name: max(1, pc.max(pc.binary_length(table[name])).as_py() or 0) for name in text}
-    write_fits(path, table.schema, table.num_rows, widths, [table])
+    made_by = (table.schema.metadata or {}).get(PROVENANCE_KEY, b"").decode()
+    write_fits(path, table.schema, table.num_rows, widths, [table], made_by)
     return table.num_rows
 
 

@@ -1,5 +1,6 @@
 """Commands as a user types them: what they print and write, and how they end; bad input is in `bad_input`."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 import requests
+from astropy.io import fits
 from astropy.table import Table
 from xpfeh.cli.main import main
+from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.commands.promote import RefusedError
 from xpfeh.evaluate.gates import Gate
 from xpfeh.sources.library import NAME
@@ -48,7 +52,6 @@ def test_help_is_a_tour() -> None:
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".fits"])
 def test_predict_writes_every_format(bundle: Path, tmp_path: Path, suffix: str) -> None:
-    from astropy.io import fits
     from xpfeh.sources.library import library_path
 
     Table(fits.getdata(library_path(NAME), 1)[:20]).write(tmp_path / "stars.fits")
@@ -61,6 +64,25 @@ def test_predict_writes_every_format(bundle: Path, tmp_path: Path, suffix: str) 
     expected = fits.getdata(tmp_path / "stars.fits", 1)["gaiaedr3_source_id"].tolist()
     assert sorted(ids) == sorted(set(expected))
     assert [p.name for p in tmp_path.iterdir() if "tmp" in p.name] == []
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".fits"])
+def test_predict_by_another_dust_map_names_it(hint_bundle: Path, full_map: None, tmp_path: Path, suffix: str) -> None:
+    source, out = datalink_file("csv", tmp_path), tmp_path / f"feh{suffix}"
+    reddenings = []
+    for options, used in ((["--dust-map", "sfd"], "sfd"), ([], "sfd-nside64")):
+        with pytest.raises(SystemExit) as exit_info:
+            main(["predict", str(source), "--model", str(hint_bundle), "--out", str(out), *options])
+        assert exit_info.value.code == 0
+        made_by = (
+            pq.read_schema(out).metadata[PROVENANCE_KEY].decode()
+            if suffix == ".parquet"
+            else "".join(fits.getheader(out, 1)["HISTORY"])
+        )
+        assert json.loads(made_by)["settings"]["dust_map"] == used
+        assert json.loads(made_by)["model"].startswith("hint-")
+        reddenings.append((pl.read_parquet(out) if suffix == ".parquet" else Table.read(out))["EBV"][0])
+    assert reddenings[0] != reddenings[1]
 
 
 def test_predict_refuses_a_format_it_cannot_write(

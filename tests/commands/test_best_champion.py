@@ -9,8 +9,9 @@ import pytest
 from xpfeh.commands.promote import Promotion, RefusedError, promote
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
+from xpfeh.inference.predictor import completed
 from xpfeh.labels.sample import Sample, SampleOrigin, Split
-from xpfeh.settings import PreprocessSettings
+from xpfeh.settings import RECIPES, PreprocessSettings
 
 from tests.evaluate.made_up import gaussian, held_out
 
@@ -30,7 +31,7 @@ class Answers:
     """A predictor whose residuals are Gaussian, and that says so."""
 
     version = "made-up"
-    card = SimpleNamespace(domain_threshold=1.0)
+    card = SimpleNamespace(domain_threshold=1.0, recipe=RECIPES["paper"])
 
     def __init__(self, scatter: float) -> None:
         self.scatter = scatter
@@ -41,7 +42,7 @@ class Answers:
         truth = answers.pop("feh") + np.resize(STARS["feh"], n)
         error = answers.pop("FEH_err")
         columns = {name: (truth + values).astype(np.float32) for name, values in answers.items()}
-        return {**columns, "FEH_err": error, "domain_score": np.zeros(n)}
+        return completed({**columns, "FEH_err": error.astype(np.float32), "domain_score": np.zeros(n, np.float32)})
 
 
 Promote = Callable[..., Promotion]
@@ -62,7 +63,7 @@ def promote_beside(monkeypatch: pytest.MonkeyPatch) -> Promote:
 
         versions = [str(version) for version in reversed(scatters)]
         monkeypatch.setattr("xpfeh.commands.promote.fair_judge", judged)
-        monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample: {"FEH": STARS["feh"] + trees})
+        monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample, asked: {"FEH": STARS["feh"] + trees})
         monkeypatch.setattr(registry, "bundle_of_run", lambda run: registry.Candidate(run, "", Path("challenger")))
         monkeypatch.setattr(registry, "champion", lambda: versions[0] if versions else None)
         monkeypatch.setattr(registry, "champions", lambda most: versions[:most])
@@ -108,10 +109,24 @@ def test_a_first_champion_stands_beside_boosted_trees(promote_beside: Promote) -
         promote_beside(0.08, trees=0.05)
 
 
+def test_only_a_model_that_learns_from_the_whole_sky_is_judged_there(
+    promote_beside: Promote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged_there(promotion: Promotion) -> set[str]:
+        return {gate.name for gate in promotion.gates if "giants" in gate.name}
+
+    assert judged_there(promote_beside(0.08)) == set()
+    monkeypatch.setattr(Answers, "card", SimpleNamespace(domain_threshold=1.0, recipe=RECIPES["best"]))
+    numbers = ("bias: median", "calibration: coverage_68", "calibration: coverage_95")
+    assert judged_there(promote_beside(0.08)) == {
+        f"{name}, giants ebv<0.2" for name in numbers
+    }  # no star has more dust
+
+
 def test_without_xgboost_the_first_champion_is_not_compared_and_the_note_says_so(
     promote_beside: Promote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def missing(sample: Sample) -> None:
+    def missing(sample: Sample, asked: object) -> None:
         raise UserError("the baseline needs XGBoost: pip install 'xpfeh[baseline]'")
 
     promote_beside(0.08)

@@ -71,7 +71,7 @@ def test_a_file_of_few_of_the_stars_is_told(
     with pytest.raises(SystemExit) as exit_:
         main(["spectra", five_stars, "--photometry", few, "--distances", half, "--out", str(out)])
     assert exit_.value.code == 0
-    told = f"photometry: 2 of 5 stars are in {few}; the others have no colour or magnitude"
+    told = f"photometry: 2 of 5 stars are in {few}; the others get colour and magnitude from their spectra"
     assert capsys.readouterr().err == f"xpfeh: warning: {told}\n"
     assert pl.read_parquet(out).height == 5
 

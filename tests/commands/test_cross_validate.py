@@ -43,6 +43,9 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
         sample.columns["source_id"].tolist()
     )  # every labelled star, once
     assert reported.height == len(sample)
+    trees = pl.read_parquet(tmp_path / "report" / f"stars-{BASELINE}.parquet")
+    assert sorted(trees["source_id"].to_list()) == sorted(sample.columns["source_id"].tolist())  # behind any dust
+    assert trees["FEH"].is_finite().all()
     first = cards()
     assert sorted(first) == [str(fold) for fold in range(5)]
 

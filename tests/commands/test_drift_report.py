@@ -3,10 +3,16 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from xpfeh.cli.main import main
-from xpfeh.commands.drift import find_drift
+from xpfeh.columns import to_arrays
+from xpfeh.commands.drift import STARS, find_drift
 from xpfeh.dataset.dataset import Dataset
+from xpfeh.flags import OUTSIDE_PAPER_SAMPLE
+from xpfeh.inference.domain import averaged
+from xpfeh.inference.estimate import estimate
+from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
 
 
@@ -26,6 +32,19 @@ def test_the_report_has_the_numbers_and_a_picture(
     assert (tmp_path / "drift" / "drift.png").stat().st_size > 10_000
     _, found = find_drift(features_dir, bundle, tmp_path / "drift")  # its own report may be replaced
     assert found.differences == report["differences"]
+
+
+def test_spectra_are_compared_as_the_networks_take_them(features_dir: Path, bundle: Path, tmp_path: Path) -> None:
+    """The recipe removes dust; as observed, the same stars would be redder than those in the card."""
+    predictor, stars = Predictor(bundle), to_arrays(Dataset.at(features_dir).some(STARS))
+    assert predictor.card.recipe.dust == "removed"
+    given, _ = find_drift(features_dir, bundle, tmp_path / "drift")
+    taken = network_inputs(stars, predictor.card.recipe, predictor.card.preprocess)
+    answers = estimate(stars, predictor)
+    passing = (answers["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE) == 0) & np.isfinite(answers["domain_score"])
+    np.testing.assert_allclose(given.flux, np.median(averaged(taken["flux"][passing]), axis=0), atol=1e-6)
+    observed = np.median(averaged(stars["flux"][passing]), axis=0)
+    assert observed[-1] > 1.1 * given.flux[-1]
 
 
 def test_some_stars_stand_for_a_large_dataset(features_dir: Path) -> None:

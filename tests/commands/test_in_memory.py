@@ -131,3 +131,57 @@ def test_photometry_that_changed_on_disk_is_read_anew(bundle: Path, tmp_path: Pa
         columns |= {"phot_bp_mean_mag": [15.0], "phot_rp_mean_mag": [14.0], "phot_bp_rp_excess_factor": [1.2]}
         Table(columns).write(photometry, overwrite=True)
         assert xpfeh.predict(spectrum, model=bundle, photometry=[str(photometry)])["PHOT_G_MEAN_MAG"][0] == g_mag
+
+
+def test_a_reddening_of_ones_own_is_answered_with_and_marked(hint_bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+    plain = xpfeh.predict(spectra, model=hint_bundle)
+    ebv = np.asarray(plain["EBV"]).copy()
+    ebv[::2] = np.nan
+    same = xpfeh.predict({**spectra, "ebv": ebv}, model=hint_bundle)
+    marked = (np.asarray(same["flags"]) & np.uint32(Flag.OWN_EBV)) > 0
+    np.testing.assert_array_equal(marked, np.isfinite(ebv))
+    np.testing.assert_array_equal(np.asarray(same["flags"]) & ~np.uint32(Flag.OWN_EBV), plain["flags"])
+    for name in set(CATALOG.names) - {"flags", "model_version"}:
+        assert np.asarray(same[name]).tobytes() == np.asarray(plain[name]).tobytes(), name
+    other = xpfeh.predict({**spectra, "E_BV": ebv + 0.3}, model=hint_bundle)
+    np.testing.assert_array_equal(other["EBV"], np.where(marked, ebv + 0.3, plain["EBV"]))
+    moved = ~((other["FEH"] == plain["FEH"]) | (np.isnan(other["FEH"]) & np.isnan(plain["FEH"])))
+    assert moved[marked].mean() > 0.9
+    assert not moved[~marked].any()
+    assert np.asarray(xpfeh.preprocess({**spectra, "ebv": ebv})["flags"])[1] & Flag.OWN_EBV
+    with pytest.raises(UserError, match="the table: ebv of row 1 is -99, outside 0 to 100"):
+        xpfeh.predict({**spectra, "ebv": np.where(np.arange(300) == 1, -99, 0.1)}, model=hint_bundle)
+
+
+def test_a_catalog_beside_photometry_brings_its_reddening(hint_bundle: Path, tmp_path: Path) -> None:
+    """A catalog itself has no BP and RP, and is no photometry; joined with gaia_source its EBV is taken."""
+    spectrum = str(datalink_file("csv", tmp_path))
+    catalog = xpfeh.predict(spectrum, model=hint_bundle)
+    catalog.write(tmp_path / "catalog.ecsv")
+    with pytest.raises(UserError, match=r"catalog\.ecsv: no column phot_bp_mean_mag and phot_rp_mean_mag"):
+        xpfeh.predict(spectrum, model=hint_bundle, photometry=[str(tmp_path / "catalog.ecsv")])
+    for band in ("bp", "rp"):
+        catalog[f"phot_{band}_mean_mag"] = 14.0
+    catalog["phot_g_mean_mag"] = 14.0
+    catalog["EBV"] = 0.25
+    catalog.remove_column("PHOT_G_MEAN_MAG")
+    catalog.write(tmp_path / "joined.ecsv")
+    again = xpfeh.predict(spectrum, model=hint_bundle, photometry=[str(tmp_path / "joined.ecsv")])
+    assert again["EBV"].tolist() == [0.25]
+    assert again["flags"][0] & Flag.OWN_EBV
+
+
+def test_another_dust_map_for_models_that_take_it_as_a_hint(
+    bundle: Path, hint_bundle: Path, full_map: None, spectra: dict[str, np.ndarray]
+) -> None:
+    by_full = xpfeh.predict(spectra, model=hint_bundle, dust_map="sfd")
+    assert by_full.meta["preprocess"]["dust_map"] == "sfd"
+    expected = xpfeh.preprocess(spectra, settings=["dust_map=sfd"])
+    np.testing.assert_array_equal(by_full["EBV"], expected["ebv"])
+    own = xpfeh.predict(spectra, model=hint_bundle)
+    assert own.meta["preprocess"]["dust_map"] == "sfd-nside64"
+    assert (np.asarray(own["EBV"]) != by_full["EBV"]).all()
+    given_back = xpfeh.predict({**spectra, "ebv": np.asarray(by_full["EBV"])}, model=hint_bundle)
+    assert np.asarray(given_back["FEH"]).tobytes() == np.asarray(by_full["FEH"]).tobytes()
+    with pytest.raises(UserError, match=r"recipe paper dereddens by the map it was trained with \(sfd-nside64\)"):
+        xpfeh.predict(spectra, model=bundle, dust_map="sfd")

@@ -12,16 +12,22 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.table import Table
-from xpfeh.columns import CATALOG, to_arrays
+from xpfeh.columns import CATALOG, FEATURES, to_arrays, to_table
 from xpfeh.commands.catalog import make_catalog, make_work, plan_catalog
 from xpfeh.commands.ingest import ingest
 from xpfeh.dataset.dataset import Dataset
+from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
 from xpfeh.flags import NO_PREDICTION, Flag
 from xpfeh.inference.bundle import packed
+from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import library
 from xpfeh.sources.library import NAME, library_path
+from xpfeh.xp.preprocess import preprocess
+
+from tests.conftest import library_stars
 
 pytestmark = pytest.mark.usefixtures("ray_cluster")
 
@@ -100,6 +106,22 @@ def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, 
     with pytest.raises(UserError, match=r"do not fit the model: sun_height_pc is 20\.8"):
         make_catalog(tmp_path / "features", bundle, tmp_path / "catalog")
     assert not (tmp_path / "catalog").exists()
+
+
+def test_features_of_another_dust_map_become_a_catalog_by_a_model_that_takes_it_as_a_hint(
+    hint_bundle: Path, bundle: Path, full_map: None, tmp_path: Path
+) -> None:
+    settings = PreprocessSettings().with_overrides(["dust_map=sfd"])
+    shard = Shard(name="part-00000", source=NAME, start=0, rows=50)
+    plan = Plan(kind="features", inputs={NAME: "50 stars"}, settings=settings, shards=[shard], made_by=code_version())
+    columns = preprocess(library_stars(0, 50), settings)
+    Dataset.begin(tmp_path / "features", plan).commit(shard, [Delivery(to_table(columns, FEATURES))])
+    make_catalog(tmp_path / "features", hint_bundle, tmp_path / "catalog")
+    catalog = Dataset.at(tmp_path / "catalog")
+    assert catalog.plan.settings.dust_map == "sfd"
+    np.testing.assert_array_equal(to_arrays(catalog.read())["EBV"], columns["ebv"])
+    with pytest.raises(UserError, match="dust_map is sfd, the model has sfd-nside64"):
+        make_catalog(tmp_path / "features", bundle, tmp_path / "other")
 
 
 @pytest.mark.slow

@@ -155,3 +155,35 @@ def test_a_killed_call_is_resumed_and_asks_nothing_twice(
     archive.log.clear()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     assert archive.log == []
+
+
+def test_another_dust_map_for_identifiers(
+    archive: ArchiveServer, services: Services, hint_bundle: Path, full_map: None, tmp_path: Path
+) -> None:
+    archive.values = {"ra": 200.0, "dec": 60.0}
+    (tmp_path / "ids.txt").write_text(f"{STAR}\n{STAR + 1}\n")
+    own = tmp_path / "own.csv"
+    bands = ",".join(f"phot_{band}_mean_mag" for band in ("g", "bp", "rp"))
+    own.write_text(f"source_id,ra,dec,{bands},EBV\n{STAR + 1},200,60,12,12.5,11.4,0.07\n")
+    choice, companions = StarChoice(ids=tmp_path / "ids.txt"), CompanionFiles.find([str(own)])
+    rows = {}
+    for dust_map in ("sfd", "sfd-nside64"):
+        out = tmp_path / f"{dust_map}.parquet"
+        predict_stars(choice, hint_bundle, out, companions, services=services, dust_map=dust_map)
+        rows[dust_map] = pl.read_parquet(out)
+    by_map, given = zip(*(table["EBV"] for table in rows.values()), strict=True)
+    assert by_map[0] != by_map[1]
+    assert given == (0.07, 0.07)
+    assert [bool(flags & Flag.OWN_EBV) for flags in rows["sfd"]["flags"]] == [False, True]
+
+
+def test_a_dust_map_that_cannot_be_is_refused_before_the_archive_is_asked(
+    archive: ArchiveServer, services: Services, bundle: Path, hint_bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ids.txt").write_text(f"{STAR}\n")
+    choice, out = StarChoice(ids=tmp_path / "ids.txt"), tmp_path / "feh.csv"
+    for model, message in ((bundle, "recipe paper dereddens by the map"), (hint_bundle, "xpfeh fetch sfd")):
+        with pytest.raises(UserError, match=message):
+            predict_stars(choice, model, out, NO_COMPANIONS, services=services, dust_map="sfd")
+    assert archive.log == []
+    assert not out.exists()

@@ -20,12 +20,11 @@ from hats import read_hats
 from hats.io import pixel_catalog_file
 from hats.io.validation import is_valid_collection
 from hats.pixel_math.spatial_index import compute_spatial_index
-from xpfeh.columns import CATALOG
+from xpfeh.columns import CATALOG, PROVENANCE_KEY
 from xpfeh.commands import publish as publish_module
 from xpfeh.commands.publish import publish
 from xpfeh.dataset import dataset as dataset_module
 from xpfeh.dataset import repeated_ids
-from xpfeh.dataset.dataset import PROVENANCE_KEY
 from xpfeh.errors import UserError
 from xpfeh.evaluate.report import METRICS
 from xpfeh.flags import Flag

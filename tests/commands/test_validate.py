@@ -62,7 +62,13 @@ def test_the_numbers_are_those_of_the_held_out_stars_alone(report: Path, sample:
     assert set(split_by_sky(stars["source_id"].to_numpy(), "xpfeh")) == {"test"}
     judging = stars.filter(pl.col("judges") == 1)
     assert set(judging["source_id"]) == set(sample.part("test").columns["source_id"].tolist())
-    assert set(stars["source_id"]) >= set(sample.part("test-wide").columns["source_id"].tolist())
+    assert set(stars["source_id"]) >= set(sample.part("test-other").columns["source_id"].tolist())
+
+
+def test_the_whole_sky_has_numbers_of_its_own(report: Path, sample: Sample) -> None:
+    every = numbers_of(report)["sections"]["through_the_plane"]["small"]["all"]["all"]
+    assert every["n"] + every["n_without_feh"] == len(sample.part("test", "test-other"))
+    assert "learn [Fe/H] alone" in (report / "index.html").read_text()  # what the recipe `paper` says of a whole star
 
 
 def test_in_sample_numbers_stand_apart(report: Path, sample: Sample) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 from xpfeh.evaluate.study import Judged, Spectra, Study
 from xpfeh.flags import Flag
 from xpfeh.labels.sample import Split
+from xpfeh.settings import RECIPES
+from xpfeh.xp.pixels import flux_pixels
 
 STARS_PER_CELL = 4
 ONE_CELL = 2**49  # source_ids: HEALPix level 5
@@ -67,6 +69,24 @@ def held_out(n: int = 400, poor: int = 40, scatter: float = 0.08, seed: int = 0)
     }
 
 
+def whole_sky(n: int = 1200, seed: int = 0) -> dict[str, np.ndarray]:
+    """Held-out stars behind any dust, every fourth a dwarf; only giants behind little dust judge."""
+    rng = np.random.default_rng(seed + 100)
+    stars = held_out(n, poor=0, seed=seed)
+    ebv = np.resize([0.1, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0], n)
+    dwarf = np.arange(n) % 4 == 3
+    logg = np.where(dwarf, rng.uniform(4.0, 4.7, n), rng.uniform(0.5, 3.0, n))
+    answers = {
+        "TEFF": stars["teff"] + 80 * rng.standard_normal(n),
+        "LOGG": logg + 0.1 * rng.standard_normal(n),
+        "ALPHA_M": stars["alpha_m"] + 0.05 * rng.standard_normal(n),
+    }
+    errors = {"TEFF_err": np.full(n, 80.0), "LOGG_err": np.full(n, 0.1), "ALPHA_M_err": np.full(n, 0.05)}
+    flags = stars["flags"] | np.where(answers["LOGG"] >= 3.5, np.uint32(Flag.NOT_GIANT), np.uint32(0))
+    place = {"logg": logg, "ebv": ebv, "b": np.where(ebv < 0.5, 40.0, 2.0), "judges": (ebv < 0.2) & ~dwarf}
+    return {**stars, **place, **answers, **errors, "flags": flags}
+
+
 def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.ndarray]) -> Study:
     """Return what a report of made-up stars is made of, the first model's pictures included."""
     judged = {}
@@ -74,14 +94,16 @@ def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.n
         asked = {column: values for column, values in stars.items() if column not in ("flux", "flux_error")}
         judged[name] = Judged([card(f"{name}-0123")], asked, asked, {"as if G=17": asked})
     first = next(iter(models.values()))
-    slopes = np.random.default_rng(0).normal(0, 1, (len(first["feh"]), 60)).astype(np.float32)
-    return Study(judged, Spectra(first["flux"], first["flux_error"], slopes), truth, looks)
+    flux = first["flux"][first["judges"]]
+    slopes = np.random.default_rng(0).normal(0, 1, (len(flux), 60)).astype(np.float32)
+    return Study(judged, Spectra(flux, flux_pixels(flux, 60), slopes), truth, looks)
 
 
 def card(version: str) -> SimpleNamespace:
     """Return what a report reads of a model's card."""
     return SimpleNamespace(
         version=version,
+        recipe=RECIPES["best"],
         stars_left={"features": 1000},
         stars=[("train", 600), ("validation", 100), ("test", 300)],
         features="f" * 16,

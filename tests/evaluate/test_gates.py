@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from xpfeh.evaluate.gates import FAINT, MAX_BIAS, Gate, Rival, judge
+from xpfeh.evaluate.gates import BY_SPECTRUM, FAINT, MAX_BIAS, MAX_SKY_BIAS, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import Difference, bootstrap
 
@@ -19,6 +19,16 @@ GOOD = {
 def slices(**changed: dict[str, float]) -> dict[str, dict[str, float]]:
     """Numbers of a good model but for some slices."""
     return {label: GOOD | changed.get(label, {}) for label in (*MAX_BIAS, FAINT)}
+
+
+SKY = GOOD | {"coverage_68_se": 0.01, "coverage_95_se": 0.005}
+FOUND = {"n": 5000, "purity": 0.96, "purity_se": 0.004, "completeness": 0.96, "completeness_se": 0.004}
+
+
+def whole_sky(**changed: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Numbers of a good model that learns from the whole sky, but for some groups."""
+    groups = {label: SKY | changed.get(label, {}) for label in MAX_SKY_BIAS}
+    return slices() | groups | {BY_SPECTRUM: FOUND | changed.get(BY_SPECTRUM, {})}
 
 
 def missed(metrics: dict[str, dict[str, float]], rival: Rival | None = None, mae: float | None = None) -> list[str]:
@@ -62,6 +72,40 @@ def test_a_slice_of_few_stars_is_not_judged() -> None:
 def test_a_bias_that_two_standard_errors_explain_is_none() -> None:
     assert missed(slices(**{"alpha<0.1": {"median": 0.05, "median_se": 0.03}})) == []
     assert missed(slices(**{"alpha<0.1": {"median": 0.05, "median_se": math.nan}})) == ["bias: median, alpha<0.1"]
+
+
+@pytest.mark.parametrize(
+    ("label", "changed", "gates"),
+    [
+        ("giants 0.5<=ebv<0.8", {"median": 0.06}, ["bias: median, giants 0.5<=ebv<0.8"]),
+        ("giants 0.5<=ebv<0.8", {"median": 0.06, "median_se": 0.04}, []),
+        ("giants ebv>=1.5", {"median": -0.07}, []),
+        ("giants ebv>=1.5", {"median": -0.09}, ["bias: median, giants ebv>=1.5"]),
+        ("giants ebv>=1.5", {"coverage_68": 0.6}, ["calibration: coverage_68, giants ebv>=1.5"]),
+        ("giants ebv>=1.5", {"coverage_68": 0.6, "coverage_68_se": 0.02}, []),
+        (
+            "giants ebv>=1.5",
+            {"coverage_68": 0.6, "coverage_68_se": math.nan},
+            ["calibration: coverage_68, giants ebv>=1.5"],
+        ),
+        ("giants ebv>=1.5", {"n": 99, "coverage_68": 0.1}, []),
+        ("dwarfs", {"coverage_95": 0.9}, ["calibration: coverage_95, dwarfs"]),
+        ("dwarfs", {"median": math.nan}, ["bias: median, dwarfs"]),
+        (BY_SPECTRUM, {"purity": 0.93}, ["giants by spectrum: purity"]),
+        (BY_SPECTRUM, {"completeness": 0.93}, ["giants by spectrum: completeness"]),
+        (BY_SPECTRUM, {"completeness": 0.945}, []),
+        (BY_SPECTRUM, {"n": 1999, "purity": 0.5}, []),
+    ],
+)
+def test_a_model_of_the_whole_sky_is_judged_by_its_groups(
+    label: str, changed: dict[str, float], gates: list[str]
+) -> None:
+    assert missed(whole_sky()) == []
+    assert missed(whole_sky(**{label: changed})) == gates
+
+
+def test_another_model_is_not_judged_by_the_whole_sky() -> None:
+    assert not [gate for gate in judge(slices(), None, None) if "giants" in gate.name or "dwarfs" in gate.name]
 
 
 def test_a_spread_fails_only_if_it_is_both_worse_and_worse_for_sure() -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,19 @@ from xpfeh.evaluate.feh_figures import metal_poor
 from xpfeh.evaluate.report import write_report
 from xpfeh.evaluate.sections.abundances import abundances
 from xpfeh.evaluate.sections.accuracy import accuracy
+from xpfeh.evaluate.sections.clusters import clusters
 from xpfeh.evaluate.sections.outliers import outliers
 from xpfeh.evaluate.sections.training_stars import example_spectra
+from xpfeh.evaluate.sections.whole_star import whole_star
 from xpfeh.flags import Flag
+from xpfeh.labels.clusters import Cluster, Members
+from xpfeh.settings import RECIPES
 
-from tests.evaluate.made_up import held_out, study
+from tests.evaluate.made_up import held_out, study, whole_sky
 
 SECTIONS = {
     "accuracy", "beside_the_paper", "training_stars", "trends", "sky", "errors", "outliers", "selecting", "abundances",
-    "clusters", "final_sample", "releases", "faint_copies", "wavelengths", "slices",
+    "clusters", "final_sample", "releases", "faint_copies", "wavelengths", "slices", "through_the_plane", "whole_star",
 }  # fmt: skip
 
 
@@ -113,6 +118,50 @@ def test_models_of_other_stars_are_compared_on_those_that_neither_has_seen(repor
     own, common = accuracy(study(best=held_out(), part=some)).tables
     assert [row[2] for row in own.rows if row[0]] == ["394", "120"]
     assert [row[:2] for row in common.rows] == [["best", "120"], ["part", "120"]]
+
+
+@pytest.mark.slow
+def test_stars_of_the_whole_sky_have_their_sections_and_move_no_number_of_the_papers(tmp_path: Path) -> None:
+    sky = whole_sky()
+    dusty = ~sky["judges"]
+    other = {**sky, "FEH": np.where(dusty, sky["FEH"] + 1, sky["FEH"])}
+    metrics, page, numbers = written(tmp_path / "report", best=sky, other=other)
+    assert metrics["best"]["all"] == metrics["other"]["all"]
+    assert metrics["best"]["all"]["n"] == sky["judges"].sum()
+    found = numbers["sections"]["through_the_plane"]
+    right, wrong = (found[name]["giants 0.8<=ebv<1.5"]["all"] for name in ("best", "other"))
+    assert wrong["bias"] == pytest.approx(right["bias"] + 1)
+    assert f"{right['mae']:.3f} ± {right['mae_se']:.3f}" in page
+    assert "nan" not in page
+    table = pl.read_parquet(tmp_path / "report" / "stars.parquet")
+    assert {"teff", "logg", "alpha_m", "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err"} <= set(
+        table.columns
+    )
+    assert {"plane_map", "kiel", "alpha_feh", "labels"} <= {path.stem for path in (tmp_path / "report").glob("*.png")}
+
+
+def test_a_model_of_one_label_has_dashes_beside_one_that_learns_more() -> None:
+    sky = whole_sky()
+    alone = {name: values for name, values in sky.items() if not name.startswith(("TEFF", "LOGG", "ALPHA_M"))}
+    both = whole_star(study(best=sky, alone=alone))
+    giants, labels = both.tables
+    assert [row[-2:] for row in giants.rows[3:]] == [["–", "–"]] * 3
+    assert [row[3:8] for row in labels.rows if row[2] == "alone"] == [["–"] * 5] * 3
+    assert both.numbers["alone"]["teff"]["giants"]["n"] == 0
+    (how,) = (row for row in giants.rows if row[1] == "by the flags" and row[-1] != "–")
+    assert float(how[-1].split()[0]) > 0.9
+    assert whole_star(study(alone=alone)).absent
+    assert whole_star(study(alone=alone, best=sky)).pictures == []  # pictures show the first model
+
+
+def test_clusters_are_said_to_lie_behind_dust_that_the_recipe_has_learnt_from_or_not() -> None:
+    stars = held_out()
+    cluster = Cluster("made up", ra=10, dec=10, rhalf=2.0, distance_modulus=14, feh=-1.0, feh_spread=np.nan)
+    members = Members(cluster, rows=np.arange(20), m_g=np.zeros(20), field=0.0)
+    made = replace(study(best=stars), clusters=[members])
+    assert "from stars behind any dust" in clusters(made).pictures[1].caption
+    made.first.cards[0].recipe = RECIPES["paper"]
+    assert "from no star beyond E(B−V) = 0.2" in clusters(made).pictures[1].caption
 
 
 def test_what_there_are_too_few_stars_for_is_not_shown() -> None:

@@ -220,3 +220,34 @@ def test_features_of_other_settings_are_refused(predictor: Predictor) -> None:
     for name, value, own in (("sun_height_pc", 20.8, "0.0"), ("release", "dr4", "dr3")):
         with pytest.raises(UserError, match=f"{name} is {value}, the model has {own}"):
             predictor.check_features(expected.model_copy(update={name: value}), "features")
+
+
+def test_a_recipe_that_removes_dust_takes_its_own_map_alone(predictor: Predictor, full_map: None) -> None:
+    own = predictor.card.preprocess
+    assert predictor.preprocess_by(None) == predictor.preprocess_by("sfd-nside64") == own
+    with pytest.raises(UserError) as refused:
+        predictor.preprocess_by("sfd")
+    assert str(refused.value).startswith("recipe paper dereddens by the map it was trained with (sfd-nside64)")
+    with pytest.raises(UserError, match="dust_map is sfd, the model has sfd-nside64"):
+        predictor.check_features(own.model_copy(update={"dust_map": "sfd"}), "features")
+
+
+def test_a_recipe_that_takes_dust_as_a_hint_takes_any_map(hint_bundle: Path, full_map: None) -> None:
+    predictor = Predictor(hint_bundle)
+    own = predictor.card.preprocess
+    assert predictor.preprocess_by(None) == own
+    other = predictor.preprocess_by("sfd")
+    assert other == own.model_copy(update={"dust_map": "sfd"})
+    predictor.check_features(other, "features")
+    with pytest.raises(UserError, match=r"sun_height_pc is 20\.8"):
+        predictor.check_features(other.model_copy(update={"sun_height_pc": 20.8}), "features")
+    with pytest.raises(UserError, match=r"setting dust_map: .*'sfd-nside64' or 'sfd' \(given: 'planck'\)"):
+        predictor.preprocess_by("planck")
+
+
+def test_a_map_that_is_not_here_is_missed_at_once(
+    hint_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
+    with pytest.raises(UserError, match="get it with: xpfeh fetch sfd"):
+        Predictor(hint_bundle).preprocess_by("sfd")

@@ -265,3 +265,49 @@ def test_any_bytes_are_refused_in_one_short_line(body: bytes) -> None:
 def test_any_tensors_are_refused_in_one_short_line(content: Any) -> None:
     for read in (invocation, inference):
         assert len(refusal(read, json.dumps(content).encode())) < 500
+
+
+def test_a_reddening_of_ones_own_gets_the_same_bytes_on_every_way(
+    spectra: dict[str, np.ndarray], hint_bundle: Path, tmp_path: Path
+) -> None:
+    """As JSON and Arrow, beside samples and beside an identifier alone, and as a table in memory."""
+    predictor = Predictor(hint_bundle)
+    stars = {name: values[:3] for name, values in spectra.items() if name != "rgeo"}
+    ids, ebv = stars["source_id"], [0.3, None, 0.0]
+    table = {**stars, "ebv": np.array([0.3, np.nan, 0.0])}
+    lists = {name: pa.array([row.tolist() for row in stars[name]]) for name in ("flux", "flux_error")}
+    arrow = pa.table({name: lists.get(name, values) for name, values in table.items()})
+    by_id = pa.table({"source_id": ids, "ebv": pa.array(ebv)})
+
+    def bring(given: np.ndarray) -> SpectraFile:
+        assert given.tolist() == ids.tolist()
+        return GivenTable(stars)
+
+    json_of_ids = json.dumps({"stars": [{"source_id": int(i), "ebv": e} for i, e in zip(ids, ebv, strict=True)]})
+    found = [
+        asked(*(star(spectra, i, ebv=ebv[i]) for i in range(3))),
+        read_arrow(streamed(arrow), "dr3", no_archive),
+        read_json(json_of_ids.encode(), "dr3", bring),
+        read_arrow(streamed(by_id), "dr3", bring),
+    ]
+    expected = xpfeh.predict(table, predictor)
+    assert expected["EBV"].tolist()[::2] == [0.3, 0.0]
+    assert [bool(flags & Flag.OWN_EBV) for flags in expected["flags"]] == [True, False, True]
+    for each in found:
+        (catalog,) = answers.catalog_of([raw for raw, _ in each.spectra], predictor)
+        for name in set(expected.colnames) - {"model_version"}:
+            assert np.asarray(expected[name]).tobytes() == np.asarray(catalog[name]).tobytes(), name
+
+
+def test_a_reddening_that_cannot_be_is_refused(spectra: dict[str, np.ndarray]) -> None:
+    found = asked(star(spectra, 0, ebv=-0.1), star(spectra, 1, ebv=101.0), star(spectra, 2, ebv="much"))
+    assert [reason.split(":")[0] for reason in found.reasons.values()] == ["ebv"] * 3
+    with pytest.raises(UserError, match="ebv of row 0 is -1, outside 0 to 100"):
+        read_arrow(streamed(pa.table({"source_id": [1], "ebv": [-1.0]})), "dr3", no_archive)
+
+
+def streamed(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue().to_pybytes()

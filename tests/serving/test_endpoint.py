@@ -149,7 +149,7 @@ def test_a_client_gives_what_predict_gives(
 ) -> None:
     spectra = {**spectra, "parallax": np.linspace(-0.1, 2, 300), "parallax_error": np.full(300, 0.05)}
     spectra |= {"nu_eff_used_in_astrometry": np.full(300, 1.4), "ecl_lat": np.full(300, -30.0)}
-    spectra |= {"astrometric_params_solved": np.full(300, 31)}
+    spectra |= {"astrometric_params_solved": np.full(300, 31), "ebv": np.where(np.arange(300) % 2, 0.2, np.nan)}
     answer = xpfeh.Client(address).predict(spectra, keep=tmp_path / "kept")
     expected = xpfeh.predict(spectra, model=bundle)
     for name in expected.colnames:

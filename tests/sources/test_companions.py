@@ -88,6 +88,14 @@ def test_tables_with_and_without_parallaxes_stand_together(tmp_path: Path) -> No
         Companions([written(tmp_path, ".csv", {**ROWS, "parallax": ["small", "1"]})], []).of(np.array([5]))
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".fits"])
+def test_own_reddenings_come_with_the_photometry(tmp_path: Path, suffix: str) -> None:
+    first = written(tmp_path, suffix, {**ROWS, "E(B-V)": [0.03, np.nan]})
+    second = written(tmp_path, ".ecsv", {**ROWS, "source_id": [6, 7]})
+    found = Companions([first, second], []).of(np.array([BIG, 5, 6, 8]))
+    np.testing.assert_array_equal(found["ebv"], [0.03, np.nan, np.nan, np.nan])
+
+
 @pytest.mark.parametrize("name", ["r_med_geo", "rgeo"])
 def test_distances_by_either_name(tmp_path: Path, name: str) -> None:
     path = written(tmp_path, ".csv", {"source_id": [BIG], name: [2500.0]})
@@ -112,6 +120,9 @@ def test_limits_of_the_distance_are_not_taken_for_it(tmp_path: Path) -> None:
         ({**ROWS, "source_id": [5, 5]}, "1 rows repeat a source_id, row 1 is the first"),
         ({**ROWS, "dec": [0.0, 95.0]}, "dec of row 1 is 95, outside -90 to 90"),
         ({**ROWS, "ra": [-0.5, 0.0]}, "ra of row 0 is -0.5, outside 0 to 360"),
+        ({**ROWS, "EBV": [0.1, -99.0]}, "EBV of row 1 is -99, outside 0 to 100"),
+        ({**ROWS, "ebv": [100.1, 0.0]}, "ebv of row 0 is 100.1, outside 0 to 100"),
+        ({**ROWS, "e_bv": ["much", "0.1"]}, "e_bv of row 0 is 'much', which is no number"),
         ({**ROWS, "phot_g_mean_mag": ["bright", "12.5"]}, "phot_g_mean_mag of row 0 is 'bright', which is no number"),
         ({name: [] for name in ROWS}, "empty|loses digits"),
     ],

@@ -45,8 +45,8 @@ def test_every_kind_of_table_gives_the_same_stars(kind: str, spectra: dict[str, 
     own = ("source_id", "flux", "flux_error") if kind == "fixed-size arrow" else given
     for name in own:
         np.testing.assert_array_equal(found[name], given[name], err_msg=name)
-    assert set(found) - set(given) == {"parallax", "parallax_over_error"}
-    assert np.isnan(found["parallax"]).all()
+    assert set(found) - set(given) == {"parallax", "parallax_over_error", "ebv"}
+    assert np.isnan([found["parallax"], found["ebv"]]).all()
 
 
 def test_coefficients_of_a_table_are_those_of_its_file(tmp_path: Path) -> None:
@@ -97,6 +97,14 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
         ),
         ({"source_id": [1], "flux": ["much"], "flux_error": np.ones((1, 343))}, ""),
         ({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "dec": [99.0]}, "dec of row 0"),
+        (
+            {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "ebv": [-0.01]},
+            "the table: ebv of row 0 is -0.01, outside 0 to 100",
+        ),
+        (
+            {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "ebv": ["much"]},
+            "the table: ebv of row 0 is 'much', which is no number",
+        ),
     ],
 )
 def test_what_holds_no_spectra_is_refused_in_one_line(table: object, message: str) -> None:
@@ -126,6 +134,16 @@ def test_units_of_a_table_are_heeded(spectra: dict[str, np.ndarray]) -> None:
     for name in ("flux", "flux_error"):
         table[name] = (table[name].data * u.Unit("W m-2 nm-1")).to("erg s-1 cm-2 AA-1")
     table["rgeo"] = np.arange(1, 6) * u.kpc
+    table["E(B-V)"] = [30, 40, 50, 60, 70] * u.mmag
     found, _ = columns_of(table)
+    np.testing.assert_allclose(found["ebv"], [0.03, 0.04, 0.05, 0.06, 0.07])
     np.testing.assert_allclose(found["flux"], given["flux"], rtol=1e-12)
     np.testing.assert_allclose(found["rgeo"], np.arange(1, 6) * 1000)
+
+
+@pytest.mark.parametrize("kind", ["astropy", "pandas", "polars", "arrow", "arrays"])
+def test_reddenings_of_a_table_are_taken_where_they_are_known(kind: str, spectra: dict[str, np.ndarray]) -> None:
+    given = {name: spectra[name][:3] for name in ("source_id", "flux", "flux_error")}
+    found, rejected = columns_of(of_kind(kind, {**given, "EBV": np.array([0.0, np.nan, 0.4])}))
+    assert rejected == []
+    np.testing.assert_array_equal(found["ebv"], [0.0, np.nan, 0.4])

@@ -20,8 +20,8 @@ def not_test(sample: Sample) -> dict[str, np.ndarray]:
 
 def test_fixed_roles_follow_the_parts(sample: Sample) -> None:
     kept = not_test(sample)
-    papers = roles_of(kept["part"], kept["source_id"], Recipe(members=2))
-    every = roles_of(kept["part"], kept["source_id"], Recipe(members=2, stars="all"))
+    papers = roles_of(kept, Recipe(members=2))
+    every = roles_of(kept, Recipe(members=2, stars="all"))
     for member in range(2):
         assert set(kept["part"][papers.learns[member]]) == {"train"}
         assert set(kept["part"][papers.judged[member]]) == {"validation"}
@@ -33,7 +33,7 @@ def test_fixed_roles_follow_the_parts(sample: Sample) -> None:
 @pytest.mark.parametrize("stars", ["paper", "all"])
 def test_cross_fitted_members_never_learn_from_the_sky_they_are_judged_by(sample: Sample, stars: str) -> None:
     kept = not_test(sample)
-    roles = roles_of(kept["part"], kept["source_id"], BEST.model_copy(update={"stars": stars}))
+    roles = roles_of(kept, BEST.model_copy(update={"stars": stars}))
     wanted = np.isin(kept["part"], LIKE_TEST) | (stars == "all")
     assert (roles.judged.sum(axis=0) == np.where(wanted, BEST.members // BEST.folds, 0)).all()
     assert roles.learns.any(axis=0).tolist() == wanted.tolist()
@@ -57,6 +57,15 @@ def test_no_member_is_shown_a_test_star(sample: Sample, recipe: Recipe, tmp_path
     assert not {"test", "test-other"} & set(shown)
 
 
+def test_a_star_without_a_metallicity_teaches_and_does_not_judge(sample: Sample) -> None:
+    kept = {**not_test(sample), "feh": np.where(np.arange(len(not_test(sample)["feh"])) % 3, -1.0, np.nan)}
+    for recipe in (BEST, Recipe(stars="all")):
+        roles = roles_of(kept, recipe)
+        unknown = np.isnan(kept["feh"])
+        assert not roles.judged[:, unknown].any()
+        assert roles.learns[:, unknown].any(axis=0).mean() > 0.5
+
+
 def test_folds_are_by_cell_and_even() -> None:
     ids = np.arange(0, 20_000) * 2**35 * 4**7
     folds = folds_by_sky(ids, "members", 5)
@@ -71,7 +80,7 @@ def test_disagreement_on_unseen_stars_is_that_of_members_that_left_out_the_same_
     """
     recipe = BEST.model_copy(update={"members": 6, "folds": 3, "stars": "paper"})
     part = np.tile(["train", "validation", "train-other"], 100)
-    roles = roles_of(part, np.arange(300) * 2**35 * 4**7, recipe)
+    roles = roles_of({"part": part, "source_id": np.arange(300) * 2**35 * 4**7, "feh": np.zeros(300)}, recipe)
     other = np.where(part == "train-other", 50, 1)
     apart = np.stack([np.where(roles.judged, times, 1) * other for times in (3, 2)])  # (L, E, N)
     mean = np.array([1, 1, 1, -1, -1, -1])[:, None] * apart.T + 1000 * (np.arange(6) % 3)[:, None]  # (N, E, L)

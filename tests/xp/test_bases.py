@@ -50,6 +50,16 @@ def test_a_release_is_calibrated_with_the_bases_of_a_folder(made_dr4: Path, tmp_
     np.testing.assert_allclose(error, expected_error, rtol=1e-12)
 
 
+def test_a_release_without_typical_correlations_takes_them_as_0(made_dr4: Path, tmp_path: Path) -> None:
+    star = as_dr4(read_whole(datalink_file("csv", tmp_path)).columns)
+    unknown, zero = (
+        star | {f"{band}_coefficient_correlations": fill(star[f"{band}_coefficient_correlations"]) for band in BANDS}
+        for fill in (lambda values: np.full_like(values, np.nan), np.zeros_like)
+    )
+    for ours, expected in zip(*(calibrate(each, "dr4", bases=str(made_dr4)) for each in (unknown, zero)), strict=True):
+        assert ours.tobytes() == expected.tobytes()
+
+
 def test_features_of_another_release_need_its_settings(made_dr4: Path, tmp_path: Path) -> None:
     star = as_dr4(read_whole(datalink_file("csv", tmp_path)).columns)
     star |= {

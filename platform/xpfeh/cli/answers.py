@@ -16,6 +16,7 @@ from xpfeh.cli.options import (
     Clusters,
     Cone,
     Distances,
+    DustMap,
     Epoch,
     Ids,
     Model,
@@ -59,6 +60,7 @@ def predict(
     distances: Distances = [],
     release: OwnRelease = None,
     archive: ArchiveName = None,
+    dust_map: DustMap = None,
 ) -> None:
     """[Fe/H] of a file of spectra, or of stars that are named, whose spectra come from Gaia's archive.
 
@@ -77,10 +79,11 @@ def predict(
     if source:
         if fetch or archive:
             raise UserError("predict: --distances fetch and --archive need --ids, --adql, --cone or --around")
-        print_written(out, predict_file(source, bundle_of(model), out, companions, checked(release)))
+        written = predict_file(source, bundle_of(model), out, companions, checked(release), dust_map)
+        print_written(out, written)
     else:
         services = PUBLIC.only(archive)
-        written = predict_stars(choice, bundle_of(model), out, companions, checked(release), services, fetch)
+        written = predict_stars(choice, bundle_of(model), out, companions, checked(release), services, fetch, dust_map)
         print_answered(out, written)
 
 

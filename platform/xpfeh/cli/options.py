@@ -75,6 +75,13 @@ Distances = Annotated[
         help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated. With --ids etc., fetch gets them."
     ),
 ]
+DustMap = Annotated[
+    str | None,
+    typer.Option(
+        "--dust-map",
+        help="E(B-V) from this map, sfd-nside64 or sfd, and not from the one that the model was trained with.",
+    ),
+]
 References = Annotated[
     list[str],
     typer.Option(

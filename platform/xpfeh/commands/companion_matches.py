@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from xpfeh.errors import UserError
 from xpfeh.sources.reader import CompanionFiles
 
-_WITHOUT = {"photometry": "colour or magnitude", "distances": "distance"}
+_OTHERS = {"photometry": "get colour and magnitude from their spectra", "distances": "have no distance"}
 _FEW = 0.5
 """Share of the stars below which there is a warning."""
 
@@ -35,13 +35,13 @@ def check_matches(
     --------
     >>> files = CompanionFiles(photometry=("gaia.csv",))
     >>> check_matches(files, {"photometry": 12}, 2000, print)
-    photometry: 12 of 2,000 stars are in gaia.csv; the others have no colour or magnitude
+    photometry: 12 of 2,000 stars are in gaia.csv; the others get colour and magnitude from their spectra
     >>> check_matches(files, {"photometry": 0}, 2000, print)
     Traceback (most recent call last):
     xpfeh.errors.UserError: photometry: none of 2,000 stars is in gaia.csv; are these the same stars, from the same \
 data release?
     """
-    for kind, without in _WITHOUT.items():
+    for kind, others in _OTHERS.items():
         files: tuple[str, ...] = getattr(companions, kind)
         if not (files and stars):
             continue
@@ -52,4 +52,4 @@ data release?
             raise UserError(f"{kind}: {none} in {where}; are these the same stars, from the same data release?")
         if found < _FEW * stars:
             verb = "is" if found == 1 else "are"
-            warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others have no {without}")
+            warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others {others}")

@@ -12,13 +12,14 @@ from xpfeh.dataset.dataset import Dataset
 from xpfeh.evaluate.drift import Drift, drift, drift_figure
 from xpfeh.files import whole_folder
 from xpfeh.inference.estimate import estimate
+from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
 from xpfeh.inference.seen import Seen, seen
 from xpfeh.provenance import code_version
-from xpfeh.xp.pixels import rebinned
 
 STARS = 20_000
 """Enough to know a share of 1 % to a tenth of itself; half a second of predicting."""
+_SPECTRA = {"removed": "dereddened", "hint": "as observed, redder behind more dust"}
 REPORT, PICTURE = "drift.json", "drift.png"
 
 
@@ -37,8 +38,9 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> tup
     predictor.check_features(dataset.plan.settings, str(features))
     stars = to_arrays(dataset.some(STARS))
     answers = estimate(stars, predictor)
-    flux, _ = rebinned(stars["flux"], stars["flux_error"], predictor.card.recipe.n_pixels)
-    given = seen({**stars, "flux": flux, "flags": answers["flags"], "domain_score": answers["domain_score"]})
+    recipe = predictor.card.recipe
+    taken = network_inputs(stars, recipe, predictor.card.preprocess)  # the training stars' spectra are those, too
+    given = seen({**stars, "flux": taken["flux"], "flags": answers["flags"], "domain_score": answers["domain_score"]})
     found = drift(predictor.card.seen, given)
     report = {
         "features": str(features),
@@ -53,7 +55,8 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> tup
         "differences": found.differences,
     }
     plt.switch_backend("agg")
-    figure = drift_figure(predictor.card.seen, given, f"{features} and {predictor.version}")
+    title = f"{features} and {predictor.version}; spectra {_SPECTRA[recipe.dust]}"
+    figure = drift_figure(predictor.card.seen, given, title)
     with whole_folder(out, mark=REPORT) as folder:
         (folder / REPORT).write_text(json.dumps(report, indent=1))
         figure.savefig(folder / PICTURE)

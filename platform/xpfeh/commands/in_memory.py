@@ -32,14 +32,17 @@ from xpfeh.xp.preprocess import preprocess
 Rejected = list[tuple[str, Reject]]
 
 
-def predicted(stars: Any, predictor: Predictor, photometry: Sequence[str], distances: Sequence[str]) -> Table:
+def predicted(
+    stars: Any, predictor: Predictor, photometry: Sequence[str], distances: Sequence[str], dust_map: str | None
+) -> Table:
     """Return catalog rows; see `xpfeh.predict`."""
+    settings = predictor.preprocess_by(dust_map)
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
-        return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
+        return to_table(estimate(preprocess(raw, settings), predictor), CATALOG)
 
-    source = _source(stars, predictor.card.preprocess.release)
-    found = _table(source, CompanionFiles.find(photometry, distances), rows, predictor.card.preprocess)
+    source = _source(stars, settings.release)
+    found = _table(source, CompanionFiles.find(photometry, distances), rows, settings)
     found.meta["model"] = predictor.version
     return found
 

@@ -64,7 +64,8 @@ def ingest(
     ------
     UserError
         If a source is not readable as one, `out` holds another run, or companion files have none of the stars. That is
-        counted while the features are made, so they are there, flagged NO_PHOTOMETRY and CUT_NOT_EVALUATED.
+        counted while the features are made, so they are there: flagged NO_PHOTOMETRY, or, without any distance,
+        CUT_NOT_EVALUATED.
     """
     plan = plan_features(sources, settings, companions)
     records = run_plan(out, plan, partial(make_work, settings, companions), max_workers)

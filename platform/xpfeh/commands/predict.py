@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xpfeh.columns import CATALOG, sensitivity_schema, to_table
+from xpfeh.columns import CATALOG, PROVENANCE_KEY, sensitivity_schema, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import Written, write_file
 from xpfeh.download.archives import PUBLIC, Services
@@ -32,21 +33,37 @@ def predict_file(
     out: str | Path,
     companions: CompanionFiles,
     release: str | None = None,
+    dust_map: str | None = None,
 ) -> Written:
-    """Write the catalog rows of all stars of `source`.
+    """Write the catalog rows of all stars of `source`; the settings go to the metadata of Parquet, and of FITS.
+
+    Parameters
+    ----------
+    source, companions
+        As for `xpfeh.sources.reader.find_spectra` and `read`.
+    bundle : str or Path
+    out : str or Path
+        See `xpfeh.tables.write_table`.
+    release : {"dr3", "dr4"}, optional
+        What the spectra are said to be of; by default the model's.
+    dust_map : {"sfd-nside64", "sfd"}, optional
+        See `xpfeh.inference.predictor.Predictor.preprocess_by`.
 
     Raises
     ------
     UserError
-        If the source or the bundle is not one, the model is of another data release than the one that is said, or
-        `out` is of a format that cannot be written.
+        If the source or the bundle is not one, the model is of another data release than the one that is said or
+        cannot take that dust map, or `out` is of a format that cannot be written.
     """
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
+    settings = predictor.preprocess_by(dust_map)
+    made_by = {"model": predictor.version, "settings": settings.model_dump(mode="json")}
+    schema = CATALOG.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
-        return to_table(estimate(preprocess(raw, predictor.card.preprocess), predictor), CATALOG)
+        return to_table(estimate(preprocess(raw, settings), predictor), schema)
 
     return write_file(source, out, companions, "predict", rows)
 
@@ -59,13 +76,14 @@ def predict_stars(
     release: str | None = None,
     services: Services = PUBLIC,
     fetch_distances: bool = False,
+    dust_map: str | None = None,
 ) -> Written:
     """Write the catalog rows of stars whose spectra and photometry come from the archive, in the order asked.
 
     Parameters
     ----------
     choice : StarChoice
-    bundle, out, companions
+    bundle, out, companions, dust_map
         As for `predict_file`; a star's own photometry comes first.
     release : {"dr3", "dr4"}, optional
         By default the model's.
@@ -81,11 +99,11 @@ def predict_stars(
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
-    own = predictor.card.preprocess.release
+    own = predictor.preprocess_by(dust_map).release  # an impossible map is refused before the archive is asked
     ids = choose_stars(choice, own, out, services)
     fetched = bring_distances(ids, own, services) if fetch_distances else []
     stars = replace(bring(ids, own, services), distances=fetched)
-    return predict_file(stars, bundle, out, companions)
+    return predict_file(stars, bundle, out, companions, dust_map=dust_map)
 
 
 def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:

@@ -13,9 +13,12 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import boosted_trees
-from xpfeh.evaluate.gates import FAINT, FAINT_G, Gate, Rival, judge
-from xpfeh.evaluate.metrics import sliced_summary, summary
+from xpfeh.evaluate.gates import BY_SPECTRUM, FAINT, FAINT_G, MAX_SKY_BIAS, Gate, Rival, judge
+from xpfeh.evaluate.metrics import sliced_summary, summary, with_errors
 from xpfeh.evaluate.paired import bootstrap
+from xpfeh.evaluate.study import rows_of
+from xpfeh.evaluate.whole_sky import groups_of, is_giant
+from xpfeh.evaluate.whole_star import giants_found
 from xpfeh.experiments import registry
 from xpfeh.inference.cross_validated import answers
 from xpfeh.inference.graph import CHUNK
@@ -73,7 +76,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
     run : str
         The run's id, or enough of its beginning.
     sample : Sample
-        Its test stars judge.
+        Its test stars judge; a model that learns from the whole sky, by the rest of its test sky too.
     force : str, optional
         Promote even so, for this reason, which is recorded.
 
@@ -97,7 +100,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
         rival = challenger.beside(champions[version])
     else:
         baseline_mae = _baseline_mae(challenger, sample, notes)
-    gates = judge(challenger.metrics(), rival, baseline_mae)
+    gates = judge(challenger.metrics(sample), rival, baseline_mae)
     if force is None and not all(gate.holds for gate in gates):
         raise RefusedError(gates, notes, looks)
     tags = {"gates": json.dumps([asdict(gate) | {"holds": gate.holds} for gate in gates])}
@@ -140,7 +143,7 @@ class _Judged:
         spreads = bootstrap(a[both], b[both], self.stars["source_id"][both])
         return Rival(spreads, _stars_per_second(other.predictor, other.stars))
 
-    def metrics(self) -> dict[str, dict[str, float]]:
+    def metrics(self, sample: Sample) -> dict[str, dict[str, float]]:
         """Return what `xpfeh.evaluate.gates.judge` judges by."""
         metrics = sliced_summary(self.stars)
         outside = self.stars["domain_score"] > self.predictor.card.domain_threshold
@@ -149,7 +152,18 @@ class _Judged:
         flux, flux_error = as_if_at(FAINT_G, self.stars, np.random.default_rng(0))
         copies = {**self.stars, "flux": flux, "flux_error": flux_error}
         metrics[FAINT] = summary({"feh": copies["feh"], **self.predictor.predict(copies)})
+        if self.predictor.card.recipe.stars == "all":
+            metrics |= _whole_sky(answers(self.predictor, sample.part("test", "test-other").columns))
         return metrics
+
+
+def _whole_sky(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
+    """Return the numbers of the groups that a model of the whole sky is judged by, and how it tells giants."""
+    chosen = groups_of(stars)
+    numbers = {group: with_errors(rows_of(stars, chosen[group])) for group in MAX_SKY_BIAS}
+    if not np.isfinite(stars["LOGG"]).any():
+        return numbers
+    return numbers | {BY_SPECTRUM: giants_found(stars, is_giant(stars["LOGG"]))}
 
 
 def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
@@ -194,7 +208,7 @@ def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[s
 def _baseline_mae(challenger: _Judged, sample: Sample, notes: list[str]) -> float | None:
     """Return the MAE (dex) of boosted trees on the stars that the challenger gives [Fe/H], if they can be trained."""
     try:
-        feh = boosted_trees(sample)["FEH"]
+        feh = boosted_trees(sample, sample.part("test").columns)["FEH"]
     except UserError as error:
         notes.append(f"not compared with XGBoost: {error}")
         return None

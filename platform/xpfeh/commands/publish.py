@@ -14,8 +14,8 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
-from xpfeh.columns import CATALOG
-from xpfeh.dataset.dataset import PROVENANCE_KEY, Dataset
+from xpfeh.columns import CATALOG, PROVENANCE_KEY
+from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.records import Record
 from xpfeh.errors import UserError
 from xpfeh.files import check_output_folder, local_path, sha256_of, whole_folder

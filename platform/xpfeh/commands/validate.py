@@ -20,7 +20,7 @@ from xpfeh.evaluate.sections import final_sample
 from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import NONE, CrossValidated
-from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.inputs import INPUTS, network_inputs
 from xpfeh.labels.clusters import Members
 from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.labels.neighbourhood import Neighbourhood
@@ -145,14 +145,14 @@ def _judged(judge: CrossValidated, given: Given) -> Judged:
 
 
 def _baseline(judge: CrossValidated, given: Given) -> Judged:
-    """Train boosted trees on each fold that the first model knows, and ask them about the same stars."""
+    """Train boosted trees on each fold that the first model knows, and ask them about all labelled stars held out."""
     parts = []
     for card in judge.cards:
         sample = given.sample(card.split.salt, card.split.test_fold)
-        held_out = sample.part("test").columns["source_id"]
-        rows = np.searchsorted(given.stars["source_id"], held_out)
+        held_out = sample.part("test", "test-other").columns
+        rows = np.searchsorted(given.stars["source_id"], held_out["source_id"])
         columns = {name: values[rows] for name, values in given.stars.items() if name not in ("flux", "flux_error")}
-        parts.append({**columns, **boosted_trees(sample)})
+        parts.append({**columns, **boosted_trees(sample, held_out)})
     return Judged([], {name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
@@ -160,7 +160,8 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     rows = np.searchsorted(given.stars["source_id"], first.stars["source_id"])
     stars = {name: given.stars[name][rows] for name in INPUTS}
     slopes = judge.sensitivity(stars, judge.unseen_by(first.stars["source_id"]))
-    return Spectra(stars["flux"], stars["flux_error"], slopes)
+    taken = network_inputs(stars, judge.cards[0].recipe, judge.cards[0].preprocess)["flux"]
+    return Spectra(stars["flux"], taken, slopes)
 
 
 def _compared(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:

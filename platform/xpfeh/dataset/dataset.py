@@ -35,6 +35,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.dataset.gathered import gather, parsed, read_all
 from xpfeh.dataset.plan import Kind, Plan, Shard
 from xpfeh.dataset.reading import check_part, read_parts, read_some
@@ -43,9 +44,6 @@ from xpfeh.errors import UserError
 from xpfeh.files import digest, exists, filesystem, first_line, list_files, list_infos, read_bytes, write_whole
 from xpfeh.provenance import code_version
 from xpfeh.sources.coefficients import Reject
-
-PROVENANCE_KEY = b"xpfeh"
-"""Parquet metadata key that holds what made a part, as JSON."""
 
 _ROW_GROUP = 8 << 20  # bytes, uncompressed: worth a request to a bucket, and flat in memory
 _BY_BYTES = "BYTE_STREAM_SPLIT"

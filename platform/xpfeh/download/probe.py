@@ -49,7 +49,7 @@ class Finding:
 
 _LONGEST = 200  # characters of what was found: a list of columns can have hundreds
 _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
-"""Without these a star has no colour, magnitude or position; all else can be computed, or is flagged."""
+"""Without these a star has no colour, magnitude or position of Gaia's; all else can be computed, or is flagged."""
 _LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
 _MIRROR = "mirror "
 _WITHOUT = "results lack what it held, and flags say so; or give a table of your own with --photometry"

@@ -17,12 +17,18 @@ _DARKEST = np.float32(1e-4)  # of the flux at 550 nm: below is noise, and a nega
 _PIXELS = 60  # the paper's; the time of training grows with their number
 
 
-def boosted_trees(sample: Sample) -> dict[str, NDArray[np.float64]]:
-    """Train XGBoost on all training stars of `sample`, and return its predictions for the M test stars.
+def boosted_trees(sample: Sample, asked: Mapping[str, NDArray]) -> dict[str, NDArray[np.float64]]:
+    """Train XGBoost on all training stars of `sample`, and return its predictions for M other stars.
 
     It sees what the recipe `best` sees: spectra as observed, and E(B-V). Early stopping and the constant errors come
-    from the validation stars; the columns are those of `xpfeh.inference.predictor.Predictor.predict` that a point
-    estimate can have.
+    from the validation stars of the paper's cuts; the columns are those of
+    `xpfeh.inference.predictor.Predictor.predict` that a point estimate can have.
+
+    Parameters
+    ----------
+    sample : Sample
+    asked : mapping of (M, ...) arrays
+        ``flux`` (M, 343) and ``ebv`` (mag) of stars of the sample's test sky.
 
     Returns
     -------
@@ -38,9 +44,9 @@ def boosted_trees(sample: Sample) -> dict[str, NDArray[np.float64]]:
         from xgboost import XGBRegressor
     except ImportError:
         raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
-    train = sample.part("train", "train-other").columns
+    stars = sample.part("train", "train-other").columns
+    train = {name: values[np.isfinite(stars["feh"])] for name, values in stars.items()}
     validation = sample.part("validation").columns
-    test = sample.part("test").columns
     # Tuned in a trial, so that it is a fair rival (LOG 2026-11-23).
     trees = XGBRegressor(
         n_estimators=3000,
@@ -55,7 +61,7 @@ def boosted_trees(sample: Sample) -> dict[str, NDArray[np.float64]]:
     seen = _inputs(validation)
     trees.fit(_inputs(train), train["feh"], eval_set=[(seen, validation["feh"])], verbose=False)
     residual = validation["feh"] - trees.predict(seen)
-    feh = trees.predict(_inputs(test)).astype(np.float64)
+    feh = trees.predict(_inputs(asked)).astype(np.float64)
     lo95, lo68, hi68, hi95 = (feh + q for q in np.quantile(residual, (0.025, 0.16, 0.84, 0.975)))
     return {
         "FEH": feh,

@@ -79,6 +79,9 @@ def spreads(residual: Array, weight: Array) -> Array:
     >>> spreads(np.array([-0.1, 0.0, 0.1, 50.0]), np.array([[1.0, 1, 1, 0]])).round(4).ravel().tolist()
     [0.0, 0.0, 0.1483, 0.0816, 0.0667]
     """
+    # In rising order the residuals and their distances from a median are runs, which a stable sort merges quickly.
+    order = np.argsort(residual)
+    residual, weight = residual[order], weight[:, order]
     moments = np.stack([residual, np.square(residual), np.abs(residual)], axis=1)  # (N, 3)
     mean, square, mae = (weight @ moments / weight.sum(axis=1, keepdims=True)).T
     median = weighted_median(np.broadcast_to(residual, weight.shape), weight)
@@ -95,9 +98,9 @@ def weighted_median(values: Array, weight: Array) -> Array:
     >>> weighted_median(np.array([[3.0, 1.0, 2.0]]), np.array([[2.0, 1.0, 1.0]])).tolist()  # of 1, 2, 3, 3
     [2.5]
     """
-    order = np.argsort(values, axis=1)
+    order = np.argsort(values, axis=1, kind="stable")
     upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
     # The two middle ones, counted from 0; of an odd number they are the same.
     ranks = (upto[:, -1:] + [-1, 0]) // 2  # (B, 2)
-    middle = (upto[:, :, None] <= ranks[:, None]).sum(axis=1)  # (B, N, 2) -> (B, 2)
-    return np.take_along_axis(np.take_along_axis(values, order, axis=1), middle, axis=1).mean(axis=1)
+    middle = np.stack([np.searchsorted(row, rank, side="right") for row, rank in zip(upto, ranks, strict=True)])
+    return np.take_along_axis(values, np.take_along_axis(order, middle, axis=1), axis=1).mean(axis=1)

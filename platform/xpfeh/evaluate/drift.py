@@ -25,7 +25,7 @@ _LABELS = {
     "bp_rp0": "(BP−RP)$_0$ (mag)",
     "ebv": "E(B−V) (mag)",
 }
-# The first has a line of its own; the other says nothing of the stars, and older cards lack it.
+# The first has a line of its own; the others say nothing of the stars, and older cards may lack them.
 _NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
 _CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
@@ -101,7 +101,7 @@ def _draw_spectra(axes: Axes, trained: Seen, given: Seen) -> None:
         flux, spread = np.array(each.flux), np.array(each.spread)
         axes.fill_between(_CENTRES_NM, flux - spread, flux + spread, color=colour, alpha=0.2, linewidth=0)
         axes.plot(_CENTRES_NM, flux, color=colour, lw=1.5, label=f"{label}: {each.stars:,}")
-    axes.set(xlabel="wavelength (nm)", ylabel="observed flux,\n1 around 550 nm")
+    axes.set(xlabel="wavelength (nm)", ylabel="flux, 1 around 550 nm")
     axes.set_title("median spectrum and central 68 %", loc="left", fontsize=10)
     axes.legend()
 

@@ -33,6 +33,7 @@ LABELS = {
     "FEH": f"predicted {FEH} (dex)",
     "alpha_m": "[α/M] (dex)",
     "c_fe": "[C/Fe] (dex)",
+    "teff": "T$_{eff}$ (K)",
     "logg": "log g (dex)",
     "m_g": "M$_G$ (mag)",
     "bp_rp0": "(BP−RP)$_0$ (mag)",
@@ -49,14 +50,22 @@ MANY = 1500
 _RESOLVED = 60  # ranges of 11 nm, the paper's pixels: about what XP resolves
 
 
-def by_resolved_range(stars: Stars, slopes: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+def by_resolved_range(
+    flux: NDArray[np.float32], slopes: NDArray[np.float32]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return ranges of 11 nm, (ranges,) nm, and what 1 % more flux there does to [Fe/H], (N, ranges) dex.
 
     XP resolves no less than that: single samples of opposite sign say nothing of a spectrum that can be.
+
+    Parameters
+    ----------
+    flux : (N, pixels) float32
+        As the networks take it.
+    slopes : (N, pixels) float32
+        d[Fe/H] / d flux.
     """
     n_pixels = slopes.shape[1]
     n_shown = min(n_pixels, _RESOLVED)
-    flux, _ = pixels.rebinned(stars["flux"], stars["flux_error"], n_pixels)
     cuts = pixels.edges(n_pixels)
     shown_in = np.searchsorted(pixels.edges(n_shown), (cuts[:-1] + cuts[1:]) // 2, side="right") - 1  # (pixels,)
     into_shown = (shown_in[:, None] == np.arange(n_shown)).astype(np.float32)

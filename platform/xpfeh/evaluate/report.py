@@ -33,9 +33,11 @@ from xpfeh.evaluate.sections.references import absent_references, reference_sect
 from xpfeh.evaluate.sections.releases import releases
 from xpfeh.evaluate.sections.selecting import selecting
 from xpfeh.evaluate.sections.sky import sky
+from xpfeh.evaluate.sections.through_the_plane import through_the_plane
 from xpfeh.evaluate.sections.training_stars import training_stars
 from xpfeh.evaluate.sections.trends import trends
 from xpfeh.evaluate.sections.wavelengths import wavelengths
+from xpfeh.evaluate.sections.whole_star import whole_star
 from xpfeh.evaluate.study import Judged, Study
 from xpfeh.files import whole_folder
 
@@ -48,8 +50,12 @@ _STAR_COLUMNS = (
     "source_id", "ra", "dec", "l", "b", "phot_g_mean_mag", "bp_rp0", "ebv", "snr",
     "feh", "feh_err", "teff", "logg", "alpha_m", "reference", "judges",
     "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score", "flags",
+    "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err",
 )  # fmt: skip
-_BEFORE = (accuracy, beside_the_paper, training_stars, trends, sky, errors, outliers, selecting, abundances, clusters)
+_BEFORE = (
+    accuracy, beside_the_paper, training_stars, trends, sky, errors, outliers, selecting, through_the_plane, whole_star,
+    abundances, clusters,
+)  # fmt: skip
 _AFTER = (final_sample, releases, faint_copies, wavelengths, slice_by_slice)
 
 

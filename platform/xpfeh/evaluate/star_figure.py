@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, ORANGE, RED, by_resolved_range, styled
 from xpfeh.flags import INFORMATIVE, MEANING, Flag
 from xpfeh.inference.card import ModelCard
+from xpfeh.inference.inputs import network_inputs
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 
@@ -36,7 +37,7 @@ def star_figure(
     """
     figure, (spectrum, rests_on, feh) = plt.subplots(3, 1, figsize=(9, 7.5), height_ratios=[3, 1.6, 1.3])
     _draw_spectrum(spectrum, features)
-    _draw_slopes(rests_on, features, slopes)
+    _draw_slopes(rests_on, features, slopes, card)
     _draw_feh(feh, answer, card)
     figure.suptitle(f"Gaia {card.preprocess.release.upper()} {int(answer['source_id'][0])}", x=0.02, ha="left")
     return figure
@@ -53,8 +54,8 @@ def _draw_spectrum(axes: Axes, features: Mapping[str, NDArray]) -> None:
     axes.legend(loc="upper right", fontsize=9)
 
 
-def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np.float32]) -> None:
-    wavelength, change = by_resolved_range(features, slopes)
+def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard) -> None:
+    wavelength, change = by_resolved_range(network_inputs(features, card.recipe, card.preprocess)["flux"], slopes)
     colours = np.where(change[0] < 0, BLUE, RED)
     axes.bar(wavelength, change[0], width=0.9 * np.diff(wavelength).mean(), color=colours)
     axes.axhline(0, color="black", lw=0.8)
@@ -79,6 +80,7 @@ def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> Non
     axes.set(xlim=(left, right), ylim=(-1, 1), yticks=[], xlabel=f"{FEH} (dex)")
     axes.grid(False)
     axes.set_title(_in_words(answer), loc="right", fontsize=11)
+    axes.set_title(_further_in_words(answer), loc="left", fontsize=10, color=GREY, pad=18)
     flags = [flag for flag in Flag if int(answer["flags"][0]) & flag]
     text = "\n".join(textwrap.fill(f"{flag.name}: {MEANING[flag]}", 120) for flag in flags) or "no flags"
     axes.text(
@@ -100,3 +102,14 @@ def _in_words(answer: Mapping[str, NDArray]) -> str:
     below = f"−{estimate - low:.2f}" if np.isfinite(low) else "−open"
     above = f"+{high - estimate:.2f}" if np.isfinite(high) else "+open"
     return f"{FEH} = {estimate:.2f}  {above} {below}  (68 %)".replace("= -", "= −")
+
+
+def _further_in_words(answer: Mapping[str, NDArray]) -> str:
+    """Return T_eff, log g and [alpha/M] with their errors, as far as the model answers."""
+    shown = {"TEFF": ("$T_\\mathrm{eff}$", "K", 0), "LOGG": ("log g", "", 2), "ALPHA_M": ("[α/M]", "", 2)}
+    parts = []
+    for column, (label, unit, digits) in shown.items():
+        value, error = float(answer[column][0]), float(answer[f"{column}_err"][0])
+        if np.isfinite(value):
+            parts.append(f"{label} = {value:.{digits}f} ± {error:.{digits}f} {unit}".replace("± nan", "± open").strip())
+    return "   ".join(parts).replace("= -", "= −")

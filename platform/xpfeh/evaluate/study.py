@@ -29,7 +29,7 @@ class Judged:
     asked : mapping of (N, ...) arrays
         Stars whose part of the sky the model that answers has not seen: the columns of features and labels without
         spectra, ``snr``, the predictor's columns, ``flags`` as in a catalog, and ``judges`` (bool): labelled giants
-        that pass the paper's cuts. The others have no label, more dust, or are subgiants.
+        that pass the paper's cuts. The others have no label, lie behind more dust or near the plane, or are dwarfs.
     in_sample : mapping of (K,) arrays
         ``source_id``, ``feh`` and ``FEH`` of stars that the model that answers has learnt from; empty if none.
     fainter : mapping of mappings
@@ -45,6 +45,11 @@ class Judged:
     def stars(self) -> dict[str, NDArray]:
         """The judging stars: those that every number of the model comes from, unless it says otherwise."""
         return rows_of(self.asked, self.asked["judges"])
+
+    @cached_property
+    def labelled(self) -> dict[str, NDArray]:
+        """Every star with a label, of the whole sky: giants behind any dust, dwarfs, and the judging stars too."""
+        return rows_of(self.asked, np.isfinite(self.asked["feh"]))
 
     @cached_property
     def chosen(self) -> dict[str, NDArray[np.bool_]]:
@@ -86,13 +91,16 @@ class Spectra:
 
     Attributes
     ----------
-    flux, flux_error : (N, 343) float32
+    flux : (N, 343) float32
+        As observed.
+    taken : (N, pixels) float32
+        As the networks take it.
     slopes : (N, pixels) float32
-        d[Fe/H] / d flux.
+        d[Fe/H] / d flux, of the flux as taken.
     """
 
     flux: NDArray[np.float32]
-    flux_error: NDArray[np.float32]
+    taken: NDArray[np.float32]
     slopes: NDArray[np.float32]
 
 

@@ -20,7 +20,8 @@ NO_L2 = 1e-7
 SPACE: dict[str, Any] = {
     "components": tune.choice([64, 96, 128]),
     "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
-    "latent": tune.choice([16, 32]),
+    "latent": tune.choice([16, 32, 48]),
+    "further_labels": tune.loguniform(0.005, 0.1),
     "activation": tune.choice(["relu", "silu", "gelu"]),
     "learning_rate": tune.loguniform(3e-4, 5e-3),
     "batch_size": tune.choice([128, 256, 512]),

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from xpfeh.inference.answers import Answers
 from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.quantiles import fit_quantiles, weighted_quantile
+from xpfeh.inference.stretch import LABEL_KNOWS
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
@@ -25,12 +26,13 @@ DUST_ERROR = 0.16 * 2.2
 """Of [Fe/H], dex per mag of E(B-V), where the spectrum was dereddened: SFD's own relative error (Schlegel et al. 1998,
 abstract) times d[Fe/H]/dE(B-V)."""
 
-_SHARES = (0.68, 0.95)  # of the stars, inside the intervals between those
+_OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])  # where each of those ends moves when an interval grows
+_LOWER = (0, 1)  # of them
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 _POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
 _BELOW = 1  # the covariate that counts dex below that
-_FEWEST = 40  # stars below it of which one in twenty is known
+_FEWEST = 40  # stars below it: of fewer, one in forty is not known
 _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
 # Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
@@ -137,7 +139,7 @@ def fit_calibration(
 
     The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
     a fit that has not seen their fold (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222),
-    first all alike, then those predicted below -2 in proportion to how far below.
+    first all alike, then each end of those predicted below -2 in proportion to how far below.
 
     Parameters
     ----------
@@ -159,28 +161,29 @@ def fit_calibration(
     weight = _LABEL_SIGMA**2 / (_LABEL_SIGMA**2 + np.square(np.nan_to_num(feh_err)))
     weight[:n_stars] *= _WEIGHT_OF_ORIGINALS
 
-    lacking = np.empty((2, n_stars))
+    off = np.empty((4, n_stars))  # by how many sigmas the truth is beyond each end, in a fit that has not seen it
     for left_out in np.unique(fold):
         used, judged = fold != left_out, np.flatnonzero(fold[:n_stars] == left_out)
         intercepts, slopes = fit_quantiles(x[used], z[used], weight[used], QUANTILES)
-        lo95, lo68, hi68, hi95 = (intercepts + x[judged] @ slopes.T).T
-        lacking[0, judged] = np.maximum(lo68 - z[judged], z[judged] - hi68)
-        lacking[1, judged] = np.maximum(lo95 - z[judged], z[judged] - hi95)
-    wider68, wider95 = (
-        weighted_quantile(each, share, weight[:n_stars]) for each, share in zip(lacking, _SHARES, strict=True)
-    )
+        off[:, judged] = _OUTWARD[:, None] * (z[judged] - intercepts[:, None] - slopes @ x[judged].T)
+    lo95, lo68, hi68, hi95 = off
+    wider = np.array([
+        weighted_quantile(np.maximum(*ends), share, weight[:n_stars])
+        for ends, share in zip(((lo95, hi95), (lo68, hi68)), (0.95, 0.68), strict=True)
+    ])[[0, 1, 1, 0]]  # fmt: skip
     intercepts, slopes = fit_quantiles(x, z, weight, QUANTILES)
-    intercepts += np.array([-wider95, -wider68, wider68, wider95])
+    intercepts += _OUTWARD * wider
 
-    # Below -2 there are too few stars to move the quantiles of all: there the intervals widen by what those lack.
+    # Below -2 there are too few stars to move the quantiles of all: there each end moves out by what those lack.
     below = x[:n_stars, _BELOW]
-    poor = below > 0
-    if poor.sum() >= _FEWEST:
-        steeper68, steeper95 = (
-            max(0.0, weighted_quantile((each[poor] - wider) / below[poor], share, weight[:n_stars][poor]))
-            for each, wider, share in zip(lacking, (wider68, wider95), _SHARES, strict=True)
-        )
-        slopes[:, _BELOW] += np.array([-steeper95, -steeper68, steeper68, steeper95])
+    known = np.nan_to_num(feh_err[:n_stars]) <= LABEL_KNOWS
+    for end, share in enumerate((0.975, 0.84, 0.84, 0.975)):
+        poor = below > 0
+        if end in _LOWER and (poor & known).sum() >= _FEWEST:
+            poor &= known  # labels of APOGEE are too rich there: how poor a star may be, the literature says
+        if poor.sum() >= _FEWEST:
+            lacking = (off[end, poor] - wider[end]) / below[poor]
+            slopes[end, _BELOW] += _OUTWARD[end] * max(0.0, weighted_quantile(lacking, share, weight[:n_stars][poor]))
     return Calibration(**_plain(low, high, intercepts, slopes), dust_error=dust_error)
 
 
@@ -206,7 +209,7 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
         sigma = _sigma(given[f"{label.name}_aleatoric"], given[f"{label.name}_epistemic"])
         off = (np.abs(labels[:, i] - given[label.name]) / sigma)[known]
         weight = np.where(np.arange(len(x)) < n_stars, _WEIGHT_OF_ORIGINALS, 1.0)[known]
-        intercepts, slopes = fit_quantiles(x[known], off, weight, _SHARES[:1])
+        intercepts, slopes = fit_quantiles(x[known], off, weight, [0.68])
         fits.append((*intercepts, *slopes[0]))
     return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
 

@@ -8,11 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from xpfeh.inference.answers import Answers
+
 _FLOOR = 1e-3  # of a flux that is 1 around 550 nm: negative pixels have no logarithm
 _LARGEST_RELATIVE_ERROR = 5.0  # beyond it a pixel says nothing, whatever its error
 _DISAGREEMENT = 10.0  # how much disagreement counts beside distance; the product does both jobs best, LOG 2026-11-23
 _USUAL_SIGMA = 0.1  # dex; the networks' own error at which disagreement begins to count
 _COARSE = 60  # pixels at most: as many as a spectrum of XP's resolution has independent ones
+_HEAT = 5.0  # by 100 K beyond the hottest stars the score doubles: hot stars have no lines that would tell them apart
+_HOTTEST = 0.999  # of the stars with [Fe/H]
 WORST = 0.01
 """Share of the validation stars that count as outside."""
 
@@ -27,6 +31,8 @@ class Domain(BaseModel):
         One a row.
     variances : P floats
         Of the training stars along them.
+    hottest : float, optional
+        T_eff of the hottest of them with [Fe/H], on the networks' scale, if they learn T_eff.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -34,19 +40,19 @@ class Domain(BaseModel):
     mean: tuple[float, ...]
     components: tuple[tuple[float, ...], ...]
     variances: tuple[float, ...]
+    hottest: float | None = None
 
-    def score(self, flux: Any, flux_error: Any, aleatoric: Any, epistemic: Any) -> Any:
+    def score(self, flux: Any, flux_error: Any, answers: Answers) -> Any:
         """Return the score of B spectra.
 
         The distance is the root mean square of the components, each in units of what is expected: the spread of the
         training stars, and the noise of this spectrum, which is not held against it. It counts the more, the more
-        the members disagree beyond what noise explains.
+        the members disagree beyond what noise explains, and the hotter a star is than any with a label.
 
         Parameters
         ----------
         flux, flux_error : (B, pixels) arrays
-        aleatoric, epistemic : (B,) arrays
-            As `xpfeh.inference.calibration.Calibration.intervals` takes them, dex.
+        answers : mapping of (B,) arrays
         """
         xp = flux.__array_namespace__()
         components, mean, variances = (
@@ -59,17 +65,21 @@ class Domain(BaseModel):
         along = xp.matmul(log_flux - xp.asarray(mean), xp.asarray(components.T))
         noise = xp.matmul(xp.square(relative), xp.asarray(np.square(components).T))
         distance = xp.sqrt(xp.mean(xp.square(along) / (xp.asarray(variances) + noise), axis=1))
-        return distance * (1 + _DISAGREEMENT * epistemic / (aleatoric + _USUAL_SIGMA))
+        score = distance * (1 + _DISAGREEMENT * answers["epistemic"] / (answers["aleatoric"] + _USUAL_SIGMA))
+        if self.hottest is None:
+            return score
+        return score * (1 + _HEAT * xp.maximum(answers["teff"] - self.hottest, 0.0))
 
 
-def domain_of(flux: NDArray[np.float32]) -> Domain:
-    """Return the domain of (N, pixels) training spectra."""
+def domain_of(flux: NDArray[np.float32], teff: NDArray[np.float32] | None = None) -> Domain:
+    """Return the domain of N training stars with [Fe/H]: (N, pixels) spectra, and perhaps (N,) scaled T_eff."""
     log_flux = np.log(np.maximum(averaged(flux), _FLOOR))
     variances, components = np.linalg.eigh(np.cov(log_flux.T))
     return Domain(
         mean=tuple(log_flux.mean(axis=0).tolist()),
         components=tuple(map(tuple, components.T.tolist())),
         variances=tuple(np.maximum(variances, 1e-12).tolist()),
+        hottest=None if teff is None or np.isnan(teff).all() else float(np.nanquantile(teff, _HOTTEST)),
     )
 
 

@@ -8,8 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-LARGEST = 4.0
-"""On the networks' scale: a label beyond is taken as this, so that hot stars do not decide what is learnt of giants."""
+LARGEST = 6.0
+"""On the networks' scale: a label beyond is taken as this, so that hot stars do not decide what is learnt of giants. Of
+T_eff it is 7700 K: beyond the stars that have a [Fe/H] (LOG 2026-11-29)."""
 
 
 class FurtherLabel(NamedTuple):
@@ -38,6 +39,8 @@ FURTHER_LABELS = (
     FurtherLabel("logg", "LOGG", 2.2, 0.8),
     FurtherLabel("alpha_m", "ALPHA_M", 0.1, 0.12),
 )
+TEFF, LOGG, ALPHA_M = range(3)
+"""Their places."""
 
 
 def scaled(stars: Mapping[str, NDArray]) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from xpfeh.inference.golden import agrees, golden_answer
 from xpfeh.inference.graph import Graph
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.settings import PreprocessSettings, Recipe
+from xpfeh.xp import dust
 
 _FEH_COLUMNS = (
     "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err_aleatoric", "FEH_err_epistemic",
@@ -76,6 +77,32 @@ class Predictor:
     def version(self) -> str:
         """The bundle's name: recipe and the beginning of its content's SHA-256."""
         return self.card.version
+
+    def preprocess_by(self, dust_map: str | None) -> PreprocessSettings:
+        """Return the settings that spectra for this model become features by; E(B-V) may be of another map.
+
+        Parameters
+        ----------
+        dust_map : {"sfd-nside64", "sfd"}, optional
+            By default the one that the model was trained with.
+
+        Raises
+        ------
+        UserError
+            If there is no such map, it is not on this machine, or the model's recipe removes dust.
+        """
+        own = self.card.preprocess
+        if dust_map is None:
+            dust_map = own.dust_map
+        settings = PreprocessSettings.of({**own.model_dump(mode="json"), "dust_map": dust_map})
+        recipe = self.card.recipe
+        if recipe.dust == "removed" and dust_map != own.dust_map:
+            raise UserError(
+                f"recipe {recipe.name} dereddens by the map it was trained with ({own.dust_map}), so {self.version} "
+                f"cannot take {dust_map}; models whose recipe has dust=hint can"
+            )
+        dust.check(dust_map)
+        return settings
 
     def check_features(self, preprocess: PreprocessSettings, where: str) -> None:
         """Refuse features that were made with other settings than the training features.

@@ -30,7 +30,8 @@ class Seen(BaseModel):
     flags : dict of float
         The share of the stars that have each flag, by its name.
     flux, spread : P floats
-        Median of the spectra, which are 1 around 550 nm, in P = 60 ranges, and half the central 68 % of them.
+        Median of the spectra as the networks take them, 1 around 550 nm, in P = 60 ranges, and half the central 68 %
+        of them. Where the recipe takes E(B-V) as a hint, dust is in both.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

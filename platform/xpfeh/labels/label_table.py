@@ -17,17 +17,18 @@ from xpfeh.tables import check_range, columns_of, read_stars, read_table
 FEH_RANGE = (-6.0, 1.5)
 """What can be a star's [Fe/H], dex; outside it are errors and placeholders such as -9999. The lowest ever measured is
 -6.2 +- 0.2 (Nordlander et al. 2019, MNRAS 488, L109), and of PASTEL's 17,922 rows nine lie above 1.5 (version 1.2)."""
+_OTHERS = ("logg", "teff", "alpha_m")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """True metallicities of N stars.
+    """What is known of N stars: true metallicities, and other labels.
 
     Attributes
     ----------
     source_id : (N,) int64, unique
-    feh, feh_err : (N,) float64, dex; ``feh_err`` NaN where not given
-    logg, teff, alpha_m : (N,) float64; dex, K, dex; NaN where not given
+    feh, feh_err : (N,) float64, dex; NaN where not given
+    logg, teff, alpha_m : (N,) float64; dex, K, dex; NaN where not given. Each star has one of them, or ``feh``.
     reference : (N,) str; who measured it, empty where not given
     fingerprint : str
         SHA-256 of the file.
@@ -46,6 +47,8 @@ class Labels:
 def read_labels(path: str | Path) -> Labels:
     """Read a table of labels: ``source_id``, ``feh`` and perhaps the other columns of `Labels`.
 
+    A star without [Fe/H] teaches models its T_eff and log g: hot stars, for which no survey gives a [Fe/H].
+
     Parameters
     ----------
     path : str or Path
@@ -55,8 +58,8 @@ def read_labels(path: str | Path) -> Labels:
     ------
     UserError
         If the file is missing or unreadable, lacks ``source_id`` or ``feh``, holds a ``source_id`` that is not
-        an integer or stands there twice, text for a number, a [Fe/H] that is missing or outside `FEH_RANGE`, or is
-        a catalog of ours.
+        an integer or stands there twice, text for a number, a [Fe/H] outside `FEH_RANGE`, a star without any label,
+        or is a catalog of ours.
 
     Examples
     --------
@@ -69,11 +72,11 @@ def read_labels(path: str | Path) -> Labels:
     (array([4295806720]), array([-1.5]), array([nan]))
     """
     path = local_path(path)
-    frame = read_stars(path, ["feh"], ["feh_err", "logg", "teff", "alpha_m"])
-    if frame["feh"].null_count():
-        row = frame["feh"].is_null().arg_max()
-        raise UserError(f"{path}: feh of row {row} is missing; leave the row out")
-    check_range(frame["feh"], *FEH_RANGE, path)
+    frame = read_stars(path, ["feh"], ["feh_err", *_OTHERS])
+    nothing = frame.select(pl.all_horizontal(pl.col("feh", *_OTHERS).is_null())).to_series()
+    if nothing.any():
+        raise UserError(f"{path}: row {nothing.arg_max()} has neither feh nor {', '.join(_OTHERS)}; leave the row out")
+    check_range(frame["feh"].drop_nulls(), *FEH_RANGE, path)
     columns = {name: frame[name].to_numpy() for name in frame.columns}
     texts = read_table(path, Spellings(["reference", "model_version"]))  # read_stars reads numbers alone
     if columns_of(texts, path, [], ["model_version"]):

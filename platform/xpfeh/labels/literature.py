@@ -60,7 +60,7 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     Parameters
     ----------
     survey : polars.DataFrame
-        Columns of `xpfeh.labels.label_table.Labels`, one row a star. A star without ``feh`` lends its other columns.
+        Columns of `xpfeh.labels.label_table.Labels`, one row a star. A star without ``feh`` keeps its other columns.
     literature : sequence of polars.DataFrame
         ``source_id``, ``feh``, ``reference``, several rows a star; and perhaps ``feh_err``, ``logg``, ``teff``,
         ``alpha_m``, ``limit`` ("<" where ``feh`` is an upper limit) and ``carbon_rich``.
@@ -89,15 +89,17 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     zero_points = _zero_points(values)
     stars = _stars(_moved(values, zero_points), rows)
     labels = _winners(survey, stars)
-    by_winner = dict(labels.group_by("winner").len().iter_rows())
+    with_feh = labels.filter(pl.col("feh").is_not_null())
+    by_winner = dict(with_feh.group_by("winner").len().iter_rows())
     delivered = {f"of the {name}": by_winner.get(name, 0) for name in ("literature", "survey")}
     grown = (pl.col("winner") == "survey") & (pl.col("feh") < SURVEY_RAMP[0])
     counts |= {
         "copies that count once": rows.select("source_id", "reference").n_unique() - values.height,
         "stars asked for": asked,
-        "stars rejected": asked - labels.height,
-        "stars delivered": labels.height,
+        "stars rejected": asked - with_feh.height,
+        "stars delivered": with_feh.height,
         **delivered,
+        "besides, without [Fe/H], for their other labels": labels.height - with_feh.height,
         f"of the survey below {SURVEY_RAMP[0]}, error grown": labels.filter(grown).height,
         "carbon-rich": int(labels["carbon_rich"].sum()),
     }
@@ -166,7 +168,9 @@ def _stars(values: pl.DataFrame, rows: pl.DataFrame) -> pl.DataFrame:
 
 def _winners(survey: pl.DataFrame, stars: pl.DataFrame) -> pl.DataFrame:
     both = survey.join(stars, on="source_id", how="full", coalesce=True, suffix="_literature")
-    literature = (pl.col("feh_literature") < MAX_LITERATURE_FEH).fill_null(False) | pl.col("feh").is_null()
+    literature = (pl.col("feh_literature") < MAX_LITERATURE_FEH).fill_null(False) | (
+        pl.col("feh").is_null() & pl.col("feh_literature").is_not_null()
+    )
     high, low = SURVEY_RAMP
     gained = SURVEY_ERROR * ((high - pl.col("feh")) / (high - low)).clip(0.0, 1.0)
     survey_error = (
@@ -175,7 +179,7 @@ def _winners(survey: pl.DataFrame, stars: pl.DataFrame) -> pl.DataFrame:
     carbon_rich = pl.col("carbon_rich").fill_null(False)
     error = pl.when(literature).then("feh_err_literature").otherwise(survey_error)
     return (
-        both.filter(pl.any_horizontal(pl.col("feh", "feh_literature").is_not_null()))
+        both.filter(pl.any_horizontal(pl.col("feh", "feh_literature", *_PARAMETERS).is_not_null()))
         .select(
             "source_id",
             pl.when(literature).then("feh_literature").otherwise("feh").alias("feh"),

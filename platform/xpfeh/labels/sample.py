@@ -90,8 +90,9 @@ class Sample:
     ----------
     columns : dict of (N, ...) arrays
         Feature columns plus ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``reference`` (text) and ``part``:
-        "train", "validation" and "test" hold stars that pass the paper's cuts; "train-other", "validation-other" and
-        "test-other" all others in the same sky: behind dust, near the plane, subgiants, dwarfs, odd photometry.
+        "train", "validation" and "test" hold stars with [Fe/H] that pass the paper's cuts; "train-other",
+        "validation-other" and "test-other" all others in the same sky: behind dust, near the plane, subgiants, dwarfs,
+        odd photometry, stars without [Fe/H].
     origin : SampleOrigin
     """
 
@@ -144,8 +145,8 @@ def labelled_sample(
         name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg", "teff", "alpha_m", "reference")
     }
 
-    left = np.ones(in_features.size, dtype=bool)
-    counts = {"features": features_origin.stars, "with a label": int(left.sum())}
+    left = np.isfinite(stars["feh"])
+    counts = {"features": features_origin.stars, "with a label": in_features.size, "with [Fe/H]": int(left.sum())}
     for name, passes in training_cuts(stars, stars["logg"]).items():
         left &= passes
         counts[name] = int(left.sum())

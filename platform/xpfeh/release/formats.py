@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 from rich.progress import track
 
-from xpfeh.dataset.dataset import PROVENANCE_KEY
+from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.fits_table import write_fits
 from xpfeh.release.cds_files import write_cds
 from xpfeh.release.citation import references

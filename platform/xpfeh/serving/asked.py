@@ -20,7 +20,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.serving.problems import named
 from xpfeh.sources.coefficients import LIST_COLUMNS
-from xpfeh.sources.given_table import GivenTable
+from xpfeh.sources.given_table import GivenTable, numbers_in
 from xpfeh.sources.reader import NO_COMPANIONS, SpectraFile, read
 from xpfeh.sources.samples import SAMPLES
 
@@ -46,6 +46,7 @@ class Star(BaseModel):
     phot_bp_mean_mag: float | None = None
     phot_rp_mean_mag: float | None = None
     phot_bp_rp_excess_factor: float | None = Field(None, description="computed from the magnitudes if not given")
+    ebv: float | None = Field(None, ge=0, le=100, description="E(B-V) on the scale of SFD98 (mag); else the dust map's")
     rgeo: float | None = Field(None, gt=0, description="geometric distance (pc), if known")
     parallax: float | None = Field(None, description="as in gaia_source (mas); gives the distance if rgeo does not")
     parallax_error: float | None = Field(None, gt=0, description="mas")
@@ -110,14 +111,15 @@ class Asked:
     reasons: dict[int, str] = field(default_factory=dict)
     spectra: list[tuple[dict[str, NDArray], NDArray[np.intp]]] = field(default_factory=list)
 
-    def add(self, places: NDArray[np.intp], file: SpectraFile) -> None:
-        """Read stars that stand at these places of the request."""
+    def add(self, places: NDArray[np.intp], file: SpectraFile, ebv: NDArray[np.float64] | None = None) -> None:
+        """Read stars (N,) that stand at these places of the request; E(B-V) (N,) is what came with them, or NaN."""
         for first, rows in file.ranges():
             for batch in read(file, first, rows, NO_COMPANIONS):
                 bad = np.array([reject.row for reject in batch.rejected], dtype=np.intp)
                 self.reasons |= {int(places[reject.row]): reject.reason for reject in batch.rejected}
-                here = np.arange(first, len(places) if rows is None else first + rows)
-                self.spectra.append((batch.columns, places[np.setdiff1d(here, bad)]))
+                good = np.setdiff1d(np.arange(first, len(places) if rows is None else first + rows), bad)
+                columns = batch.columns if ebv is None else {**batch.columns, "ebv": ebv[good]}
+                self.spectra.append((columns, places[good]))
 
 
 def read_json(body: bytes, release: str, bring: Bring) -> Asked:
@@ -201,8 +203,9 @@ def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, 
     if set(table.column_names) & set(_LISTS):
         asked.add(places, GivenTable(table, release))
         return
+    ebv = numbers_in(table, "ebv") if "ebv" in table.column_names else None
     try:
-        asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()))
+        asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()), ebv)
     except UserError as error:
         asked.reasons |= dict.fromkeys(places.tolist(), str(error))
 

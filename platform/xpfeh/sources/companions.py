@@ -40,14 +40,14 @@ class Companions:
     ----------
     photometry : sequence of str
         Tables with columns of gaia_source, or as VizieR calls them: `PHOTOMETRY`, whose excess factor is computed where
-        it is missing, and perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS`. Positions of J2000 will do: what they are for,
-        dust and the galactic plane, is far coarser.
+        it is missing, and perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS` and ``ebv`` (mag, of SFD98 or on its scale).
+        Positions of J2000 will do: what they are for, dust and the galactic plane, is far coarser.
     distances : sequence of str
         Tables with Bailer-Jones' ``r_med_geo`` or ``rgeo``, pc.
     """
 
     def __init__(self, photometry: Sequence[str], distances: Sequence[str]) -> None:
-        self._photometry = _Files(photometry, _read_photometry, (*PHOTOMETRY, *PARALLAX))
+        self._photometry = _Files(photometry, _read_photometry, (*PHOTOMETRY, *PARALLAX, "ebv"))
         self._distances = _Files(distances, _read_distance, ("rgeo",))
 
     def check(self) -> None:
@@ -73,7 +73,7 @@ class Companions:
         return {kind: files.known(source_id) for kind, files in kinds.items() if files}
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        """Return the columns of `PHOTOMETRY`, `xpfeh.xp.parallax.PARALLAX` and ``rgeo`` of N stars, NaN where unknown.
+        """Return `PHOTOMETRY`, `xpfeh.xp.parallax.PARALLAX`, ``ebv`` and ``rgeo`` of N stars, NaN where unknown.
 
         The position of a star without a row is the centre of its source_id's HEALPix pixel (51 arcsec).
 
@@ -190,11 +190,11 @@ def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
 
 
 def _read_photometry(path: str) -> pl.DataFrame:
-    frame = read_stars(path, PHOTOMETRY[:-1], (*PHOTOMETRY[-1:], *PARALLAX_INPUTS))
+    frame = read_stars(path, PHOTOMETRY[:-1], (*PHOTOMETRY[-1:], *PARALLAX_INPUTS, "ebv"))
     bands = (frame[f"phot_{band}_mean_mag"].to_numpy() for band in ("g", "bp", "rp"))
     computed = pl.Series(excess_factor(*bands)).fill_nan(None)
     parallax = corrected_parallax({name: frame[name].to_numpy() for name in ("phot_g_mean_mag", *PARALLAX_INPUTS)})
-    return frame.select("source_id", *PHOTOMETRY).with_columns(
+    return frame.select("source_id", *PHOTOMETRY, "ebv").with_columns(
         pl.col("phot_bp_rp_excess_factor").fill_null(computed), **{n: pl.Series(v) for n, v in parallax.items()}
     )
 

@@ -22,18 +22,19 @@ from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.gaia_tables import arrow_lists, identifiers, number_lists
 from xpfeh.sources.releases import releases_of
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
-from xpfeh.tables import POSITION_RANGES, check_range, numbers
+from xpfeh.tables import RANGES, check_range, numbers
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.parallax import PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
 NAME = "the table"
-_OWN = (*PHOTOMETRY, "rgeo")
+_OWN = (*PHOTOMETRY, "ebv", "rgeo")
 _READ = ("source_id", *SAMPLES, *LIST_COLUMNS, *_OWN, *PARALLAX_INPUTS)
 _NUMBERS = pa.list_(pa.float64())
 _UNITS = {
     **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
     **dict.fromkeys(("ra", "dec"), u.deg),
+    "ebv": u.mag,
     "rgeo": u.pc,
     **dict.fromkeys(("parallax", "parallax_error", "tentative_parallax_bias"), u.mas),
     **dict.fromkeys(("nu_eff_used_in_astrometry", "pseudocolour"), u.um**-1),
@@ -42,7 +43,7 @@ _UNITS = {
 
 
 class GivenTable:
-    """XP spectra in a table, with the columns of `PHOTOMETRY` and `PARALLAX_INPUTS` and ``rgeo`` beside them or not.
+    """XP spectra in a table, perhaps with columns of `PHOTOMETRY` and `PARALLAX_INPUTS`, ``ebv`` and ``rgeo``.
 
     Parameters
     ----------
@@ -126,7 +127,7 @@ class GivenTable:
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
         """Return what the table has of it for the kept rows, NaN where unknown."""
         own = [name for name in _OWN if name in self._table.column_names]
-        columns = {name: self._numbers(name)[kept] for name in own}
+        columns = {name: numbers_in(self._table, name)[kept] for name in own}
         magnitudes = [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
         if "phot_bp_rp_excess_factor" not in columns and set(magnitudes) <= set(columns):
             columns["phot_bp_rp_excess_factor"] = excess_factor(*(columns[name] for name in magnitudes))
@@ -137,18 +138,30 @@ class GivenTable:
         if "parallax" not in self._table.column_names:
             return {}
         names = [name for name in ("phot_g_mean_mag", *PARALLAX_INPUTS) if name in self._table.column_names]
-        return corrected_parallax({name: self._numbers(name)[kept] for name in names})
+        return corrected_parallax({name: numbers_in(self._table, name)[kept] for name in names})
 
-    def _numbers(self, name: str) -> NDArray[np.float64]:
-        """Return a column of numbers, NaN where unknown, each within its range."""
-        column = pl.Series(name, self._table[name])
-        if not column.dtype.is_float():  # text, decimals: slower, as a file's
-            column = numbers(pl.DataFrame([column]), name, NAME)
-        values = column.to_numpy().astype(np.float64)
-        low, high = POSITION_RANGES.get(name, (-np.inf, np.inf))
-        if ((values < low) | (values > high)).any():
-            check_range(pl.Series(name, values).fill_nan(None), low, high, NAME)
-        return values
+
+def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
+    """Return a column of numbers (N,) of a table in memory, NaN where unknown.
+
+    Raises
+    ------
+    UserError
+        If a value is no number, or outside its range (`xpfeh.tables.RANGES`).
+
+    Examples
+    --------
+    >>> numbers_in(pa.table({"ebv": ["0.03", None]}), "ebv")
+    array([0.03,  nan])
+    """
+    column = pl.Series(name, table[name])
+    if not column.dtype.is_float():  # text, decimals: slower, as a file's
+        column = numbers(pl.DataFrame([column]), name, NAME)
+    values = column.to_numpy().astype(np.float64)
+    low, high = RANGES.get(name, (-np.inf, np.inf))
+    if ((values < low) | (values > high)).any():
+        check_range(pl.Series(name, values).fill_nan(None), low, high, NAME)
+    return values
 
 
 def _under_our_names(table: pa.Table) -> pa.Table:

@@ -57,13 +57,12 @@ class Model:
         inputs : mapping of arrays
             As the networks take them.
         """
-        own, epistemic = answers["aleatoric"], answers["epistemic"]
         return {
             "FEH": answers["feh"],
             **self.calibration.intervals(answers),
-            "FEH_err_aleatoric": own,
-            "FEH_err_epistemic": epistemic,
-            "domain_score": self.domain.score(inputs["flux"], inputs["flux_error"], own, epistemic),
+            "FEH_err_aleatoric": answers["aleatoric"],
+            "FEH_err_epistemic": answers["epistemic"],
+            "domain_score": self.domain.score(inputs["flux"], inputs["flux_error"], answers),
             **(self.further.columns(answers) if self.further else {}),
         }
 

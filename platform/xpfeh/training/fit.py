@@ -51,7 +51,7 @@ class Roles:
     learns : (E, N) bool
         The stars that each member learns from.
     judged : (E, N) bool
-        The stars that it has not seen, and is judged by.
+        The stars with [Fe/H] that it has not seen, and is judged by.
     """
 
     learns: NDArray[np.bool_]
@@ -131,12 +131,13 @@ class Trainer:
         self._network = _scaled_network(stars, roles, recipe.model_copy(update={"members": 1}))
         self._fixed = tuple(ops.copy(v.value) for v in self._network.non_trainable_variables)
         self._decays = tuple(is_kernel(v) for v in self._network.trainable_variables)
-        taught = roles.learns.any(axis=0)
+        # A star without [Fe/H] costs nothing there, and teaches its other labels.
+        taught = roles.learns.any(axis=0) & np.isfinite(stars["feh"])
         cost = np.zeros(len(stars["feh"]), dtype=np.float32)
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
         label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
         further = [scaled(stars)] if recipe.further_labels else []
-        self._stars = _tensors(*(stars[name] for name in INPUTS), stars["feh"], label_error, cost, *further)
+        self._stars = _tensors(*(stars[n] for n in INPUTS), np.nan_to_num(stars["feh"]), label_error, cost, *further)
         # The rows of the stars that each member learns from.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
         # All members are judged by as many stars: one compiled program validates each of them.
@@ -306,6 +307,6 @@ def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:
             f"{n_learn} training and {n_judged} validation stars are too few; at least {bins} (one a cost bin) and "
             f"{_MIN_VALIDATION} are needed; give more labels, or set fewer cost_bins"
         )
-    taught = stars["feh"][roles.learns.any(axis=0)]
+    taught = stars["feh"][roles.learns.any(axis=0) & np.isfinite(stars["feh"])]
     if np.ptp(taught) == 0:
         raise UserError(f"all training stars have [Fe/H] {taught[0]}: there is nothing to learn")

@@ -21,7 +21,7 @@ from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
 from xpfeh.inference.estimate import prediction_flags
-from xpfeh.inference.further_labels import FURTHER_LABELS, scaled
+from xpfeh.inference.further_labels import FURTHER_LABELS, TEFF, scaled
 from xpfeh.inference.graph import Graph
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import completed
@@ -70,7 +70,7 @@ def train(
     begun = time.monotonic()
     kept = sample.part("train", "train-other", "validation", "validation-other")
     stars = {**kept.columns, **network_inputs(kept.columns, recipe, sample.origin.preprocess)}
-    roles = roles_of(stars["part"], stars["source_id"], recipe)
+    roles = roles_of(stars, recipe)
     check_stars(stars, roles, recipe)
     trained = fit(stars, roles, recipe, progress)
     if not all(np.isfinite(member.validation_mae) for member in trained):
@@ -80,12 +80,14 @@ def train(
     members = graph_of(network)
     check(members, network, stars)
     taught = np.asarray(roles.learns.any(axis=0))
+    of_feh = _rows(stars, taught & np.isfinite(stars["feh"]))
     judged = np.asarray(roles.judged.any(axis=0))
     inflation = unseen_disagreement(members(stars)[0], roles, recipe)
     unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], inflation)
     stretch = stretch_of(unseen.answers(members)["feh"], unseen.stars["feh"], unseen.stars["feh_err"])
     calibration, further = _calibrated(members, unseen, stretch, recipe)
-    domain, edges = domain_of(stars["flux"][taught]), edges_of(_labels(stars, taught, recipe))
+    domain = domain_of(of_feh["flux"], scaled(of_feh)[:, TEFF] if recipe.further_labels else None)
+    edges = edges_of(_labels(stars, taught, recipe))
     model = Model(network, stretch, calibration, further, domain, edges)
     judges = unseen.stars
     columns = model.columns(unseen.answers(members, stretch), judges)
@@ -114,23 +116,24 @@ def train(
     return card
 
 
-def roles_of(part: NDArray[np.str_], source_id: NDArray[np.int64], recipe: Recipe) -> Roles:
+def roles_of(stars: Columns, recipe: Recipe) -> Roles:
     """Return which stars each member learns from, and which it has not seen and is judged by.
 
     Parameters
     ----------
-    part : (N,) str
-        `xpfeh.labels.sample.Part` of each star.
-    source_id : (N,) int64
+    stars : mapping of (N,) arrays
+        ``part`` (`xpfeh.labels.sample.Part`), ``source_id`` and ``feh`` (dex, NaN where unknown).
     recipe : Recipe
     """
+    part, judging = stars["part"], np.isfinite(stars["feh"])
     wanted = np.full(len(part), True) if recipe.stars == "all" else np.isin(part, LIKE_TEST)
     if recipe.folds:
-        fold = folds_by_sky(source_id, _FOLD_SALT, recipe.folds)
+        fold = folds_by_sky(stars["source_id"], _FOLD_SALT, recipe.folds)
         left_out = (np.arange(recipe.members) % recipe.folds)[:, None] == fold  # (E, N)
-        return Roles(~left_out & wanted, left_out & wanted)
+        return Roles(~left_out & wanted, left_out & wanted & judging)
     train = np.char.startswith(part, "train")
-    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (train & wanted, ~train & wanted)))
+    learns, judged = train & wanted, ~train & wanted & judging
+    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (learns, judged)))
 
 
 @dataclass(frozen=True)

@@ -133,20 +133,28 @@ def _read_sampling(path: Path) -> tuple[Arrays, Arrays]:
     """Read them from GaiaXPy's file: to import GaiaXPy takes seconds, and turns LaTeX on in Matplotlib."""
     try:
         root = ElementTree.parse(path).getroot()
-
-        def numbers(tag: str) -> NDArray[np.float64]:
-            return np.array([float(element.text or "nan") for element in root.iterfind(tag)])
-
-        weights = {band: numbers(f"XpMerge/{band}Weights/*") for band in BANDS}
+        weights = {band: numbers(root, f"XpMerge/{band}Weights/*") for band in BANDS}
         if sizes := {weight.size for weight in weights.values()} - {WAVELENGTH_NM.size}:
             raise UserError(
                 f"{path}: its bases are sampled at {sizes.pop()} wavelengths, xpfeh's grid has {WAVELENGTH_NM.size} "
                 "(docs/dr4.md, Another grid)"
             )
-        bases = {band: numbers(f"XpSampling/{band}SampledBases/*").reshape(WAVELENGTH_NM.size, -1).T for band in BANDS}
+        sampled = {band: numbers(root, f"XpSampling/{band}SampledBases/*") for band in BANDS}
+        bases = {band: values.reshape(WAVELENGTH_NM.size, -1).T for band, values in sampled.items()}
     except (ElementTree.ParseError, ValueError, OSError) as error:
         raise UserError(f"{path}: not GaiaXPy's file of sampled bases ({first_line(error)})") from None
     return bases, weights
+
+
+def numbers(root: ElementTree.Element, tag: str) -> NDArray[np.float64]:
+    """Return the numbers of one of GaiaXPy's XML files that stand in the elements of a path.
+
+    Examples
+    --------
+    >>> numbers(ElementTree.fromstring("<config><a><v>1</v><v>2</v></a></config>"), "a/*").tolist()
+    [1.0, 2.0]
+    """
+    return np.array([float(element.text or "nan") for element in root.iterfind(tag)])
 
 
 def _numbers(bases: Arrays) -> dict[str, int]:

@@ -1,5 +1,8 @@
 """From XP coefficients to absolute flux: equal to `gaiaxpy.calibrate`, without unpacking a matrix.
 
+GaiaXPy has no errors for spectra without correlations: it refuses files that lack them, and NaN gives NaN. Here typical
+correlations take their place.
+
 The variance of a sample, ``(D^T C D)_kk``, is linear in the packed covariances, so that a batch of stars is one
 matrix product (De Angeli et al. 2023, DOI 10.1051/0004-6361/202243680).
 """
@@ -14,6 +17,7 @@ from numpy.typing import NDArray
 from xpfeh.xp.bases import BANDS, GAIAXPY, Band, load_bands
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.product import PRODUCT_ROWS, product
+from xpfeh.xp.typical_correlations import typical_correlations
 
 Array = NDArray[np.float64]
 
@@ -31,7 +35,7 @@ def calibrate(
     columns : mapping of arrays
         For each band b in "bp", "rp" with n coefficients: ``b_coefficients``, ``b_coefficient_errors`` (N, n) and
         ``b_coefficient_correlations`` (N, n (n - 1) / 2), the strict lower triangle row by row. NaN coefficients:
-        the band is missing; NaN correlations: not known, taken as 0.
+        the band is missing; NaN correlations: not known, `xpfeh.xp.typical_correlations` takes their place.
     release : {"dr3", "dr4"}
     wavelength_nm : (S,) float64, optional
         A grid of one's own; the 343 samples of `xpfeh.xp.grid` by default.
@@ -70,7 +74,7 @@ def calibrate(
     flux, variance = np.empty(shape), np.empty(shape)
     for start in range(0, n_stars, PRODUCT_ROWS):
         rows = slice(start, min(start + PRODUCT_ROWS, n_stars))
-        flux[rows], variance[rows] = _calibrate_chunk(columns, rows, bands)
+        flux[rows], variance[rows] = _calibrate_chunk(columns, rows, bands, release)
     return flux, np.sqrt(variance)
 
 
@@ -104,7 +108,9 @@ def pack_covariance(error: Array, correlation: Array) -> Array:
     return packed
 
 
-def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping[str, Band]) -> tuple[Array, Array]:
+def _calibrate_chunk(
+    columns: Mapping[str, NDArray], rows: slice, bands: Mapping[str, Band], release: str
+) -> tuple[Array, Array]:
     """Return flux and variance of at most `PRODUCT_ROWS` stars."""
     n_stars = rows.stop - rows.start
     present = {band: np.isfinite(columns[f"{band}_coefficients"][rows]).all(axis=1) for band in BANDS}
@@ -112,7 +118,7 @@ def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping
     n_samples = bands["bp"].samples.size
     flux, variance = np.zeros((2, n_stars, n_samples))
     for name, band in bands.items():
-        band_flux, band_variance = _band_flux(columns, name, rows, band)  # (M, n) -> (M, P)
+        band_flux, band_variance = _band_flux(columns, name, rows, band, release)  # (M, n) -> (M, P)
         # Where the bands overlap they are averaged; a band that stands alone counts whole.
         weight = np.where(both[:, None], band.weight, 1.0)
         used = present[name][:, None]
@@ -126,18 +132,16 @@ def _calibrate_chunk(columns: Mapping[str, NDArray], rows: slice, bands: Mapping
     return flux, variance
 
 
-def _band_flux(columns: Mapping[str, NDArray], name: str, rows: slice, band: Band) -> tuple[Array, Array]:
+def _band_flux(columns: Mapping[str, NDArray], name: str, rows: slice, band: Band, release: str) -> tuple[Array, Array]:
     coefficients = _zero_for_nan(columns[f"{name}_coefficients"][rows])
-    return product(coefficients, band.basis), product(_covariance(columns, name, rows), band.pairs)
-
-
-def _covariance(columns: Mapping[str, NDArray], name: str, rows: slice) -> Array:
     error = _zero_for_nan(columns[f"{name}_coefficient_errors"][rows])
-    correlation = _zero_for_nan(columns[f"{name}_coefficient_correlations"][rows])
-    return pack_covariance(error, correlation)
+    correlation = columns[f"{name}_coefficient_correlations"][rows]
+    unknown = ~np.isfinite(correlation).all(axis=1)
+    if unknown.any():  # correlations are 12 kB a star: they are copied only if something must be replaced
+        correlation = correlation.copy()
+        correlation[unknown] = typical_correlations(release, name, coefficients[unknown])
+    return product(coefficients, band.basis), product(pack_covariance(error, correlation), band.pairs)
 
 
 def _zero_for_nan(values: NDArray) -> Array:
-    finite = np.isfinite(values)
-    # Correlations are 12 kB a star: they are copied only if something must be replaced.
-    return values if finite.all() else np.where(finite, values, 0.0)
+    return np.where(np.isfinite(values), values, 0.0)

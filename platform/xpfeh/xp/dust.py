@@ -46,6 +46,30 @@ def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -
     return result
 
 
+def reddening(
+    given: NDArray[np.float64] | None, l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Return E(B-V) (N,), mag: the one that came with a star, or else the map's; and which came with their stars (N,).
+
+    Parameters
+    ----------
+    given : (N,) float64, optional
+        E(B-V) that came with the stars, mag, NaN where unknown.
+    l_deg, b_deg, dust_map
+        As for `ebv`. The map is read only if a star needs it.
+
+    Examples
+    --------
+    >>> values, own = reddening(np.array([0.05, np.nan]), np.zeros(2), np.array([90.0, 90.0]), "sfd-nside64")
+    >>> values.round(3).tolist(), own.tolist()
+    ([0.05, 0.011], [True, False])
+    """
+    if given is None:
+        return ebv(l_deg, b_deg, dust_map), np.zeros(l_deg.shape, dtype=bool)
+    own = np.isfinite(given)
+    return np.where(own, given, ebv(np.where(own, np.nan, l_deg), b_deg, dust_map)), own
+
+
 def check(dust_map: str) -> None:
     """Raise a `UserError` if the map is not there: before a long run begins.
 

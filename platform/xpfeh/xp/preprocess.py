@@ -19,6 +19,7 @@ from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.deredden import attenuation
 from xpfeh.xp.galactic import galactic
 from xpfeh.xp.pixels import normalisation
+from xpfeh.xp.synthetic_photometry import MAGNITUDES, synthetic_magnitudes
 from xpfeh.xp.usual_noise import usual_relative_error
 
 # The limits that `xpfeh.flags.MEANING` names.
@@ -48,10 +49,11 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     ----------
     raw : mapping of arrays, N stars
         ``source_id`` int64, ``ra``, ``dec`` (deg), ``phot_g_mean_mag``, ``phot_bp_mean_mag``,
-        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown; perhaps
-        ``parallax`` (mas) and ``parallax_over_error`` as `xpfeh.xp.parallax.corrected_parallax` gives them; and either
-        the coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and ``flux_error`` (N, 343) in
-        W m-2 nm-1.
+        ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown (a magnitude is then
+        synthesised from the spectrum); perhaps ``ebv`` (mag, on the scale of SFD98), which takes the place of the
+        map's; perhaps ``parallax`` (mas) and ``parallax_over_error`` as `xpfeh.xp.parallax.corrected_parallax` gives
+        them; and either the coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and
+        ``flux_error`` (N, 343) in W m-2 nm-1.
     settings : PreprocessSettings
 
     Returns
@@ -78,8 +80,8 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     spectrum = corrected(raw, settings)
     ebv = spectrum["ebv"]
     flux, flux_error = _normalised(spectrum, settings)
-    g_mag = raw["phot_g_mean_mag"].astype(np.float64)
-    bp_rp = raw["phot_bp_mean_mag"].astype(np.float64) - raw["phot_rp_mean_mag"]
+    g_mag, bp_mag, rp_mag = (spectrum[name] for name in MAGNITUDES)
+    bp_rp = bp_mag - rp_mag
     distance_pc = _distance_pc(raw)
     features = {
         "source_id": raw["source_id"],
@@ -98,7 +100,9 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
         "flux": flux,
         "flux_error": flux_error,
     }
-    return {**features, "flags": _flags(features, distance_pc, settings) | spectrum["spectrum_flags"]}
+    synthesised = (spectrum["spectrum_flags"] & np.uint32(Flag.NO_PHOTOMETRY)) > 0
+    flags = _flags(features, distance_pc, synthesised, settings) | spectrum["spectrum_flags"]
+    return {**features, "flags": flags}
 
 
 def _distance_pc(raw: Columns) -> NDArray[np.float64]:
@@ -147,12 +151,15 @@ def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
 
 
 def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return `sampled` with the systematics corrected as set, and ``l``, ``b`` (deg) and ``ebv`` (mag) of the stars.
+    """Return `sampled` with the systematics corrected as set, and what there is beside the spectrum.
+
+    That is ``l``, ``b`` (deg), ``ebv`` (mag), and the three magnitudes, from the spectrum as sampled where Gaia's are
+    unknown.
 
     Parameters
     ----------
     raw
-        As for `preprocess`.
+        As for `preprocess`; a column of magnitudes that is not there is unknown.
     settings : PreprocessSettings
 
     Raises
@@ -168,19 +175,20 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     >>> spectrum["b"].round(1).tolist(), spectrum["ebv"].round(3).tolist()
     ([90.0], [0.011])
     """
-    spectrum = sampled(raw, settings)
+    spectrum = _with_magnitudes(sampled(raw, settings), raw, settings)
     l_deg, b_deg = galactic(raw["ra"], raw["dec"])
-    ebv = dust.ebv(l_deg, b_deg, settings.dust_map)
-    position = {"l": l_deg, "b": b_deg, "ebv": ebv}
+    ebv, own = dust.reddening(raw.get("ebv"), l_deg, b_deg, settings.dust_map)
+    spectrum |= {"l": l_deg, "b": b_deg, "ebv": ebv}
+    spectrum["spectrum_flags"] = spectrum["spectrum_flags"] | bits({Flag.OWN_EBV: own})
     if settings.correction == "uncorrected":
-        return {**spectrum, **position}
-    bp_rp = raw["phot_bp_mean_mag"] - raw["phot_rp_mean_mag"]
+        return spectrum
+    g_mag, bp_mag, rp_mag = (spectrum[name] for name in MAGNITUDES)
     absolute = settings.correction == "huang2024-absolute"
     flux, flux_error, caution = correct(
-        spectrum["flux"], spectrum["flux_error"], raw["phot_g_mean_mag"], bp_rp, ebv, correction_tables(), absolute
+        spectrum["flux"], spectrum["flux_error"], g_mag, bp_mag - rp_mag, ebv, correction_tables(), absolute
     )
     flags = spectrum["spectrum_flags"] | bits({Flag.CORRECTION_RANGE: caution != CORRECTED})
-    return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags, **position}
+    return {**spectrum, "flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 
 
 def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
@@ -217,13 +225,37 @@ def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
         )
 
 
+def _with_magnitudes(spectrum: Columns, raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Return a sampled spectrum with G, BP and RP: Gaia's, and where one of them is unknown, that of the spectrum.
+
+    What Gaia measured is kept beside what is synthesised: both are on one scale to 0.02 mag. A spectrum that is of no
+    use gives no magnitude.
+    """
+    unknown = np.full(len(spectrum["flux"]), np.nan)
+    magnitudes = np.stack([raw.get(name, unknown).astype(np.float64) for name in MAGNITUDES])  # (3, N)
+    missing = ~np.isfinite(magnitudes)
+    incomplete = np.logical_or.reduce(missing)  # (3, N) -> (N,)
+    if incomplete.any():  # most batches have none, and need no passbands
+        flux, flux_error = spectrum["flux"][incomplete], spectrum["flux_error"][incomplete]
+        usable = np.isfinite(_level(flux, flux_error, settings))
+        synthesised = np.where(usable, synthetic_magnitudes(flux).T, np.nan)  # (M, 3) -> (3, M)
+        magnitudes[missing] = synthesised[missing[:, incomplete]]
+    flags = spectrum["spectrum_flags"] | bits({Flag.NO_PHOTOMETRY: incomplete})
+    return {**spectrum, **dict(zip(MAGNITUDES, magnitudes, strict=True)), "spectrum_flags": flags}
+
+
 def _normalised(spectrum: Columns, settings: PreprocessSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return (N, 343) flux and error over the flux around 550 nm; a star that has none, or is broken, becomes NaN."""
     flux, flux_error = spectrum["flux"], spectrum["flux_error"]
+    level = _level(flux, flux_error, settings)[:, None]
+    return _rounded(flux / level, FLUX_BITS), _rounded(flux_error / level, ERROR_BITS)
+
+
+def _level(flux: NDArray, flux_error: NDArray, settings: PreprocessSettings) -> NDArray[np.float64]:
+    """Return the (N,) flux around 550 nm, NaN where that is not positive or the spectrum is broken."""
     level = normalisation(flux, settings.normalise_nm)
     usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & (flux_error > 0).all(axis=1)
-    level = np.where(usable & (level > 0), level, np.nan)[:, None]
-    return _rounded(flux / level, FLUX_BITS), _rounded(flux_error / level, ERROR_BITS)
+    return np.where(usable & (level > 0), level, np.nan)
 
 
 def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
@@ -240,33 +272,33 @@ def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
 # --- flags ------------------------------------------------------------------------------------------------------------
 
 
-def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: PreprocessSettings) -> NDArray[np.uint32]:
+def _flags(
+    star: Columns, distance_pc: NDArray[np.float64], synthesised: NDArray[np.bool_], settings: PreprocessSettings
+) -> NDArray[np.uint32]:
     """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``.
 
     Whether a star without a distance is a giant, a prediction decides (`xpfeh.inference.estimate`).
     """
     bp_rp0, m_g, excess, ebv = star["bp_rp0"], star["m_g"], star["phot_bp_rp_excess_factor"], star["ebv"]
     z_pc = photometry.height_pc(distance_pc, star["b"], settings.sun_height_pc)
-    known_dust, known_colour = np.isfinite(ebv), np.isfinite(bp_rp0)
-    known_excess, known_distance = np.isfinite(excess), np.isfinite(m_g)
+    known_colour, known_excess, known_distance = (np.isfinite(values) for values in (bp_rp0, excess, m_g))
     with np.errstate(invalid="ignore"):
         signal_to_noise = np.median(star["flux"] / star["flux_error"], axis=1)
     g_mag = star["phot_g_mean_mag"]
     usual = np.where(g_mag < RELEASED_MAG, 1 / usual_relative_error(g_mag), np.nan)
     # A comparison with NaN is false. The cuts are negated, so each asks first whether what it cuts by is known.
-    # Without E(B-V) a spectrum is NaN too, and NO_DUST alone says why.
+    # An excess factor of synthesised magnitudes would say nothing of blends: it stays unknown, NO_PHOTOMETRY says why.
     return bits({
-        Flag.BAD_SPECTRUM: known_dust & np.isnan(star["flux"]).any(axis=1),
-        Flag.NO_DUST: ~known_dust,
+        Flag.BAD_SPECTRUM: np.isnan(star["flux"]).any(axis=1),
+        Flag.NO_DUST: ~np.isfinite(ebv),
         Flag.COLOUR_RANGE: known_colour & ~photometry.passes_colour(bp_rp0),
         Flag.NOT_GIANT: known_colour & known_distance & ~photometry.passes_giant(m_g, bp_rp0),
-        Flag.NEAR_PLANE: known_distance & ~photometry.passes_height(z_pc),
+        Flag.NEAR_PLANE: known_distance & np.isfinite(z_pc) & ~photometry.passes_height(z_pc),
         Flag.BAD_PHOTOMETRY: known_colour & known_excess & ~photometry.passes_excess_factor(excess, bp_rp0),
-        Flag.CUT_NOT_EVALUATED: ~(known_colour & known_excess),
+        Flag.CUT_NOT_EVALUATED: ~(known_colour & (known_excess | synthesised)),
         Flag.HIGH_EXTINCTION: ebv >= HIGH_EBV,
         Flag.FAINT: g_mag > FAINT_MAG,
         Flag.LOW_SN: signal_to_noise < LOW_SN,
-        Flag.NO_PHOTOMETRY: ~np.isfinite(g_mag),
         Flag.ODD_SN: signal_to_noise < ODD_SN * usual,
         Flag.PARALLAX_DISTANCE: known_distance & (distance_pc != star["rgeo"]),
     })  # fmt: skip

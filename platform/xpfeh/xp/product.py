@@ -7,6 +7,7 @@ and where it does not hold (no such machine is known) NumPy's own slow loop is t
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import lru_cache
 
 import numpy as np
@@ -33,6 +34,18 @@ def product(rows: Array, matrix: Array) -> Array:
     return multiply(padded, matrix)[: len(rows)]
 
 
+def one_thread() -> AbstractContextManager[object]:
+    """Return a context in which BLAS and LAPACK have one thread, so that results do not depend on how many there are.
+
+    Examples
+    --------
+    >>> with one_thread():
+    ...     np.linalg.solve(np.array([[2.0]]), np.array([3.0])).tolist()
+    [1.5]
+    """
+    return _threads().limit(limits=1, user_api="blas")
+
+
 @lru_cache(maxsize=64)
 def _rows_are_alike(shape: tuple[int, int]) -> bool:
     """Return whether BLAS gives `PRODUCT_ROWS` equal rows times a matrix of this shape equal results."""
@@ -42,7 +55,7 @@ def _rows_are_alike(shape: tuple[int, int]) -> bool:
 
 
 def _blas(rows: Array, matrix: Array) -> Array:
-    with _threads().limit(limits=1, user_api="blas"):
+    with one_thread():
         return rows @ matrix
 
 

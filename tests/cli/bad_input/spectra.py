@@ -113,6 +113,10 @@ COMPANIONS = {
         "spectra {star} --stage dereddened --out new/out.fits --photometry photometry.csv",
         {
             "dec 95": (photometry(f"{STAR},1,95,9,9,9\n"), "photometry.csv: dec of row 0 is 95, outside -90 to 90"),
+            "E(B-V) -1": (
+                file("photometry.csv", f"{PHOTOMETRY[:-1]},EBV\n{STAR},1,5,9,9,9,-1\n"),
+                "photometry.csv: EBV of row 0 is -1, outside 0 to 100",
+            ),
             "text": (photometry(f"{STAR},1,5,bright,9,9\n"), "photometry.csv: phot_g_mean_mag of row 0 is 'bright'"),
             "text ids": (photometry("HD 1,1,5,9,9,9\n"), "photometry.csv: source_id of row 0 is 'HD 1'"),
             "a column less": (file("photometry.csv", f"source_id,ra\n{STAR},1\n"), "photometry.csv: no column dec and"),
@@ -129,6 +133,12 @@ COMPANIONS = {
             "no distance": (file("distances.csv", f"source_id,r\n{STAR},1\n"), "distances.csv: no column r_med_geo or"),
             "dashes": (file("distances.csv", f"source_id,rgeo\n{STAR},--\n"), "distances.csv: no column .*with values"),
         },
+    ),
+    "predict: a map of another name": Case(
+        "predict {star} --model {bundle} --out out.fits --dust-map planck", nothing, "setting dust_map: .*'planck'"
+    ),
+    "predict: a map that the recipe does not take": Case(
+        "predict {star} --model {bundle} --out out.fits --dust-map sfd", nothing, "recipe paper dereddens by the map"
     ),
     "photometry: of a library": Case(
         f"ingest {NAME} --out features --photometry photometry.csv",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xpfeh.evaluate.comparison.runs import short, to_number
 
-_LOGARITHMIC = ("learning_rate", "weight_decay", "epsilon", "l2")  # as a search draws them
+_LOGARITHMIC = ("learning_rate", "weight_decay", "epsilon", "l2", "further_labels")  # as a search draws them
 _STEP, _MOST = 0.2, 0.6  # of a scale's length: between values that have no place on it, and for all of them at most
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, ORANGE, RED, styled
 from xpfeh.evaluate.metrics import robust_sigma
 from xpfeh.evaluate.section import Picture, Section, Table, text_of
-from xpfeh.evaluate.study import Stars, Study, rows_of
+from xpfeh.evaluate.study import Judged, Stars, Study, rows_of
 from xpfeh.labels.clusters import DOWNLOAD, Members
 
 FEW = 6
@@ -41,7 +41,7 @@ def clusters(study: Study) -> Section:
         "Members are the red giants, by the paper's cut 2 at the cluster's distance, within five half-light radii: "
         "neither [Fe/H] nor velocities choose. So some are field stars: as many as the ring between 15 and 30 "
         "half-light radii says, or more: spectra of chosen stars, as of a survey's fibres, leave the ring too empty. "
-        "Most clusters lie behind more dust or nearer to the plane than the stars that the model is judged by. Every "
+        "Most clusters lie behind more dust or nearer to the plane than the paper's stars. Every "
         "member was asked of a model that has not seen the cluster's cell of the sky. Predicted minus literature, "
         f"median: {_by_dust(numbers)}.",
         tables=[
@@ -71,12 +71,21 @@ def clusters(study: Study) -> Section:
                 "clusters_all",
                 all_clusters_figure(numbers),
                 "Every cluster: predicted minus literature against E(B−V); the bar is the scatter of its members. "
-                "Errors of the dust map move a whole cluster: the default map gives its cell of 0.9° one value, and "
-                "beyond E(B−V) = 0.5 (flag `HIGH_EXTINCTION`) the model has learnt nothing.",
+                "Errors of the dust map move a whole cluster: the default map gives its cell of 0.9° one value. "
+                f"{_learnt(study.first)}",
             ),
         ],
         numbers=numbers,
     )  # fmt: skip
+
+
+def _learnt(model: Judged) -> str:
+    """Return in a sentence how much dust the training stars of a model lie behind; nothing of one without a card."""
+    if not model.cards:
+        return ""
+    if model.cards[0].recipe.stars == "all":
+        return "The model has learnt from stars behind any dust (`stars=all`)."
+    return "The model has learnt from no star beyond E(B−V) = 0.2 (`stars=paper`)."
 
 
 def _by_dust(numbers: dict[str, dict[str, float]]) -> str:

@@ -9,21 +9,20 @@ from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, RED, by_resolved_range, styled
 from xpfeh.evaluate.section import Picture, Section
-from xpfeh.evaluate.study import Stars, Study
+from xpfeh.evaluate.study import Study
 
 _FEW = 5  # stars: of fewer, a median and its range are not drawn
 
 
 def wavelengths(study: Study) -> Section:
     """Return the section on what the first model's answers rest on."""
-    stars = {**study.first.stars, "flux": study.spectra.flux, "flux_error": study.spectra.flux_error}
     return Section(
         "wavelengths",
         "Which wavelengths the answer rests on",
         pictures=[
             Picture(
                 "sensitivity",
-                sensitivity(stars, study.spectra.slopes),
+                sensitivity(study.first.stars["feh"], study.spectra.taken, study.spectra.slopes),
                 "What 1 % more flux in 11 nm does to [Fe/H], median and central 68 % of the stars. Below zero lie the "
                 "bands in which metals take light away, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light "
                 "there means a poorer star.",
@@ -33,14 +32,14 @@ def wavelengths(study: Study) -> Section:
 
 
 @styled
-def sensitivity(stars: Stars, slopes: NDArray[np.float32]) -> Figure:
+def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDArray[np.float32]) -> Figure:
     """Return what 1 % more flux in 11 nm does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
     figure, axes = plt.subplots(figsize=(10, 3.8))
-    wavelength, change = by_resolved_range(stars, slopes)
+    wavelength, change = by_resolved_range(flux, slopes)
     for label, chosen, colour in (
-        (f"{FEH} < −1.5", stars["feh"] < -1.5, BLUE),
-        (f"−1.5 ≤ {FEH} < −0.5", (stars["feh"] >= -1.5) & (stars["feh"] < -0.5), GREY),
-        (f"{FEH} ≥ −0.5", stars["feh"] >= -0.5, RED),
+        (f"{FEH} < −1.5", feh < -1.5, BLUE),
+        (f"−1.5 ≤ {FEH} < −0.5", (feh >= -1.5) & (feh < -0.5), GREY),
+        (f"{FEH} ≥ −0.5", feh >= -0.5, RED),
     ):
         if chosen.sum() >= _FEW:
             low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)  # (stars, pixels) -> (3, pixels)

@@ -1,0 +1,255 @@
+"""What a model says of a star besides [Fe/H]: T_eff, log g and [alpha/M], and whether it is a giant."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.figures import BLUE, LABELS, ORANGE, RED, styled
+from xpfeh.evaluate.metrics import robust_sigma
+from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.study import Stars, Study, rows_of
+from xpfeh.evaluate.whole_sky import DUSTY, DWARFS, EVERY, GIANTS, PLANE, TITLES, groups_of, in_plane, is_giant
+from xpfeh.evaluate.whole_star import COVERAGE, SHARES, called_giants, giants_found, label_numbers, predicted
+from xpfeh.inference.further_labels import FURTHER_LABELS, FurtherLabel
+
+_GIANT_GROUPS = (GIANTS, *DUSTY, PLANE)
+_ROOM = 1.35  # of an axis of histograms over the highest, for the legend
+_FEW = 20  # stars: of fewer a distribution shows nothing
+
+
+class _Shown(NamedTuple):
+    """How a label is shown: its name, its numbers' form, of whom, its axis, and the largest residual of a picture."""
+
+    title: str
+    form: str
+    groups: tuple[str, ...]
+    limits: tuple[float, float]
+    largest: float
+
+
+_SHOWN = {
+    "teff": _Shown("T_eff", ".0f", _GIANT_GROUPS, (3100, 6000), 500.0),
+    "logg": _Shown("log g", ".3f", (EVERY, DWARFS, *_GIANT_GROUPS), (-0.5, 5.3), 1.5),
+    "alpha_m": _Shown("[α/M]", ".3f", _GIANT_GROUPS, (-0.2, 0.45), 0.3),
+}
+
+Limits = tuple[tuple[float, float], tuple[float, float]]
+_KIEL: Limits = ((7000, 3200), (5.3, -0.5))
+_SEQUENCES: Limits = ((-2.6, 0.6), (-0.2, 0.45))
+
+
+def whole_star(study: Study) -> Section:
+    """Return the section on T_eff, log g and [alpha/M] of the labelled stars of the whole sky."""
+    everybody = {name: model.labelled for name, model in study.models.items()}
+    if all(np.isnan(predicted(stars, "LOGG")).all() for stars in everybody.values()):
+        return Section("whole_star", "The whole star", absent="These models learn [Fe/H] alone (`further_labels=0`).")
+    giants = {name: _giants(stars) for name, stars in everybody.items()}
+    labels = {name: _labels(stars) for name, stars in everybody.items()}
+    return Section(
+        "whole_star",
+        "The whole star",
+        "Effective temperature, surface gravity and [α/M] of the labelled stars of the whole sky, beside those of "
+        "their labels. Where no distance is known, log g says who is a giant (flag `NOT_GIANT`).",
+        tables=[
+            Table(
+                ["model", "called giants", "n", "truly giants", "called so", "right", "purity", "completeness"],
+                _giant_rows(giants),
+                "Giants: log g below 3.5. Purity: share of those called giants that are giants by their label; "
+                "completeness: share of the giants that are called so. By the flags: neither `NOT_GIANT` nor "
+                "`CUT_NOT_EVALUATED`. ± by cells of the sky. How many dwarfs there are for a giant is the survey's "
+                "choice: in a sample with more dwarfs the purity is lower.",
+                text_columns=2,
+                name="giants_by_spectrum",
+            ),
+            Table(
+                ["label", "stars", "model", "n", "MAE", "median", "robust σ", "in 68 %", "open"],
+                _label_rows(labels),
+                "Predicted minus label, K or dex; ± by cells of the sky. In 68 %: of the stars with an error, those "
+                "whose residual is within it. Open: stars without an error, which are not counted there.",
+                text_columns=3,
+                name="whole_star",
+            ),
+        ],
+        pictures=_pictures(study.first.labelled),
+        numbers={
+            name: {"giants_by_spectrum": giants[name], **labels[name]} for name in everybody
+        },
+    )  # fmt: skip
+
+
+def _giants(stars: Stars) -> dict[str, dict[str, float]]:
+    """Return how giants are told from dwarfs, by log g and by the flags."""
+    low = is_giant(predicted(stars, "LOGG"))
+    plane = in_plane(stars)
+    return {
+        "LOGG < 3.5": giants_found(stars, low),
+        "LOGG < 3.5, |b| < 10°": giants_found(rows_of(stars, plane), low[plane]),
+        "by the flags": giants_found(stars, called_giants(stars)),
+    }
+
+
+def _labels(stars: Stars) -> dict[str, dict[str, dict[str, float]]]:
+    """Return the numbers of each label by group."""
+    chosen = groups_of(stars)
+    return {
+        label.name: {group: label_numbers(rows_of(stars, chosen[group]), label) for group in _SHOWN[label.name].groups}
+        for label in FURTHER_LABELS
+    }
+
+
+def _giant_rows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
+    rows = []
+    for name, selections in found.items():
+        for place, (how, m) in enumerate(selections.items()):
+            counts = [f"{m['called']:,}", f"{m['right']:,}"] if m["called"] else ["–", "–"]
+            shares = [text_of(m[key], ".3f", m[f"{key}_se"]) for key in SHARES]
+            rows.append([name if place == 0 else "", how, f"{m['n']:,}", f"{m['truly']:,}", *counts, *shares])
+    return rows
+
+
+def _label_rows(numbers: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[list[str]]:
+    """Return a row for each label, group and model; of a model without the label, one row of dashes in all."""
+    rows = []
+    for name, shown in _SHOWN.items():
+        for group in shown.groups:
+            first_group = group == shown.groups[0]
+            there = [model for model, labels in numbers.items() if first_group or labels[name][group]["n"]]
+            for model in there:
+                m = numbers[model][name][group]
+                rows.append([
+                    shown.title if first_group and model == there[0] else "",
+                    TITLES[group] if model == there[0] else "", model, f"{m['n']:,}" if m["n"] else "–",
+                    text_of(m["mae"], shown.form, m["mae_se"]), text_of(m["median"], f"+{shown.form}", m["median_se"]),
+                    text_of(m["robust_sigma"], shown.form, m["robust_sigma_se"]),
+                    text_of(m[COVERAGE], ".3f", m[f"{COVERAGE}_se"]), str(m["n_open"] or ""),
+                ])  # fmt: skip
+    return rows
+
+
+def _pictures(stars: Stars) -> list[Picture]:
+    """Return the pictures of a model's stars; none if it does not learn the labels, or of too few stars."""
+    if np.isfinite(predicted(stars, "LOGG")).sum() < _FEW:
+        return []
+    return [
+        Picture(
+            "kiel",
+            kiel(stars),
+            "Every labelled star, the first model's answers beside the labels: the red giant branch with the clump at "
+            "log g 2.4, the subgiants and the dwarfs. Stars where the labels have none are those that the model "
+            "cannot place.",
+        ),
+        Picture(
+            "alpha_feh",
+            alpha_against_feh(stars),
+            "Giants. The labels show the two sequences of the disk, of high and low [α/M]. A network that cannot tell "
+            "answers between them: the closer the predicted sequences lie, the less the spectrum has told.",
+        ),
+        Picture(
+            "labels",
+            one_to_one(stars),
+            "Predicted against true, and the residuals behind little and much dust: T_eff and [α/M] of giants, log g "
+            "of all stars.",
+        ),
+    ]
+
+
+@styled
+def kiel(stars: Stars) -> Figure:
+    """Return log g against T_eff by density, of the labels and of the answers."""
+    known = rows_of(stars, np.isfinite(stars["TEFF"]) & np.isfinite(stars["LOGG"]))
+    return _side_by_side(
+        (known["teff"], known["logg"]), (known["TEFF"], known["LOGG"]), _KIEL, (LABELS["teff"], LABELS["logg"])
+    )
+
+
+@styled
+def alpha_against_feh(stars: Stars) -> Figure:
+    """Return [alpha/M] against [Fe/H] by density, of the giants' labels and of the answers."""
+    answered = is_giant(stars["logg"]) & np.isfinite(stars["ALPHA_M"]) & np.isfinite(stars["FEH"])
+    giants = rows_of(stars, answered & np.isfinite(stars["alpha_m"]))
+    return _side_by_side(
+        (giants["feh"], giants["alpha_m"]), (giants["FEH"], giants["ALPHA_M"]), _SEQUENCES,
+        ("[Fe/H] (dex)", LABELS["alpha_m"]),
+    )  # fmt: skip
+
+
+@styled
+def one_to_one(stars: Stars) -> Figure:
+    """Return predicted against true labels by density, and their residuals behind little and much dust."""
+    figure, panels = plt.subplots(2, len(_SHOWN), figsize=(12.5, 8), height_ratios=[1.35, 1])
+    for (top, bottom), label in zip(panels.T, FURTHER_LABELS, strict=True):
+        shown = _SHOWN[label.name]
+        some = _known(stars, label, giants_alone=shown.groups[0] == GIANTS)
+        _draw_density(top, some[label.name], some[label.column], (shown.limits, shown.limits))
+        top.plot(shown.limits, shown.limits, color=RED, lw=1)
+        top.set(xlabel=f"true {LABELS[label.name]}", ylabel=f"predicted {LABELS[label.name]}")
+        _draw_residuals(bottom, some, label, shown)
+    panels[1, 0].set_ylabel("share of the stars in a bin")
+    return figure
+
+
+def _draw_residuals(axes: Axes, stars: Stars, label: FurtherLabel, shown: _Shown) -> None:
+    """Draw histograms of the residuals behind little and much dust, as shares of these stars."""
+    residual = stars[label.column].astype(np.float64) - stars[label.name]
+    bins = np.linspace(-shown.largest, shown.largest, 61)
+    for chosen, colour, where in (
+        (stars["ebv"] < 0.2, BLUE, "E(B−V) < 0.2"),
+        (stars["ebv"] >= 0.8, ORANGE, "E(B−V) ≥ 0.8"),
+    ):
+        if chosen.sum() >= _FEW:
+            width = f"σ {format(robust_sigma(residual[chosen]), shown.form)}"
+            share = np.histogram(residual[chosen], bins)[0] / chosen.sum()
+            axes.stairs(share, bins, lw=1.6, color=colour, label=f"{where}: {width}")
+    axes.set_xlabel(f"{LABELS[label.name]}, predicted − true")
+    axes.set_ylim(0, _ROOM * axes.get_ylim()[1])
+    axes.axvline(0, ymax=1 / _ROOM, color=RED, lw=1)
+    axes.legend(loc="upper left", fontsize=9)
+
+
+def _known(stars: Stars, label: FurtherLabel, giants_alone: bool) -> dict[str, NDArray]:
+    known = np.isfinite(stars[label.name]) & np.isfinite(stars[label.column])
+    return rows_of(stars, known & (is_giant(stars["logg"]) | (not giants_alone)))
+
+
+def _side_by_side(
+    true: tuple[NDArray, NDArray], answered: tuple[NDArray, NDArray], limits: Limits, names: tuple[str, str]
+) -> Figure:
+    """Return the density of labels and that of answers, on one scale."""
+    figure, panels = plt.subplots(1, 2, figsize=(11.5, 4.8), sharex=True, sharey=True)
+    titles = ("labels", "predicted")
+    drawn = [_draw_density(axes, *pair, limits) for axes, pair in zip(panels, (true, answered), strict=True)]
+    norm = LogNorm(1, max(float(np.max(np.asarray(one.get_array()), initial=2)) for one in drawn))
+    for axes, one, title in zip(panels, drawn, titles, strict=True):
+        one.set_norm(norm)
+        axes.set_xlabel(names[0])
+        axes.set_title(f"{title}: {len(true[0]):,} stars", loc="left", fontsize=10)
+    panels[0].set_ylabel(names[1])
+    figure.colorbar(drawn[1], ax=panels, label="stars in a cell", pad=0.01)
+    return figure
+
+
+def _draw_density(axes: Axes, x: NDArray, y: NDArray, limits: Limits) -> PolyCollection:
+    """Draw how many stars there are where, within the limits, which may run downwards."""
+    (low_x, high_x), (low_y, high_y) = sorted(limits[0]), sorted(limits[1])
+    inside = (x > low_x) & (x < high_x) & (y > low_y) & (y < high_y)
+    drawn = axes.hexbin(
+        x[inside],
+        y[inside],
+        gridsize=(70, 45),
+        extent=(low_x, high_x, low_y, high_y),
+        bins="log",
+        mincnt=1,
+        cmap="viridis",
+        linewidths=0.1,
+    )
+    axes.set(xlim=limits[0], ylim=limits[1])
+    return drawn

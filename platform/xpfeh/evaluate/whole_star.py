@@ -1,0 +1,123 @@
+"""How good T_eff, log g and [alpha/M] are, and whether log g tells giants from dwarfs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
+from xpfeh.evaluate.whole_sky import is_giant
+from xpfeh.flags import Flag
+from xpfeh.inference.further_labels import FurtherLabel
+
+COVERAGE = "coverage_68"
+SHARES = ("purity", "completeness")
+
+_NUMBERS = (*SPREADS, COVERAGE)
+
+Array = NDArray[np.float64]
+Stars = Mapping[str, NDArray]
+
+
+def predicted(stars: Stars, column: str) -> Array:
+    """Return a column of answers, (N,) float64; NaN of a model that does not give it, as boosted trees."""
+    if column not in stars:
+        return np.full(len(stars["source_id"]), np.nan)
+    return np.asarray(stars[column], dtype=np.float64)
+
+
+def label_numbers(stars: Stars, label: FurtherLabel) -> dict[str, float]:
+    """Return how good one of the further labels is, with standard errors by resampling cells of the sky.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        ``source_id``, the true label, and, if the model gives them, its answers and their errors.
+    label : FurtherLabel
+
+    Returns
+    -------
+    dict
+        ``n``, stars with a true and a predicted label; ``n_without``, those with a true one alone; ``n_open``, those
+        of the n that have no error. Of the n residuals `xpfeh.evaluate.cells.SPREADS`, in the label's unit;
+        ``coverage_68``, the share of true labels within the error, of stars that have one. NaN where there is nothing
+        to take a number of.
+
+    Examples
+    --------
+    >>> from xpfeh.inference.further_labels import FURTHER_LABELS
+    >>> residual = np.tile([-0.1, 0.3], 50)
+    >>> stars = {"source_id": np.arange(100) * 2**49, "logg": np.full(100, 2.0), "LOGG": 2 + residual}
+    >>> numbers = label_numbers({**stars, "LOGG_err": np.full(100, 0.2)}, FURTHER_LABELS[1])
+    >>> {name: round(numbers[name], 2) for name in ("n", "n_open", "bias", "mae", "mae_se", "coverage_68")}
+    {'n': 100, 'n_open': 0, 'bias': 0.1, 'mae': 0.2, 'mae_se': 0.01, 'coverage_68': 0.5}
+    """
+    truth = np.asarray(stars[label.name], dtype=np.float64)
+    value, error = predicted(stars, label.column), predicted(stars, label.error_column)
+    known = np.isfinite(truth) & np.isfinite(value)
+    closed = known & np.isfinite(error)
+    n = int(known.sum())
+    counts = {"n": n, "n_without": int(np.isfinite(truth).sum()) - n, "n_open": int((known & ~closed).sum())}
+    unknown = dict.fromkeys([*_NUMBERS, *(f"{name}_se" for name in _NUMBERS)], float("nan"))
+    if not n:
+        return counts | unknown
+    residual, cell = value - truth, by_cell(stars["source_id"])
+    statistic = partial(spreads, residual[known])
+    numbers = dict(zip(SPREADS, statistic(np.ones((1, n)))[:, 0].tolist(), strict=True))
+    errors = standard_errors(cell[known], SPREADS, statistic)
+    if closed.any():
+        held = (np.abs(residual) <= error)[closed].astype(np.float64)
+        numbers[COVERAGE] = float(held.mean())
+        errors |= standard_errors(cell[closed], [COVERAGE], partial(_ratios, held[:, None], np.ones((len(held), 1))))
+    return counts | unknown | numbers | {f"{name}_se": each for name, each in errors.items()}
+
+
+def called_giants(stars: Stars) -> NDArray[np.bool_]:
+    """Return whether the flags of each of N stars let it pass as a giant, where the model gives log g."""
+    refused = (stars["flags"] & np.uint32(Flag.NOT_GIANT | Flag.CUT_NOT_EVALUATED)) > 0
+    return np.isfinite(predicted(stars, "LOGG")) & ~refused
+
+
+def giants_found(stars: Stars, called: NDArray[np.bool_]) -> dict[str, float]:
+    """Return how pure and complete a selection of giants is, with standard errors by resampling cells of the sky.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        ``source_id`` and ``logg`` (of the label); stars of unknown log g are left out.
+    called : (N,) bool
+        The selection. A giant that the model does not answer for is missed.
+
+    Returns
+    -------
+    dict
+        ``n``, ``truly``, ``called`` and ``right``, counts; ``purity`` and ``completeness``, NaN if nothing was
+        selected, as of a model that gives no log g.
+
+    Examples
+    --------
+    >>> logg = np.repeat([2.0, 4.5], 50)
+    >>> found = giants_found({"source_id": np.arange(100) * 2**49, "logg": logg}, np.arange(100) < 40)
+    >>> found["truly"], found["right"], found["purity"], found["completeness"]
+    (50, 40, 1.0, 0.8)
+    """
+    known = np.isfinite(stars["logg"])
+    truly, called = is_giant(stars["logg"])[known], called[known]
+    right = truly & called
+    counts = {"n": len(truly), "truly": int(truly.sum()), "called": int(called.sum()), "right": int(right.sum())}
+    if not counts["called"] or not counts["truly"]:
+        return counts | dict.fromkeys([*SHARES, *(f"{name}_se" for name in SHARES)], float("nan"))
+    both, whole = np.stack([right, right], axis=1), np.stack([called, truly], axis=1)  # (N, 2)
+    statistic = partial(_ratios, both.astype(np.float64), whole.astype(np.float64))
+    shares = dict(zip(SHARES, statistic(np.ones((1, len(truly))))[:, 0].tolist(), strict=True))
+    errors = standard_errors(by_cell(stars["source_id"][known]), SHARES, statistic)
+    return counts | shares | {f"{name}_se": each for name, each in errors.items()}
+
+
+def _ratios(part: Array, whole: Array, weight: Array) -> Array:
+    """Return the K ratios of sums of (N, K) columns in B resamples, (K, B)."""
+    # A resample of few cells may hold none of the stars: weights are whole numbers, and 0 / 1 is no error.
+    return ((weight @ part) / np.maximum(weight @ whole, 1)).T
