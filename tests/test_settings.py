@@ -30,11 +30,26 @@ def test_overrides_are_typed() -> None:
         ("members=12", "members a multiple of it, twice as many at least"),
         ("folds=1", "folds must be 0, or at least 2"),
         ("n_pixels=60", "components cannot be more than n_pixels"),
+        ("stars=wide", "setting stars"),
+        ("dust=kept", "setting dust"),
+        ("further_labels=-1", "setting further_labels"),
+        ("ebv_input=true", "no setting of that name"),
     ],
 )
 def test_a_wrong_override_says_what_is_wrong(pair: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         RECIPES["best"].with_overrides([pair])
+
+
+def test_the_paper_removes_dust_and_learns_metallicity_alone_of_its_own_stars() -> None:
+    paper = RECIPES["paper"]
+    assert (paper.stars, paper.dust, paper.further_labels) == ("paper", "removed", 0.0)
+
+
+def test_the_best_recipe_learns_all_labels_of_the_whole_sky() -> None:
+    best = RECIPES["best"]
+    assert (best.stars, best.dust) == ("all", "hint")
+    assert best.further_labels > 0
 
 
 @pytest.mark.parametrize(("members", "folds"), [(1, 0), (7, 0), (4, 2), (6, 2), (10, 5), (15, 5)])

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.inference.domain import domain_of
@@ -18,21 +19,36 @@ def test_a_score_by_hand() -> None:
     quiet, noisy = np.zeros((1, 2), np.float32), one * np.float32(0.1)
 
     def score(error: np.ndarray, epistemic: float) -> float:
-        sigma = np.array([0.1, epistemic], dtype=np.float32)
-        return float(np.array(domain.score(one, error, sigma[:1], sigma[1:]))[0])
+        answers = {"aleatoric": np.float32([0.1]), "epistemic": np.float32([epistemic])}
+        return float(np.array(domain.score(one, error, answers))[0])
 
     np.testing.assert_allclose(score(quiet, 0.0), np.sqrt(0.5 * (0.2 / 0.1) ** 2), rtol=0.02)
     np.testing.assert_allclose(score(noisy, 0.0), np.sqrt(0.5 * 0.2**2 / (0.1**2 + 0.1**2)), rtol=0.02)
     np.testing.assert_allclose(score(noisy, 0.02), 2 * score(noisy, 0.0), rtol=1e-5)
 
 
+def test_a_star_hotter_than_any_with_a_metallicity_is_the_farther_outside_the_hotter_it_is() -> None:
+    """The score doubles 100 K, a fifth of the networks' unit, beyond the hottest; unknown labels do not count."""
+    rng = np.random.default_rng(1)
+    flux = np.exp(0.1 * rng.normal(size=(5000, 2))).astype(np.float32)
+    teff = np.where(np.arange(5000) % 2, rng.uniform(-2, 5, 5000), np.nan)
+    domain = domain_of(flux, teff)
+    assert domain.hottest == pytest.approx(5, abs=0.05)
+    at = np.float32([-1.0, 0.0, 0.2, 1.0]) + np.float32(domain.hottest)
+    answers = {"aleatoric": np.full(4, 0.1), "epistemic": np.zeros(4), "teff": at}
+    scores = domain.score(np.tile(flux[:1], (4, 1)), np.full((4, 2), 0.01), answers)
+    np.testing.assert_allclose(scores / scores[0], [1, 1, 2, 6], rtol=1e-4)
+    for nothing in (None, np.full(5000, np.nan)):
+        assert domain_of(flux, nothing).hottest is None
+
+
 def test_noise_alone_does_not_take_a_giant_out_of_the_domain(sample: Sample) -> None:
     giants = sample.part("test").columns
     domain = domain_of(sample.part("train").columns["flux"])
-    agreed = np.full(len(giants["feh"]), 0.1, np.float32), np.zeros(len(giants["feh"]), np.float32)
-    near = np.array(domain.score(giants["flux"], giants["flux_error"], *agreed))
+    agreed = {"aleatoric": np.full(len(giants["feh"]), 0.1), "epistemic": np.zeros(len(giants["feh"]))}
+    near = np.array(domain.score(giants["flux"], giants["flux_error"], agreed))
     flux, flux_error = fainter(giants["flux"], giants["flux_error"], 6 * giants["flux_error"], np.random.default_rng(0))
-    far = np.array(domain.score(flux, flux_error, *agreed))
+    far = np.array(domain.score(flux, flux_error, agreed))
     assert (far > np.quantile(near, 0.99)).mean() < 0.03
 
 

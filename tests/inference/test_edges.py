@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from xpfeh.flags import Flag
 from xpfeh.inference.edges import Edges, edges_of
 from xpfeh.inference.estimate import prediction_flags
+from xpfeh.inference.further_labels import LARGEST
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 
@@ -92,13 +93,13 @@ def test_five_labels_lie_beyond_either_edge() -> None:
 
 
 def test_edges_of_further_labels_are_of_those_that_are_known_and_as_they_are_learnt() -> None:
-    """Hot stars are learnt as 4 units off the giants, so nothing hotter is answered; half have no log g."""
+    """Hot stars are learnt as so many units off the giants, so nothing hotter is answered; half have no log g."""
     rng = np.random.default_rng(1)
-    labels = {"feh": rng.normal(-1, 0.5, 200), "teff": rng.uniform(4000, 9000, 200), "logg": rng.uniform(0, 5, 200)}
+    labels = {"feh": rng.normal(-1, 0.5, 200), "teff": rng.uniform(4000, 15_000, 200), "logg": rng.uniform(0, 5, 200)}
     labels["logg"][::2] = np.nan
     edges = edges_of(labels)
     assert set(edges.further) == {"TEFF", "LOGG"}
-    assert edges.further["TEFF"][1] == 4700 + 4 * 500
+    assert edges.further["TEFF"][1] == 4700 + LARGEST * 500
     low, high = edges.further["LOGG"]
     assert ((labels["logg"] < low).sum(), (labels["logg"] > high).sum()) == (5, 5)
     assert edges_of({"feh": labels["feh"]}).further == {}

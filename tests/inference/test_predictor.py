@@ -10,14 +10,23 @@ from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD, MODEL, SLOPES, packed, read_card, unpacked, write_bundle
 from xpfeh.inference.card import Training
 from xpfeh.inference.inputs import INPUTS
-from xpfeh.inference.predictor import Predictor
+from xpfeh.inference.predictor import COLUMNS, Predictor
 from xpfeh.labels.sample import Sample
-from xpfeh.xp.pixels import edges, rebinned
+from xpfeh.xp.deredden import attenuation
+from xpfeh.xp.grid import WAVELENGTH_NM
+from xpfeh.xp.pixels import edges, normalisation, rebinned
 
 
 def first(sample: Sample, n: int) -> dict[str, np.ndarray]:
-    """What the predictor takes, 343 samples a spectrum, of `n` stars."""
-    return {name: sample.columns[name][:n] for name in INPUTS}
+    """What the predictor takes, 343 samples a spectrum, of `n` stars that are like the test stars."""
+    stars = sample.part("train", "validation", "test").columns
+    return {name: stars[name][:n] for name in INPUTS}
+
+
+def intrinsic(stars: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Without dust (N, 343) features are `flux / (dimming * level)`: return the two, (N, 343) and (N, 1)."""
+    dimming = attenuation(stars["ebv"])
+    return dimming, normalisation(stars["flux"] / dimming, (540.0, 560.0))[:, None]
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +49,7 @@ def test_a_stars_bytes_do_not_depend_on_its_batch(predictor: Predictor, sample: 
 
 
 def test_intervals_are_nested_and_hold_the_estimate(predictor: Predictor, sample: Sample) -> None:
-    p = predictor.predict(sample.columns)
+    p = predictor.predict(sample.part("train", "validation", "test").columns)
     ordered = np.stack([p[f"FEH{name}"] for name in ("_lo95", "_lo68", "", "_hi68", "_hi95")])
     assert not (np.diff(ordered, axis=0) < 0).any()  # an open end is NaN
     assert np.isfinite(ordered).all(axis=0).mean() > 0.5
@@ -48,23 +57,50 @@ def test_intervals_are_nested_and_hold_the_estimate(predictor: Predictor, sample
 
 
 def test_samples_are_seen_in_the_recipes_pixels(predictor: Predictor, sample: Sample) -> None:
-    """Any samples with the same medians, and the same root mean squares of errors, get the same answers."""
+    """Any samples with the same medians behind the dust, and the same root mean squares of errors, are the same star.
+
+    Save those around 550 nm, which make up the scale.
+    """
     stars = first(sample, 20)
-    flat = [np.repeat(x, np.diff(edges(60)), axis=1) for x in rebinned(stars["flux"], stars["flux_error"], 60)]
-    assert not np.array_equal(flat[0], stars["flux"])
-    ours, same = (predictor.predict(x) for x in (stars, {**stars, "flux": flat[0], "flux_error": flat[1]}))
-    assert all(ours[name].tobytes() == same[name].tobytes() for name in ours)
+    dimming, level = intrinsic(stars)
+    spectrum, error = (stars[name] / dimming / level for name in ("flux", "flux_error"))
+    medians, rms = rebinned(spectrum, error, 60)
+    flat = (np.repeat(each, np.diff(edges(60)), axis=1) for each in (medians, rms))
+    pixel = np.repeat(np.arange(60), np.diff(edges(60)))
+    kept = np.isin(pixel, pixel[(WAVELENGTH_NM >= 540) & (WAVELENGTH_NM <= 560)])
+    flux, flux_error = (
+        (np.where(kept, ours, other) * dimming * level).astype(np.float32)
+        for ours, other in zip((spectrum, error), flat, strict=True)
+    )
+    assert (np.abs(flux / stars["flux"] - 1) > 1e-3).mean() > 0.3
+    ours, same = (predictor.predict(x) for x in (stars, {**stars, "flux": flux, "flux_error": flux_error}))
+    for name in ("FEH", "FEH_err_aleatoric", "domain_score"):
+        np.testing.assert_allclose(ours[name], same[name], rtol=1e-4, atol=1e-4)
 
 
 def test_sensitivity_is_the_slope_of_the_estimate(predictor: Predictor, sample: Sample) -> None:
+    """By the flux that is left when the dust is removed."""
     stars = first(sample, 40)
     slopes = predictor.sensitivity(stars)
-    step = np.float32(1e-2)
+    dimming, level = intrinsic(stars)
+    step = 1e-2
     for pixel in (5, 30, 55):
-        shift = np.zeros(343, dtype=np.float32)
-        shift[slice(*edges(60)[pixel : pixel + 2])] = step
-        up, down = (predictor.predict({**stars, "flux": stars["flux"] + sign * shift})["FEH"] for sign in (1, -1))
-        assert np.median(np.abs(slopes[:, pixel] - (up - down) / (2 * step))) < 0.05 * np.abs(slopes).max()
+        inside = np.isin(np.arange(343), np.arange(*edges(60)[pixel : pixel + 2]))
+        shift = step * inside * dimming * level
+        up, down = (
+            predictor.predict({**stars, "flux": (stars["flux"] + sign * shift).astype(np.float32)})["FEH"]
+            for sign in (1, -1)
+        )
+        assert np.nanmedian(np.abs(slopes[:, pixel] - (up - down) / (2 * step))) < 0.05 * np.abs(slopes).max()
+
+
+def test_all_columns_are_there_and_those_that_the_recipe_has_not_learnt_are_null(
+    predictor: Predictor, sample: Sample
+) -> None:
+    found = predictor.predict(first(sample, 5))
+    assert tuple(found) == COLUMNS
+    unknown = {name for name, values in found.items() if np.isnan(values).all()}
+    assert unknown == {"TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err"}
 
 
 def test_nan_in_gives_nan_out_and_no_other_star_changes(predictor: Predictor, sample: Sample) -> None:
@@ -162,6 +198,20 @@ def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: P
     with pytest.raises(UserError, match="other files"):
         write_bundle(tmp_path, packed(bundle), predictor.card.recipe, training)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
+
+
+def test_a_map_of_dust_may_differ_where_dust_is_but_a_hint(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A spectrum from which it was removed is another spectrum by another map."""
+    other = predictor.card.preprocess.model_copy(update={"dust_map": "sfd"})
+    with pytest.raises(UserError, match="dust_map is sfd, the model has sfd-nside64"):
+        predictor.check_features(other, "features")
+    recipe = predictor.card.recipe.model_copy(update={"dust": "hint"})
+    monkeypatch.setattr(predictor, "card", predictor.card.model_copy(update={"recipe": recipe}))
+    predictor.check_features(other, "features")
+    with pytest.raises(UserError, match=r"r_g is 2\.0"):
+        predictor.check_features(other.model_copy(update={"r_g": 2.0}), "features")
 
 
 def test_features_of_other_settings_are_refused(predictor: Predictor) -> None:

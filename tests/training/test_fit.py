@@ -2,32 +2,60 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import robust_sigma
-from xpfeh.labels.sample import Sample
+from xpfeh.inference.further_labels import FURTHER_LABELS, scaled
+from xpfeh.inference.inputs import network_inputs
+from xpfeh.labels.sample import Part, Sample
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training import fit as fit_module
 from xpfeh.training.export import members as members_of
 from xpfeh.training.fit import Roles, Trainer, ensemble, fit_members
-from xpfeh.training.train import seen_by
+
+
+def seen_by(recipe: Recipe, sample: Sample, *parts: Part) -> dict[str, np.ndarray]:
+    """Some parts of the sample, as the recipe's networks take them."""
+    columns = sample.part(*parts).columns
+    return {**columns, **network_inputs(columns, recipe, sample.origin.preprocess)}
 
 
 def fixed_roles(sample: Sample, recipe: Recipe) -> tuple[dict[str, np.ndarray], Roles, Recipe]:
-    """What `fit_members` takes, every member learning from "train" and judged by "validation"."""
-    stars = seen_by(recipe, sample.part("train", "validation").columns)
-    learns, judged = (np.tile(stars["part"] == part, (recipe.members, 1)) for part in ("train", "validation"))
-    return stars, Roles(learns, judged), recipe
+    """What `fit_members` takes, every member learning from "train" and judged by "validation"; or by others too."""
+    others: list[Part] = ["train-other", "validation-other"] if recipe.stars == "all" else []
+    stars = seen_by(recipe, sample, "train", "validation", *others)
+    learns = np.char.startswith(stars["part"], "train")
+    return stars, Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (learns, ~learns))), recipe
 
 
 def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     """A tenth of the stars and a thirtieth of the steps of the demo: still far better than a constant."""
     stars, roles, recipe = fixed_roles(sample, Recipe(steps=2000))
     (member,) = fit_members(stars, roles, recipe)
-    held_out = seen_by(recipe, sample.part("test").columns)
+    held_out = seen_by(recipe, sample, "test")
     mean, sigma = members_of(ensemble([member], stars, roles, recipe))(held_out)
-    assert robust_sigma(mean[:, 0] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
+    assert robust_sigma(mean[:, 0, 0] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
     assert (sigma >= recipe.epsilon).all()
     assert [numbers["step"] for numbers in member.history] == [500, 1000, 1500, 2000]
     assert member.history[-1]["loss"] < member.history[1]["loss"]
     assert member.validation_mae == min(numbers["validation_mae"] for numbers in member.history)
+
+
+def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
+    """Answers go with the labels, and sigmas are of the residuals' size, though half of the stars lack [alpha/M]."""
+    recipe = Recipe(
+        stars="all", dust="hint", further_labels=0.05, inputs="log", activation="silu", floor="add", components=40,
+        steps=1500, learning_rate=3e-3, schedule="cosine", cost_gamma=0.0, keep="last",
+    )  # fmt: skip
+    stars, roles, _ = fixed_roles(sample, recipe)
+    stars["alpha_m"] = np.where(np.arange(len(stars["feh"])) % 2, stars["alpha_m"], np.nan)
+    (member,) = fit_members(stars, roles, recipe)
+    held_out = seen_by(recipe, sample, "test", "test-other")
+    mean, sigma = members_of(ensemble([member], stars, roles, recipe))(held_out)
+    assert robust_sigma(mean[:, 0, 0] - held_out["feh"]) < 0.25 < robust_sigma(held_out["feh"])
+    truth = scaled(held_out)
+    for i, (label, alike) in enumerate(zip(FURTHER_LABELS, (0.9, 0.9, 0.4), strict=True)):
+        known = np.isfinite(truth[:, i])
+        answers, labels = mean[known, 0, 1 + i], truth[known, i]
+        assert np.corrcoef(answers, labels)[0, 1] > alike, label.name
+        assert 0.4 < (np.abs(answers - labels) < sigma[known, 0, 1 + i]).mean() < 0.95, label.name
 
 
 @pytest.mark.parametrize("name", ["paper", pytest.param("best", marks=pytest.mark.slow)])

@@ -6,7 +6,7 @@ from typing import NoReturn
 import numpy as np
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.labels.sample import Sample, folds_by_sky
+from xpfeh.labels.sample import LIKE_TEST, Sample, folds_by_sky
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training.fit import Columns
 from xpfeh.training.train import roles_of, train, unseen_disagreement
@@ -15,29 +15,32 @@ BEST = RECIPES["best"]
 
 
 def not_test(sample: Sample) -> dict[str, np.ndarray]:
-    return sample.part("train", "train-wide", "validation", "validation-wide").columns
+    return sample.part("train", "train-other", "validation", "validation-other").columns
 
 
 def test_fixed_roles_follow_the_parts(sample: Sample) -> None:
     kept = not_test(sample)
-    roles = roles_of(kept["part"], kept["source_id"], Recipe(members=2))
-    assert set(kept["part"][roles.learns[0]]) == {"train"}
-    assert set(kept["part"][roles.judged[1]]) == {"validation"}
-    wide = roles_of(kept["part"], kept["source_id"], Recipe(stars="wide"))
-    assert set(kept["part"][wide.learns[0]]) == {"train", "train-wide"}
+    papers = roles_of(kept, Recipe(members=2))
+    every = roles_of(kept, Recipe(members=2, stars="all"))
+    for member in range(2):
+        assert set(kept["part"][papers.learns[member]]) == {"train"}
+        assert set(kept["part"][papers.judged[member]]) == {"validation"}
+        assert set(kept["part"][every.learns[member]]) == {"train", "train-other"}
+        assert set(kept["part"][every.judged[member]]) == {"validation", "validation-other"}
+        assert (every.learns[member] ^ every.judged[member]).all()
 
 
-@pytest.mark.parametrize("stars", ["paper", "wide"])
+@pytest.mark.parametrize("stars", ["paper", "all"])
 def test_cross_fitted_members_never_learn_from_the_sky_they_are_judged_by(sample: Sample, stars: str) -> None:
     kept = not_test(sample)
-    roles = roles_of(kept["part"], kept["source_id"], BEST.model_copy(update={"stars": stars}))
-    like_test = np.isin(kept["part"], ("train", "validation"))
-    assert (roles.judged.sum(axis=0) == np.where(like_test, BEST.members // BEST.folds, 0)).all()
-    assert roles.learns.any(axis=0).tolist() == (like_test | (stars == "wide")).tolist()
+    roles = roles_of(kept, BEST.model_copy(update={"stars": stars}))
+    wanted = np.isin(kept["part"], LIKE_TEST) | (stars == "all")
+    assert (roles.judged.sum(axis=0) == np.where(wanted, BEST.members // BEST.folds, 0)).all()
+    assert roles.learns.any(axis=0).tolist() == wanted.tolist()
     cell = kept["source_id"] // (2**35 * 4**7)
     for learns, judged in zip(roles.learns, roles.judged, strict=True):
         assert not set(cell[learns]) & set(cell[judged])
-        assert 0.1 < judged.sum() / like_test.sum() < 0.3
+        assert 0.1 < judged.sum() / wanted.sum() < 0.3
 
 
 @pytest.mark.parametrize("recipe", [BEST, Recipe()], ids=["folds", "fixed"])
@@ -51,7 +54,16 @@ def test_no_member_is_shown_a_test_star(sample: Sample, recipe: Recipe, tmp_path
     with pytest.raises(UserError, match="that will do"):
         train(sample, recipe, tmp_path / "model", fit=fit)
     assert len(shown) == len(not_test(sample)["part"])
-    assert "test" not in shown
+    assert not {"test", "test-other"} & set(shown)
+
+
+def test_a_star_without_a_metallicity_teaches_and_does_not_judge(sample: Sample) -> None:
+    kept = {**not_test(sample), "feh": np.where(np.arange(len(not_test(sample)["feh"])) % 3, -1.0, np.nan)}
+    for recipe in (BEST, Recipe(stars="all")):
+        roles = roles_of(kept, recipe)
+        unknown = np.isnan(kept["feh"])
+        assert not roles.judged[:, unknown].any()
+        assert roles.learns[:, unknown].any(axis=0).mean() > 0.5
 
 
 def test_folds_are_by_cell_and_even() -> None:
@@ -62,22 +74,31 @@ def test_folds_are_by_cell_and_even() -> None:
 
 
 def test_disagreement_on_unseen_stars_is_that_of_members_that_left_out_the_same_sky() -> None:
-    """Members of a fold disagree three times more on its stars; folds differ by far more, and so do wide stars."""
-    recipe = BEST.model_copy(update={"members": 6, "folds": 3})
-    part = np.tile(["train", "validation", "train-wide"], 100)
-    roles = roles_of(part, np.arange(300) * 2**35 * 4**7, recipe)
-    apart = np.where(roles.judged, 3, 1) * np.where(part == "train-wide", 50, 1)  # (E, N)
-    mean = np.array([1, 1, 1, -1, -1, -1]) * apart.T + 1000 * (np.arange(6) % 3)
-    assert unseen_disagreement(mean, roles, recipe) == pytest.approx(3)
-    assert unseen_disagreement(mean, roles, recipe.model_copy(update={"folds": 0})) == 1.0
+    """Members of a fold disagree three times more on its stars; folds differ by far more, and so do other stars.
+
+    Of a second label they disagree twice as much.
+    """
+    recipe = BEST.model_copy(update={"members": 6, "folds": 3, "stars": "paper"})
+    part = np.tile(["train", "validation", "train-other"], 100)
+    roles = roles_of({"part": part, "source_id": np.arange(300) * 2**35 * 4**7, "feh": np.zeros(300)}, recipe)
+    other = np.where(part == "train-other", 50, 1)
+    apart = np.stack([np.where(roles.judged, times, 1) * other for times in (3, 2)])  # (L, E, N)
+    mean = np.array([1, 1, 1, -1, -1, -1])[:, None] * apart.T + 1000 * (np.arange(6) % 3)[:, None]  # (N, E, L)
+    np.testing.assert_allclose(unseen_disagreement(mean, roles, recipe), [3, 2])
+    np.testing.assert_array_equal(unseen_disagreement(mean, roles, recipe.model_copy(update={"folds": 0})), [1, 1])
 
 
 @pytest.mark.slow
 def test_the_card_counts_and_judges_what_no_member_had_seen(sample: Sample, tmp_path: Path) -> None:
+    """Of all that it learns from; the numbers are of the stars that are like the test stars."""
     recipe = BEST.model_copy(update={"steps": 600, "members": 4, "folds": 2})
     card = train(sample, recipe, tmp_path / "model")
-    assert card.stars.train == len(not_test(sample)["part"])
-    assert card.validation["n"] == card.stars.validation == len(sample.part("train", "validation"))
+    assert card.stars.train == card.stars.validation == len(not_test(sample)["part"])
+    counts = card.validation
+    assert counts["n"] + counts["n_without_feh"] == len(sample.part(*LIKE_TEST))
+    assert card.calibration.dust_error == 0
+    assert card.further is not None
+    assert set(card.edges.further) == {"TEFF", "LOGG", "ALPHA_M"}
     assert abs(card.validation["coverage_68"] - 0.68) < 0.05
     assert 0 < card.validation["mae_error"] < card.validation["mae"]
     assert card.domain_threshold > 0

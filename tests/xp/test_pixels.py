@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import pixels
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, dereddened, preprocess
+from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, corrected, preprocess
 
 
 @given(n_pixels=st.integers(2, 343))
@@ -41,7 +41,7 @@ def test_normalisation_takes_both_ends() -> None:
 @pytest.mark.parametrize("n_pixels", [7, 60, 120])
 def test_pixels_of_features_equal_those_of_the_spectrum(spectra: dict[str, np.ndarray], n_pixels: int) -> None:
     """The former way: medians and rms first, then the normalisation."""
-    absolute = dereddened(spectra, PreprocessSettings())
+    absolute = corrected(spectra, PreprocessSettings())
     level = pixels.normalisation(absolute["flux"], (540.0, 560.0))[:, None]
     before = pixels.flux_pixels(absolute["flux"], n_pixels) / level
     error_before = pixels.error_pixels(absolute["flux_error"], n_pixels) / level

@@ -249,10 +249,11 @@ def test_a_faint_star_without_photometry_is_known_to_be_faint(spectra: Columns) 
     assert all(has(preprocess(without_photometry(dimmed), SETTINGS), Flag.FAINT))
 
 
-def test_synthesised_magnitudes_leave_no_cut_open_but_distance(spectra: Columns) -> None:
+def test_synthesised_magnitudes_leave_no_cut_open(spectra: Columns) -> None:
+    """What a distance would decide, a prediction does where there is none."""
     stars = without_photometry(taken(spectra, slice(0, 3)))
     stars["rgeo"] = np.array([4000.0, np.nan, 4000.0])
-    assert has(preprocess(stars, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False, True, False]
+    assert has(preprocess(stars, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False, False, False]
     no_excess = {**taken(spectra, slice(0, 1)), "rgeo": np.array([4000.0])}
     assert has(preprocess(no_excess, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False]
     no_excess["phot_bp_rp_excess_factor"] = np.array([np.nan])
@@ -279,7 +280,7 @@ def test_an_unusable_spectrum_gives_no_magnitude(spectra: Columns, column: str, 
     for name in ("phot_g_mean_mag", "bp_rp", "bp_rp0", "g0"):
         assert np.isnan(features[name]).tolist() == [False, True], name
     assert has(features, Flag.NO_PHOTOMETRY) == [True, True]
-    assert has(features, Flag.CUT_NOT_EVALUATED) == [True, True]
+    assert has(features, Flag.CUT_NOT_EVALUATED) == [False, True]
 
 
 def test_flux_without_its_unit_gives_no_magnitude(spectra: Columns) -> None:

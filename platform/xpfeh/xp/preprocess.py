@@ -74,8 +74,8 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     >>> star |= {"phot_bp_rp_excess_factor": np.array([1.2]), "rgeo": np.array([np.nan])}
     >>> star |= {"flux": np.full((1, 343), 1e-16), "flux_error": np.full((1, 343), 1e-18)}
     >>> features = preprocess(star, PreprocessSettings())
-    >>> features["flux"].shape, features["bp_rp0"].round(2).tolist(), Flag(features["flags"][0])
-    ((1, 343), [1.09], <Flag: 0>)
+    >>> features["flux"].shape, features["bp_rp0"].round(2).tolist(), int(features["flags"][0])
+    ((1, 343), [1.09], 0)
     """
     spectrum = corrected(raw, settings)
     ebv = spectrum["ebv"]
