@@ -27,7 +27,7 @@ from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import completed
 from xpfeh.inference.seen import seen
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
-from xpfeh.labels.sample import LIKE_TEST, Sample, folds_by_sky
+from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
 from xpfeh.training.export import Model, check, files_of
 from xpfeh.training.export import members as graph_of
@@ -68,8 +68,8 @@ def train(
         If the stars are too few or all alike, training diverges, or `out` holds something else than a bundle.
     """
     begun = time.monotonic()
-    kept = sample.part("train", "train-other", "validation", "validation-other")
-    stars = {**kept.columns, **network_inputs(kept.columns, recipe, sample.origin.preprocess)}
+    kept = stars_for(recipe, sample)
+    stars = {**kept, **network_inputs(kept, recipe, sample.origin.preprocess)}
     roles = roles_of(stars, recipe)
     check_stars(stars, roles, recipe)
     trained = fit(stars, roles, recipe, progress)
@@ -116,6 +116,12 @@ def train(
     return card
 
 
+def stars_for(recipe: Recipe, sample: Sample) -> dict[str, NDArray]:
+    """Return the stars that a recipe learns from or is judged by: none of them is held out."""
+    others: tuple[Part, ...] = ("train-other", "validation-other") if recipe.stars == "all" else ()
+    return sample.part(*LIKE_TEST, *others).columns
+
+
 def roles_of(stars: Columns, recipe: Recipe) -> Roles:
     """Return which stars each member learns from, and which it has not seen and is judged by.
 
@@ -126,14 +132,12 @@ def roles_of(stars: Columns, recipe: Recipe) -> Roles:
     recipe : Recipe
     """
     part, judging = stars["part"], np.isfinite(stars["feh"])
-    wanted = np.full(len(part), True) if recipe.stars == "all" else np.isin(part, LIKE_TEST)
     if recipe.folds:
         fold = folds_by_sky(stars["source_id"], _FOLD_SALT, recipe.folds)
         left_out = (np.arange(recipe.members) % recipe.folds)[:, None] == fold  # (E, N)
-        return Roles(~left_out & wanted, left_out & wanted & judging)
+        return Roles(~left_out, left_out & judging)
     train = np.char.startswith(part, "train")
-    learns, judged = train & wanted, ~train & wanted & judging
-    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (learns, judged)))
+    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (train, ~train & judging)))
 
 
 @dataclass(frozen=True)
