@@ -96,7 +96,7 @@ def predict(
 def preprocess(
     stars: Any, settings: Sequence[str] = (), photometry: Sequence[str] = (), distances: Sequence[str] = ()
 ) -> Table:
-    """Return the features of each star: dereddened flux and error, 1 around 550 nm, photometry, E(B-V), flags.
+    """Return the features of each star: flux and error as observed, 1 around 550 nm, photometry, E(B-V), flags.
 
     Parameters
     ----------

@@ -50,7 +50,7 @@ def test_no_member_is_shown_a_test_star(sample: Sample, recipe: Recipe, tmp_path
 
     with pytest.raises(UserError, match="that will do"):
         train(sample, recipe, tmp_path / "model", fit=fit)
-    assert len(shown) == len(not_test(sample)["part"])
+    assert len(shown) == len(stars_for(recipe, sample)["part"])
     assert not {"test", "test-other"} & set(shown)
 
 
@@ -91,7 +91,9 @@ def test_the_card_counts_and_judges_what_no_member_had_seen(sample: Sample, tmp_
     """Of all that it learns from; the numbers are of the stars that are like the test stars."""
     recipe = BEST.model_copy(update={"steps": 600, "members": 4, "folds": 2})
     card = train(sample, recipe, tmp_path / "model")
-    assert card.stars.train == card.stars.validation == len(not_test(sample)["part"])
+    stars = stars_for(recipe, sample)
+    assert card.stars.train == len(stars["part"])
+    assert card.stars.validation == np.isfinite(stars["feh"]).sum()
     counts = card.validation
     assert counts["n"] + counts["n_without_feh"] == len(sample.part(*LIKE_TEST))
     assert card.calibration.dust_error == 0

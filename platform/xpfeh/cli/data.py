@@ -28,7 +28,7 @@ def ingest(
     release: OwnRelease = None,
     max_workers: MaxWorkers = 128,
 ) -> None:
-    """Spectra to features: dereddened, 343 samples, with colours, dust and flags. Run again to resume."""
+    """Spectra to features: 343 samples as observed, with colours, dust and flags. Run again to resume."""
     from xpfeh.commands.ingest import ingest
     from xpfeh.sources.reader import CompanionFiles
 

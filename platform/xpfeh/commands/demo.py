@@ -21,7 +21,7 @@ from xpfeh.commands.ingest import ingest
 from xpfeh.commands.labels import write_literature
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
-from xpfeh.commands.read_sample import read_sample, read_samples
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.commands.serve import LOCAL_CONFIG, served
 from xpfeh.commands.train import train_and_record
 from xpfeh.commands.validate import validate
@@ -33,8 +33,7 @@ from xpfeh.experiments.registry import local_bundle
 from xpfeh.experiments.search import search
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import CrossValidated
-from xpfeh.labels.sample import LAST_FOLD
-from xpfeh.settings import SALT, PreprocessSettings, recipe_named
+from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
 
 _MARK = "made-by-xpfeh-demo"
@@ -100,13 +99,8 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
         soft_wrap=True,
     )
 
-    print_step("The report: the champion's recipe held out from each fifth of the sky, beside the paper's and XGBoost")
-    folds = [bundle]
-    for fold, other in enumerate(read_samples(features, labels, SALT, range(LAST_FOLD))):
-        folder = out / "cross-validated" / str(fold)
-        train_and_record(other, winner.recipe, folder, workers=winner.recipe.members)
-        folds.append(folder)
-    models = {"champion": CrossValidated(folds), "paper": CrossValidated([paper])}
+    print_step("The report, on the fifth of the sky that no model has seen: the champion, the paper's recipe, XGBoost")
+    models = {"champion": CrossValidated([bundle]), "paper": CrossValidated([paper])}
     beside = replace(beside, catalog=str(out / "catalog"), baseline=True)
     metrics = validate(models, features, labels, out / "report", beside, truth="APOGEE and literature")
     for name, slices in metrics.items():
