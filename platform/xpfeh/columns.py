@@ -118,8 +118,9 @@ _CATALOG = {
     "FEH_err_aleatoric": _dex("the networks' own sigma, not recalibrated", "stat.stdev;phys.abund.Fe"),
     "FEH_err_epistemic": _dex("deviation between the ensemble's networks", "stat.stdev;phys.abund.Fe"),
     "TEFF": _if_known("effective temperature", "K", "phys.temperature.effective", pa.float32()),
+    # The UCD is the shorter one: CDS's ReadMe has lines of 80 characters.
     "TEFF_err": _if_known(
-        "error of TEFF, half the calibrated 68 % interval", "K", "stat.error;phys.temperature.effective", pa.float32()
+        "error of TEFF, half the calibrated 68 % interval", "K", "stat.error;phys.temperature", pa.float32()
     ),
     "LOGG": _dex("log10 of the surface gravity in cm s-2", "phys.gravity"),
     "LOGG_err": _dex("error of LOGG, half the calibrated 68 % interval", "stat.error;phys.gravity"),

@@ -40,8 +40,11 @@ def test_reads_every_format_alike(tmp_path: Path, suffix: str) -> None:
             pl.DataFrame({"source_id": [1, 2, 1], "feh": [0.0, 0.1, 0.1]}),
             "1 rows repeat a source_id, row 2 is the first",
         ),
-        (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, None]}), "feh of row 1 is missing; leave the row out"),
-        (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, float("nan")]}), "feh of row 1 is missing"),
+        (
+            pl.DataFrame({"source_id": [1, 2], "feh": [0.0, None]}),
+            "row 1 has neither feh nor logg, teff, alpha_m; leave",
+        ),
+        (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, float("nan")]}), "row 1 has neither feh nor logg, teff"),
         (pl.DataFrame({"source_id": [1, 2], "feh": ["0.0", "low"]}), "feh of row 1 is 'low', which is no number"),
         (pl.DataFrame({"source_id": [1], "feh": [[0.0]]}), "no column feh"),
         (pl.DataFrame({"source_id": [1], "feh": [0.0], "logg": ["low"]}), "logg of row 0 is 'low'"),
@@ -103,3 +106,11 @@ def test_a_catalog_of_predictions_is_not_a_table_of_labels(tmp_path: Path) -> No
     (tmp_path / "catalog.csv").write_text("source_id,FEH,model_version\n1,-1.0,best-1\n")
     with pytest.raises(UserError, match=r"catalog\.csv: its \[Fe/H\] is what a model predicted"):
         read_labels(tmp_path / "catalog.csv")
+
+
+def test_a_star_without_a_metallicity_keeps_its_other_labels(tmp_path: Path) -> None:
+    frame = pl.DataFrame({"source_id": [1, 2], "feh": [-0.5, None], "teff": [None, 9000.0], "logg": [2.0, 4.0]})
+    frame.write_parquet(tmp_path / "labels.parquet")
+    labels = read_labels(tmp_path / "labels.parquet")
+    np.testing.assert_array_equal(labels.feh, [-0.5, np.nan])
+    np.testing.assert_array_equal(labels.teff, [np.nan, 9000.0])

@@ -111,11 +111,14 @@ def test_the_packaged_labels(tmp_path: Path) -> None:
     assert merged.counts["of the literature"] == 60
     assert merged.counts["stars delivered"] == 35_385
     labels = read_labels(tmp_path / "labels.parquet")
+    without = np.isnan(labels.feh)
+    assert without.sum() == merged.counts["besides, without [Fe/H], for their other labels"] == 4466
+    assert np.isfinite(labels.teff[without]).all()
     literature = labels.reference != "APOGEE"
     assert literature.sum() == 60
     assert np.isfinite(labels.logg[literature]).all()
     assert np.isfinite(labels.teff[literature]).all()
-    assert labels.feh.min() == -3.73
+    assert np.nanmin(labels.feh) == -3.73
 
 
 def test_the_packaged_table_is_made_by_this_code(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,9 @@ class Domain(BaseModel):
         Of the training stars along them.
     hottest : float, optional
         T_eff of the hottest of them with [Fe/H], on the networks' scale, if they learn T_eff.
+    usual_sigma : (float, float), optional
+        Of log sigma, the networks' own, of stars that they have not seen: its value at a noise of 1 and its slope along
+        log noise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -41,13 +45,15 @@ class Domain(BaseModel):
     components: tuple[tuple[float, ...], ...]
     variances: tuple[float, ...]
     hottest: float | None = None
+    usual_sigma: tuple[float, float] | None = None
 
     def score(self, flux: Any, flux_error: Any, answers: Answers) -> Any:
         """Return the score of B spectra.
 
         The distance is the root mean square of the components, each in units of what is expected: the spread of the
         training stars, and the noise of this spectrum, which is not held against it. It counts the more, the more
-        the members disagree beyond what noise explains, and the hotter a star is than any with a label.
+        the members disagree beyond what noise explains; and, of networks that learn the whole star, the hotter it is
+        than any with a label, and the less they are sure than they are of stars as noisy.
 
         Parameters
         ----------
@@ -66,20 +72,39 @@ class Domain(BaseModel):
         noise = xp.matmul(xp.square(relative), xp.asarray(np.square(components).T))
         distance = xp.sqrt(xp.mean(xp.square(along) / (xp.asarray(variances) + noise), axis=1))
         score = distance * (1 + _DISAGREEMENT * answers["epistemic"] / (answers["aleatoric"] + _USUAL_SIGMA))
-        if self.hottest is None:
-            return score
-        return score * (1 + _HEAT * xp.maximum(answers["teff"] - self.hottest, 0.0))
+        if self.hottest is not None:
+            score = score * (1 + _HEAT * xp.maximum(answers["teff"] - self.hottest, 0.0))
+        if self.usual_sigma is not None:
+            at_1, slope = self.usual_sigma
+            score = score * xp.square(answers["aleatoric"] / xp.exp(at_1 + slope * xp.log(answers["noise"])))
+        return score
 
 
-def domain_of(flux: NDArray[np.float32], teff: NDArray[np.float32] | None = None) -> Domain:
-    """Return the domain of N training stars with [Fe/H]: (N, pixels) spectra, and perhaps (N,) scaled T_eff."""
+def domain_of(
+    flux: NDArray[np.float32], whole_star: tuple[NDArray[np.float32], Mapping[str, NDArray]] | None = None
+) -> Domain:
+    """Return the domain of N training stars with [Fe/H].
+
+    Parameters
+    ----------
+    flux : (N, pixels) float32
+    whole_star : ((N,) float32, mapping of (M,) arrays), optional
+        Their T_eff on the networks' scale, and the `Answers` for stars that the networks have not seen.
+    """
     log_flux = np.log(np.maximum(averaged(flux), _FLOOR))
     variances, components = np.linalg.eigh(np.cov(log_flux.T))
+    hottest = usual_sigma = None
+    if whole_star:
+        teff, answers = whole_star
+        hottest = float(np.nanquantile(teff, _HOTTEST)) if np.isfinite(teff).any() else None
+        slope, at_1 = np.polyfit(np.log(answers["noise"]), np.log(answers["aleatoric"]), 1)
+        usual_sigma = (float(at_1), float(slope))
     return Domain(
         mean=tuple(log_flux.mean(axis=0).tolist()),
         components=tuple(map(tuple, components.T.tolist())),
         variances=tuple(np.maximum(variances, 1e-12).tolist()),
-        hottest=None if teff is None or np.isnan(teff).all() else float(np.nanquantile(teff, _HOTTEST)),
+        hottest=hottest,
+        usual_sigma=usual_sigma,
     )
 
 

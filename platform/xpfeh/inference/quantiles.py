@@ -33,7 +33,7 @@ def _quantile(
     """Return (1 + K,) intercept and slopes of one quantile: those with the least smoothed pinball loss.
 
     The corner of the loss is rounded by a Gaussian kernel (He et al. 2023, DOI 10.1016/j.jeconom.2021.07.010), so that
-    Newton's method finds the minimum: of 56,000 stars in a fortieth of the time of the linear program (LOG 2026-11-29).
+    Newton's method finds the minimum: of 56,000 stars far faster than the linear program (LOG 2026-11-29).
     """
     from scipy.optimize import minimize  # half a second, which those who only predict need not wait
     from scipy.special import ndtr

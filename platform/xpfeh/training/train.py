@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -85,8 +86,10 @@ def train(
     inflation = unseen_disagreement(members(stars)[0], roles, recipe)
     unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], inflation)
     stretch = stretch_of(unseen.answers(members)["feh"], unseen.stars["feh"], unseen.stars["feh_err"])
-    calibration, further = _calibrated(members, unseen, stretch, recipe)
-    domain = domain_of(of_feh["flux"], scaled(of_feh)[:, TEFF] if recipe.further_labels else None)
+    answers, copies = _with_copies(members, unseen, stretch, recipe)
+    calibration, further = _calibrated(answers, unseen.stars, copies, recipe)
+    whole_star = (scaled(of_feh)[:, TEFF], answers) if recipe.further_labels else None
+    domain = domain_of(of_feh["flux"], whole_star)
     edges = edges_of(_labels(stars, taught, recipe))
     model = Model(network, stretch, calibration, further, domain, edges)
     judges = unseen.stars
@@ -193,27 +196,36 @@ def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe)
     return np.sqrt(variance[judged].mean(axis=0) / variance[learnt].mean(axis=0))
 
 
-def _calibrated(
+def _with_copies(
     members: Graph, unseen: Unseen, stretch: Stretch, recipe: Recipe
-) -> tuple[Calibration, FurtherCalibration | None]:
-    """Calibrate on unseen stars, and on copies of them as faint as the network has learnt to expect."""
+) -> tuple[dict[str, NDArray[np.float32]], int]:
+    """Return the answers for unseen stars, followed by those for copies as faint as the network has learnt to expect.
+
+    The second value is how many copies there are of each star.
+    """
     stars = unseen.stars
-    parts = [unseen.answers(members, stretch)]
-    if recipe.faint > 1:
-        rng = np.random.default_rng([recipe.seed, 2])
-        factors = fainter_factors(len(stars["feh"]), recipe.n_pixels, recipe.faint, rng)
-        flux, flux_error = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
-        faint = replace(unseen, stars={"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})
-        parts.append(faint.answers(members, stretch))
-    answers = {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+    answers = unseen.answers(members, stretch)
+    if recipe.faint == 1:
+        return answers, 0
+    rng = np.random.default_rng([recipe.seed, 2])
+    factors = fainter_factors(len(stars["feh"]), recipe.n_pixels, recipe.faint, rng)
+    flux, flux_error = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
+    faint = replace(unseen, stars={"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})
+    of_copies = faint.answers(members, stretch)
+    return {name: np.concatenate([values, of_copies[name]]) for name, values in answers.items()}, 1
+
+
+def _calibrated(
+    answers: Mapping[str, NDArray[np.float32]], stars: Columns, copies: int, recipe: Recipe
+) -> tuple[Calibration, FurtherCalibration | None]:
+    """Calibrate on unseen stars, and on their copies."""
     fold = folds_by_sky(stars["source_id"], _CALIBRATION_SALT, _CALIBRATION_FOLDS)
-    feh, feh_err, fold = (np.tile(values, len(parts)) for values in (stars["feh"], stars["feh_err"], fold))
+    feh, feh_err, fold = (np.tile(values, 1 + copies) for values in (stars["feh"], stars["feh_err"], fold))
     dust_error = DUST_ERROR if recipe.dust == "removed" else 0.0
-    copies = len(parts) - 1
     calibration = fit_calibration(answers, feh, feh_err, fold, copies, dust_error)
     if not recipe.further_labels:
         return calibration, None
-    return calibration, fit_further(answers, np.tile(scaled(stars), (len(parts), 1)), copies)
+    return calibration, fit_further(answers, np.tile(scaled(stars), (1 + copies, 1)), copies)
 
 
 def _labels(stars: Columns, taught: NDArray[np.bool_], recipe: Recipe) -> dict[str, NDArray]:
