@@ -2,7 +2,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 from xpfeh.errors import UserError
 from xpfeh.evaluate.drift import drift, drift_figure
 from xpfeh.flags import MEANING, Flag
@@ -73,8 +72,7 @@ def test_distances_by_parallax_are_no_drift_and_older_cards_do_not_know_them() -
     given = seen({**made, "flags": made["flags"] | np.uint32(Flag.PARALLAX_DISTANCE)})
     assert drift(older, given).differences == []
     assert drift(older, given).flags == {}
-    figure = drift_figure(older, given, "made stars")
-    plt.close(figure)
+    drift_figure(older, given, "made stars")
 
 
 def test_stars_without_photometry_have_no_line_of_it(tmp_path: Path) -> None:
@@ -82,7 +80,6 @@ def test_stars_without_photometry_have_no_line_of_it(tmp_path: Path) -> None:
     assert drift(seen(stars()), seen(unknown)).differences == []
     figure = drift_figure(seen(stars()), seen(unknown), "made stars")
     figure.savefig(tmp_path / "drift.png")
-    plt.close(figure)
 
 
 def test_no_star_that_passes_is_told() -> None:

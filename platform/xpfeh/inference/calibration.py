@@ -32,6 +32,7 @@ _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies car
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 _POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
 _BELOW = 1  # the covariate that counts dex below that
+_BEYOND, _BEYOND_SHARE = 37, 0.005  # stars, or share of them, beyond either end of a covariate's range: it is held there
 _FEWEST = 40  # stars below it: of fewer, one in forty is not known
 _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
@@ -245,7 +246,8 @@ def _sigma(*parts: Any) -> Any:
 def _clipped(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the covariates within the range of all but the outermost stars, and that range."""
     x = covariates(given)
-    low, high = np.percentile(x, [0.5, 99.5], axis=0)
+    beyond = 100 * min(_BEYOND_SHARE, _BEYOND / len(x))
+    low, high = np.percentile(x, [beyond, 100 - beyond], axis=0)
     return np.clip(x, low, high), low, high
 
 
