@@ -12,7 +12,7 @@ from xpfeh.commands.pretrain import DATA, pretrain
 from xpfeh.commands.validate import validate_models
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.inference.bundle import WEIGHTS, folder_of
-from xpfeh.inference.predictor import INPUTS
+from xpfeh.inference.inputs import INPUTS
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES, PreprocessSettings
 from xpfeh.sources.library import NAME

@@ -23,7 +23,7 @@ SPACE: dict[str, Any] = {
     "latent": tune.choice([16, 32, 48]),
     "further_labels": tune.loguniform(0.005, 0.1),
     "activation": tune.choice(["relu", "silu", "gelu"]),
-    "learning_rate": tune.loguniform(3e-4, 5e-3),
+    "learning_rate": tune.loguniform(1e-3, 2e-2),
     "batch_size": tune.choice([128, 256, 512]),
     "noise": tune.uniform(0.0, 1.5),
     "faint": tune.choice([6.0, 12.0]),
