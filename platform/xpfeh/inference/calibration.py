@@ -32,7 +32,7 @@ _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies car
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 _POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
 _BELOW = 1  # the covariate that counts dex below that
-_BEYOND, _BEYOND_SHARE = 37, 0.005  # stars, or share of them, beyond either end of a covariate's range: it is held there
+_BEYOND, _BEYOND_SHARE = 37, 0.005  # stars, or their share, beyond either end of a covariate: it is held there
 _FEWEST = 40  # stars below it: of fewer, one in forty is not known
 _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
