@@ -18,7 +18,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from xpfeh.inference.answers import Answers
 from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.quantiles import fit_quantiles, weighted_quantile
-from xpfeh.inference.stretch import LABEL_KNOWS
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
@@ -27,13 +26,13 @@ DUST_ERROR = 0.16 * 2.2
 abstract) times d[Fe/H]/dE(B-V)."""
 
 _OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])  # where each of those ends moves when an interval grows
-_LOWER = (0, 1)  # of them
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
 _LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
 _POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
 _BELOW = 1  # the covariate that counts dex below that
 _BEYOND, _BEYOND_SHARE = 37, 0.005  # stars, or their share, beyond either end of a covariate: it is held there
-_FEWEST = 40  # stars below it: of fewer, one in forty is not known
+_LEAST_BELOW = 0.1  # dex: so little below -2, what a star lacks says nothing of how it grows
+_FEWEST = 40  # stars below it: of fewer, one in twenty is not known
 _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
 
 # Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
@@ -140,7 +139,7 @@ def fit_calibration(
 
     The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
     a fit that has not seen their fold (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222),
-    first all alike, then each end of those predicted below -2 in proportion to how far below.
+    first all alike, then those predicted below -2 in proportion to how far below.
 
     Parameters
     ----------
@@ -157,6 +156,7 @@ def fit_calibration(
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
     x, low, high = _clipped(given)
+    below, x[:, _BELOW] = x[:, _BELOW].copy(), 0.0  # what it does is settled last
     z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], dust_error * given["ebv"])
     n_stars = len(z) // (1 + copies)
     weight = _LABEL_SIGMA**2 / (_LABEL_SIGMA**2 + np.square(np.nan_to_num(feh_err)))
@@ -175,16 +175,14 @@ def fit_calibration(
     intercepts, slopes = fit_quantiles(x, z, weight, QUANTILES)
     intercepts += _OUTWARD * wider
 
-    # Below -2 there are too few stars to move the quantiles of all: there each end moves out by what those lack.
-    below = x[:n_stars, _BELOW]
-    known = np.nan_to_num(feh_err[:n_stars]) <= LABEL_KNOWS
-    for end, share in enumerate((0.975, 0.84, 0.84, 0.975)):
-        poor = below > 0
-        if end in _LOWER and (poor & known).sum() >= _FEWEST:
-            poor &= known  # labels of APOGEE are too rich there: how poor a star may be, the literature says
-        if poor.sum() >= _FEWEST:
-            lacking = (off[end, poor] - wider[end]) / below[poor]
-            slopes[end, _BELOW] += _OUTWARD[end] * max(0.0, weighted_quantile(lacking, share, weight[:n_stars][poor]))
+    # Below -2 there are too few stars to move the quantiles of all: there the intervals widen by what those lack.
+    poor = below[:n_stars] > 0
+    if poor.sum() >= _FEWEST:
+        far = np.maximum(below[:n_stars][poor], _LEAST_BELOW)
+        for ends, share in zip(((0, 3), (1, 2)), (0.95, 0.68), strict=True):
+            lacking = (np.maximum(*off[list(ends)][:, poor]) - wider[ends[0]]) / far
+            steeper = max(0.0, weighted_quantile(lacking, share, weight[:n_stars][poor]))
+            slopes[list(ends), _BELOW] += _OUTWARD[list(ends)] * steeper
     return Calibration(**_plain(low, high, intercepts, slopes), dust_error=dust_error)
 
 

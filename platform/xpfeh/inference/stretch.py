@@ -55,7 +55,7 @@ def stretch_of(predicted: NDArray[np.float32], feh: NDArray[np.float64], feh_err
     >>> round(stretch_of((poor + 2) / 2 - 2, poor, np.full(20, 0.1)).factor, 6)
     2.0
     """
-    known = (feh < _BEND) & (np.nan_to_num(feh_err) <= LABEL_KNOWS)
+    known = (feh < _BEND) & (np.nan_to_num(feh_err) <= _LABEL_KNOWS)
     below = np.maximum(_BEND - predicted[known].astype(np.float64), 0)
     if known.sum() < _FEWEST or not below.any():
         return UNSTRETCHED
