@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 _BEND = -2.0  # dex
-LABEL_KNOWS = 0.2  # dex: labels with larger errors say nothing of a scale (those of APOGEE below -2 as merged)
+_LABEL_KNOWS = 0.2  # dex; labels with larger errors say nothing of a scale (those of APOGEE below -2 as merged)
 _FEWEST = 10  # stars whose scale means anything
 
 
