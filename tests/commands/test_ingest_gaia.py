@@ -60,7 +60,7 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
     flagged = {flag: ((features["flags"] & np.uint32(flag)) > 0).tolist() for flag in Flag}
     assert flagged[Flag.NO_PHOTOMETRY] == [False, False, True, True]
     assert flagged[Flag.MISSING_BAND] == [False, False, False, True]
-    assert flagged[Flag.CUT_NOT_EVALUATED] == [False, True, True, True]
+    assert flagged[Flag.CUT_NOT_EVALUATED] == [False, False, False, True]
     assert np.isfinite(features["m_g"]).tolist() == [True, False, False, False]
     np.testing.assert_array_equal(features["flux"][0], features["flux"][1])
     assert np.isnan(features["flux"][3]).all()

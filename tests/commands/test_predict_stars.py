@@ -114,7 +114,9 @@ def test_without_a_distance_the_giant_cut_is_made_by_the_parallax(
     archive.values["parallax_over_error"] = 4.9
     forget("dr3")
     predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, services=services)
-    assert Flag.CUT_NOT_EVALUATED in Flag(pl.read_parquet(out)["flags"][0])
+    flags = Flag(pl.read_parquet(out)["flags"][0])
+    assert Flag.GIANT_BY_SPECTRUM in flags
+    assert Flag.PARALLAX_DISTANCE not in flags
 
 
 _CHILD = """

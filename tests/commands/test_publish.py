@@ -238,7 +238,7 @@ def test_without_fits_the_readme_lists_columns(catalog: Path, tmp_path: Path) ->
     assert names == ["MANIFEST.json", "README.txt", "parquet", "zenodo.json"]
 
 
-@pytest.mark.parametrize(("sample", "refused"), [("giants", 0b1111100), ("paper", 0b11111100)])
+@pytest.mark.parametrize(("sample", "refused"), [("giants", 0b1_0100_0000_0100_1000), ("paper", 0b1111_1100)])
 def test_a_sample_holds_the_stars_that_passed_its_cuts(
     catalog: Path, stars: pa.Table, tmp_path: Path, sample: str, refused: int
 ) -> None:

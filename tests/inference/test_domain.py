@@ -32,14 +32,29 @@ def test_a_star_hotter_than_any_with_a_metallicity_is_the_farther_outside_the_ho
     rng = np.random.default_rng(1)
     flux = np.exp(0.1 * rng.normal(size=(5000, 2))).astype(np.float32)
     teff = np.where(np.arange(5000) % 2, rng.uniform(-2, 5, 5000), np.nan)
-    domain = domain_of(flux, teff)
+    noise = rng.uniform(0.01, 0.2, 500)
+    seen = {"noise": noise, "aleatoric": 0.5 * noise**0.5}
+    domain = domain_of(flux, (teff, seen))
     assert domain.hottest == pytest.approx(5, abs=0.05)
     at = np.float32([-1.0, 0.0, 0.2, 1.0]) + np.float32(domain.hottest)
-    answers = {"aleatoric": np.full(4, 0.1), "epistemic": np.zeros(4), "teff": at}
+    answers = {"aleatoric": np.full(4, 0.05), "epistemic": np.zeros(4), "teff": at, "noise": np.full(4, 0.01)}
     scores = domain.score(np.tile(flux[:1], (4, 1)), np.full((4, 2), 0.01), answers)
     np.testing.assert_allclose(scores / scores[0], [1, 1, 2, 6], rtol=1e-4)
-    for nothing in (None, np.full(5000, np.nan)):
-        assert domain_of(flux, nothing).hottest is None
+    assert domain_of(flux).hottest is None
+    assert domain_of(flux, (np.full(5000, np.nan), seen)).hottest is None
+
+
+def test_a_spectrum_that_the_networks_are_unusually_unsure_of_is_far_outside() -> None:
+    """Twice the sigma that is usual at its noise, however large that is: four times the score."""
+    rng = np.random.default_rng(1)
+    flux = np.exp(0.1 * rng.normal(size=(5000, 2))).astype(np.float32)
+    noise = rng.uniform(0.01, 0.2, 500)
+    domain = domain_of(flux, (np.zeros(5000), {"noise": noise, "aleatoric": 0.5 * noise**0.5}))
+    assert domain.usual_sigma == pytest.approx((np.log(0.5), 0.5))
+    at = np.array([0.01, 0.01, 0.09, 0.09])
+    answers = {"aleatoric": 0.5 * at**0.5 * [1, 2, 1, 2], "epistemic": np.zeros(4), "teff": np.zeros(4), "noise": at}
+    scores = domain.score(np.tile(flux[:1], (4, 1)), np.full((4, 2), 0.01), answers)
+    np.testing.assert_allclose(scores / scores[0], [1, 4, 1, 4], rtol=1e-4)
 
 
 def test_noise_alone_does_not_take_a_giant_out_of_the_domain(sample: Sample) -> None:

@@ -53,7 +53,7 @@ class Training(SampleOrigin):
     restarted_members: int
     stretch: Stretch
     calibration: Calibration
-    further: FurtherCalibration | None
+    further: FurtherCalibration | None = None
     edges: Edges
     domain_threshold: float
     seen: Seen

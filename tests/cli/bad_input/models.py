@@ -79,7 +79,7 @@ MODELS = {
             "card is no JSON": (altered(write(CARD, "{")), "model: not a model bundle"),
             "card is binary": (altered(write(CARD, b"\xff\xfe\0")), "model: not a model bundle"),
             "card is a list": (altered(write(CARD, "[]")), "model: not a model bundle"),
-            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 6"),
+            "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 7"),
             "format 99": (altered(edit_json(CARD, format=99)), "model: bundle of format 99"),
             "card without recipe": (altered(edit_json(CARD, recipe=None)), "card.json: recipe: .*required"),
             "card of another key": (altered(edit_json(CARD, colour="red")), "card.json: colour: "),
