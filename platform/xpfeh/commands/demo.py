@@ -65,7 +65,8 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     print_step("Ray Data: real XP spectra to features")
     features, labels = str(out / "features"), out / "labels.parquet"
     records = ingest([NAME], features, PreprocessSettings())
-    console.print(f"{sum(r.rows_written for r in records)} stars, {write_literature(labels).labels.height} with [Fe/H]")
+    with_feh = write_literature(labels).counts["stars delivered"]
+    console.print(f"{sum(r.rows_written for r in records)} stars, {with_feh} with [Fe/H]")
 
     sample = read_sample(features, labels)
     print_step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")
