@@ -350,17 +350,21 @@ def test_a_star_whose_label_is_unknown_does_not_count_for_it() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("stars", ["paper", "all"])
 def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, tmp_path: Path, stars: str) -> None:
-    """A tenth of the library and a short fit: the intervals are wider, and must still be true."""
+    """A tenth of the library and a short fit: intervals may be somewhat too wide, and never too short.
+
+    They are calibrated on two members each, that have seen half of the stars; the four together err less.
+    """
     recipe = RECIPES["best"].model_copy(update={"steps": 1000, "members": 4, "folds": 2, "stars": stars})
     train(sample, recipe, tmp_path / "model")
     held_out = sample.part("test", *(["test-other"] if stars == "all" else [])).columns
+    held_out = {name: values[np.isfinite(held_out["feh"])] for name, values in held_out.items()}
     predicted = Predictor(tmp_path / "model").predict(held_out)
     numbers = summary({**held_out, **predicted})
     spread = np.sqrt(0.68 * 0.32 * (1 / numbers["n"] + 1 / len(sample.part("train", "validation"))))
-    assert abs(numbers["coverage_68"] - 0.68) < 3 * spread
+    assert -3 * spread < numbers["coverage_68"] - 0.68 < 0.08 + 3 * spread
     assert numbers["coverage_95"] > 0.88
     for label in FURTHER_LABELS:
         truth, error = held_out[label.name], predicted[label.error_column]
         known = np.isfinite(truth) & np.isfinite(error)
         inside = np.abs(predicted[label.column] - truth)[known] < error[known]
-        assert inside.mean() == pytest.approx(0.68, abs=0.06), label.name
+        assert 0.68 - 3 * spread < inside.mean() < 0.76 + 3 * spread, label.name
