@@ -153,7 +153,8 @@ class _Judged:
         copies = {**self.stars, "flux": flux, "flux_error": flux_error}
         metrics[FAINT] = summary({"feh": copies["feh"], **self.predictor.predict(copies)})
         if self.predictor.card.recipe.stars == "all":
-            metrics |= _whole_sky(answers(self.predictor, sample.part("test", "test-other").columns))
+            stars = sample.part("test", "test-other").columns
+            metrics |= _whole_sky(answers(self.predictor, rows_of(stars, np.isfinite(stars["feh"]))))
         return metrics
 
 
