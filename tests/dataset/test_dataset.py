@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from xpfeh.dataset.dataset import Dataset
-from xpfeh.dataset.plan import Plan, Shard
+from xpfeh.dataset.plan import FORMAT, Plan, Shard
 from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
 from xpfeh.sources.coefficients import Reject
@@ -69,6 +69,18 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict
     Dataset.begin(tmp_path, a_plan())
     with pytest.raises(UserError, match=f"holds another run: {message}; choose"):
         Dataset.begin(tmp_path, a_plan(**change))
+
+
+def test_a_dataset_of_an_earlier_version_is_refused_and_not_resumed(tmp_path: Path) -> None:
+    """Its features hold dereddened spectra, which a model of today would take as observed without a word."""
+    Dataset.begin(tmp_path / "out", a_plan())
+    path = tmp_path / "out" / "_xpfeh" / "plan.json"
+    earlier = json.loads(path.read_text())
+    assert earlier.pop("format") == FORMAT
+    path.write_text(json.dumps(earlier))
+    for use in (lambda: Dataset.at(tmp_path / "out"), lambda: Dataset.begin(tmp_path / "out", a_plan())):
+        with pytest.raises(UserError, match=r"of another version of xpfeh.*make them again"):
+            use()
 
 
 def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ from rich.progress import track
 
 from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.dataset.gathered import gather, parsed, read_all
-from xpfeh.dataset.plan import Kind, Plan, Shard
+from xpfeh.dataset.plan import FORMAT, Kind, Plan, Shard
 from xpfeh.dataset.reading import check_part, read_parts, read_some
 from xpfeh.dataset.records import Delivery, Failure, Record
 from xpfeh.errors import UserError
@@ -87,13 +87,19 @@ class Dataset:
         Raises
         ------
         UserError
-            If the folder holds none, or its plan cannot be read.
+            If the folder holds none, its plan cannot be read, or it is of another format.
         """
         fs, folder = filesystem(uri)
         path = f"{folder}/_xpfeh/plan.json"
         if not exists(fs, path):
             raise UserError(f"{uri}: no dataset of xpfeh here (no _xpfeh/plan.json); --out of ingest or catalog run")
-        return cls(uri, parsed(read_bytes(fs, path), path, Plan))
+        plan = parsed(read_bytes(fs, path), path, Plan)
+        if not plan.is_of_this_format:
+            raise UserError(
+                f"{uri}: {plan.kind} of another version of xpfeh (format {FORMAT} is read here; format 1 had dereddened "
+                "spectra); make them again, with another --out"
+            )
+        return cls(uri, plan)
 
     @classmethod
     def finished(cls, uri: str | Path, kind: Kind) -> Dataset:

@@ -12,6 +12,8 @@ from xpfeh.settings import PreprocessSettings
 _SHOWN = 4  # differences that a message names
 
 Kind = Literal["features", "catalog"]
+FORMAT = 2
+"""Of the parts. Plans of format 1 do not name it: features held dereddened spectra, catalogs had no T_eff and log g."""
 
 
 class Shard(BaseModel):
@@ -55,6 +57,7 @@ class Plan(BaseModel):
     shards : list of Shard
     made_by : dict
         The code that planned it; what made a part stands in the part's record.
+    format : int
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -65,6 +68,12 @@ class Plan(BaseModel):
     model: str = ""
     shards: list[Shard]
     made_by: dict[str, str]
+    format: int = FORMAT
+
+    @property
+    def is_of_this_format(self) -> bool:
+        """Whether a plan that was read back is of datasets as this version makes them."""
+        return self.format == FORMAT and "format" in self.model_fields_set
 
     def fingerprint(self) -> str:
         """Return a SHA-256 (hex, 16 digits) of all that decides the output's content."""
