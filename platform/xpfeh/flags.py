@@ -59,7 +59,7 @@ MEANING: dict[Flag, str] = {
     Flag.NO_PHOTOMETRY: "Gaia's G, BP or RP is missing: synthesised from the spectrum, cut 1 not evaluated; without a "
     "gaia_source row, position from the source_id's HEALPix pixel",
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
-    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors use a typical correlation matrix",
+    Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors use typical ones (DR4: 0)",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
     Flag.OUTSIDE_DOMAIN: "domain score above the model's threshold: the spectrum is unlike the training stars'",
     Flag.FEH_EDGE: "near or beyond the labels' range: an interval is open, or there is no [Fe/H]",

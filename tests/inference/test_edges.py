@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xpfeh.flags import Flag
 from xpfeh.inference.edges import Edges, edges_of
-from xpfeh.inference.estimate import prediction_flags
+from xpfeh.inference.estimate import all_flags
 from xpfeh.inference.further_labels import LARGEST
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
@@ -126,12 +126,14 @@ def test_real_stars_near_the_edge_are_flagged(bundle: Path, sample: Sample) -> N
     stars = {name: values.copy() for name, values in sample.part("train", "validation", "test").columns.items()}
     stars["flux"][0] = np.nan
     predicted, edges = predictor.predict(stars), predictor.card.edges
-    flags = prediction_flags(predicted, np.zeros(len(stars["feh"])), np.inf)
+    features = {"flags": np.zeros(len(stars["feh"]), np.uint32), "m_g": np.zeros(len(stars["feh"]))}
+    features["flags"][0] = Flag.BAD_SPECTRUM
+    flags = all_flags(features, predicted, np.inf)
     poor = predicted["FEH"] < edges.low
     assert poor.any()
     assert (flags[poor] == Flag.FEH_EDGE).all()
     assert 10 < (flags == Flag.FEH_EDGE).sum() < len(flags) / 2
-    assert flags[0] == 0  # no flag without a spectrum
+    assert flags[0] == Flag.BAD_SPECTRUM  # and no flag of a prediction
     sure = flags[1:] == 0
     assert (predicted["FEH_lo95"][1:][sure] >= edges.low).all()
     assert (predicted["FEH_hi95"][1:][sure] <= edges.high).all()

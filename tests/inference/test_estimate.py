@@ -8,18 +8,19 @@ from xpfeh.columns import CATALOG, to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.evaluate.slices import unflagged
 from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag
-from xpfeh.inference.estimate import estimate, prediction_flags
+from xpfeh.inference.estimate import all_flags, estimate
 from xpfeh.inference.predictor import COLUMNS, Predictor
 
 UNKNOWN = np.nan
 GIANT, DWARF = (2.0, 0.1), (4.4, 0.1)
 
 
-def flags_of(logg: float, error: float, m_g: float, **changes: float) -> Flag:
-    """The flags of one star whose [Fe/H] is good."""
+def flags_of(logg: float, error: float, m_g: float, flags: int = 0, **changes: float) -> Flag:
+    """The flags of one star whose [Fe/H] is good; its features have `flags`."""
     star = dict.fromkeys(COLUMNS, 0.0) | {"LOGG": logg, "LOGG_err": error, "domain_score": 1.0} | changes
     columns = {name: np.array([value], np.float32) for name, value in star.items()}
-    return Flag(int(prediction_flags(columns, np.array([m_g]), 2.0)[0]))
+    features = {"flags": np.array([flags], np.uint32), "m_g": np.array([m_g])}
+    return Flag(int(all_flags(features, columns, 2.0)[0]))
 
 
 @pytest.mark.parametrize("logg_and_error", [GIANT, DWARF, (UNKNOWN, UNKNOWN), (4.4, 2.0)])
@@ -37,6 +38,8 @@ def test_with_a_distance_the_flag_of_the_features_decides(logg_and_error: tuple[
         (2.0, 0.75, Flag.CUT_NOT_EVALUATED),
         (4.4, 3.0, Flag.CUT_NOT_EVALUATED),
         (4.4, UNKNOWN, Flag.CUT_NOT_EVALUATED),
+        (0.0, UNKNOWN, Flag.GIANT_BY_SPECTRUM),  # near the end of the labels, far from where giants end
+        (4.6, UNKNOWN, Flag.GIANT_BY_SPECTRUM | Flag.NOT_GIANT),
         (UNKNOWN, UNKNOWN, Flag.CUT_NOT_EVALUATED),
     ],
 )
@@ -44,9 +47,17 @@ def test_without_a_distance_log_g_decides_if_it_can(logg: float, error: float, f
     assert flags_of(logg, error, m_g=UNKNOWN) == flags
 
 
-def test_a_star_that_cannot_be_predicted_gets_no_flag_of_a_prediction() -> None:
-    nothing = dict.fromkeys(COLUMNS, UNKNOWN)
-    assert flags_of(UNKNOWN, UNKNOWN, UNKNOWN, **{name: UNKNOWN for name in nothing if "LOGG" not in name}) == Flag(0)
+@pytest.mark.parametrize("why", [Flag.BAD_SPECTRUM, Flag.NO_DUST])
+def test_a_star_that_cannot_be_predicted_keeps_the_flag_that_says_why(why: Flag) -> None:
+    nothing = {name: UNKNOWN for name in COLUMNS if "LOGG" not in name}
+    assert flags_of(UNKNOWN, UNKNOWN, UNKNOWN, why, **nothing) == why
+
+
+def test_a_spectrum_that_a_recipe_cannot_deredden_is_bad() -> None:
+    nothing = {name: UNKNOWN for name in COLUMNS if "LOGG" not in name}
+    assert flags_of(UNKNOWN, UNKNOWN, UNKNOWN, Flag.HIGH_EXTINCTION, **nothing) == (
+        Flag.HIGH_EXTINCTION | Flag.BAD_SPECTRUM
+    )
 
 
 def test_what_is_odd_and_what_is_open_is_flagged_whatever_log_g_says() -> None:

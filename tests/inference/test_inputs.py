@@ -122,3 +122,11 @@ def test_types_are_those_of_the_graph(features: Columns) -> None:
         assert tuple(found) == INPUTS
         assert found["flux"].dtype == found["flux_error"].dtype == np.float32
         assert found["flux"].shape == (6000, recipe.n_pixels)
+
+
+def test_a_spectrum_behind_more_dust_than_numbers_hold_is_nan_and_no_warning() -> None:
+    star = {"flux": np.ones((2, 343), np.float32), "flux_error": np.full((2, 343), 0.01, np.float32)}
+    inputs = network_inputs({**star, "ebv": np.array([0.1, 99.0])}, Recipe(), PreprocessSettings())
+    assert np.isfinite(inputs["flux"][0]).all()
+    assert np.isnan(inputs["flux"][1]).all()
+    assert np.isnan(inputs["flux_error"][1]).all()

@@ -112,7 +112,7 @@ def test_the_packaged_labels(tmp_path: Path) -> None:
     assert merged.counts["stars delivered"] == 35_385
     labels = read_labels(tmp_path / "labels.parquet")
     without = np.isnan(labels.feh)
-    assert without.sum() == merged.counts["besides, without [Fe/H], for their other labels"] == 4466
+    assert without.sum() == merged.counts["stars without [Fe/H], kept for their other labels"] == 4466
     assert np.isfinite(labels.teff[without]).all()
     literature = labels.reference != "APOGEE"
     assert literature.sum() == 60

@@ -163,9 +163,11 @@ def judge(challenger: Slices, champion: Rival | None, baseline_mae: float | None
 
 def _whole_sky(challenger: Slices) -> list[Gate]:
     """Return the gates of a model that learns from the whole sky; none of another."""
-    gates = []
+    gates: list[Gate] = []
+    if not MAX_SKY_BIAS.keys() & challenger.keys():
+        return gates
     for label, bound in MAX_SKY_BIAS.items():
-        numbers = challenger.get(label, {"n": 0})
+        numbers = challenger[label]  # all of them, or none: a group that is missing is a mistake of ours
         if numbers["n"] < _FEW_OF_A_GROUP:
             continue
         gates.append(_bias(label, numbers, bound))

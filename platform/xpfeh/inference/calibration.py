@@ -17,7 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from xpfeh.inference.answers import Answers
 from xpfeh.inference.further_labels import FURTHER_LABELS
+from xpfeh.inference.inputs import CLEAREST
 from xpfeh.inference.quantiles import fit_quantiles, weighted_quantile
+from xpfeh.labels.cuts import MAX_LOGG
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
@@ -37,8 +39,7 @@ _LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much
 
 # Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
 _DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)
-_CLEAREST = 0.02  # mag: below it clear sky is clear sky
-_GIANT, _BETWEEN = 3.5, 0.2
+_BETWEEN = 0.2
 _HOT = 5500.0
 
 _Four = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]  # quantiles
@@ -226,10 +227,10 @@ def covariates(answers: Answers) -> Any:
     columns = [feh, xp.maximum(_POOR - feh, 0.0), xp.log(answers["noise"]), disagreement]
     if "logg" not in answers:
         return xp.stack([*columns, ebv], axis=1)
-    dust = xp.log(xp.maximum(ebv, 0.0) + _CLEAREST)
-    bends = [xp.maximum(dust - float(np.log(bend + _CLEAREST)), 0.0) for bend in _DUST_BENDS]
+    dust = xp.log(xp.maximum(ebv, 0.0) + CLEAREST)
+    bends = [xp.maximum(dust - float(np.log(bend + CLEAREST)), 0.0) for bend in _DUST_BENDS]
     teff, logg, _ = FURTHER_LABELS
-    dwarf = xp.tanh((answers["logg"] - (_GIANT - logg.centre) / logg.unit) / (_BETWEEN / logg.unit))
+    dwarf = xp.tanh((answers["logg"] - (MAX_LOGG - logg.centre) / logg.unit) / (_BETWEEN / logg.unit))
     hot = xp.maximum(answers["teff"] - (_HOT - teff.centre) / teff.unit, 0.0)
     return xp.stack([*columns, dust, *bends, answers["logg"], dwarf, answers["teff"], hot], axis=1)
 

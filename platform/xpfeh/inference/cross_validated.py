@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.inference.card import ModelCard
-from xpfeh.inference.estimate import prediction_flags
+from xpfeh.inference.estimate import all_flags
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import split_by_sky
@@ -23,7 +23,7 @@ NONE = -1
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
     predicted = predictor.predict(stars)
-    flags = stars["flags"] | prediction_flags(predicted, stars["m_g"], predictor.card.domain_threshold)
+    flags = all_flags(stars, predicted, predictor.card.domain_threshold)
     return {**stars, **predicted, "flags": flags}
 
 

@@ -34,10 +34,9 @@ class Edges(BaseModel):
     further: dict[str, tuple[float, float]] = {}
 
     def opened(self, columns: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the predictor's columns with NaN for every limit that is none, and for every answer without sense.
+        """Return the predictor's columns with NaN for limits beyond the labels, and for answers without sense.
 
-        A limit beyond the labels' range is no limit: the interval is open there. Without one of the limits of the
-        68 % interval there is no error either.
+        Where a limit is NaN the interval is open. Without one of the limits of the 68 % interval there is no error.
         """
         feh = columns["FEH"]
         sense = (feh >= self.low - _SENSELESS) & (feh <= self.high + _SENSELESS)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.flags import Flag, bits
+from xpfeh.flags import NO_PREDICTION, Flag, bits
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.cuts import MAX_LOGG
 
@@ -27,6 +27,7 @@ _FROM_FEATURES = {
 """The catalog's columns that features have, by the paper's names (Table 2)."""
 
 _CANNOT_SAY = 0.75  # dex, of LOGG_err: giants and dwarfs of one colour are 1 to 3 dex apart
+_CLEARLY = 1.0  # dex from the border: there LOGG says what a star is, though its error is open
 
 
 def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
@@ -38,36 +39,40 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
     return {
         **{name: features[feature] for name, feature in _FROM_FEATURES.items()},
         **predicted,
-        "flags": features["flags"] | prediction_flags(predicted, features["m_g"], predictor.card.domain_threshold),
+        "flags": all_flags(features, predicted, predictor.card.domain_threshold),
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
     }
 
 
-def prediction_flags(
-    predicted: Mapping[str, NDArray], m_g: NDArray[np.float64], domain_threshold: float
+def all_flags(
+    features: Mapping[str, NDArray], predicted: Mapping[str, NDArray], domain_threshold: float
 ) -> NDArray[np.uint32]:
-    """Return the (N,) flags that a prediction decides.
+    """Return the (N,) flags of features, and those that a prediction decides.
 
-    OUTSIDE_DOMAIN, and FEH_EDGE where a limit is open; and, of a star without a distance, GIANT_BY_SPECTRUM and
-    NOT_GIANT if LOGG says so, CUT_NOT_EVALUATED if it cannot say.
+    OUTSIDE_DOMAIN, and FEH_EDGE where a limit is open; of a star without a distance, GIANT_BY_SPECTRUM and NOT_GIANT if
+    LOGG says so, CUT_NOT_EVALUATED if it cannot say; and BAD_SPECTRUM where there is no answer and no flag says why: a
+    spectrum that a recipe could not deredden.
 
     Parameters
     ----------
+    features : mapping of (N,) arrays
+        ``flags``, and ``m_g``, mag, NaN where no distance is known.
     predicted : mapping of (N,) arrays
         The predictor's columns.
-    m_g : (N,) float64
-        Absolute magnitude, NaN where no distance is known.
     domain_threshold : float
     """
     open_end = np.isnan(predicted["FEH_lo95"]) | np.isnan(predicted["FEH_hi95"])
-    # A star that cannot be predicted has no score either: its flags are the spectrum's.
     answered = np.isfinite(predicted["domain_score"])
-    no_distance = np.isnan(m_g) & answered
-    says = predicted["LOGG_err"] < _CANNOT_SAY
-    return bits({
+    explained = (features["flags"] & np.uint32(NO_PREDICTION)) > 0
+    no_distance = np.isnan(features["m_g"]) & answered
+    logg, error = predicted["LOGG"], predicted["LOGG_err"]
+    # An error is open where its interval reaches the end of the labels, which is far from where giants end.
+    says = (error < _CANNOT_SAY) | (np.isnan(error) & (np.abs(logg - MAX_LOGG) > _CLEARLY))
+    return features["flags"] | bits({
+        Flag.BAD_SPECTRUM: ~answered & ~explained,
         Flag.OUTSIDE_DOMAIN: predicted["domain_score"] > domain_threshold,
         Flag.FEH_EDGE: open_end & answered,
         Flag.GIANT_BY_SPECTRUM: no_distance & says,
-        Flag.NOT_GIANT: no_distance & says & (predicted["LOGG"] >= MAX_LOGG),
+        Flag.NOT_GIANT: no_distance & says & (logg >= MAX_LOGG),
         Flag.CUT_NOT_EVALUATED: no_distance & ~says,
     })  # fmt: skip

@@ -12,6 +12,8 @@ from xpfeh.xp.deredden import attenuation
 from xpfeh.xp.pixels import normalisation, rebinned
 
 INPUTS = ("flux", "flux_error", "ebv")
+CLEAREST = 0.02
+"""Magnitudes of E(B-V), added before its logarithm is taken: no map knows it any better."""
 
 
 def network_inputs(
@@ -37,8 +39,13 @@ def network_inputs(
 def _dereddened(
     flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray, normalise_nm: tuple[float, float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return flux and error without dust; NaN of a star that has no level then, or behind so much that it overflows."""
     dimming = attenuation(np.asarray(ebv, dtype=np.float64))
-    intrinsic, intrinsic_error = flux / dimming, flux_error / dimming
-    level = normalisation(intrinsic, normalise_nm)[:, None]
-    level = np.where(level > 0, level, np.nan)  # noise behind much dust may have none
-    return (intrinsic / level).astype(np.float32), (intrinsic_error / level).astype(np.float32)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        intrinsic, intrinsic_error = flux / dimming, flux_error / dimming
+        level = normalisation(intrinsic, normalise_nm)[:, None]
+        level = np.where(level > 0, level, np.nan)
+        scaled, scaled_error = (each.astype(np.float32) for each in (intrinsic / level, intrinsic_error / level))
+    usable = np.isfinite(scaled).all(axis=1) & np.isfinite(scaled_error).all(axis=1)
+    scaled[~usable] = scaled_error[~usable] = np.nan
+    return scaled, scaled_error

@@ -99,7 +99,7 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
         "stars rejected": asked - with_feh.height,
         "stars delivered": with_feh.height,
         **delivered,
-        "besides, without [Fe/H], for their other labels": labels.height - with_feh.height,
+        "stars without [Fe/H], kept for their other labels": labels.height - with_feh.height,
         f"of the survey below {SURVEY_RAMP[0]}, error grown": labels.filter(grown).height,
         "carbon-rich": int(labels["carbon_rich"].sum()),
     }

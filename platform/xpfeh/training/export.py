@@ -23,12 +23,12 @@ from xpfeh.inference.calibration import Calibration, FurtherCalibration
 from xpfeh.inference.domain import Domain
 from xpfeh.inference.edges import Edges
 from xpfeh.inference.graph import Graph
-from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.inputs import CLEAREST, INPUTS
 from xpfeh.inference.predictor import Features, columns_of
 from xpfeh.inference.stretch import Stretch
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import ops
-from xpfeh.training.network import CLEAREST, FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
+from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
 
 _AGREEMENT = 5e-5  # dex; float32 leaves 1e-5 between two ways to compute the same, more for odd spectra
 _CHECKED = 512  # stars
@@ -89,7 +89,7 @@ def check(graph: Graph, network: UACSNet, stars: Features) -> None:
     Raises
     ------
     RuntimeError
-        If they differ by more than 1e-5 dex: a release of a library that computes something else.
+        If they differ by more than `_AGREEMENT`: a release of a library that computes something else.
     """
     flux, flux_error, ebv = (stars[name][:_CHECKED].astype(np.float32) for name in INPUTS)
     ours = graph({"flux": flux, "flux_error": flux_error, "ebv": ebv})

@@ -301,12 +301,13 @@ def _tensors(*arrays: NDArray) -> Tensors:
 def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:
     """Raise a `UserError` if the stars are too few or all alike: before a worker is asked for."""
     bins = recipe.cost_bins[0] * recipe.cost_bins[1]
-    n_learn, n_judged = int(roles.learns.sum(axis=1).min()), int(roles.judged.sum(axis=1).min())
+    with_feh = roles.learns & np.isfinite(stars["feh"])
+    n_learn, n_judged = int(with_feh.sum(axis=1).min()), int(roles.judged.sum(axis=1).min())
     if n_learn < bins or n_judged < _MIN_VALIDATION:
         raise UserError(
             f"{n_learn} training and {n_judged} validation stars are too few; at least {bins} (one a cost bin) and "
             f"{_MIN_VALIDATION} are needed; give more labels, or set fewer cost_bins"
         )
-    taught = stars["feh"][roles.learns.any(axis=0) & np.isfinite(stars["feh"])]
+    taught = stars["feh"][with_feh.any(axis=0)]
     if np.ptp(taught) == 0:
         raise UserError(f"all training stars have [Fe/H] {taught[0]}: there is nothing to learn")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from xpfeh.inference.further_labels import FURTHER_LABELS
+from xpfeh.inference.inputs import CLEAREST
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
 
@@ -20,8 +21,6 @@ LARGEST_SIGMA = 8.0
 """Of a pixel: one beyond is broken, and must not decide alone."""
 FAINTEST = 1e-4
 """Of a flux that is 1 around 550 nm: negative pixels have no logarithm."""
-CLEAREST = 0.02
-"""Magnitudes of E(B-V), added before its logarithm is taken: no map knows it any better."""
 
 
 class InputScale(keras.layers.Layer):

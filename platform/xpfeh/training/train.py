@@ -21,7 +21,7 @@ from xpfeh.inference.calibration import DUST_ERROR, Calibration, FurtherCalibrat
 from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
-from xpfeh.inference.estimate import prediction_flags
+from xpfeh.inference.estimate import all_flags
 from xpfeh.inference.further_labels import FURTHER_LABELS, TEFF, scaled
 from xpfeh.inference.graph import Graph
 from xpfeh.inference.inputs import network_inputs
@@ -96,9 +96,10 @@ def train(
     columns = model.columns(unseen.answers(members, stretch), judges)
     opened = edges.opened(columns)
     threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
-    flags = judges["flags"] | prediction_flags(completed(opened), judges["m_g"], threshold)
+    flags = all_flags(judges, completed(opened), threshold)
     # A model's numbers are of stars like the test stars, whatever others it learns from.
-    like_test = _rows({**judges, **columns, "flags": flags}, np.isin(judges["part"], LIKE_TEST))
+    answered = {**judges, **columns, "flags": flags}
+    like_test = _rows(answered, np.isin(judges["part"], LIKE_TEST))
     residual = like_test["FEH"].astype(np.float64) - like_test["feh"]
     errors = standard_errors(by_cell(like_test["source_id"]), SPREADS, partial(spreads, residual))
     training = Training(
@@ -110,7 +111,7 @@ def train(
         edges=edges,
         restarted_members=sum(member.restarts > 0 for member in trained),
         domain_threshold=threshold,
-        seen=seen(like_test),
+        seen=seen(answered),
         seconds=time.monotonic() - begun,
         validation=summary(like_test) | {"mae_error": errors["mae"]},
     )

@@ -145,7 +145,7 @@ def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     for band in BANDS:
         absent = np.isnan(raw[f"{band}_coefficients"][:, 0])
         missing |= absent
-        uncorrelated |= ~absent & np.isnan(raw[f"{band}_coefficient_correlations"][:, 0])
+        uncorrelated |= ~absent & ~np.isfinite(raw[f"{band}_coefficient_correlations"]).all(axis=1)
     flags = bits({Flag.MISSING_BAND: missing, Flag.NO_CORRELATIONS: uncorrelated})
     return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 

@@ -87,7 +87,7 @@ def whole_star(study: Study) -> Section:
 
 
 def _giants(stars: Stars) -> dict[str, dict[str, float]]:
-    """Return how giants are told from dwarfs, by log g and by the flags."""
+    """Return how giants are separated from dwarfs, by log g and by the flags."""
     low = is_giant(predicted(stars, "LOGG"))
     plane = in_plane(stars)
     return {
@@ -151,7 +151,7 @@ def _pictures(stars: Stars) -> list[Picture]:
             "alpha_feh",
             alpha_against_feh(stars),
             "Giants. The labels show the two sequences of the disk, of high and low [α/M]. A network that cannot tell "
-            "answers between them: the closer the predicted sequences lie, the less the spectrum has told.",
+            "answers between them: the closer the predicted sequences lie, the less the spectrum says.",
         ),
         Picture(
             "labels",
