@@ -14,6 +14,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.lease import only_one
 from xpfeh.settings import RECIPES, Recipe
+from xpfeh.training.train import stars_for
 
 
 def _curve(run: str) -> dict[int, float]:
@@ -42,7 +43,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     bundle = Predictor(bundle_of_run(best.winner.run_id).folder)
     assert bundle.card.recipe == best.winner.recipe
     assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
-    assert bundle.card.stars.validation == len(sample.part("train", "validation"))
+    assert bundle.card.stars.validation == np.isfinite(stars_for(best.winner.recipe, sample)["feh"]).sum()
 
     with pytest.raises(UserError, match="recorded in MLflow already"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")
