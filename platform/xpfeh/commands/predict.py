@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
 from xpfeh.inference.estimate import estimate
+from xpfeh.inference.kinds import kinds_of
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
@@ -62,10 +64,14 @@ def predict_file(
     made_by = {"model": predictor.version, "settings": settings.model_dump(mode="json")}
     schema = CATALOG.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
 
-    def rows(raw: Mapping[str, NDArray]) -> pa.Table:
-        return to_table(estimate(preprocess(raw, settings), predictor), schema)
+    kinds: Counter[str] = Counter()
 
-    return write_file(source, out, companions, "predict", rows)
+    def rows(raw: Mapping[str, NDArray]) -> pa.Table:
+        answers = estimate(preprocess(raw, settings), predictor)
+        kinds.update(kinds_of(answers))
+        return to_table(answers, schema)
+
+    return replace(write_file(source, out, companions, "predict", rows), kinds=kinds)
 
 
 def predict_stars(
