@@ -70,12 +70,6 @@ def test_verify_and_publish_of_a_finished_run(
     assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt", "zenodo.json"}
 
 
-def test_the_old_names_of_status_failed_and_verify(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    assert "1 of 3 done" in run(capsys, 0, "catalog", "status", unfinished)
-    assert "1 parts failed" in run(capsys, 0, "catalog", "failed", unfinished)
-    assert "part-00001: is not made yet" in run(capsys, 1, "catalog", "verify", unfinished)
-
-
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in ("status", "failed", "verify"):
         assert "no dataset of xpfeh here" in run(capsys, 2, command, tmp_path)
