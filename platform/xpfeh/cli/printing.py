@@ -91,7 +91,10 @@ def print_written(out: Any, written: Written) -> None:
     for line in written.warnings:
         print_warning(line)
     where = f", see {written.listing}" if written.rejected else ""
-    console.print(f"{written.stars} stars written, {written.rejected} rows rejected{where}: {out}", soft_wrap=True)
+    console.print(
+        f"{written.stars} stars written, {written.rejected} rows rejected{where}: {_named(out, written)}",
+        soft_wrap=True,
+    )
 
 
 def print_answered(out: Any, written: Written) -> None:
@@ -101,7 +104,11 @@ def print_answered(out: Any, written: Written) -> None:
     where = f", see {written.listing}" if written.rejected else ""
     asked = written.stars + written.rejected
     counts = f"{asked} asked = {written.stars} answered + {written.rejected} missing"
-    console.print(f"{counts}{where}: {out}", soft_wrap=True)
+    console.print(f"{counts}{where}: {_named(out, written)}", soft_wrap=True)
+
+
+def _named(out: Any, written: Written) -> str:
+    return f"{out} (replaced)" if written.replaced else str(out)
 
 
 def print_cache(sizes: Mapping[str, Size]) -> None:

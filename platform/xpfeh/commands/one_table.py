@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
@@ -14,9 +15,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.commands.companion_matches import check_matches
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import local_path, whole_file
+from xpfeh.provenance import code_version
+from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
@@ -28,12 +32,30 @@ ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
 
 @dataclass(frozen=True)
 class Written:
-    """How many stars a file got, how many rows of the source were rejected, where these are listed, what to tell."""
+    """What became of the rows of a source.
+
+    Attributes
+    ----------
+    stars, rejected : int
+        How many stars the file got, and how many rows of the source were rejected.
+    listing : Path
+        Where the rejected ones are listed.
+    warnings : tuple of str
+    replaced : bool
+        Whether there was such a file before.
+    """
 
     stars: int
     rejected: int
     listing: Path
     warnings: tuple[str, ...] = ()
+    replaced: bool = False
+
+
+def with_provenance(schema: pa.Schema, settings: PreprocessSettings, **more: str | list[float]) -> pa.Schema:
+    """Return a schema that says what made its rows; `more` goes to headers, whose names have 8 letters at most."""
+    made_by = {**more, "settings": settings.model_dump(mode="json"), "versions": code_version()}
+    return schema.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
 
 
 def read_all(
@@ -65,7 +87,7 @@ def read_all(
                 matched.update(batch.matched)
                 yield batch.columns
     if not batches:
-        raise UserError(f"{source}: holds no star")
+        raise InputError(f"{source}: holds no star")
     check_matches(companions, matched, stars, warn)
 
 
@@ -91,6 +113,7 @@ def write_file(
         `out` cannot be written.
     """
     check_format(out)
+    replaced = local_path(out).exists()
     rejected: list[tuple[str, Reject]] = []
     told: list[str] = []
     # Closed here whatever happens: a progress bar that the garbage collector ends may wait for its own lock for ever.
@@ -101,4 +124,4 @@ def write_file(
     if rejected:
         with whole_file(listing) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([("source", *Reject._fields), *((path, *reject) for path, reject in rejected)])
-    return Written(stars, len(rejected), listing, tuple(told))
+    return Written(stars, len(rejected), listing, tuple(told), replaced)
