@@ -19,7 +19,8 @@ from xpfeh.inference.predictor import Predictor
 def test_the_report_has_the_numbers_and_a_picture(
     features_dir: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main_arguments = ["drift", "--features", str(features_dir), "--model", str(bundle), "--out", str(tmp_path / "drift")]
+    main_arguments = ["drift", "--features", str(features_dir), "--model", str(bundle)]
+    main_arguments += ["--out", str(tmp_path / "drift")]
     with pytest.raises(SystemExit) as ended:
         main(main_arguments)
     assert ended.value.code == 0
