@@ -45,7 +45,7 @@ app = typer.Typer()
 
 @app.command()
 def predict(
-    out: Annotated[Path, local("File to write: .parquet, .fits or .csv.")],
+    out: Annotated[Path, local("File to write: .parquet, .fits, .vot, .ecsv or .csv.")],
     source: Annotated[
         str | None, typer.Argument(help="Spectra, as for `xpfeh spectra`; or name stars by an option.")
     ] = None,
@@ -121,7 +121,7 @@ def cache(
 @app.command()
 def sensitivity(
     source: Source,
-    out: Annotated[Path, local("File to write: .parquet or .fits.")],
+    out: Annotated[Path, local("File to write: .parquet, .fits, .vot or .ecsv.")],
     model: Model = PRETRAINED,
     photometry: Photometry = [],
 ) -> None:
@@ -135,16 +135,18 @@ def sensitivity(
 
 @app.command()
 def plot(
-    source: Source,
+    source: Annotated[str, typer.Argument(help="Spectra, as for `xpfeh spectra`, or the identifier of a star.")],
     out: Annotated[Path, local("Picture to write: .png, .pdf or .svg.")],
     source_id: Annotated[int | None, typer.Option(help="Which star, if there are several.")] = None,
     model: Model = PRETRAINED,
+    photometry: Photometry = [],
+    distances: Distances = [],
 ) -> None:
     """One star in a picture: spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
     from xpfeh.commands.models import bundle_of
     from xpfeh.commands.plot import plot_star
 
-    plot_star(source, source_id, bundle_of(model), out)
+    plot_star(source, source_id, bundle_of(model), out, photometry, distances)
     console.print(f"{out}", soft_wrap=True)
 
 

@@ -41,7 +41,7 @@ def ingest(
 @app.command()
 def spectra(
     source: Source,
-    out: Annotated[Path, local("File to write: .parquet or .fits.")],
+    out: Annotated[Path, local("File to write: .parquet, .fits, .vot or .ecsv.")],
     stage: Annotated[
         str, typer.Option(help="calibrated (as gaiaxpy.calibrate), corrected, dereddened, features.")
     ] = "calibrated",
