@@ -46,6 +46,15 @@ def test_a_table_gets_the_rows_of_its_file(bundle: Path, tmp_path: Path) -> None
     assert "calibrated 68 % interval" in answer["FEH_err"].description
 
 
+def test_a_file_that_is_replaced_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = f"predict {datalink_file('csv', tmp_path)} --model {bundle} --out {tmp_path}/feh.vot"
+    for said in ("feh.vot\n", "feh.vot (replaced)\n"):
+        with pytest.raises(SystemExit):
+            main(shlex.split(command))
+        assert capsys.readouterr().out.endswith(said)
+    assert len(Table.read(tmp_path / "feh.vot")) == 1
+
+
 def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
     model = xpfeh.load_model(bundle)
     answers = [model.predict(spectra), xpfeh.predict(spectra, model=model), xpfeh.predict(spectra, model=str(bundle))]
