@@ -1,6 +1,5 @@
 """An answer as astropy's table: every format writes it and reads it back."""
 
-import io
 from pathlib import Path
 from typing import Any
 
@@ -57,16 +56,16 @@ def test_every_digit_comes_back(
         assert answer.meta["rejected"][0] in np.atleast_1d(kept["rejected"]).tolist()
 
 
-@pytest.mark.parametrize(("name", "form"), [("stars.csv", "csv"), ("stars.tex", "latex")])
-def test_text_has_the_digits_that_are_printed(name: str, form: str, answer: Table, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "rows"), [("stars.csv", slice(None)), ("stars.tex", slice(1, None))])
+def test_text_has_the_digits_that_are_printed(name: str, rows: slice, answer: Table, tmp_path: Path) -> None:
     star = answer["source_id", "FEH", "FEH_err", "TEFF", "LOGG", "PHOT_G_MEAN_MAG", "flags", "model_version"][:1]
     star.write(tmp_path / name)
-    text = (tmp_path / name).read_text()
+    (row,) = Table.read(tmp_path / name)[rows]  # LaTeX has a row of units first
     for column, digits in (("FEH", 3), ("FEH_err", 3), ("TEFF", 0), ("LOGG", 3), ("PHOT_G_MEAN_MAG", 3)):
         shown = f"{star[column][0]:.{digits}f}"
-        assert shown in text
-        assert shown in "\n".join(star.pformat())
-    (row,) = Table.read(io.StringIO(text), format=form, **({"data_start": 5} if form == "latex" else {}))
+        assert shown in (tmp_path / name).read_text()
+        assert shown in "\n".join(star.pformat(max_width=-1))
+        assert float(row[column]) == float(shown)
     assert (int(row["source_id"]), int(row["flags"])) == (star["source_id"][0], star["flags"][0])
 
 

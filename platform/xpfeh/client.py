@@ -106,7 +106,7 @@ class Client:
         rows = np.flatnonzero(refused)  # among the stars that were sent
         rejected += [(self.url, Reject(int(row), *why.values())) for row, why in zip(rows, reasons, strict=True)]
         found = to_astropy(table.filter(pc.invert(refused)).drop_columns("error"))
-        found.meta = {"model": health["model_version"], "rejected": rejected_lines(rejected, stacklevel=3)}
+        found.meta = {"model": health["model_version"], "rejected": rejected_lines(rejected)}
         return found
 
     def _bodies(self, raws: Iterable[Mapping[str, NDArray]], most: int) -> Iterator[bytes]:

@@ -71,7 +71,9 @@ def test_predict_by_another_dust_map_names_it(hint_bundle: Path, full_map: None,
 def test_predict_refuses_a_format_it_cannot_write(
     capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
 ) -> None:
-    assert ".parquet, .fits, .csv" in fails(capsys, "predict", NAME, "--model", bundle, "--out", tmp_path / "a.xls")
+    assert ".parquet, .fits, .vot, .ecsv, .csv" in fails(
+        capsys, "predict", NAME, "--model", bundle, "--out", tmp_path / "a.xls"
+    )
 
 
 @pytest.mark.slow

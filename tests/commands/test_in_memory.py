@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from astropy.table import Table, vstack
 from gaiaxpy import calibrate as gaiaxpy_calibrate
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from xpfeh.cli.main import main
 from xpfeh.columns import CATALOG, FEATURES, to_arrays
 from xpfeh.commands.plot import plot_star
 from xpfeh.commands.predict import predict_file, sensitivity_file
@@ -42,6 +44,15 @@ def test_a_table_gets_the_rows_of_its_file(bundle: Path, tmp_path: Path) -> None
     assert answer["FEH"].description == "[Fe/H] [dex]"
     assert answer["PHOT_G_MEAN_MAG"].unit == u.mag
     assert "calibrated 68 % interval" in answer["FEH_err"].description
+
+
+def test_a_file_that_is_replaced_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = f"predict {datalink_file('csv', tmp_path)} --model {bundle} --out {tmp_path}/feh.vot"
+    for said in ("feh.vot\n", "feh.vot (replaced)\n"):
+        with pytest.raises(SystemExit):
+            main(shlex.split(command))
+        assert capsys.readouterr().out.endswith(said)
+    assert len(Table.read(tmp_path / "feh.vot")) == 1
 
 
 def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
@@ -149,7 +160,7 @@ def test_a_picture_shows_no_more_than_there_is(bundle: Path, spectra: dict[str, 
     outside = drawn(features, {**answer, "flags": np.array([Flag.OUTSIDE_DOMAIN])}, bundle)
     titles = [figure.axes[-1]._right_title for figure in (inside, outside)]
     assert [title.get_weight() for title in titles] == ["bold", "normal"]
-    assert titles[1].get_text().startswith("outside the domain of the model: ")
+    assert titles[1].get_text().startswith("outside the domain of the model:")
     assert len(inside.axes) == 3
     nothing = {name: np.full_like(answer[name], np.nan) for name in answer if name.startswith("FEH")}
     flux = np.full((1, 343), np.nan, np.float32)
@@ -176,6 +187,16 @@ def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:
     source = str(datalink_file("csv", tmp_path))
     plot_star(source, None, bundle, tmp_path / "star.svg")
     assert (tmp_path / "star.svg").read_text().startswith("<?xml")
+    gaia = {"source_id": xpfeh.calibrate(source)[0]["source_id"], "ra": [251.0], "dec": [-53.0]}
+    gaia |= {"phot_g_mean_mag": [9.75], "phot_bp_mean_mag": [10.5], "phot_rp_mean_mag": [9.0]}
+    Table(gaia).write(tmp_path / "gaia.csv")
+    with pytest.raises(SystemExit) as done:
+        main(shlex.split(f"plot {source} --photometry {tmp_path}/gaia.csv --model {bundle} --out {tmp_path}/star.png"))
+    assert done.value.code == 0
+    assert (tmp_path / "star.png").stat().st_size > 10_000
+    figure = xpfeh.plot(source, model=bundle, photometry=gaia)
+    assert "G 9.75" in figure.axes[0]._right_title.get_text()
+    plt.close(figure)
     with pytest.raises(UserError, match=r"star.gif: not a kind of picture .* choose .png, .pdf, .svg"):
         plot_star(source, None, bundle, tmp_path / "star.gif")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ def rows_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: 
     raws = read_all(source_of(stars, release), companions, rejected, warn=told.append)
     found = to_astropy(pa.concat_tables(map(to_rows, raws)))
     for line in told:
-        warnings.warn(line, stacklevel=4)
+        _warn(line)
     found.meta["rejected"] = rejected_lines(rejected)
     return found
 
@@ -57,7 +58,7 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
         flux, flux_error = calibrate(raw, release, wavelength_nm)
         parts.append(pd.DataFrame({"source_id": raw["source_id"], "flux": [*flux], "flux_error": [*flux_error]}))
     spectra = pd.concat(parts, ignore_index=True)
-    spectra.attrs["rejected"] = rejected_lines(rejected)
+    spectra.attrs["rejected"] = rejected_lines(rejected, 'attrs["rejected"]')
     return spectra, WAVELENGTH_NM.copy() if wavelength_nm is None else wavelength_nm
 
 
@@ -70,7 +71,7 @@ def draw_samples(stars: Any, n: int, seed: int | None) -> NDArray[np.float32]:
     return quantile(ends, np.random.default_rng(seed).standard_normal((len(ends), n), dtype=np.float32))
 
 
-def rejected_lines(rejected: Sequence[tuple[str, Reject]], stacklevel: int = 5) -> list[str]:
+def rejected_lines(rejected: Sequence[tuple[str, Reject]], listed: str = 'meta["rejected"]') -> list[str]:
     """Return a line for each rejected row, which the header of any file can hold, and warn that there are some.
 
     Examples
@@ -85,5 +86,13 @@ def rejected_lines(rejected: Sequence[tuple[str, Reject]], stacklevel: int = 5) 
         lines.append(f"{source}: row {row}{star}: {reason}")
     if lines:
         rows = "1 row was" if len(lines) == 1 else f"{len(lines)} rows were"
-        warnings.warn(f'{rows} rejected ({lines[0]}); meta["rejected"] lists them', stacklevel=stacklevel)
+        _warn(f"{rows} rejected ({lines[0]}); {listed} lists them")
     return lines
+
+
+def _warn(line: str) -> None:
+    """Warn, and name the line of the user's own code that called the package, however deep the call is."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals["__name__"].partition(".")[0] == "xpfeh":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(line, stacklevel=level)

@@ -78,19 +78,22 @@ def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> Non
     An open end reaches the edge of the picture.
     """
     outside = bool(int(answer["flags"][0]) & Flag.OUTSIDE_DOMAIN)
+    below = -0.62  # the numbers and the name of the axis
     if np.isfinite(answer["FEH"][0]):
         _draw_intervals(axes, answer, card, GREY if outside else BLUE, GREY if outside else RED)
     else:
         axes.set_axis_off()
+        below = 0.9
     # A number that means little must not look like a result.
     style: dict[str, Any] = {"color": GREY, "fontsize": 10} if outside else {"fontweight": "bold", "fontsize": 11}
-    axes.set_title(f"{'outside the domain of the model: ' if outside else ''}{_in_words(answer)}", loc="right", **style)
+    caution = "outside the domain of the model:\n" if outside else ""
+    axes.set_title(caution + _in_words(answer), loc="right", **style)
     axes.set_title(_further_in_words(answer), loc="left", fontsize=10, color=GREY)
     flags = [flag for flag in Flag if int(answer["flags"][0]) & flag]
     text = "\n".join(textwrap.fill(f"{flag.name}: {MEANING[flag]}", 120) for flag in flags) or "no flags"
     axes.text(
         0,
-        -0.62,
+        below,
         text,
         transform=axes.transAxes,
         fontsize=8.5,
