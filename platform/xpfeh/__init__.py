@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpfeh.environment import set_defaults
+from xpfeh.forks import watch_forks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,6 +33,7 @@ __version__ = "0.1.0"
 __all__ = ["Client", "calibrate", "load_model", "plot", "predict", "preprocess"]
 
 set_defaults()
+watch_forks()
 
 
 def __getattr__(name: str) -> Any:

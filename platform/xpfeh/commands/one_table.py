@@ -17,6 +17,7 @@ from rich.progress import track
 from xpfeh.commands.companion_matches import check_matches
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
+from xpfeh.forks import check_not_forked
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
@@ -52,6 +53,7 @@ def read_all(
     UserError
         If a file cannot be read, none holds a star, or companion files have none of them, which shows only at the end.
     """
+    check_not_forked()
     forget_companions()
     batches = stars = 0
     matched: Counter[str] = Counter()
