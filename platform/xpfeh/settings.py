@@ -140,7 +140,7 @@ class Recipe(Settings):
     components: int = Field(
         0, ge=0, le=343, description="principal components that stand for the pixels, shared by all members; 0: pixels"
     )
-    hidden: tuple[int, ...] = Field((256, 64), description="widths of FC1, FC2")
+    hidden: tuple[int, ...] = Field((256, 64), description="widths of the layers before Z: FC1, FC2, ...")
     latent: int = Field(16, ge=1, description="width of Z (FC3)")
     head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
     error_hidden: tuple[int, ...] = Field((16,), description="widths of FC'1")
