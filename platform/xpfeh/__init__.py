@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xpfeh.environment import set_defaults
 from xpfeh.errors import ArchiveError, EndpointError, InputError, ModelError, UserError
+from xpfeh.forks import watch_forks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,6 +45,7 @@ __all__ = [
 ]  # fmt: skip
 
 set_defaults()
+watch_forks()
 
 
 def __getattr__(name: str) -> Any:

@@ -145,7 +145,7 @@ class Recipe(Settings):
         le=343,
         description="principal components used instead of pixels, each divided by the root of its deviation; 0: pixels",
     )
-    hidden: tuple[int, ...] = Field((256, 64), description="widths of FC1, FC2")
+    hidden: tuple[int, ...] = Field((256, 64), description="widths of the layers before Z: FC1, FC2, ...")
     latent: int = Field(16, ge=1, description="width of Z (FC3)")
     head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
     error_hidden: tuple[int, ...] = Field((16,), description="widths of FC'1")
