@@ -35,11 +35,15 @@ set_defaults()
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Client` when it is asked for: `import xpfeh` stays quick."""
+    """Load `Client` and the module `flags` when they are asked for: `import xpfeh` stays quick."""
     if name == "Client":
         from xpfeh.client import Client
 
         return Client
+    if name == "flags":
+        from importlib import import_module
+
+        return import_module("xpfeh.flags")
     raise AttributeError(f"module 'xpfeh' has no attribute {name!r}")
 
 

@@ -53,7 +53,7 @@ def publish(
         "fits",
     ],
     sample: Annotated[
-        str, typer.Option(help="all; giants: the paper's cuts 1 to 3; paper: those with E(B-V) < 0.5.")
+        str, typer.Option(help="all; good: the good stars; paper: the paper's cuts 1 to 3 and E(B-V) < 0.5.")
     ] = "all",
     report: Annotated[Path | None, local("Report of `xpfeh validate` to include in the release.")] = None,
 ) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xpfeh.columns import CATALOG, PROVENANCE_KEY, sensitivity_schema, to_table
+from xpfeh.columns import CATALOG, PROVENANCE_KEY, sensitivity_schema, to_arrow, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import Written, write_file
 from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
+from xpfeh.flags import names
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.kinds import kinds_of
 from xpfeh.inference.predictor import Predictor
@@ -38,6 +39,8 @@ def predict_file(
     dust_map: str | None = None,
 ) -> Written:
     """Write the catalog rows of all stars of `source`; the settings go to the metadata of Parquet, and of FITS.
+
+    CSV gets a column ``flag_names`` beside ``flags``, as `xpfeh.flags.names` gives them.
 
     Parameters
     ----------
@@ -69,7 +72,8 @@ def predict_file(
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         answers = estimate(preprocess(raw, settings), predictor)
         kinds.update(kinds_of(answers))
-        return to_table(answers, schema)
+        table = to_table(answers, schema)
+        return _with_flag_names(table) if Path(out).suffix == ".csv" else table
 
     return replace(write_file(source, out, companions, "predict", rows), kinds=kinds)
 
@@ -110,6 +114,12 @@ def predict_stars(
     fetched = bring_distances(ids, own, services) if fetch_distances else []
     stars = replace(bring(ids, own, services), distances=fetched)
     return predict_file(stars, bundle, out, companions, dust_map=dust_map)
+
+
+def _with_flag_names(table: pa.Table) -> pa.Table:
+    """Return a catalog's rows with the names of their flags beside these: nobody reads bits in a text file."""
+    place = table.schema.get_field_index("flags") + 1
+    return table.add_column(place, "flag_names", to_arrow(names(table)))
 
 
 def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:

@@ -13,8 +13,10 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
+from xpfeh.evaluate.good_stars import good_numbers
 from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.validation_stars import write_validation
+from xpfeh.flags import is_good
 from xpfeh.inference.answers import answers_of
 from xpfeh.inference.bundle import write_bundle
 from xpfeh.inference.calibration import DUST_ERROR, Calibration, FurtherCalibration, fit_calibration, fit_further
@@ -98,7 +100,7 @@ def train(
     threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
     flags = all_flags(judges, completed(opened), threshold)
     # A model's numbers are of stars like the test stars, whatever others it learns from.
-    answered = {**judges, **columns, "flags": flags}
+    answered = {**judges, **columns, "flags": flags, "good": is_good(flags, recipe.stars == "all")}
     like_test = _rows(answered, np.isin(judges["part"], LIKE_TEST))
     residual = like_test["FEH"].astype(np.float64) - like_test["feh"]
     errors = standard_errors(by_cell(like_test["source_id"]), SPREADS, partial(spreads, residual))
@@ -114,6 +116,7 @@ def train(
         seen=seen(answered),
         seconds=time.monotonic() - begun,
         validation=summary(like_test) | {"mae_error": errors["mae"]},
+        good={name: value for name, value in good_numbers(answered).items() if np.isfinite(value)},
     )
     card = write_bundle(out, files_of(model), recipe, training)
     write_validation(out, like_test)
