@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
 _COLUMNS = {
-    "bias": ("bias", "+.3f"), "median": ("median", "+.3f"), "robust_sigma": ("robust σ", ".3f"),
-    "mae": ("MAE", ".3f"), "coverage_68": ("in 68%", ".3f"), "coverage_95": ("in 95%", ".3f"), "nll": ("NLL", ".2f"),
+    "bias": ("bias", "+.3f"), "median": ("median", "+.3f"), "robust_sigma": ("robust\nσ", ".3f"),
+    "mae": ("MAE", ".3f"), "coverage_68": ("in\n68 %", ".3f"), "coverage_95": ("in\n95 %", ".3f"),
+    "nll": ("NLL", ".2f"),
 }  # fmt: skip
 """Numbers of `xpfeh.evaluate.metrics.summary`, their titles and formats: what fits 80 columns; a report has all."""
 
