@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from xpfeh.evaluate.good_stars import NUMBERS, good_numbers
+from xpfeh.evaluate.sections.through_the_plane import good_by_dust
 
-from tests.evaluate.made_up import ONE_CELL
+from tests.evaluate.made_up import ONE_CELL, whole_sky
 
 UNKNOWN = np.nan
 
@@ -39,8 +40,17 @@ def test_errors_are_those_of_the_cells() -> None:
     assert numbers["completeness_se"] == pytest.approx(np.sqrt(2 / 9 / 300), rel=0.1)  # binomial, 300 giants
 
 
+def test_they_are_told_apart_by_dust() -> None:
+    sky = whole_sky()
+    groups = good_by_dust(sky)
+    assert [groups[name]["n"] for name in ("ebv<0.5", "ebv>=0.5")] == [
+        (sky["good"] & (sky["ebv"] < 0.5)).sum(), (sky["good"] & (sky["ebv"] >= 0.5)).sum()
+    ]  # fmt: skip
+    assert groups["all"] == good_numbers(sky)
+
+
 def test_of_a_model_that_calls_no_star_good_there_is_no_accuracy() -> None:
     stars = made_up(50)
     numbers = good_numbers(stars | {"good": np.zeros(450, dtype=bool)})
     assert (numbers["n"], numbers["completeness"]) == (0, 0.0)
-    assert np.isnan([numbers["mae"], numbers["coverage_95"], numbers["dwarfs"]]).all()
+    assert np.isnan([numbers["mae"], numbers["mae_se"], numbers["coverage_95"], numbers["dwarfs"]]).all()

@@ -47,10 +47,9 @@ def good_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
     part = np.stack([residual, *held, good & known & ~giant, good & giant], axis=1).astype(np.float64)  # (N, 5)
     whole = np.stack([judged, *[judged] * len(LEVELS), good & known, giant], axis=1).astype(np.float64)
     statistic = partial(ratios, part, whole)
-    shares = np.where(whole.any(axis=0), statistic(np.ones((1, len(good))))[:, 0], np.nan)
+    numbers = dict(zip(NUMBERS, statistic(np.ones((1, len(good))))[:, 0].tolist(), strict=True))
     errors = standard_errors(by_cell(stars["source_id"]), NUMBERS, statistic)
-    return {
-        "n": int(judged.sum()),
-        **dict(zip(NUMBERS, shares.tolist(), strict=True)),
-        **{f"{name}_se": error for name, error in errors.items()},
-    }
+    numbers |= {f"{name}_se": errors[name] for name in NUMBERS}
+    unknown = [name for name, stars_of in zip(NUMBERS, whole.sum(axis=0).tolist(), strict=True) if not stars_of]
+    nothing = dict.fromkeys([*unknown, *(f"{name}_se" for name in unknown)], float("nan"))
+    return {"n": int(judged.sum())} | numbers | nothing
