@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import time
@@ -7,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 import ray
-from xpfeh.cluster.connection import join
+from xpfeh.cluster.connection import connect, join
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
 
@@ -22,6 +23,43 @@ def test_a_cluster_that_has_ended_is_told_at_once(address: str, monkeypatch: pyt
     with pytest.raises(UserError, match=r"no Ray cluster to join .*RAY_ADDRESS"):
         join()
     assert time.monotonic() - begun < 10
+
+
+_POOL = """
+import ray.data, sys
+from xpfeh.cluster.connection import connect
+
+class Same:
+    def __call__(self, row):
+        return row
+
+connect()
+print(ray.data.range(1).map(Same, compute=ray.data.ActorPoolStrategy(size=1)).take_all())
+sys.stderr.write("ours")
+"""
+
+
+@pytest.mark.slow
+def test_what_ray_s_core_reports_does_not_reach_the_terminal() -> None:
+    """Of every pool of actors Ray 2.60 reports that their arguments are in the object store."""
+    command = [sys.executable, "-c", _POOL]
+    done = subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("[{'id': 0}]\n", "ours")
+
+
+def test_ray_starts_in_silence_and_its_exceptions_pass(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def init(**options: object) -> None:
+        os.write(2, b"from C++")
+        raise RuntimeError(os.environ["RAY_BACKEND_LOG_LEVEL"])
+
+    monkeypatch.delenv("RAY_BACKEND_LOG_LEVEL", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(RuntimeError, match="fatal"):
+        connect()
+    assert capfd.readouterr().err == ""
 
 
 _START = """
