@@ -134,7 +134,7 @@ def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, 
     assert "fingerprints of spectra" in job(cluster, "logs", "first").stdout
     before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
     assert len(before) < 8, "it was stopped in the middle"
-    assert "39851 written" in submit(cluster, {}, *arguments)
+    assert "39,851 written" in submit(cluster, {}, *arguments)
     assert {path.name: path.stat().st_mtime_ns for path in done.iterdir()}.items() >= before.items()
     assert verify(out).problems == []
 

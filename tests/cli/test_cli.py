@@ -93,6 +93,18 @@ def test_train_compare_validate(
     assert (tmp_path / "report" / "metrics.json").is_file()
 
 
+def test_cite_prints_bibtex(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["cite"])
+    printed = capsys.readouterr().out
+    entries = re.findall(r"@(\w+)\{(\w+),\n", printed)
+    assert entries == [
+        ("software", "xpfeh"), ("article", "Yang2025"), ("article", "GaiaCollaboration2023"), ("article", "DeAngeli2023"),
+    ]  # fmt: skip
+    assert printed.count("{") == printed.count("}")
+    assert "Montegriffo, P. and others}" in printed
+
+
 def test_flags_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["flags"])

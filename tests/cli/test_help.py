@@ -12,6 +12,7 @@ import pytest
 import typer
 from xpfeh.cli import panels
 from xpfeh.cli.main import app
+from xpfeh.commands.labels import COMPILATIONS
 
 ROOT: Any = typer.main.get_command(app)
 
@@ -77,6 +78,11 @@ def test_one_word_for_one_thing() -> None:
         each.name for command in COMMANDS.values() for each in command.params if each.param_type_name == "argument"
     }
     assert not positional & {"features", "labels"}
+
+
+def test_each_compilation_of_labels_has_a_command() -> None:
+    with_gaia = {name for name, command in COMMANDS.items() if "--gaia" in {o for p in command.params for o in p.opts}}
+    assert with_gaia == {f"labels {kind}" for kind in COMPILATIONS}
 
 
 def test_train_takes_the_best_recipe() -> None:

@@ -19,10 +19,9 @@ from xpfeh.inference.predictor import Predictor
 def test_the_report_has_the_numbers_and_a_picture(
     features_dir: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main_arguments = ["drift", "--features", str(features_dir), "--model", str(bundle)]
-    main_arguments += ["--out", str(tmp_path / "drift")]
+    data = ["--features", str(features_dir), "--model", str(bundle)]
     with pytest.raises(SystemExit) as ended:
-        main(main_arguments)
+        main(["drift", *data, "--out", str(tmp_path / "drift")])
     assert ended.value.code == 0
     printed = capsys.readouterr().out
     assert "stars fail none of the paper's cuts 1 to 3" in printed

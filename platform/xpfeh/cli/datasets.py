@@ -52,7 +52,9 @@ def publish(
         "hats",
         "fits",
     ],
-    sample: Annotated[str, typer.Option(help="all; good; paper: the paper's cuts 1 to 3 and E(B-V) < 0.5.")] = "all",
+    sample: Annotated[
+        str, typer.Option(help="all; good: the good stars; paper: the paper's cuts 1 to 3 and E(B-V) < 0.5.")
+    ] = "all",
     report: Annotated[Path | None, local("Report of `xpfeh validate` to include in the release.")] = None,
 ) -> None:
     """Write a catalog for others: in HEALPix order, with units, UCDs, checksums and a description."""

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
 _COLUMNS = {
-    "bias": ("bias", "+.3f"), "median": ("median", "+.3f"), "robust_sigma": ("robust σ", ".3f"),
-    "mae": ("MAE", ".3f"), "coverage_68": ("in 68%", ".3f"), "coverage_95": ("in 95%", ".3f"), "nll": ("NLL", ".2f"),
+    "bias": ("bias", "+.3f"), "median": ("median", "+.3f"), "robust_sigma": ("robust\nσ", ".3f"),
+    "mae": ("MAE", ".3f"), "coverage_68": ("in\n68 %", ".3f"), "coverage_95": ("in\n95 %", ".3f"),
+    "nll": ("NLL", ".2f"),
 }  # fmt: skip
 """Numbers of `xpfeh.evaluate.metrics.summary`, their titles and formats: what fits 80 columns; a report has all."""
 
@@ -295,7 +296,8 @@ def print_flags() -> None:
     """Print what the bits of ``flags`` mean, and which of them a good star does not have."""
     from xpfeh.flags import BEYOND_PAPER, GOOD, MEANING, NOT_GOOD
 
-    table = _table(_number("bit"), _number("value"), Column("name", no_wrap=True), "not good", "meaning")
+    name, spoiling = Column("name", no_wrap=True), Column("not good", no_wrap=True)
+    table = _table(_number("bit"), _number("value"), name, spoiling, "meaning")
     for bit, meaning in MEANING.items():
         spoils = "x" if bit & NOT_GOOD else "(x)" if bit & BEYOND_PAPER else ""
         table.add_row(str(bit.bit_length() - 1), str(int(bit)), bit.name, spoils, meaning)

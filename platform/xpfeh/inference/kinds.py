@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.flags import Flag
+from xpfeh.flags import BEYOND_PAPER, Flag
 
-GOOD, DWARF, OTHER = "good", "dwarf", "with other flags"
+GOOD, DWARF = "good", "dwarf"
 
 _REASONS = {
     "without a usable spectrum": Flag.BAD_SPECTRUM | Flag.MISSING_BAND,
@@ -19,8 +19,13 @@ _REASONS = {
     "giant or dwarf unknown": Flag.CUT_NOT_EVALUATED,
     "near or beyond the end of the labels": Flag.FEH_EDGE,
     "with a noisy or odd spectrum": Flag.LOW_SN | Flag.ODD_SN,
+    "beyond the systematics correction": Flag.CORRECTION_RANGE,
+    "outside the paper's sample": BEYOND_PAPER,
 }
-"""Why a star is not good: the first that applies counts, so what makes the others meaningless comes first."""
+"""Why a star is not good: the first that applies counts, so what makes the others meaningless comes first.
+
+All flags that a good star does not have are here.
+"""
 
 
 def kinds_of(stars: Mapping[str, NDArray]) -> dict[str, int]:
@@ -42,5 +47,4 @@ def kinds_of(stars: Mapping[str, NDArray]) -> dict[str, int]:
         applies = left & ((stars["flags"] & np.uint32(bits)) != 0)
         counts[reason] = int(applies.sum())
         left = left & ~applies
-    counts[OTHER] = int(left.sum())
     return {kind: count for kind, count in counts.items() if count}
