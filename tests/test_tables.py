@@ -27,6 +27,7 @@ from xpfeh.tables import (
     read_stars,
     read_table,
     require,
+    truths,
     with_source_id,
     write_table,
 )
@@ -98,21 +99,25 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
             pa.field("source_id", pa.int64(), nullable=False),
             pa.field("feh", pa.float64(), metadata={"unit": "dex", "description": "[Fe/H]"}),
             pa.field("flags", pa.uint32(), nullable=False),
+            pa.field("good", pa.bool_(), nullable=False),
             pa.field("name", pa.string()),
         ]
     )
-    parts = [pa.table([[BIG + i], [None if i else 0.1], [2**32 - 1], ["HD 1"]], schema=schema) for i in (0, 1)]
+    parts = [pa.table([[BIG + i], [None if i else 0.1], [2**32 - 1], [i > 0], ["HD 1"]], schema=schema) for i in (0, 1)]
     path = tmp_path / "new" / f"stars{suffix}"
     parts = [part.replace_schema_metadata({PROVENANCE_KEY: MADE_BY}) for part in parts]
     assert write_table(path, iter(parts)) == 2
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert read_stars(path, ["feh", "flags"]).rows() == [(BIG, 0.1, 2**32 - 1), (BIG + 1, None, 2**32 - 1)]
     assert read_table(path, ["name"])["name"].to_list() == ["HD 1", "HD 1"]
+    assert truths(read_table(path), "good", path).to_list() == [False, True]
     if suffix == ".parquet":
         assert pq.read_schema(path).metadata[PROVENANCE_KEY].decode() == MADE_BY
     if suffix == ".fits":
         header = fits.getheader(path, 1)
         assert (header["MODEL"], json.loads(header["SETTINGS"])["dust_map"]) == ("paper-1", "sfd")
+        assert header["TFORM4"] == "L"
+        assert Table.read(path)["good"].tolist() == [False, True]
     if suffix == ".vot":
         infos = {info.name: info.value for info in votable.parse(path).get_first_table().infos}
         assert (infos["model"], json.loads(infos["settings"])["dust_map"]) == ("paper-1", "sfd")

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from xpfeh.environment import set_defaults
 from xpfeh.errors import ArchiveError, EndpointError, InputError, ModelError, UserError
+from xpfeh.forks import watch_forks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -44,10 +45,11 @@ __all__ = [
 ]  # fmt: skip
 
 set_defaults()
+watch_forks()
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Client` and `Model` when they are needed: `import xpfeh` stays quick."""
+    """Load `Client`, `Model` and the module `flags` when they are needed: `import xpfeh` stays quick."""
     if name == "Client":
         from xpfeh.client import Client
 
@@ -56,6 +58,10 @@ def __getattr__(name: str) -> Any:
         from xpfeh.model import Model
 
         return Model
+    if name == "flags":
+        from importlib import import_module
+
+        return import_module("xpfeh.flags")
     raise AttributeError(f"module 'xpfeh' has no attribute {name!r}")
 
 

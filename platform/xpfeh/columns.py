@@ -15,6 +15,8 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xpfeh.flags import GOOD
+
 
 class Description(NamedTuple):
     """What a column holds, its unit, and its Unified Content Descriptor (IVOA, UCD1+ 1.6); both may be empty."""
@@ -54,6 +56,7 @@ def _dex(text: str, ucd: str) -> _Quantity:
 
 
 _SOURCE_ID = _always("Gaia source identifier", "", "meta.id;meta.main", pa.int64())
+_GOOD = _always(GOOD, "", "meta.code.qual", pa.bool_())
 _FLAGS = _always("bits of xpfeh.flags.Flag", "", "meta.code", pa.uint32())
 _RA = _always("right ascension, ICRS", "deg", "pos.eq.ra;meta.main")
 _DEC = _always("declination, ICRS", "deg", "pos.eq.dec;meta.main")
@@ -128,6 +131,7 @@ _CATALOG = {
     "ALPHA_M": _dex("[alpha/M]", "phys.abund"),
     "ALPHA_M_err": _dex("error of ALPHA_M, half the calibrated 68 % interval", "stat.error;phys.abund"),
     "domain_score": _if_known("how unlike the training stars' the spectrum is", "", "stat.value", pa.float32()),
+    "good": _GOOD,
     "flags": _FLAGS,
     "model_version": _always("the model that made the predictions", "", "meta.version", pa.string()),
 }

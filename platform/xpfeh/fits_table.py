@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from xpfeh.columns import describe_for_fits, lists_to_array
 
 _BLOCK = 2880  # the length of FITS's records (section 3.1)
-_CODES = {"int64": "K", "uint32": "J", "float": "E", "double": "D"}  # TFORM of Arrow's types (section 7.3.1)
-_BYTES = {"K": ">i8", "J": ">i4", "E": ">f4", "D": ">f8"}  # FITS is big-endian
+_CODES = {"bool": "L", "int64": "K", "uint32": "J", "float": "E", "double": "D"}  # TFORM of Arrow's (section 7.3.1)
+_BYTES = {"L": "S1", "K": ">i8", "J": ">i4", "E": ">f4", "D": ">f8"}  # FITS is big-endian
 _UINT32_ZERO = 2**31  # FITS has no unsigned integers: they are stored less this, and TZERO says so (section 5.2.5)
 
 
@@ -38,7 +38,7 @@ def write_fits(
     ----------
     path : Path
     schema : Schema
-        Columns of int64, uint32, float, double, ASCII text, and fixed-size lists of numbers.
+        Columns of bool without null, int64, uint32, float, double, ASCII text, and fixed-size lists of numbers.
     rows : int
         The number of rows of all tables.
     text_bytes : mapping
@@ -135,6 +135,8 @@ def _to_rows(table: pa.Table, dtype: np.dtype) -> NDArray:
             rows[field.name] = lists_to_array(table[field.name])
         elif pa.types.is_uint32(field.type):
             rows[field.name] = table[field.name].to_numpy().astype(np.int64) - _UINT32_ZERO
+        elif pa.types.is_boolean(field.type):
+            rows[field.name] = np.where(table[field.name].to_numpy(), b"T", b"F")
         else:
             rows[field.name] = table[field.name].to_numpy()
     return rows

@@ -140,7 +140,7 @@ class Recipe(Settings):
     components: int = Field(
         0, ge=0, le=343, description="principal components that stand for the pixels, shared by all members; 0: pixels"
     )
-    hidden: tuple[int, ...] = Field((256, 64), description="widths of FC1, FC2")
+    hidden: tuple[int, ...] = Field((256, 64), description="widths of the layers before Z: FC1, FC2, ...")
     latent: int = Field(16, ge=1, description="width of Z (FC3)")
     head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
     error_hidden: tuple[int, ...] = Field((16,), description="widths of FC'1")
@@ -196,22 +196,22 @@ RECIPES: dict[str, Recipe] = {
         name="best",
         stars="all",
         dust="hint",
-        further_labels=0.05,
+        further_labels=0.3,
         inputs="log",
         n_pixels=343,
-        components=96,
-        hidden=(256, 128),
+        components=160,
+        hidden=(128, 128, 64),
         latent=32,
         activation="silu",
         floor="add",
-        beta_nll=0.5,
+        epsilon=0.006,
         label_errors=True,
         l2=0.0,
-        weight_decay=0.01,
-        noise=1.0,
+        weight_decay=0.025,
+        noise=0.45,
         faint=12.0,
         batch_size=256,
-        steps=30_000,
+        steps=12_000,
         learning_rate=6e-3,
         schedule="cosine",
         clip_norm=1.0,

@@ -113,7 +113,9 @@ def test_train_compare_validate(
 def test_flags_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["flags"])
-    assert "NOT_GIANT" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert re.search(r"NOT_GIANT\W+x\W", printed)
+    assert "good: a giant with a sound spectrum" in printed
 
 
 def test_without_a_network_fetch_says_what_to_put_where(

@@ -1,26 +1,31 @@
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
 import ray
-from xpfeh.cluster.connection import join
+from xpfeh.cluster.connection import connect, join
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
 
 from tests.processes import environment, free_port, kill
 
 
+@pytest.mark.parametrize("enter", [join, connect])
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:port"])
-def test_a_cluster_that_has_ended_is_told_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cluster_that_has_ended_is_reported_at_once(
+    address: str, enter: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setenv("RAY_ADDRESS", address)
     begun = time.monotonic()
     with pytest.raises(UserError, match=r"no Ray cluster to join .*RAY_ADDRESS"):
-        join()
+        enter()
     assert time.monotonic() - begun < 10
 
 
@@ -44,7 +49,28 @@ def listening(process: psutil.Popen) -> set[str]:
     return {each.removeprefix("::ffff:") for each in found}
 
 
-_JOIN = "import ray; from xpfeh.cluster.connection import join; join(); print(len(ray.nodes()))"
+_UNREACHABLE = """
+ip link set lo up && ip addr add 192.0.2.9/32 dev lo && ip route add default dev lo src 192.0.2.9 || exit 77
+ip route del local 192.0.2.9 dev lo table local || exit 77
+exec "$@"
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_that_cannot_reach_its_own_address_has_a_cluster_of_its_own() -> None:
+    """A VPN, or an odd /etc/hosts: packets to the address that this machine goes by are lost."""
+    if not shutil.which("unshare"):
+        pytest.skip("needs unshare, to have a network of its own")
+    command = ["unshare", "-n", "bash", "-c", _UNREACHABLE, "bash", sys.executable, "-c", _START]
+    done = subprocess.run(
+        command, env=environment({}), input="", capture_output=True, text=True, check=False, timeout=120
+    )
+    if done.returncode == 77 or done.stderr.startswith("unshare:"):
+        pytest.skip(f"this machine lets no process have a network of its own ({done.stderr.strip()[:100]})")
+    assert done.stdout.startswith("127.0.0.1:"), done.stderr
+
+
+_JOIN = "import ray; from xpfeh.cluster.connection import connect, join; join(); print(len(ray.nodes()))"
 
 
 @pytest.mark.slow

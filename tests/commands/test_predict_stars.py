@@ -17,6 +17,7 @@ from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
+from xpfeh.tables import read_table
 
 from tests.download.archive_server import ArchiveServer
 from tests.genuine import datalink_file
@@ -66,6 +67,20 @@ def test_a_model_answers_for_its_own_release_alone(archive: ArchiveServer, servi
         predict_stars(StarChoice(), PRETRAINED, out, NO_COMPANIONS, services=services)
     assert archive.log == []
     assert predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, "dr3", services).stars == 1
+
+
+def test_csv_has_the_flags_in_words(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text(f"{STAR}\n")
+    rows = {}
+    for suffix in (".csv", ".parquet", ".fits"):
+        out = tmp_path / f"feh{suffix}"
+        predict_stars(StarChoice(ids=tmp_path / "ids.txt"), PRETRAINED, out, NO_COMPANIONS, services=services)
+        rows[suffix] = read_table(out).row(0, named=True)
+    csv = rows[".csv"]
+    assert csv["flag_names"].split() == [flag.name for flag in Flag if int(csv["flags"]) & flag]
+    assert csv.keys() - rows[".parquet"].keys() == {"flag_names"}
+    assert csv["good"] == str(rows[".parquet"]["good"]).lower()
+    assert rows[".fits"]["good"] is rows[".parquet"]["good"]
 
 
 RED_GIANT = {"phot_g_mean_mag": 12.0, "phot_bp_mean_mag": 12.6, "phot_rp_mean_mag": 11.3, "parallax_over_error": 20.0}

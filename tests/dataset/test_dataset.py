@@ -71,13 +71,14 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict
         Dataset.begin(tmp_path, a_plan(**change))
 
 
-def test_a_dataset_of_an_earlier_version_is_refused_and_not_resumed(tmp_path: Path) -> None:
-    """Its features hold dereddened spectra, which a model of today would take as observed without a word."""
+@pytest.mark.parametrize("before", [{}, {"format": 2}])
+def test_a_dataset_of_an_earlier_version_is_refused_and_not_resumed(tmp_path: Path, before: dict[str, int]) -> None:
+    """Its parts would hold other columns than those made now, or dereddened spectra that are taken as observed."""
     Dataset.begin(tmp_path / "out", a_plan())
     path = tmp_path / "out" / "_xpfeh" / "plan.json"
     earlier = json.loads(path.read_text())
     assert earlier.pop("format") == FORMAT
-    path.write_text(json.dumps(earlier))
+    path.write_text(json.dumps(earlier | before))
     for use in (lambda: Dataset.at(tmp_path / "out"), lambda: Dataset.begin(tmp_path / "out", a_plan())):
         with pytest.raises(UserError, match=r"of another version of xpfeh.*make them again"):
             use()

@@ -144,3 +144,13 @@ def test_answers_of_an_earlier_version_are_asked_for_again(archive: ArchiveServe
     record.write_text(record.read_text().replace('"format": 2, ', ""))
     cache.bring(IDS[:3], "dr3", services)
     assert spectra_asked(archive) == [3, 3]
+
+
+def test_without_a_place_for_a_cache_stars_are_answered(
+    archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    monkeypatch.setenv("XPFEH_DATA", str(file))
+    with pytest.warns(Notice, match="file/cache/dr3: nothing can be kept there"):
+        assert answered(cache.bring(IDS[:5], "dr3", services)) == IDS[:5].tolist()

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from xpfeh.evaluate.study import Judged, Spectra, Study
-from xpfeh.flags import Flag
+from xpfeh.flags import Flag, is_good
 from xpfeh.labels.sample import Split
 from xpfeh.settings import RECIPES
 from xpfeh.xp.pixels import flux_pixels
@@ -84,7 +84,7 @@ def whole_sky(n: int = 1200, seed: int = 0) -> dict[str, np.ndarray]:
     errors = {"TEFF_err": np.full(n, 80.0), "LOGG_err": np.full(n, 0.1), "ALPHA_M_err": np.full(n, 0.05)}
     flags = stars["flags"] | np.where(answers["LOGG"] >= 3.5, np.uint32(Flag.NOT_GIANT), np.uint32(0))
     place = {"logg": logg, "ebv": ebv, "b": np.where(ebv < 0.5, 40.0, 2.0), "judges": (ebv < 0.2) & ~dwarf}
-    return {**stars, **place, **answers, **errors, "flags": flags}
+    return {**stars, **place, **answers, **errors, "flags": flags, "good": is_good(flags, whole_sky=True)}
 
 
 def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.ndarray]) -> Study:

@@ -134,18 +134,13 @@ def test_stars_of_the_whole_sky_have_their_sections_and_move_no_number_of_the_pa
     assert wrong["bias"] == pytest.approx(right["bias"] + 1)
     assert f"{right['mae']:.3f} ± {right['mae_se']:.3f}" in page
     assert "nan" not in page
+    good, spoilt = (found[name]["good"]["all"] for name in ("best", "other"))
+    assert good["n"] == sky["good"].sum()
+    assert f"{good['mae']:.3f} ± {good['mae_se']:.3f}" in (tmp_path / "report" / "good_stars.md").read_text()
+    assert spoilt["mae"] > 5 * good["mae"]
     table = pl.read_parquet(tmp_path / "report" / "stars.parquet")
-    assert {
-        "teff_true",
-        "logg_true",
-        "alpha_m_true",
-        "TEFF",
-        "TEFF_err",
-        "LOGG",
-        "LOGG_err",
-        "ALPHA_M",
-        "ALPHA_M_err",
-    } <= set(table.columns)
+    true = {"teff_true", "logg_true", "alpha_m_true"}
+    assert true | {"TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err", "good"} <= set(table.columns)
     assert {"plane_map", "kiel", "alpha_feh", "labels"} <= {path.stem for path in (tmp_path / "report").glob("*.png")}
 
 

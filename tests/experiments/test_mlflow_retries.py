@@ -1,10 +1,13 @@
 """What is done about a tracking server that breaks off, refuses or is not there."""
 
 import os
+import shutil
 import socket
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -106,3 +109,25 @@ def test_no_server_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
         line = capsys.readouterr().err
         assert line.count("\n") == 1
         assert "tracking server" in line
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("mlflow_store")
+def test_a_database_that_is_old_or_read_only_is_one_line_that_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mlflow_runs.client().search_experiments()  # makes the database
+    database = Path(os.environ["MLFLOW_TRACKING_URI"].removeprefix("sqlite:///"))
+    old = Path(shutil.copy(database, tmp_path / "old.db"))
+    with closing(sqlite3.connect(old)) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = '0584bdc529eb'")
+    for server, command, advice in (
+        (f"sqlite:///{old}", "compare", "upgrade it"),
+        (f"sqlite:///file:{database}?mode=ro&uri=true", "rollback", "it is read-only"),
+    ):
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server)
+        with pytest.raises(SystemExit, match="2"):
+            main([command])
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        assert advice in line

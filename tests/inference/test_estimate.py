@@ -7,7 +7,7 @@ import pytest
 from xpfeh.columns import CATALOG, to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.evaluate.slices import unflagged
-from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag
+from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag, is_good
 from xpfeh.inference.estimate import all_flags, estimate
 from xpfeh.inference.predictor import COLUMNS, Predictor
 
@@ -87,3 +87,5 @@ def test_a_catalog_has_all_columns_and_the_flags_of_features_and_prediction(feat
     answered = np.isfinite(found["domain_score"])
     added = (found["flags"] & ~features["flags"] & np.uint32(Flag.CUT_NOT_EVALUATED)) > 0
     np.testing.assert_array_equal(added, answered & np.isnan(features["m_g"]))
+    np.testing.assert_array_equal(found["good"], is_good(found["flags"], whole_sky=False))
+    assert 0 < found["good"].sum() < answered.sum()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD, MODEL, SLOPES, packed, read_card, unpacked, write_bundle
-from xpfeh.inference.card import Training
+from xpfeh.inference.card import ModelCard, Training
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import COLUMNS, Predictor
 from xpfeh.labels.sample import Sample
@@ -142,6 +142,13 @@ def test_the_card_names_what_made_the_model(bundle: Path, sample: Sample) -> Non
     assert "giant: M_G, or logg < 3.5 where M_G is unknown (cut 2)" in card.stars_left
     assert card.version.startswith("paper-")
     assert {"commit", "keras", "numpy", "xpfeh"} <= set(card.made_by)
+
+
+def test_of_a_model_that_calls_no_star_good_the_card_says_so(bundle: Path) -> None:
+    card = read_card(bundle)  # of a recipe without log g, and stars without a distance
+    assert card.good == {"n": 0, "completeness": 0, "completeness_se": 0}
+    earlier = card.model_dump(exclude={"good"})  # cards that were written before there was such a column
+    assert ModelCard.model_validate(earlier) == card.model_copy(update={"good": {}})
 
 
 @pytest.mark.parametrize("name", [MODEL, SLOPES])

@@ -10,7 +10,7 @@ from xpfeh.columns import CATALOG, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
-from xpfeh.flags import Flag
+from xpfeh.flags import Flag, is_good
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 
@@ -39,6 +39,7 @@ def made_up_stars() -> pa.Table:
     }
     columns["flags"][:500] = 0
     columns["flags"][500:700] = Flag.HIGH_EXTINCTION | Flag.FAINT
+    columns["good"] = is_good(columns["flags"], whole_sky=True)
     order = rng.permutation(STARS)
     return to_table({name: values[order] for name, values in columns.items()}, CATALOG)
 

@@ -203,6 +203,8 @@ def test_tables_have_a_row_for_each_star_and_an_error_where_there_is_one(
     assert table["source_id"].to_pylist() == spectra["source_id"][:2].tolist()
     assert table["error"].to_pylist() == ["flux: 1 numbers, not 343", None]
     assert table["FEH"][0].as_py() is None
+    assert table["good"].to_pylist()[0] is False
+    assert table["good"].null_count == 0
     assert answers.as_csv(table).splitlines()[1].startswith(str(spectra["source_id"][0]).encode() + b",")
     assert b"<VOTABLE" in answers.as_votable(table)
     with pa.ipc.open_stream(answers.as_arrow(table)) as stream:

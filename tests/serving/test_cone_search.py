@@ -105,7 +105,7 @@ def test_columns_types_and_overflow_are_the_standards(release: Published, tmp_pa
     by_ucd = {field.ucd: field for field in table.fields}
     assert by_ucd["ID_MAIN"].datatype in ("char", "unicodeChar")
     assert by_ucd["POS_EQ_RA_MAIN"].datatype == by_ucd["POS_EQ_DEC_MAIN"].datatype == "double"
-    assert [field.name for field in table.fields] == ["source_id", "ra", "dec", "FEH", "FEH_err", "flags"]
+    assert [field.name for field in table.fields] == ["source_id", "ra", "dec", "FEH", "FEH_err", "good", "flags"]
     assert len(table.array) == 5
     infos = {info.name: info.value for info in parse(path).resources[0].infos}
     assert infos["QUERY_STATUS"] == "OVERFLOW"

@@ -27,6 +27,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.config import Config, EndpointArgs
 from xpfeh.serving.deploy import deploy
 from xpfeh.serving.keys import Keys, Scope
+from xpfeh.serving.openapi import ROW
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.preprocess import preprocess
 
@@ -90,7 +91,8 @@ def test_arrow_csv_and_votable_hold_the_same_rows(address: str, spectra: dict[st
     assert by_arrow.drop(["error"]).to_pylist() == [without_names(row) for row in by_json]
     assert pl.read_csv(ask("text/csv"))["source_id"].to_list() == spectra["source_id"][:5].tolist()
     votable = Table.read(io.BytesIO(ask("application/x-votable+xml")), format="votable")
-    assert votable["FEH"].tolist() == [row["FEH"] for row in by_json]
+    for name in ("FEH", "good"):
+        assert votable[name].tolist() == [row[name] for row in by_json]
     assert str(votable["ra"].unit) == "deg"
 
 
@@ -282,3 +284,4 @@ def test_the_openapi_describes_every_path(address: str) -> None:
         described["paths"]
     )
     assert "Refusal" in described["components"]["schemas"]
+    assert ROW["properties"]["good"]["type"] == ["boolean", "null"]

@@ -102,3 +102,7 @@ def test_the_card_counts_and_judges_what_no_member_had_seen(sample: Sample, tmp_
     assert abs(card.validation["coverage_68"] - 0.68) < 0.05
     assert 0 < card.validation["mae_error"] < card.validation["mae"]
     assert card.domain_threshold > 0
+    assert card.good["n"] > 1.2 * counts["n"], "of the whole sky"
+    assert card.good["completeness"] > 0.5
+    assert card.good["dwarfs"] < 0.1
+    assert abs(card.good["coverage_95"] - 0.95) < 0.03

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from xpfeh.columns import FEATURES
 from xpfeh.errors import UserError
 from xpfeh.evaluate.slices import unflagged
-from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag
+from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag, is_good
 from xpfeh.release.samples import SAMPLES
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.correction_tables import correction_tables
@@ -115,15 +115,6 @@ def test_a_distance_decides_on_the_cuts_in_luminosity_and_height(spectra: Column
     assert not features["flags"][0] & (Flag.NEAR_PLANE | Flag.NOT_GIANT)
 
 
-def test_a_star_without_a_distance_has_its_cuts_evaluated_all_the_same(spectra: Columns) -> None:
-    """Whether it is a giant, its spectrum will say: here only the excess factor can be missing."""
-    stars = taken(spectra, slice(0, 4))
-    stars["rgeo"][:] = np.nan
-    stars["phot_bp_rp_excess_factor"][1] = np.nan
-    flags = preprocess(stars, SETTINGS)["flags"]
-    assert ((flags & np.uint32(Flag.CUT_NOT_EVALUATED)) > 0).tolist() == [False, True, False, False]
-
-
 def test_a_good_parallax_stands_in_for_the_distance(spectra: Columns) -> None:
     stars = taken(spectra, slice(0, 300))
     plain = preprocess(stars, SETTINGS)
@@ -213,7 +204,8 @@ def test_the_flag_of_a_parallax_is_nothing_to_beware_of() -> None:
     flags = np.array([Flag.PARALLAX_DISTANCE], dtype=np.uint32)
     assert unflagged(flags).all()
     for sample in SAMPLES.values():
-        assert sample.holds(pa.RecordBatch.from_pydict({"flags": pa.array(flags), "FEH": [-1.0]})).all()
+        star = {"flags": pa.array(flags), "good": is_good(flags, whole_sky=False), "FEH": [-1.0]}
+        assert sample.holds(pa.RecordBatch.from_pydict(star)).all()
 
 
 def without_photometry(stars: Columns) -> Columns:
@@ -249,15 +241,16 @@ def test_a_faint_star_without_photometry_is_known_to_be_faint(spectra: Columns) 
     assert all(has(preprocess(without_photometry(dimmed), SETTINGS), Flag.FAINT))
 
 
-def test_synthesised_magnitudes_leave_no_cut_open(spectra: Columns) -> None:
-    """What a distance would decide, a prediction does where there is none."""
+def test_only_without_a_colour_the_giant_cut_stays_open(spectra: Columns) -> None:
+    """What a distance would decide, a prediction does where there is none; the excess factor says nothing of giants."""
     stars = without_photometry(taken(spectra, slice(0, 3)))
     stars["rgeo"] = np.array([4000.0, np.nan, 4000.0])
     assert has(preprocess(stars, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False, False, False]
-    no_excess = {**taken(spectra, slice(0, 1)), "rgeo": np.array([4000.0])}
-    assert has(preprocess(no_excess, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False]
-    no_excess["phot_bp_rp_excess_factor"] = np.array([np.nan])
-    assert has(preprocess(no_excess, SETTINGS), Flag.CUT_NOT_EVALUATED) == [True]
+    stars["flux"][2] = np.nan
+    assert has(preprocess(stars, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False, False, True]
+    no_excess = {**taken(spectra, slice(0, 2)), "rgeo": np.array([4000.0, np.nan])}
+    no_excess["phot_bp_rp_excess_factor"] = np.full(2, np.nan)
+    assert has(preprocess(no_excess, SETTINGS), Flag.CUT_NOT_EVALUATED) == [False, False]
 
 
 @pytest.mark.parametrize("missing", MAGNITUDES)

@@ -40,7 +40,7 @@ def publish(
     formats: Annotated[
         list[str], typer.Option("--format", help="parquet, hats, fits, votable, cds; may be repeated.")
     ] = ["parquet", "hats", "fits"],
-    sample: Annotated[str, typer.Option(help="all; giants: cuts 1 to 3; paper: these and E(B-V) < 0.5.")] = "all",
+    sample: Annotated[str, typer.Option(help="all; good; paper: cuts 1 to 3 and E(B-V) < 0.5.")] = "all",
     report: Annotated[Path | None, local("Folder of a report of xpfeh validate, to lie in the release.")] = None,
 ) -> None:
     """A release for others: files in HEALPix order with units, UCDs, checksums and a description."""

@@ -239,10 +239,15 @@ def print_refusal(refused: RefusedError) -> None:
 
 
 def print_flags() -> None:
-    """Print what the bits of ``flags`` mean."""
-    from xpfeh.flags import MEANING
+    """Print what the bits of ``flags`` mean, and which of them a good star does not have."""
+    from xpfeh.flags import BEYOND_PAPER, GOOD, MEANING, NOT_GOOD
 
-    table = Table("bit", "value", "name", "meaning")
+    table = Table("bit", "value", "name", "not good", "meaning")
     for bit, meaning in MEANING.items():
-        table.add_row(str(bit.bit_length() - 1), str(int(bit)), bit.name, meaning)
+        spoils = "x" if bit & NOT_GOOD else "(x)" if bit & BEYOND_PAPER else ""
+        table.add_row(str(bit.bit_length() - 1), str(int(bit)), bit.name, spoils, meaning)
     console.print(table)
+    console.print(
+        f"good: {GOOD}. It has none of the flags marked x, and, if the model learned from the paper's stars alone, "
+        "none of those marked (x)."
+    )

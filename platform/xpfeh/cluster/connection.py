@@ -53,13 +53,19 @@ def join() -> None:
 
 
 def connect() -> None:
-    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one, on loopback alone."""
-    _quiet()
-    if not ray.is_initialized():
-        local: dict[str, Any] = {} if "RAY_ADDRESS" in os.environ else {"address": "local", "include_dashboard": False}
-        if local:
-            _listen_on_loopback(True)
-        ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
+    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one, on loopback alone.
+
+    Raises
+    ------
+    UserError
+        If that cluster does not answer.
+    """
+    if os.environ.get("RAY_ADDRESS", "local") != "local":
+        join()
+    elif not ray.is_initialized():
+        _quiet()
+        _listen_on_loopback(True)
+        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
     DataContext.get_current().enable_progress_bars = False
 
 

@@ -19,6 +19,7 @@ from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.commands.companion_matches import check_matches
 from xpfeh.errors import InputError
 from xpfeh.files import local_path, whole_file
+from xpfeh.forks import check_not_forked
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
@@ -74,6 +75,7 @@ def read_all(
     UserError
         If a file cannot be read, none holds a star, or companion files have none of them, which shows only at the end.
     """
+    check_not_forked()
     forget_companions()
     batches = stars = 0
     matched: Counter[str] = Counter()

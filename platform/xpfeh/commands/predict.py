@@ -9,12 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xpfeh.columns import CATALOG, sensitivity_schema, to_table
+from xpfeh.columns import CATALOG, sensitivity_schema, to_arrow, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
 from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
+from xpfeh.flags import names
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.settings import PreprocessSettings
@@ -38,6 +39,8 @@ def predict_file(
 ) -> Written:
     """Write the catalog rows of all stars of `source`, with model, settings and versions in the header.
 
+    CSV gets a column ``flag_names`` beside ``flags``, as `xpfeh.flags.names` gives them.
+
     Parameters
     ----------
     source, companions
@@ -59,7 +62,12 @@ def predict_file(
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
-    return write_file(source, out, companions, "predict", catalog_rows(predictor, predictor.preprocess_by(dust_map)))
+    rows = catalog_rows(predictor, predictor.preprocess_by(dust_map))
+
+    def rows_of_text(raw: Mapping[str, NDArray]) -> pa.Table:
+        return _with_flag_names(rows(raw))
+
+    return write_file(source, out, companions, "predict", rows_of_text if Path(out).suffix == ".csv" else rows)
 
 
 def catalog_rows(predictor: Predictor, settings: PreprocessSettings) -> ToTable:
@@ -104,6 +112,12 @@ def predict_stars(
     fetched = bring_distances(ids, own, services) if fetch_distances else []
     stars = replace(bring(ids, own, services), distances=fetched)
     return predict_file(stars, bundle, out, companions, dust_map=dust_map)
+
+
+def _with_flag_names(table: pa.Table) -> pa.Table:
+    """Return a catalog's rows with the names of their flags beside these: nobody reads bits in a text file."""
+    place = table.schema.get_field_index("flags") + 1
+    return table.add_column(place, "flag_names", to_arrow(names(table)))
 
 
 def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:

@@ -204,7 +204,7 @@ def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: Selection) -> 
         not_evaluated += int(np.count_nonzero(flags & np.uint32(Flag.CUT_NOT_EVALUATED)))
     return (
         f"no star belongs to the sample {sample.name} ({sample.definition}): of {stars:,} stars {not_evaluated:,} "
-        "have cuts that could not be evaluated (flag CUT_NOT_EVALUATED: no excess factor, or neither M_G nor LOGG)"
+        "may be giants or dwarfs (flag CUT_NOT_EVALUATED: neither M_G nor LOGG is known)"
     )
 
 

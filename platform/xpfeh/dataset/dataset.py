@@ -96,8 +96,8 @@ class Dataset:
         plan = parsed(read_bytes(fs, path), path, Plan)
         if not plan.is_of_this_format:
             raise UserError(
-                f"{uri}: {plan.kind} of another version of xpfeh (format {FORMAT} is read here; format 1 had "
-                "dereddened spectra); make them again, with another --out"
+                f"{uri}: {plan.kind} of another version of xpfeh (format {FORMAT} is read here); "
+                "make them again, with another --out"
             )
         return cls(uri, plan)
 

@@ -12,8 +12,9 @@ from xpfeh.settings import PreprocessSettings
 _SHOWN = 4  # differences that a message names
 
 Kind = Literal["features", "catalog"]
-FORMAT = 2
-"""Of the parts. Plans of format 1 do not name it: features held dereddened spectra, catalogs had no T_eff and log g."""
+FORMAT = 3
+"""Of the parts. Plans of format 1 do not name it: features held dereddened spectra, catalogs had no T_eff and log g.
+Catalogs of format 2 had no column ``good``, features CUT_NOT_EVALUATED where the excess factor was not known."""
 
 
 class Shard(BaseModel):

@@ -15,8 +15,8 @@ from rich.progress import Progress
 from xpfeh.download.archive_requests import request_photometry, request_spectra, stars_per_request
 from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.download.gaia_archive import request_distances
+from xpfeh.download.learned import cache_folder
 from xpfeh.download.ledger import Answer, Ledger, new_of
-from xpfeh.files import data_folder
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
 from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
@@ -99,7 +99,7 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
     UserError
         If there are none of that release, or VizieR does not respond.
     """
-    ledger = Ledger(_folder(release) / "distances")
+    ledger = Ledger(cache_folder(release) / "distances")
     wanted = ledger.sound(ids)
     new = new_of(ids, wanted)
     with Progress(transient=True, disable=not new.size) as progress:
@@ -117,7 +117,7 @@ def sizes() -> dict[str, Size]:
     """Return how much the cache has, by release."""
     found = {}
     for release in RELEASES:
-        kept, folder = _spectra_ledger(release).answers(), _folder(release)
+        kept, folder = _spectra_ledger(release).answers(), cache_folder(release)
         asked, with_spectrum = sum(len(a.asked) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found[release] = Size(folder, asked, with_spectrum, used)
@@ -126,15 +126,11 @@ def sizes() -> dict[str, Size]:
 
 def forget(release: str) -> None:
     """Delete all that the cache has of a release, and what was learnt about its archives."""
-    shutil.rmtree(_folder(release), ignore_errors=True)
-
-
-def _folder(release: str) -> Path:
-    return data_folder("cache") / release
+    shutil.rmtree(cache_folder(release), ignore_errors=True)
 
 
 def _spectra_ledger(release: str) -> Ledger:
-    return Ledger(_folder(release), "with_spectrum", "with_photometry")
+    return Ledger(cache_folder(release), "with_spectrum", "with_photometry")
 
 
 def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 import time
+import warnings
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+from xpfeh.errors import Notice
 from xpfeh.files import data_folder, whole_file
 
 
@@ -33,8 +39,25 @@ def forget(release: str) -> None:
     _path(release).unlink(missing_ok=True)
 
 
+def cache_folder(release: str) -> Path:
+    """Return the folder of a release's answers; where none can be made or written to, one for this process alone."""
+    folder = data_folder("cache") / release
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(_temporary(folder).name) / release
+
+
+@cache
+def _temporary(unusable: Path) -> TemporaryDirectory[str]:
+    """Return a folder that is deleted when this process ends."""
+    warnings.warn(f"{unusable}: nothing can be kept there; archive answers are lost at the end", Notice, stacklevel=2)
+    return TemporaryDirectory(prefix="xpfeh-cache-")
+
+
 def _path(release: str) -> Path:
-    return data_folder("cache") / release / "learned.json"
+    return cache_folder(release) / "learned.json"
 
 
 def _read(release: str) -> dict[str, dict[str, Any]]:

@@ -90,6 +90,19 @@ def spreads(residual: Array, weight: Array) -> Array:
     return np.stack([mean, median, MAD_TO_SIGMA * deviation, std, mae])
 
 
+def ratios(part: Array, whole: Array, weight: Array) -> Array:
+    """Return the K ratios of sums of (N, K) columns in B resamples, (K, B).
+
+    Examples
+    --------
+    >>> part, whole = np.array([[1.0], [0.0]]), np.array([[1.0], [1.0]])
+    >>> ratios(part, whole, np.array([[1.0, 1.0], [3.0, 1.0]])).tolist()
+    [[0.5, 0.75]]
+    """
+    # A resample of few cells may hold none of the stars: weights are whole numbers, and 0 / 1 is no error.
+    return ((weight @ part) / np.maximum(weight @ whole, 1)).T
+
+
 def weighted_median(values: Array, weight: Array) -> Array:
     """Return the median of each row of (B, N) values, each counted as often as its whole weight says, (B,).
 

@@ -49,7 +49,7 @@ STARS = "stars.parquet"
 _STAR_COLUMNS = (
     "source_id", "ra", "dec", "l", "b", "phot_g_mean_mag", "bp_rp0", "ebv", "snr",
     "feh", "feh_err", "teff", "logg", "alpha_m", "reference", "judges",
-    "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score", "flags",
+    "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score", "good", "flags",
     "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err",
 )  # fmt: skip
 _TRUE = {name: f"{name}_true" for name in ("feh", "feh_err", "teff", "logg", "alpha_m")}

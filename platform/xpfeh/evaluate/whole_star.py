@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
+from xpfeh.evaluate.cells import SPREADS, by_cell, ratios, spreads, standard_errors
 from xpfeh.evaluate.whole_sky import is_giant
 from xpfeh.flags import Flag
 from xpfeh.inference.further_labels import FurtherLabel
@@ -71,7 +71,7 @@ def label_numbers(stars: Stars, label: FurtherLabel) -> dict[str, float]:
     if closed.any():
         held = (np.abs(residual) <= error)[closed].astype(np.float64)
         numbers[COVERAGE] = float(held.mean())
-        errors |= standard_errors(cell[closed], [COVERAGE], partial(_ratios, held[:, None], np.ones((len(held), 1))))
+        errors |= standard_errors(cell[closed], [COVERAGE], partial(ratios, held[:, None], np.ones((len(held), 1))))
     return counts | unknown | numbers | {f"{name}_se": each for name, each in errors.items()}
 
 
@@ -111,13 +111,7 @@ def giants_found(stars: Stars, called: NDArray[np.bool_]) -> dict[str, float]:
     if not counts["called"] or not counts["truly"]:
         return counts | dict.fromkeys([*SHARES, *(f"{name}_se" for name in SHARES)], float("nan"))
     both, whole = np.stack([right, right], axis=1), np.stack([called, truly], axis=1)  # (N, 2)
-    statistic = partial(_ratios, both.astype(np.float64), whole.astype(np.float64))
+    statistic = partial(ratios, both.astype(np.float64), whole.astype(np.float64))
     shares = dict(zip(SHARES, statistic(np.ones((1, len(truly))))[:, 0].tolist(), strict=True))
     errors = standard_errors(by_cell(stars["source_id"][known]), SHARES, statistic)
     return counts | shares | {f"{name}_se": each for name, each in errors.items()}
-
-
-def _ratios(part: Array, whole: Array, weight: Array) -> Array:
-    """Return the K ratios of sums of (N, K) columns in B resamples, (K, B)."""
-    # A resample of few cells may hold none of the stars: weights are whole numbers, and 0 / 1 is no error.
-    return ((weight @ part) / np.maximum(weight @ whole, 1)).T

@@ -23,6 +23,12 @@ PATIENCE_S = 600
 _PAUSE_S = 2
 _UNAVAILABLE = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
 _FROM_THE_SERVER = (MlflowException, requests.RequestException, SQLAlchemyError)
+_LASTING = {
+    "out-of-date database schema": "upgrade it (back it up first): mlflow db upgrade with that URI",
+    "readonly database": "this needs to write to it, and it is read-only",
+    "read-only transaction": "this needs to write to it, and it is read-only",  # PostgreSQL's words
+}
+"""Faults of a database that no waiting mends, by what their messages hold, and what to do."""
 
 _logger = logging.getLogger(__name__)
 
@@ -36,6 +42,8 @@ class UnreachableError(UserError):
 
 def is_unavailable(error: BaseException) -> bool:
     """Return whether the server did not answer, or could not; otherwise it has answered that it will not."""
+    if _lasting(error):
+        return False
     if isinstance(error, MlflowException):
         return error.error_code in _UNAVAILABLE
     if isinstance(error, requests.RequestException) and error.response is not None:
@@ -89,7 +97,14 @@ def _server() -> str:
     return f"the tracking server {tracking_uri()}"
 
 
+def _lasting(error: BaseException) -> str:
+    """Return what to do about a fault that stays, or nothing."""
+    return next((advice for words, advice in _LASTING.items() if words in str(error)), "")
+
+
 def _what_to_do(error: BaseException) -> str:
+    if advice := _lasting(error):
+        return advice
     match getattr(error, "error_code", ""):
         case "UNAUTHENTICATED":
             return "are MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD right?"

@@ -35,6 +35,7 @@ _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
 _BATCH = 1000  # the most metrics that MLflow's REST API takes in a request
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its notes on database migrations are for its own developers
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints what it raises, and we report
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file
 
 

@@ -18,10 +18,10 @@ NO_L2 = 1e-7
 """A logarithmic range has no zero: its lower end stands for no L2 at all."""
 
 SPACE: dict[str, Any] = {
-    "components": tune.choice([64, 96, 128]),
+    "components": tune.choice([96, 128, 160]),
     "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
     "latent": tune.choice([16, 32, 48]),
-    "further_labels": tune.loguniform(0.005, 0.1),
+    "further_labels": tune.loguniform(0.02, 0.5),
     "activation": tune.choice(["relu", "silu", "gelu"]),
     "learning_rate": tune.loguniform(1e-3, 2e-2),
     "batch_size": tune.choice([128, 256, 512]),

@@ -208,9 +208,11 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
             continue
         sigma = _sigma(given[f"{label.name}_aleatoric"], given[f"{label.name}_epistemic"])
         off = (np.abs(labels[:, i] - given[label.name]) / sigma)[known]
-        weight = np.where(np.arange(len(x)) < n_stars, _WEIGHT_OF_ORIGINALS, 1.0)[known]
+        original = (np.arange(len(x)) < n_stars)[known]
+        weight = np.where(original, _WEIGHT_OF_ORIGINALS, 1.0)
         intercepts, slopes = fit_quantiles(x[known], off, weight, [0.68])
-        fits.append((*intercepts, *slopes[0]))
+        lacking = off - intercepts - slopes[0] @ x[known].T  # of the stars as they are, 68 % shall be inside
+        fits.append((*(intercepts + np.quantile(lacking[original], 0.68)), *slopes[0]))
     return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
 
 

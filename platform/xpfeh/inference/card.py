@@ -47,6 +47,9 @@ class Training(SampleOrigin):
         Time of training and calibrating.
     validation : dict of float
         `xpfeh.evaluate.metrics.summary` of the validation stars.
+    good : dict of float
+        `xpfeh.evaluate.good_stars.good_numbers` of all stars that it was judged by; of the whole sky, if it learned
+        from that. What cannot be known is left out.
     """
 
     stars: StarCounts
@@ -59,6 +62,7 @@ class Training(SampleOrigin):
     seen: Seen
     seconds: float
     validation: dict[str, float]
+    good: dict[str, float] = Field(default_factory=dict)  # earlier cards have none
 
 
 class ModelCard(Training):

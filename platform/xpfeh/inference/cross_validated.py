@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
+from xpfeh.flags import is_good
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import all_flags
 from xpfeh.inference.inputs import INPUTS
@@ -21,10 +22,10 @@ NONE = -1
 
 
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return the stars with the predictor's columns, and ``flags`` as a catalog has them."""
+    """Return the stars with the predictor's columns, and ``flags`` and ``good`` as a catalog has them."""
     predicted = predictor.predict(stars)
     flags = all_flags(stars, predicted, predictor.card.domain_threshold)
-    return {**stars, **predicted, "flags": flags}
+    return {**stars, **predicted, "flags": flags, "good": is_good(flags, predictor.card.recipe.stars == "all")}
 
 
 class CrossValidated:

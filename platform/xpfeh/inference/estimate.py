@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.flags import NO_PREDICTION, Flag, bits
+from xpfeh.flags import NO_PREDICTION, Flag, bits, is_good
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.cuts import MAX_LOGG
 
@@ -36,10 +36,12 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
     A star without a usable spectrum or E(B-V) keeps its row, with NaN for what is predicted and a flag.
     """
     predicted = predictor.predict(features)
+    flags = all_flags(features, predicted, predictor.card.domain_threshold)
     return {
         **{name: features[feature] for name, feature in _FROM_FEATURES.items()},
         **predicted,
-        "flags": all_flags(features, predicted, predictor.card.domain_threshold),
+        "good": is_good(flags, predictor.card.recipe.stars == "all"),
+        "flags": flags,
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
     }
 

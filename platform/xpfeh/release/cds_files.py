@@ -29,14 +29,15 @@ def write_cds(
 ) -> Path:
     """Write ``ReadMe`` and the compressed lines, and return the path of the latter.
 
-    Numbers are rounded, identifiers exact, and what is null or not finite is blank. Memory holds one table.
+    Numbers are rounded, identifiers exact, true is 1 and false 0, and what is null or not finite is blank. Memory holds
+    one table.
 
     Parameters
     ----------
     folder : Path
         Not there yet.
     schema : Schema
-        Columns of integers, floats and ASCII text.
+        Columns of bool, integers, floats and ASCII text.
     rows : int
         Of all tables.
     tables : callable
@@ -105,6 +106,8 @@ def _text(field: pa.Field) -> pl.Expr:
     if pa.types.is_floating(field.type):
         finite = pl.when(column.is_finite()).then(column.cast(pl.Float64))
         column = finite.cast(pl.Decimal(_DIGITS, _decimals(field)))
+    elif pa.types.is_boolean(field.type):
+        column = column.cast(pl.UInt8)  # the standard has no logical values
     return column.cast(pl.String).fill_null("")
 
 

@@ -74,9 +74,10 @@ def _column(place: Place) -> str:
     text, unit, ucd = describe(place.field)
     start = f"{place.first:>3}-{place.last:>3} {place.format:<6} {_UNITS.get(unit, unit):<5} {place.field.name:<24} "
     indent = " " * len(start)
+    limits = "[0/1] " if pa.types.is_boolean(place.field.type) else ""
     mark = "? " if place.field.nullable else ""
     ucd = f" [ucd={ucd}]" if ucd else ""  # as VizieR's own tables have it
-    explanation = f"{mark}{text}{_NOTES.get(place.field.name, '')}{ucd}"
+    explanation = f"{limits}{mark}{text}{_NOTES.get(place.field.name, '')}{ucd}"
     # A line that begins with a number would be read as another column's: a number stays with the word before it.
     glued = re.sub(r" (?=\d)", "\N{NO-BREAK SPACE}", explanation)
     filled = textwrap.fill(glued, WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False)

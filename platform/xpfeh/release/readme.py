@@ -98,9 +98,9 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
         span = f"{start + 1:>3}-{start + kind.itemsize:>4}"
         lines.append(f"{span:>8} {fits_format(field, text_bytes):<6} {_column(field)}")
     note = (
-        "Bytes of a row of the binary table in extension 1. Formats are those of FITS: K is an integer of 8 bytes, "
-        "J one of 4 (unsigned by TZERO), E and D are floats of 4 and 8, nA is text of n bytes. '?' marks columns "
-        "that can be without a value, which is NaN."
+        "Bytes of a row of the binary table in extension 1. Formats are those of FITS: L is T or F, K is an integer of "
+        "8 bytes, J one of 4 (unsigned by TZERO), E and D are floats of 4 and 8, nA is text of n bytes. '?' marks "
+        "columns that can be without a value, which is NaN."
     )
     title = "Byte-by-byte Description of file: catalog.fits"
     return f"{ruled(title, lines)}\n{textwrap.fill(note, WIDTH)}"

@@ -22,6 +22,7 @@ from rich.progress import track
 
 from xpfeh.dataset.repeated_ids import RepeatedIds
 from xpfeh.errors import UserError
+from xpfeh.release.samples import COLUMNS
 from xpfeh.release.spilled_tables import SpilledTables
 
 MAX_ROWS = 1_000_000
@@ -108,7 +109,7 @@ def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> ND
     paths : sequence of str
         The catalog's parts.
     select : callable
-        Takes a batch of the columns ra, dec, flags and FEH, and returns a mask (rows,).
+        Takes a batch with `xpfeh.release.samples.COLUMNS`, and returns a mask (rows,).
 
     Returns
     -------
@@ -116,7 +117,7 @@ def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> ND
     """
     counts = np.zeros(12 * 4**COUNT_ORDER, dtype=np.int64)
     for path in track(paths, "counting stars"):
-        for batch in _batches(fs, path, ["ra", "dec", "flags", "FEH"]):
+        for batch in _batches(fs, path, ["ra", "dec", *COLUMNS]):
             pixels, n = np.unique(_coarse(_healpix_29(batch)[select(batch)]), return_counts=True)
             counts[pixels] += n
     return counts

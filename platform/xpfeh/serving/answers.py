@@ -78,7 +78,10 @@ def as_json(asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> 
 
 
 def as_table(asked: Asked, catalogs: Sequence[Columns]) -> pa.Table:
-    """Return an answer as a table: the catalog's columns and ``error``, null where there is none."""
+    """Return an answer as a table: the catalog's columns and ``error``, null where there is none.
+
+    A star with an error is not good.
+    """
     schema = pa.schema([field.with_nullable(True) for field in CATALOG])
     tables = [to_table(catalog, CATALOG).cast(schema) for catalog in catalogs]
     order: list[int | None] = [None] * len(asked.source_ids)
@@ -86,6 +89,8 @@ def as_table(asked: Asked, catalogs: Sequence[Columns]) -> pa.Table:
     for row, place in enumerate(answered.tolist()):
         order[place] = row
     table = pa.concat_tables([schema.empty_table(), *tables]).take(pa.array(order, pa.int64()))
+    place = schema.get_field_index("good")
+    table = table.set_column(place, schema.field(place), table["good"].fill_null(False))
     ids = pa.array(asked.source_ids, pa.int64())
     errors = pa.array([asked.reasons.get(place) for place in range(len(order))], pa.string())
     reason = pa.field("error", pa.string(), metadata={"description": "why the star is not answered", "unit": ""})

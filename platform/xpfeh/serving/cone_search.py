@@ -15,7 +15,7 @@ from xpfeh.votable_file import to_votable
 
 MAX_ROWS, LARGEST_RADIUS_DEG = 10_000, 10.0
 _UCD1 = {"source_id": "ID_MAIN", "ra": "POS_EQ_RA_MAIN", "dec": "POS_EQ_DEC_MAIN"}
-_SHORT = ("source_id", "ra", "dec", "FEH", "FEH_err", "flags")
+_SHORT = ("source_id", "ra", "dec", "FEH", "FEH_err", "good", "flags")
 """Columns of VERB=1; 2 and 3 give all."""
 
 

@@ -32,8 +32,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 def _type(field: pa.Field) -> dict[str, Any]:
     """Return the JSON schema of a column of the catalog."""
-    text = pa.types.is_string(field.type)
-    kind = "string" if text else "integer" if pa.types.is_integer(field.type) else "number"
+    kinds = (
+        ("string", pa.types.is_string),
+        ("boolean", pa.types.is_boolean),
+        ("integer", pa.types.is_integer),
+        ("number", pa.types.is_floating),
+    )
+    kind = next(name for name, holds in kinds if holds(field.type))
     metadata = {name.decode(): value.decode() for name, value in (field.metadata or {}).items()}
     unit = f" ({metadata['unit']})" if metadata.get("unit") else ""
     return {"type": [kind, "null"], "description": metadata.get("description", "") + unit}

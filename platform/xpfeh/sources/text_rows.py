@@ -7,7 +7,8 @@ with any other cell is left to polars.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
 
 import numba
 import numpy as np
@@ -26,6 +27,16 @@ _NULL = np.frombuffer(b"null", dtype=np.uint8)
 _NOT_PLAIN = -1
 
 Text = NDArray[np.uint8]
+_Given = ParamSpec("_Given")
+_Found = TypeVar("_Found")
+
+
+def _compiled(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
+    """Compile a function once a machine; where nothing can be kept, once a process."""
+    try:
+        return numba.njit(cache=True, nogil=True)(function)
+    except RuntimeError:  # no place for it: the installation is read-only, and there is no home
+        return numba.njit(nogil=True)(function)
 
 
 def parse_rows(
@@ -70,7 +81,7 @@ def parse_rows(
     return pa.table(table)
 
 
-@numba.njit(cache=True, nogil=True)
+@_compiled
 def _scan(
     text: Text, separator: int, columns: NDArray[np.int64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -112,7 +123,7 @@ def _scan(
     return bounds, counts, row
 
 
-@numba.njit(cache=True)
+@_compiled
 def _end_of_field(text: Text, i: int, separator: int, quoted: bool) -> int:
     while i < text.size and text[i] != _NEWLINE:
         if quoted and text[i] == _QUOTE:
@@ -126,7 +137,7 @@ def _end_of_field(text: Text, i: int, separator: int, quoted: bool) -> int:
     return i
 
 
-@numba.njit(cache=True)
+@_compiled
 def _plain_numbers(text: Text, i: int, values: NDArray[np.float64], first: int) -> tuple[int, int]:
     """Read a list into `values` from `first` on; return its length, or _NOT_PLAIN, and where reading ended."""
     if i + 4 <= text.size and (text[i : i + 4] == _NULL).all():
@@ -172,7 +183,7 @@ def _plain_numbers(text: Text, i: int, values: NDArray[np.float64], first: int) 
     return _NOT_PLAIN, i
 
 
-@numba.njit(cache=True)
+@_compiled
 def _digits(text: Text, i: int, value: Any) -> tuple[Any, int]:
     """Append the digits from `i` on to `value` (int64), return both; beyond 18 digits the value is meaningless."""
     while i < text.size:

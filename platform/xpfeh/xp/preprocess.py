@@ -100,8 +100,7 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
         "flux": flux,
         "flux_error": flux_error,
     }
-    synthesised = (spectrum["spectrum_flags"] & np.uint32(Flag.NO_PHOTOMETRY)) > 0
-    flags = _flags(features, distance_pc, synthesised, settings) | spectrum["spectrum_flags"]
+    flags = _flags(features, distance_pc, settings) | spectrum["spectrum_flags"]
     return {**features, "flags": flags}
 
 
@@ -272,9 +271,7 @@ def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
 # --- flags ------------------------------------------------------------------------------------------------------------
 
 
-def _flags(
-    star: Columns, distance_pc: NDArray[np.float64], synthesised: NDArray[np.bool_], settings: PreprocessSettings
-) -> NDArray[np.uint32]:
+def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: PreprocessSettings) -> NDArray[np.uint32]:
     """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``.
 
     Whether a star without a distance is a giant, a prediction decides (`xpfeh.inference.estimate`).
@@ -295,7 +292,7 @@ def _flags(
         Flag.NOT_GIANT: known_colour & known_distance & ~photometry.passes_giant(m_g, bp_rp0),
         Flag.NEAR_PLANE: known_distance & np.isfinite(z_pc) & ~photometry.passes_height(z_pc),
         Flag.BAD_PHOTOMETRY: known_colour & known_excess & ~photometry.passes_excess_factor(excess, bp_rp0),
-        Flag.CUT_NOT_EVALUATED: ~(known_colour & (known_excess | synthesised)),
+        Flag.CUT_NOT_EVALUATED: ~known_colour,
         Flag.HIGH_EXTINCTION: ebv >= HIGH_EBV,
         Flag.FAINT: g_mag > FAINT_MAG,
         Flag.LOW_SN: signal_to_noise < LOW_SN,

@@ -20,6 +20,7 @@ from xpfeh.evaluate.figures import (
     RESIDUAL,
     styled,
 )  # fmt: skip
+from xpfeh.evaluate.good_stars import NUMBERS, good_numbers
 from xpfeh.evaluate.metrics import LEVELS
 from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, Table, text_of
@@ -27,6 +28,8 @@ from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import ALL, UNFLAGGED
 from xpfeh.evaluate.study import Stars, Study, rows_of
 from xpfeh.evaluate.whole_sky import DUSTIEST, DUSTY, TITLES, is_giant, sky_numbers
+from xpfeh.flags import GOOD
+from xpfeh.xp.preprocess import HIGH_EBV
 
 Numbers = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By group, sample and name: see `xpfeh.evaluate.whole_sky.sky_numbers`."""
@@ -45,6 +48,7 @@ _CLEAREST, _DUSTIEST = 0.01, 20.0  # mag: a logarithmic axis of E(B-V); clearer 
 def through_the_plane(study: Study) -> Section:
     """Return the section on the labelled stars of the whole sky."""
     numbers = {name: sky_numbers(model.labelled) for name, model in study.models.items()}
+    good = {name: good_by_dust(model.labelled) for name, model in study.models.items() if "good" in model.labelled}
     stars = study.first.labelled
     giants = rows_of(stars, is_giant(stars["logg"]) & np.isfinite(stars["FEH"]))
     return Section(
@@ -65,7 +69,16 @@ def through_the_plane(study: Study) -> Section:
                 "validation stars.",
                 text_columns=2,
                 name="through_the_plane",
-            )
+            ),
+            Table(
+                ["model", "E(B−V)", "good stars", "MAE", "in 68 %", "in 95 %", "dwarfs", "completeness"],
+                _good_rows(good),
+                f"The good stars (column `good`): {GOOD}. Dwarfs: share of them with log g of the label from 3.5 on; "
+                "completeness: share of the giants that are good. ± by cells of the sky. How many dwarfs there are for "
+                "a giant is the survey's choice: in a sample with more dwarfs their share is larger.",
+                text_columns=2,
+                name="good_stars",
+            ),
         ],
         pictures=[
             Picture(
@@ -88,7 +101,7 @@ def through_the_plane(study: Study) -> Section:
                 "coordinates. Patches of one colour along the plane would be the dust's doing.",
             ),
         ],
-        numbers=numbers,
+        numbers={name: {**groups, "good": good.get(name, {})} for name, groups in numbers.items()},
     )  # fmt: skip
 
 
@@ -108,6 +121,24 @@ def _rows(numbers: Mapping[str, Numbers]) -> list[list[str]]:
                                     [text_of(calm["mae"], ".3f", calm["mae_se"]), *_coverages(calm)]),
             ])  # fmt: skip
     return rows
+
+
+def good_by_dust(stars: Stars) -> dict[str, dict[str, float]]:
+    """Return `xpfeh.evaluate.good_stars.good_numbers` of N stars, of all and of those behind little and much dust."""
+    dusty = stars["ebv"] >= HIGH_EBV
+    groups = {ALL: np.ones_like(dusty), f"ebv<{HIGH_EBV:g}": ~dusty, f"ebv>={HIGH_EBV:g}": dusty}
+    return {name: good_numbers(rows_of(stars, chosen)) for name, chosen in groups.items()}
+
+
+def _good_rows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
+    """Return a row for each model and group."""
+    shown = ("all", f"< {HIGH_EBV:g}", f"{HIGH_EBV:g} and more")
+    return [
+        [name if title == shown[0] else "", title, f"{m['n']:,}",
+         *(text_of(m[key], ".3f", m[f"{key}_se"]) for key in NUMBERS)]
+        for name, groups in found.items()
+        for title, m in zip(shown, groups.values(), strict=True)
+    ]  # fmt: skip
 
 
 def _coverages(m: Mapping[str, float]) -> list[str]:

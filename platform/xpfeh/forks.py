@@ -1,0 +1,59 @@
+"""Forked processes, in which the threads of polars are missing: who waits for one would wait for ever.
+
+``multiprocessing`` forks by default on Linux before Python 3.14, and so do PyTorch's loaders.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from xpfeh.errors import UserError
+
+_THREADS = Path("/proc/self/task")  # Linux; where it is missing, a loaded polars counts as one with threads
+_lost_threads = False
+
+
+def watch_forks() -> None:
+    """Notice from now on when this process is forked."""
+    if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
+        os.register_at_fork(before=_look, after_in_parent=_forget)
+
+
+def check_not_forked() -> None:
+    """Refuse to work where it would hang.
+
+    Raises
+    ------
+    UserError
+        If this process was forked from one in which polars had started its threads.
+    """
+    if _lost_threads:
+        raise UserError(
+            "this process was forked after xpfeh had been used, and would hang: start workers with "
+            "multiprocessing.get_context('spawn'), or use xpfeh in the workers alone"
+        )
+
+
+def _look() -> None:
+    """Set what the child will find: whether the parent has threads of polars just before it forks."""
+    global _lost_threads
+    _lost_threads = "polars" in sys.modules and _polars_has_threads()
+
+
+def _forget() -> None:
+    global _lost_threads
+    _lost_threads = False
+
+
+def _polars_has_threads() -> bool:
+    if not _THREADS.exists():
+        return True
+    for thread in _THREADS.iterdir():
+        with suppress(OSError):  # it has just ended
+            if re.match(r"polars-\d", (thread / "comm").read_text()):  # one of its pool, filled at the first use
+                return True
+    return False

@@ -1,0 +1,38 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_IN_WORKERS = """
+import multiprocessing, sys
+import numpy as np
+import xpfeh
+
+STARS = {"source_id": [4295806720], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
+
+def work(_):
+    try:
+        return str(len(xpfeh.preprocess(STARS)))
+    except xpfeh.errors.UserError as error:
+        return str(error)
+
+if __name__ == "__main__":
+    if sys.argv[2] == "used":
+        work(None)
+    with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
+        print(pool.map(work, [0])[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "parent", "expected"),
+    [("fork", "used", "would hang"), ("fork", "imported", "1"), ("forkserver", "used", "1")],
+)
+def test_workers_answer_or_say_why_not(method: str, parent: str, expected: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(_IN_WORKERS)
+    done = subprocess.run(
+        [sys.executable, script, method, parent], capture_output=True, text=True, check=False, timeout=100
+    )
+    assert expected in done.stdout, done.stderr
