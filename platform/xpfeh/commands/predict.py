@@ -66,10 +66,11 @@ def predict_file(
     _check_release(predictor, release)
     kinds: Counter[str] = Counter()
     rows = catalog_rows(predictor, predictor.preprocess_by(dust_map), kinds)
-    if Path(out).suffix == ".csv":
-        written = write_file(source, out, companions, "predict", lambda raw: _with_flag_names(rows(raw)))
-    else:
-        written = write_file(source, out, companions, "predict", rows)
+
+    def rows_of_text(raw: Mapping[str, NDArray]) -> pa.Table:
+        return _with_flag_names(rows(raw))
+
+    written = write_file(source, out, companions, "predict", rows_of_text if Path(out).suffix == ".csv" else rows)
     return replace(written, kinds=kinds)
 
 
