@@ -8,6 +8,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
 from mkdocs.structure.files import File, Files
 from nbconvert import MarkdownExporter
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 
 ROOT = Path(__file__).parents[1]
 CONTENT = [
@@ -28,8 +29,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, **_: object) -> str:
-    """Let links to notebooks lead to their pages."""
-    return re.sub(r"\.ipynb(#[\w-]+)?\)", r".md\1)", markdown)
+    """Let links to notebooks lead to their pages, and tables of astropy look like those of the pages."""
+    markdown = re.sub(r"\.ipynb(#[\w-]+)?\)", r".md\1)", markdown)
+    return re.sub(r'<table id="[^"]*" class="[^"]*">', "<table>", markdown)
 
 
 def on_post_build(config: MkDocsConfig) -> None:
@@ -45,7 +47,8 @@ def _files(path: Path, config: MkDocsConfig) -> Iterator[File]:
         yield File.generated(config, str(place), abs_src_path=str(path))
         return
     pictures = {"output_files_dir": f"{path.stem}_files", "unique_key": path.stem}
-    text, resources = MarkdownExporter().from_filename(str(path), resources=pictures)
+    exporter = MarkdownExporter(preprocessors=[CoalesceStreamsPreprocessor])  # what is printed comes in pieces
+    text, resources = exporter.from_filename(str(path), resources=pictures)
     yield File.generated(config, str(place.with_suffix(".md")), content=text)
     for name, picture in resources["outputs"].items():
         yield File.generated(config, str(place.parent / name), content=picture)

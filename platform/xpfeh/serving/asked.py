@@ -87,7 +87,7 @@ class PredictRequest(BaseModel):
     """A request for some stars."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"stars": [{"source_id": 5937083312263887616}]}]}
+        extra="forbid", json_schema_extra={"examples": [{"stars": [{"source_id": 3849881110721354752}]}]}
     )
 
     stars: list[Star] = Field(min_length=1, max_length=MAX_STARS)
