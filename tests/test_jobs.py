@@ -119,7 +119,7 @@ def test_a_wrong_token_is_refused(cluster: dict[str, str]) -> None:
 
 def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, str], tmp_path: Path) -> None:
     out = tmp_path / "features"
-    arguments = ("jobs/ingest.py", NAME, "--out", out, "--max-workers", 1)
+    arguments = ("jobs/ingest.py", NAME, "--out", out, "--workers", 1)
     submit(cluster, {}, *arguments, name="first")
     done = out / "_xpfeh" / "done"
     deadline = time.monotonic() + 120
@@ -134,7 +134,7 @@ def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, 
     assert "fingerprints of spectra" in job(cluster, "logs", "first").stdout
     before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
     assert len(before) < 8, "it was stopped in the middle"
-    assert "39851 written" in submit(cluster, {}, *arguments)
+    assert "39,851 written" in submit(cluster, {}, *arguments)
     assert {path.name: path.stat().st_mtime_ns for path in done.iterdir()}.items() >= before.items()
     assert verify(out).problems == []
 

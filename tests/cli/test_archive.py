@@ -1,5 +1,6 @@
 """Commands that ask the archive, as a user sees them; a server on this machine plays it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,11 @@ def test_identifiers_in_answers_out(archive: ArchiveServer, tmp_path: Path, caps
     archive.absent = {77}
     (tmp_path / "stars.txt").write_text(f"{STAR}\n77\n{STAR + 1}\n")
     code, output = run(capsys, "predict", "--ids", tmp_path / "stars.txt", "--out", tmp_path / "feh.csv")
-    assert (code, f"3 asked = 2 answered + 1 missing, see {tmp_path}/feh.csv.rejected.csv" in output) == (0, True)
+    first, second = output.splitlines()[-2:]
+    assert code == 0
+    assert re.fullmatch(rf"3 stars: \d good, .*1 without a spectrum.* -> {tmp_path}/feh.csv", first)
+    assert sum(map(int, re.findall(r"[:,] (\d+) ", first))) == 3
+    assert second == f"reasons for the rejected rows: {tmp_path}/feh.csv.rejected.csv"
     assert len((tmp_path / "feh.csv").read_text().splitlines()) == 3
     for words, counts in ((["cache"], "3 2"), (["cache", "--forget", "dr3"], "0 0")):
         code, output = run(capsys, *words)

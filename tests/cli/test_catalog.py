@@ -1,10 +1,13 @@
 """What the commands for datasets print of a real catalog of three parts."""
 
+import re
 import shutil
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from xpfeh.cli.main import main
+from xpfeh.cli.printing import print_rows
 from xpfeh.commands.catalog import make_work, plan_catalog
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
@@ -70,10 +73,13 @@ def test_verify_and_publish_of_a_finished_run(
     assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt", "zenodo.json"}
 
 
-def test_the_old_names_of_status_failed_and_verify(capsys: pytest.CaptureFixture[str], unfinished: Path) -> None:
-    assert "1 of 3 done" in run(capsys, 0, "catalog", "status", unfinished)
-    assert "1 parts failed" in run(capsys, 0, "catalog", "failed", unfinished)
-    assert "part-00001: is not made yet" in run(capsys, 1, "catalog", "verify", unfinished)
+def test_a_run_ends_with_how_many_stars_are_good(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
+    dataset = Dataset.at(finished)
+    print_rows("catalog", dataset.records())
+    line = capsys.readouterr().out.strip()
+    good = pc.sum(dataset.read(["good"])["good"]).as_py()
+    assert re.fullmatch(rf"6,000 stars: {good:,} good, .* -> catalog", line)
+    assert sum(int(n.replace(",", "")) for n in re.findall(r"[:,] ([\d,]+) ", line)) == 6000
 
 
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -33,23 +33,6 @@ def fails(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
     return lines[0]
 
 
-def test_help_is_a_tour() -> None:
-    text = subprocess.run([sys.executable, "-m", "xpfeh", "--help"], capture_output=True, text=True, check=True).stdout
-    for command in (
-        "ingest",
-        "train",
-        "tune",
-        "compare",
-        "promote",
-        "rollback",
-        "catalog",
-        "predict",
-        "validate",
-        "serve",
-    ):
-        assert re.search(rf"\b{command}\b", text)
-
-
 @pytest.mark.parametrize("suffix", [".parquet", ".csv", ".fits"])
 def test_predict_writes_every_format(bundle: Path, tmp_path: Path, suffix: str) -> None:
     from xpfeh.sources.library import library_path
@@ -98,7 +81,7 @@ def test_train_compare_validate(
 ) -> None:
     data = ["--features", str(features_dir), "--labels", str(labels_file)]
     with pytest.raises(SystemExit):
-        main(["train", *data, "--out", str(tmp_path / "model"), "--set", "steps=500"])
+        main(["train", *data, "--out", str(tmp_path / "model"), "--recipe", "paper", "--set", "steps=500"])
     trained = capsys.readouterr().out
     assert "stars left" in trained
     with pytest.raises(SystemExit):
@@ -108,6 +91,16 @@ def test_train_compare_validate(
         main(["validate", *data, "--model", str(tmp_path / "model"), "--out", str(tmp_path / "report")])
     assert "held-out stars" in capsys.readouterr().out
     assert (tmp_path / "report" / "metrics.json").is_file()
+
+
+def test_cite_prints_bibtex(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["cite"])
+    printed = capsys.readouterr().out
+    keys = re.findall(r"@\w+\{(\w+),\n", printed)
+    assert keys == ["xpfeh", "Yang2025", "GaiaCollaboration2023", "DeAngeli2023"]
+    assert printed.count("{") == printed.count("}")
+    assert "Montegriffo, P. and others}" in printed
 
 
 def test_flags_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
@@ -140,7 +133,7 @@ def test_spectra_are_those_of_gaiaxpy(capsys: pytest.CaptureFixture[str], tmp_pa
     with pytest.raises(SystemExit) as exit_info:
         main(["spectra", str(source), "--out", str(out)])
     assert exit_info.value.code == 0
-    assert "1 stars written, 0 rows rejected" in capsys.readouterr().out
+    assert "1 star written, 0 rejected -> " in capsys.readouterr().out
     theirs, _ = gaiaxpy.calibrate(str(source), save_file=False)
     ours = pl.read_parquet(out)["flux"][0].to_numpy() if suffix == ".parquet" else Table.read(out)["flux"][0]
     np.testing.assert_allclose(ours, theirs["flux"][0], rtol=1e-10)
@@ -166,7 +159,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path
     source, out = datalink_file("csv", tmp_path), tmp_path / "run[red] :star:.parquet"
     with pytest.raises(SystemExit):
         main(["spectra", str(source), "--out", str(out)])
-    assert f": {out}" in capsys.readouterr().out
+    assert f" -> {out}" in capsys.readouterr().out
 
 
 def test_a_file_that_two_sources_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -187,7 +180,7 @@ def test_a_demo_whose_model_misses_a_gate_exits_with_3(
         main(["demo", "--out", str(tmp_path / "demo")])
     assert exit_info.value.code == 3
     output = capsys.readouterr().out
-    assert "misses by 0.28" in output
+    assert "fails by 0.28" in output
     assert "not promoted: bias: median, all" in output
 
 

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +28,43 @@ def test_a_cluster_that_has_ended_is_reported_at_once(
     with pytest.raises(UserError, match=r"no Ray cluster to join .*RAY_ADDRESS"):
         enter()
     assert time.monotonic() - begun < 10
+
+
+_POOL = """
+import ray.data, sys
+from xpfeh.cluster.connection import connect
+
+class Same:
+    def __call__(self, row):
+        return row
+
+connect()
+print(ray.data.range(1).map(Same, compute=ray.data.ActorPoolStrategy(size=1)).take_all())
+sys.stderr.write("ours")
+"""
+
+
+@pytest.mark.slow
+def test_what_ray_s_core_reports_does_not_reach_the_terminal() -> None:
+    """Of every pool of actors Ray 2.60 reports that their arguments are in the object store."""
+    command = [sys.executable, "-c", _POOL]
+    done = subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("[{'id': 0}]\n", "ours")
+
+
+def test_ray_starts_in_silence_and_its_exceptions_pass(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def init(**options: object) -> None:
+        os.write(2, b"from C++")
+        raise RuntimeError(os.environ["RAY_BACKEND_LOG_LEVEL"])
+
+    monkeypatch.delenv("RAY_BACKEND_LOG_LEVEL", raising=False)
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(RuntimeError, match="fatal"):
+        connect()
+    assert capfd.readouterr().err == ""
 
 
 _START = """

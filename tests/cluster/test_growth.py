@@ -86,7 +86,7 @@ def test_it_grows_for_our_work_and_shrinks_after(
         "a plan": ("-c", _SLOWLY, out),
         "a search": (
             "-m", "xpfeh", "tune", "--features", features_dir, "--labels", labels_file, "--trials", 4, "--steps", 100,
-            "--finalists", 1, "--max-workers", MOST,
+            "--finalists", 1, "--workers", MOST,
         ),
     }[work]  # fmt: skip
     with nodes(cluster) as count:

@@ -19,26 +19,28 @@ from xpfeh.inference.predictor import Predictor
 def test_the_report_has_the_numbers_and_a_picture(
     features_dir: Path, bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main_arguments = ["drift", str(features_dir), "--model", str(bundle), "--out", str(tmp_path / "drift")]
+    data = ["--features", str(features_dir), "--model", str(bundle)]
     with pytest.raises(SystemExit) as ended:
-        main(main_arguments)
+        main(["drift", *data, "--out", str(tmp_path / "drift")])
     assert ended.value.code == 0
-    assert "outside the model's domain" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "stars fail none of the paper's cuts 1 to 3" in printed
+    assert "cut 3 (|Z|): not evaluated for 100.0% of them" in printed  # the library has no distances
     report = json.loads((tmp_path / "drift" / "drift.json").read_text())
     assert report["model"] == Predictor(bundle).version
     assert report["plan"] == Dataset.at(features_dir).plan.fingerprint()
     assert report["stars_read"] == 6000
     assert 0 < report["given"]["stars"] < 6000
     assert (tmp_path / "drift" / "drift.png").stat().st_size > 10_000
-    _, found = find_drift(features_dir, bundle, tmp_path / "drift")  # its own report may be replaced
-    assert found.differences == report["differences"]
+    found = find_drift(features_dir, bundle, tmp_path / "drift")  # its own report may be replaced
+    assert found.drift.differences == report["differences"]
 
 
 def test_spectra_are_compared_as_the_networks_take_them(features_dir: Path, bundle: Path, tmp_path: Path) -> None:
     """The recipe removes dust; as observed, the same stars would be redder than those in the card."""
     predictor, stars = Predictor(bundle), to_arrays(Dataset.at(features_dir).some(STARS))
     assert predictor.card.recipe.dust == "removed"
-    given, _ = find_drift(features_dir, bundle, tmp_path / "drift")
+    given = find_drift(features_dir, bundle, tmp_path / "drift").given
     taken = network_inputs(stars, predictor.card.recipe, predictor.card.preprocess)
     answers = estimate(stars, predictor)
     passing = (answers["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE) == 0) & np.isfinite(answers["domain_score"])

@@ -91,7 +91,7 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     words = " ".join(text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title, axes._right_title))
     assert str(star) in figure.get_suptitle()
     assert "[Fe/H] = " in words
-    assert "CUT_NOT_EVALUATED: cut 1 or 2 could not be evaluated" in words.replace("\n", " ")
+    assert "CUT_NOT_EVALUATED: giant or dwarf is not known" in words.replace("\n", " ")
     figure.savefig(tmp_path / "star.png")
     plt.close(figure)
     with pytest.raises(UserError, match="there are several stars"):

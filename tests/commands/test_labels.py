@@ -74,11 +74,6 @@ def _elsewhere(folder: Path) -> Path:
     return path
 
 
-def test_an_unknown_compilation_is_refused(tmp_path: Path, gaia: Path) -> None:
-    with pytest.raises(UserError, match="apogee, literature, merge, move, pastel, saga, jinabase"):
-        write_labels("galah", tmp_path, gaia, tmp_path / "labels.parquet")
-
-
 def test_the_real_pastel_table(tmp_path: Path) -> None:
     counts = write_labels("pastel", shared("pastel/pastel_v1.2.fits"), _library(tmp_path), tmp_path / "labels.parquet")
     assert counts["rows"] == 17_922

@@ -88,7 +88,7 @@ def test_the_command_names_the_gate_that_failed_and_exits_with_3(
     assert run(store["sound"]) == 0
     assert run(store["shuffled"]) == 3
     output = capsys.readouterr().out
-    assert "misses by" in output
+    assert "fails by" in output
     assert "not promoted: " in output
     assert run(store["shuffled"], "--force") == 2
     assert run(store["shuffled"], "--force", "--why", "to see what happens") == 0

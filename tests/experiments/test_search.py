@@ -67,7 +67,9 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
 def test_a_search_of_a_wrong_name_or_size_or_that_is_not_there_is_refused(sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a name has letters"):
         search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
-    with pytest.raises(UserError, match="--ensemble 5: two networks at least leave out each of 5 parts of the sky"):
+    with pytest.raises(
+        UserError, match="--members 5: at least two networks must leave out each of the 5 parts of the sky"
+    ):
         search([sample], "few", trials=1, steps=100, storage=tmp_path, members=5)
     with pytest.raises(UserError, match="no such search to resume"):
         search([sample], "none", trials=1, steps=100, storage=tmp_path, resume=True)

@@ -36,7 +36,7 @@ class Driver:
         self.folder = folder
         self._command = [
             sys.executable, "-m", "xpfeh", "tune", "--features", str(features), "--labels", str(labels),
-            "--steps", str(STEPS), "--finalists", "1", "--ensemble", "10", "--storage", str(folder / "searches"),
+            "--steps", str(STEPS), "--finalists", "1", "--members", "10", "--storage", str(folder / "searches"),
         ]  # fmt: skip
         self.process: psutil.Popen | None = None
 

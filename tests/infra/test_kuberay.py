@@ -211,9 +211,9 @@ def commands(manifests: list[Manifest]) -> Iterator[str]:
                 continue
             if not all(place.startswith("s3://") for place in places(given)):
                 yield f"{where(manifest)}: {name} names a folder, which is another one on each pod"
-            if share := given.get("gpus_per_trial"):
-                there, workers = room(manifest["spec"]["rayClusterSpec"]), given["max_workers"]
-                if workers * share > there["GPU"] or workers * given["cpus_per_trial"] > there["CPU with GPU"]:
+            if share := given.get("gpus_per_worker"):
+                there, workers = room(manifest["spec"]["rayClusterSpec"]), given["workers"]
+                if workers * share > there["GPU"] or workers * given["cpus_per_worker"] > there["CPU with GPU"]:
                     yield f"{where(manifest)}: {workers} trials at a time have no room"
 
 
@@ -300,7 +300,7 @@ def test_jobs_have_the_cluster_of_their_overlay_and_room_for_their_workers() -> 
     assert room(standing)["CPU"] - room(standing)["CPU with GPU"] == MAX_WORKERS == 128
     for name in ("ingest", "catalog"):
         (_, *words), *_ = called(one("jobs/production", "RayJob", name)["spec"]["entrypoint"])
-        assert parsed(words)[1]["max_workers"] == MAX_WORKERS
+        assert parsed(words)[1]["workers"] == MAX_WORKERS
 
 
 @pytest.mark.parametrize("folder", ["jobs/local", "jobs/production"])
@@ -492,18 +492,18 @@ PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
         ("shutdownAfterJobFinishes: true", "suspend: false", of.kuberay_rules, "needs shutdownAfterJobFinishes"),
     ],
     "jobs/base/ingest.yaml": [
-        ("--max-workers", "--max-worker", commands, "No such option: --max-worker"),
+        ("--workers", "--worker", commands, "No such option: --worker"),
         ("    --out s3://xpfeh/features\n", "", commands, "Missing parameter: out"),
-        ("--out s3://xpfeh/features", "", commands, "--max-workers: not found"),  # an empty line ends a command
+        ("--out s3://xpfeh/features", "", commands, "--workers: not found"),  # an empty line ends a command
         ("--out s3://xpfeh", "--out /xpfeh", commands, "ingest names a folder"),
     ],
     "jobs/base/tune.yaml": [
         ("--trials 100", "--trials many", commands, "valid integer"),
-        ("--max-workers 20", "--max-workers 21", commands, "21 trials at a time have no room"),
+        ("--workers 20", "--workers 21", commands, "21 trials at a time have no room"),
     ],
     "jobs/base/catalog.yaml": [
         ("catalog run", "catalogue run", commands, "No such command 'catalogue'"),
-        ("--max-workers 128", "--max-workers 0", commands, "greater than or equal to 1"),
+        ("--workers 128", "--workers 0", commands, "greater than or equal to 1"),
     ],
     "overlays/local/cluster.yaml": [('limits: {cpu: "1", memory: 4Gi}', "limits: {}", of.limits, "no limits of cpu")],
     "overlays/local/endpoint.yaml": [("import_path", "import-path", serving, "import_path")],

@@ -387,7 +387,7 @@ def _scraped(watched: Watched) -> bool:
 @pytest.mark.slow
 def test_the_stars_of_a_run_are_on_the_dashboard_and_in_the_log(watched: Watched) -> None:
     done = watched.run(BIN / "xpfeh", "ingest", NAME, "--out", "features")
-    assert "39851 written" in done.stdout, done.stdout + done.stderr
+    assert "39,851 written" in done.stdout, done.stdout + done.stderr
     (query,) = asked("Stars written")
     eventually(lambda: watched.ask(query), lambda found: found == [({"kind": "features"}, 39_851.0)])
     (workers,) = asked("Workers")

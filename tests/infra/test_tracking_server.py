@@ -336,7 +336,7 @@ def searched(
     for search, name in TRAINERS.items():
         command = [
             sys.executable, "-m", "xpfeh", "tune", "--features", str(features_dir), "--labels", str(labels_file),
-            "--trials", str(TRIALS), "--steps", "100", "--finalists", "1", "--ensemble", "10", "--name", search,
+            "--trials", str(TRIALS), "--steps", "100", "--finalists", "1", "--members", "10", "--name", search,
             "--storage", str(folder / "storage"),
         ]  # fmt: skip
         with (folder / search).open("w") as log:

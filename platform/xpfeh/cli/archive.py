@@ -6,19 +6,20 @@ from typing import Annotated
 
 import typer
 
+from xpfeh.cli.panels import examples
 from xpfeh.cli.printing import console
 
-archive = typer.Typer(no_args_is_help=True, help="Log in to Gaia's archive, for your own quota.")
+archive = typer.Typer(no_args_is_help=True, help="Log in to Gaia's archive, to use your own quota.")
 
 
-@archive.command()
+@archive.command(epilog=examples("xpfeh archive login --user jdoe"))
 def login(
     user: Annotated[str, typer.Option(prompt=True, help="Your user name at the archive.")],
 ) -> None:
-    """Log in to Gaia's archive. The session is kept on this machine; the password is not stored.
+    """Log in to Gaia's archive; you are prompted for the password, which is not stored.
 
-    Uploads (--around) then count against your own quota; all anonymous users share one. You are prompted for the
-    password.
+    The session is kept on this machine. Uploads (--around) then count against your own quota; all anonymous users share
+    one.
     """
     from xpfeh.download.login import log_in
 
@@ -26,9 +27,9 @@ def login(
     console.print(f"logged in as {user}; the session is kept in {log_in(user, password)}", soft_wrap=True)
 
 
-@archive.command()
+@archive.command(epilog=examples("xpfeh archive logout"))
 def logout() -> None:
-    """Delete the session that is kept on this machine."""
+    """Log out: delete the session kept on this machine."""
     from xpfeh.download.login import log_out
 
     console.print("logged out" if log_out() else "you were not logged in")

@@ -1,117 +1,82 @@
-"""Commands that make data: spectra, features and labels."""
+"""Commands that make data: features and spectra; and what is kept of the archive's answers."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from xpfeh.cli.options import Distances, MaxWorkers, OwnRelease, Photometry, Set, Source, checked, local
-from xpfeh.cli.printing import console, print_cuts, print_rows, print_warning, print_written
+from xpfeh.cli.panels import DATA, examples
+from xpfeh.cli.printing import print_cache, print_rows, print_warning, print_written
 from xpfeh.errors import UserError
 from xpfeh.settings import PreprocessSettings
-
-if TYPE_CHECKING:
-    from xpfeh.labels.literature import Merged
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DATA,
+    epilog=examples(
+        "xpfeh ingest apogee-library --out features",
+        "xpfeh ingest xp --photometry gaia_source.parquet --out features",
+        "xpfeh ingest s3://bucket/xp --out s3://bucket/features --workers 64",
+    ),
+)
 def ingest(
-    source: Annotated[list[str], typer.Argument(help="As for `xpfeh spectra`; several are one dataset.")],
-    out: Annotated[str, typer.Option(help="Folder or URI of the features.")],
+    source: Annotated[list[str], typer.Argument(help="Spectra, as for `xpfeh spectra`; several make one dataset.")],
+    out: Annotated[str, typer.Option(help="Features to write: a folder or URI.")],
     photometry: Photometry = [],
     distances: Distances = [],
     settings: Set = [],
     release: OwnRelease = None,
-    max_workers: MaxWorkers = 128,
+    workers: MaxWorkers = 128,
 ) -> None:
-    """Spectra to features: 343 samples as observed, with colours, dust and flags. Run again to resume."""
+    """Turn spectra into features: flux as observed, colours, dust and flags. Rerun to resume."""
     from xpfeh.commands.ingest import ingest
     from xpfeh.sources.reader import CompanionFiles
 
     companions = CompanionFiles.find(photometry, distances)
-    said = [f"release={release}"] if checked(release) else []
-    chosen = PreprocessSettings().with_overrides([*settings, *said])
-    print_rows(out, ingest(source, out, chosen, companions, max_workers, print_warning))
+    by_release = [f"release={release}"] if checked(release) else []
+    chosen = PreprocessSettings().with_overrides([*settings, *by_release])
+    print_rows(out, ingest(source, out, chosen, companions, workers, print_warning))
 
 
-@app.command()
+@app.command(
+    rich_help_panel=DATA,
+    epilog=examples(
+        "xpfeh spectra XP_CONTINUOUS_RAW.csv --out spectra.fits",
+        "xpfeh spectra xp --stage dereddened --out spectra.parquet",
+    ),
+)
 def spectra(
     source: Source,
     out: Annotated[Path, local("File to write: .parquet or .fits.")],
     stage: Annotated[
-        str, typer.Option(help="calibrated (as gaiaxpy.calibrate), corrected, dereddened, features.")
+        str, typer.Option(help="calibrated (as gaiaxpy.calibrate), corrected, dereddened or features.")
     ] = "calibrated",
     photometry: Photometry = [],
     distances: Distances = [],
     settings: Set = [],
 ) -> None:
-    """Spectra as a file: absolute flux and error at 343 wavelengths, on this machine alone."""
+    """Write spectra as absolute flux and error at 343 wavelengths."""
     from xpfeh.commands.spectra import Stage, write_spectra
     from xpfeh.sources.reader import CompanionFiles
 
     if stage not in list(Stage):
-        raise UserError(f"--stage {stage}: there are {', '.join(Stage)}")
+        raise UserError(f"--stage {stage}: unknown; there are {', '.join(Stage)}")
     chosen = PreprocessSettings().with_overrides(settings)
     print_written(out, write_spectra(source, out, Stage(stage), chosen, CompanionFiles.find(photometry, distances)))
 
 
-@app.command()
-def labels(
-    kind: Annotated[str, typer.Argument(help="apogee, pastel, saga, jinabase, literature, merge or move.")],
-    out: Annotated[Path, local("Labels to write (Parquet).")],
-    tables: Annotated[
-        list[str],
-        typer.Argument(
-            help="The library, the compilation's table, or labels; merge: SURVEY LITERATURE...; literature: none."
-        ),
-    ] = [],
-    gaia: Annotated[str | None, typer.Option(help="Gaia stars to match with: source_id, ra, dec, pmra, pmdec.")] = None,
-    without: Annotated[str | None, typer.Option(help="Labels whose stars are left out, for a test sample.")] = None,
-    neighbourhood: Annotated[
-        str | None, typer.Option(help="move: the archive's dr3_neighbourhood of these stars.")
-    ] = None,
-    release: OwnRelease = None,
+@app.command(rich_help_panel=DATA, epilog=examples("xpfeh cache", "xpfeh cache --forget dr4"))
+def cache(
+    forget: Annotated[str | None, typer.Option(help="Delete what is cached of a data release: dr3 or dr4.")] = None,
 ) -> None:
-    """True [Fe/H] from APOGEE, PASTEL, SAGA or JINAbase; a survey merged with the literature; labels moved to DR4."""
-    from xpfeh.commands.labels import move_labels, write_apogee, write_labels, write_literature, write_merged
+    """Show what is cached of the archive's answers, and how large it is."""
+    from xpfeh.download import cache as kept
 
-    if kind == "merge":
-        if len(tables) < 2:
-            raise UserError("labels merge: name the survey's labels, then one or more tables of the literature")
-        _print_merged(write_merged(tables[0], tables[1:], out), out)
-        return
-    if kind == "literature":
-        if tables:
-            raise UserError(f"labels literature takes no table, both are packaged; for {tables[0]} use: labels merge")
-        _print_merged(write_literature(out), out)
-        return
-    if kind == "move":
-        if len(tables) != 1 or neighbourhood is None:
-            raise UserError("labels move: name one table of labels, and --neighbourhood, the archive's table")
-        print_cuts(move_labels(tables[0], neighbourhood, out, checked(release) or "dr4"), title="labels moved")
-        console.print(f"labels: {out}", soft_wrap=True)
-        return
-    if len(tables) != 1:
-        raise UserError(f"labels of {kind} are made of one table; {len(tables)} are given")
-    (table,) = tables
-    if kind == "apogee":
-        console.print(f"{write_apogee(table, out)} labels: {out}", soft_wrap=True)
-        return
-    if gaia is None:
-        raise UserError(f"labels of {kind} need --gaia, a table of Gaia stars to match with")
-    print_cuts(write_labels(kind, table, gaia, out, without, checked(release) or "dr3"), title=f"labels of {kind}")
-    console.print(f"labels: {out}", soft_wrap=True)
-
-
-def _print_merged(merged: Merged, out: Path) -> None:
-    for name, number in merged.counts.items():
-        console.print(f"{name}: {number}")
-    for name, stars, offset, error, applied in merged.zero_points.iter_rows():
-        spread = "" if error is None else f" ± {error:.3f}"
-        verdict = "applied" if applied else "not applied"
-        console.print(f"zero point of {name}: {offset:+.3f}{spread} dex, {stars} stars, {verdict}", soft_wrap=True)
-    console.print(f"labels: {out}", soft_wrap=True)
+    if checked(forget):
+        kept.forget(str(forget))
+    print_cache(kept.sizes())

@@ -8,15 +8,22 @@ from typing import Annotated, Any
 import typer
 
 from xpfeh.cli.options import Adql, ArchiveName, Around, Cone, Epoch, Ids, Radius, Release, checked, local
+from xpfeh.cli.panels import examples
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
 
-fetch = typer.Typer(no_args_is_help=True, help="Download what is not shipped (needs a network).")
+fetch = typer.Typer(no_args_is_help=True, help="Download spectra, photometry, distances and more (needs a network).")
 
 ParquetOut = Annotated[Path, local("Parquet table to write.")]
 
 
-@fetch.command()
+@fetch.command(
+    epilog=examples(
+        "xpfeh fetch xp --ids stars.txt --out xp",
+        "xpfeh fetch xp --cone 266.4 -29.0 0.5 --out xp",
+        "xpfeh fetch xp --bulk 000000-010000 --out xp",
+    )
+)
 def xp(
     out: Annotated[Path, local("Folder for the spectra.")],
     ids: Ids = None,
@@ -28,14 +35,14 @@ def xp(
     bulk: Annotated[
         list[str],
         typer.Option(
-            help="A bulk file's name, or a range 000000-010000; may be repeated. One value may be the URL of another "
-            "folder, or of a file."
+            help="A bulk file's name, or a range such as 000000-010000; repeatable. One value may be the URL of "
+            "another folder or of a file."
         ),
     ] = [],
     release: Release = "dr3",
     archive: ArchiveName = None,
 ) -> None:
-    """XP spectra: by list, by query, around a position or many, or whole bulk files. Rerun to resume."""
+    """Download XP spectra of chosen stars, or whole bulk files. Rerun to resume."""
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
     from xpfeh.download.archives import PUBLIC
     from xpfeh.download.bulk_files import fetch_bulk
@@ -46,13 +53,13 @@ def xp(
     if choice.made == bool(bulk):
         raise UserError("fetch xp: give one of --ids, --adql, --cone, --around, --bulk")
     if bulk:
-        console.print(f"{len(fetch_bulk(bulk, out, release))} bulk files, MD5 checked: {out}", soft_wrap=True)
+        console.print(f"{len(fetch_bulk(bulk, out, release))} bulk files, MD5 checked -> {out}", soft_wrap=True)
         return
     services = PUBLIC.only(archive)
     _print_account(fetch_xp(choose_stars(choice, release, out, services), out, release, services), out)
 
 
-@fetch.command("gaia-source")
+@fetch.command("gaia-source", epilog=examples("xpfeh fetch gaia-source --ids stars.txt --out gaia_source.parquet"))
 def gaia_source(
     out: ParquetOut,
     ids: Ids = None,
@@ -64,7 +71,7 @@ def gaia_source(
     release: Release = "dr3",
     archive: ArchiveName = None,
 ) -> None:
-    """Positions, photometry and parallaxes of stars."""
+    """Download positions, photometry and parallaxes of stars."""
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
     from xpfeh.download.archives import PUBLIC
     from xpfeh.download.gaia_archive import fetch_gaia_source
@@ -75,13 +82,13 @@ def gaia_source(
     _print_account(fetch_gaia_source(chosen, out, release, services), out)
 
 
-@fetch.command()
+@fetch.command(epilog=examples("xpfeh fetch neighbourhood --ids labels.parquet --out neighbourhood.parquet"))
 def neighbourhood(
-    ids: Annotated[Path, local("DR3 identifiers: one a line, or any table with source_id, such as labels.")],
+    ids: Annotated[Path, local("DR3 identifiers: one per line, or any table with source_id, such as labels.")],
     out: ParquetOut,
     archive: ArchiveName = None,
 ) -> None:
-    """Which DR4 stars lie near DR3 stars: the table that `xpfeh labels move` needs."""
+    """Download which DR4 stars lie near DR3 stars: for `xpfeh labels move`."""
     from xpfeh.download.archives import PUBLIC
     from xpfeh.download.gaia_archive import fetch_neighbourhood
     from xpfeh.download.star_lists import read_ids
@@ -89,13 +96,13 @@ def neighbourhood(
     _print_account(fetch_neighbourhood(read_ids(ids), out, "dr4", PUBLIC.only(archive)), out)
 
 
-@fetch.command("distances")
+@fetch.command(epilog=examples("xpfeh fetch distances --ids stars.txt --out distances.parquet"))
 def distances(
-    ids: Annotated[Path, local("Identifiers: one a line, or any table with source_id.")],
+    ids: Annotated[Path, local("Gaia identifiers: one per line, or any table with source_id.")],
     out: ParquetOut,
     release: Release = "dr3",
 ) -> None:
-    """Geometric distances of stars (Bailer-Jones et al. 2021)."""
+    """Download geometric distances of stars (Bailer-Jones et al. 2021)."""
     from xpfeh.download.gaia_archive import fetch_distances
     from xpfeh.download.star_lists import read_ids
 
@@ -103,40 +110,38 @@ def distances(
     _print_account(fetch_distances(read_ids(ids), out, release), out)
 
 
-@fetch.command()
+@fetch.command(epilog=examples("xpfeh fetch pastel --out pastel.csv"))
 def pastel(out: Annotated[Path, local("CSV table to write.")]) -> None:
-    """PASTEL, from VizieR."""
+    """Download PASTEL from VizieR."""
     from xpfeh.download import gaia_archive as archive
 
-    console.print(f"{archive.fetch_pastel(out)} rows: {out}", soft_wrap=True)
+    console.print(f"{archive.fetch_pastel(out)} rows -> {out}", soft_wrap=True)
 
 
-@fetch.command()
+@fetch.command(epilog=examples("xpfeh fetch saga"))
 def saga() -> None:
-    """SAGA: how to get it (its site exports tables by hand only)."""
-    raise UserError(
-        "SAGA is exported by hand at saga.sci.hokudai.ac.jp; then: xpfeh labels saga TABLE --gaia ... --out ..."
-    )
+    """Say how to get SAGA, which is exported by hand."""
+    raise UserError("export SAGA by hand at saga.sci.hokudai.ac.jp; then: xpfeh labels saga TABLE --gaia ... --out ...")
 
 
-@fetch.command()
+@fetch.command(epilog=examples("xpfeh fetch corrections"))
 def corrections() -> None:
-    """The tables of the systematics correction: what to download, and where to put it."""
+    """Say what to download for the systematics correction, and where to put it."""
     from xpfeh.files import data_folder
     from xpfeh.xp.correction_tables import CorrectionTables
 
     tables = CorrectionTables.read(data_folder("corrections"))
-    console.print(f"correction tables are there, SHA-256 {tables.fingerprint[:16]}")
+    console.print(f"correction tables found, SHA-256 {tables.fingerprint[:16]}")
 
 
-@fetch.command()
+@fetch.command(epilog=examples("xpfeh fetch sfd"))
 def sfd() -> None:
-    """The full SFD98 dust map, for --set dust_map=sfd."""
+    """Download the full SFD98 dust map, for --dust-map sfd and --set dust_map=sfd."""
     from xpfeh.download.sfd import fetch_sfd
 
     console.print(f"SFD98: {fetch_sfd()}", soft_wrap=True)
 
 
 def _print_account(account: Any, out: Path) -> None:
-    counts = f"{account.asked} asked = {account.received} received + {account.missing} missing"
-    console.print(f"{counts}: {out}", soft_wrap=True)
+    counts = f"{account.asked:,} requested = {account.received:,} received + {account.missing:,} missing"
+    console.print(f"{counts} -> {out}", soft_wrap=True)

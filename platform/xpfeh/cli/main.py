@@ -10,10 +10,12 @@ from typing import Annotated, TextIO
 import typer
 
 from xpfeh import __version__
-from xpfeh.cli import answers, data, datasets, models
+from xpfeh.cli import answers, data, datasets, endpoint, judging, tools, training
 from xpfeh.cli.archive import archive
 from xpfeh.cli.fetch import fetch
 from xpfeh.cli.keys import keys
+from xpfeh.cli.labels import labels
+from xpfeh.cli.panels import CATALOG, DATA, examples
 from xpfeh.cli.printing import console, print_warning
 from xpfeh.errors import Notice, UserError
 
@@ -28,24 +30,30 @@ _EXTRAS = {
 }
 """Which extra of the package brings what a command needs beside the core."""
 
-app = typer.Typer(
-    no_args_is_help=True, add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
+app.add_typer(answers.app)
+app.add_typer(data.app)
+app.add_typer(labels, name="labels", rich_help_panel=DATA)
+app.add_typer(fetch, name="fetch", rich_help_panel=DATA)
+app.add_typer(archive, name="archive", rich_help_panel=DATA)
+app.add_typer(training.app)
+app.add_typer(judging.app)
+app.add_typer(datasets.catalog, name="catalog", rich_help_panel=CATALOG)
+app.add_typer(datasets.app)
+app.add_typer(endpoint.app)
+app.add_typer(keys, name="keys", rich_help_panel=CATALOG)
+app.add_typer(tools.app)
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=examples("xpfeh predict XP_CONTINUOUS_RAW.csv --out feh.fits", "xpfeh predict --help", "xpfeh demo"),
 )
-for group in (data, models, datasets, answers):
-    app.add_typer(group.app)
-app.add_typer(datasets.catalog, name="catalog")
-app.add_typer(fetch, name="fetch")
-app.add_typer(archive, name="archive")
-app.add_typer(keys, name="keys")
+def tour(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
+    """[Fe/H] of giant stars, with calibrated uncertainties, from Gaia XP spectra.
 
-
-@app.callback(invoke_without_command=True)
-def tour(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """[Fe/H] of giant stars, with errors that are true, from Gaia XP spectra.
-
-    The way through: **ingest** spectra to features, **train** a model or **tune** many, **compare** them,
-    **promote** the best, make a **catalog** of all stars, and **serve** it to others.
-    **demo** walks it all with real spectra, in minutes.
+    **predict** answers for your own stars. For models and catalogs of your own: **ingest** spectra, **train** a model
+    or **tune** many, **promote** the best, make a **catalog**, and **serve** it to others.
     """
     if version:
         console.print(f"xpfeh {__version__}")

@@ -43,43 +43,48 @@ def beside_of(
     from xpfeh.evaluate.baseline import BASELINE
 
     if baseline not in (None, BASELINE):
-        raise UserError(f"--baseline {baseline}: there is {BASELINE}")
+        raise UserError(f"--baseline {baseline}: unknown; there is {BASELINE}")
     named = {}
     for each in references:
         name, equals, path = each.partition("=")
         if not (equals and path):
             raise UserError(f"--reference {each}: write NAME=FILE, as in pastel=pastel.fits; names: xpfeh references")
         if name in named:
-            raise UserError(f"--reference {name}: given twice; one file or folder of a catalog")
+            raise UserError(f"--reference {name}: given twice; give one file or folder for each catalog")
         named[name] = local_path(path)
     if neighbourhood and not earlier:
-        raise UserError("--neighbourhood belongs to --earlier: name the report of the data release before")
+        raise UserError("--neighbourhood needs --earlier: the report of the previous data release")
     return Beside(named, clusters, catalog, baseline is not None, earlier, neighbourhood)
 
 
 Source = Annotated[
     str,
     typer.Argument(
-        help="apogee-library, or a FITS file of its layout; Gaia XP files: a file, folder, glob or s3:// URI."
+        help="Gaia XP spectra: a file, folder, glob or s3:// URI; or apogee-library, or a FITS file of the same layout."
     ),
 ]
-Features = Annotated[str, typer.Option(help="Features that `xpfeh ingest` wrote: a folder or s3:// URI.")]
-Labels = Annotated[str, typer.Option(help="Table with source_id, feh and perhaps feh_err, logg: a file of any format.")]
-Model = Annotated[
-    str, typer.Option(help="A bundle's folder, models:/xpfeh@champion, or pretrained: the one in the package.")
+Features = Annotated[str, typer.Option(help="Features written by `xpfeh ingest`: a folder or s3:// URI.")]
+Labels = Annotated[
+    str,
+    typer.Option(help="Known [Fe/H]: a table of any format with source_id and feh, optionally feh_err, logg and more."),
 ]
-Photometry = Annotated[list[str], typer.Option(help="gaia_source: file, folder or glob; may be repeated.")]
+Model = Annotated[
+    str, typer.Option(help="A model bundle's folder, models:/xpfeh@champion, or pretrained (shipped with the package).")
+]
+Photometry = Annotated[
+    list[str], typer.Option(help="Gaia photometry and parallaxes (gaia_source): file, folder or glob; repeatable.")
+]
 Distances = Annotated[
     list[str],
     typer.Option(
-        help="Tables of r_med_geo or rgeo: file, folder or glob; may be repeated. With --ids etc., fetch gets them."
+        help="Distances in pc (r_med_geo or rgeo): file, folder or glob; repeatable. "
+        "`--distances fetch` downloads them for stars given by --ids, --adql, --cone or --around."
     ),
 ]
 DustMap = Annotated[
     str | None,
     typer.Option(
-        "--dust-map",
-        help="E(B-V) from this map, sfd-nside64 or sfd, and not from the one that the model was trained with.",
+        "--dust-map", help="Take E(B-V) from sfd-nside64 or sfd. Default: the map the model was trained with."
     ),
 ]
 References = Annotated[
@@ -87,42 +92,46 @@ References = Annotated[
     typer.Option(
         "--reference",
         metavar="NAME=FILE",
-        help="Compare with a published catalog; may be repeated. Names: xpfeh references.",
+        help="Compare with a published catalog; repeatable. `xpfeh references` lists the names.",
     ),
 ]
 Clusters = Annotated[Path | None, local("Compare with globular clusters: gc_harris.csv of the Local Volume Database.")]
-OfCatalog = Annotated[
-    str | None, typer.Option("--catalog", help="Also show the stars of this catalog: the final sample.")
-]
-Earlier = Annotated[
-    Path | None, local("Also compare with this report on the same stars, of an earlier data release say.")
-]
+OfCatalog = Annotated[str | None, typer.Option("--catalog", help="Also show the final sample of this catalog.")]
+Earlier = Annotated[Path | None, local("Also compare with an earlier report on the same stars.")]
 OfNeighbours = Annotated[
-    Path | None, local("--earlier is of the data release before: the archive's dr3_neighbourhood of the stars.")
+    Path | None,
+    local("If --earlier is of the previous data release: the archive's dr3_neighbourhood table of the stars."),
 ]
-Baseline = Annotated[str | None, typer.Option(help="Also train and judge: xgboost.")]
-Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; may be repeated.")]
-CpusEach = Annotated[float, typer.Option(min=0.05, help="Share of a CPU core each training gets.")]
-GpusEach = Annotated[float, typer.Option(min=0, help="Share of a GPU each training gets.")]
+Baseline = Annotated[str | None, typer.Option(help="Also train and judge a baseline: xgboost.")]
+Set = Annotated[list[str], typer.Option("--set", metavar="NAME=VALUE", help="Change a setting; repeatable.")]
+CpusEach = Annotated[float, typer.Option("--cpus-per-worker", min=0.05, help="CPU cores for each worker.")]
+GpusEach = Annotated[float, typer.Option("--gpus-per-worker", min=0, help="Share of a GPU for each worker.")]
 MaxWorkers = Annotated[
-    int, typer.Option(min=1, help="So many workers at most, a core each; an autoscaling cluster grows for them.")
+    int,
+    typer.Option("--workers", min=1, help="Maximum number of workers, one core each; an autoscaling cluster grows."),
+]
+MembersAtOnce = Annotated[
+    int, typer.Option("--workers", min=1, help="Ensemble members trained at once, on a Ray cluster.")
 ]
 Release = Annotated[str, typer.Option(help="Gaia data release: dr3 or dr4.")]
 OwnRelease = Annotated[
-    str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4; dr3 if not said.")
+    str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4. Default: dr3.")
 ]
-Ids = Annotated[Path | None, local("Identifiers: one a line, or any table with source_id.")]
-Adql = Annotated[str | None, typer.Option(help="A query of the Gaia archive that gives source_id.")]
+OfModelRelease = Annotated[
+    str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4. Default: the model's.")
+]
+Ids = Annotated[Path | None, local("Gaia identifiers: one per line, or any table with source_id.")]
+Adql = Annotated[str | None, typer.Option(help="A query of the Gaia archive that returns source_id.")]
 ArchiveName = Annotated[
     str | None,
-    typer.Option(
-        "--archive", help="Query only this archive: esa, ari or aip. By default a mirror is queried if ESA's is down."
-    ),
+    typer.Option("--archive", help="Query only this archive: esa, ari or aip. Default: ESA's, a mirror if it is down."),
 ]
-Cone = Annotated[tuple[float, float, float] | None, typer.Option(help="RA DEC RADIUS, degrees.")]
+Cone = Annotated[
+    tuple[float, float, float] | None, typer.Option(metavar="RA DEC RADIUS", help="All stars in a cone; degrees.")
+]
 Around = Annotated[
-    Path | None, local("Positions: a table with ra and dec, degrees or sexagesimal, matched to Gaia's stars.")
+    Path | None, local("Positions to match with Gaia's stars: a table with ra and dec, degrees or sexagesimal.")
 ]
-Radius = Annotated[float, typer.Option(min=0.01, help="--around: largest separation, arcsec.")]
+Radius = Annotated[float, typer.Option(min=0.01, help="--around: maximum separation, arcsec.")]
 Epoch = Annotated[float, typer.Option(help="--around: Julian year of the positions.")]
-DatasetDir = Annotated[str, typer.Argument(metavar="DIR", help="The folder or URI that --out named.")]
+DatasetDir = Annotated[str, typer.Argument(metavar="DIR", help="A dataset's folder or URI: the --out of its command.")]

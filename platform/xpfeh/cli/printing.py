@@ -17,6 +17,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from xpfeh.commands.drift import FoundDrift
     from xpfeh.commands.one_table import Written
     from xpfeh.commands.promote import Promotion, RefusedError
     from xpfeh.dataset.records import Record
@@ -32,10 +33,20 @@ if TYPE_CHECKING:
 console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
 _COLUMNS = {
-    "bias": "+.3f", "median": "+.3f", "robust_sigma": ".3f", "std": ".3f", "mae": ".3f",
-    "coverage_68": ".3f", "coverage_95": ".3f", "nll": ".2f", "nll_t": ".2f",
+    "bias": ("bias", "+.3f"), "median": ("median", "+.3f"), "robust_sigma": ("robust\nσ", ".3f"),
+    "mae": ("MAE", ".3f"), "coverage_68": ("in\n68 %", ".3f"), "coverage_95": ("in\n95 %", ".3f"),
+    "nll": ("NLL", ".2f"),
 }  # fmt: skip
-"""The numbers of `xpfeh.evaluate.metrics.summary` that are printed, and their formats."""
+"""Numbers of `xpfeh.evaluate.metrics.summary`, their titles and formats: what fits 80 columns; a report has all."""
+
+
+def _table(*columns: str | Column, title: str | None = None) -> Table:
+    """Return a table without side borders: it has more room, and can be copied from a terminal."""
+    return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+
+
+def _number(title: str) -> Column:
+    return Column(title, justify="right", no_wrap=True)
 
 
 def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
@@ -43,17 +54,14 @@ def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
     from xpfeh.evaluate.comparison.runs import COLUMNS, varied
 
     names = varied(rows[:shown])
-    numbers = Table(
+    numbers = _table(
         Column("run", no_wrap=True),
         "recipe",
-        Column("seeds", justify="right"),
+        _number("seeds"),
         *(Column(title, justify="right", min_width=6) for title, _ in COLUMNS.values()),
-        box=box.SIMPLE_HEAD,
-        collapse_padding=True,
-        pad_edge=False,
         title=f"{experiment}: validation stars, {len(rows[:shown])} of {len(rows)} recipes",
     )
-    parameters = Table(Column("run", no_wrap=True), "what differs", box=box.SIMPLE_HEAD, pad_edge=False)
+    parameters = _table(Column("run", no_wrap=True), "what differs")
     for row in rows[:shown]:
         run = row.best.run_id[:8]
         numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.text(number) for number in COLUMNS))
@@ -65,7 +73,10 @@ def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
 
 def print_differences(reports: tuple[Any, Any], differences: Sequence[Difference]) -> None:
     """Print two reports star by star."""
-    table = Table("dex", "A", "B", "A − B", "95 % interval", "", title=f"{differences[0].n} stars of both")
+    table = _table(
+        Column("dex", no_wrap=True), *map(_number, ("A", "B", "A − B", "95 % interval")), "",
+        title=f"{differences[0].n:,} stars in both",
+    )  # fmt: skip
     for d in differences:
         numbers = [f"{d.a:.4f}", f"{d.b:.4f}", f"{d.a - d.b:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}"]
         table.add_row(d.name, *numbers, d.verdict)
@@ -74,11 +85,15 @@ def print_differences(reports: tuple[Any, Any], differences: Sequence[Difference
 
 
 def print_rows(out: str, records: Sequence[Record]) -> None:
-    """Print what became of a dataset's rows."""
+    """Print what became of a dataset's rows: of a catalog's, what kinds of answers they are."""
     read, written = sum(r.rows_read for r in records), sum(r.rows_written for r in records)
     rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
-    reasons = "".join(f", {n} rejected: {reason}" for reason, n in rejected.items())
-    console.print(f"{read} rows read = {written} written{reasons}: {out}", soft_wrap=True)
+    kinds: Counter[str] = sum((Counter(r.kinds) for r in records), Counter())
+    if kinds:
+        console.print(f"{_counted(kinds)} -> {out}", soft_wrap=True)
+        return
+    reasons = "".join(f", {n:,} rejected: {reason}" for reason, n in rejected.items())
+    console.print(f"{read:,} rows read = {written:,} written{reasons} -> {out}", soft_wrap=True)
 
 
 def print_warning(line: str) -> None:
@@ -90,23 +105,48 @@ def print_written(out: Any, written: Written) -> None:
     """Print what became of the rows of a source."""
     for line in written.warnings:
         print_warning(line)
-    where = f", see {written.listing}" if written.rejected else ""
-    console.print(f"{written.stars} stars written, {written.rejected} rows rejected{where}: {out}", soft_wrap=True)
+    counts = f"{_stars(written.stars)} written, {written.rejected:,} rejected"
+    console.print(f"{counts} -> {out}", soft_wrap=True)
+    _print_listing(written)
 
 
 def print_answered(out: Any, written: Written) -> None:
-    """Print what became of the stars that were asked for."""
+    """Print what kinds of answers the stars got, each counted once."""
     for line in written.warnings:
         print_warning(line)
-    where = f", see {written.listing}" if written.rejected else ""
-    asked = written.stars + written.rejected
-    counts = f"{asked} asked = {written.stars} answered + {written.rejected} missing"
-    console.print(f"{counts}{where}: {out}", soft_wrap=True)
+    kinds = {**written.kinds, "without a spectrum": written.rejected - written.repeated, "repeated": written.repeated}
+    console.print(f"{_counted(kinds)} -> {out}", soft_wrap=True)
+    _print_listing(written)
+
+
+def _counted(kinds: Mapping[str, int]) -> str:
+    """Return how many stars there are, how many of them are good, and how many of each other kind.
+
+    Examples
+    --------
+    >>> _counted({"dwarf": 2, "good": 6, "repeated": 0, "outside the model's domain": 1})
+    "9 stars: 6 good, 2 dwarfs, 1 outside the model's domain"
+    """
+    from xpfeh.inference.kinds import DWARF, GOOD
+
+    good = kinds.get(GOOD, 0)
+    others = sorted(((n, kind) for kind, n in kinds.items() if n and kind != GOOD), key=lambda each: -each[0])
+    counts = [f"{n:,} {kind}{'s' * (kind == DWARF and n > 1)}" for n, kind in [(good, GOOD), *others]]
+    return f"{_stars(sum(kinds.values()))}: {', '.join(counts)}"
+
+
+def _stars(number: int) -> str:
+    return "1 star" if number == 1 else f"{number:,} stars"
+
+
+def _print_listing(written: Written) -> None:
+    if written.rejected:
+        console.print(f"reasons for the rejected rows: {written.listing}", soft_wrap=True)
 
 
 def print_cache(sizes: Mapping[str, Size]) -> None:
-    """Print what is kept of the archive's answers."""
-    table = Table("release", "stars", "with spectrum", "MB", "folder")
+    """Print what is cached of the archive's answers."""
+    table = _table("release", *map(_number, ("stars", "with spectrum", "MB")), Column("folder", overflow="fold"))
     for release, size in sizes.items():
         table.add_row(
             release, f"{size.asked:,}", f"{size.with_spectrum:,}", f"{size.bytes / 1e6:,.1f}", str(size.folder)
@@ -115,8 +155,9 @@ def print_cache(sizes: Mapping[str, Size]) -> None:
 
 
 def print_keys(keys: Iterable[Key]) -> None:
-    """Print who may ask an endpoint."""
-    table = Table("key of", "may", "requests a minute", "stars a day", "made")
+    """Print who may use an endpoint."""
+    limits_of = map(_number, ("requests/minute", "stars/day"))
+    table = _table(Column("owner", overflow="fold"), "scopes", *limits_of, Column("made", no_wrap=True))
     for key in keys:
         limits = f"{key.requests_per_minute:,}", f"{key.stars_per_day:,}"
         table.add_row(key.name, ", ".join(key.scopes), *limits, f"{key.made:%Y-%m-%d}")
@@ -127,14 +168,14 @@ def print_findings(release: str, findings: Iterable[Finding], as_json: bool = Fa
     """Print what the archives have, what is expected, and what to do; return the findings."""
     from xpfeh.download.probe import advice
 
-    with console.status("asking the archive", spinner="dots") if not as_json else nullcontext():
+    with console.status("querying the archive", spinner="dots") if not as_json else nullcontext():
         found = list(findings)
     if as_json:
         listed = [{"what": f.what, "expected": f.expected, "found": f.found, "verdict": f.verdict} for f in found]
         print(json.dumps({"release": release, "findings": listed, "advice": advice(found)}, indent=1))
         return found
     colours = {"holds": "green", "adapted": "green", "differs": "red", "unknown": "yellow"}
-    table = Table("what", "expected", "found", "", title=f"{release} in Gaia's archive", show_lines=True)
+    table = _table("what", "expected", "found", Column("", no_wrap=True), title=f"{release} in Gaia's archive")
     for each in found:
         table.add_row(each.what, each.expected, each.found, Text(each.verdict, style=colours[each.verdict]))
     console.print(table)
@@ -147,13 +188,13 @@ def print_findings(release: str, findings: Iterable[Finding], as_json: bool = Fa
 
 def print_status(out: str, now: Status) -> None:
     """Print how far a dataset is."""
-    table = Table(show_header=False, title=f"{now.kind}: {out}")
+    table = Table(show_header=False, title=f"{now.kind}: {out}", title_justify="left", box=None, pad_edge=False)
     table.add_row("parts", f"{now.done:,} of {now.parts:,} done" + (f", {now.failed:,} failed" if now.failed else ""))
     table.add_row("rows", f"{now.rows_read:,} read = {now.rows_written:,} written + {now.rejected.total():,} rejected")
     for reason, count in now.rejected.most_common():
         table.add_row("  rejected", f"{count:,}: {reason}")
     if now.latest:
-        table.add_row("speed", f"{now.rate:,.0f} stars a second; latest part {now.latest:%Y-%m-%d %H:%M:%S} UTC")
+        table.add_row("speed", f"{now.rate:,.0f} stars per second; latest part {now.latest:%Y-%m-%d %H:%M:%S} UTC")
     if now.done < now.parts and now.seconds_left is not None:
         table.add_row("time left", str(timedelta(seconds=round(now.seconds_left))))
     console.print(table)
@@ -165,7 +206,7 @@ def print_account(account: Account) -> None:
         console.print(problem, style="red", soft_wrap=True)
     console.print(
         f"{account.kind}: {account.requested:,} requested, {account.written:,} written + {account.rejected:,} rejected"
-        f"; {account.parts:,} parts have their recorded bytes and their input's stars",
+        f"; {account.parts:,} parts match their record and their input",
         soft_wrap=True,
     )
     console.print(f"{len(account.problems)} problems" if account.problems else "each star exactly once")
@@ -173,19 +214,20 @@ def print_account(account: Account) -> None:
 
 def print_cuts(counts: Mapping[str, int], title: str = "labelled sample") -> None:
     """Print how many stars each cut left."""
-    table = Table("cut", "stars left", title=title)
+    table = _table("cut", _number("stars left"), title=title)
     for name, left in counts.items():
-        table.add_row(name, str(left))
+        table.add_row(name, f"{left:,}")
     console.print(table)
 
 
 def print_metrics(metrics: Metrics, where: str) -> None:
-    """Print a report's numbers, a table a model."""
+    """Print a report's numbers, one table for each model."""
     for name, slices in metrics.items():
-        table = Table("stars", "n", *_COLUMNS, title=f"{name}: {where}")
+        titles = ("n", *(title for title, _ in _COLUMNS.values()))
+        table = _table(Column("stars", no_wrap=True), *map(_number, titles), title=f"{name}: {where}")
         for label, m in slices.items():
             if m["n"]:
-                table.add_row(label, str(m["n"]), *(f"{m[key]:{form}}" for key, form in _COLUMNS.items()))
+                table.add_row(label, str(m["n"]), *(f"{m[key]:{form}}" for key, (_, form) in _COLUMNS.items()))
         console.print(table)
         if "caught" in slices["all"]:
             found, caught = slices["all"]["catastrophic"], slices["all"]["caught"]
@@ -199,30 +241,45 @@ def print_spread(judged: Sequence[Metrics]) -> None:
         for name, slices in metrics.items():
             by_name.setdefault(name, []).append(slices)
     for name, runs in by_name.items():
-        table = Table("stars", *_COLUMNS, title=f"{name}: mean ± standard deviation over {len(runs)} models")
-        for label in runs[0]:
-            known = [slices[label] for slices in runs if slices[label]["n"]]
-            if len(known) > 1:
-                values = {key: [m[key] for m in known] for key in _COLUMNS}
-                cells = [
-                    f"{mean(values[key]):{form}} ± {stdev(values[key]):{form.removeprefix('+')}}"
-                    for key, form in _COLUMNS.items()
-                ]
-                table.add_row(label, *cells)
-        console.print(table)
+        for keys in (list(_COLUMNS)[:4], list(_COLUMNS)[4:]):  # 80 columns have room for four
+            titles = (_COLUMNS[key][0] for key in keys)
+            title = f"{name}: mean ± standard deviation over {len(runs)} models"
+            table = _table(Column("stars", no_wrap=True), *map(_number, titles), title=title)
+            for label in runs[0]:
+                known = [slices[label] for slices in runs if slices[label]["n"]]
+                if len(known) > 1:
+                    table.add_row(label, *(_mean_and_spread(known, key) for key in keys))
+            console.print(table)
+
+
+def _mean_and_spread(known: Sequence[Mapping[str, float]], key: str) -> str:
+    values, (_, form) = [m[key] for m in known], _COLUMNS[key]
+    return f"{mean(values):{form}} ± {stdev(values):{form.removeprefix('+')}}"
+
+
+def print_drift(found: FoundDrift) -> None:
+    """Print how a dataset differs from what a model knows, and which cuts could not be evaluated."""
+    console.print(
+        f"{found.given.stars:,} of {found.stars_read:,} stars fail none of the paper's cuts 1 to 3; of these "
+        f"{found.drift.outside:.1%} are outside the model's domain"
+    )
+    for cut, share in found.not_evaluated.items():
+        console.print(f"{cut}: not evaluated for {share:.1%} of them")
+    for line in found.drift.differences or ["no difference from the training stars is worth mentioning"]:
+        console.print(line, soft_wrap=True)
 
 
 def print_gates(judged: Promotion | RefusedError) -> None:
     """Print what a challenger was judged by and beside whom, and by how much it missed."""
-    table = Table("gate", "value", "from", "to", "", title="gates")
+    table = _table("gate", *map(_number, ("value", "from", "to")), Column("", no_wrap=True), title="gates")
     for gate in judged.gates:
-        verdict = Text("holds") if gate.holds else Text(f"misses by {gate.misses_by:.3g}", style="red")
+        verdict = Text("passes") if gate.holds else Text(f"fails by {gate.misses_by:.3g}", style="red")
         table.add_row(gate.name, *(f"{number:.4g}" for number in (gate.value, gate.low, gate.high)), verdict)
     console.print(table)
     for note in judged.notes:
         console.print(note, soft_wrap=True)
     if judged.looks is not None:
-        console.print(f"looks at these held-out stars so far: {judged.looks}")
+        console.print(f"models judged by these held-out stars so far: {judged.looks}")
 
 
 def print_refusal(refused: RefusedError) -> None:
@@ -235,7 +292,8 @@ def print_flags() -> None:
     """Print what the bits of ``flags`` mean, and which of them a good star does not have."""
     from xpfeh.flags import BEYOND_PAPER, GOOD, MEANING, NOT_GOOD
 
-    table = Table("bit", "value", "name", "not good", "meaning")
+    name, spoiling = Column("name", no_wrap=True), Column("not good", no_wrap=True)
+    table = _table(_number("bit"), _number("value"), name, spoiling, "meaning")
     for bit, meaning in MEANING.items():
         spoils = "x" if bit & NOT_GOOD else "(x)" if bit & BEYOND_PAPER else ""
         table.add_row(str(bit.bit_length() - 1), str(int(bit)), bit.name, spoils, meaning)

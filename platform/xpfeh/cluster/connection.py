@@ -20,6 +20,7 @@ from ray.exceptions import RayTaskError
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
+from xpfeh.quiet import silent_stderr
 
 _LOG_LEVELS = {
     "ray.data": logging.WARNING,
@@ -47,7 +48,7 @@ def join() -> None:
         # Ray itself tries one that has ended, and whose address it has kept, for a quarter of an hour.
         socket.create_connection((host, int(port)), timeout=5).close()
         _listen_on_loopback(host.startswith("127."))
-        ray.init(wanted, log_to_driver=False, logging_level=logging.WARNING)
+        _init(address=wanted)
     except (OSError, ValueError) as error:  # ConnectionError is an OSError
         raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
 
@@ -65,8 +66,20 @@ def connect() -> None:
     elif not ray.is_initialized():
         _quiet()
         _listen_on_loopback(True)
-        ray.init("local", include_dashboard=False, log_to_driver=False, logging_level=logging.WARNING)
+        _init(address="local", include_dashboard=False)
     DataContext.get_current().enable_progress_bars = False
+
+
+def _init(**options: Any) -> None:
+    """Start Ray, or join it, without what its C++ core writes to the user's terminal.
+
+    As errors that core reports what Ray Data does with each actor of a pool (ray-project/ray#53727, #57733), and what a
+    user must know of comes as an exception; so only what ends the process is left. The core says on stderr that it was
+    told so, while it starts.
+    """
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    with silent_stderr():
+        ray.init(log_to_driver=False, logging_level=logging.WARNING, **options)
 
 
 def _listen_on_loopback(only: bool) -> None:

@@ -18,6 +18,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import absolute, digest, first_line
 from xpfeh.inference.bundle import packed, unpacked
 from xpfeh.inference.estimate import estimate
+from xpfeh.inference.kinds import kinds_of
 from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
 
@@ -80,7 +81,8 @@ def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
                 for group in range(part.num_row_groups):  # 8 MB; all of a part at once would be 180 MB
                     for batch in part.iter_batches(_ROWS, row_groups=[group]):
                         stars = to_arrays(pa.Table.from_batches([batch]))
-                        yield Delivery(to_table(estimate(stars, predictor), CATALOG))
+                        answers = estimate(stars, predictor)
+                        yield Delivery(to_table(answers, CATALOG), kinds=kinds_of(answers))
             if digest(fs, path) != shard.fingerprint:
                 raise UserError(f"{path}: is not the part that xpfeh ingest wrote; delete it, and ingest again")
         except (OSError, pa.ArrowInvalid) as error:

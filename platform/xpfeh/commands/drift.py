@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 
 from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
-from xpfeh.evaluate.drift import Drift, drift, drift_figure
+from xpfeh.evaluate.drift import Drift, drift, drift_figure, not_evaluated
 from xpfeh.files import whole_folder
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
-from xpfeh.inference.seen import Seen, seen
+from xpfeh.inference.seen import Seen, compared, seen
 from xpfeh.provenance import code_version
 
 STARS = 20_000
@@ -23,7 +24,16 @@ _SPECTRA = {"removed": "dereddened", "hint": "as observed, redder behind more du
 REPORT, PICTURE = "drift.json", "drift.png"
 
 
-def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> tuple[Seen, Drift]:
+class FoundDrift(NamedTuple):
+    """How many stars were read, what those compared are like, how they differ, and the share with an unknown cut."""
+
+    stars_read: int
+    given: Seen
+    drift: Drift
+    not_evaluated: dict[str, float]
+
+
+def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> FoundDrift:
     """Compare some 20,000 stars of a dataset, from all over it, with those that a model was judged by.
 
     Writes ``drift.json`` and ``drift.png`` into the folder `out`.
@@ -40,16 +50,19 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> tup
     answers = estimate(stars, predictor)
     recipe = predictor.card.recipe
     taken = network_inputs(stars, recipe, predictor.card.preprocess)  # the training stars' spectra are those, too
-    given = seen({**stars, "flux": taken["flux"], "flags": answers["flags"], "domain_score": answers["domain_score"]})
+    stars |= {"flux": taken["flux"], "flags": answers["flags"], "domain_score": answers["domain_score"]}
+    given, chosen = seen(stars), compared(stars)
+    unknown = not_evaluated({name: values[chosen] for name, values in stars.items()})
     found = drift(predictor.card.seen, given)
     report = {
         "features": str(features),
         "plan": dataset.plan.fingerprint(),
         "model": predictor.version,
         "made_by": code_version(),
-        "stars_read": len(stars["source_id"]),
+        "stars_read": len(chosen),
         "trained": predictor.card.seen.model_dump(),
         "given": given.model_dump(),
+        "not_evaluated": unknown,
         "outside": found.outside,
         "shift": found.shift.tolist(),
         "differences": found.differences,
@@ -61,4 +74,4 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> tup
         (folder / REPORT).write_text(json.dumps(report, indent=1))
         figure.savefig(folder / PICTURE)
     plt.close(figure)
-    return given, found
+    return FoundDrift(len(chosen), given, found, unknown)

@@ -66,10 +66,6 @@ def write_labels(
     UserError
         If a table cannot be read, no star is left, or `out` cannot be written.
     """
-    if kind not in COMPILATIONS:
-        raise UserError(
-            f"labels of {kind!r} are not known; there are: apogee, literature, merge, move, {', '.join(COMPILATIONS)}"
-        )
     _check_output(out)
     reference, read = COMPILATIONS[kind]
     compilation = read(path)

@@ -7,7 +7,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +19,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.forks import check_not_forked
 from xpfeh.sources.archive_stars import ArchiveStars
-from xpfeh.sources.coefficients import Reject
+from xpfeh.sources.coefficients import REPEATED, Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
 from xpfeh.tables import check_format, write_table
 
@@ -29,12 +29,29 @@ ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
 
 @dataclass(frozen=True)
 class Written:
-    """How many stars a file got, how many rows of the source were rejected, where these are listed, what to tell."""
+    """What became of the rows of a source.
+
+    Attributes
+    ----------
+    stars : int
+        Rows of the file.
+    rejected : int
+        Rows of the source that are not among them.
+    listing : Path
+        Lists these with their reasons.
+    warnings : tuple of str
+    repeated : int
+        Of the rejected rows, those whose star came before.
+    kinds : mapping
+        How many answers of each kind there are, see `xpfeh.inference.kinds.kinds_of`; empty where there are none.
+    """
 
     stars: int
     rejected: int
     listing: Path
     warnings: tuple[str, ...] = ()
+    repeated: int = 0
+    kinds: Mapping[str, int] = field(default_factory=dict)
 
 
 def read_all(
@@ -103,4 +120,5 @@ def write_file(
     if rejected:
         with whole_file(listing) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([("source", *Reject._fields), *((path, *reject) for path, reject in rejected)])
-    return Written(stars, len(rejected), listing, tuple(told))
+    repeated = sum(reject.reason == REPEATED for _, reject in rejected)
+    return Written(stars, len(rejected), listing, tuple(told), repeated)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
 from xpfeh.flags import names
 from xpfeh.inference.estimate import estimate
+from xpfeh.inference.kinds import kinds_of
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
@@ -65,11 +67,15 @@ def predict_file(
     made_by = {"model": predictor.version, "settings": settings.model_dump(mode="json")}
     schema = CATALOG.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
 
+    kinds: Counter[str] = Counter()
+
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
-        table = to_table(estimate(preprocess(raw, settings), predictor), schema)
+        answers = estimate(preprocess(raw, settings), predictor)
+        kinds.update(kinds_of(answers))
+        table = to_table(answers, schema)
         return _with_flag_names(table) if Path(out).suffix == ".csv" else table
 
-    return write_file(source, out, companions, "predict", rows)
+    return replace(write_file(source, out, companions, "predict", rows), kinds=kinds)
 
 
 def predict_stars(

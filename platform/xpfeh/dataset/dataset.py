@@ -222,7 +222,7 @@ class Dataset:
         if self.fs.type_name == "local":
             self.fs.create_dir(self._ledger("tmp"), recursive=True)
         try:
-            ids, rejected, matched = self._write_part(temporary, deliveries)
+            ids, rejected, counts = self._write_part(temporary, deliveries)
             if shard.rows is not None and len(ids) + len(rejected) != shard.rows:
                 raise ValueError(f"{len(ids)} rows and {len(rejected)} rejected do not make {shard.rows}")
             if np.unique(ids).size != len(ids):
@@ -250,7 +250,8 @@ class Dataset:
             rows_read=len(ids) + len(rejected),
             rows_written=len(ids),
             rejected=Counter(reject.reason for reject in rejected),
-            matched=matched,
+            matched=counts["matched"],
+            kinds=counts["kinds"],
             fingerprint=fingerprint,
             bytes=size,
             seconds=round(time.perf_counter() - begun, 3),
@@ -291,15 +292,16 @@ class Dataset:
 
     def _write_part(
         self, path: str, deliveries: Iterable[Delivery]
-    ) -> tuple[NDArray[np.int64], list[Reject], dict[str, int]]:
+    ) -> tuple[NDArray[np.int64], list[Reject], dict[str, Counter[str]]]:
         metadata = {PROVENANCE_KEY: self._provenance}
-        ids, rejected, matched = [np.empty(0, dtype=np.int64)], list[Reject](), dict[str, int]()
+        ids, rejected = [np.empty(0, dtype=np.int64)], list[Reject]()
+        counts: dict[str, Counter[str]] = {"matched": Counter(), "kinds": Counter()}
 
         def tables() -> Iterator[pa.Table]:
             for delivery in deliveries:
                 rejected.extend(delivery.rejected)
-                for kind, stars in (delivery.matched or {}).items():
-                    matched[kind] = matched.get(kind, 0) + stars
+                counts["matched"].update(delivery.matched or {})
+                counts["kinds"].update(delivery.kinds or {})
                 ids.append(delivery.table["source_id"].to_numpy())
                 yield delivery.table
 
@@ -325,7 +327,7 @@ class Dataset:
         ) as writer:
             for table in chain([first], groups):
                 writer.write_table(table.replace_schema_metadata(schema.metadata))
-        return np.concatenate(ids), rejected, matched
+        return np.concatenate(ids), rejected, counts
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:

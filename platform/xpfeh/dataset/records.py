@@ -13,18 +13,19 @@ from xpfeh.sources.coefficients import Reject
 
 
 class Delivery(NamedTuple):
-    """Some rows of a shard: those delivered, those rejected, and how many are in the companion files of each kind."""
+    """Some rows of a shard: those delivered, those rejected, how many are in the companion files, kinds of answers."""
 
     table: pa.Table
     rejected: Sequence[Reject] = ()
     matched: Mapping[str, int] | None = None
+    kinds: Mapping[str, int] | None = None
 
 
 class Record(BaseModel):
     """A finished shard: what was read, what was written, by which model and code, and when (UTC).
 
     ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by their reason, ``matched`` the stars that
-    have a row in the companion files, by their kind.
+    have a row in the companion files, by their kind; ``kinds`` counts a catalog's answers, see `xpfeh.inference.kinds`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,6 +38,7 @@ class Record(BaseModel):
     rows_written: int
     rejected: dict[str, int]
     matched: dict[str, int] = {}
+    kinds: dict[str, int] = {}
     fingerprint: str
     bytes: int
     seconds: float

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, GREY, styled
 from xpfeh.flags import INFORMATIVE, MEANING, Flag
@@ -83,6 +85,28 @@ def drift(trained: Seen, given: Seen) -> Drift:
     return Drift(outside, flags, shift, differences)
 
 
+def not_evaluated(stars: Mapping[str, NDArray]) -> dict[str, float]:
+    """Return the share of N stars for which each of the paper's cuts is unknown; not of a cut that is known for all.
+
+    Parameters
+    ----------
+    stars : mapping of (N,) arrays
+        ``phot_bp_rp_excess_factor``, ``m_g`` (mag, NaN without a distance) and ``flags`` of a catalog.
+
+    Examples
+    --------
+    >>> stars = {"phot_bp_rp_excess_factor": np.array([1.2, 1.2]), "m_g": np.array([np.nan, 0.1])}
+    >>> not_evaluated({**stars, "flags": np.zeros(2, np.uint32)})
+    {'cut 3 (|Z|)': 0.5}
+    """
+    unknown = {
+        "cut 1 (excess factor)": np.isnan(stars["phot_bp_rp_excess_factor"]),
+        "cut 2 (giants)": (stars["flags"] & np.uint32(Flag.CUT_NOT_EVALUATED)) != 0,
+        "cut 3 (|Z|)": np.isnan(stars["m_g"]),
+    }
+    return {cut: float(each.mean()) for cut, each in unknown.items() if each.any()}
+
+
 @styled
 def drift_figure(trained: Seen, given: Seen, title: str) -> Figure:
     """Return the picture of a comparison: median spectra, distributions, shares of flags."""
@@ -124,7 +148,7 @@ def _draw_flags(axes: Axes, trained: Seen, given: Seen) -> None:
     places = np.arange(len(names))
     axes.barh(places - 0.2, [100 * trained.flags[name] for name in names], 0.38, color=GREY, label="training stars")
     axes.barh(places + 0.2, [100 * given.flags[name] for name in names], 0.38, color=BLUE, label="these stars")
-    axes.set(yticks=places, yticklabels=names, xlabel="share of the stars that pass cuts 1 to 3 (%)")
+    axes.set(yticks=places, yticklabels=names, xlabel="share of the stars that fail none of cuts 1 to 3 (%)")
     axes.invert_yaxis()
     if names:
         axes.legend()

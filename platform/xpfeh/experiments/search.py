@@ -83,7 +83,7 @@ def search(
     check_name("--name", name)
     if members % FOLDS or members < 2 * FOLDS:
         raise UserError(
-            f"--ensemble {members}: two networks at least leave out each of {FOLDS} parts of the sky; "
+            f"--members {members}: at least two networks must leave out each of the {FOLDS} parts of the sky; "
             f"give {2 * FOLDS}, {3 * FOLDS}, ..."
         )
     storage = absolute(storage)

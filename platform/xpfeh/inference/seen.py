@@ -20,7 +20,7 @@ QUANTITIES = ("domain_score", "phot_g_mean_mag", "bp_rp0", "ebv")
 
 
 class Seen(BaseModel):
-    """Distributions over the stars that pass cuts 1 to 3 and have a score.
+    """Distributions over the stars that are `compared`.
 
     Attributes
     ----------
@@ -43,6 +43,11 @@ class Seen(BaseModel):
     spread: tuple[float, ...]
 
 
+def compared(stars: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+    """Return which of N stars have a score and fail none of cuts 1 to 3; a cut that is not known fails no star."""
+    return ((stars["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE)) == 0) & np.isfinite(stars["domain_score"])
+
+
 def seen(stars: Mapping[str, NDArray]) -> Seen:
     """Return what N stars are like.
 
@@ -56,7 +61,7 @@ def seen(stars: Mapping[str, NDArray]) -> Seen:
     UserError
         If none of them passes the cuts and has a score.
     """
-    chosen = ((stars["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE)) == 0) & np.isfinite(stars["domain_score"])
+    chosen = compared(stars)
     if not chosen.any():
         raise UserError(f"of {len(chosen)} stars none passes cuts 1 to 3 and has a spectrum")
     low, middle, high = np.percentile(averaged(stars["flux"][chosen]), (16, 50, 84), axis=0)

@@ -58,6 +58,44 @@ def dois() -> list[str]:
     return [doi for work in citation()["references"] for doi, _ in _identifiers(work)]
 
 
+def bibtex() -> str:
+    """Return how to cite the software and those works, as BibTeX; what comes before the entries is a remark to BibTeX.
+
+    Examples
+    --------
+    >>> print(bibtex().split("\\n\\n")[1])
+    @software{xpfeh,
+      title = {{xpfeh}},
+      author = {{The xpfeh developers}},
+      version = {0.1.0},
+    }
+    """
+    own = citation()
+    software = _entry("software", own["title"], own, {"version": own["version"], "doi": own.get("doi")})
+    return "\n\n".join([own["message"], software, *map(_article, own["references"])])
+
+
+def _article(work: Mapping[str, Any]) -> str:
+    first = work["authors"][0]
+    key = f"{first.get('family-names') or first['name']}{work['year']}".replace(" ", "")
+    doi, of_what = (_identifiers(work) or [("", "")])[0]
+    fields = {"year": work["year"], "journal": work.get("journal"), "volume": work.get("volume")}
+    fields |= {"pages": work.get("start")}
+    fields |= {"note": f"doi:{doi}{of_what}"} if of_what else {"doi": doi}
+    return _entry("article", key, work, fields)
+
+
+def _entry(kind: str, key: str, work: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    # Braces keep BibTeX from taking an organisation's name apart, and a title's capitals away.
+    authors = [f"{{{each['name']}}}" if "name" in each else full_name(each) for each in work["authors"]]
+    every = {
+        "title": f"{{{work['title']}}}",
+        "author": " and ".join(authors).replace("{and others}", "others"),
+        **fields,
+    }
+    return "\n".join([f"@{kind}{{{key},", *(f"  {name} = {{{text}}}," for name, text in every.items() if text), "}"])
+
+
 def _line(work: Mapping[str, Any]) -> str:
     first, *others = work["authors"]
     who = first.get("family-names") or first["name"]

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, Reject, to_batch
+from xpfeh.sources.coefficients import LIST_COLUMNS, REPEATED, RawBatch, Reject, to_batch
 from xpfeh.sources.companions import Companions
 from xpfeh.sources.releases import RELEASES
 
@@ -70,7 +70,7 @@ class ArchiveStars:
         first = np.zeros(len(self.ids), dtype=bool)
         first[np.unique(self.ids, return_index=True)[1]] = True
         asked, fresh = self.ids[here], first[here]
-        rejected = [Reject(start + int(i), int(asked[i]), "repeated source_id") for i in np.flatnonzero(~fresh)]
+        rejected = [Reject(start + int(i), int(asked[i]), REPEATED) for i in np.flatnonzero(~fresh)]
         distinct = asked[fresh]
         place = dict(zip(distinct.tolist(), np.flatnonzero(fresh).tolist(), strict=True))
         rejected += [Reject(start + place[i], i, self.missing[i]) for i in place if i in self.missing]

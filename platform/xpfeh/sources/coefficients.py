@@ -24,6 +24,10 @@ _OPTIONAL = "coefficient_correlations"  # tables that others make leave the corr
 _LARGEST_CORRELATION = 1 + 1e-6  # Gaia delivers single precision: a true 1 may be rounded up by 6e-8
 
 
+REPEATED = "repeated source_id"
+"""Why a row is rejected whose star came before in the same source."""
+
+
 class Reject(NamedTuple):
     """A row that is not delivered: its number in the file (the first is 0), its source_id if known, and why.
 
@@ -127,7 +131,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
     # Last: a row that is rejected must not keep out a sound one of the same star.
-    reject(repeated(ids, reason == "", seen), "repeated source_id")
+    reject(repeated(ids, reason == "", seen), REPEATED)
 
     good = reason == ""
     seen.update(ids[good].tolist())

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import absolute, package_file
-from xpfeh.sources.coefficients import RawBatch, Reject
+from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject
 from xpfeh.sources.fits_files import first_table
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
@@ -97,7 +97,7 @@ class Library:
         path = library_path(self.path)
         ids = _load(path)[_ID]
         rows = np.setdiff1d(np.arange(len(ids)), _kept_rows(path))
-        return [Reject(row, int(ids[row]), "repeated source_id") for row in rows.tolist()]
+        return [Reject(row, int(ids[row]), REPEATED) for row in rows.tolist()]
 
     def _stop(self, start: int, rows: int | None, rejected: list[Reject]) -> int | None:
         return None if rows is None else start + rows - len(rejected)

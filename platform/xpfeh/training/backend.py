@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
+
+from xpfeh.quiet import silent_stderr
 
 Tensor = Any
 """Of the Keras backend in use, whichever it is."""
 Tensors = tuple[Tensor, ...]
 
 
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Drop what C++ libraries write to stderr while they load; Python exceptions still pass."""
-    kept = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-with _silent_stderr():
+with silent_stderr():
     import keras
     from keras import ops
 

@@ -139,9 +139,6 @@ COMPILATIONS = {
             "no Gaia": (TABLE, "gaia.csv: no such file"),
         },
     ),
-    "labels: unknown compilation": Case(
-        "labels galah table.csv --gaia gaia.csv --out labels.parquet", both(GAIA, TABLE), "'galah' are not known"
-    ),
     **group(
         "labels merge",
         "labels merge survey.csv mine.csv --out new/labels.parquet",
@@ -153,12 +150,6 @@ COMPILATIONS = {
             "no literature": (file("survey.csv", SOUND), "mine.csv: no such file"),
         },
     ),
-    "labels merge: one table": Case("labels merge survey.csv --out labels.parquet", nothing, "labels merge: name the"),
-    "labels literature: a table": Case(
-        "labels literature mine.csv --out labels.parquet", nothing, "takes no table, both are packaged; for mine.csv"
-    ),
-    "labels: two tables": Case("labels apogee a b --out labels.parquet", nothing, "made of one table; 2 are given"),
-    "labels: without --gaia": Case("labels saga table.csv --out labels.parquet", TABLE, "saga need --gaia"),
     "labels: out is no Parquet": Case(
         "labels pastel table.csv --gaia gaia.csv --out labels.csv", both(GAIA, TABLE), "labels.csv: labels are written"
     ),

@@ -97,11 +97,6 @@ FETCHING = {
     "fetch distances: of DR4": Case(
         "fetch distances --ids ids.txt --release dr4 --out d.parquet", IDS, "no table of distances of Gaia DR4 is known"
     ),
-    "labels move: without pairs": Case(
-        "labels move l.csv --out l.parquet",
-        file("l.csv", "source_id,feh\n1,0\n"),
-        "name one table of labels, and --nei",
-    ),
     "fetch xp: two ways": Case(
         "fetch xp --out xp --ids ids.txt --cone 1 2 3", IDS, "give one of --ids, --adql, --cone"
     ),
@@ -113,6 +108,6 @@ FETCHING = {
     "fetch xp: out is a file": Case("fetch xp --out xp --ids ids.txt", both(IDS, file("xp", "")), "xp.* is a file"),
     "fetch xp: a cone that is none": Case("fetch xp --out xp --cone 10 95 1", nothing, "--cone 10 95 1: "),
     "fetch xp: a cone of no radius": Case("fetch xp --out xp --cone 10 5 nan", nothing, "--cone 10 5 nan: "),
-    "fetch saga": Case("fetch saga", nothing, "exported by hand at saga.sci.hokudai.ac.jp"),
+    "fetch saga": Case("fetch saga", nothing, "export SAGA by hand at saga.sci.hokudai.ac.jp"),
     "fetch corrections": Case("fetch corrections", nothing, "has no .*inter_BP.csv, .*get the tables from"),
 }

@@ -41,7 +41,7 @@ SETTINGS = {
         "ingest {star} --out new/features", {"release=dr4": "star.csv: holds spectra of DR3, the settings say DR4"}
     ),
     **settings(
-        "train --features {features} --labels {labels} --out new/model",
+        "train --features {features} --labels {labels} --out new/model --recipe paper",
         {
             "learning_rate=1e400": "setting learning_rate: .*finite",
             "learning_rate=NaN": "setting learning_rate",
