@@ -1,14 +1,17 @@
 """The documents agree with the code: commands and their options, flags, columns, settings, links."""
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import typer
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.exceptions import PluginError
 from xpfeh.cli.main import app
-from xpfeh.columns import CATALOG, FEATURES
-from xpfeh.flags import MEANING
-from xpfeh.settings import PreprocessSettings, Recipe
+
+from docs.tables import TABLES, with_tables
+from docs.website import on_post_build
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -39,24 +42,36 @@ def test_every_command_and_option_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
+def test_the_tables_are_those_of_the_code(page: Path) -> None:
+    assert page.read_text() == with_tables(page.read_text()), "`make docs` writes them"
+
+
+def test_every_table_is_in_a_page() -> None:
+    text = "".join(page.read_text() for page in PAGES)
+    assert sorted(re.findall(r"<!-- table: (\w+) -->", text)) == sorted(TABLES)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "refused"),
+    [
+        ("page.html", '<a href="https://example.org">a link</a> <img src="picture.png">', False),
+        ("page.html", "<img alt='x' src='https://example.org/picture.png'>", True),
+        ("page.html", '<script async src="//example.org/script.js"></script>', True),
+        ("style.css", "@import url(https://example.org/fonts.css)", True),
+    ],
+)
+def test_a_website_that_loads_from_another_host_is_refused(tmp_path: Path, name: str, text: str, refused: bool) -> None:
+    (tmp_path / name).write_text(text)
+    config = MkDocsConfig()
+    config.site_dir = str(tmp_path)
+    with pytest.raises(PluginError, match=r"example\.org") if refused else nullcontext():
+        on_post_build(config)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=PAGE_IDS)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text()):
         assert "://" in target or (page.parent / target).exists(), target
-
-
-def test_every_flag_column_and_setting_is_explained() -> None:
-    ingest, catalog, train = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("ingest", "catalog", "train"))
-    for flag, meaning in MEANING.items():
-        assert f"`{flag.name}`" in ingest, flag
-        assert meaning.replace("|", r"\|") in ingest, flag
-    for name in FEATURES.names:
-        assert f"`{name}`" in ingest, name
-    for name in CATALOG.names:
-        assert f"`{name}`" in catalog, name
-    for name in PreprocessSettings.model_fields:
-        assert f"`{name}`" in ingest, name
-    for name in set(Recipe.model_fields) - {"name"}:
-        assert f"`{name}`" in train, name
 
 
 def test_the_readme_is_short() -> None:

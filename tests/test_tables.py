@@ -2,6 +2,7 @@
 
 import gzip
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,14 +12,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from astropy.coordinates import SkyCoord
-from astropy.io import fits
+from astropy.io import fits, votable
 from astropy.table import MaskedColumn, Table
 from astropy.units import Unit
-from xpfeh.columns import PROVENANCE_KEY
+from xpfeh.columns import PROVENANCE_KEY, made_by
 from xpfeh.errors import UserError
 from xpfeh.table_formats import READERS
 from xpfeh.tables import (
     MISSING,
+    WRITABLE,
     check_format,
     check_range,
     numbers,
@@ -90,7 +92,7 @@ def test_every_suffix_has_a_file_here() -> None:
     assert set(READERS) - set(WRITE) == {".txt", ".tab", ".dat", ".fit", ".votable"}
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".fits", ".csv"])
+@pytest.mark.parametrize("suffix", WRITABLE)
 def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     schema = pa.schema(
         [
@@ -112,20 +114,45 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
     if suffix == ".parquet":
         assert pq.read_schema(path).metadata[PROVENANCE_KEY].decode() == MADE_BY
     if suffix == ".fits":
-        assert "".join(fits.getheader(path, 1)["HISTORY"]) == MADE_BY
-        assert fits.getheader(path, 1)["TFORM4"] == "L"
+        header = fits.getheader(path, 1)
+        assert (header["MODEL"], json.loads(header["SETTINGS"])["dust_map"]) == ("paper-1", "sfd")
+        assert header["TFORM4"] == "L"
         assert Table.read(path)["good"].tolist() == [False, True]
+    if suffix == ".vot":
+        infos = {info.name: info.value for info in votable.parse(path).get_first_table().infos}
+        assert (infos["model"], json.loads(infos["settings"])["dust_map"]) == ("paper-1", "sfd")
+    if suffix == ".ecsv":
+        assert Table.read(path).meta["model"] == "paper-1"
+
+
+def test_wavelengths_stand_in_every_header(tmp_path: Path) -> None:
+    schema = pa.schema([("source_id", pa.int64()), ("slopes", pa.list_(pa.float32(), 2))])
+    schema = schema.with_metadata({PROVENANCE_KEY: json.dumps({"model": "best-1", "wave_nm": [336.0, 338.5]})})
+    stars = pa.table([[BIG], [[0.5, -0.25]]], schema=schema)
+    for suffix in (".parquet", ".fits", ".vot", ".ecsv"):
+        path = tmp_path / f"stars{suffix}"
+        assert write_table(path, [stars]) == 1
+        if suffix == ".parquet":
+            assert made_by(pq.read_schema(path))["wave_nm"] == [336.0, 338.5]
+        elif suffix == ".vot":
+            first = votable.parse(path).get_first_table()
+            assert first.infos[1].value == "[336.0, 338.5]"
+            assert first.to_table()["slopes"][0].tolist() == [0.5, -0.25]
+        else:
+            table = Table.read(path)
+            assert {**table.meta}.get("wave_nm", table.meta.get("WAVE_NM")) == [336.0, 338.5]
+            assert table["slopes"][0].tolist() == [0.5, -0.25]
 
 
 def test_what_cannot_be_written_leaves_no_file(tmp_path: Path) -> None:
     lists = pa.table({"flux": pa.array([[1.0, 2.0]], pa.list_(pa.float64(), 2))})
-    with pytest.raises(UserError, match=r"CSV cannot hold the columns flux; write \.parquet or \.fits"):
+    with pytest.raises(UserError, match=r"CSV cannot hold the columns flux; choose \.parquet, \.fits, \.vot, \.ecsv"):
         write_table(tmp_path / "stars.csv", [lists])
-    for suffix in (".parquet", ".fits", ".csv"):
+    for suffix in WRITABLE:
         with pytest.raises(UserError, match="nothing to write"):
             write_table(tmp_path / f"stars{suffix}", [])
-    with pytest.raises(UserError, match=r"choose \.parquet, \.fits, \.csv"):
-        check_format(tmp_path / "stars.vot")
+    with pytest.raises(UserError, match=r"choose \.parquet, \.fits, \.vot, \.ecsv, \.csv"):
+        check_format(tmp_path / "stars.txt")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(UserError, match="is a folder"):
         check_format(tmp_path / "folder.csv")

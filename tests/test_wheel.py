@@ -2,6 +2,8 @@
 
 import subprocess
 import sys
+import tomllib
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,12 @@ from xpfeh.sources.library import NAME, library_path
 ROOT = Path(__file__).parents[1]
 
 
+def test_type_hints_are_shipped() -> None:
+    shipped = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["xpfeh"]
+    assert "py.typed" in shipped
+    assert (ROOT / "platform" / "xpfeh" / "py.typed").exists()
+
+
 @pytest.mark.slow
 def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path) -> None:
     Table(fits.getdata(library_path(NAME), 1)[:30]).write(tmp_path / "stars.fits")
@@ -20,6 +28,7 @@ def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path
         [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True
     )
     (wheel,) = tmp_path.glob("xpfeh-*.whl")
+    assert "xpfeh/py.typed" in zipfile.ZipFile(wheel).namelist()
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "empty"], check=True)
     there = tmp_path / "empty" / "bin"
     constraints = str(ROOT / "constraints.txt")

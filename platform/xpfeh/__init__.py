@@ -4,44 +4,60 @@
 >>> stars = xpfeh.predict("apogee-library")  # doctest: +SKIP
 >>> stars["source_id", "FEH", "FEH_lo68", "FEH_hi68"]  # doctest: +SKIP
 
-``stars`` is the name of a file, folder, glob or URI of Gaia XP spectra; or identifiers, integers in a list or array,
-whose spectra come from Gaia's archive and are kept (`xpfeh cache`); or a table of astropy, pandas, polars or Arrow, or
-a mapping of arrays. A table has ``source_id``; Gaia's columns of coefficients, or ``flux`` and ``flux_error`` of 343
-samples (336 to 1020 nm, W m-2 nm-1); and, if known, ``ra``, ``dec``, ``phot_g_mean_mag`` and the other columns of
-gaia_source that flags are told by, ``rgeo``, and ``ebv``, which takes the place of the dust map's E(B-V).
+All functions take stars in the same forms:
+
+- an identifier, an integer or its digits, or a list, array, column or series of them: the spectra come from Gaia's
+  archive and are kept (`xpfeh cache`);
+- the name of a file, folder, glob or URI of Gaia XP spectra, or a list of them;
+- a table of astropy, pandas, polars or Arrow, or a mapping of arrays; or one row of a table.
+
+A table has ``source_id``; Gaia's columns of coefficients (lists, or ``bp_coeff_0`` ...), or ``flux`` and
+``flux_error`` of 343 samples (336 to 1020 nm, W m-2 nm-1); and, if known, ``ra``, ``dec``, ``phot_g_mean_mag`` and the
+other columns of gaia_source that flags are set by, ``rgeo``, and ``ebv``, which replaces the dust map's E(B-V).
+
+Photometry and distances may also be given apart, as ``photometry=`` and ``distances=``: a file, a table in memory, or
+a list of them, matched by ``source_id``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xpfeh.environment import set_defaults
+from xpfeh.errors import ArchiveError, EndpointError, InputError, ModelError, UserError
 from xpfeh.forks import watch_forks
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from astropy.table import Table
     from matplotlib.figure import Figure
     from numpy.typing import ArrayLike, NDArray
 
     from xpfeh.client import Client
-    from xpfeh.inference.predictor import Predictor
+    from xpfeh.model import Model
 
 __version__ = "0.1.0"
-__all__ = ["Client", "calibrate", "load_model", "plot", "predict", "preprocess"]
+__all__ = [
+    "ArchiveError", "Client", "EndpointError", "InputError", "Model", "ModelError", "UserError",
+    "calibrate", "load_model", "plot", "predict", "preprocess", "samples", "sensitivity",
+]  # fmt: skip
 
 set_defaults()
 watch_forks()
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Client` and the module `flags` when they are asked for: `import xpfeh` stays quick."""
+    """Load `Client`, `Model` and the module `flags` when they are needed: `import xpfeh` stays quick."""
     if name == "Client":
         from xpfeh.client import Client
 
         return Client
+    if name == "Model":
+        from xpfeh.model import Model
+
+        return Model
     if name == "flags":
         from importlib import import_module
 
@@ -51,22 +67,22 @@ def __getattr__(name: str) -> Any:
 
 def predict(
     stars: Any,
-    model: str | Path | Predictor = "pretrained",
-    photometry: Sequence[str] = (),
-    distances: Sequence[str] = (),
-    dust_map: str | None = None,
+    model: str | Path | Model = "pretrained",
+    photometry: Any = None,
+    distances: Any = None,
+    dust_map: Literal["sfd-nside64", "sfd"] | None = None,
 ) -> Table:
     """Return [Fe/H] with its errors for each star: the rows of a catalog.
 
     Parameters
     ----------
     stars
-        Spectra, see `xpfeh`.
-    model : str, Path or Predictor
+        In any form, see `xpfeh`.
+    model : str, Path or Model
         A bundle's folder, ``models:/xpfeh@champion`` of an MLflow store, what `load_model` gives, or ``pretrained``:
         the one in the package.
-    photometry, distances : sequence of str
-        Files of gaia_source, and of Bailer-Jones distances, for spectra in files.
+    photometry, distances : str, Path, table, or list of them, optional
+        gaia_source, and Bailer-Jones distances, of these stars; what a star has of its own comes first.
     dust_map : {"sfd-nside64", "sfd"}, optional
         Where E(B-V) comes from, of stars without an ``ebv`` of their own: by default the map that the model was trained
         with; ``sfd`` is the full map, after ``xpfeh fetch sfd``. Models that deredden the spectrum take no other.
@@ -75,15 +91,18 @@ def predict(
     -------
     astropy.table.Table
         A row for each star, in their order, with units and descriptions; `xpfeh.columns.CATALOG` has the columns.
-        What is not known is NaN. ``meta`` names the model and the dust map, and ``meta["rejected"]`` has the rows that
-        are not sound (source, row, source_id, reason): rows given = rows returned + rows rejected.
+        What is not known is NaN. ``meta`` has ``model``, and ``settings`` and ``versions`` as JSON;
+        ``meta["rejected"]`` has a line for each row that is not sound: rows given = rows returned + rows rejected.
 
     Raises
     ------
-    xpfeh.errors.UserError
-        If the spectra or the model are none, or do not fit one another, the dust map is not there or not for this
-        model, or the files of photometry or distances have a row for none of the stars. If for fewer than half, that is
-        a warning.
+    InputError
+        If there are no stars, or they do not fit the model, or the tables of photometry or distances have a row for
+        none of them. If for fewer than half, that is a warning.
+    ModelError
+        If there is no such model, or it does not take this dust map.
+    ArchiveError
+        If spectra cannot be had from Gaia's archive.
 
     Examples
     --------
@@ -91,51 +110,151 @@ def predict(
     >>> from xpfeh.sources.library import library_path, read_spectra
     >>> spectra = read_spectra(library_path("apogee-library"), 0, 3)  # of three real stars, as arrays
     >>> answer = xpfeh.predict(spectra)
-    >>> answer["FEH"].unit, len(answer)
-    (Unit("dex"), 3)
+    >>> answer["FEH"].description, answer["TEFF"].unit, len(answer)
+    ('[Fe/H] [dex]', Unit("K"), 3)
     """
-    from xpfeh.commands.in_memory import predicted
-
-    return predicted(stars, load_model(model), photometry, distances, dust_map)
+    return load_model(model).predict(stars, photometry, distances, dust_map)
 
 
-def preprocess(
-    stars: Any, settings: Sequence[str] = (), photometry: Sequence[str] = (), distances: Sequence[str] = ()
+def sensitivity(
+    stars: Any, model: str | Path | Model = "pretrained", photometry: Any = None, distances: Any = None
 ) -> Table:
-    """Return the features of each star: flux and error as observed, 1 around 550 nm, photometry, E(B-V), flags.
+    """Return which wavelengths each star's [Fe/H] rests on: d[Fe/H] / d flux, flux being 1 around 550 nm.
 
     Parameters
     ----------
-    stars
-        Spectra, see `xpfeh`.
-    settings : sequence of str
-        Changes of `xpfeh.settings.PreprocessSettings`, as in ``["dust_map=sfd"]``.
-    photometry, distances
+    stars, model, photometry, distances
         As for `predict`.
 
     Returns
     -------
     astropy.table.Table
-        `xpfeh.columns.FEATURES`; ``meta`` as of `predict`.
+        ``source_id``, and ``dfeh_dflux``, dex, (N, pixels) by the model's pixels, whose mean wavelengths (nm) are
+        ``meta["wave_nm"]``; the rest of ``meta`` as of `predict`.
 
     Raises
     ------
-    xpfeh.errors.UserError
-        If the spectra are none, or a setting is not known.
+    InputError, ModelError, ArchiveError
+        As `predict`.
 
     Examples
     --------
     >>> import numpy as np, xpfeh
     >>> spectra = {"source_id": [4295806720], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
-    >>> xpfeh.preprocess(spectra)["flux"].shape
+    >>> slopes = xpfeh.sensitivity(spectra)
+    >>> slopes["dfeh_dflux"].shape, slopes.meta["wave_nm"][:2]
+    ((1, 343), [336.0, 338.0])
+    """
+    return load_model(model).sensitivity(stars, photometry, distances)
+
+
+def plot(
+    stars: Any,
+    source_id: int | str | None = None,
+    model: str | Path | Model = "pretrained",
+    photometry: Any = None,
+    distances: Any = None,
+) -> Figure:
+    """Return a picture of one star: its spectrum, the wavelengths that its [Fe/H] rests on, [Fe/H] and its flags.
+
+    Parameters
+    ----------
+    stars, model, photometry, distances
+        As for `predict`.
+    source_id : int or str, optional
+        Which star, if there are several.
+
+    Raises
+    ------
+    InputError
+        If there is no such star, or several and none is named; otherwise as `predict`.
+
+    Examples
+    --------
+    >>> xpfeh.plot("XP_CONTINUOUS_RAW.csv").savefig("star.png")  # doctest: +SKIP
+    """
+    return load_model(model).plot(stars, source_id, photometry, distances)
+
+
+def load_model(model: str | Path | Model = "pretrained") -> Model:
+    """Return a model, to be loaded once and used often: ``model.predict(stars)`` is ``predict(stars, model=model)``.
+
+    Parameters
+    ----------
+    model
+        As for `predict`.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+
+    Examples
+    --------
+    >>> load_model().card.recipe.name
+    'best'
+    """
+    from xpfeh.model import Model
+
+    return model if isinstance(model, Model) else Model(model)
+
+
+def preprocess(
+    stars: Any,
+    photometry: Any = None,
+    distances: Any = None,
+    *,
+    release: Literal["dr3", "dr4"] = "dr3",
+    bases: str | Path = "gaiaxpy",
+    normalise_nm: tuple[float, float] = (540.0, 560.0),
+    correction: Literal["uncorrected", "huang2024", "huang2024-absolute"] = "uncorrected",
+    dust_map: Literal["sfd-nside64", "sfd"] = "sfd-nside64",
+    r_bp: float = 2.749,
+    r_g: float = 2.128,
+    r_rp: float = 1.589,
+    sun_height_pc: float = 0.0,
+) -> Table:
+    """Return the features of each star: flux and error as observed, 1 around 550 nm, photometry, E(B-V), flags.
+
+    Parameters
+    ----------
+    stars, photometry, distances
+        As for `predict`.
+    release, bases, normalise_nm, correction, dust_map, r_bp, r_g, r_rp, sun_height_pc
+        The settings, see `xpfeh.settings.PreprocessSettings`.
+
+    Returns
+    -------
+    astropy.table.Table
+        `xpfeh.columns.FEATURES`; ``meta["wave_nm"]`` has the wavelengths of the samples, nm, the rest of ``meta`` as of
+        `predict`.
+
+    Raises
+    ------
+    InputError
+        As `predict`.
+    UserError
+        If a setting cannot have such a value.
+
+    Examples
+    --------
+    >>> import numpy as np, xpfeh
+    >>> spectra = {"source_id": [4295806720], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
+    >>> xpfeh.preprocess(spectra, sun_height_pc=20.8)["flux"].shape
     (1, 343)
     """
-    from xpfeh.commands.in_memory import featured
+    from xpfeh.commands.in_memory import rows_of
+    from xpfeh.commands.spectra import Stage, spectra_rows
+    from xpfeh.settings import PreprocessSettings
 
-    return featured(stars, settings, photometry, distances)
+    settings = PreprocessSettings.of({
+        "release": release, "bases": str(bases), "normalise_nm": normalise_nm, "correction": correction,
+        "dust_map": dust_map, "r_bp": r_bp, "r_g": r_g, "r_rp": r_rp, "sun_height_pc": sun_height_pc,
+    })  # fmt: skip
+    return rows_of(stars, settings.release, photometry, distances, spectra_rows(Stage.FEATURES, settings))
 
 
-def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFrame, NDArray[Any]]:
+def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Return absolute flux and error: what `gaiaxpy.calibrate` gives, ten times as fast.
 
     Spectra without correlations, which GaiaXPy refuses, get errors by typical ones.
@@ -143,21 +262,22 @@ def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFra
     Parameters
     ----------
     stars
-        Spectra as coefficients, see `xpfeh`.
+        Spectra as coefficients, in any form, see `xpfeh`.
     sampling : array-like, optional
         Wavelengths, nm; GaiaXPy's 343 from 336 to 1020 nm by default.
 
     Returns
     -------
     spectra : pandas.DataFrame
-        ``source_id``, ``flux`` and ``flux_error`` (arrays, W m-2 nm-1); ``attrs["rejected"]`` as in `predict`.
+        ``source_id``, ``flux`` and ``flux_error`` (arrays, W m-2 nm-1); ``attrs["rejected"]`` as ``meta["rejected"]``
+        of `predict`.
     sampling : ndarray
         The wavelengths, nm.
 
     Raises
     ------
-    xpfeh.errors.UserError
-        If they are no coefficients.
+    InputError
+        If they are no coefficients; otherwise as `predict`.
 
     Examples
     --------
@@ -168,47 +288,40 @@ def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFra
     return calibrated(stars, sampling)
 
 
-def load_model(model: str | Path | Predictor = "pretrained") -> Predictor:
-    """Return a model, to be loaded once and used often.
+def samples(stars: Any, n: int, seed: int | None = None) -> NDArray[np.float32]:
+    """Draw [Fe/H] of each star from its calibrated intervals, to propagate its error.
+
+    The quantiles are known at 2.5, 16, 84 and 97.5 %, the ends of the intervals, and ``FEH`` stands for the median.
+    Between them the quantile function is interpolated over the quantiles of a normal distribution, and beyond the 95 %
+    interval it goes on as between 84 and 97.5 % (or 16 and 2.5 %). So 68 % of the draws lie in the 68 % interval, 95 %
+    in the 95 % interval, and the two sides differ as the intervals do.
 
     Parameters
     ----------
-    model
-        As for `predict`.
+    stars : table
+        With ``FEH``, ``FEH_lo68``, ``FEH_hi68``, ``FEH_lo95`` and ``FEH_hi95``, as `predict` returns it.
+    n : int
+        Draws for each star.
+    seed : int, optional
+        For the same draws again.
+
+    Returns
+    -------
+    (N, n) ndarray of float32
+        dex; NaN for a star without [Fe/H], or with an open interval (`FEH_EDGE`), whose distribution is not known.
 
     Raises
     ------
-    xpfeh.errors.UserError
-        If there is no such model.
+    InputError
+        If a column is missing.
 
     Examples
     --------
-    >>> load_model().card.recipe.name
-    'best'
+    >>> star = {"FEH": [-1.0], "FEH_lo68": [-1.2], "FEH_hi68": [-0.9], "FEH_lo95": [-1.5], "FEH_hi95": [-0.8]}
+    >>> drawn = samples(star, 10_000, seed=1)
+    >>> drawn.shape, round(float(((drawn > -1.2) & (drawn < -0.9)).mean()), 1)
+    ((1, 10000), 0.7)
     """
-    from xpfeh.commands.models import bundle_of
-    from xpfeh.inference.predictor import Predictor
+    from xpfeh.commands.in_memory import draw_samples
 
-    return model if isinstance(model, Predictor) else Predictor(bundle_of(model))
-
-
-def plot(stars: Any, source_id: int | None = None, model: str | Path | Predictor = "pretrained") -> Figure:
-    """Return a picture of one star: its spectrum, the wavelengths that its [Fe/H] rests on, [Fe/H] and its flags.
-
-    Parameters
-    ----------
-    stars
-        Spectra, see `xpfeh`.
-    source_id : int, optional
-        Which star, if there are several.
-    model
-        As for `predict`.
-
-    Raises
-    ------
-    xpfeh.errors.UserError
-        If there is no such star, or several and none is named.
-    """
-    from xpfeh.commands.plot import plotted
-
-    return plotted(stars, source_id, load_model(model))
+    return draw_samples(stars, n, seed)

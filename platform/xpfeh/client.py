@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import requests
 import tenacity
 from astropy.table import Table
+from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.astropy_table import to_astropy
 from xpfeh.columns import to_arrow
+from xpfeh.commands.given_stars import source_of
+from xpfeh.commands.in_memory import Rejected, rejected_lines
 from xpfeh.commands.one_table import read_all
-from xpfeh.errors import UserError
+from xpfeh.errors import EndpointError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import LIST_COLUMNS, Reject
 from xpfeh.sources.companions import PHOTOMETRY
-from xpfeh.sources.reader import NO_COMPANIONS
+from xpfeh.sources.reader import CompanionFiles
 from xpfeh.sources.samples import SAMPLES
-from xpfeh.tables import to_astropy
 from xpfeh.xp.parallax import PARALLAX
 
 _ARROW = "application/vnd.apache.arrow.stream"
@@ -60,43 +64,54 @@ class Client:
 
         Raises
         ------
-        UserError
+        EndpointError
             If it does not answer.
         """
         return self._asked("GET", "/v1/health").json()
 
-    def predict(self, stars: Any, keep: str | Path | None = None) -> Table:
-        """Return the catalog's rows of stars, in their order, as `xpfeh.predict` does, with a column ``error``.
+    def predict(
+        self, stars: Any, photometry: Any = None, distances: Any = None, keep: str | Path | None = None
+    ) -> Table:
+        """Return the catalog's rows of stars, in their order, as `xpfeh.predict` does.
 
         Parameters
         ----------
-        stars
-            A file of spectra or a table, see `xpfeh`.
+        stars, photometry, distances
+            As `xpfeh.predict` takes them. Spectra that are named by identifiers come from Gaia's archive to this
+            machine, and from here to the endpoint.
         keep : str or Path, optional
             Folder for the answers as they come; a call that was interrupted goes on from there.
 
         Returns
         -------
         astropy.table.Table
-            Stars that the endpoint cannot answer have an ``error``, and NaN. ``meta["rejected"]`` has the rows of the
-            source that are no sound spectrum, and were not sent.
+            ``meta["rejected"]`` has the rows that are not sound, and were not sent, and the stars that the endpoint
+            did not answer.
 
         Raises
         ------
-        UserError
-            If the source is none, the endpoint refuses a request, or does not answer.
+        InputError
+            If the stars are none.
+        EndpointError
+            If the endpoint refuses a request, or does not answer.
         """
         health = self.health()
-        rejected: list[tuple[str, Reject]] = []
-        bodies = list(self._bodies(stars, health["max_stars"], rejected))
+        source, companions = source_of(stars, health["release"]), CompanionFiles.find(photometry, distances)
+        rejected: Rejected = []
+        bodies = list(self._bodies(read_all(source, companions, rejected), health["max_stars"]))
         answers = [self._answer(body, health["model_version"], keep) for body in track(bodies, description="stars")]
-        found = to_astropy(pa.concat_tables(answers))
-        found.meta = {"model": health["model_version"], "rejected": [(path, *reject) for path, reject in rejected]}
+        table = pa.concat_tables(answers)
+        refused = pc.is_valid(table["error"])
+        reasons = table.select(["source_id", "error"]).filter(refused).to_pylist()
+        rows = np.flatnonzero(refused)  # among the stars that were sent
+        rejected += [(self.url, Reject(int(row), *why.values())) for row, why in zip(rows, reasons, strict=True)]
+        found = to_astropy(table.filter(pc.invert(refused)).drop_columns("error"))
+        found.meta = {"model": health["model_version"], "rejected": rejected_lines(rejected)}
         return found
 
-    def _bodies(self, stars: Any, most: int, rejected: list[tuple[str, Reject]]) -> Iterator[bytes]:
-        """Yield requests of so many stars at most."""
-        for raw in read_all(stars, NO_COMPANIONS, rejected):
+    def _bodies(self, raws: Iterable[Mapping[str, NDArray]], most: int) -> Iterator[bytes]:
+        """Yield requests of at most `most` stars."""
+        for raw in raws:
             lists = SAMPLES if "flux" in raw else LIST_COLUMNS
             # The parallax has no zero point any more: of what gives one nothing is sent.
             names = ("source_id", *PHOTOMETRY, *PARALLAX, "ebv", "rgeo", *lists)
@@ -136,9 +151,11 @@ class Client:
         try:
             response = retrying(self._session.request, method, f"{self.url}{path}", timeout=self._timeout_s, **options)
         except requests.RequestException as error:
-            raise UserError(f"{self.url}: does not answer ({type(error).__name__}); is the endpoint running?") from None
+            raise EndpointError(
+                f"{self.url}: does not answer ({type(error).__name__}); is the endpoint running?"
+            ) from None
         if response.status_code >= 400:
-            raise UserError(f"{self.url}{path}: refused with status {response.status_code}: {_message(response)}")
+            raise EndpointError(f"{self.url}{path}: refused with status {response.status_code}: {_message(response)}")
         return response
 
 

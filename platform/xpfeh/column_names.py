@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 
 _OWN = (("ra", "dec"), ("ra", "de"), ("ra", "decl"))
 _ICRS = (("ra_icrs", "de_icrs"), ("radeg", "dedeg"), ("_ra_icrs", "_de_icrs"), ("_ra", "_de"))
@@ -170,7 +170,7 @@ def one_each(found: Mapping[str, Sequence[str]], same: Callable[[str, str], bool
     for first, *others in found.values():
         for other in others:
             if not same(first, other):
-                raise UserError(
+                raise InputError(
                     f"{path}: the columns {first} and {other} differ only in case but hold different values; keep one"
                 )
     return {name: columns[0] for name, columns in found.items()}

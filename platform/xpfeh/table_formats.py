@@ -16,7 +16,7 @@ from astropy.table import Column, Table
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 
 ColumnNames = Collection[str] | None
 """The columns to read, of those that the table has; None for all."""
@@ -34,7 +34,7 @@ def read_text(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     [{'Source': ' 12', 'Gmag': '7.50'}]
     """
     if b"\0" in content:
-        raise UserError("is UTF-16 or binary, not text; save it as UTF-8")
+        raise InputError("is UTF-16 or binary, not text; save it as UTF-8")
     if not content.isascii():  # Gaia's bulk files are ASCII, and too large to be decoded for nothing
         try:
             content = content.decode("utf-8-sig").encode()
@@ -47,7 +47,7 @@ def read_text(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
         content = content[before_header.end() :]
     header = content.partition(b"\n")[0].decode()
     if not header.strip():
-        raise UserError("is empty, or holds nothing but comments")
+        raise InputError("is empty, or holds nothing but comments")
     separator = max("\t,;|", key=header.count)
     # VizieR writes below the names a line of units and one of dashes as wide as the columns.
     dashes = rb"-+(?:\s*[%b]\s*-+)*[ \t]*(?:\n|$)" % separator.encode()
@@ -56,7 +56,7 @@ def read_text(content: bytes, columns: ColumnNames = None) -> pl.DataFrame:
     names = [name.strip().strip('"') for name in pl.read_csv(header.encode(), separator=separator).columns]
     read_twice = [name for name in names if f"{name}_duplicated_0" in names]  # so polars calls the second
     if columns is not None and (twice := [name for name in read_twice if name in columns]):
-        raise UserError(f"has several columns of the name {', '.join(twice)}; leave one")
+        raise InputError(f"has several columns of the name {', '.join(twice)}; leave one")
     chosen = [index for index, name in enumerate(names) if columns is None or name in columns]
     table = pl.read_csv(
         content,

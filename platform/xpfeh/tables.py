@@ -7,7 +7,7 @@ Rows are counted from 0 in these lines.
 from __future__ import annotations
 
 import gzip
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -16,16 +16,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
-from astropy.table import Column, Table
 
+from xpfeh.astropy_table import to_astropy
 from xpfeh.column_names import at_j2000, find_columns, one_each, spellings_of
-from xpfeh.columns import PROVENANCE_KEY, describe, to_arrays
-from xpfeh.errors import UserError
+from xpfeh.columns import made_by
+from xpfeh.errors import InputError, UserError
 from xpfeh.files import check_output_file, filesystem, first_line, read_bytes, whole_file
 from xpfeh.fits_table import write_fits
 from xpfeh.table_formats import READERS
-
-WRITABLE = (".parquet", ".fits", ".csv")
+from xpfeh.votable_file import write_votable_to
 
 IDS_PER_PIXEL = 2**35
 """A source_id over this is its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, section 20.1.1)."""
@@ -77,23 +76,33 @@ def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.Da
     fs, path = filesystem(uri)
     info = fs.get_file_info(path)
     if not info.is_file:
-        raise UserError(f"{uri}: is a folder; name a file" if info.type.name == "Directory" else f"{uri}: no such file")
+        raise InputError(
+            f"{uri}: is a folder; name a file" if info.type.name == "Directory" else f"{uri}: no such file"
+        )
     suffix = Path(path.lower().removesuffix(".gz")).suffix
     if suffix not in READERS:
-        raise UserError(f"{uri}: not a kind of table that can be read; these can: {', '.join(READERS)}")
+        raise InputError(f"{uri}: not a kind of table that can be read; these can: {', '.join(READERS)}")
     try:
         content = read_bytes(fs, path)
         if content[:2] == b"\x1f\x8b":  # gzip, whatever its name is
             content = gzip.decompress(content)
-        frame = READERS[suffix](content, columns)
-        frame = frame.select(~(cs.nested() | cs.binary() | cs.object()))
-        return frame.with_columns(
-            (cs.string() | cs.categorical()).cast(pl.String).str.strip_chars().replace(MISSING, None)
-        )
+        return single_values(READERS[suffix](content, columns))
     except UserError as error:
-        raise UserError(f"{uri}: {error}") from None
+        raise InputError(f"{uri}: {error}") from None
     except Exception as error:  # four libraries, each with errors of its own: all of them mean this
-        raise UserError(f"{uri}: cannot be read as a table ({first_line(error)})") from None
+        raise InputError(f"{uri}: cannot be read as a table ({first_line(error)})") from None
+
+
+def single_values(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns that hold one value a row; text is stripped of blanks, and null where it is one of `MISSING`.
+
+    Examples
+    --------
+    >>> single_values(pl.DataFrame({"name": [" HD 1", "--"], "flux": [[1.0], [2.0]]})).to_dict(as_series=False)
+    {'name': ['HD 1', None]}
+    """
+    frame = frame.select(~(cs.nested() | cs.binary() | cs.object()))
+    return frame.with_columns((cs.string() | cs.categorical()).cast(pl.String).str.strip_chars().replace(MISSING, None))
 
 
 def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
@@ -129,6 +138,17 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     frame = read_table(uri, spellings_of(("source_id", *needed, *optional)))
     if {"source_id", *needed} - find_columns(frame.columns, ("source_id", *needed)).keys():
         frame = read_table(uri)  # whole, so that the complaint names the columns that there are
+    return stars_of(frame, uri, needed, optional)
+
+
+def stars_of(frame: pl.DataFrame, uri: str | Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
+    """Return columns of numbers of a table of Gaia stars in memory, which messages call `uri`; see `read_stars`.
+
+    Examples
+    --------
+    >>> stars_of(pl.DataFrame({"Source": [7], "r_med_geo": ["812.5"]}), "the table", ["rgeo"]).rows()
+    [(7, 812.5)]
+    """
     ids = with_source_id(frame, uri)["source_id"]
     names = columns_of(frame, uri, needed, optional)
     columns = {name: numbers(frame, column, uri) for name, column in names.items()}
@@ -139,10 +159,10 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     unknown = pl.repeat(None, frame.height, dtype=pl.Float64, eager=True)
     frame = pl.DataFrame([ids, *(columns.get(name, unknown).alias(name) for name in (*needed, *optional))])
     if not frame.height:
-        raise UserError(f"{uri}: the table is empty")
+        raise InputError(f"{uri}: the table is empty")
     if repeated := frame.height - frame["source_id"].n_unique():
         row = (~frame["source_id"].is_first_distinct()).arg_max()
-        raise UserError(f"{uri}: {repeated} rows repeat a source_id, row {row} is the first; keep one row a star")
+        raise InputError(f"{uri}: {repeated} rows repeat a source_id, row {row} is the first; keep one row a star")
     return frame
 
 
@@ -163,12 +183,12 @@ def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
     ids = frame[name]
     # A float64 holds 53 bits: of a source_id's 63 the last ten would be wrong, and with them the star.
     if not (ids.dtype.is_integer() or ids.dtype == pl.String):
-        raise UserError(f"{path}: source_id is {ids.dtype}; write 64-bit integers, a float loses digits")
+        raise InputError(f"{path}: source_id is {ids.dtype}; write 64-bit integers, a float loses digits")
     integers = ids.cast(pl.Int64, strict=False)
     if integers.null_count():
         row = int(integers.is_null().arg_true()[0])
         found = "missing" if ids[row] is None else f"{ids[row]!r}"
-        raise UserError(f"{path}: source_id of row {row} is {found}; write 64-bit integers, a float loses digits")
+        raise InputError(f"{path}: source_id of row {row} is {found}; write 64-bit integers, a float loses digits")
     return frame.drop(name).insert_column(0, integers.alias("source_id"))
 
 
@@ -212,10 +232,10 @@ def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
     """
     column = frame[name]
     if not (column.dtype.is_numeric() or column.dtype in (pl.String, pl.Null)):
-        raise UserError(f"{path}: {name} is {column.dtype}; write numbers")
+        raise InputError(f"{path}: {name} is {column.dtype}; write numbers")
     values = column.cast(pl.Float64, strict=False)
     if len(wrong := (column.is_not_null() & values.is_null()).arg_true()):
-        raise UserError(
+        raise InputError(
             f"{path}: {name} of row {wrong[0]} is {column[wrong[0]]!r}, which is no number; "
             "correct it, or leave it empty"
         )
@@ -238,7 +258,7 @@ def truths(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
     text = frame[name].cast(pl.String).str.to_lowercase()
     if len(wrong := (text.is_not_null() & ~text.is_in([*TRUE, *FALSE])).arg_true()):
         found = frame[name][wrong[0]]
-        raise UserError(f"{path}: {name} of row {wrong[0]} is {found!r}; write true, false or nothing")
+        raise InputError(f"{path}: {name} of row {wrong[0]} is {found!r}; write true, false or nothing")
     return text.is_in(TRUE).alias(name)
 
 
@@ -249,10 +269,10 @@ def check_range(values: pl.Series, low: float, high: float, path: str | Path) ->
     --------
     >>> check_range(pl.Series("dec", [-5.0, 95.0]), -90, 90, "stars.csv")
     Traceback (most recent call last):
-    xpfeh.errors.UserError: stars.csv: dec of row 1 is 95, outside -90 to 90; correct it, or leave the row out
+    xpfeh.errors.InputError: stars.csv: dec of row 1 is 95, outside -90 to 90; correct it, or leave the row out
     """
     if len(wrong := (~values.is_between(low, high)).fill_null(False).arg_true()):
-        raise UserError(
+        raise InputError(
             f"{path}: {values.name} of row {wrong[0]} is {values[wrong[0]]:.10g}, outside {low:g} to {high:g}; "
             "correct it, or leave the row out"
         )
@@ -265,7 +285,7 @@ def require(frame: pl.DataFrame, names: Sequence[str], path: str | Path) -> None
     --------
     >>> require(pl.DataFrame({"FEH": [0.1]}), ["feh"], "labels.csv")
     Traceback (most recent call last):
-    xpfeh.errors.UserError: labels.csv: no column feh; there are: FEH
+    xpfeh.errors.InputError: labels.csv: no column feh; there are: FEH
     """
     if missing := [name for name in names if name not in frame.columns]:
         raise _missing(missing, frame, path)
@@ -274,23 +294,7 @@ def require(frame: pl.DataFrame, names: Sequence[str], path: str | Path) -> None
 def _missing(names: Sequence[str], frame: pl.DataFrame, path: str | Path) -> UserError:
     more = ", ..." if frame.width > 20 else ""
     there = f"{', '.join(frame.columns[:20]) or 'none'}{more}"
-    return UserError(f"{path}: no column {' and '.join(names)}; there are: {there}")
-
-
-def to_astropy(table: pa.Table) -> Table:
-    """Return an Arrow table with the units and descriptions of its fields; null numbers become NaN.
-
-    Examples
-    --------
-    >>> to_astropy(pa.table({"FEH": [-1.5, None]}))["FEH"].tolist()
-    [-1.5, nan]
-    """
-    arrays = to_arrays(table)
-    columns = []
-    for field in table.schema:
-        known = describe(field)
-        columns.append(Column(arrays[field.name], field.name, unit=known.unit or None, description=known.text or None))
-    return Table(columns)
+    return InputError(f"{path}: no column {' and '.join(names)}; there are: {there}")
 
 
 # --- writing ------------------------------------------------------------------------------------------------------
@@ -306,9 +310,9 @@ def check_format(path: str | Path) -> None:
 def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
     """Write tables of one schema as one file, whole or not at all, and return the number of rows.
 
-    Parquet is written table by table; FITS and CSV are gathered in memory. Units and descriptions of the schema's
-    fields, and what made them (`xpfeh.columns.PROVENANCE_KEY`), go to Parquet's metadata and to FITS headers; CSV takes
-    no list columns.
+    Parquet is written table by table; the others are gathered in memory. Units and descriptions of the schema's
+    fields, and what made them (`xpfeh.columns.PROVENANCE_KEY`), go to the headers of all but CSV, which takes no list
+    columns either.
 
     Raises
     ------
@@ -316,7 +320,7 @@ def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
         If the format is not known, cannot hold the columns, or there is nothing to write.
     """
     check_format(path)
-    write = {".parquet": _write_parquet, ".csv": _write_csv, ".fits": _write_fits}[Path(path).suffix]
+    write = _WRITERS[Path(path).suffix]
     with whole_file(path) as temporary:
         rows = write(temporary, iter(tables))
     return rows
@@ -345,7 +349,8 @@ def _write_csv(path: Path, tables: Iterable[pa.Table]) -> int:
 
 def _without_lists(table: pa.Table) -> pa.Table:
     if lists := [field.name for field in table.schema if pa.types.is_fixed_size_list(field.type)]:
-        raise UserError(f"CSV cannot hold the columns {', '.join(lists)}; write .parquet or .fits")
+        others = ", ".join(suffix for suffix in WRITABLE if suffix != ".csv")
+        raise UserError(f"CSV cannot hold the columns {', '.join(lists)}; choose {others}")
     return table
 
 
@@ -353,8 +358,20 @@ def _write_fits(path: Path, tables: Iterable[pa.Table]) -> int:
     table = _gathered(tables)
     text = [field.name for field in table.schema if pa.types.is_string(field.type)]
     widths = {name: max(1, pc.max(pc.binary_length(table[name])).as_py() or 0) for name in text}
-    made_by = (table.schema.metadata or {}).get(PROVENANCE_KEY, b"").decode()
-    write_fits(path, table.schema, table.num_rows, widths, [table], made_by)
+    write_fits(path, table.schema, table.num_rows, widths, [table], made_by(table.schema))
+    return table.num_rows
+
+
+def _write_votable(path: Path, tables: Iterable[pa.Table]) -> int:
+    table = _gathered(tables)
+    with path.open("wb") as file:
+        write_votable_to(file, table, "xpfeh")
+    return table.num_rows
+
+
+def _write_ecsv(path: Path, tables: Iterable[pa.Table]) -> int:
+    table = _gathered(tables)
+    to_astropy(table).write(path, format="ascii.ecsv")
     return table.num_rows
 
 
@@ -363,3 +380,13 @@ def _gathered(tables: Iterable[pa.Table]) -> pa.Table:
     if not gathered:
         raise UserError("there is nothing to write: the source holds no star")
     return pa.concat_tables(gathered)
+
+
+_WRITERS: dict[str, Callable[[Path, Iterable[pa.Table]], int]] = {
+    ".parquet": _write_parquet,
+    ".fits": _write_fits,
+    ".vot": _write_votable,
+    ".ecsv": _write_ecsv,
+    ".csv": _write_csv,
+}
+WRITABLE = tuple(_WRITERS)

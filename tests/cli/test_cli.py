@@ -14,7 +14,7 @@ import requests
 from astropy.io import fits
 from astropy.table import Table
 from xpfeh.cli.main import main
-from xpfeh.columns import PROVENANCE_KEY
+from xpfeh.columns import made_by
 from xpfeh.commands.promote import RefusedError
 from xpfeh.evaluate.gates import Gate
 from xpfeh.sources.library import NAME
@@ -57,13 +57,11 @@ def test_predict_by_another_dust_map_names_it(hint_bundle: Path, full_map: None,
         with pytest.raises(SystemExit) as exit_info:
             main(["predict", str(source), "--model", str(hint_bundle), "--out", str(out), *options])
         assert exit_info.value.code == 0
-        made_by = (
-            pq.read_schema(out).metadata[PROVENANCE_KEY].decode()
-            if suffix == ".parquet"
-            else "".join(fits.getheader(out, 1)["HISTORY"])
-        )
-        assert json.loads(made_by)["settings"]["dust_map"] == used
-        assert json.loads(made_by)["model"].startswith("hint-")
+        header = made_by(pq.read_schema(out)) if suffix == ".parquet" else {**fits.getheader(out, 1)}
+        found = {name.lower(): value for name, value in header.items()}
+        assert json.loads(found["settings"])["dust_map"] == used
+        assert found["model"].startswith("hint-")
+        assert "onnxruntime" in json.loads(found["versions"])
         reddenings.append((pl.read_parquet(out) if suffix == ".parquet" else Table.read(out))["EBV"][0])
     assert reddenings[0] != reddenings[1]
 
@@ -71,7 +69,9 @@ def test_predict_by_another_dust_map_names_it(hint_bundle: Path, full_map: None,
 def test_predict_refuses_a_format_it_cannot_write(
     capsys: pytest.CaptureFixture[str], bundle: Path, tmp_path: Path
 ) -> None:
-    assert ".parquet, .fits, .csv" in fails(capsys, "predict", NAME, "--model", bundle, "--out", tmp_path / "a.xls")
+    assert ".parquet, .fits, .vot, .ecsv, .csv" in fails(
+        capsys, "predict", NAME, "--model", bundle, "--out", tmp_path / "a.xls"
+    )
 
 
 @pytest.mark.slow

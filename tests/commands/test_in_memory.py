@@ -1,5 +1,8 @@
 """The Python interface: the same answers as the files', as tables."""
 
+import inspect
+import json
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +10,19 @@ import pyarrow.parquet as pq
 import pytest
 import xpfeh
 from astropy import units as u
-from astropy.table import Table
+from astropy.table import Table, vstack
 from gaiaxpy import calibrate as gaiaxpy_calibrate
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from xpfeh.cli.main import main
 from xpfeh.columns import CATALOG, FEATURES, to_arrays
 from xpfeh.commands.plot import plot_star
-from xpfeh.commands.predict import predict_file
+from xpfeh.commands.predict import predict_file, sensitivity_file
 from xpfeh.errors import UserError
 from xpfeh.evaluate.figures import GREY, ORANGE
+from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.flags import Flag
-from xpfeh.inference.predictor import Predictor
+from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS
 
 from tests.genuine import datalink_file
@@ -29,46 +35,82 @@ def test_a_table_gets_the_rows_of_its_file(bundle: Path, tmp_path: Path) -> None
     for given in (str(path), Path(path), Table.read(datalink_file("fits", tmp_path))):
         answer = xpfeh.predict(given, model=bundle)
         assert answer.colnames == CATALOG.names
-        same = [name for name in rows if name != "model_version"]
         if isinstance(given, str | Path):
-            assert all(np.asarray(answer[name]).tobytes() == rows[name].tobytes() for name in same)
+            for name in rows:
+                np.testing.assert_array_equal(answer[name], rows[name], err_msg=name)
         else:  # FITS holds the coefficients in single precision
             np.testing.assert_allclose(answer["FEH"], rows["FEH"], atol=1e-4)
-    assert answer["FEH"].unit == u.dex
+    assert answer["TEFF"].unit == u.K
+    assert answer["FEH"].description == "[Fe/H] [dex]"
     assert answer["PHOT_G_MEAN_MAG"].unit == u.mag
     assert "calibrated 68 % interval" in answer["FEH_err"].description
 
 
-def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(
-    bundle: Path, spectra: dict[str, np.ndarray], tmp_path: Path
-) -> None:
-    predictor = xpfeh.load_model(bundle)
-    assert isinstance(predictor, Predictor)
-    answer, again = (xpfeh.predict(spectra, model=model) for model in (predictor, str(bundle)))
-    assert np.asarray(answer["FEH"]).tobytes() == np.asarray(again["FEH"]).tobytes()
-    assert len(answer) == 300
-    assert answer.meta["model"] == predictor.version
-    assert answer.meta["preprocess"]["dust_map"] == "sfd-nside64"
-    assert {"xpfeh", "commit", "onnxruntime"} <= set(answer.meta["made_by"])
-    answer.write(tmp_path / "feh.ecsv")
-    assert len(Table.read(tmp_path / "feh.ecsv")) == 300
+def test_a_file_that_is_replaced_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = f"predict {datalink_file('csv', tmp_path)} --model {bundle} --out {tmp_path}/feh.vot"
+    for said in ("feh.vot\n", "feh.vot (replaced)\n"):
+        with pytest.raises(SystemExit):
+            main(shlex.split(command))
+        assert capsys.readouterr().out.endswith(said)
+    assert len(Table.read(tmp_path / "feh.vot")) == 1
+
+
+def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+    model = xpfeh.load_model(bundle)
+    answers = [model.predict(spectra), xpfeh.predict(spectra, model=model), xpfeh.predict(spectra, model=str(bundle))]
+    assert len({np.asarray(answer["FEH"]).tobytes() for answer in answers}) == 1
+    assert len(answers[0]) == 300
+    assert answers[0].meta["model"] == model.version == model.card.version
+    assert json.loads(answers[0].meta["settings"])["dust_map"] == "sfd-nside64"
+    assert {"xpfeh", "commit", "onnxruntime"} <= set(json.loads(answers[0].meta["versions"]))
+    assert xpfeh.load_model(model) is model
 
 
 def test_rejected_rows_are_said_and_listed(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
     twice = {name: np.concatenate([values[:3], values[:1]]) for name, values in spectra.items()}
-    with pytest.warns(UserWarning, match=r"1 rows were rejected, row 3 is the first \(repeated source_id\)"):
+    with pytest.warns(UserWarning, match="1 row was rejected .*lists them") as told:
         answer = xpfeh.predict(twice, model=bundle)
+    assert told[0].filename == __file__
     assert len(answer) == 3
-    assert answer.meta["rejected"] == [("the table", 3, int(spectra["source_id"][0]), "repeated source_id")]
+    line = f"the table: row 3, source_id {spectra['source_id'][0]}: repeated source_id"
+    assert answer.meta["rejected"] == [line]
+
+
+def test_rejected_rows_are_listed_alike_by_calibrate(tmp_path: Path) -> None:
+    star = Table.read(datalink_file("fits", tmp_path))
+    with pytest.warns(UserWarning, match="1 row was rejected"):
+        found, _ = xpfeh.calibrate(vstack([star, star]))
+    assert len(found) == 1
+    assert found.attrs["rejected"] == [f"the table: row 1, source_id {star['source_id'][0]}: repeated source_id"]
 
 
 def test_features_are_those_of_preprocess(spectra: dict[str, np.ndarray]) -> None:
-    features = xpfeh.preprocess(spectra, settings=["sun_height_pc=20.8"])
+    features = xpfeh.preprocess(spectra, sun_height_pc=20.8)
     assert features.colnames == FEATURES.names
     assert features["flux"].shape == (300, 343)
-    assert features.meta["preprocess"]["sun_height_pc"] == 20.8
-    with pytest.raises(UserError, match="colour"):
-        xpfeh.preprocess(spectra, settings=["colour=red"])
+    assert json.loads(features.meta["settings"])["sun_height_pc"] == 20.8
+    assert features.meta["wave_nm"] == np.arange(336.0, 1021.0, 2.0).tolist()
+    with pytest.raises(UserError, match=r"setting dust_map: .*'sfd-nside64' or 'sfd' \(given: 'planck'\)"):
+        xpfeh.preprocess(spectra, dust_map="planck")  # type: ignore[arg-type]
+
+
+def test_the_keywords_of_preprocess_are_the_settings() -> None:
+    keywords = {
+        name: each.default
+        for name, each in inspect.signature(xpfeh.preprocess).parameters.items()
+        if each.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    assert keywords == dict(PreprocessSettings())
+
+
+def test_sensitivity_is_that_of_the_file(bundle: Path, spectra: dict[str, np.ndarray], tmp_path: Path) -> None:
+    path = str(datalink_file("csv", tmp_path))
+    slopes = xpfeh.sensitivity(path, model=bundle)
+    sensitivity_file(path, bundle, tmp_path / "slopes.fits", NO_COMPANIONS)
+    written = Table.read(tmp_path / "slopes.fits")
+    np.testing.assert_array_equal(slopes["dfeh_dflux"], written["dfeh_dflux"])
+    assert slopes.meta["wave_nm"] == written.meta["WAVE_NM"]
+    assert len(slopes.meta["wave_nm"]) == slopes["dfeh_dflux"].shape[1]
 
 
 @pytest.mark.parametrize("sampling", [None, np.linspace(400, 900, 51)])
@@ -91,13 +133,40 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     words = " ".join(text.get_text() for axes in figure.axes for text in (*axes.texts, axes.title, axes._right_title))
     assert str(star) in figure.get_suptitle()
     assert "[Fe/H] = " in words
+    assert xpfeh.load_model(bundle).version in " ".join(text.get_text() for text in figure.texts)
     assert "CUT_NOT_EVALUATED: giant or dwarf is not known" in words.replace("\n", " ")
     figure.savefig(tmp_path / "star.png")
     plt.close(figure)
-    with pytest.raises(UserError, match="there are several stars"):
+    listed = ", ".join(map(str, spectra["source_id"][:5].tolist()))
+    with pytest.raises(xpfeh.InputError, match=f"there are several stars; name one by its source_id: {listed}, ...$"):
         xpfeh.plot(spectra, model=bundle)
-    with pytest.raises(UserError, match="there is no such star, source_id 5"):
+    with pytest.raises(xpfeh.InputError, match=f"there is no such star, source_id 5: there are {listed}, ...$"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
+
+
+def drawn(features: dict[str, np.ndarray], answer: dict[str, np.ndarray], bundle: Path) -> Figure:
+    card = xpfeh.load_model(bundle).card
+    slopes = np.full((1, card.recipe.n_pixels), np.nan if np.isnan(answer["FEH"][0]) else 0.1, np.float32)
+    figure = star_figure(features, answer, slopes, card)
+    plt.close(figure)
+    return figure
+
+
+def test_a_picture_shows_no_more_than_there_is(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+    star = {name: np.array(values[7:8]) for name, values in spectra.items()}
+    features = {name: np.asarray(values) for name, values in xpfeh.preprocess(star).items()}
+    answer = {name: np.asarray(values) for name, values in xpfeh.predict(star, model=bundle).items()}
+    inside = drawn(features, {**answer, "flags": np.array([0])}, bundle)
+    outside = drawn(features, {**answer, "flags": np.array([Flag.OUTSIDE_DOMAIN])}, bundle)
+    titles = [figure.axes[-1]._right_title for figure in (inside, outside)]
+    assert [title.get_weight() for title in titles] == ["bold", "normal"]
+    assert titles[1].get_text().startswith("outside the domain of the model:")
+    assert len(inside.axes) == 3
+    nothing = {name: np.full_like(answer[name], np.nan) for name in answer if name.startswith("FEH")}
+    flux = np.full((1, 343), np.nan, np.float32)
+    flags = np.array([Flag.MISSING_BAND | Flag.BAD_SPECTRUM])
+    bad = drawn({**features, "flux": flux, "flux_error": flux}, {**answer, **nothing, "flags": flags}, bundle)
+    assert [axes.axison for axes in bad.axes] == [False]
 
 
 def test_a_picture_does_not_warn_of_a_distance_by_parallax(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
@@ -118,6 +187,16 @@ def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:
     source = str(datalink_file("csv", tmp_path))
     plot_star(source, None, bundle, tmp_path / "star.svg")
     assert (tmp_path / "star.svg").read_text().startswith("<?xml")
+    gaia = {"source_id": xpfeh.calibrate(source)[0]["source_id"], "ra": [251.0], "dec": [-53.0]}
+    gaia |= {"phot_g_mean_mag": [9.75], "phot_bp_mean_mag": [10.5], "phot_rp_mean_mag": [9.0]}
+    Table(gaia).write(tmp_path / "gaia.csv")
+    with pytest.raises(SystemExit) as done:
+        main(shlex.split(f"plot {source} --photometry {tmp_path}/gaia.csv --model {bundle} --out {tmp_path}/star.png"))
+    assert done.value.code == 0
+    assert (tmp_path / "star.png").stat().st_size > 10_000
+    figure = xpfeh.plot(source, model=bundle, photometry=gaia)
+    assert "G 9.75" in figure.axes[0]._right_title.get_text()
+    plt.close(figure)
     with pytest.raises(UserError, match=r"star.gif: not a kind of picture .* choose .png, .pdf, .svg"):
         plot_star(source, None, bundle, tmp_path / "star.gif")
 
@@ -175,11 +254,10 @@ def test_another_dust_map_for_models_that_take_it_as_a_hint(
     bundle: Path, hint_bundle: Path, full_map: None, spectra: dict[str, np.ndarray]
 ) -> None:
     by_full = xpfeh.predict(spectra, model=hint_bundle, dust_map="sfd")
-    assert by_full.meta["preprocess"]["dust_map"] == "sfd"
-    expected = xpfeh.preprocess(spectra, settings=["dust_map=sfd"])
+    assert json.loads(by_full.meta["settings"])["dust_map"] == "sfd"
+    expected = xpfeh.preprocess(spectra, dust_map="sfd")
     np.testing.assert_array_equal(by_full["EBV"], expected["ebv"])
     own = xpfeh.predict(spectra, model=hint_bundle)
-    assert own.meta["preprocess"]["dust_map"] == "sfd-nside64"
     assert (np.asarray(own["EBV"]) != by_full["EBV"]).all()
     given_back = xpfeh.predict({**spectra, "ebv": np.asarray(by_full["EBV"])}, model=hint_bundle)
     assert np.asarray(given_back["FEH"]).tobytes() == np.asarray(by_full["FEH"]).tobytes()

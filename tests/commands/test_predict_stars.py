@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import xpfeh
 from xpfeh.commands.choose_stars import StarChoice
 from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import predict_file, predict_stars
 from xpfeh.download.archives import Services
-from xpfeh.download.cache import bring, forget
+from xpfeh.download.cache import forget
 from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
@@ -82,17 +81,6 @@ def test_csv_has_the_flags_in_words(archive: ArchiveServer, services: Services, 
     assert csv.keys() - rows[".parquet"].keys() == {"flag_names"}
     assert csv["good"] == str(rows[".parquet"]["good"]).lower()
     assert rows[".fits"]["good"] is rows[".parquet"]["good"]
-
-
-def test_python_takes_identifiers(archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xpfeh.commands.in_memory.bring", lambda ids, release: bring(ids, release, services))
-    archive.absent = {77}
-    with pytest.warns(UserWarning, match=r"1 rows were rejected.*not a source of Gaia DR3"):
-        answer = xpfeh.predict([STAR, 77, STAR + 1])
-    assert answer["source_id"].tolist() == [STAR, STAR + 1]
-    assert answer.meta["rejected"] == [("the archive of Gaia DR3", 1, 77, "not a source of Gaia DR3")]
-    with pytest.raises(UserError):
-        xpfeh.predict([1.5, 2.5])
 
 
 RED_GIANT = {"phot_g_mean_mag": 12.0, "phot_bp_mean_mag": 12.6, "phot_rp_mean_mag": 11.3, "parallax_over_error": 20.0}

@@ -13,6 +13,7 @@ from xpfeh.commands.validate import validate_models
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.inference.bundle import WEIGHTS, folder_of
 from xpfeh.inference.inputs import INPUTS
+from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import RECIPES, PreprocessSettings
 from xpfeh.sources.library import NAME
@@ -31,7 +32,7 @@ def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
 
 
 def test_the_shipped_model_knows_giants_that_it_has_not_seen(sample: Sample) -> None:
-    predictor, held_out = xpfeh.load_model(), sample.part("test").columns
+    predictor, held_out = Predictor(folder_of("pretrained")), sample.part("test").columns
     assert predictor.card.split == sample.origin.split
     answer = predictor.predict(held_out)
     assert np.abs(answer["FEH"] - held_out["feh"]).mean() < 0.1
@@ -50,7 +51,7 @@ def whole_library(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.slow
 def test_keras_gives_the_same_feh_for_the_whole_library(whole_library: Path) -> None:
-    predictor = xpfeh.load_model()
+    predictor = Predictor(folder_of("pretrained"))
     network = build_network(predictor.card.recipe, seed=0)
     network.load_weights(folder_of("pretrained") / WEIGHTS)
     stars = to_arrays(Dataset.at(whole_library).read(INPUTS))

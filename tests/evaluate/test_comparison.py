@@ -45,7 +45,7 @@ def run(run_id: str, mae: float, **parameters: str) -> Run:
 
 def report(folder: Path, ids: list[int], truth: np.ndarray, predicted: np.ndarray) -> Path:
     folder.mkdir()
-    frame = pl.DataFrame({"source_id": ids, "feh": truth, "FEH": predicted.astype(np.float32)})
+    frame = pl.DataFrame({"source_id": ids, "feh_true": truth, "FEH": predicted.astype(np.float32)})
     frame.write_parquet(folder / "stars.parquet")
     return folder
 

@@ -111,7 +111,7 @@ def test_reports_of_two_releases_are_compared_star_by_star(tmp_path: Path) -> No
     path = pairs([(a, b, 0.1, 0.0) for a, b in zip(old.tolist(), new.tolist(), strict=True)], tmp_path / "pairs.csv")
     for name, ids, scatter in (("a", old, 0.1), ("b", new, 0.3)):
         (tmp_path / name).mkdir()
-        stars = {"source_id": ids, "feh": np.zeros(400), "FEH": scatter * np.sin(np.arange(400))}
+        stars = {"source_id": ids, "feh_true": np.zeros(400), "FEH": scatter * np.sin(np.arange(400))}
         pl.DataFrame(stars).write_parquet(tmp_path / name / "stars.parquet")
     with pytest.raises(UserError, match="no star in common"):
         star_by_star(tmp_path / "a", tmp_path / "b")

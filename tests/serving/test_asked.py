@@ -166,14 +166,14 @@ def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Pr
             read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive),
         )
     ]
-    from_file = xpfeh.predict(path, predictor, photometry=[str(photometry)])
-    from_table = xpfeh.predict(table, predictor)
+    from_file = xpfeh.predict(path, photometry=photometry)
+    from_table = xpfeh.predict(table)
     assert from_file["flags"][0] & Flag.PARALLAX_DISTANCE
     assert from_file["M_G"][0] > 5  # a dwarf 470 pc away
     for name in set(from_file.colnames) - {"model_version"}:
         bits = np.asarray(from_file[name]).tobytes()
         for other in (from_table, *answers_of):
-            assert np.asarray(other[name]).tobytes() == bits, name
+            assert np.asarray(other[name], from_file[name].dtype).tobytes() == bits, name
 
 
 @pytest.mark.parametrize(
@@ -292,13 +292,14 @@ def test_a_reddening_of_ones_own_gets_the_same_bytes_on_every_way(
         read_json(json_of_ids.encode(), "dr3", bring),
         read_arrow(streamed(by_id), "dr3", bring),
     ]
-    expected = xpfeh.predict(table, predictor)
+    expected = xpfeh.predict(table, hint_bundle)
     assert expected["EBV"].tolist()[::2] == [0.3, 0.0]
     assert [bool(flags & Flag.OWN_EBV) for flags in expected["flags"]] == [True, False, True]
     for each in found:
         (catalog,) = answers.catalog_of([raw for raw, _ in each.spectra], predictor)
         for name in set(expected.colnames) - {"model_version"}:
-            assert np.asarray(expected[name]).tobytes() == np.asarray(catalog[name]).tobytes(), name
+            same = np.asarray(catalog[name], expected[name].dtype).tobytes()
+            assert np.asarray(expected[name]).tobytes() == same, name
 
 
 def test_a_reddening_that_cannot_be_is_refused(spectra: dict[str, np.ndarray]) -> None:
@@ -313,3 +314,19 @@ def streamed(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     return sink.getvalue().to_pybytes()
+
+
+def test_a_client_lists_the_stars_that_the_endpoint_refuses(
+    spectra: dict[str, np.ndarray], predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = asked(star(spectra, 0), star(spectra, 1, dec=91.0))
+    table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
+    client = xpfeh.Client("http://127.0.0.1:9")
+    health = {"release": "dr3", "max_stars": 10, "model_version": predictor.version}
+    monkeypatch.setattr(client, "health", lambda: health)
+    monkeypatch.setattr(client, "_predicted", lambda body: table)
+    with pytest.warns(UserWarning, match="1 row was rejected"):
+        answer = client.predict({name: values[:2] for name, values in spectra.items()})
+    assert answer["source_id"].tolist() == [spectra["source_id"][0]]
+    (line,) = answer.meta["rejected"]
+    assert line.startswith(f"http://127.0.0.1:9: row 1, source_id {spectra['source_id'][1]}: dec: Input should be")

@@ -33,6 +33,8 @@ from xpfeh.xp.preprocess import preprocess
 
 from tests.genuine import datalink_file
 
+STAR = 5_937_083_312_263_887_616
+
 
 def star_json(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, Any]:
     star = {name: values[i].tolist() for name, values in spectra.items()} | {"rgeo": None}
@@ -162,9 +164,17 @@ def test_a_client_gives_what_predict_gives(
     xpfeh.Client(address).predict(spectra, keep=tmp_path / "kept")
     assert kept[0].stat().st_mtime_ns == before
     coefficients = datalink_file("csv", tmp_path)
-    assert (
-        xpfeh.Client(address).predict(str(coefficients))["FEH"][0] == xpfeh.predict(str(coefficients), bundle)["FEH"][0]
-    )
+    photometry = {"source_id": [STAR], "ra": [251.0], "dec": [-53.0], "phot_g_mean_mag": [14.25]}
+    photometry |= {"phot_bp_mean_mag": [15.0], "phot_rp_mean_mag": [13.5]}
+    for given in (coefficients, [str(coefficients)], Table.read(datalink_file("fits", tmp_path))[0]):
+        (star,) = xpfeh.Client(address).predict(given, photometry)
+        assert star["FEH"] == pytest.approx(xpfeh.predict(coefficients, bundle, photometry)["FEH"][0], abs=1e-4)
+        assert star["PHOT_G_MEAN_MAG"] == 14.25
+    twice = {name: np.concatenate([values[:2], values[:1]]) for name, values in spectra.items()}
+    with pytest.warns(UserWarning, match="1 row was rejected"):
+        answer = xpfeh.Client(address).predict(twice)
+    assert answer.colnames == expected.colnames
+    assert answer.meta["rejected"] == [f"the table: row 2, source_id {spectra['source_id'][0]}: repeated source_id"]
 
 
 @pytest.fixture
@@ -254,9 +264,8 @@ def test_published_stars_and_cones(address: str, published: tuple[str, pa.Table]
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-@pytest.mark.parametrize("page", ["README.md", "docs/serve.md"])
-def test_the_curl_lines_of_the_documents_work(address: str, tmp_path: Path, page: str) -> None:
-    text = (Path(__file__).parents[2] / page).read_text()
+def test_the_curl_lines_of_the_page_work(address: str, tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "serve.md").read_text()
     lines = [line for line in text.splitlines() if line.startswith("curl ")]
     datalink_file("csv", tmp_path).rename(tmp_path / "XP_CONTINUOUS_RAW.csv")
     assert lines

@@ -41,7 +41,7 @@ app = typer.Typer()
     ),
 )
 def predict(
-    out: Annotated[Path, local("File to write: .parquet, .fits or .csv.")],
+    out: Annotated[Path, local("File to write: .parquet, .fits, .vot, .ecsv or .csv.")],
     source: Annotated[
         str | None, typer.Argument(help="Spectra, as for `xpfeh spectra`; or choose stars by one of the options.")
     ] = None,
@@ -85,7 +85,7 @@ def predict(
 @app.command(rich_help_panel=ANSWERS, epilog=examples("xpfeh sensitivity XP_CONTINUOUS_RAW.csv --out sensitivity.fits"))
 def sensitivity(
     source: Source,
-    out: Annotated[Path, local("File to write: .parquet or .fits.")],
+    out: Annotated[Path, local("File to write: .parquet, .fits, .vot or .ecsv.")],
     model: Model = PRETRAINED,
     photometry: Photometry = [],
 ) -> None:
@@ -99,14 +99,16 @@ def sensitivity(
 
 @app.command(rich_help_panel=ANSWERS, epilog=examples("xpfeh plot XP_CONTINUOUS_RAW.csv --out star.png"))
 def plot(
-    source: Source,
+    source: Annotated[str, typer.Argument(help="Spectra, as for `xpfeh spectra`, or the identifier of a star.")],
     out: Annotated[Path, local("Picture to write: .png, .pdf or .svg.")],
     source_id: Annotated[int | None, typer.Option(help="Which star, if there are several.")] = None,
     model: Model = PRETRAINED,
+    photometry: Photometry = [],
+    distances: Distances = [],
 ) -> None:
     """One star in a picture: spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
     from xpfeh.commands.models import bundle_of
     from xpfeh.commands.plot import plot_star
 
-    plot_star(source, source_id, bundle_of(model), out)
+    plot_star(source, source_id, bundle_of(model), out, photometry, distances)
     console.print(f"{out}", soft_wrap=True)

@@ -52,7 +52,7 @@ def ingest(
 )
 def spectra(
     source: Source,
-    out: Annotated[Path, local("File to write: .parquet or .fits.")],
+    out: Annotated[Path, local("File to write: .parquet, .fits, .vot or .ecsv.")],
     stage: Annotated[
         str, typer.Option(help="calibrated (as gaiaxpy.calibrate), corrected, dereddened or features.")
     ] = "calibrated",

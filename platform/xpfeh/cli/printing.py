@@ -106,7 +106,7 @@ def print_written(out: Any, written: Written) -> None:
     for line in written.warnings:
         print_warning(line)
     counts = f"{_stars(written.stars)} written, {written.rejected:,} rejected"
-    console.print(f"{counts} -> {out}", soft_wrap=True)
+    console.print(f"{counts} -> {_named(out, written)}", soft_wrap=True)
     _print_listing(written)
 
 
@@ -115,7 +115,7 @@ def print_answered(out: Any, written: Written) -> None:
     for line in written.warnings:
         print_warning(line)
     kinds = {**written.kinds, "without a spectrum": written.rejected - written.repeated, "repeated": written.repeated}
-    console.print(f"{_counted(kinds)} -> {out}", soft_wrap=True)
+    console.print(f"{_counted(kinds)} -> {_named(out, written)}", soft_wrap=True)
     _print_listing(written)
 
 
@@ -142,6 +142,10 @@ def _stars(number: int) -> str:
 def _print_listing(written: Written) -> None:
     if written.rejected:
         console.print(f"reasons for the rejected rows: {written.listing}", soft_wrap=True)
+
+
+def _named(out: Any, written: Written) -> str:
+    return f"{out} (replaced)" if written.replaced else str(out)
 
 
 def print_cache(sizes: Mapping[str, Size]) -> None:

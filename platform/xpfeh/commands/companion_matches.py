@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
+from xpfeh.sources.companions import Companion
 from xpfeh.sources.reader import CompanionFiles
 
 _OTHERS = {"photometry": "get colour and magnitude from their spectra", "distances": "have no distance"}
@@ -38,18 +39,18 @@ def check_matches(
     photometry: 12 of 2,000 stars are in gaia.csv; the others get colour and magnitude from their spectra
     >>> check_matches(files, {"photometry": 0}, 2000, print)
     Traceback (most recent call last):
-    xpfeh.errors.UserError: photometry: none of 2,000 stars is in gaia.csv; are these the same stars, from the same \
+    xpfeh.errors.InputError: photometry: none of 2,000 stars is in gaia.csv; are these the same stars, from the same \
 data release?
     """
     for kind, others in _OTHERS.items():
-        files: tuple[str, ...] = getattr(companions, kind)
+        files: tuple[Companion, ...] = getattr(companions, kind)
         if not (files and stars):
             continue
         found = matched.get(kind, 0)
-        where = files[0] if len(files) == 1 else f"{len(files)} files (the first is {files[0]})"
+        where = f"{files[0]}" if len(files) == 1 else f"{len(files)} files (the first is {files[0]})"
         if not found:
             none = "the one star is not" if stars == 1 else f"none of {stars:,} stars is"
-            raise UserError(f"{kind}: {none} in {where}; are these the same stars, from the same data release?")
+            raise InputError(f"{kind}: {none} in {where}; are these the same stars, from the same data release?")
         if found < _FEW * stars:
             verb = "is" if found == 1 else "are"
             warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others {others}")

@@ -1,108 +1,98 @@
-"""Answers as tables in memory: what the functions of `xpfeh` do."""
+"""Tables in memory: what the functions of `xpfeh` have in common with the commands that write files."""
 
 from __future__ import annotations
 
+import inspect
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
-from xpfeh.columns import CATALOG, FEATURES, to_table
-from xpfeh.commands.one_table import read_all
-from xpfeh.download.cache import bring
-from xpfeh.errors import UserError
-from xpfeh.inference.estimate import estimate
-from xpfeh.inference.predictor import Predictor
-from xpfeh.provenance import code_version
-from xpfeh.settings import PreprocessSettings
+from xpfeh.astropy_table import to_astropy
+from xpfeh.commands.given_stars import source_of
+from xpfeh.commands.one_table import ToTable, read_all
+from xpfeh.errors import InputError
+from xpfeh.inference.intervals import quantile
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
 from xpfeh.sources.releases import releases_of
-from xpfeh.tables import to_astropy
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.preprocess import preprocess
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Rejected = list[tuple[str, Reject]]
+_ENDS = ("FEH_lo95", "FEH_lo68", "FEH", "FEH_hi68", "FEH_hi95")
 
 
-def predicted(
-    stars: Any, predictor: Predictor, photometry: Sequence[str], distances: Sequence[str], dust_map: str | None
-) -> Table:
-    """Return catalog rows; see `xpfeh.predict`."""
-    settings = predictor.preprocess_by(dust_map)
-
-    def rows(raw: Mapping[str, NDArray]) -> pa.Table:
-        return to_table(estimate(preprocess(raw, settings), predictor), CATALOG)
-
-    source = _source(stars, settings.release)
-    found = _table(source, CompanionFiles.find(photometry, distances), rows, settings)
-    found.meta["model"] = predictor.version
-    return found
-
-
-def featured(stars: Any, settings: Sequence[str], photometry: Sequence[str], distances: Sequence[str]) -> Table:
-    """Return features; see `xpfeh.preprocess`."""
-    wanted = PreprocessSettings().with_overrides([*settings])
+def rows_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: ToTable) -> Table:
+    """Return a row for each star, made by `to_rows`; ``meta["rejected"]`` has the others."""
+    rejected: Rejected = []
+    told: list[str] = []
     companions = CompanionFiles.find(photometry, distances)
-    source = _source(stars, wanted.release)
-    return _table(source, companions, lambda raw: to_table(preprocess(raw, wanted), FEATURES), wanted)
+    raws = read_all(source_of(stars, release), companions, rejected, warn=told.append)
+    found = to_astropy(pa.concat_tables(map(to_rows, raws)))
+    for line in told:
+        _warn(line)
+    found.meta["rejected"] = rejected_lines(rejected)
+    return found
 
 
 def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Return spectra and wavelengths; see `xpfeh.calibrate`."""
+    import pandas as pd
+
     wavelength_nm = None if sampling is None else np.asarray(sampling, dtype=np.float64)
     rejected: Rejected = []
     parts = []
-    for raw in read_all(stars, NO_COMPANIONS, rejected):
+    for raw in read_all(source_of(stars), NO_COMPANIONS, rejected):
         if "flux" in raw:
-            raise UserError("these spectra are sampled, not coefficients: there is nothing to calibrate")
+            raise InputError("these spectra are sampled, not coefficients: there is nothing to calibrate")
         release, *_ = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
         flux, flux_error = calibrate(raw, release, wavelength_nm)
         parts.append(pd.DataFrame({"source_id": raw["source_id"], "flux": [*flux], "flux_error": [*flux_error]}))
     spectra = pd.concat(parts, ignore_index=True)
-    spectra.attrs["rejected"] = _listed(rejected)
+    spectra.attrs["rejected"] = rejected_lines(rejected, 'attrs["rejected"]')
     return spectra, WAVELENGTH_NM.copy() if wavelength_nm is None else wavelength_nm
 
 
-def _source(stars: Any, release: str) -> Any:
-    """Return stars of the archive if it is identifiers that are given, and what is given otherwise."""
-    if isinstance(stars, list | tuple | np.ndarray):
-        ids = np.asarray(stars)
-        if ids.ndim == 1 and ids.size and np.issubdtype(ids.dtype, np.integer):
-            return bring(ids.astype(np.int64), release)
-    return stars
+def draw_samples(stars: Any, n: int, seed: int | None) -> NDArray[np.float32]:
+    """Return (N, n) draws of [Fe/H]; see `xpfeh.samples`."""
+    try:
+        ends = np.stack([np.ma.filled(np.ma.asarray(stars[name], dtype=np.float32), np.nan) for name in _ENDS], axis=1)
+    except (KeyError, IndexError, TypeError):
+        raise InputError(f"give a table with the columns {', '.join(_ENDS)}, as xpfeh.predict returns it") from None
+    return quantile(ends, np.random.default_rng(seed).standard_normal((len(ends), n), dtype=np.float32))
 
 
-def _table(
-    stars: Any,
-    companions: CompanionFiles,
-    to_rows: Callable[[Mapping[str, NDArray]], pa.Table],
-    used: PreprocessSettings,
-) -> Table:
-    rejected: Rejected = []
-    told: list[str] = []
-    table = pa.concat_tables(map(to_rows, read_all(stars, companions, rejected, warn=told.append)))
-    for line in told:
-        warnings.warn(line, stacklevel=4)
-    found = to_astropy(table)
-    found.meta = {"preprocess": used.model_dump(mode="json"), "made_by": code_version(), "rejected": _listed(rejected)}
-    return found
+def rejected_lines(rejected: Sequence[tuple[str, Reject]], listed: str = 'meta["rejected"]') -> list[str]:
+    """Return a line for each rejected row, which the header of any file can hold, and warn that there are some.
+
+    Examples
+    --------
+    >>> with warnings.catch_warnings(action="ignore"):
+    ...     rejected_lines([("stars.csv", Reject(3, 17, "repeated source_id"))])
+    ['stars.csv: row 3, source_id 17: repeated source_id']
+    """
+    lines = []
+    for source, (row, source_id, reason) in rejected:
+        star = "" if source_id is None else f", source_id {source_id}"
+        lines.append(f"{source}: row {row}{star}: {reason}")
+    if lines:
+        rows = "1 row was" if len(lines) == 1 else f"{len(lines)} rows were"
+        _warn(f"{rows} rejected ({lines[0]}); {listed} lists them")
+    return lines
 
 
-def _listed(rejected: Rejected) -> list[tuple[str, int, int | None, str]]:
-    """Return the rejected rows, and say that there are some."""
-    if rejected:
-        _, first = rejected[0]
-        warnings.warn(
-            f"{len(rejected)} rows were rejected, row {first.row} is the first ({first.reason}); "
-            'meta["rejected"] lists them',
-            stacklevel=5,
-        )
-    return [(source, *reject) for source, reject in rejected]
+def _warn(line: str) -> None:
+    """Warn, and name the line of the user's own code that called the package, however deep the call is."""
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and frame.f_globals["__name__"].partition(".")[0] == "xpfeh":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(line, stacklevel=level)

@@ -97,7 +97,7 @@ def plan_features(
     Companions(companions.photometry, companions.distances).check()
     for name, paths in (("photometry", companions.photometry), ("distances", companions.distances)):
         if paths:
-            inputs[name] = _together(_fingerprints(name, [partial(fingerprint, path) for path in paths]))
+            inputs[name] = _together(_fingerprints(name, [partial(fingerprint, str(path)) for path in paths]))
     ranges = [(file, *rows, found) for file, found in zip(spectra, fingerprints, strict=True) for rows in file.ranges()]
     return Plan(
         kind="features",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import warnings
 from collections import Counter
 from collections.abc import Callable, Generator, Mapping
@@ -14,10 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.commands.companion_matches import check_matches
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import local_path, whole_file
 from xpfeh.forks import check_not_forked
+from xpfeh.provenance import code_version
+from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import REPEATED, Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
@@ -40,6 +44,8 @@ class Written:
     listing : Path
         Lists these with their reasons.
     warnings : tuple of str
+    replaced : bool
+        Whether there was such a file before.
     repeated : int
         Of the rejected rows, those whose star came before.
     kinds : mapping
@@ -50,8 +56,15 @@ class Written:
     rejected: int
     listing: Path
     warnings: tuple[str, ...] = ()
+    replaced: bool = False
     repeated: int = 0
     kinds: Mapping[str, int] = field(default_factory=dict)
+
+
+def with_provenance(schema: pa.Schema, settings: PreprocessSettings, **more: str | list[float]) -> pa.Schema:
+    """Return a schema that says what made its rows; `more` goes to headers, whose names have 8 letters at most."""
+    made_by = {**more, "settings": settings.model_dump(mode="json"), "versions": code_version()}
+    return schema.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
 
 
 def read_all(
@@ -84,7 +97,7 @@ def read_all(
                 matched.update(batch.matched)
                 yield batch.columns
     if not batches:
-        raise UserError(f"{source}: holds no star")
+        raise InputError(f"{source}: holds no star")
     check_matches(companions, matched, stars, warn)
 
 
@@ -110,6 +123,7 @@ def write_file(
         `out` cannot be written.
     """
     check_format(out)
+    replaced = local_path(out).exists()
     rejected: list[tuple[str, Reject]] = []
     told: list[str] = []
     # Closed here whatever happens: a progress bar that the garbage collector ends may wait for its own lock for ever.
@@ -121,4 +135,4 @@ def write_file(
         with whole_file(listing) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([("source", *Reject._fields), *((path, *reject) for path, reject in rejected)])
     repeated = sum(reject.reason == REPEATED for _, reject in rejected)
-    return Written(stars, len(rejected), listing, tuple(told), repeated)
+    return Written(stars, len(rejected), listing, tuple(told), replaced, repeated)

@@ -2,44 +2,70 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
+from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import read_all
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError, UserError
 from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.coefficients import Reject
-from xpfeh.sources.reader import NO_COMPANIONS
+from xpfeh.sources.reader import CompanionFiles
 from xpfeh.xp.preprocess import preprocess
 
 FORMATS = (".png", ".pdf", ".svg")
+_NAMED = 5  # identifiers in a message: enough to copy one from
 
 
-def plotted(stars: Any, source_id: int | None, predictor: Predictor) -> Figure:
+def plotted(
+    stars: Any, source_id: int | str | None, predictor: Predictor, photometry: Any = None, distances: Any = None
+) -> Figure:
     """Return the picture of one star; see `xpfeh.plot`."""
-    found, rejected = None, list[tuple[str, Reject]]()
-    for raw in read_all(stars, NO_COMPANIONS, rejected):
+    settings = predictor.card.preprocess
+    companions = CompanionFiles.find(photometry, distances)
+    star = _one_star(source_of(stars, settings.release), companions, None if source_id is None else int(source_id))
+    features = preprocess(star, settings)
+    return star_figure(features, estimate(features, predictor), predictor.sensitivity(features), predictor.card)
+
+
+def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) -> Mapping[str, NDArray]:
+    found: list[Mapping[str, NDArray]] = []
+    ids: list[int] = []
+    rejected: list[tuple[str, Reject]] = []
+    for raw in read_all(source, companions, rejected, warn=lambda _: None):
+        ids.extend(islice(raw["source_id"].tolist(), _NAMED + 1 - len(ids)))
         chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
-        if (found is not None and chosen.any()) or chosen.sum() > 1:
-            raise UserError("there are several stars; name one by its source_id")
         if chosen.any():
-            found = {name: values[chosen] for name, values in raw.items()}
-    if found is None:
+            found.append({name: values[chosen] for name, values in raw.items()})
+    listed = ", ".join(map(str, ids[:_NAMED])) + (", ..." if len(ids) > _NAMED else "")
+    if sum(len(raw["source_id"]) for raw in found) > 1:
+        raise InputError(f"there are several stars; name one by its source_id: {listed}")
+    if not found:
         why = [each.reason for _, each in rejected if source_id in (None, each.source_id)]
-        raise UserError(f"there is no such star, source_id {source_id}{f': rejected, {why[0]}' if why else ''}")
-    features = preprocess(found, predictor.card.preprocess)
-    answer = estimate(features, predictor)
-    return star_figure(features, answer, predictor.sensitivity(features), predictor.card)
+        reason = f"rejected, {why[0]}" if why else f"there are {listed or 'none'}"
+        named = "" if source_id is None else f", source_id {source_id}"
+        raise InputError(f"there is no such star{named}: {reason}")
+    return found[0]
 
 
-def plot_star(source: str, source_id: int | None, bundle: str | Path, out: str | Path) -> None:
+def plot_star(
+    source: str,
+    source_id: int | None,
+    bundle: str | Path,
+    out: str | Path,
+    photometry: list[str] | None = None,
+    distances: list[str] | None = None,
+) -> None:
     """Write the picture of a star of `source`; see `xpfeh.plot`.
 
     Raises
@@ -51,7 +77,7 @@ def plot_star(source: str, source_id: int | None, bundle: str | Path, out: str |
     if suffix not in FORMATS:
         raise UserError(f"{out}: not a kind of picture that can be written; choose {', '.join(FORMATS)}")
     plt.switch_backend("agg")
-    figure = plotted(source, source_id, Predictor(bundle))
+    figure = plotted(source, source_id, Predictor(bundle), photometry, distances)
     with whole_file(out) as temporary:
         figure.savefig(temporary, format=suffix[1:])
     plt.close(figure)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xpfeh.columns import CATALOG, PROVENANCE_KEY, sensitivity_schema, to_arrow, to_table
+from xpfeh.columns import CATALOG, sensitivity_schema, to_arrow, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
-from xpfeh.commands.one_table import Written, write_file
+from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
 from xpfeh.download.archives import PUBLIC, Services
 from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
@@ -21,9 +20,11 @@ from xpfeh.flags import names
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.kinds import kinds_of
 from xpfeh.inference.predictor import Predictor
+from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.tables import check_format
+from xpfeh.xp.pixels import centres_nm
 from xpfeh.xp.preprocess import preprocess
 
 FETCH = "fetch"
@@ -38,7 +39,7 @@ def predict_file(
     release: str | None = None,
     dust_map: str | None = None,
 ) -> Written:
-    """Write the catalog rows of all stars of `source`; the settings go to the metadata of Parquet, and of FITS.
+    """Write the catalog rows of all stars of `source`, with model, settings and versions in the header.
 
     CSV gets a column ``flag_names`` beside ``flags``, as `xpfeh.flags.names` gives them.
 
@@ -63,19 +64,30 @@ def predict_file(
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
-    settings = predictor.preprocess_by(dust_map)
-    made_by = {"model": predictor.version, "settings": settings.model_dump(mode="json")}
-    schema = CATALOG.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
-
     kinds: Counter[str] = Counter()
+    rows = catalog_rows(predictor, predictor.preprocess_by(dust_map), kinds)
+
+    def rows_of_text(raw: Mapping[str, NDArray]) -> pa.Table:
+        return _with_flag_names(rows(raw))
+
+    written = write_file(source, out, companions, "predict", rows_of_text if Path(out).suffix == ".csv" else rows)
+    return replace(written, kinds=kinds)
+
+
+def catalog_rows(predictor: Predictor, settings: PreprocessSettings, kinds: Counter[str] | None = None) -> ToTable:
+    """Return what makes catalog rows of raw columns, with model, settings and versions in their schema.
+
+    `kinds`, if given, counts the kinds of answers, see `xpfeh.inference.kinds.kinds_of`.
+    """
+    schema = with_provenance(CATALOG, settings, model=predictor.version)
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
         answers = estimate(preprocess(raw, settings), predictor)
-        kinds.update(kinds_of(answers))
-        table = to_table(answers, schema)
-        return _with_flag_names(table) if Path(out).suffix == ".csv" else table
+        if kinds is not None:
+            kinds.update(kinds_of(answers))
+        return to_table(answers, schema)
 
-    return replace(write_file(source, out, companions, "predict", rows), kinds=kinds)
+    return rows
 
 
 def predict_stars(
@@ -158,12 +170,22 @@ def sensitivity_file(source: str, bundle: str | Path, out: str | Path, companion
         If the source or the bundle is not one, or `out` is of a format that cannot be written.
     """
     check_format(out)
-    predictor = Predictor(bundle)
+    return write_file(source, out, companions, "sensitivity", sensitivity_rows(Predictor(bundle)))
+
+
+def sensitivity_rows(predictor: Predictor) -> ToTable:
+    """Return what makes sensitivities of raw columns, with their wavelengths in the schema."""
+    card = predictor.card
+    schema = with_provenance(
+        sensitivity_schema(card.recipe.n_pixels),
+        card.preprocess,
+        model=predictor.version,
+        wave_nm=centres_nm(card.recipe.n_pixels).tolist(),
+    )
 
     def rows(raw: Mapping[str, NDArray]) -> pa.Table:
-        features = preprocess(raw, predictor.card.preprocess)
-        slopes = predictor.sensitivity(features)
-        columns = {"source_id": features["source_id"], "dfeh_dflux": slopes}
-        return to_table(columns, sensitivity_schema(slopes.shape[1]))
+        features = preprocess(raw, card.preprocess)
+        columns = {"source_id": features["source_id"], "dfeh_dflux": predictor.sensitivity(features)}
+        return to_table(columns, schema)
 
-    return write_file(source, out, companions, "sensitivity", rows)
+    return rows

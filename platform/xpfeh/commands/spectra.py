@@ -11,9 +11,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.columns import FEATURES, SPECTRA, to_table
-from xpfeh.commands.one_table import Written, write_file
+from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import CompanionFiles
+from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled
 
 
@@ -36,7 +37,7 @@ def write_spectra(
     source, companions
         As for `xpfeh.sources.reader.find_spectra` and `read`.
     out : str or Path
-        ``.parquet`` or ``.fits``.
+        See `xpfeh.tables.write_table`; no CSV, which has no lists.
     stage : Stage
         ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; then ``corrected``, ``dereddened``, ``features``.
     settings : PreprocessSettings
@@ -46,17 +47,23 @@ def write_spectra(
     UserError
         If the source is none or does not fit the settings, or `out` cannot be written.
     """
-    return write_file(source, out, companions, stage.value, partial(_at_stage, stage, settings))
+    return write_file(source, out, companions, stage.value, spectra_rows(stage, settings))
 
 
-def _at_stage(stage: Stage, settings: PreprocessSettings, raw: Mapping[str, NDArray]) -> pa.Table:
+def spectra_rows(stage: Stage, settings: PreprocessSettings) -> ToTable:
+    """Return what makes spectra of raw columns, with settings, versions and wavelengths in their schema."""
+    schema = FEATURES if stage is Stage.FEATURES else SPECTRA
+    return partial(_at_stage, stage, settings, with_provenance(schema, settings, wave_nm=WAVELENGTH_NM.tolist()))
+
+
+def _at_stage(stage: Stage, settings: PreprocessSettings, schema: pa.Schema, raw: Mapping[str, NDArray]) -> pa.Table:
     match stage:
         case Stage.FEATURES:
-            return to_table(preprocess(raw, settings), FEATURES)
+            return to_table(preprocess(raw, settings), schema)
         case Stage.CALIBRATED:
             spectrum = sampled(raw, settings)
         case Stage.CORRECTED:
             spectrum = corrected(raw, settings)
         case Stage.DEREDDENED:
             spectrum = dereddened(raw, settings)
-    return to_table({"source_id": raw["source_id"], **spectrum}, SPECTRA)
+    return to_table({"source_id": raw["source_id"], **spectrum}, schema)

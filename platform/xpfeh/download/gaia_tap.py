@@ -18,7 +18,7 @@ from xpfeh.download.http import RefusedError, UnavailableError, with_retries
 from xpfeh.download.learned import recall, remember
 from xpfeh.download.login import session_at
 from xpfeh.download.tap import query_once, to_frame
-from xpfeh.errors import UserError
+from xpfeh.errors import ArchiveError, UserError
 from xpfeh.sources.releases import RELEASES
 
 _T = TypeVar("_T")
@@ -242,14 +242,14 @@ def first_answer(
             answer = ask(archive)
         except RefusedError as refused:
             if refusal_is_final:
-                raise UserError(f"{what}: {archive.title} refuses it: {refused}") from None
+                raise ArchiveError(f"{what}: {archive.title} refuses it: {refused}") from None
             reasons.append(f"{archive.title} refuses it: {refused}")
         except UnavailableError as error:
             reasons.append(f"{archive.title}: {error}")
         except UserError as error:
-            raise UserError(f"{what}: {error}") from None
+            raise ArchiveError(f"{what}: {error}") from None
         else:
             if reasons:
                 services.state.notice(f"{what} from {archive.title}, since {'; '.join(reasons)}")
             return answer
-    raise UserError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
+    raise ArchiveError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")

@@ -14,7 +14,7 @@ import requests
 import tenacity
 
 from xpfeh.download.archives import Services
-from xpfeh.errors import UserError
+from xpfeh.errors import ArchiveError
 
 _T = TypeVar("_T")
 
@@ -140,9 +140,9 @@ def or_user_error(request: Callable[[], _T], services: Services, what: str, alte
     try:
         return with_retries(request, services, known=True)
     except RefusedError as refused:
-        raise UserError(f"{what}: the service refuses it: {refused}") from None
+        raise ArchiveError(f"{what}: the service refuses it: {refused}") from None
     except UnavailableError as error:
-        raise UserError(f"{what}: {error}; without a network, {alternative}") from None
+        raise ArchiveError(f"{what}: {error}; without a network, {alternative}") from None
 
 
 class TimedSession(requests.Session):

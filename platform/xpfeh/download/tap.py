@@ -22,7 +22,7 @@ from xpfeh.download.http import (
     check_response,
     or_user_error,
 )
-from xpfeh.errors import UserError
+from xpfeh.errors import ArchiveError
 
 _MOST_ROWS = 10_000_000  # without it each TAP service applies its own limit, which may be a few thousand
 
@@ -55,7 +55,7 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
             raise BadResponseError(f"not a VOTable, {type(error).__name__}") from None
         # A query with its own TOP limit is not cut short, whatever the service calls it.
         if results.query_status == "OVERFLOW" and not re.search(r"\bTOP\s+\d", query, re.IGNORECASE):
-            raise UserError(f"the service cuts its response after {len(results)} rows; ask for fewer at a time")
+            raise ArchiveError(f"the service cuts its response after {len(results)} rows; ask for fewer at a time")
         return results.to_table()
 
 

@@ -83,7 +83,7 @@ def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -
     >>> with TemporaryDirectory() as folder:
     ...     for name, scatter in (("a", 0.1), ("b", 0.3)):
     ...         Path(folder, name).mkdir()
-    ...         stars = {"source_id": np.arange(400) * 2**49, "feh": np.zeros(400)}  # each in its own cell
+    ...         stars = {"source_id": np.arange(400) * 2**49, "feh_true": np.zeros(400)}  # each in its own cell
     ...         stars["FEH"] = scatter * np.sin(np.arange(400))
     ...         pl.DataFrame(stars).write_parquet(Path(folder, name, "stars.parquet"))
     ...     [found.verdict for found in star_by_star(Path(folder, "a"), Path(folder, "b"))]
@@ -166,5 +166,6 @@ def judging_stars(report: Path) -> pl.DataFrame:
     if not path.is_file():
         raise UserError(f"{report} is no report: it has no stars.parquet; xpfeh validate --out writes one")
     # Reports from before 2026-11-26 have judging stars alone, and do not say so.
-    stars = read_stars(path, ["feh", "FEH"], ["phot_g_mean_mag", "judges"]).filter(pl.col("judges").fill_null(1) == 1)
-    return stars.drop("judges").drop_nulls(["feh", "FEH"])
+    stars = read_stars(path, ["feh_true", "FEH"], ["phot_g_mean_mag", "judges"])
+    judging = stars.filter(pl.col("judges").fill_null(1) == 1).rename({"feh_true": "feh"})
+    return judging.drop("judges").drop_nulls(["feh", "FEH"])

@@ -52,6 +52,8 @@ _STAR_COLUMNS = (
     "FEH", "FEH_err", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "domain_score", "good", "flags",
     "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err",
 )  # fmt: skip
+_TRUE = {name: f"{name}_true" for name in ("feh", "feh_err", "teff", "logg", "alpha_m")}
+"""What labels are called beside answers: FITS, VOTable and TOPCAT take ``feh`` and ``FEH`` for one column."""
 _BEFORE = (
     accuracy, beside_the_paper, training_stars, trends, sky, errors, outliers, selecting, through_the_plane, whole_star,
     abundances, clusters,
@@ -102,7 +104,7 @@ def _write_stars(study: Study, work: Path) -> None:
     """Write every star that was asked about: of the first model ``stars.parquet``, of others ``stars-NAME.parquet``."""
     for number, (name, model) in enumerate(study.models.items()):
         table = pl.DataFrame({column: model.asked[column] for column in _STAR_COLUMNS if column in model.asked})
-        table = table.with_columns(pl.col("judges").cast(pl.UInt8))
+        table = table.with_columns(pl.col("judges").cast(pl.UInt8)).rename(_TRUE, strict=False)
         table.write_parquet(work / (f"stars-{name}.parquet" if number else STARS))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -35,11 +36,19 @@ def star_figure(
     card : ModelCard
         Of the model that answered.
     """
-    figure, (spectrum, rests_on, feh) = plt.subplots(3, 1, figsize=(9, 7.5), height_ratios=[3, 1.6, 1.3])
-    _draw_spectrum(spectrum, features)
-    _draw_slopes(rests_on, features, slopes, card)
-    _draw_feh(feh, answer, card)
+    has_flux, has_slopes = np.isfinite(features["flux"]).any(), np.isfinite(slopes).any()
+    heights = [*([3.0] if has_flux else []), *([1.6] if has_slopes else []), 1.3]
+    figure, panels = plt.subplots(
+        len(heights), 1, figsize=(9, 1.6 + sum(heights)), height_ratios=heights, squeeze=False
+    )
+    left = [*panels[:, 0]]
+    if has_flux:
+        _draw_spectrum(left.pop(0), features)
+    if has_slopes:
+        _draw_slopes(left.pop(0), features, slopes, card)
+    _draw_feh(left.pop(0), answer, card)
     figure.suptitle(f"Gaia {card.preprocess.release.upper()} {int(answer['source_id'][0])}", x=0.02, ha="left")
+    figure.text(0.985, 0.985, f"model {card.version}", ha="right", va="top", color=GREY, fontsize=9)
     return figure
 
 
@@ -64,28 +73,27 @@ def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np
 
 
 def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> None:
-    """Draw the intervals over the range of the training labels; an open end reaches the edge of the picture."""
-    low, high = card.edges.low, card.edges.high
-    left, right = low - 0.7, high + 0.7
-    axes.axvspan(low, high, color=GREY, alpha=0.12, linewidth=0)
-    axes.text(low, 1.04, "range of the training labels", color=GREY, fontsize=9, transform=axes.get_xaxis_transform())
-    estimate = float(answer["FEH"][0])
-    if np.isfinite(estimate):
-        for level, width in ((95, 2), (68, 7)):
-            ends = [float(answer[f"FEH_{end}{level}"][0]) for end in ("lo", "hi")]
-            shown = [end if np.isfinite(end) else edge for end, edge in zip(ends, (left, right), strict=True)]
-            axes.plot(shown, [0, 0], color=BLUE, lw=width, solid_capstyle="butt", alpha=0.5, label=f"{level} %")
-        axes.plot(estimate, 0, "o", color=RED, ms=8)
-        axes.legend(loc="upper right", fontsize=9, ncols=2)
-    axes.set(xlim=(left, right), ylim=(-1, 1), yticks=[], xlabel=f"{FEH} (dex)")
-    axes.grid(False)
-    axes.set_title(_in_words(answer), loc="right", fontsize=11)
-    axes.set_title(_further_in_words(answer), loc="left", fontsize=10, color=GREY, pad=18)
+    """Draw [Fe/H] with its intervals over the range of the training labels, if there is any, and say it in words.
+
+    An open end reaches the edge of the picture.
+    """
+    outside = bool(int(answer["flags"][0]) & Flag.OUTSIDE_DOMAIN)
+    below = -0.62  # the numbers and the name of the axis
+    if np.isfinite(answer["FEH"][0]):
+        _draw_intervals(axes, answer, card, GREY if outside else BLUE, GREY if outside else RED)
+    else:
+        axes.set_axis_off()
+        below = 0.9
+    # A number that means little must not look like a result.
+    style: dict[str, Any] = {"color": GREY, "fontsize": 10} if outside else {"fontweight": "bold", "fontsize": 11}
+    caution = "outside the domain of the model:\n" if outside else ""
+    axes.set_title(caution + _in_words(answer), loc="right", **style)
+    axes.set_title(_further_in_words(answer), loc="left", fontsize=10, color=GREY)
     flags = [flag for flag in Flag if int(answer["flags"][0]) & flag]
     text = "\n".join(textwrap.fill(f"{flag.name}: {MEANING[flag]}", 120) for flag in flags) or "no flags"
     axes.text(
         0,
-        -0.62,
+        below,
         text,
         transform=axes.transAxes,
         fontsize=8.5,
@@ -93,6 +101,23 @@ def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> Non
         color=ORANGE if int(answer["flags"][0]) & ~INFORMATIVE else GREY,
         linespacing=1.4,
     )
+
+
+def _draw_intervals(
+    axes: Axes, answer: Mapping[str, NDArray], card: ModelCard, of_intervals: str, of_estimate: str
+) -> None:
+    low, high = card.edges.low, card.edges.high
+    left, right = low - 0.7, high + 0.7
+    axes.axvspan(low, high, color=GREY, alpha=0.12, linewidth=0)
+    axes.text(low, 0.04, " range of the training labels", color=GREY, fontsize=9, transform=axes.get_xaxis_transform())
+    for level, width in ((95, 2), (68, 7)):
+        ends = [float(answer[f"FEH_{end}{level}"][0]) for end in ("lo", "hi")]
+        shown = [end if np.isfinite(end) else edge for end, edge in zip(ends, (left, right), strict=True)]
+        axes.plot(shown, [0, 0], color=of_intervals, lw=width, solid_capstyle="butt", alpha=0.5, label=f"{level} %")
+    axes.plot(float(answer["FEH"][0]), 0, "o", color=of_estimate, ms=8)
+    axes.legend(loc="upper right", fontsize=9, ncols=2)
+    axes.set(xlim=(left, right), ylim=(-1, 1), yticks=[], xlabel=f"{FEH} (dex)")
+    axes.grid(False)
 
 
 def _in_words(answer: Mapping[str, NDArray]) -> str:

@@ -17,7 +17,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from xpfeh.errors import UserError
+from xpfeh.errors import ModelError, UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import patient
 from xpfeh.experiments.mlflow_runs import EXPERIMENT, MODEL_FOLDER, client, finished_runs
@@ -159,7 +159,7 @@ def pinned(model: str) -> str:
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             raise
-        raise UserError(f"{model}: no model of that name and alias; promote a run first: xpfeh promote RUN") from None
+        raise ModelError(f"{model}: no model of that name and alias; promote a run first: xpfeh promote RUN") from None
 
 
 @patient()
@@ -175,7 +175,7 @@ def _fetched(uri: str) -> Path:
     try:
         return mlflow_model.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
-        raise UserError(f"{uri}: cannot be fetched from the model store ({error})") from None
+        raise ModelError(f"{uri}: cannot be fetched from the model store ({error})") from None
 
 
 @patient()

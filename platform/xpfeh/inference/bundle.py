@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from xpfeh.errors import UserError
+from xpfeh.errors import ModelError
 from xpfeh.files import local_path, whole_file, whole_folder
 from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.inference.golden import golden_answer
@@ -109,15 +109,15 @@ def read_card(folder: str | Path) -> ModelCard:
         values = json.loads(text)
         version_of_format = values["format"]
     except (OSError, ValueError, KeyError, TypeError):
-        raise UserError(f"{folder}: not a model bundle (no readable {CARD}); make one with xpfeh train") from None
+        raise ModelError(f"{folder}: not a model bundle (no readable {CARD}); make one with xpfeh train") from None
     if version_of_format != FORMAT:
-        raise UserError(
+        raise ModelError(
             f"{folder}: bundle of format {version_of_format}, this version reads format {FORMAT}; train it again"
         )
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
-        raise UserError(
+        raise ModelError(
             f"{path}: {first_problem(error)}; the card was changed, take the bundle from its source again"
         ) from None
 
@@ -133,5 +133,5 @@ def read_file(folder: str | Path, name: str, card: ModelCard) -> bytes:
     path = Path(folder) / name
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != card.sha256.get(name):
-        raise UserError(f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again")
+        raise ModelError(f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again")
     return content

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import ModelError
 from xpfeh.files import first_line
 
 BLOCK = 16
@@ -51,7 +51,7 @@ class Graph:
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # each kind of failure has its own class, in a private module
-            raise UserError(f"not an ONNX graph that can be computed ({first_line(error)})") from None
+            raise ModelError(f"not an ONNX graph that can be computed ({first_line(error)})") from None
         self.widths = {each.name: tuple(each.shape[1:]) for each in self._session.get_inputs()}
         self._block, self._chunk = (BLOCK, CHUNK) if self._rows_are_alike() else (1, 1)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import ModelError, UserError
 from xpfeh.inference.bundle import CARD, MODEL, SLOPES, read_card, read_file
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.further_labels import FURTHER_LABELS
@@ -97,7 +97,7 @@ class Predictor:
         settings = PreprocessSettings.of({**own.model_dump(mode="json"), "dust_map": dust_map})
         recipe = self.card.recipe
         if recipe.dust == "removed" and dust_map != own.dust_map:
-            raise UserError(
+            raise ModelError(
                 f"recipe {recipe.name} dereddens by the map it was trained with ({own.dust_map}), so {self.version} "
                 f"cannot take {dust_map}; models whose recipe has dust=hint can"
             )
@@ -153,7 +153,7 @@ class Predictor:
     def _give_the_golden_answer(self) -> None:
         answer = golden_answer(self._columns, self.card.recipe, self.card.preprocess)
         if not agrees(answer, self.card.golden):
-            raise UserError(
+            raise ModelError(
                 f"{self._folder}: gives [Fe/H] {answer[0]} for the golden star where its {CARD} has "
                 f"{self.card.golden[0]}; the card was changed, or "
                 "this machine computes wrongly: are its versions those of constraints.txt?"
@@ -164,9 +164,9 @@ class Predictor:
         try:
             graph = Graph(content)
         except UserError as error:
-            raise UserError(f"{self._folder}/{name}: {error}; take the bundle from its source again") from None
+            raise ModelError(f"{self._folder}/{name}: {error}; take the bundle from its source again") from None
         if graph.widths["flux"] != (self.card.recipe.n_pixels,):
-            raise UserError(f"{self._folder}/{name}: does not fit the recipe; take the bundle from its source again")
+            raise ModelError(f"{self._folder}/{name}: does not fit the recipe; take the bundle from its source again")
         return graph
 
     def _inputs(self, features: Features) -> dict[str, NDArray]:

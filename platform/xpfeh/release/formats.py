@@ -19,7 +19,7 @@ from xpfeh.release.hats_catalog import write_hats
 from xpfeh.release.parquet_files import write_parquet
 from xpfeh.release.readme import TITLE
 from xpfeh.release.sky_order import SkyOrder
-from xpfeh.release.votable_file import write_votable
+from xpfeh.votable_file import write_votable
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def _hats(release: Release) -> dict[Path, int]:
 
 def _fits(release: Release) -> dict[Path, int]:
     path, stars = release.folder / "catalog.fits", release.stars
-    write_fits(path, release.schema, stars.rows, stars.text_bytes, release.tables("fits"), release.description)
+    write_fits(path, release.schema, stars.rows, stars.text_bytes, release.tables("fits"), {}, release.description)
     return {path: stars.rows}
 
 

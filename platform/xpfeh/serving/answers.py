@@ -19,8 +19,8 @@ from xpfeh.columns import CATALOG, to_table
 from xpfeh.flags import MEANING, Flag
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
-from xpfeh.release.votable_file import write_votable_to
 from xpfeh.serving.asked import Asked
+from xpfeh.votable_file import write_votable_to
 from xpfeh.xp.preprocess import preprocess
 
 Columns = dict[str, NDArray]

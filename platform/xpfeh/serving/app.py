@@ -269,7 +269,8 @@ class _Endpoint:
     def health(self) -> dict[str, Any]:
         """Say that the model is loaded, and what a request may have."""
         limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._told.archive}
-        return {"status": "ok", "model_version": self._predictor.version, **limits}
+        model = {"model_version": self._predictor.version, "release": self._release_of_model}
+        return {"status": "ok", **model, **limits}
 
     async def _read(self, request: Request) -> Asked:
         """Return what a JSON or Arrow body asks."""

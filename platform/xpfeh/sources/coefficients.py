@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.sources.releases import RELEASES
 from xpfeh.xp.bases import BANDS
 
@@ -73,10 +73,10 @@ def require_columns(names: Sequence[str], path: str) -> None:
     """Raise a `UserError` if a file with columns of these names cannot be one of XP continuous spectra."""
     needed = [name for name in ("source_id", *LIST_COLUMNS) if not name.endswith(_OPTIONAL)]
     if missing := [name for name in needed if name not in names]:
-        raise UserError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
+        raise InputError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
     counts = Counter(names)
     if twice := [name for name in ("source_id", *LIST_COLUMNS) if counts[name] > 1]:
-        raise UserError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
+        raise InputError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
 
 
 def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set[int]) -> RawBatch:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
@@ -15,9 +16,9 @@ from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import filesystem
-from xpfeh.tables import IDS_PER_PIXEL, read_stars
+from xpfeh.tables import IDS_PER_PIXEL, read_stars, stars_of
 from xpfeh.xp.parallax import PARALLAX, PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
@@ -31,6 +32,25 @@ Range = tuple[int, int]
 _ANY: Range = -(2**63), 2**63 - 1
 
 
+@dataclass(frozen=True, eq=False)
+class GivenRows:
+    """A table in memory in the place of a file of photometry or of distances: its columns of single values.
+
+    >>> str(GivenRows("the table of distances", pl.DataFrame()))
+    'the table of distances'
+    """
+
+    name: str
+    frame: pl.DataFrame
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Companion = str | GivenRows
+"""A file, or a table in memory."""
+
+
 class Companions:
     """Photometry, parallaxes and distances of many stars, looked up by source_id.
 
@@ -38,15 +58,15 @@ class Companions:
 
     Parameters
     ----------
-    photometry : sequence of str
+    photometry : sequence of Companion
         Tables with columns of gaia_source, or as VizieR calls them: `PHOTOMETRY`, whose excess factor is computed where
         it is missing, and perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS` and ``ebv`` (mag, of SFD98 or on its scale).
         Positions of J2000 will do: what they are for, dust and the galactic plane, is far coarser.
-    distances : sequence of str
+    distances : sequence of Companion
         Tables with Bailer-Jones' ``r_med_geo`` or ``rgeo``, pc.
     """
 
-    def __init__(self, photometry: Sequence[str], distances: Sequence[str]) -> None:
+    def __init__(self, photometry: Sequence[Companion], distances: Sequence[Companion]) -> None:
         self._photometry = _Files(photometry, _read_photometry, (*PHOTOMETRY, *PARALLAX, "ebv"))
         self._distances = _Files(distances, _read_distance, ("rgeo",))
 
@@ -99,16 +119,18 @@ class Companions:
 class _Files:
     """Tables of one kind; those that the latest stars may stand in are loaded."""
 
-    def __init__(self, paths: Sequence[str], read: Callable[[str], pl.DataFrame], names: Sequence[str]) -> None:
-        self._ranges = {path: id_range(path) for path in paths}
+    def __init__(
+        self, tables: Sequence[Companion], read: Callable[[Companion], pl.DataFrame], names: Sequence[str]
+    ) -> None:
+        self._ranges = {table: id_range(str(table)) for table in tables}
         self._read, self._names = read, names
-        self._loaded: list[str] = []
+        self._loaded: list[Companion] = []
         self._table = _sorted([], names)
 
     def check(self) -> None:
-        for path in self._ranges:
-            if not _BULK_NAME.search(path):
-                self._read(path)
+        for table in self._ranges:
+            if not _BULK_NAME.search(str(table)):
+                self._read(table)
 
     def __bool__(self) -> bool:
         return bool(self._ranges)
@@ -124,9 +146,9 @@ class _Files:
     def _load(self, source_id: NDArray[np.int64]) -> None:
         if source_id.size:
             low, high = source_id.min(), source_id.max()
-            wanted = [path for path, (first, last) in self._ranges.items() if first <= high and low <= last]
+            wanted = [table for table, (first, last) in self._ranges.items() if first <= high and low <= last]
             if wanted != self._loaded:
-                self._table = _sorted([self._read(path) for path in wanted], self._names)
+                self._table = _sorted([self._read(table) for table in wanted], self._names)
                 self._loaded = wanted
 
 
@@ -189,8 +211,8 @@ def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
     return frame["source_id"].to_numpy(), {name: frame[name].to_numpy() for name in names}
 
 
-def _read_photometry(path: str) -> pl.DataFrame:
-    frame = read_stars(path, PHOTOMETRY[:-1], (*PHOTOMETRY[-1:], *PARALLAX_INPUTS, "ebv"))
+def _read_photometry(table: Companion) -> pl.DataFrame:
+    frame = _read_stars(table, PHOTOMETRY[:-1], (*PHOTOMETRY[-1:], *PARALLAX_INPUTS, "ebv"))
     bands = (frame[f"phot_{band}_mean_mag"].to_numpy() for band in ("g", "bp", "rp"))
     computed = pl.Series(excess_factor(*bands)).fill_nan(None)
     parallax = corrected_parallax({name: frame[name].to_numpy() for name in ("phot_g_mean_mag", *PARALLAX_INPUTS)})
@@ -199,8 +221,14 @@ def _read_photometry(path: str) -> pl.DataFrame:
     )
 
 
-def _read_distance(path: str) -> pl.DataFrame:
-    frame = read_stars(path, (), ["rgeo"])
+def _read_distance(table: Companion) -> pl.DataFrame:
+    frame = _read_stars(table, (), ["rgeo"])
     if not frame["rgeo"].count():
-        raise UserError(f"{path}: no column r_med_geo or rgeo with values; a table of distances needs one")
+        raise InputError(f"{table}: no column r_med_geo or rgeo with values; a table of distances needs one")
     return frame
+
+
+def _read_stars(table: Companion, needed: Sequence[str], optional: Sequence[str]) -> pl.DataFrame:
+    if isinstance(table, GivenRows):
+        return stars_of(table.frame, table.name, needed, optional)
+    return read_stars(table, needed, optional)

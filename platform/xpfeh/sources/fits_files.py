@@ -13,7 +13,7 @@ import numpy as np
 from astropy.io import fits
 from astropy.utils.exceptions import AstropyWarning
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError, UserError
 from xpfeh.files import first_line
 
 _CARD = 80  # bytes
@@ -45,12 +45,12 @@ def first_table(file: Path | io.BytesIO, path: str | Path) -> Iterator[fits.BinT
             with fits.open(file, memmap=False) as units:
                 table = next((unit for unit in units if isinstance(unit, fits.BinTableHDU | fits.TableHDU)), None)
                 if table is None:
-                    raise UserError(f"{path}: a FITS file, but without a table")
+                    raise InputError(f"{path}: a FITS file, but without a table")
                 yield table
     except UserError:
         raise
     except Exception as error:  # OSError, TypeError, ValueError, VerifyError, IndexError: astropy has no one class
-        raise UserError(f"{path}: not a FITS file with a sound table ({first_line(error)})") from None
+        raise InputError(f"{path}: not a FITS file with a sound table ({first_line(error)})") from None
 
 
 def _check_numbers(file: Path | io.BytesIO, path: str | Path) -> None:
@@ -61,5 +61,5 @@ def _check_numbers(file: Path | io.BytesIO, path: str | Path) -> None:
             begins = (cards[:, None, :2] | 0x20 == _BEGIN).all(axis=2).any(axis=1)  # 0x20: small letters count, too
             for card in cards[begins]:
                 if found := _TOO_MANY.match(card.tobytes()):
-                    raise UserError(f"{path}: not a FITS file with a sound table ({found[1].decode()} is above 999)")
+                    raise InputError(f"{path}: not a FITS file with a sound table ({found[1].decode()} is above 999)")
         stream.seek(0)

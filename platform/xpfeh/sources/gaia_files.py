@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
@@ -64,16 +64,16 @@ class GaiaFile:
                 try:
                     found = releases_of(widths["bp"], widths["rp"])
                 except UserError as error:
-                    raise UserError(f"{self.path}: {error}") from None
+                    raise InputError(f"{self.path}: {error}") from None
                 named = self._named()
                 if named and named not in found:
                     numbers = f"{widths['bp']} and {widths['rp']} coefficients are {found[0].upper()}'s"
-                    raise UserError(
+                    raise InputError(
                         f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; xpfeh probe "
                         f"{named} asks the archive"
                     )
                 return (named,) if named else found
-        raise UserError(f"{self.path}: holds no star with both bands, so its data release is unknown")
+        raise InputError(f"{self.path}: holds no star with both bands, so its data release is unknown")
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return whole row groups of a large Parquet file as (first row, rows), (0, None) of any other.
@@ -135,5 +135,5 @@ class GaiaFile:
         fs, inside = filesystem(self.path)
         with readable(self.path), fs.open_input_file(inside) as file:
             if file.size() == 0:
-                raise UserError(f"{self.path}: is empty")
+                raise InputError(f"{self.path}: is empty")
             yield file

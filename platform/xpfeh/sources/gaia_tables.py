@@ -10,7 +10,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from astropy.table import Table
 from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError, UserError
 from xpfeh.files import first_line
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.sources.fits_files import first_table
@@ -85,7 +85,7 @@ def _batches(batches: Iterator[pa.RecordBatch], path: str) -> Iterator[pa.Record
             raise
         # pyarrow 25 reads arrays of a fixed width only where none is null.
         message = f"{path}: an array of a fixed width is null, which cannot be read; write the columns as lists"
-        raise UserError(message) from None
+        raise InputError(message) from None
 
 
 def _group_rows(metadata: pq.FileMetaData) -> list[int]:
@@ -111,7 +111,7 @@ def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArra
             return words.to_arrow().cast(_NUMBERS)
         if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
             return column.cast(_NUMBERS)
-    raise UserError(f"{path}: {name} is {kind}; a list of numbers a star is needed")
+    raise InputError(f"{path}: {name} is {kind}; a list of numbers a star is needed")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -148,7 +148,7 @@ def _check_lengths(unit: fits.BinTableHDU | fits.TableHDU, content: bytes, path:
     kind = unit.columns.dtype.newbyteorder(">")
     rows = np.frombuffer(content, kind, unit.header["NAXIS2"], unit.fileinfo()["datLoc"])
     if sum(int(rows[name][:, 0].sum(dtype=np.float64)) for name in names) > len(content):
-        raise UserError(f"{path}: its arrays of variable length are larger than the file")
+        raise InputError(f"{path}: its arrays of variable length are larger than the file")
 
 
 def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
@@ -161,7 +161,7 @@ def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
     """
     start = content[:1000].lstrip().lower()
     if start.startswith((b"<!doctype html", b"<html")):
-        raise UserError(f"{path}: is a web page, not a VOTable, perhaps the archive's message; download it again")
+        raise InputError(f"{path}: is a web page, not a VOTable, perhaps the archive's message; download it again")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # the standard's many small breaches change no number
@@ -170,18 +170,20 @@ def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
     except UserError:
         raise
     except Exception as error:  # of expat, of VOTable's own hierarchy, ValueError, IndexError
-        raise UserError(f"{path}: not a VOTable with a sound table ({first_line(error)})") from None
+        raise InputError(f"{path}: not a VOTable with a sound table ({first_line(error)})") from None
 
 
 def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
-    wide = not set(table.colnames) & {f"{band}_coefficients" for band in BANDS}
-    wide = wide and any(map(_WIDE_NAME.fullmatch, table.colnames))
+    wide = is_wide(table.colnames)
     if not wide:
         require_columns(table.colnames, path)
     elif "source_id" not in table.colnames:
-        raise UserError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
+        raise InputError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
     columns = {"source_id": identifiers(_id_series(table["source_id"]), path)}
-    given = _wide_columns(table, path) if wide else {name: table[name] for name in lists if name in table.colnames}
+    if wide:
+        given = wide_columns(table.colnames, lambda name: _masked_to_nan(table[name]), path)
+    else:
+        given = {name: table[name] for name in lists if name in table.colnames}
     for name in lists:
         columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), _NUMBERS)
     return pa.table(columns)
@@ -223,23 +225,51 @@ def _text(cell: Any) -> str:
     return cell.decode("ascii", "replace") if isinstance(cell, bytes) else str(cell)
 
 
-def _wide_columns(table: Table, path: str) -> dict[str, NDArray[np.float64]]:
-    """Gather ``bp_coeff_0 ... e_rp_coeff_54`` of N stars to (N, n) coefficients and errors a band, NaN if masked."""
+def _masked_to_nan(column: Any) -> NDArray[np.float64]:
+    return np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
+
+
+def is_wide(names: Sequence[str]) -> bool:
+    """Return whether a table of these columns has a column a coefficient, and no lists.
+
+    >>> is_wide(["source_id", "bp_coeff_0"])
+    True
+    """
+    return not set(names) & {f"{band}_coefficients" for band in BANDS} and any(map(_WIDE_NAME.fullmatch, names))
+
+
+def wide_columns(
+    names: Sequence[str], column: Callable[[str], NDArray[np.float64]], path: str
+) -> dict[str, NDArray[np.float64]]:
+    """Gather ``bp_coeff_0 ... e_rp_coeff_54`` of N stars to (N, n) coefficients and errors a band.
+
+    Parameters
+    ----------
+    names : sequence of str
+        The table's columns.
+    column : callable
+        Gives a column, (N,), NaN where there is no value.
+    path : str
+        What the table is called in messages.
+
+    Raises
+    ------
+    InputError
+        If one is missing.
+    """
     numbers: dict[str, set[int]] = {band: {0} for band in BANDS}
-    for match in filter(None, map(_WIDE_NAME.fullmatch, table.colnames)):
+    for match in filter(None, map(_WIDE_NAME.fullmatch, names)):
         numbers[match[1]].add(int(match[2]))
-    gathered, missing = {}, []
-    for band in BANDS:
-        for kind, prefix in (("coefficients", ""), ("coefficient_errors", "e_")):
-            names = [f"{prefix}{band}_coeff_{i}" for i in range(max(numbers[band]) + 1)]
-            missing += [name for name in names if name not in table.colnames]
-            if not missing:
-                columns = [np.ma.filled(np.ma.asarray(table[name], dtype=np.float64), np.nan) for name in names]
-                gathered[f"{band}_{kind}"] = np.stack(columns, axis=1)
-    if missing:
+    needed = {
+        f"{band}_{kind}": [f"{prefix}{band}_coeff_{i}" for i in range(max(numbers[band]) + 1)]
+        for band in BANDS
+        for kind, prefix in (("coefficients", ""), ("coefficient_errors", "e_"))
+    }
+    there = set(names)
+    if missing := [name for several in needed.values() for name in several if name not in there]:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise UserError(f"{path}: a table with a column a coefficient, but without {', '.join(missing[:3])}{more}")
-    return gathered
+        raise InputError(f"{path}: a table with a column a coefficient, but without {', '.join(missing[:3])}{more}")
+    return {kind: np.stack([column(name) for name in several], axis=1) for kind, several in needed.items()}
 
 
 def identifiers(ids: pl.Series, path: str) -> pa.Array:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 from isal import igzip
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.sources.input_files import GZIP_MAGIC
 from xpfeh.sources.text_rows import parse_rows
@@ -55,16 +55,16 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
         block = stream.read(_HEADER_BLOCK_BYTES)
         text = (text + block).removeprefix(_UTF8_MARK)
         if b"\0" in block:
-            raise UserError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
+            raise InputError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
         lines = text.split(b"\n")
         whole = lines[:-1] if block else lines  # the last line may go on in the next block
         place = next((i for i, line in enumerate(whole) if line.strip() and not line.startswith(b"#")), None)
         if place is not None:
             break
         if not block:
-            raise UserError(f"{path}: is empty, or holds nothing but comments")
+            raise InputError(f"{path}: is empty, or holds nothing but comments")
         if len(text) > _LONGEST_HEADER_BYTES:
-            raise UserError(f"{path}: no line of column names in its first 16 MB")
+            raise InputError(f"{path}: no line of column names in its first 16 MB")
     separator = ","
     if lines[0].startswith(b"# %ECSV"):
         # The ECSV standard (astropy APE 6): a blank, unless the header says a comma.

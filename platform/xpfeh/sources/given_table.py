@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
-from astropy import units as u
-from astropy.table import Table
 from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import first_line
+from xpfeh.sources.any_table import arrow_table
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY
-from xpfeh.sources.gaia_tables import arrow_lists, identifiers, number_lists
+from xpfeh.sources.gaia_tables import arrow_lists, identifiers, is_wide, number_lists, wide_columns
 from xpfeh.sources.releases import releases_of
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables import RANGES, check_range, numbers
@@ -31,15 +29,6 @@ NAME = "the table"
 _OWN = (*PHOTOMETRY, "ebv", "rgeo")
 _READ = ("source_id", *SAMPLES, *LIST_COLUMNS, *_OWN, *PARALLAX_INPUTS)
 _NUMBERS = pa.list_(pa.float64())
-_UNITS = {
-    **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
-    **dict.fromkeys(("ra", "dec"), u.deg),
-    "ebv": u.mag,
-    "rgeo": u.pc,
-    **dict.fromkeys(("parallax", "parallax_error", "tentative_parallax_bias"), u.mas),
-    **dict.fromkeys(("nu_eff_used_in_astrometry", "pseudocolour"), u.um**-1),
-    "ecl_lat": u.deg,
-}
 
 
 class GivenTable:
@@ -47,10 +36,11 @@ class GivenTable:
 
     Parameters
     ----------
-    table : astropy Table, pandas or polars DataFrame, pyarrow Table, or mapping of arrays
-        ``source_id``; and Gaia's columns of coefficients (``bp_coefficients`` ..., correlations may be missing), or
-        ``flux`` and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1. Columns may have their other names
-        in `xpfeh.column_names.GAIA`.
+    table
+        As `xpfeh.sources.any_table.arrow_table` takes it: ``source_id``; and Gaia's columns of coefficients
+        (``bp_coefficients`` ..., correlations may be missing), a column a coefficient (``bp_coeff_0`` ...), or ``flux``
+        and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1. Columns may have their other names in
+        `xpfeh.column_names.GAIA`.
     release : {"dr3", "dr4"}, optional
         Of the coefficients, if it is known: a star with other numbers of them is rejected.
 
@@ -70,15 +60,20 @@ class GivenTable:
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release
         try:
-            self._table = _under_our_names(_as_arrow(table))
+            self._table = _under_our_names(arrow_table(table, NAME))
         except (pa.ArrowException, ValueError, TypeError) as error:
-            raise UserError(f"{NAME}: its columns are not of numbers, one row a star ({first_line(error)})") from None
+            raise InputError(f"{NAME}: its columns are not of numbers, one row a star ({first_line(error)})") from None
         names = self._table.column_names
         self._sampled = set(SAMPLES) <= set(names)
-        if not self._sampled:
+        self._wide = not self._sampled and is_wide(names)
+        if "source_id" not in names:
+            raise InputError(f"{NAME}: no column source_id")
+        if not (self._sampled or self._wide):
+            if not {*LIST_COLUMNS, *SAMPLES} & set(names):
+                raise InputError(
+                    f'{NAME}: holds no spectra; for those of Gaia\'s archive give the identifiers, table["source_id"]'
+                )
             require_columns(names, NAME)
-        elif "source_id" not in names:
-            raise UserError(f"{NAME}: no column source_id")
 
     @cached_property
     def releases(self) -> tuple[str, ...]:
@@ -96,7 +91,7 @@ class GivenTable:
         widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
         first = {band: lengths.filter(pc.greater(lengths, 0)) for band, lengths in widths.items()}
         if not all(len(lengths) for lengths in first.values()):
-            raise UserError(f"{NAME}: holds no star with both bands, so its data release is unknown")
+            raise InputError(f"{NAME}: holds no star with both bands, so its data release is unknown")
         return releases_of(first["bp"][0].as_py(), first["rp"][0].as_py())
 
     def ranges(self) -> list[tuple[int, int | None]]:
@@ -119,9 +114,14 @@ class GivenTable:
         """``source_id`` and lists of float64."""
         table, names = self._table, SAMPLES if self._sampled else LIST_COLUMNS
         columns = {"source_id": identifiers(pl.Series(table["source_id"]), NAME)}
+        gathered = wide_columns(table.column_names, lambda name: numbers_in(table, name), NAME) if self._wide else {}
         for name in names:
-            found = name in table.column_names
-            columns[name] = arrow_lists(table[name], name, NAME) if found else pa.nulls(len(table), _NUMBERS)
+            if name in gathered:
+                columns[name] = number_lists(gathered[name])
+            elif name in table.column_names:
+                columns[name] = arrow_lists(table[name], name, NAME)
+            else:
+                columns[name] = pa.nulls(len(table), _NUMBERS)
         return pa.table(columns)
 
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
@@ -171,41 +171,3 @@ def _under_our_names(table: pa.Table) -> pa.Table:
     ours = {column: name for name, column in names.items()}
     kept = [i for i, column in enumerate(table.column_names) if column in ours or column not in names]
     return table.select(kept).rename_columns([ours.get(table.column_names[i], table.column_names[i]) for i in kept])
-
-
-def _in_our_unit(name: str, column: Any) -> Any:
-    """Return a column's values in the unit that they are taken in; one without a unit as it is."""
-    unit = getattr(column, "unit", None)
-    if unit is None or name not in _UNITS:
-        return column
-    try:
-        factor = u.Unit(unit).to(_UNITS[name])
-    except (u.UnitConversionError, ValueError):
-        raise UserError(f"{NAME}: {name} is in {unit}; give it in {_UNITS[name]}") from None
-    return np.ma.asarray(column) * factor if factor != 1 else column
-
-
-def _as_arrow(table: Any) -> pa.Table:
-    """Return any of the kinds as an Arrow table; arrays of two axes become lists."""
-    if isinstance(table, pa.Table):
-        return table
-    if isinstance(table, pl.DataFrame):
-        return table.to_arrow()
-    if type(table).__module__.partition(".")[0] == "pandas":
-        return pa.Table.from_pandas(table, preserve_index=False)
-    if not isinstance(table, Table | Mapping):
-        raise UserError(
-            f"no spectra in {type(table).__name__}; give a file's name, or a table of astropy, pandas, polars or Arrow"
-        )
-    columns = {}
-    names = [*(table.colnames if isinstance(table, Table) else table)]
-    ours = {column: name for name, several in find_columns([*map(str, names)], _READ).items() for column in several}
-    for name in names:
-        values = np.ma.asarray(_in_our_unit(ours.get(name, name), table[name]))
-        if values.ndim > 1 or values.dtype.kind == "O":
-            columns[name] = number_lists(values)
-        else:
-            kept = np.ma.getdata(values)
-            native = kept.astype(kept.dtype.newbyteorder("=")) if kept.dtype.kind in "iuf" else kept.astype(str)
-            columns[name] = pa.array(native, mask=np.ma.getmaskarray(values))
-    return pa.table(columns)

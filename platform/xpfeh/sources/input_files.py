@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 from isal import igzip, isal_zlib
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import digest, exists, filesystem, first_line
 
 TEXT = (".csv", ".ecsv")
@@ -63,12 +63,12 @@ def find_files(source: str) -> list[str]:
         names = glob(f"{escape(folder)}/{pattern}" if Path(folder).is_dir() else path)
         found = sorted(name for name in names if Path(name).is_file())
         if not found:
-            raise UserError(f"{source}: no file has such a name")
+            raise InputError(f"{source}: no file has such a name")
     else:
-        raise UserError(f"{source}: no such file or folder")
+        raise InputError(f"{source}: no such file or folder")
     known = [item for item in found if item.lower().endswith(SUFFIXES)]
     if not known:
-        raise UserError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}")
+        raise InputError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}")
     # pyarrow drops the scheme of a bucket's URI from the paths that it lists.
     scheme = source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
     return [scheme + item for item in known]
@@ -121,7 +121,7 @@ def check_unchanged(path: str, planned: str) -> None:
         reason = (
             "its MD5 is not the listed one; download it again" if algorithm == "md5" else "has changed since planned"
         )
-        raise UserError(f"{path}: {reason}")
+        raise InputError(f"{path}: {reason}")
 
 
 @contextmanager
@@ -130,9 +130,9 @@ def readable(path: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        raise InputError(f"{path}: no such file") from None
     except _BROKEN as error:
-        raise UserError(f"{path}: cannot be read to its end ({first_line(error)}); download it again") from None
+        raise InputError(f"{path}: cannot be read to its end ({first_line(error)}); download it again") from None
 
 
 def unpacked(content: bytes) -> bytes:

@@ -17,7 +17,7 @@ import pyarrow as pa
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import absolute, package_file
 from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject
 from xpfeh.sources.fits_files import first_table
@@ -195,7 +195,7 @@ def read_apogee_stars(path: Path) -> dict[str, NDArray]:
 def _load(path: Path) -> fits.FITS_rec:
     """All rows, checked once; a file that was written anew is read anew."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; give {NAME} or the path of a FITS file of its layout")
+        raise InputError(f"{path}: no such file; give {NAME} or the path of a FITS file of its layout")
     return _load_version(path, _version(path))
 
 
@@ -210,20 +210,20 @@ def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
         rows, present = table.data, set(table.columns.names)
         missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that stands for "none"
     if missing := sorted({"apogee_id", _ID, *_NUMBERS} - present):
-        raise UserError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
+        raise InputError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
     if not len(rows):
-        raise UserError(f"{path}: holds no star")
+        raise InputError(f"{path}: holds no star")
     if not np.issubdtype(rows[_ID].dtype, np.integer):
-        raise UserError(f"{path}: {_ID} is {rows[_ID].dtype}; a float has lost digits, use int64")
+        raise InputError(f"{path}: {_ID} is {rows[_ID].dtype}; a float has lost digits, use int64")
     if missing_id is not None and (unknown := np.flatnonzero(rows[_ID] == missing_id)).size:
-        raise UserError(f"{path}: {_ID} of row {unknown[0]} is missing")
+        raise InputError(f"{path}: {_ID} of row {unknown[0]} is missing")
     for name in _NUMBERS:
         if rows[name].dtype.kind not in "fiu":  # text, or objects: arrays of many lengths
-            raise UserError(f"{path}: {name} must hold numbers, as many for each star; it is {rows[name].dtype}")
+            raise InputError(f"{path}: {name} must hold numbers, as many for each star; it is {rows[name].dtype}")
         shape = rows[name].shape[1:]
         if shape != (WAVELENGTH_NM.shape if name in _SPECTRA else ()):
             expected = WAVELENGTH_NM.size if name in _SPECTRA else 1
-            raise UserError(f"{path}: {name} has {int(np.prod(shape))} numbers a star, not {expected}")
+            raise InputError(f"{path}: {name} has {int(np.prod(shape))} numbers a star, not {expected}")
     return rows
 
 
@@ -247,7 +247,7 @@ def _positions(designations: NDArray[np.str_], path: Path) -> tuple[NDArray[np.f
     matches = [_DESIGNATION.fullmatch(str(name)) for name in designations]
     if None in matches:
         name = designations[matches.index(None)]
-        raise UserError(f"{path}: apogee_id {str(name)!r} is no 2MASS designation, 2MHHMMSSss+DDMMSSs")
+        raise InputError(f"{path}: apogee_id {str(name)!r} is no 2MASS designation, 2MHHMMSSss+DDMMSSs")
     # (N, 16) characters
     digits = np.array([match[1] for match in matches if match], dtype="U16").view("U1").reshape(-1, 16)
     number = np.where(digits == "+", "0", np.where(digits == "-", "0", digits)).astype(np.int64)

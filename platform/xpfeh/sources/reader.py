@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, exists, filesystem
+from xpfeh.sources.any_table import arrow_table
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import RawBatch
-from xpfeh.sources.companions import Companions
+from xpfeh.sources.companions import Companion, Companions, GivenRows
 from xpfeh.sources.fits_files import first_table
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.input_files import FITS, find_files, suffix_of
 from xpfeh.sources.library import NAME, Library
+from xpfeh.tables import single_values
 
 
 class SpectraFile(Protocol):
@@ -51,36 +54,47 @@ class SpectraFile(Protocol):
 
 @dataclass(frozen=True)
 class CompanionFiles:
-    """Files of photometry and of distances that belong to Gaia's files of spectra.
+    """Files of photometry and of distances that belong to spectra, or tables of them in memory.
 
     >>> CompanionFiles.find([])
     CompanionFiles(photometry=(), distances=())
     """
 
-    photometry: tuple[str, ...] = ()
-    distances: tuple[str, ...] = ()
+    photometry: tuple[Companion, ...] = ()
+    distances: tuple[Companion, ...] = ()
 
     @classmethod
-    def find(cls, photometry: Sequence[str], distances: Sequence[str] = ()) -> CompanionFiles:
-        """Return the files of these sources, each a file, a folder, a glob or a URI.
+    def find(cls, photometry: Any = None, distances: Any = None) -> CompanionFiles:
+        """Return the tables of these sources: one, or a list of several.
+
+        Each is a file, a folder, a glob, a URI, or a table as `xpfeh.sources.any_table.arrow_table` takes it.
 
         Raises
         ------
-        UserError
+        InputError
             If one of them holds no table.
         """
+        return cls(_companion_tables(photometry, "photometry"), _companion_tables(distances, "distances"))
 
-        def files(sources: Sequence[str]) -> tuple[str, ...]:
-            return tuple(file for source in sources for file in find_files(source))
 
-        return cls(files(photometry), files(distances))
+def _companion_tables(given: Any, kind: str) -> tuple[Companion, ...]:
+    found: list[Companion] = []
+    for each in [] if given is None else given if isinstance(given, list | tuple) else [given]:
+        if isinstance(each, str | Path):
+            found += find_files(str(each))
+        else:
+            name = f"the table of {kind}"
+            found.append(GivenRows(name, single_values(pl.DataFrame(arrow_table(each, name)))))
+    return tuple(found)
 
 
 NO_COMPANIONS = CompanionFiles()
 
 
 def find_spectra(source: object) -> list[SpectraFile]:
-    """Return what reads a source: the library's name, a file, folder, glob or URI, a table, or stars of the archive.
+    """Return what reads a source: a file, folder, glob or URI, a list of them, a table, or stars of the archive.
+
+    `xpfeh.commands.given_stars.source_of` makes one of whatever a user gives.
 
     Raises
     ------
@@ -94,6 +108,8 @@ def find_spectra(source: object) -> list[SpectraFile]:
     """
     if isinstance(source, ArchiveStars):
         return [source]
+    if isinstance(source, list):
+        return [file for each in source for file in find_spectra(each)]
     if not isinstance(source, str | Path):
         return [GivenTable(source)]
     if source == NAME:
@@ -110,14 +126,14 @@ def open_spectra(path: str) -> SpectraFile:
         If there is no such file.
     """
     if path != NAME and not exists(*filesystem(path)):
-        raise UserError(f"{path}: no such file")
+        raise InputError(f"{path}: no such file")
     return Library(path) if _is_library(path) else GaiaFile(path)
 
 
 def check_companions(file: SpectraFile, companions: CompanionFiles) -> None:
     """Raise a `UserError` if there are companion files for a library, which has its own photometry."""
     if isinstance(file, Library) and companions != NO_COMPANIONS:
-        raise UserError(f"{file.path}: has photometry of its own, and no use for --photometry or --distances")
+        raise InputError(f"{file.path}: has photometry of its own, and takes no other photometry or distances")
 
 
 def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionFiles) -> Iterator[RawBatch]:

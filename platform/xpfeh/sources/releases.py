@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 
 IDS_PER_REQUEST = 5_000
 """The most that the archive's DataLink service takes (Gaia archive help, as of 2026)."""
@@ -112,7 +112,7 @@ def releases_of(n_bp: int, n_rp: int) -> tuple[str, ...]:
     found = tuple(name for name, release in RELEASES.items() if release.n_coefficients == {"bp": n_bp, "rp": n_rp})
     if not found:
         known = "; ".join(f"{n}: {r.n_coefficients['bp']} and {r.n_coefficients['rp']}" for n, r in RELEASES.items())
-        raise UserError(f"{n_bp} BP and {n_rp} RP coefficients belong to no known release ({known})")
+        raise InputError(f"{n_bp} BP and {n_rp} RP coefficients belong to no known release ({known})")
     return found
 
 
@@ -131,4 +131,4 @@ def release_named(text: str) -> str | None:
 def check_release(name: str) -> None:
     """Raise a `UserError` if there is no such release."""
     if name not in RELEASES:
-        raise UserError(f"release {name}: there are {', '.join(RELEASES)}")
+        raise InputError(f"release {name}: there are {', '.join(RELEASES)}")

@@ -110,7 +110,7 @@ def _sampling(release: str, bases: str) -> tuple[Arrays, Arrays]:
             if _numbers(sampled) == known.n_coefficients:
                 return sampled, weights
     raise UserError(
-        f"the installed GaiaXPy has no bases for {known.title}: pip install --upgrade --pre gaiaxpy, or --set "
+        f"the installed GaiaXPy has no bases for {known.title}: pip install --upgrade --pre gaiaxpy, or set "
         "bases=DIR with its file XpFilter_*.xml"
     )
 

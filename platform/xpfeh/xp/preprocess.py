@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.flags import Flag, bits
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.releases import releases_of
@@ -218,9 +218,9 @@ def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
 def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
     found = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
     if settings.release not in found:
-        raise UserError(
-            f"these spectra are of {found[0].upper()}, the settings say {settings.release.upper()}; use --release "
-            f"{found[0]}, and a model trained on spectra of that release"
+        raise InputError(
+            f"these spectra are of {found[0].upper()}, the settings say {settings.release.upper()}; set release="
+            f"{found[0]}, and take a model trained on spectra of that release"
         )
 
 

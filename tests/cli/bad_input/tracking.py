@@ -65,7 +65,7 @@ MLFLOW = {
 
 
 def report(name: str, ids: object, feh: object, answer: object) -> Make:
-    return both(folder(name), parquet(f"{name}/stars.parquet", {"source_id": ids, "feh": feh, "FEH": answer}))
+    return both(folder(name), parquet(f"{name}/stars.parquet", {"source_id": ids, "feh_true": feh, "FEH": answer}))
 
 
 ONE = report("one", [1, 2], [0.0, -1.0], [0.1, -0.9])
@@ -83,7 +83,7 @@ REPORTS = {
             ),
             "text": (
                 both(ONE, report("two", [1, 2], ["x", "y"], [0.0, 0.0])),
-                "two/stars.parquet: feh of row 0 is 'x'",
+                "two/stars.parquet: feh_true of row 0 is 'x'",
             ),
             "other stars": (both(ONE, report("two", [7], [0.0], [0.0])), "one and two have no star in common"),
             "other truth": (both(ONE, report("two", [1, 2], [0.0, -2.0], [0.0, 0.0])), "one and two: the true"),

@@ -1,4 +1,4 @@
-"""A VOTable of the catalog: units, UCDs and descriptions beside the rows, in one BINARY2 file."""
+"""A table as a VOTable: units, UCDs and descriptions beside the rows, in one BINARY2 file."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 from astropy.io.votable import from_table
-from astropy.io.votable.tree import VOTableFile
+from astropy.io.votable.tree import Info, VOTableFile
 from astropy.table import Column, Table
 from astropy.units import Unit
 
-from xpfeh.columns import describe_for_votable
+from xpfeh.columns import describe_for_votable, lists_to_array, made_by
 
 MAX_VOTABLE_ROWS = 5_000_000
 """astropy holds the whole table in memory, several times."""
@@ -36,12 +36,13 @@ def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], des
 
 
 def write_votable_to(file: BinaryIO, table: pa.Table, description: str) -> None:
-    """Write a table as a VOTable; null numbers become NaN."""
+    """Write a table as a VOTable; null numbers become NaN, and INFO elements say what made it."""
     votable = to_votable(table)
     votable.description = description
     first = votable.get_first_table()
     first.name = "xpfeh"
     first.description = description
+    first.infos.extend(Info(name=name, value=str(value)) for name, value in made_by(table.schema).items())
     votable.to_xml(file, tabledata_format="binary2")
 
 
@@ -52,7 +53,7 @@ def to_votable(table: pa.Table) -> VOTableFile:
 
 def _column(field: pa.Field, values: pa.ChunkedArray) -> Column:
     known = describe_for_votable(field)
-    array = values.to_numpy()
+    array = lists_to_array(values) if pa.types.is_fixed_size_list(field.type) else values.to_numpy()
     if pa.types.is_string(field.type):
         array = array.astype("S")
     elif pa.types.is_uint32(field.type):

@@ -1,0 +1,62 @@
+"""A model, and the questions that a user asks of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xpfeh.commands.in_memory import rows_of
+from xpfeh.commands.models import bundle_of
+from xpfeh.commands.predict import catalog_rows, sensitivity_rows
+from xpfeh.inference.card import ModelCard
+from xpfeh.inference.predictor import Predictor
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from matplotlib.figure import Figure
+
+
+class Model:
+    """A trained model, loaded once. `xpfeh.predict`, `xpfeh.sensitivity` and `xpfeh.plot` explain what these take.
+
+    Parameters
+    ----------
+    model : str or Path
+        As `xpfeh.load_model` takes it.
+
+    Examples
+    --------
+    >>> Model("pretrained").card.recipe.name
+    'best'
+    """
+
+    def __init__(self, model: str | Path) -> None:
+        self._predictor = Predictor(bundle_of(model))
+
+    @property
+    def card(self) -> ModelCard:
+        """What it was trained on, and its numbers on held-out stars."""
+        return self._predictor.card
+
+    @property
+    def version(self) -> str:
+        """Its recipe, and 12 digits of the SHA-256 of its content."""
+        return self._predictor.version
+
+    def predict(self, stars: Any, photometry: Any = None, distances: Any = None, dust_map: str | None = None) -> Table:
+        """Return [Fe/H] with its errors for each star; see `xpfeh.predict`."""
+        settings = self._predictor.preprocess_by(dust_map)
+        return rows_of(stars, settings.release, photometry, distances, catalog_rows(self._predictor, settings))
+
+    def sensitivity(self, stars: Any, photometry: Any = None, distances: Any = None) -> Table:
+        """Return which wavelengths each star's [Fe/H] rests on; see `xpfeh.sensitivity`."""
+        release = self.card.preprocess.release
+        return rows_of(stars, release, photometry, distances, sensitivity_rows(self._predictor))
+
+    def plot(
+        self, stars: Any, source_id: int | str | None = None, photometry: Any = None, distances: Any = None
+    ) -> Figure:
+        """Return a picture of one star; see `xpfeh.plot`."""
+        from xpfeh.commands.plot import plotted  # Matplotlib, which a picture alone needs
+
+        return plotted(stars, source_id, self._predictor, photometry, distances)

@@ -1,0 +1,103 @@
+"""A table in memory, of astropy, pandas, polars or Arrow, or a mapping of arrays, as an Arrow table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from astropy import units as u
+from astropy.table import Table
+
+from xpfeh.column_names import find_columns
+from xpfeh.errors import InputError
+from xpfeh.sources.gaia_tables import number_lists
+from xpfeh.sources.samples import SAMPLES
+
+_UNITS = {
+    **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
+    **dict.fromkeys(("ra", "dec"), u.deg),
+    "ebv": u.mag,
+    "rgeo": u.pc,
+    **dict.fromkeys(("parallax", "parallax_error", "tentative_parallax_bias"), u.mas),
+    **dict.fromkeys(("nu_eff_used_in_astrometry", "pseudocolour"), u.um**-1),
+    "ecl_lat": u.deg,
+}
+"""What columns are converted to that come with a unit of their own."""
+
+
+def is_pandas(given: object, kind: str) -> bool:
+    """Return whether something is pandas' class of this name; pandas itself, half a second, is not loaded for that.
+
+    >>> is_pandas([1], "Series")
+    False
+    """
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(given, getattr(pandas, kind))
+
+
+def is_table(given: object) -> bool:
+    """Return whether something is a table of one of the kinds.
+
+    >>> is_table({"source_id": [1]}), is_table("stars.csv")
+    (True, False)
+    """
+    return isinstance(given, Table | pl.DataFrame | pa.Table | Mapping) or is_pandas(given, "DataFrame")
+
+
+def arrow_table(table: Any, name: str) -> pa.Table:
+    """Return a table of any of the kinds as Arrow's; arrays of two axes become lists.
+
+    Parameters
+    ----------
+    table : astropy Table, pandas or polars DataFrame, pyarrow Table, or mapping of arrays
+    name : str
+        What the table is called in messages.
+
+    Raises
+    ------
+    InputError
+        If it is none of these, or a column is in a unit that cannot be converted.
+
+    Examples
+    --------
+    >>> arrow_table(Table({"source_id": [1], "rgeo": [1.5] * u.kpc}), "the table").to_pylist()
+    [{'source_id': 1, 'rgeo': 1500.0}]
+    """
+    if isinstance(table, pa.Table):
+        return table
+    if isinstance(table, pl.DataFrame):
+        return table.to_arrow()
+    if is_pandas(table, "DataFrame"):
+        return pa.Table.from_pandas(table, preserve_index=False)
+    if not isinstance(table, Table | Mapping):
+        raise InputError(
+            f"no table in {type(table).__name__}; give a file's name, or a table of astropy, pandas, polars or Arrow"
+        )
+    names = [*(table.colnames if isinstance(table, Table) else table)]
+    ours = {column: its for its, several in find_columns([*map(str, names)], _UNITS).items() for column in several}
+    return pa.table({each: _arrow_column(table[each], ours.get(each, each), name) for each in names})
+
+
+def _arrow_column(column: Any, its: str, name: str) -> pa.Array:
+    values = np.ma.asarray(_in_our_unit(column, its, name))
+    if values.ndim > 1 or values.dtype.kind == "O":
+        return number_lists(values)
+    kept = np.ma.getdata(values)
+    native = kept.astype(kept.dtype.newbyteorder("=")) if kept.dtype.kind in "iuf" else kept.astype(str)
+    return pa.array(native, mask=np.ma.getmaskarray(values))
+
+
+def _in_our_unit(column: Any, its: str, name: str) -> Any:
+    """Return a column's values in the unit that they are taken in; one without a unit as it is."""
+    unit = getattr(column, "unit", None)
+    if unit is None or its not in _UNITS:
+        return column
+    try:
+        factor = u.Unit(unit).to(_UNITS[its])
+    except (u.UnitConversionError, ValueError):
+        raise InputError(f"{name}: {its} is in {unit}; give it in {_UNITS[its]}") from None
+    return np.ma.asarray(column) * factor if factor != 1 else column
