@@ -134,7 +134,7 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     assert str(star) in figure.get_suptitle()
     assert "[Fe/H] = " in words
     assert xpfeh.load_model(bundle).version in " ".join(text.get_text() for text in figure.texts)
-    assert "CUT_NOT_EVALUATED: cut 1 or 2 could not be evaluated" in words.replace("\n", " ")
+    assert "CUT_NOT_EVALUATED: giant or dwarf is not known" in words.replace("\n", " ")
     figure.savefig(tmp_path / "star.png")
     plt.close(figure)
     listed = ", ".join(map(str, spectra["source_id"][:5].tolist()))
