@@ -36,7 +36,7 @@ bench: $(READY)
 soak: $(READY)
 	XPFEH_KILLS=20 .venv/bin/python -m pytest tests/commands/test_catalog_faults.py -k killed
 
-# The model that the package ships: seven minutes on two cores.
+# The model that the package ships: three minutes on two cores.
 model: $(READY)
 	.venv/bin/xpfeh pretrain --workers 2 --out platform/xpfeh/inference/pretrained
 

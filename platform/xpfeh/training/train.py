@@ -238,7 +238,7 @@ def _calibrated(
 
 def judged_by_all(
     label: NDArray[np.floating], answers: Mapping[str, NDArray[np.float32]], name: str, recipe: Recipe
-) -> NDArray[np.floating]:
+) -> NDArray[np.float64]:
     """Return labels as far from the answers as the whole ensemble's answers would be.
 
     An unseen star is judged by the few members that left it out, and their mean is off by more: the variance of a mean
@@ -260,12 +260,13 @@ def judged_by_all(
     array([0.894])
     """
     if not recipe.folds:
-        return label
+        return label.astype(np.float64)
     few, all_members = recipe.members // recipe.folds, recipe.members
     prefix = "" if name == "feh" else f"{name}_"
     disagreement = np.square(answers[f"{prefix}epistemic"])
     share = disagreement / (disagreement + np.square(answers[f"{prefix}aleatoric"]))
-    return answers[name] + np.sqrt(1 - (1 / few - 1 / all_members) * share) * (label - answers[name])
+    nearer = answers[name] + np.sqrt(1 - (1 / few - 1 / all_members) * share) * (label - answers[name])
+    return nearer.astype(np.float64)
 
 
 def _labels(stars: Columns, taught: NDArray[np.bool_], recipe: Recipe) -> dict[str, NDArray]:
