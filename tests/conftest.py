@@ -151,5 +151,8 @@ def services_of(*archives: ArchiveServer) -> Services:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run what needs Ray last: a mistake in the physics shows within a minute."""
+    """Run what needs Ray last: a mistake in the physics shows within a minute. All notebooks but one are slow."""
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.stem != "ten_stars":
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: item.path.parent.name in ("dataset", "commands", "cluster", "experiments", "serving"))

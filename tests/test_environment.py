@@ -31,3 +31,10 @@ def test_a_read_only_installation_without_a_home_predicts(tmp_path: Path) -> Non
     predict = f"from xpfeh.cli.main import main; main(['predict', {str(star)!r}, '--out', {str(out)!r}])"
     _python(f"{_NO_PLACE_TO_KEEP_COMPILED_CODE}\n{predict}", home=star)  # a file: nothing can be made in it
     assert len(out.read_text().splitlines()) == 2
+
+
+def test_a_notebooks_backend_of_matplotlib_is_no_hindrance_in_the_shell(tmp_path: Path) -> None:
+    star, out = datalink_file("csv", tmp_path), tmp_path / "star.png"
+    plot = f"from xpfeh.cli.main import main; main(['plot', {str(star)!r}, '--out', {str(out)!r}])"
+    _python(f"import os; os.environ['MPLBACKEND'] = 'of_a_notebook'\n{plot}", home=tmp_path)
+    assert out.stat().st_size > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 import warnings
 from typing import Annotated, TextIO
@@ -66,6 +67,7 @@ def job(command: str) -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's mistake is one line on stderr and exit code 2."""
+    os.environ["MPLBACKEND"] = "agg"  # files only; a notebook's shell names a backend that may not exist here
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", Notice)
