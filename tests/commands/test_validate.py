@@ -136,7 +136,7 @@ def test_models_of_two_splits_do_not_stand_in_one_report(
         (["--clusters", "nothing.csv"], "nothing.csv: no such file"),
         (["--catalog", "nothing"], "no dataset of xpfeh here"),
         (["--reference", "galah=.", "--reference", "galah=."], "given twice"),
-        (["--neighbourhood", "."], "belongs to --earlier"),
+        (["--neighbourhood", "."], "--neighbourhood needs --earlier"),
         (["--catalog", "made"], "was made by m-1; this report is on"),
         (["--earlier", "nothing"], "nothing: no such file"),
         (["--earlier", "."], "is no report"),
