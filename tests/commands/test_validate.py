@@ -65,18 +65,21 @@ def test_the_numbers_are_those_of_the_held_out_stars_alone(report: Path, sample:
     assert set(stars["source_id"]) >= set(sample.part("test-other").columns["source_id"].tolist())
 
 
+@pytest.mark.slow
 def test_the_whole_sky_has_numbers_of_its_own(report: Path, sample: Sample) -> None:
     every = numbers_of(report)["sections"]["through_the_plane"]["small"]["all"]["all"]
     assert every["n"] + every["n_without_feh"] == len(sample.part("test", "test-other"))
     assert "learn [Fe/H] alone" in (report / "index.html").read_text()  # what the recipe `paper` says of a whole star
 
 
+@pytest.mark.slow
 def test_in_sample_numbers_stand_apart(report: Path, sample: Sample) -> None:
     tests = numbers_of(report)["sections"]["beside_the_paper"]
     (in_sample,) = (one for title, one in tests.items() if "in-sample" in title)
     assert in_sample["n"] == pytest.approx(len(sample.part("train")), rel=0.02)  # some may have no [Fe/H]
 
 
+@pytest.mark.slow
 def test_a_catalog_is_compared_star_by_star(report: Path, sample: Sample) -> None:
     found = numbers_of(report)["sections"]["hong2024"]
     every = numbers_of(report)["models"]["small"]["slices"]["all"]
@@ -89,6 +92,7 @@ def test_a_catalog_is_compared_star_by_star(report: Path, sample: Sample) -> Non
     assert numbers_of(report)["sections"]["absent"]["absent"]
 
 
+@pytest.mark.slow
 def test_peers_stand_beside_the_model_where_carbon_is_known(report: Path) -> None:
     slopes = numbers_of(report)["sections"]["abundances"]["carbon_slope"]["hong2024"]
     (own, peer) = slopes.values()
@@ -98,6 +102,7 @@ def test_peers_stand_beside_the_model_where_carbon_is_known(report: Path) -> Non
     assert (report / "carbon_hong2024.pdf").is_file()
 
 
+@pytest.mark.slow
 def test_a_cluster_has_the_members_that_the_model_was_asked_about(report: Path, features_dir: Path) -> None:
     found = numbers_of(report)["sections"]["clusters"]
     assert list(found) == ["all"]
@@ -107,12 +112,14 @@ def test_a_cluster_has_the_members_that_the_model_was_asked_about(report: Path, 
     assert found["all"]["n"] <= stars.height
 
 
+@pytest.mark.slow
 def test_an_earlier_report_on_the_same_stars_differs_in_nothing(report: Path) -> None:
     found = numbers_of(report.parent / "again")["sections"]["releases"]
     assert found["stars"] == numbers_of(report)["models"]["small"]["slices"]["all"]["n"]
     assert all(one["a"] == one["b"] for one in found["differences"])
 
 
+@pytest.mark.slow
 def test_every_look_is_counted(report: Path) -> None:
     assert [numbers_of(folder)["looks"] for folder in (report, report.parent / "again")] == [1, 2]
 
