@@ -72,3 +72,14 @@ def test_text_has_the_digits_that_are_printed(name: str, rows: slice, answer: Ta
 def test_quantities_can_be_compared_with_numbers(answer: Table) -> None:
     stars = QTable(answer)
     assert (stars["FEH"] < 100)[0]
+
+
+def test_a_header_holds_the_rejected_rows_of_any_file(tmp_path: Path) -> None:
+    star = Table.read(datalink_file("fits", tmp_path))
+    vstack([star, star], metadata_conflicts="silent").write(tmp_path / "étoiles.fits")
+    with pytest.warns(UserWarning, match="1 row was rejected"):
+        answer = xpfeh.predict(tmp_path / "étoiles.fits")
+    answer.write(tmp_path / "feh.fits")
+    (line,) = answer.meta["rejected"]
+    assert r"\xe9toiles.fits: row 1" in line
+    assert Table.read(tmp_path / "feh.fits").meta["REJECTED"] == line

@@ -5,20 +5,24 @@ from pathlib import Path
 import pytest
 
 _IN_WORKERS = """
-import multiprocessing, sys
+import multiprocessing, os, sys
 import numpy as np
 import xpfeh
 
 STARS = {"source_id": [4295806720], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
 
 def work(_):
+    if sys.argv[2] == "forks again" and multiprocessing.parent_process():
+        if not (child := os.fork()):
+            os._exit(0)
+        os.waitpid(child, 0)
     try:
         return str(len(xpfeh.preprocess(STARS)))
     except xpfeh.errors.UserError as error:
         return str(error)
 
 if __name__ == "__main__":
-    if sys.argv[2] == "used":
+    if sys.argv[2] != "imported":
         work(None)
     with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
         print(pool.map(work, [0])[0])
@@ -27,7 +31,12 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize(
     ("method", "parent", "expected"),
-    [("fork", "used", "would hang"), ("fork", "imported", "1"), ("forkserver", "used", "1")],
+    [
+        ("fork", "used", "would hang"),
+        ("fork", "forks again", "would hang"),
+        ("fork", "imported", "1"),
+        ("forkserver", "used", "1"),
+    ],
 )
 def test_workers_answer_or_say_why_not(method: str, parent: str, expected: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"

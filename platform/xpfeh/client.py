@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.astropy_table import to_astropy
-from xpfeh.columns import to_arrow
+from xpfeh.columns import CATALOG, to_arrow
 from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.in_memory import Rejected, rejected_lines
 from xpfeh.commands.one_table import read_all
@@ -33,6 +33,7 @@ from xpfeh.xp.parallax import PARALLAX
 _ARROW = "application/vnd.apache.arrow.stream"
 _WAIT = (429, 502, 503, 504)  # statuses that pass by themselves: limits, restarts, overload
 _ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0
+_NO_ANSWERS = CATALOG.append(pa.field("error", pa.string())).empty_table()  # where all rows are rejected
 
 
 class Client:
@@ -100,7 +101,7 @@ class Client:
         rejected: Rejected = []
         bodies = list(self._bodies(read_all(source, companions, rejected), health["max_stars"]))
         answers = [self._answer(body, health["model_version"], keep) for body in track(bodies, description="stars")]
-        table = pa.concat_tables(answers)
+        table = pa.concat_tables(answers) if answers else _NO_ANSWERS
         refused = pc.is_valid(table["error"])
         reasons = table.select(["source_id", "error"]).filter(refused).to_pylist()
         rows = np.flatnonzero(refused)  # among the stars that were sent

@@ -14,13 +14,13 @@ from pathlib import Path
 from xpfeh.errors import UserError
 
 _THREADS = Path("/proc/self/task")  # Linux; where it is missing, a loaded polars counts as one with threads
-_lost_threads = False
+_lost_threads = _child_loses_them = False
 
 
 def watch_forks() -> None:
     """Notice from now on when this process is forked."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
-        os.register_at_fork(before=_look, after_in_parent=_forget)
+        os.register_at_fork(before=_look, after_in_child=_inherit)
 
 
 def check_not_forked() -> None:
@@ -39,14 +39,14 @@ def check_not_forked() -> None:
 
 
 def _look() -> None:
-    """Set what the child will find: whether the parent has threads of polars just before it forks."""
-    global _lost_threads
-    _lost_threads = "polars" in sys.modules and _polars_has_threads()
+    """See just before a fork whether the child will miss threads: the parent has them, or has lost them itself."""
+    global _child_loses_them
+    _child_loses_them = _lost_threads or ("polars" in sys.modules and _polars_has_threads())
 
 
-def _forget() -> None:
+def _inherit() -> None:
     global _lost_threads
-    _lost_threads = False
+    _lost_threads = _child_loses_them
 
 
 def _polars_has_threads() -> bool:

@@ -142,6 +142,9 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
         xpfeh.plot(spectra, model=bundle)
     with pytest.raises(xpfeh.InputError, match=f"there is no such star, source_id 5: there are {listed}, ...$"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
+    for not_one in ("Sirius", 5.9e18):
+        with pytest.raises(xpfeh.InputError, match=r"source_id .* is no identifier; give an integer, or its digits"):
+            xpfeh.plot(spectra, source_id=not_one, model=bundle)
 
 
 def drawn(features: dict[str, np.ndarray], answer: dict[str, np.ndarray], bundle: Path) -> Figure:

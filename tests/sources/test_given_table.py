@@ -101,6 +101,7 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
         ),
         ({"source_id": [1], "flux": ["much"], "flux_error": np.ones((1, 343))}, ""),
         ({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "dec": [99.0]}, "dec of row 0"),
+        (pd.DataFrame({"source_id": [], "flux": [], "flux_error": []}), "the table: holds no star"),
         (
             {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "ebv": [-0.01]},
             "the table: ebv of row 0 is -0.01, outside 0 to 100",
@@ -118,6 +119,17 @@ def test_what_holds_no_spectra_is_refused_in_one_line(table: object, message: st
     else:
         _, rejected = columns_of(table)
         assert len(rejected) == 1
+
+
+def test_a_list_may_have_gaps() -> None:
+    flux = np.ones((2, 343))
+    given = {"source_id": ["17", "18"], "flux": [[*row] for row in flux], "flux_error": flux, "ebv": [0.1, None]}
+    columns, rejected = columns_of(given)
+    assert (columns["source_id"].tolist(), rejected) == ([17, 18], [])
+    np.testing.assert_array_equal(columns["ebv"], [0.1, np.nan])
+    columns, rejected = columns_of({**given, "flux": [[*flux[0]], None], "source_id": np.array(["17", "18"], object)})
+    assert columns["source_id"].tolist() == [17]
+    assert [each.source_id for each in rejected] == [18]
 
 
 def test_parallaxes_of_a_table_lose_their_zero_point(spectra: dict[str, np.ndarray]) -> None:

@@ -48,13 +48,17 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
         return _one_row(stars.to_dict())
     if is_table(stars):
         return _one_row(stars) if isinstance(stars, Mapping) and _is_one_row(stars) else stars
-    values = np.atleast_1d(np.ma.asarray(stars))
+    not_in_a_row = InputError(f"not one identifier or file after the other in {type(stars).__name__}; {_ACCEPTED}")
+    try:
+        values = np.atleast_1d(np.ma.asarray(stars))
+    except (TypeError, ValueError):  # lists of rows, or of lists of several lengths
+        raise not_in_a_row from None
     if not values.size:
         raise InputError(f"there are no stars; {_ACCEPTED}")
     if values.dtype.kind == "f":
         raise InputError(f"identifiers are {values.dtype}, which loses digits; give integers or text")
-    if values.ndim != 1 or np.ma.is_masked(values):
-        raise InputError(f"not one identifier or file after the other in {type(stars).__name__}; {_ACCEPTED}")
+    if values.ndim != 1 or values.dtype.names or np.ma.is_masked(values):
+        raise not_in_a_row
     return _ids_or_files(np.ma.getdata(values), stars, release)
 
 
@@ -78,10 +82,14 @@ def _ids_or_files(values: NDArray, stars: Any, release: str) -> Any:
 
 
 def _int64(values: NDArray) -> NDArray[np.int64]:
+    refused = InputError("an identifier is negative, or has more than 63 bits; Gaia's have 19 digits at most")
     try:
-        return values.astype(np.int64)
+        ids = values.astype(np.int64)
     except (OverflowError, ValueError):
-        raise InputError("an identifier has more than 63 bits; Gaia's have 19 digits at most") from None
+        raise refused from None
+    if (ids < 0).any():  # unsigned ones of 64 bits become negative, too
+        raise refused
+    return ids
 
 
 def _is_one_row(columns: Mapping[str, Any]) -> bool:

@@ -74,16 +74,18 @@ def draw_samples(stars: Any, n: int, seed: int | None) -> NDArray[np.float32]:
 def rejected_lines(rejected: Sequence[tuple[str, Reject]], listed: str = 'meta["rejected"]') -> list[str]:
     """Return a line for each rejected row, which the header of any file can hold, and warn that there are some.
 
+    A header of FITS holds ASCII alone: other letters of a file's name are escaped.
+
     Examples
     --------
     >>> with warnings.catch_warnings(action="ignore"):
-    ...     rejected_lines([("stars.csv", Reject(3, 17, "repeated source_id"))])
-    ['stars.csv: row 3, source_id 17: repeated source_id']
+    ...     rejected_lines([("stars.csv", Reject(3, 17, "repeated source_id")), ("é.csv", Reject(0, None, "no band"))])
+    ['stars.csv: row 3, source_id 17: repeated source_id', '\\\\xe9.csv: row 0: no band']
     """
     lines = []
     for source, (row, source_id, reason) in rejected:
         star = "" if source_id is None else f", source_id {source_id}"
-        lines.append(f"{source}: row {row}{star}: {reason}")
+        lines.append(f"{source}: row {row}{star}: {reason}".encode("ascii", "backslashreplace").decode())
     if lines:
         rows = "1 row was" if len(lines) == 1 else f"{len(lines)} rows were"
         _warn(f"{rows} rejected ({lines[0]}); {listed} lists them")

@@ -33,9 +33,17 @@ def plotted(
     """Return the picture of one star; see `xpfeh.plot`."""
     settings = predictor.card.preprocess
     companions = CompanionFiles.find(photometry, distances)
-    star = _one_star(source_of(stars, settings.release), companions, None if source_id is None else int(source_id))
+    star = _one_star(source_of(stars, settings.release), companions, _identifier(source_id))
     features = preprocess(star, settings)
     return star_figure(features, estimate(features, predictor), predictor.sensitivity(features), predictor.card)
+
+
+def _identifier(source_id: int | str | None) -> int | None:
+    if source_id is None:
+        return None
+    if not (digits := str(source_id).strip()).isdecimal():  # a float has lost digits
+        raise InputError(f"source_id {source_id!r} is no identifier; give an integer, or its digits")
+    return int(digits)
 
 
 def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) -> Mapping[str, NDArray]:

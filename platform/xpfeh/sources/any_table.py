@@ -14,6 +14,7 @@ from astropy.table import Table
 
 from xpfeh.column_names import find_columns
 from xpfeh.errors import InputError
+from xpfeh.files import first_line
 from xpfeh.sources.gaia_tables import number_lists
 from xpfeh.sources.samples import SAMPLES
 
@@ -60,7 +61,7 @@ def arrow_table(table: Any, name: str) -> pa.Table:
     Raises
     ------
     InputError
-        If it is none of these, or a column is in a unit that cannot be converted.
+        If it is none of these, its columns do not belong together, or one is in a unit that cannot be converted.
 
     Examples
     --------
@@ -71,21 +72,32 @@ def arrow_table(table: Any, name: str) -> pa.Table:
         return table
     if isinstance(table, pl.DataFrame):
         return table.to_arrow()
-    if is_pandas(table, "DataFrame"):
-        return pa.Table.from_pandas(table, preserve_index=False)
-    if not isinstance(table, Table | Mapping):
+    if not is_table(table):
         raise InputError(
             f"no table in {type(table).__name__}; give a file's name, or a table of astropy, pandas, polars or Arrow"
         )
+    try:
+        if is_pandas(table, "DataFrame"):
+            return pa.Table.from_pandas(table, preserve_index=False)
+        return _of_columns(table, name)
+    except (pa.ArrowException, ValueError, TypeError) as error:
+        raise InputError(f"{name}: its columns are not of numbers, one row a star ({first_line(error)})") from None
+
+
+def _of_columns(table: Table | Mapping[Any, Any], name: str) -> pa.Table:
     names = [*(table.colnames if isinstance(table, Table) else table)]
     ours = {column: its for its, several in find_columns([*map(str, names)], _UNITS).items() for column in several}
     return pa.table({each: _arrow_column(table[each], ours.get(each, each), name) for each in names})
 
 
 def _arrow_column(column: Any, its: str, name: str) -> pa.Array:
+    if isinstance(column, list | tuple):  # NumPy cannot hold lists of which one is None
+        return pa.array(column)
     values = np.ma.asarray(_in_our_unit(column, its, name))
-    if values.ndim > 1 or values.dtype.kind == "O":
+    if values.ndim > 1 or (values.dtype.kind == "O" and any(np.ndim(cell) for cell in values)):
         return number_lists(values)
+    if values.dtype.kind == "O":  # single values, of which some are None
+        return pa.array(values.tolist())
     kept = np.ma.getdata(values)
     native = kept.astype(kept.dtype.newbyteorder("=")) if kept.dtype.kind in "iuf" else kept.astype(str)
     return pa.array(native, mask=np.ma.getmaskarray(values))

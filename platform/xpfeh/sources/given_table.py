@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError
-from xpfeh.files import first_line
 from xpfeh.sources.any_table import arrow_table
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY
@@ -59,10 +58,7 @@ class GivenTable:
 
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release
-        try:
-            self._table = _under_our_names(arrow_table(table, NAME))
-        except (pa.ArrowException, ValueError, TypeError) as error:
-            raise InputError(f"{NAME}: its columns are not of numbers, one row a star ({first_line(error)})") from None
+        self._table = _under_our_names(arrow_table(table, NAME))
         names = self._table.column_names
         self._sampled = set(SAMPLES) <= set(names)
         self._wide = not self._sampled and is_wide(names)
@@ -74,6 +70,8 @@ class GivenTable:
                     f'{NAME}: holds no spectra; for those of Gaia\'s archive give the identifiers, table["source_id"]'
                 )
             require_columns(names, NAME)
+        if not self._table.num_rows:
+            raise InputError(f"{NAME}: holds no star")
 
     @cached_property
     def releases(self) -> tuple[str, ...]:
