@@ -31,7 +31,7 @@ def test_identifiers_in_answers_out(archive: ArchiveServer, tmp_path: Path, caps
     code, output = run(capsys, "predict", "--ids", tmp_path / "stars.txt", "--out", tmp_path / "feh.csv")
     first, second = output.splitlines()[-2:]
     assert code == 0
-    assert re.fullmatch(rf"3 stars: \d good, .*1 without a spectrum.* -> {tmp_path}/feh.csv", first)
+    assert re.fullmatch(rf"3 stars: \d good, .*1 rejected.* -> {tmp_path}/feh.csv", first)
     assert sum(map(int, re.findall(r"[:,] (\d+) ", first))) == 3
     assert second == f"reasons for the rejected rows: {tmp_path}/feh.csv.rejected.csv"
     assert len((tmp_path / "feh.csv").read_text().splitlines()) == 3

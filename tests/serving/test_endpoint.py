@@ -102,8 +102,12 @@ def test_a_wrong_star_has_its_error_in_its_place(address: str, spectra: dict[str
     answer = requests.post(f"{address}/v1/predict", json={"stars": stars}, timeout=60).json()["stars"]
     assert answer[0]["source_id"] == stars[0]["source_id"]
     assert answer[1:] == [
-        {"source_id": stars[1]["source_id"], "error": "dec: Input should be less than or equal to 90"},
-        {"source_id": 2**60 + 1, "error": "no spectrum is given, and this endpoint asks no archive for it"},
+        {"source_id": stars[1]["source_id"], "good": False, "error": "dec: Input should be less than or equal to 90"},
+        {
+            "source_id": 2**60 + 1,
+            "good": False,
+            "error": "no spectrum is given, and this endpoint asks no archive for it",
+        },
     ]
 
 

@@ -114,7 +114,7 @@ def print_answered(out: Any, written: Written) -> None:
     """Print what kinds of answers the stars got, each counted once."""
     for line in written.warnings:
         print_warning(line)
-    kinds = {**written.kinds, "without a spectrum": written.rejected - written.repeated, "repeated": written.repeated}
+    kinds = {**written.kinds, "rejected": written.rejected - written.repeated, "repeated": written.repeated}
     console.print(f"{_counted(kinds)} -> {_named(out, written)}", soft_wrap=True)
     _print_listing(written)
 

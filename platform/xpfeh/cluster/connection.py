@@ -61,7 +61,7 @@ def connect() -> None:
     UserError
         If that cluster does not answer.
     """
-    if os.environ.get("RAY_ADDRESS", "local") != "local":
+    if (os.environ.get("RAY_ADDRESS") or "local") != "local":
         join()
     elif not ray.is_initialized():
         _quiet()

@@ -64,7 +64,7 @@ def answered(requests: Sequence[tuple[Asked, str]], predictor: Predictor) -> tup
 def as_json(asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
     """Return an answer as JSON: a row, or an error, in the place of each star; a number that is not known is null."""
     stars: list[dict[str, Any]] = [
-        {"source_id": source_id, "error": asked.reasons.get(place, "")}
+        {"source_id": source_id, "good": False, "error": asked.reasons.get(place, "")}
         for place, source_id in enumerate(asked.source_ids)
     ]
     for catalog, (_, places) in zip(catalogs, asked.spectra, strict=True):

@@ -47,7 +47,7 @@ def _type(field: pa.Field) -> dict[str, Any]:
 ROW: dict[str, Any] = {"type": "object", "properties": {field.name: _type(field) for field in CATALOG}}
 """A row of the catalog."""
 _NAMES = {"type": "array", "items": {"type": "string"}, "description": "the flags in words"}
-_ERROR = {"source_id": {"type": ["integer", "null"]}, "error": {"type": "string"}}
+_ERROR = {"source_id": {"type": ["integer", "null"]}, "good": {"const": False}, "error": {"type": "string"}}
 ANSWER: dict[str, Any] = {
     "type": "object",
     "required": ["model_version", "release", "dust_map", "stars"],
