@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from xpfeh.astropy_table import to_astropy
 from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import ToTable, read_all
-from xpfeh.errors import InputError
+from xpfeh.errors import InputError, Notice
 from xpfeh.inference.intervals import quantile
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
@@ -48,7 +48,7 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
     """Return spectra and wavelengths; see `xpfeh.calibrate`."""
     import pandas as pd
 
-    wavelength_nm = None if sampling is None else np.asarray(sampling, dtype=np.float64)
+    wavelength_nm = None if sampling is None else np.atleast_1d(np.asarray(sampling, dtype=np.float64))
     rejected: Rejected = []
     parts = []
     for raw in read_all(source_of(stars), NO_COMPANIONS, rejected):
@@ -64,6 +64,8 @@ def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, ND
 
 def draw_samples(stars: Any, n: int, seed: int | None) -> NDArray[np.float32]:
     """Return (N, n) draws of [Fe/H]; see `xpfeh.samples`."""
+    if n < 1:
+        raise InputError(f"samples: n is {n}; draw at least one")
     try:
         ends = np.stack([np.ma.filled(np.ma.asarray(stars[name], dtype=np.float32), np.nan) for name in _ENDS], axis=1)
     except (KeyError, IndexError, TypeError):
@@ -97,4 +99,4 @@ def _warn(line: str) -> None:
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals["__name__"].partition(".")[0] == "xpfeh":
         frame, level = frame.f_back, level + 1
-    warnings.warn(line, stacklevel=level)
+    warnings.warn(line, Notice, stacklevel=level)
