@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args, get_origin
 import pyarrow as pa
 from pydantic.fields import FieldInfo
 from xpfeh.columns import CATALOG, FEATURES, describe
-from xpfeh.flags import MEANING
+from xpfeh.flags import BEYOND_PAPER, MEANING, NOT_GOOD, Flag
 from xpfeh.settings import RECIPES, PreprocessSettings, Recipe
 
 PAGES = sorted(Path(__file__).parent.glob("*.md"))
@@ -30,9 +30,9 @@ def markdown(head: list[str], rows: list[list[str]]) -> str:
 
 
 def flags() -> str:
-    """Return every flag with its bit."""
-    rows = [[str(flag.bit_length() - 1), str(flag.value), f"`{flag.name}`", text] for flag, text in MEANING.items()]
-    return markdown(["bit", "value", "name", "meaning"], rows)
+    """Return every flag, and whether it keeps a star from being good."""
+    rows = [[str(flag.value), f"`{flag.name}`", _spoils(flag), text] for flag, text in MEANING.items()]
+    return markdown(["value", "name", "not good", "meaning"], rows)
 
 
 def columns(schema: pa.Schema) -> str:
@@ -54,6 +54,10 @@ def recipe_settings() -> str:
     fields = [(name, field) for name, field in Recipe.model_fields.items() if name != "name"]
     rows = [[f"`{name}`", _value(paper[name]), _value(best[name]), _meaning(field)] for name, field in fields]
     return markdown(["setting", "`paper`", "`best`", "meaning"], rows)
+
+
+def _spoils(flag: Flag) -> str:
+    return "x" if flag & NOT_GOOD else "(x)" if flag & BEYOND_PAPER else ""
 
 
 def _meaning(field: FieldInfo) -> str:

@@ -53,12 +53,11 @@ MEANING: dict[Flag, str] = {
     Flag.BAD_PHOTOMETRY: "phot_bp_rp_excess_factor too large (cut 1)",
     Flag.CUT_NOT_EVALUATED: "giant or dwarf is not known (cut 2): no colour, or neither M_G nor LOGG with an error "
     "below 0.75 dex",
-    Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample; models that learn from the whole sky "
-    "are validated there (docs/validate.md)",
+    Flag.HIGH_EXTINCTION: "E(B-V) >= 0.5: outside the paper's reliable sample",
     Flag.FAINT: "G > 15: fainter than the training stars, the error is an extrapolation",
     Flag.LOW_SN: "median signal-to-noise of the samples below 10",
     Flag.NO_PHOTOMETRY: "Gaia's G, BP or RP is missing: synthesised from the spectrum, cut 1 not evaluated; without a "
-    "gaia_source row, position from the source_id's HEALPix pixel",
+    "gaia_source row, position from the source_id",
     Flag.MISSING_BAND: "BP or RP is missing: no prediction",
     Flag.NO_CORRELATIONS: "coefficients came without correlations: flux errors use typical ones (DR4: 0)",
     Flag.CORRECTION_RANGE: "outside the range of the systematics correction",
