@@ -86,6 +86,7 @@ def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"medflux": None}, "columns are missing: medflux"),
+        ({"flux": None}, "holds no XP spectra, neither coefficients"),
         ({"gaiaedr3_source_id": np.linspace(1e18, 2e18, 5)}, "float"),
         ({"flux": np.ones((5, 342), dtype=np.float32)}, "flux has 342 numbers a star, not 343"),
         ({"flux_error": np.ones(5)}, "flux_error has 1 numbers a star, not 343"),

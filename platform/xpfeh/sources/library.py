@@ -209,6 +209,8 @@ def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
     with first_table(path, path) as table:
         rows, present = table.data, set(table.columns.names)
         missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that stands for "none"
+    if "flux" not in present:
+        raise InputError(f"{path}: holds no XP spectra, neither coefficients (bp_coefficients, ...) nor flux")
     if missing := sorted({"apogee_id", _ID, *_NUMBERS} - present):
         raise InputError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
     if not len(rows):
