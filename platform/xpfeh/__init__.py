@@ -91,7 +91,7 @@ def predict(
     -------
     astropy.table.Table
         A row for each star, in their order, with units and descriptions; `xpfeh.columns.CATALOG` has the columns.
-        What is not known is NaN. ``meta`` has ``model``, and ``settings`` and ``versions`` as JSON;
+        What is not known is NaN. ``meta`` has ``model``, ``cite``, and ``settings`` and ``versions`` as JSON;
         ``meta["rejected"]`` has a line for each row that is not sound: rows given = rows returned + rows rejected.
 
     Raises

@@ -62,6 +62,7 @@ def test_predict_by_another_dust_map_names_it(hint_bundle: Path, full_map: None,
         assert json.loads(found["settings"])["dust_map"] == used
         assert found["model"].startswith("hint-")
         assert "onnxruntime" in json.loads(found["versions"])
+        assert found["cite"].startswith("Yang et al. 2025")
         reddenings.append((pl.read_parquet(out) if suffix == ".parquet" else Table.read(out))["EBV"][0])
     assert reddenings[0] != reddenings[1]
 

@@ -21,6 +21,7 @@ from xpfeh.errors import InputError
 from xpfeh.files import local_path, whole_file
 from xpfeh.forks import check_not_forked
 from xpfeh.provenance import code_version
+from xpfeh.release.citation import references
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import REPEATED, Reject
@@ -62,8 +63,9 @@ class Written:
 
 
 def with_provenance(schema: pa.Schema, settings: PreprocessSettings, **more: str | list[float]) -> pa.Schema:
-    """Return a schema that says what made its rows; `more` goes to headers, whose names have 8 letters at most."""
-    made_by = {**more, "settings": settings.model_dump(mode="json"), "versions": code_version()}
+    """Return a schema that says what made its rows and what to cite; `more` has names of 8 letters, as headers do."""
+    paper, *_ = references()
+    made_by = {**more, "settings": settings.model_dump(mode="json"), "versions": code_version(), "cite": paper}
     return schema.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
 
 
