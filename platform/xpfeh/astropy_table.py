@@ -26,6 +26,9 @@ def to_astropy(table: pa.Table) -> Table:
     >>> found["FEH"].tolist(), found["error"].tolist()
     ([-1.5, nan], ['', 'too faint'])
     """
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type):
+            table = table.set_column(place, field, table[place].fill_null(""))
     arrays = to_arrays(table)
     found = Table([_column(field, arrays[field.name]) for field in table.schema])
     found.meta = {**made_by(table.schema)}
@@ -38,7 +41,7 @@ def _column(field: pa.Field, values: NDArray) -> Column:
     if pa.types.is_floating(field.type):
         shown = _SHOWN.get(describe(field).unit, _SHOWN_WITHOUT_UNIT)
     elif pa.types.is_string(field.type):
-        values = np.where(values == None, "", values).astype(str)  # noqa: E711, elementwise
+        values = values.astype(str)
     elif pa.types.is_unsigned_integer(field.type):
         values = values.astype(np.int64)
     return Column(values, field.name, unit=unit or None, description=text or None, format=shown)

@@ -1,4 +1,4 @@
-"""Forked processes, in which the threads of polars are missing: who waits for one would wait for ever.
+"""Forked processes lack the threads of polars: a call that waits for one never returns.
 
 ``multiprocessing`` forks by default on Linux before Python 3.14, and so do PyTorch's loaders.
 """

@@ -64,6 +64,16 @@ def predict_file(
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
+    return _predict(source, predictor, out, companions, dust_map)
+
+
+def _predict(
+    source: str | ArchiveStars,
+    predictor: Predictor,
+    out: str | Path,
+    companions: CompanionFiles,
+    dust_map: str | None,
+) -> Written:
     kinds: Counter[str] = Counter()
     rows = catalog_rows(predictor, predictor.preprocess_by(dust_map), kinds)
 
@@ -125,7 +135,7 @@ def predict_stars(
     ids = choose_stars(choice, own, out, services)
     fetched = bring_distances(ids, own, services) if fetch_distances else []
     stars = replace(bring(ids, own, services), distances=fetched)
-    return predict_file(stars, bundle, out, companions, dust_map=dust_map)
+    return _predict(stars, predictor, out, companions, dust_map)
 
 
 def _with_flag_names(table: pa.Table) -> pa.Table:
