@@ -80,6 +80,7 @@ gaia_archive.fetch_xp(int(first) + np.arange(25), out, services=Services((esa,),
 """
 
 
+@pytest.mark.slow
 def test_a_killed_download_goes_on_where_it_was(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     out = tmp_path / "xp"
     archive.faults = ["", "stall"]

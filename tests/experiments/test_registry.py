@@ -15,6 +15,7 @@ def recorded(sample: Sample, folder: Path, seed: int) -> str:
     return train_and_record(sample, Recipe(steps=500, seed=seed), folder / f"bundle-{seed}").run_id
 
 
+@pytest.mark.slow
 def test_a_run_records_what_made_it(sample: Sample, tmp_path: Path) -> None:
     run = mlflow_runs.client().get_run(recorded(sample, tmp_path, 3))
     assert run.data.params["cost_bins"] == "(10, 15)"

@@ -58,6 +58,7 @@ def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
         assert 0.4 < (np.abs(answers - labels) < sigma[known, 0, 1 + i]).mean() < 0.95, label.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["paper", pytest.param("best", marks=pytest.mark.slow)])
 def test_the_same_seed_gives_the_same_weights(sample: Sample, name: str) -> None:
     recipe = RECIPES[name].model_copy(update={"steps": 60, "members": 2, "folds": 0})
@@ -115,12 +116,14 @@ def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytes
     assert max(one.validation_mae, two.validation_mae) < 0.2
 
 
+@pytest.mark.slow
 def test_the_last_weights_are_kept_where_the_recipe_says_so(sample: Sample) -> None:
     (member,) = fit_members(*fixed_roles(sample, Recipe(steps=1500, learning_rate=3e-3, keep="last")))
     errors = [numbers["validation_mae"] for numbers in member.history]
     assert member.validation_mae == errors[-1] > min(errors)
 
 
+@pytest.mark.slow
 def test_errors_of_labels_count_where_the_recipe_says_so(sample: Sample) -> None:
     stars, roles, recipe = fixed_roles(sample, Recipe(steps=20))
     unknown = {**stars, "feh_err": np.full(len(stars["feh"]), np.nan)}
