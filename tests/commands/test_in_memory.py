@@ -140,7 +140,7 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     listed = ", ".join(map(str, spectra["source_id"][:5].tolist()))
     with pytest.raises(xpfeh.InputError, match=f"there are several stars; name one by its source_id: {listed}, ...$"):
         xpfeh.plot(spectra, model=bundle)
-    with pytest.raises(xpfeh.InputError, match=f"there is no such star, source_id 5: there are {listed}, ...$"):
+    with pytest.raises(xpfeh.InputError, match=f"there is no such star, source_id 5: the source has {listed}, ...$"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
     for not_one in ("Sirius", 5.9e18):
         with pytest.raises(xpfeh.InputError, match=r"source_id .* is no identifier; give an integer, or its digits"):

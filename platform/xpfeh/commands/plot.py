@@ -60,7 +60,7 @@ def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) ->
         raise InputError(f"there are several stars; name one by its source_id: {listed}")
     if not found:
         why = [each.reason for _, each in rejected if source_id in (None, each.source_id)]
-        reason = f"rejected, {why[0]}" if why else f"there are {listed or 'none'}"
+        reason = f"rejected, {why[0]}" if why else f"the source has {listed or 'none'}"
         named = "" if source_id is None else f", source_id {source_id}"
         raise InputError(f"there is no such star{named}: {reason}")
     return found[0]
