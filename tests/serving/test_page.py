@@ -195,6 +195,7 @@ def test_many_stars_are_a_job_that_a_reload_finds_again(page: Page, address: str
         assert page.get_by_role("progressbar", name="Job j1").evaluate("bar => bar.value / bar.max") == 400 / 1001
         assert no_wider(page)
         job |= {"state": "done", "done": 1001}
+        page.reload()
         with page.expect_download() as download:
             page.click("#job-downloads >> text=Download CSV")
         assert download.value.path().read_text() == "source_id\n1\n"

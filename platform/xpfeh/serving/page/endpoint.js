@@ -65,7 +65,8 @@ const FORMATS = {CSV: "csv", VOTable: "vot", FITS: "fits", Parquet: "parquet"};
 export function offerDownloads(place, names, request) {
   place.replaceChildren(...names.map((name) => {
     const button = made("button", {type: "button", textContent: `Download ${name}`});
-    button.addEventListener("click", () => during(`Making ${name}`, async () => save(await request(name), FORMATS[name])));
+    const get = async () => save(await request(name), FORMATS[name]);
+    button.addEventListener("click", () => during(`Making ${name}`, get));
     return button;
   }));
 }

@@ -23,7 +23,8 @@ export async function watch(id) {
   const mine = watched = {};
   const path = `v1/jobs/${encodeURIComponent(id)}`;
   byId("job-title").textContent = `Job ${id}`;
-  byId("job-cancel").onclick = () => ask(path, {method: "DELETE"}).catch((error) => say(error.message, true));
+  byId("job-cancel").onclick = () =>
+    ask(path, {method: "DELETE"}).then(() => watch(id), (error) => say(error.message, true));
   offerDownloads(byId("job-downloads"), [], null);
   let before = null;
   while (watched === mine) {
@@ -39,8 +40,8 @@ export async function watch(id) {
       if (watched !== mine) return;
       say(error instanceof TypeError ? "The endpoint does not answer; asking again …" : error.message, true);
       before = null;  // what is said next counts again
-      const passes = error instanceof TypeError || (error instanceof Refusal && (error.status === 429 || error.status >= 500));
-      if (!passes) return;
+      const final = error instanceof Refusal && error.status < 500 && error.status !== 429;
+      if (final) return;
       wait = LATER_MS;
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
@@ -58,10 +59,12 @@ function show(job, path) {
   const soFar = job.stars ? `: ${job.done.toLocaleString("en")} of ${counted(job.stars, "star")}${rejected}` : "";
   byId("job-state").textContent = `${job.state}${soFar}${job.error ? `: ${job.error}` : ""}`;
   byId("job-state").className = job.state === "failed" ? "error" : "";
-  byId("job-kept").textContent = `This page's address leads back here. Kept until ${new Date(job.expires).toLocaleString()}.`;
+  const until = new Date(job.expires).toLocaleString();
+  byId("job-kept").textContent = `This page's address leads back here. Kept until ${until}.`;
   byId("job-cancel").hidden = !runs;
   if (job.state === "done") {
-    offerDownloads(byId("job-downloads"), Object.keys(RESULTS), (name) => ask(`${path}/result?format=${RESULTS[name]}`));
+    const result = (name) => ask(`${path}/result?format=${RESULTS[name]}`);
+    offerDownloads(byId("job-downloads"), Object.keys(RESULTS), result);
   }
   byId("job").hidden = false;
 }

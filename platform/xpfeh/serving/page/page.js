@@ -9,7 +9,10 @@ import {counted} from "./words.js";
 const EXAMPLE = "3849881110721354752";  // a giant of [Fe/H] -1.8 that is good
 const LARGE_FILE = 20e6;  // bytes: 500 stars of DataLink's CSV, 3,000 of Parquet; more takes longer than a person waits
 const IDS_IN_ADDRESS = 200;  // 4 kB: proxies refuse addresses from 8 kB on
-const ACCEPT = {CSV: "text/csv", VOTable: "application/x-votable+xml", FITS: "application/fits", Parquet: "application/vnd.apache.parquet"};
+const ACCEPT = {
+  CSV: "text/csv", VOTable: "application/x-votable+xml", FITS: "application/fits",
+  Parquet: "application/vnd.apache.parquet",
+};
 
 const health = ask("v1/health").then((reply) => reply.json());
 
@@ -56,7 +59,8 @@ function sumUp(stars) {
   const reasons = [...why].map(([error, count]) => `${error} (${counted(count, "star")})`).join("; ");
   const good = stars.filter((star) => star.good).length, answered = stars.filter((star) => !star.error).length;
   const without = reasons ? `, ${stars.length - answered} without an answer: ${reasons}` : "";
-  byId("summary").textContent = answered ? `${counted(stars.length, "star")}: ${good} good, ${answered - good} not good${without}.` : `No answer: ${reasons}`;
+  const all = `${counted(stars.length, "star")}: ${good} good, ${answered - good} not good${without}.`;
+  byId("summary").textContent = answered ? all : `No answer: ${reasons}`;
   byId("summary").className = answered ? "" : "error";
 }
 
@@ -77,7 +81,8 @@ async function askFor(ids) {
   const {max_stars: most} = await health;
   if (ids.length > most) {
     const body = `{"source_ids": [${ids.join(", ")}]}`;
-    asJob(mine, `${counted(ids.length, "star")} are more than one request takes: making a job of them`, "v1/jobs", {headers: JSON_BODY, body});
+    const why = `${counted(ids.length, "star")} are more than one request takes: making a job of them`;
+    asJob(mine, why, "v1/jobs", {headers: JSON_BODY, body});
     return;
   }
   const post = (path, accept, body) => ask(path, {method: "POST", headers: {...JSON_BODY, Accept: accept}, body});
@@ -160,7 +165,8 @@ drop.addEventListener("drop", (event) => {
 addEventListener("popstate", open);
 
 health.then(({model_version: model, archive}) => {
-  byId("model").textContent = `Answered by the model ${model}, from Gaia's low-resolution XP spectra, with calibrated errors.`;
+  byId("model").textContent =
+    `Answered by the model ${model}, from Gaia's low-resolution XP spectra, with calibrated errors.`;
   if (!archive) byId("id-help").textContent = "This endpoint does not ask Gaia's archive: give a file.";
   byId("example").hidden = !archive;
   open();

@@ -23,7 +23,8 @@ export const ofIds = (ids) => ({
 });
 
 export const ofFile = (name) => ({
-  curl: curl(['-H "Accept: text/csv"', `--data-binary ${quoted(`@${name}`)}`, quoted(here(`v1/predict/file?name=${encodeURIComponent(name)}`))]),
+  curl: curl(['-H "Accept: text/csv"', `--data-binary ${quoted(`@${name}`)}`,
+    quoted(here(`v1/predict/file?name=${encodeURIComponent(name)}`))]),
   python: python(JSON.stringify(name)),
 });
 

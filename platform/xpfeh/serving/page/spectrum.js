@@ -11,7 +11,8 @@ const FEH = {top: 18, height: 30}, FEH_HEIGHT = 84;
 export function figure(star, spectrum, keep) {
   const drawing = made("div", {className: "drawing"}), feh = made("div");
   const readout = made("p", {className: "readout"});
-  const pointer = made("input", {type: "range", min: 0, max: spectrum.wavelength_nm.length - 1, value: 107});  // at 550 nm
+  const samples = spectrum.wavelength_nm;
+  const pointer = made("input", {type: "range", min: 0, max: samples.length - 1, value: nearest(samples, 550)});
   pointer.setAttribute("aria-label", `wavelength in the spectrum of ${star.source_id}`);
   const png = made("button", {type: "button", textContent: "Download PNG"});
   png.addEventListener("click", keep);
@@ -19,22 +20,23 @@ export function figure(star, spectrum, keep) {
     const words = at(spectrum, Number(pointer.value));
     readout.textContent = words;
     pointer.setAttribute("aria-valuetext", words);
-    const x = drawing.scale?.(spectrum.wavelength_nm[pointer.value]);
+    const x = drawing.scale?.(samples[pointer.value]);
     drawing.querySelector(".pointer")?.setAttribute("d", `M${x} ${FLUX.top}V${CHANGE.top + CHANGE.height}`);
   };
   pointer.addEventListener("input", show);
   drawing.addEventListener("pointermove", (event) => {
     const nm = drawing.scale.inverse(event.clientX - drawing.getBoundingClientRect().left);
-    pointer.value = Math.round((nm - spectrum.wavelength_nm[0]) / (spectrum.wavelength_nm[1] - spectrum.wavelength_nm[0]));
+    pointer.value = nearest(samples, nm);
     show();
   });
   new ResizeObserver(() => {
-    if (!drawing.clientWidth) return;  // taken out of the page
+    const width = drawing.clientWidth;
+    if (!width) return;  // taken out of the page
     draw(drawing, star, spectrum);
-    feh.replaceChildren(svg(drawing.clientWidth, FEH_HEIGHT, fehInWords(star), fehPanel(star, spectrum.labels, drawing.clientWidth)));
+    feh.replaceChildren(svg(width, FEH_HEIGHT, fehInWords(star), fehPanel(star, spectrum.labels, width)));
     show();
   }).observe(drawing);
-  const caption = made("figcaption", {}, ...aside(star).flatMap((words) => [made("span", {textContent: words}), " "]), png);
+  const caption = made("figcaption", {}, ...aside(star).map((words) => made("span", {textContent: words})), png);
   return made("figure", {}, drawing, pointer, readout, feh, caption);
 }
 
@@ -42,7 +44,8 @@ export function figure(star, spectrum, keep) {
 function aside(star) {
   const known = [["G", star.PHOT_G_MEAN_MAG], ["(BP−RP)₀", star.BP_RP0], ["E(B−V)", star.EBV], ["M_G", star.M_G]];
   const interval = `95 % interval ${number(star.FEH_lo95)} to ${number(star.FEH_hi95)}`;
-  return [...(star.FEH == null ? [] : [interval]), ...known.filter(([, value]) => value != null).map(([name, value]) => `${name} ${number(value)}`)];
+  const words = known.filter(([, value]) => value != null).map(([name, value]) => `${name} ${number(value)}`);
+  return star.FEH == null ? words : [interval, ...words];
 }
 
 /** A sample in words. */
@@ -50,8 +53,10 @@ function at(spectrum, place) {
   const nm = spectrum.wavelength_nm[place];
   if (spectrum.flux[place] == null) return `${nm} nm: no flux`;
   const range = nearest(spectrum.range_nm, nm), change = spectrum.feh_change[range];
-  const effect = change == null ? "" : `; 1 % more around ${spectrum.range_nm[range].toFixed(0)} nm changes [Fe/H] by ${change > 0 ? "+" : ""}${change.toFixed(3)} dex`;
-  return `${nm} nm: flux ${measured(spectrum.flux[place], spectrum.flux_error[place], 3)}${effect}`;
+  const flux = `${nm} nm: flux ${measured(spectrum.flux[place], spectrum.flux_error[place], 3)}`;
+  if (change == null) return flux;
+  const by = `${change > 0 ? "+" : ""}${change.toFixed(3)} dex`;
+  return `${flux}; 1 % more around ${spectrum.range_nm[range].toFixed(0)} nm changes [Fe/H] by ${by}`;
 }
 
 const nearest = (values, value) =>
@@ -67,9 +72,12 @@ function scale([low, high], [from, to]) {
 function draw(drawing, star, spectrum) {
   const width = drawing.clientWidth, nm = spectrum.wavelength_nm;
   const x = drawing.scale = scale([nm[0], nm.at(-1)], [LEFT, width - RIGHT]);
-  const words = `Spectrum of ${star.source_id} with its error, and what 1 % more flux at each wavelength does to [Fe/H]`;
-  const below = axisBelow(x, [400, 500, 600, 700, 800, 900, 1000], CHANGE.top + CHANGE.height, "wavelength (nm)");
-  const parts = [...fluxPanel(spectrum, x, width), ...changePanel(spectrum, x, width), ...below, node("path", {class: "pointer"})];
+  const words = `Spectrum of ${star.source_id} with its error, and what 1 % more flux at each place does to [Fe/H]`;
+  const parts = [
+    ...fluxPanel(spectrum, x, width), ...changePanel(spectrum, x, width),
+    ...axisBelow(x, [400, 500, 600, 700, 800, 900, 1000], CHANGE.top + CHANGE.height, "wavelength (nm)"),
+    node("path", {class: "pointer"}),
+  ];
   drawing.replaceChildren(svg(width, SPECTRUM_HEIGHT, words, parts));
 }
 
@@ -79,14 +87,18 @@ function svg(width, height, words, parts) {
   return whole;
 }
 
-const fehInWords = (star) => star.FEH == null ? "no [Fe/H]"
-  : `[Fe/H] ${number(star.FEH)}, 68 % interval ${number(star.FEH_lo68)} to ${number(star.FEH_hi68)}, over the range of the training stars`;
+function fehInWords(star) {
+  if (star.FEH == null) return "no [Fe/H]";
+  const interval = `68 % interval ${number(star.FEH_lo68)} to ${number(star.FEH_hi68)}`;
+  return `[Fe/H] ${number(star.FEH)}, ${interval}, over the range of the training stars`;
+}
 
 function fluxPanel({wavelength_nm: nm, flux, flux_error: error}, x, width) {
   const known = nm.map((_, place) => place).filter((place) => flux[place] != null);
   if (!known.length) return [text(LEFT, FLUX.top + 40, "no spectrum that can be used")];
   const ends = (sign) => known.map((place) => flux[place] + sign * (error[place] ?? 0));
-  const low = Math.min(0, ...known.map((place) => flux[place])), high = 1.05 * Math.max(...known.map((place) => flux[place]));
+  const values = known.map((place) => flux[place]);
+  const low = Math.min(0, ...values), high = 1.05 * Math.max(...values);
   const y = scale([low, high], [FLUX.top + FLUX.height, FLUX.top]);
   const clipped = (value) => y(Math.min(Math.max(value, low), high));  // errors at the ends are larger than the panel
   const line = (values) => known.map((place, i) => `${x(nm[place]).toFixed(1)} ${clipped(values[i]).toFixed(1)}`);
@@ -116,7 +128,8 @@ function changePanel({range_nm: nm, feh_change: change}, x, width) {
 function fehPanel(star, [low, high], width) {
   if (star.FEH == null) return [text(LEFT, FEH.top + 20, "no [Fe/H]")];
   const ends = [low - 0.7, high + 0.7], x = scale(ends, [LEFT, width - RIGHT]), middle = FEH.top + FEH.height / 2;
-  const bar = (from, to, kind) => node("path", {class: kind, d: `M${x(from ?? ends[0])} ${middle}H${x(to ?? ends[1])}`});
+  const bar = (from, to, kind) =>
+    node("path", {class: kind, d: `M${x(from ?? ends[0])} ${middle}H${x(to ?? ends[1])}`});
   return [
     node("rect", {class: "labels", x: x(low), y: FEH.top, width: x(high) - x(low), height: FEH.height}),
     text(x(low), FEH.top - 4, "range of the training stars"),
@@ -137,14 +150,17 @@ function axisLeft(y, values, width, title, top) {
 }
 
 function axisBelow(x, values, y, title) {
-  return [...values.map((value) => text(x(value), y + 15, tidy(value), "middle")), text((x(values[0]) + x(values.at(-1))) / 2, y + 31, title, "middle")];
+  const centre = (x(values[0]) + x(values.at(-1))) / 2;
+  const numbers = values.map((value) => text(x(value), y + 15, tidy(value), "middle"));
+  return [...numbers, text(centre, y + 31, title, "middle")];
 }
 
 /** Round numbers between two ends, at least about as many as wanted. */
 function ticks(low, high, wanted) {
   const rough = (high - low) / wanted, power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [5, 2, 1].find((each) => each * power <= rough);
-  return Array.from({length: Math.floor(high / step) - Math.ceil(low / step) + 1}, (_, i) => (Math.ceil(low / step) + i) * step);
+  const first = Math.ceil(low / step), count = Math.floor(high / step) - first + 1;
+  return Array.from({length: count}, (_, i) => (first + i) * step);
 }
 
 const tidy = (value) => String(Number(value.toPrecision(6)) || 0);  // 0.30000000000000004, and no -0

@@ -8,12 +8,15 @@ const SHOWN = 200;  // a browser is slow with more rows
 const CHIPS = 2;  // of flags in a line; the others are counted
 
 const COLUMNS = [
-  {head: "source_id", text: (star) => star.source_id ?? "unreadable", value: (star) => star.source_id && BigInt(star.source_id)},
+  {head: "source_id", text: (star) => star.source_id ?? "unreadable", value: (star) => BigInt(star.source_id)},
   {head: "[Fe/H]", text: (star) => measured(star.FEH, star.FEH_err), value: (star) => star.FEH},
   {head: "68 % interval", text: interval, value: (star) => star.FEH_err, hint: "sorts by its width"},
   {head: "T_eff (K)", of: "TEFF", text: (star) => measured(star.TEFF, star.TEFF_err, 0), value: (star) => star.TEFF},
   {head: "log g", of: "LOGG", text: (star) => measured(star.LOGG, star.LOGG_err), value: (star) => star.LOGG},
-  {head: "[α/M]", of: "ALPHA_M", text: (star) => measured(star.ALPHA_M, star.ALPHA_M_err), value: (star) => star.ALPHA_M},
+  {
+    head: "[α/M]", of: "ALPHA_M", text: (star) => measured(star.ALPHA_M, star.ALPHA_M_err),
+    value: (star) => star.ALPHA_M,
+  },
   {head: "good", value: (star) => (star.good ? 0 : 100) + star.flag_names.length, hint: "those to use first"},
 ];
 

@@ -1,6 +1,8 @@
 // Numbers in words.
 
-export const number = (value, digits = 2) => value == null ? "open" : value.toFixed(digits).replace(/^-(0\.?0*)$/, "$1");  // no -0.00
+const withoutMinusZero = (text) => text.replace(/^-(0\.?0*)$/, "$1");
+
+export const number = (value, digits = 2) => value == null ? "open" : withoutMinusZero(value.toFixed(digits));
 
 export const measured = (value, error, digits = 2) =>
   value == null ? "none" : `${number(value, digits)} ± ${number(error, digits)}`;
