@@ -43,8 +43,8 @@ def haproxy() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{folder}/metrics.sock",
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
-        # A request to a replica that dies is sent to another one, since predictions can be repeated. For that it must fit
-        # a buffer, as some 16 stars in JSON do.
+        # A request to a replica that dies is sent to another one, since predictions can be repeated. For that it must
+        # fit a buffer, as some 16 stars in JSON do.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "262144",
         "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",

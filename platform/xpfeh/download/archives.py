@@ -64,30 +64,34 @@ AIP = Archive(
 )
 
 
-_AWAY_S = 120.0  # an endpoint runs for weeks: a service that was down is tried again after this long
+_BELIEVED_S = 120.0  # an endpoint runs for weeks: what was known of a service is found out again after this long
 
 
 class State:
     """What a process knows about services, by URL: which have answered, and which are down."""
 
     def __init__(self) -> None:
-        self._answered: set[str] = set()
+        self._answered: dict[str, float] = {}
         self._away: dict[str, tuple[float, str]] = {}
         self._noticed: set[str] = set()
 
     def answered(self, url: str) -> None:
         """Record that a service has answered."""
-        self._answered.add(url)
+        self._answered[url] = time.monotonic() + _BELIEVED_S
         self._away.pop(url, None)
 
     def has_answered(self, url: str) -> bool:
-        """Return whether a service has answered."""
-        return url in self._answered
+        """Return whether a service has answered lately."""
+        return time.monotonic() < self._answered.get(url, 0.0)
+
+    def any_has_answered(self) -> bool:
+        """Return whether at least one service has answered lately."""
+        return any(map(self.has_answered, list(self._answered)))
 
     def away(self, url: str, reason: str) -> None:
         """Record that a service is down."""
-        self._answered.discard(url)
-        self._away[url] = (time.monotonic() + _AWAY_S, reason)
+        self._answered.pop(url, None)
+        self._away[url] = (time.monotonic() + _BELIEVED_S, reason)
 
     def notice(self, line: str) -> None:
         """Issue a warning, once per process."""
@@ -158,3 +162,6 @@ class Services:
 
 PUBLIC = Services()
 """The public services; tests use a local server instead."""
+
+INTERACTIVE = replace(PUBLIC, timeout_s=20.0, answer_s=3.0, attempts=2, patience_s=0.0)
+"""The same for a request that somebody is waiting for: a service that does not answer is given up at once."""

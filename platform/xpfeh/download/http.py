@@ -49,6 +49,7 @@ _REFUSAL = re.compile(r"unknown|quota|not (valid|supported|allowed)|permission d
 _BUSY = re.compile(r"too many|active jobs", re.IGNORECASE)  # Daiquiri (AIP) says so with status 400
 _TIME_OUTS = 2  # a long wait is repeated once: five would be ten minutes
 _BROKEN = (zipfile.BadZipFile, zlib.error, pl.exceptions.PolarsError, requests.exceptions.ChunkedEncodingError)
+_CONNECT_S = 3.0  # a round trip, and a second one after 1 s where a packet was lost
 _WORDS = 200  # characters of a service's message that are shown
 
 
@@ -106,6 +107,8 @@ def _usable(request: Callable[[], _T]) -> _T:
     """Return a response, or raise what is wrong with it in one phrase: the libraries' messages are long."""
     try:
         return request()
+    except requests.ConnectTimeout:  # also a Timeout, but no other request to that service will do better
+        raise UnavailableError("cannot be reached, ConnectTimeout") from None
     except requests.Timeout:
         raise TimeOutError("no answer in time") from None
     except requests.HTTPError as error:
@@ -154,7 +157,8 @@ class TimedSession(requests.Session):
 
     def request(self, *arguments: Any, **options: Any) -> requests.Response:
         """Send a request, as `requests.Session` does."""
-        return super().request(*arguments, **{"timeout": self._timeout_s, **options})
+        timeout = (min(_CONNECT_S, self._timeout_s), self._timeout_s)
+        return super().request(*arguments, **{"timeout": timeout, **options})
 
 
 def check_response(response: requests.Response) -> None:
