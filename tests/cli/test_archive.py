@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from xpfeh.archive import archives
+from xpfeh.archive.archives import Services
 from xpfeh.cli.main import main
-from xpfeh.download import archives
-from xpfeh.download.archives import Services
 
-from tests.download.archive_server import ArchiveServer
+from tests.archive.archive_server import ArchiveServer
 
 STAR = 5_937_083_312_263_887_616
 

@@ -16,7 +16,7 @@ def test_a_slow_archive_is_given_up_and_no_more_are_sent_there(monkeypatch: pyte
         answers.wait(60)
         return f"{len(ids)} of {release}"
 
-    monkeypatch.setattr("xpfeh.download.cache.bring", slow)
+    monkeypatch.setattr("xpfeh.archive.cache.bring", slow)
     monkeypatch.setattr(archive, "WAIT_S", 0.05)
     asked = Archive("dr3")
     for _ in range(AT_ONCE):

@@ -62,10 +62,10 @@ def predict(
 
     For --ids, --adql, --cone and --around the spectra are downloaded from Gaia's archive, once: see `xpfeh cache`.
     """
+    from xpfeh.archive.archives import PUBLIC
     from xpfeh.commands.choose_stars import StarChoice
     from xpfeh.commands.models import bundle_of
     from xpfeh.commands.predict import predict_file, predict_stars, without_fetch
-    from xpfeh.download.archives import PUBLIC
     from xpfeh.sources.reader import CompanionFiles
 
     choice, (tables, fetch) = StarChoice(ids, adql, cone, around, radius, epoch), without_fetch(distances)

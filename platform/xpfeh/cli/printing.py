@@ -17,14 +17,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from xpfeh.archive.cache import Size
+    from xpfeh.archive.probe import Finding
     from xpfeh.commands.drift import FoundDrift
     from xpfeh.commands.one_table import Written
     from xpfeh.commands.promote import Promotion, RefusedError
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status
     from xpfeh.dataset.verify import Account
-    from xpfeh.download.cache import Size
-    from xpfeh.download.probe import Finding
     from xpfeh.evaluate.comparison.runs import Row
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
@@ -170,7 +170,7 @@ def print_keys(keys: Iterable[Key]) -> None:
 
 def print_findings(release: str, findings: Iterable[Finding], as_json: bool = False) -> list[Finding]:
     """Print what the archives have, what is expected, and what to do; return the findings."""
-    from xpfeh.download.probe import advice
+    from xpfeh.archive.probe import advice
 
     with console.status("querying the archive", spinner="dots") if not as_json else nullcontext():
         found = list(findings)

@@ -14,6 +14,11 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from xpfeh.catalog.formats import FORMATS, Release
+from xpfeh.catalog.readme import TITLE, describe_catalog, readme
+from xpfeh.catalog.samples import SAMPLES, Selection
+from xpfeh.catalog.sky_order import count_stars, spill
+from xpfeh.catalog.zenodo import zenodo_json
 from xpfeh.columns import CATALOG, PROVENANCE_KEY
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.records import Record
@@ -21,11 +26,6 @@ from xpfeh.errors import UserError
 from xpfeh.files import check_output_folder, local_path, sha256_of, whole_folder
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
-from xpfeh.release.formats import FORMATS, Release
-from xpfeh.release.readme import TITLE, describe_catalog, readme
-from xpfeh.release.samples import SAMPLES, Selection
-from xpfeh.release.sky_order import count_stars, spill
-from xpfeh.release.zenodo import zenodo_json
 from xpfeh.votable_file import MAX_VOTABLE_ROWS
 
 ZENODO = "zenodo.json"
@@ -70,9 +70,9 @@ def publish(
     out : str or Path
         A local folder that is empty or not there.
     formats : sequence of str
-        Any of `xpfeh.release.formats.FORMATS`.
+        Any of `xpfeh.catalog.formats.FORMATS`.
     sample : str
-        One of `xpfeh.release.samples.SAMPLES`.
+        One of `xpfeh.catalog.samples.SAMPLES`.
     report : str or Path, optional
         A report on the model, as `xpfeh validate` writes: it becomes a part of the release.
 

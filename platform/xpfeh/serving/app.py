@@ -42,7 +42,7 @@ from xpfeh.serving.shadow import SHADOW, InTheDark
 from xpfeh.sources.reader import SpectraFile
 
 if TYPE_CHECKING:
-    from xpfeh.release.published import Published
+    from xpfeh.catalog.published import Published
 
 MAX_BODY_BYTES = 80_000_000
 """1,000 stars as coefficients with correlations, in JSON."""
@@ -92,7 +92,7 @@ class _Endpoint:
             self._archive = Archive(self._predictor.card.preprocess.release)
         self._release = None
         if args.release:
-            from xpfeh.release.published import Published
+            from xpfeh.catalog.published import Published
 
             self._release = Published(args.release)
 

@@ -37,7 +37,7 @@ class Archive:
         UserError
             If the archive refuses, does not answer in `WAIT_S`, or is being asked for others.
         """
-        from xpfeh.download.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
+        from xpfeh.archive.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
 
         if not self._free.acquire(blocking=False):
             raise UserError("Gaia's archive is being asked for other requests; ask again later, or send the spectra")

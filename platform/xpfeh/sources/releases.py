@@ -1,7 +1,7 @@
 """Gaia's data releases: what differs between them, in one table.
 
 What is not published yet is from ESA's draft data model of 26 June 2026, ESA's announcements, or DR3's pattern. Names
-are candidates in order of preference: `xpfeh.download` looks up which of them the archive has, and `xpfeh probe` shows
+are candidates in order of preference: `xpfeh.archive` looks up which of them the archive has, and `xpfeh probe` shows
 it.
 """
 
