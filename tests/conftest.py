@@ -18,9 +18,9 @@ from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
 from xpfeh.labels.sample import Sample
 from xpfeh.provenance import code_version
+from xpfeh.releases import RELEASES
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, library_path, read_spectra
-from xpfeh.sources.releases import RELEASES
 from xpfeh.xp import dust
 from xpfeh.xp.preprocess import preprocess
 

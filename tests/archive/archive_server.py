@@ -22,8 +22,8 @@ import numpy as np
 from astropy.table import Table
 from xpfeh.archive.archive_requests import GAIA_SOURCE_COLUMNS
 from xpfeh.archive.archives import Archive
+from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS
-from xpfeh.sources.releases import RELEASES
 
 _OVERFLOW = b'</TABLE><INFO name="QUERY_STATUS" value="OVERFLOW"/>'
 _REFUSAL = """<?xml version="1.0"?>

@@ -46,4 +46,4 @@ def test_a_probe_says_what_differs_by_its_exit_code(archive: ArchiveServer, caps
     archive.n_bp = 53
     code, output = run(capsys, "probe", "dr4")
     assert (code, "1 differs" in output) == (1, True)
-    assert "xpfeh/sources/releases.py" in output
+    assert "xpfeh/releases.py" in output

@@ -16,9 +16,9 @@ from xpfeh.archive.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, first_a
 from xpfeh.archive.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
+from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_tables import number_lists
-from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 POSITIONS = ("ra", "dec", "l", "b", "pmra", "pmdec", "ref_epoch")

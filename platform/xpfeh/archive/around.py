@@ -13,7 +13,7 @@ from xpfeh.archive.archives import Archive, Services
 from xpfeh.archive.gaia_tap import SOURCES, GaiaTap, Tables, first_answer
 from xpfeh.archive.http import RefusedError
 from xpfeh.archive.tap import to_frame
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 
 _STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
 _POSITIONS_PER_REQUEST = 1_000  # each is a separate search in the archive, and a synchronous query may take a minute

@@ -10,7 +10,7 @@ from astropy.table import Table
 from xpfeh.archive.archives import Archive
 from xpfeh.archive.gaia_tap import FLAGS, SOURCES, GaiaTap, Tables
 from xpfeh.archive.learned import recall, remember
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 
 TOPIC = "has_xp"
 _OTHER_PRODUCTS = ("sampled", "epoch", "sso", "crowd", "gravlens")

@@ -15,8 +15,8 @@ from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.http import BadResponseError, get, or_user_error
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
+from xpfeh.releases import RELEASES
 from xpfeh.sources.input_files import CHECKSUMS
-from xpfeh.sources.releases import RELEASES
 
 _BLOCK_BYTES = 1 << 20
 

@@ -17,9 +17,9 @@ from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.gaia_archive import request_distances
 from xpfeh.archive.learned import cache_folder
 from xpfeh.archive.ledger import Answer, Ledger, new_of
+from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
 from xpfeh.sources.gaia_text import read_text
-from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
 
 _BELIEVED_S = 24 * 3600.0
 """How long it is trusted that ESA's archive has nothing for a star; a mirror is not trusted on that."""

@@ -29,7 +29,7 @@ from xpfeh.archive.http import (
 )
 from xpfeh.archive.learned import recall, remember
 from xpfeh.archive.login import session_at
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 
 _SAMPLE = 5  # stars whose products are looked up: the first one may have no spectrum
 TOPIC = "datalink"
@@ -58,7 +58,7 @@ class DataLink:
     def spectra(self, ids: NDArray[np.int64]) -> bytes:
         """Return the spectra (K,) of those of the stars that have one as CSV, nothing if none has.
 
-        The archive's own names of columns are written as they are called here, see `xpfeh.sources.releases`.
+        The archive's own names of columns are written as they are called here, see `xpfeh.releases`.
 
         Raises
         ------

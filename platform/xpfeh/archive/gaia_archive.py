@@ -29,7 +29,7 @@ from xpfeh.archive.tap import run_query
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.labels.neighbourhood import IDENTIFIERS
-from xpfeh.sources.releases import IDS_PER_REQUEST, RELEASES
+from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 
 _T = TypeVar("_T")
 

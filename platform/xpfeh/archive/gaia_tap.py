@@ -19,7 +19,7 @@ from xpfeh.archive.learned import recall, remember
 from xpfeh.archive.login import session_at
 from xpfeh.archive.tap import query_once, to_frame
 from xpfeh.errors import ArchiveError, UserError
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 
 _T = TypeVar("_T")
 

@@ -21,8 +21,8 @@ from xpfeh.archive.http import RefusedError, UnavailableError
 from xpfeh.archive.learned import forget, recall
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
+from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS
-from xpfeh.sources.releases import RELEASES
 from xpfeh.sources.text_lists import parse_lists
 from xpfeh.xp.bases import BANDS, load_bands
 
@@ -53,7 +53,7 @@ _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "pho
 _LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
 _MIRROR = "mirror "
 _WITHOUT = "results lack what it held, and flags say so; or give a table of your own with --photometry"
-_RELEASES_FILE = "put the new value into xpfeh/sources/releases.py, and please report it"
+_RELEASES_FILE = "put the new value into xpfeh/releases.py, and please report it"
 
 
 def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:

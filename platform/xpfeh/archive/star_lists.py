@@ -20,7 +20,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
 from xpfeh.labels.crossmatch import crossmatch
 from xpfeh.positions import degrees
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 from xpfeh.tables import columns_of, read_table, with_source_id
 
 RADIUS_ARCSEC, EPOCH = 2.0, 2000.0

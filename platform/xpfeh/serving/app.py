@@ -22,7 +22,7 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
-from xpfeh import __version__
+from xpfeh._version import __version__
 from xpfeh.errors import UserError
 from xpfeh.flags import MEANING
 from xpfeh.inference.card import ModelCard

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS, REPEATED, RawBatch, Reject, to_batch
 from xpfeh.sources.companions import Companions
-from xpfeh.sources.releases import RELEASES
 
 SCHEMA = pa.schema([("source_id", pa.int64()), *((name, pa.list_(pa.float64())) for name in LIST_COLUMNS)])
 """Of the files of spectra."""

@@ -10,7 +10,7 @@ other machines. On a CPU that costs nothing: five networks in one matrix product
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -26,6 +26,7 @@ from xpfeh.training.backend import Tensor, Tensors, compiled, gradient, ops
 from xpfeh.training.loss import cost_weights, feh_losses, further_losses
 from xpfeh.training.network import UACSNet, build_network, is_kernel
 from xpfeh.training.noise import fainter_factors, pixel_noise
+from xpfeh.typing import Columns
 
 STRETCH = 500
 """Optimiser steps between two looks at the validation stars: half a second of work on one core."""
@@ -37,7 +38,6 @@ _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-
 _COLLAPSED = 0.6  # of the error of a constant: members that learn are far below it by then, LOG 2026-11-22
 _MAX_RESTARTS = 5
 
-Columns = Mapping[str, NDArray]
 Report = Callable[[int, int, dict[str, float]], None]
 """Called after each stretch of a member with its number, its optimiser step and its latest numbers."""
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.typing import Array
 from xpfeh.xp.correction_tables import G_RANGE, CorrectionTables
 from xpfeh.xp.grid import WAVELENGTH_NM
-
-Array = NDArray[np.float64]
 
 CORRECTED, OUTSIDE_VALIDITY, UNCHANGED = 0, 1, 2
 """Cautions: tested by the authors; corrected, but outside what they tested; nothing to correct by."""

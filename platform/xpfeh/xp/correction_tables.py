@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import data_folder
+from xpfeh.typing import Array
 from xpfeh.xp.grid import WAVELENGTH_NM
-
-Array = NDArray[np.float64]
 
 FILES = {
     "c2": ("untruc_interC2_CM.csv", "untruc_interyyC2_CM.csv"),
