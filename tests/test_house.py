@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -134,3 +135,11 @@ def test_platform_is_not_a_package() -> None:
 
 def test_every_room_has_a_floor() -> None:
     assert {room(path) for path in FILES} <= set(FLOOR)
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    classes = [
+        node.name for path in FILES for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    ]
+    repeated = [name for name, count in Counter(classes).items() if count > 1 and not name.startswith("_")]
+    assert not repeated

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs, urlsplit
 import numpy as np
 from astropy.table import Table
 from xpfeh.archive.archive_requests import GAIA_SOURCE_COLUMNS
-from xpfeh.archive.archives import Archive
+from xpfeh.archive.archives import GaiaArchive
 from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS
 
@@ -165,13 +165,13 @@ class ArchiveServer:
         self.server.shutdown()
         self.server.server_close()
 
-    def as_archive(self, name: str = "esa", title: str = "ESA's Gaia archive") -> Archive:
+    def as_archive(self, name: str = "esa", title: str = "ESA's Gaia archive") -> GaiaArchive:
         """It in the table of archives: ESA's, or a mirror that serves spectra by TAP."""
         if name == "esa":
             data, links, login = (f"{self.url}/{path}" for path in ("data", "datalink/links", "login"))
-            return Archive(name, title, f"{self.url}/tap", data=data, links=links, login=login)
+            return GaiaArchive(name, title, f"{self.url}/tap", data=data, links=links, login=login)
         self.tables[XP_TABLE] = dict.fromkeys(("source_id", *LIST_COLUMNS), "double[]")
-        return Archive(name, title, f"{self.url}/tap", spectra=XP_TABLE.partition(".")[2])
+        return GaiaArchive(name, title, f"{self.url}/tap", spectra=XP_TABLE.partition(".")[2])
 
     def respond(self, request: BaseHTTPRequestHandler, form: dict[str, list[str]]) -> None:
         self.requests += 1

@@ -14,7 +14,7 @@ import pytest
 from xpfeh.archive import gaia_archive, star_lists
 from xpfeh.archive.archives import ESA, Services
 from xpfeh.archive.bulk_files import fetch_bulk
-from xpfeh.archive.gaia_archive import Account
+from xpfeh.archive.gaia_archive import Tally
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
 from xpfeh.labels.neighbourhood import Neighbourhood
@@ -32,7 +32,7 @@ def test_spectra_come_in_requests_and_can_be_ingested(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     out = tmp_path / "xp"
-    assert gaia_archive.fetch_xp(IDS, out, services=services) == Account(25, 25, 0)
+    assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 10, 5]
     assert len(reader.find_spectra(str(out))) == 3
     ids = [read_whole(path).columns["source_id"] for path in sorted(out.glob("xp-*.csv"))]
@@ -44,12 +44,12 @@ def test_a_server_that_fails_half_way_is_asked_again(
     archive: ArchiveServer, services: Services, tmp_path: Path, fault: str
 ) -> None:
     archive.faults = ["", fault]
-    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Account(25, 25, 0)
+    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Tally(25, 25, 0)
 
 
 def test_fewer_spectra_than_asked_are_accounted_for(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     archive.absent = {BIG + 3, BIG + 20}
-    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Account(25, 23, 2)
+    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Tally(25, 23, 2)
     missing = pl.read_csv(tmp_path / "xp" / "_xpfeh" / "missing.csv")
     assert missing["source_id"].to_list() == [BIG + 3, BIG + 20]
 
@@ -63,7 +63,7 @@ def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, servic
     archive.log.clear()
     archive.faults.clear()
     services = services_of(archive)  # as another process has it
-    assert gaia_archive.fetch_xp(IDS, out, services=services) == Account(25, 25, 0)
+    assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 5]
     with pytest.raises(UserError, match="begun with other stars"):
         gaia_archive.fetch_xp(IDS[:3], out, services=services)
@@ -72,10 +72,10 @@ def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, servic
 _CHILD = """
 import sys, numpy as np
 from xpfeh.archive import gaia_archive
-from xpfeh.archive.archives import Archive, Services
+from xpfeh.archive.archives import GaiaArchive, Services
 gaia_archive.IDS_PER_REQUEST = 10
 url, out, first = sys.argv[1:]
-esa = Archive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")
+esa = GaiaArchive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")
 gaia_archive.fetch_xp(int(first) + np.arange(25), out, services=Services((esa,), timeout_s=60))
 """
 
@@ -93,7 +93,7 @@ def test_a_killed_download_goes_on_where_it_was(archive: ArchiveServer, services
     assert [path.name for path in out.glob("*.csv")] == ["xp-00000.csv"]
     _wait_for(lambda: len(archive.log) == 2)
     archive.log.clear()
-    assert gaia_archive.fetch_xp(IDS, out, services=services) == Account(25, 25, 0)
+    assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 5]
 
 
@@ -111,13 +111,13 @@ def test_a_request_for_stars_without_spectra_leaves_no_file(
     out = tmp_path / "xp"
     archive.absent = set(IDS[10:20].tolist())
     archive.empty_zip = response == "empty zip"
-    assert gaia_archive.fetch_xp(IDS, out, services=services) == Account(25, 15, 10)
+    assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 15, 10)
     assert sorted(path.name for path in out.glob("*.csv")) == ["xp-00000.csv", "xp-00002.csv"]
     assert len(reader.find_spectra(str(out))) == 2
     missing = pl.read_csv(out / "_xpfeh" / "missing.csv")
     assert missing["source_id"].to_list() == IDS[10:20].tolist()
     archive.log.clear()
-    assert gaia_archive.fetch_xp(IDS, out, services=services) == Account(25, 15, 10)
+    assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 15, 10)
     assert archive.log == []
 
 
@@ -125,7 +125,7 @@ def test_stars_that_were_not_asked_for_are_no_response(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     archive.faults = ["stranger"]
-    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Account(25, 25, 0)
+    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Tally(25, 25, 0)
     archive.faults = ["stranger"] * 3
     with pytest.raises(UserError, match="no usable response in 3 attempts"):
         gaia_archive.fetch_xp(IDS, tmp_path / "other", services=services)
@@ -154,7 +154,7 @@ def test_a_query_that_fails_half_way_is_asked_again(
     archive: ArchiveServer, services: Services, tmp_path: Path, fault: str
 ) -> None:
     archive.faults = ["", fault]
-    assert gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services=services) == Account(25, 25, 0)
+    assert gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services=services) == Tally(25, 25, 0)
 
 
 def test_a_response_that_the_service_cuts_is_not_taken_for_whole(
@@ -184,8 +184,8 @@ def test_photometry_and_distances_are_joined_by_exact_identifiers(
 ) -> None:
     archive.absent = {BIG + 7}
     account = gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services=services)
-    assert account == Account(25, 24, 1)
-    assert gaia_archive.fetch_distances(IDS, tmp_path / "distances.parquet", services=services) == Account(25, 24, 1)
+    assert account == Tally(25, 24, 1)
+    assert gaia_archive.fetch_distances(IDS, tmp_path / "distances.parquet", services=services) == Tally(25, 24, 1)
     expected = [i for i in IDS.tolist() if i != BIG + 7]
     assert pl.read_parquet(tmp_path / "gaia.parquet")["source_id"].to_list() == expected
     distances = pl.read_parquet(tmp_path / "distances.parquet")
@@ -198,7 +198,7 @@ def test_the_neighbourhood_of_labels_is_fetched_and_moves_them(
 ) -> None:
     archive.absent = {BIG + 7}
     account = gaia_archive.fetch_neighbourhood(IDS, tmp_path / "pairs.parquet", services=services)
-    assert account == Account(25, 24, 1)
+    assert account == Tally(25, 24, 1)
     moved = Neighbourhood(tmp_path / "pairs.parquet").move(pl.DataFrame({"source_id": IDS[5:9]}))
     assert moved.table["source_id"].to_list() == [BIG + 6, BIG + 7, BIG + 9]
     pattern = archive.tables["gaiadr4.dr3_neighbourhood"]
@@ -323,7 +323,7 @@ def test_the_archives_own_table_keeps_names_and_exact_identifiers(
     """Its VOTable says ID="SOURCE_ID" and name="source_id"."""
     archive.genuine_table = package_file("astroquery", "gaia/tests/data/1710099405832VAL-result.vot").read_bytes()
     ids = np.array([4583627001381815936, 5348723816842275584])
-    assert gaia_archive.fetch_gaia_source(ids, tmp_path / "gaia.parquet", services=services) == Account(2, 2, 0)
+    assert gaia_archive.fetch_gaia_source(ids, tmp_path / "gaia.parquet", services=services) == Tally(2, 2, 0)
 
 
 def test_without_a_network_the_line_says_what_to_download(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 from xpfeh.archive import archives, login, star_lists
-from xpfeh.archive.archives import Archive, Services
+from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.cli.main import app
 from xpfeh.errors import UserError
 
@@ -45,8 +45,8 @@ def test_uploads_of_a_user_who_is_logged_in_count_for_the_own_quota(
 
 def test_the_session_goes_to_no_other_service(archive: ArchiveServer, services: Services) -> None:
     login.log_in("vrubin", PASSWORD, services)
-    mirror = Archive("ari", "ARI Heidelberg", services.archives[0].tap)  # the same host, but no login
-    elsewhere = Archive("esa", "ESA", services.archives[0].tap, login="https://elsewhere.example/login")
+    mirror = GaiaArchive("ari", "ARI Heidelberg", services.archives[0].tap)  # the same host, but no login
+    elsewhere = GaiaArchive("esa", "ESA", services.archives[0].tap, login="https://elsewhere.example/login")
     assert login.session_at(services.archives[0], 1.0).cookies
     assert not login.session_at(mirror, 1.0).cookies
     assert not login.session_at(elsewhere, 1.0).cookies
@@ -79,7 +79,7 @@ def test_a_login_needs_a_service_an_answer_and_encryption(archive: ArchiveServer
         login.log_in("vrubin", PASSWORD, services)
     with pytest.raises(UserError, match="none of the archives has a login"):
         login.log_in("vrubin", PASSWORD, Services((archives.ARI,)))
-    plain = Archive("esa", "ESA", "http://gea.example/tap", login="http://gea.example/login")
+    plain = GaiaArchive("esa", "ESA", "http://gea.example/tap", login="http://gea.example/login")
     with pytest.raises(UserError, match="no password is sent without encryption"):
         login.log_in("vrubin", PASSWORD, Services((plain,)))
 

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.archive import archives, cache
-from xpfeh.archive.archives import Services, State
+from xpfeh.archive.archives import Services, ServiceState
 from xpfeh.archive.star_lists import ids_by_cone
 from xpfeh.cli.main import main
 from xpfeh.errors import Notice
@@ -63,7 +63,7 @@ def test_predict_by_identifiers(
     assert (usual["source_id"].to_list(), said) == (IDS.tolist(), "")
     cache.forget("dr3")
     shape(archive)
-    monkeypatch.setattr(archives, "PUBLIC", replace(services, state=State()))  # as another process has it
+    monkeypatch.setattr(archives, "PUBLIC", replace(services, state=ServiceState()))  # as another process has it
     found, said = predict(tmp_path / "found.parquet", capsys)
     # Where the archive has no excess factor it is computed, and a flag follows from it.
     computed = ["phot_bp_rp_excess_factor", "flags"] if shape in (draft, excess_factor_gone) else []

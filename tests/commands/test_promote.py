@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from xpfeh.cli.main import main
-from xpfeh.commands.promote import RefusedError, promote
+from xpfeh.commands.promote import NotPromotedError, promote
 from xpfeh.commands.train import train_and_record
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
@@ -70,7 +70,7 @@ def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, st
 
 def test_a_model_of_shuffled_labels_is_refused_and_the_champion_stays(store: dict[str, str], sample: Sample) -> None:
     promote(store["sound"], sample)
-    with pytest.raises(RefusedError, match="spread: MAE") as refused:
+    with pytest.raises(NotPromotedError, match="spread: MAE") as refused:
         promote(store["shuffled"], sample)
     missed = {gate.name: gate.misses_by for gate in refused.value.gates if not gate.holds}
     assert missed["spread: MAE"] > 0.1

@@ -270,7 +270,7 @@ def test_a_part_without_stars_is_done_and_a_line_tells_of_each(
         shard="part-00000", source="a.csv", source_fingerprint="", model="", rows_read=2, rows_written=0,
         rejected={"no spectrum": 2}, fingerprint="", bytes=1, seconds=0.5, finished=now, made_by={},
     )  # fmt: skip
-    meters = run_meters.Meters(plan)
+    meters = run_meters.PlanMeters(plan)
     with caplog.at_level(logging.INFO, "xpfeh"):
         meters.done(record)
         meters.failed(Failure(shard="part-00001", source="b.csv", reason="b.csv: no such file", trace="", when=now))

@@ -10,7 +10,7 @@ import polars as pl
 from astropy.table import Table
 from numpy.typing import NDArray
 
-from xpfeh.archive.archives import Archive, Services
+from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.archive.datalink import DataLink, check_ids, ids_of_csv
 from xpfeh.archive.gaia_tap import PHOTOMETRY, SOURCES, GaiaTap, Tables, first_answer
 from xpfeh.archive.tap import to_frame
@@ -34,11 +34,11 @@ IDS_PER_TAP_REQUEST = 500
 
 
 @dataclass(frozen=True)
-class Spectra:
+class SpectraResponse:
     """Some stars' spectra as CSV, as DataLink writes it, and the archive they come from."""
 
     csv: bytes
-    archive: Archive
+    archive: GaiaArchive
 
     @property
     def whole(self) -> bool:
@@ -53,7 +53,7 @@ def stars_per_request(services: Services) -> int:
     return IDS_PER_REQUEST if by_datalink else IDS_PER_TAP_REQUEST
 
 
-def request_spectra(ids: NDArray[np.int64], release: str, services: Services) -> Spectra:
+def request_spectra(ids: NDArray[np.int64], release: str, services: Services) -> SpectraResponse:
     """Return the spectra (K,) of those of the stars that have one, nothing if none has.
 
     Raises
@@ -62,10 +62,10 @@ def request_spectra(ids: NDArray[np.int64], release: str, services: Services) ->
         If no archive gives a usable response.
     """
 
-    def ask(archive: Archive) -> Spectra:
+    def ask(archive: GaiaArchive) -> SpectraResponse:
         if archive.data is not None:
-            return Spectra(DataLink(release, archive, services).spectra(ids), archive)
-        return Spectra(_spectra_by_tap(ids, release, archive, services), archive)
+            return SpectraResponse(DataLink(release, archive, services).spectra(ids), archive)
+        return SpectraResponse(_spectra_by_tap(ids, release, archive, services), archive)
 
     gaia = RELEASES[release]
     alternative = (
@@ -75,13 +75,13 @@ def request_spectra(ids: NDArray[np.int64], release: str, services: Services) ->
     return first_answer("spectra", ask, services, alternative)
 
 
-def _spectra_by_tap(ids: NDArray[np.int64], release: str, archive: Archive, services: Services) -> bytes:
+def _spectra_by_tap(ids: NDArray[np.int64], release: str, archive: GaiaArchive, services: Services) -> bytes:
     tap, table = GaiaTap(release, services), str(archive.spectra)
     parts = []
     for start in range(0, len(ids), IDS_PER_TAP_REQUEST):
         listed = _listed(ids[start : start + IDS_PER_TAP_REQUEST])
 
-        def build(_: Archive, tables: Tables, listed: str = listed) -> str | None:
+        def build(_: GaiaArchive, tables: Tables, listed: str = listed) -> str | None:
             if tables.columns and not tables.has(table):
                 return None
             names = ", ".join(("source_id", *LIST_COLUMNS))
@@ -128,7 +128,7 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
     alternative = f"download these stars of {RELEASES[release].title}'s gaia_source from the archive as CSV"
     expected, known = columns_expected(release), columns_of_use(release)
 
-    def build(_: Archive, tables: Tables) -> str:
+    def build(_: GaiaArchive, tables: Tables) -> str:
         return _select(tables, SOURCES, known if tables.columns else expected, ids)
 
     answer = GaiaTap(release, services).ask("photometry", build, alternative)
@@ -179,7 +179,7 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
 
     table, (former, _) = str(RELEASES[release].neighbourhood), IDENTIFIERS[release]
 
-    def build(_: Archive, tables: Tables) -> str:
+    def build(_: GaiaArchive, tables: Tables) -> str:
         return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_listed(ids)})"
 
     alternative = f"download these stars' rows of {table} from the archive as CSV"

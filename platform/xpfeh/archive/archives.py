@@ -14,7 +14,7 @@ from xpfeh.errors import Notice, UserError
 
 
 @dataclass(frozen=True)
-class Archive:
+class GaiaArchive:
     """A service that has Gaia's tables.
 
     Attributes
@@ -42,7 +42,7 @@ class Archive:
     login: str | None = None
 
 
-ESA = Archive(
+ESA = GaiaArchive(
     name="esa",
     title="ESA's Gaia archive",
     tap="https://gea.esac.esa.int/tap-server/tap",
@@ -50,13 +50,13 @@ ESA = Archive(
     links="https://gea.esac.esa.int/data-server/datalink/links",
     login="https://gea.esac.esa.int/tap-server/login",
 )
-ARI = Archive(
+ARI = GaiaArchive(
     name="ari",
     title="ARI Heidelberg",
     tap="https://gaia.ari.uni-heidelberg.de/tap",
     spectra="xp_continuous_mean_spectrum",
 )
-AIP = Archive(
+AIP = GaiaArchive(
     name="aip",
     title="Gaia@AIP",
     tap="https://gaia.aip.de/tap",
@@ -67,7 +67,7 @@ AIP = Archive(
 _AWAY_S = 120.0  # an endpoint runs for weeks: a service that was down is tried again after this long
 
 
-class State:
+class ServiceState:
     """What a process knows about services, by URL: which have answered, and which are down."""
 
     def __init__(self) -> None:
@@ -107,7 +107,7 @@ class Services:
 
     Attributes
     ----------
-    archives : tuple of Archive
+    archives : tuple of GaiaArchive
         In the order in which they are queried.
     vizier_tap : str
         TAP of VizieR.
@@ -122,18 +122,18 @@ class Services:
         Wait before the second attempt, s; it doubles each time.
     patience_s : float
         No attempt starts later than this, s, at a service that has not answered before.
-    state : State
+    state : ServiceState
         What this process knows about the services.
     """
 
-    archives: tuple[Archive, ...] = (ESA, ARI, AIP)
+    archives: tuple[GaiaArchive, ...] = (ESA, ARI, AIP)
     vizier_tap: str = "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"
     timeout_s: float = 120.0
     answer_s: float = 9.0
     attempts: int = 5
     pause_s: float = 2.0
     patience_s: float = 9.0
-    state: State = field(default_factory=lambda: State(), compare=False, repr=False)
+    state: ServiceState = field(default_factory=lambda: ServiceState(), compare=False, repr=False)
 
     def only(self, name: str | None) -> Services:
         """Return the services with only the named archive, and more time for its first answer; all if no name is given.

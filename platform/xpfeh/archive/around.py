@@ -9,7 +9,7 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from rich.progress import Progress
 
-from xpfeh.archive.archives import Archive, Services
+from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.archive.gaia_tap import SOURCES, GaiaTap, Tables, first_answer
 from xpfeh.archive.http import RefusedError
 from xpfeh.archive.tap import to_frame
@@ -61,7 +61,7 @@ def stars_near(
     return {name: stars[name].to_numpy() for name in stars.columns}
 
 
-def _stars_at(archive: Archive, tap: GaiaTap, positions: pl.DataFrame, reach: float) -> list[pl.DataFrame]:
+def _stars_at(archive: GaiaArchive, tap: GaiaTap, positions: pl.DataFrame, reach: float) -> list[pl.DataFrame]:
     """Return the stars around the positions, found by uploads until one is refused, and then by cone searches."""
     frames, first, uploads = [], 0, True
     with Progress() as progress:
@@ -103,7 +103,7 @@ def _upload(positions: pl.DataFrame) -> dict[str, Table]:
     return {"positions": Table({name: positions[name].cast(pl.Float64).to_numpy() for name in ("ra", "dec")})}
 
 
-def _joined(_: Archive, tables: Tables, reach: float) -> str:
+def _joined(_: GaiaArchive, tables: Tables, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
     # ADQL 2.0, which AIP uses, requires the coordinate system that is optional in 2.1; ESA and ARI accept both.
     return (
@@ -112,7 +112,7 @@ def _joined(_: Archive, tables: Tables, reach: float) -> str:
     )
 
 
-def _inside_cones(_: Archive, tables: Tables, positions: pl.DataFrame, reach: float) -> str:
+def _inside_cones(_: GaiaArchive, tables: Tables, positions: pl.DataFrame, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
     cones = " OR ".join(
         f"CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', {ra:.8f}, {dec:.8f}, {reach:.8f})) = 1"

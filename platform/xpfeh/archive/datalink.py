@@ -16,7 +16,7 @@ import polars as pl
 from astropy.io.votable import parse_single_table
 from numpy.typing import NDArray
 
-from xpfeh.archive.archives import Archive, Services
+from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.archive.gaia_tap import GaiaTap
 from xpfeh.archive.http import (
     BadResponseError,
@@ -44,12 +44,12 @@ class DataLink:
     Parameters
     ----------
     release : {"dr3", "dr4"}
-    archive : Archive
+    archive : GaiaArchive
         One with DataLink.
     services : Services
     """
 
-    def __init__(self, release: str, archive: Archive, services: Services) -> None:
+    def __init__(self, release: str, archive: GaiaArchive, services: Services) -> None:
         self._release = release
         self._archive = archive
         self._services = services

@@ -37,7 +37,7 @@ _DISTANCES_ALTERNATIVE = "download source_id and r_med_geo of external.gaiaedr3_
 
 
 @dataclass(frozen=True)
-class Account:
+class Tally:
     """How many stars were asked for, and how many came."""
 
     asked: int
@@ -47,7 +47,7 @@ class Account:
 
 def fetch_xp(
     source_ids: NDArray[np.int64], out: str | Path, release: str = "dr3", services: Services = PUBLIC
-) -> Account:
+) -> Tally:
     """Download the XP spectra of a release as coefficients (CSV) into the folder `out`; call again to resume.
 
     Files ``xp-NNNNN.csv`` hold at most `IDS_PER_REQUEST` stars each (none is written where no star of a request has a
@@ -75,7 +75,7 @@ def fetch_xp(
 
 def fetch_gaia_source(
     source_ids: NDArray[np.int64], out: str | Path, release: str = "dr3", services: Services = PUBLIC
-) -> Account:
+) -> Tally:
     """Download positions and photometry (gaia_source of a release) of stars as the Parquet table `out`.
 
     Raises
@@ -89,7 +89,7 @@ def fetch_gaia_source(
 
 def fetch_neighbourhood(
     source_ids: NDArray[np.int64], out: str | Path, release: str = "dr4", services: Services = PUBLIC
-) -> Account:
+) -> Tally:
     """Download which stars of a release lie near stars of the release before, as the Parquet table `out`.
 
     Parameters
@@ -115,7 +115,7 @@ def fetch_neighbourhood(
 
 def fetch_distances(
     source_ids: NDArray[np.int64], out: str | Path, release: str = "dr3", services: Services = PUBLIC
-) -> Account:
+) -> Tally:
     """Download geometric distances (VizieR I/352, Bailer-Jones et al. 2021) of stars as the Parquet table `out`.
 
     Only ``rgeo`` is asked for: its limits ``b_rgeo`` and ``B_rgeo`` differ in case alone.
@@ -177,7 +177,7 @@ def _fetch_table(
     out: str | Path,
     run: Callable[[NDArray[np.int64]], pl.DataFrame],
     key: str = "source_id",
-) -> Account:
+) -> Tally:
     """Request a table of all stars, chunk by chunk, and write it as Parquet; `key` names the requested identifiers."""
     ids, path = _distinct(source_ids), local_path(out)
     account = _begin(path.with_name(path.name + ".parts"), ids, what)
@@ -222,12 +222,12 @@ def _begin(folder: Path, ids: NDArray[np.int64], what: str) -> Path:
     return folder
 
 
-def _close(asked: NDArray[np.int64], received: Sequence[NDArray[np.int64]], folder: Path) -> Account:
+def _close(asked: NDArray[np.int64], received: Sequence[NDArray[np.int64]], folder: Path) -> Tally:
     """Write the list of the stars that did not come, and count."""
     missing = np.setdiff1d(asked, np.concatenate([np.empty(0, np.int64), *received]))
     rows = ["source_id,reason", *(f"{source_id},not in the service's response" for source_id in missing.tolist())]
     _write(folder / "missing.csv", ("\n".join(rows) + "\n").encode())
-    return Account(len(asked), len(asked) - len(missing), len(missing))
+    return Tally(len(asked), len(asked) - len(missing), len(missing))
 
 
 def _stored(path: Path, read: Callable[[Path], _T]) -> _T:

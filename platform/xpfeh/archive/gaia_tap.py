@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from astropy.table import Table
 
-from xpfeh.archive.archives import Archive, Services
+from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.archive.http import RefusedError, UnavailableError, with_retries
 from xpfeh.archive.learned import recall, remember
 from xpfeh.archive.login import session_at
@@ -61,16 +61,16 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class Answer:
+class QueryResult:
     """A table, the archive it came from, what that archive has, and which of several queries returned the table."""
 
     table: Table
-    archive: Archive
+    archive: GaiaArchive
     tables: Tables
     number: int
 
 
-Build = Callable[[Archive, Tables], str | Sequence[str] | None]
+Build = Callable[[GaiaArchive, Tables], str | Sequence[str] | None]
 """Makes one or more queries for an archive, of which the first accepted one counts; None: it has no such table."""
 
 
@@ -87,7 +87,7 @@ class GaiaTap:
         self.release = release
         self.services = services
 
-    def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> Answer:
+    def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> QueryResult:
         """Return the response of the first archive that gives one, and warn if it is not the first on the list.
 
         Parameters
@@ -109,7 +109,7 @@ class GaiaTap:
             what, lambda archive: self.ask_one(archive, build), self.services, alternative, refusal_is_final
         )
 
-    def ask_one(self, archive: Archive, build: Build, uploads: Mapping[str, Table] | None = None) -> Answer:
+    def ask_one(self, archive: GaiaArchive, build: Build, uploads: Mapping[str, Table] | None = None) -> QueryResult:
         """Return the response of one archive; `uploads` are tables that the query calls ``TAP_UPLOAD.NAME``.
 
         Raises
@@ -125,12 +125,12 @@ class GaiaTap:
         refusals = []
         for number, query in enumerate(queries):
             try:
-                return Answer(self._run(archive, query, self.services.timeout_s, uploads), archive, tables, number)
+                return QueryResult(self._run(archive, query, self.services.timeout_s, uploads), archive, tables, number)
             except RefusedError as refused:
                 refusals.append(str(refused))
         raise RefusedError("; ".join(dict.fromkeys(refusals)) or "it has no such table")
 
-    def tables(self, archive: Archive) -> Tables:
+    def tables(self, archive: GaiaArchive) -> Tables:
         """Return what an archive has of the release: looked up once a day.
 
         Raises
@@ -147,12 +147,12 @@ class GaiaTap:
             self.check(archive)  # a short query before a long one shows whether the service hangs
         return Tables(found["schema"], found["columns"])
 
-    def check(self, archive: Archive) -> None:
+    def check(self, archive: GaiaArchive) -> None:
         """Raise an `UnavailableError` if an archive's TAP does not answer a short query."""
         if not self.services.state.has_answered(archive.tap):
             self._run(archive, _PING, self.services.answer_s)
 
-    def _look_up(self, archive: Archive) -> dict[str, Any]:
+    def _look_up(self, archive: GaiaArchive) -> dict[str, Any]:
         gaia = RELEASES[self.release]
         which = " OR ".join(f"table_name LIKE '%{name}'" for name in _LOOKED_UP)
         query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
@@ -176,7 +176,9 @@ class GaiaTap:
         remember(self.release, TABLES, archive.tap, found)
         return found
 
-    def _run(self, archive: Archive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None) -> Table:
+    def _run(
+        self, archive: GaiaArchive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None
+    ) -> Table:
         state, services = self.services.state, self.services
         if (reason := state.why_away(archive.tap)) is not None:
             raise UnavailableError(reason)
@@ -212,7 +214,7 @@ def choose_schema(schemas: Iterable[str], release: str) -> str | None:
 
 def first_answer(
     what: str,
-    ask: Callable[[Archive], _T],
+    ask: Callable[[GaiaArchive], _T],
     services: Services,
     alternative: str,
     refusal_is_final: bool = False,

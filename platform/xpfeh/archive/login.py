@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from xpfeh.archive.archives import PUBLIC, Archive, Services
+from xpfeh.archive.archives import PUBLIC, GaiaArchive, Services
 from xpfeh.archive.http import RefusedError, TimedSession, UnavailableError, check_response, with_retries
 from xpfeh.errors import UserError
 from xpfeh.files import data_folder, whole_file
@@ -64,7 +64,7 @@ def log_out() -> bool:
     return there
 
 
-def session_at(archive: Archive, timeout_s: float) -> requests.Session:
+def session_at(archive: GaiaArchive, timeout_s: float) -> requests.Session:
     """Return a session for an archive: the user's own if logged in, otherwise an anonymous one."""
     session = TimedSession(timeout_s)
     try:
@@ -83,7 +83,7 @@ def _cookie_domain(host: str) -> str:
     return host if "." in host else f"{host}.local"  # as http.cookiejar calls a host without a dot
 
 
-def _archive_with_login(services: Services) -> Archive:
+def _archive_with_login(services: Services) -> GaiaArchive:
     for archive in services.archives:
         if archive.login is not None:
             return archive

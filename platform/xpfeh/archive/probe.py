@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 
 from xpfeh.archive.archive_requests import columns_expected
-from xpfeh.archive.archives import PUBLIC, Archive, Services
+from xpfeh.archive.archives import PUBLIC, GaiaArchive, Services
 from xpfeh.archive.availability import columns_of, conditions_of, with_spectra
 from xpfeh.archive.datalink import DataLink
 from xpfeh.archive.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
@@ -101,7 +101,7 @@ def advice(findings: Sequence[Finding]) -> list[str]:
     return ["nothing to do: xpfeh predict --ids works as it is"]
 
 
-def _not_published(release: str, archive: Archive, found: str) -> Finding:
+def _not_published(release: str, archive: GaiaArchive, found: str) -> Finding:
     gaia = RELEASES[release]
     todo = f"{gaia.title} is not at {archive.title}, or has an unknown name there: try again after its release"
     expected = f"{gaia.schemas[0]}.{SOURCES}"
@@ -176,7 +176,7 @@ def _neighbourhood(release: str, tables: Tables, table: str) -> Finding:
 
 
 def _star_and_spectrum(
-    release: str, tap: GaiaTap, tables: Tables, archive: Archive, services: Services
+    release: str, tap: GaiaTap, tables: Tables, archive: GaiaArchive, services: Services
 ) -> Iterator[Finding]:
     gaia = RELEASES[release]
     try:
@@ -198,7 +198,7 @@ def _star_and_spectrum(
         yield from _spectrum(int(star["source_id"][0]), release, archive, services)
 
 
-def _spectrum(source_id: int, release: str, archive: Archive, services: Services) -> Iterator[Finding]:
+def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Services) -> Iterator[Finding]:
     """Request one star's spectrum, and check its columns and numbers of coefficients."""
     gaia = RELEASES[release]
     what, expected = "DataLink's retrieval type and structure", f"{gaia.retrieval_types[0]}, {gaia.data_structures[0]}"
@@ -250,7 +250,7 @@ def _bases(release: str) -> Finding:
     return Finding(what, expected, "there", Verdict.HOLDS)
 
 
-def _mirror(release: str, mirror: Archive, services: Services) -> Finding:
+def _mirror(release: str, mirror: GaiaArchive, services: Services) -> Finding:
     what = f"{_MIRROR}{mirror.title}"
     try:
         tables = GaiaTap(release, services).tables(mirror)

@@ -23,7 +23,7 @@ from xpfeh.votable_file import write_votable
 
 
 @dataclass(frozen=True)
-class Release:
+class Publication:
     """What every format is written from.
 
     Attributes
@@ -54,37 +54,38 @@ class Release:
 class Format(NamedTuple):
     """A format: what writes it and returns the rows of each file, what the files are called, and what they are."""
 
-    write: Callable[[Release], dict[Path, int]]
+    write: Callable[[Publication], dict[Path, int]]
     files: str
     explanation: str
 
 
-def _parquet(release: Release) -> dict[Path, int]:
-    provenance = release.provenance | {"parts": len(release.stars.partitions)}  # the release's own, not the catalog's
-    schema = release.schema.with_metadata({PROVENANCE_KEY: json.dumps(provenance).encode()})
-    return write_parquet(release.folder / "parquet", schema, release.tables("parquet"))
+def _parquet(publication: Publication) -> dict[Path, int]:
+    parts = len(publication.stars.partitions)  # the release's own, not the catalog's
+    provenance = publication.provenance | {"parts": parts}
+    schema = publication.schema.with_metadata({PROVENANCE_KEY: json.dumps(provenance).encode()})
+    return write_parquet(publication.folder / "parquet", schema, publication.tables("parquet"))
 
 
-def _hats(release: Release) -> dict[Path, int]:
-    about = {"obs_title": TITLE, "obs_description": release.description, "bib_reference": references()[0]}
-    return write_hats(release.folder / "hats", release.stars, about)
+def _hats(publication: Publication) -> dict[Path, int]:
+    about = {"obs_title": TITLE, "obs_description": publication.description, "bib_reference": references()[0]}
+    return write_hats(publication.folder / "hats", publication.stars, about)
 
 
-def _fits(release: Release) -> dict[Path, int]:
-    path, stars = release.folder / "catalog.fits", release.stars
-    write_fits(path, release.schema, stars.rows, stars.text_bytes, release.tables("fits"), {}, release.description)
+def _fits(publication: Publication) -> dict[Path, int]:
+    path, stars, schema = publication.folder / "catalog.fits", publication.stars, publication.schema
+    write_fits(path, schema, stars.rows, stars.text_bytes, publication.tables("fits"), {}, publication.description)
     return {path: stars.rows}
 
 
-def _votable(release: Release) -> dict[Path, int]:
-    path = release.folder / "catalog.vot"
-    write_votable(path, release.schema, release.tables("votable"), release.description)
-    return {path: release.stars.rows}
+def _votable(publication: Publication) -> dict[Path, int]:
+    path = publication.folder / "catalog.vot"
+    write_votable(path, publication.schema, publication.tables("votable"), publication.description)
+    return {path: publication.stars.rows}
 
 
-def _cds(release: Release) -> dict[Path, int]:
-    rows = release.stars.rows
-    path = write_cds(release.folder / "cds", release.schema, rows, lambda: release.tables("cds"), release.description)
+def _cds(publication: Publication) -> dict[Path, int]:
+    rows, schema, description = publication.stars.rows, publication.schema, publication.description
+    path = write_cds(publication.folder / "cds", schema, rows, lambda: publication.tables("cds"), description)
     return {path: rows}
 
 

@@ -32,7 +32,7 @@ _LARGEST_PIXELS = 2_000  # of a cone's cover: wider cones are covered by coarser
 _MARGIN_DEG = 0.02  # stars stand that far outside the pixel of their identifier, at most: edges, and proper motion
 
 
-class _File(NamedTuple):
+class _ParquetFile(NamedTuple):
     path: str
     first: int
     last: int
@@ -97,13 +97,13 @@ class Published:
         order = np.argsort(_distance(table, ra, dec), kind="stable")
         return table.take(order[:most]), len(table) > most
 
-    def _range(self, path: str) -> _File | None:
+    def _range(self, path: str) -> _ParquetFile | None:
         """Return a file's range of identifiers; a file without stars, or of something else beside them, has none."""
         footer = self._footer(path)
         if "source_id" not in footer.schema.names or not footer.num_rows:
             return None
         ranges = _group_ranges(footer)
-        return _File(path, int(ranges[:, 0].min()), int(ranges[:, 1].max()))
+        return _ParquetFile(path, int(ranges[:, 0].min()), int(ranges[:, 1].max()))
 
     def _read_footer(self, path: str) -> pq.FileMetaData:
         try:

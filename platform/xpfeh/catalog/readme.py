@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from xpfeh.catalog.citation import references
-from xpfeh.catalog.samples import Selection
+from xpfeh.catalog.samples import CatalogSample
 from xpfeh.columns import describe
 from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
@@ -22,14 +22,14 @@ WIDTH = 80
 _RULE = "-" * WIDTH
 
 
-def describe_catalog(rows: int, sample: Selection, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
+def describe_catalog(rows: int, sample: CatalogSample, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
     """Return what a published catalog is, in a paragraph.
 
     Parameters
     ----------
     rows : int
         The number of its stars.
-    sample : Selection
+    sample : CatalogSample
     model : str
         The version of the model that predicted.
     made_by : sequence of mapping

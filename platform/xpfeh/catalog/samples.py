@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from xpfeh.flags import BEYOND_PAPER, GOOD, Flag
 
-COLUMNS = ("flags", "good", "FEH")
+SAMPLE_COLUMNS = ("flags", "good", "FEH")
 """What a choice is made by."""
 
 
-class Selection(NamedTuple):
-    """A choice of stars: its name, what it is in words, and which of N stars belong to it, from their `COLUMNS`.
+class CatalogSample(NamedTuple):
+    """A choice of stars: its name, what it is in words, and which of N stars belong to it, from their `SAMPLE_COLUMNS`.
 
     Examples
     --------
@@ -47,9 +47,9 @@ def _paper(stars: pa.RecordBatch) -> NDArray[np.bool_]:
 
 
 _SAMPLES = (
-    Selection("all", "every star of the catalog, with or without a prediction", _all),
-    Selection("good", f"the good stars: {GOOD}", _good),
-    Selection(
+    CatalogSample("all", "every star of the catalog, with or without a prediction", _all),
+    CatalogSample("good", f"the good stars: {GOOD}", _good),
+    CatalogSample(
         "paper",
         "stars with [Fe/H] that pass cuts 1 to 3 of the paper, as far as they can be evaluated, and have E(B-V) < 0.5",
         _paper,

@@ -20,7 +20,7 @@ from hats.pixel_math.spatial_index import SPATIAL_INDEX_COLUMN, SPATIAL_INDEX_OR
 from numpy.typing import NDArray
 from rich.progress import track
 
-from xpfeh.catalog.samples import COLUMNS
+from xpfeh.catalog.samples import SAMPLE_COLUMNS
 from xpfeh.catalog.spilled_tables import SpilledTables
 from xpfeh.dataset.repeated_ids import RepeatedIds
 from xpfeh.errors import UserError
@@ -109,7 +109,7 @@ def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> ND
     paths : sequence of str
         The catalog's parts.
     select : callable
-        Takes a batch with `xpfeh.catalog.samples.COLUMNS`, and returns a mask (rows,).
+        Takes a batch with `xpfeh.catalog.samples.SAMPLE_COLUMNS`, and returns a mask (rows,).
 
     Returns
     -------
@@ -117,7 +117,7 @@ def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> ND
     """
     counts = np.zeros(12 * 4**COUNT_ORDER, dtype=np.int64)
     for path in track(paths, "counting stars"):
-        for batch in _batches(fs, path, ["ra", "dec", *COLUMNS]):
+        for batch in _batches(fs, path, ["ra", "dec", *SAMPLE_COLUMNS]):
             pixels, n = np.unique(_coarse(_healpix_29(batch)[select(batch)]), return_counts=True)
             counts[pixels] += n
     return counts

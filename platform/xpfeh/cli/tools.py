@@ -28,11 +28,11 @@ def demo(
     Exit code 3: the best model failed a gate, as may happen with few steps.
     """
     from xpfeh.commands.demo import run_demo
-    from xpfeh.commands.promote import RefusedError
+    from xpfeh.commands.promote import NotPromotedError
 
     try:
         run_demo(out, trials, steps, paper_steps, console, beside_of(reference, clusters))
-    except RefusedError as refused:
+    except NotPromotedError as refused:
         print_refusal(refused)
         raise typer.Exit(3) from None
 

@@ -11,7 +11,7 @@ from ray.data import ActorPoolStrategy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpfeh.cluster.connection import ONE_CORE, connect
-from xpfeh.cluster.meters import Meters
+from xpfeh.cluster.meters import PlanMeters
 from xpfeh.cluster.pace import Pace
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
@@ -34,7 +34,7 @@ class _Worker:
         self._dataset = Dataset.at(uri)
         self._make_work = make_work
         self._work: ShardWork | None = None
-        self._meters = Meters(self._dataset.plan)
+        self._meters = PlanMeters(self._dataset.plan)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])

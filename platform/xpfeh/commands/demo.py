@@ -48,7 +48,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     UserError
         If `out` holds anything but an earlier demo, a file to compare with is not there, or an answer of the endpoint
         differs from the catalog.
-    RefusedError
+    NotPromotedError
         If the winner misses a gate.
     """
     beside.check()

@@ -23,7 +23,7 @@ from xpfeh.experiments.mlflow_retries import patient
 from xpfeh.experiments.mlflow_runs import EXPERIMENT, MODEL_FOLDER, client, finished_runs
 from xpfeh.inference.bundle import folder_of
 
-MODEL = "xpfeh"
+REGISTERED_NAME = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
 _LOOKS = "looks"
 _LOCK = "xpfeh-promotion-lock"
@@ -65,7 +65,7 @@ def champion() -> str | None:
 @patient()
 def champions(most: int) -> list[str]:
     """Return the versions that have been champion, the latest first, at most so many: none is registered otherwise."""
-    found = client().search_model_versions(f"name = '{MODEL}'")
+    found = client().search_model_versions(f"name = '{REGISTERED_NAME}'")
     return [str(version) for version in sorted((int(each.version) for each in found), reverse=True)[:most]]
 
 
@@ -86,12 +86,12 @@ def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]
                 f"the champion changed from {before or 'none'} to {now} while this model was judged; promote again to "
                 "be judged beside the new one"
             )
-        if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
-            mlflow_client.create_registered_model(MODEL)
-        made = mlflow_client.create_model_version(MODEL, candidate.source, run_id=candidate.run_id, tags=tags)
+        if not mlflow_client.search_registered_models(f"name = '{REGISTERED_NAME}'"):
+            mlflow_client.create_registered_model(REGISTERED_NAME)
+        made = mlflow_client.create_model_version(REGISTERED_NAME, candidate.source, run_id=candidate.run_id, tags=tags)
         if before is not None:
-            mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, before)
-        mlflow_client.set_registered_model_alias(MODEL, CHAMPION, str(made.version))
+            mlflow_client.set_registered_model_alias(REGISTERED_NAME, PREVIOUS, before)
+        mlflow_client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, str(made.version))
     return str(made.version)
 
 
@@ -109,8 +109,8 @@ def rollback() -> str:
         known = _aliases()
         if CHAMPION not in known or PREVIOUS not in known:
             raise UserError("there is no earlier champion to go back to")
-        mlflow_client.set_registered_model_alias(MODEL, CHAMPION, known[PREVIOUS])
-        mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, known[CHAMPION])
+        mlflow_client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, known[PREVIOUS])
+        mlflow_client.set_registered_model_alias(REGISTERED_NAME, PREVIOUS, known[CHAMPION])
     return known[PREVIOUS]
 
 
@@ -181,9 +181,11 @@ def _fetched(uri: str) -> Path:
 @patient()
 def _aliases() -> dict[str, str]:
     mlflow_client = client()
-    if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
+    if not mlflow_client.search_registered_models(f"name = '{REGISTERED_NAME}'"):
         return {}
-    return {alias: str(version) for alias, version in mlflow_client.get_registered_model(MODEL).aliases.items()}
+    return {
+        alias: str(version) for alias, version in mlflow_client.get_registered_model(REGISTERED_NAME).aliases.items()
+    }
 
 
 @contextmanager

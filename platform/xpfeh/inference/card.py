@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xpfeh.inference.calibration import Calibration, FurtherCalibration
 from xpfeh.inference.edges import Edges
-from xpfeh.inference.golden import Answer
+from xpfeh.inference.golden import GoldenAnswer
 from xpfeh.inference.seen import Seen
 from xpfeh.inference.stretch import Stretch
 from xpfeh.labels.sample import SampleOrigin
@@ -90,7 +90,7 @@ class ModelCard(Training):
     version: str
     sha256: dict[str, str]
     recipe: Recipe
-    golden: Answer
+    golden: GoldenAnswer
     made_by: dict[str, str]
     held_out: dict[str, dict[str, float]] = Field(default_factory=dict)
     data: str = ""

@@ -38,7 +38,7 @@ Lazy = Any
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedModel:
     """What predicts: networks, what makes them and their errors true, which spectra they know, where answers end."""
 
     network: UACSNet
@@ -67,7 +67,7 @@ class Model:
         }
 
 
-def files_of(model: Model) -> dict[str, bytes]:
+def files_of(model: TrainedModel) -> dict[str, bytes]:
     """Return the files of a model's bundle."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / WEIGHTS
@@ -101,7 +101,7 @@ def check(graph: Graph, network: UACSNet, stars: Features) -> None:
             raise RuntimeError(f"the ONNX graph differs from the Keras network by {apart.max():.1e}")
 
 
-def _columns(model: Model) -> bytes:
+def _columns(model: TrainedModel) -> bytes:
     """Return the graph from the networks' inputs to the predictor's columns."""
     recipe = model.network.recipe
     inputs = _inputs(recipe)
@@ -112,7 +112,7 @@ def _columns(model: Model) -> bytes:
     return _built(inputs, {"columns": onp.stack([columns[name] for name in columns_of(recipe)], axis=1)})  # (B, C)
 
 
-def _slopes(model: Model) -> bytes:
+def _slopes(model: TrainedModel) -> bytes:
     """Return the graph from features to d[Fe/H] / d flux, (B, pixels): the mean's way, back again."""
     network, inputs = model.network, _inputs(model.network.recipe)
     layers = [*network.encoder, *network.head]
