@@ -64,10 +64,10 @@ def promote_beside(monkeypatch: pytest.MonkeyPatch) -> Promote:
         versions = [str(version) for version in reversed(scatters)]
         monkeypatch.setattr("xpfeh.commands.promote.fair_judge", judged)
         monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample, asked: {"FEH": STARS["feh"] + trees})
-        monkeypatch.setattr(registry, "bundle_of_run", lambda run: registry.Candidate(run, "", Path("challenger")))
+        monkeypatch.setattr(registry, "candidate_of", lambda run: registry.Candidate(run, "", Path("challenger")))
         monkeypatch.setattr(registry, "champion", lambda: versions[0] if versions else None)
         monkeypatch.setattr(registry, "champions", lambda most: versions[:most])
-        monkeypatch.setattr(registry, "local_bundle", lambda model: Path(model.rpartition("/")[2]))
+        monkeypatch.setattr(registry, "fetch", lambda model: Path(model.rpartition("/")[2]))
         monkeypatch.setattr(registry, "count_look", lambda salt: 7)
         monkeypatch.setattr(registry, "make_champion", lambda candidate, before, tags: str(len(scatters) + 1))
         return promote("run", SAMPLE, force)

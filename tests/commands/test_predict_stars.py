@@ -11,9 +11,9 @@ import pytest
 from xpfeh.archive.archives import Services
 from xpfeh.archive.cache import forget
 from xpfeh.commands.choose_stars import StarChoice
-from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import predict_file, predict_stars
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
@@ -23,7 +23,7 @@ from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file
 
 STAR = 5_937_083_312_263_887_616
-PRETRAINED = bundle_of("pretrained")
+PRETRAINED = bundle_folder("pretrained")
 
 
 def test_an_identifier_gets_the_bytes_that_its_file_gets(

@@ -163,9 +163,9 @@ def drift(
 ) -> None:
     """Check whether a dataset is like the stars that a model was judged by."""
     from xpfeh.commands.drift import find_drift
-    from xpfeh.commands.models import bundle_of
+    from xpfeh.experiments.models import bundle_folder
 
-    print_drift(find_drift(features, bundle_of(model), out))
+    print_drift(find_drift(features, bundle_folder(model), out))
     console.print(f"report -> {out}", soft_wrap=True)
 
 

@@ -88,7 +88,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
         If there is no such run, its model or today's champion cannot be judged on the sample, or another promotion
         came first.
     """
-    candidate = registry.bundle_of_run(run)
+    candidate = registry.candidate_of(run)
     before = registry.champion()
     challenger = _Judged.of(candidate.folder, sample)
     looks = registry.count_look(sample.origin.split.salt)
@@ -195,7 +195,7 @@ def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[s
     judged, notes = {}, []
     for version in dict.fromkeys((before, *registry.champions(_MOST_CHAMPIONS))):
         try:
-            judged[version] = _Judged.of(registry.local_bundle(f"models:/{registry.REGISTERED_NAME}/{version}"), sample)
+            judged[version] = _Judged.of(registry.fetch(f"models:/{registry.REGISTERED_NAME}/{version}"), sample)
         except UserError as error:
             if version == before and not forced:
                 raise UserError(

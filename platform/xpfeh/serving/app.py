@@ -24,6 +24,7 @@ from starlette.exceptions import HTTPException
 
 from xpfeh._version import __version__
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import pinned_model
 from xpfeh.flags import MEANING
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
@@ -34,7 +35,7 @@ from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.meters import Meters
-from xpfeh.serving.models import pinned_model, replicas_bundle
+from xpfeh.serving.models import replicas_bundle
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
 from xpfeh.serving.ports import listen_as_the_node_does
 from xpfeh.serving.problems import answer_problems, read_body
