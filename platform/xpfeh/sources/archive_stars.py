@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,8 @@ class ArchiveStars:
     distances : sequence of str
         Tables of distances.
     """
+
+    takes_companions: ClassVar[bool] = True
 
     release: str
     ids: NDArray[np.int64]

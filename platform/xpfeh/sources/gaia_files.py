@@ -36,6 +36,8 @@ class GaiaFile:
     [(0, None)]
     """
 
+    takes_companions = True
+
     def __init__(self, path: str) -> None:
         self.path = self.location = absolute(path)
         self._suffix = suffix_of(path)

@@ -55,6 +55,7 @@ class GivenTable:
     """
 
     path = location = NAME
+    takes_companions = True
 
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release
