@@ -275,7 +275,8 @@ def test_a_part_without_stars_is_done_and_a_line_tells_of_each(
     plan = Plan(kind="features", inputs={}, settings=PreprocessSettings(), shards=[], made_by={})
     record = Record(
         shard="part-00000", source="a.csv", source_fingerprint="", model="", rows_read=2, rows_written=0,
-        rejected={"no spectrum": 2}, fingerprint="", bytes=1, seconds=0.5, finished=now, made_by={},
+        rejected={"no spectrum": 2}, matched={}, kinds={}, fingerprint="", bytes=1, seconds=0.5, finished=now,
+        made_by={},
     )  # fmt: skip
     meters = run_meters.PlanMeters(plan)
     with caplog.at_level(logging.INFO, "xpfeh"):

@@ -15,8 +15,7 @@ from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
 FORMAT: Literal[7] = 7
-"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras. 4 had no golden star, 5 did not
-say what its stars were like, 6 took dereddened features."""
+"""Of the bundle; the next number after each change that older bundles cannot be read with."""
 
 
 class StarCounts(BaseModel):
