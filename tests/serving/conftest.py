@@ -7,14 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from ray import serve
+from xpfeh.catalog.parquet_files import write_parquet
 from xpfeh.columns import CATALOG
 from xpfeh.files import package_file
-from xpfeh.release.parquet_files import write_parquet
 from xpfeh.serving.config import Config, read_config
 from xpfeh.serving.deploy import deploy
 
+from tests.catalog.test_published import made_catalog
 from tests.processes import free_port
-from tests.release.test_published import made_catalog
 
 CONFIG = package_file("xpfeh", "serving/local.yaml")
 

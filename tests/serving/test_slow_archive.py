@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from xpfeh.download.archives import ESA, INTERACTIVE, Services, State
+from xpfeh.archive.archives import ESA, INTERACTIVE, Services, State
 from xpfeh.errors import UserError
 from xpfeh.serving import archive
 from xpfeh.serving.archive import AT_ONCE, Archive
@@ -30,7 +30,7 @@ def test_a_slow_archive_is_given_up_and_no_more_are_sent_there(monkeypatch: pyte
         answers.wait(60)
         return f"{len(ids)} of {release}"
 
-    monkeypatch.setattr("xpfeh.download.cache.bring", slow)
+    monkeypatch.setattr("xpfeh.archive.cache.bring", slow)
     monkeypatch.setattr(archive, "SILENCE_S", 0.1)
     monkeypatch.setattr(archive, "WAIT_S", 0.15)
     asked = Archive("dr3", away_at("http://nowhere.invalid"))

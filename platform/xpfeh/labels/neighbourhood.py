@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from xpfeh.errors import UserError
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
 
 IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}

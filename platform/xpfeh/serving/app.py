@@ -22,8 +22,9 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
-from xpfeh import __version__
+from xpfeh._version import __version__
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import pinned_model
 from xpfeh.flags import MEANING, not_good
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
@@ -34,7 +35,7 @@ from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.meters import Meters
-from xpfeh.serving.models import pinned_model, replicas_bundle
+from xpfeh.serving.models import replicas_bundle
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, SPECTRUM, gives, takes
 from xpfeh.serving.ports import listen_as_the_node_does
 from xpfeh.serving.problems import answer_problems, read_body
@@ -42,7 +43,7 @@ from xpfeh.serving.shadow import SHADOW, InTheDark
 from xpfeh.sources.reader import SpectraFile
 
 if TYPE_CHECKING:
-    from xpfeh.release.published import Published
+    from xpfeh.catalog.published import Published
 
 MAX_BODY_BYTES = 80_000_000
 """1,000 stars as coefficients with correlations, in JSON."""
@@ -91,7 +92,7 @@ class _Endpoint:
             self._archive = Archive(self._predictor.card.preprocess.release)
         self._release = None
         if args.release:
-            from xpfeh.release.published import Published
+            from xpfeh.catalog.published import Published
 
             self._release = Published(args.release)
 

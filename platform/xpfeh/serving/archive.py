@@ -11,7 +11,7 @@ from threading import Semaphore
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.download.archives import INTERACTIVE, Services
+from xpfeh.archive.archives import INTERACTIVE, Services
 from xpfeh.errors import ArchiveError, UserError
 from xpfeh.sources.reader import SpectraFile
 
@@ -41,7 +41,7 @@ class Archive:
             If the archive refuses, has given no sign of life in `SILENCE_S`, has not answered in `WAIT_S`, or is being
             asked for others.
         """
-        from xpfeh.download.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
+        from xpfeh.archive.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
 
         if not self._free.acquire(blocking=False):
             raise UserError("Gaia's archive is being asked for other requests; ask again later, or send the spectra")

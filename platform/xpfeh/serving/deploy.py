@@ -8,12 +8,12 @@ from ray.serve.exceptions import BackPressureError, RayServeException
 
 from xpfeh.cluster.connection import connect, is_own, join
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder, pinned_model
 from xpfeh.files import first_line
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import haproxy
 from xpfeh.serving.app import application
 from xpfeh.serving.config import Challenger, Config, EndpointArgs
-from xpfeh.serving.models import bundle_folder, pinned_model
 
 
 def deploy(config: Config, model: str | None = None) -> str:

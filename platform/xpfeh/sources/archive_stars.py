@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS, REPEATED, RawBatch, Reject, to_batch
 from xpfeh.sources.companions import Companions
-from xpfeh.sources.releases import RELEASES
 
 SCHEMA = pa.schema([("source_id", pa.int64()), *((name, pa.list_(pa.float64())) for name in LIST_COLUMNS)])
 """Of the files of spectra."""
@@ -37,6 +38,8 @@ class ArchiveStars:
     distances : sequence of str
         Tables of distances.
     """
+
+    takes_companions: ClassVar[bool] = True
 
     release: str
     ids: NDArray[np.int64]

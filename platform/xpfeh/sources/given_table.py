@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError
+from xpfeh.releases import releases_of
 from xpfeh.sources.any_table import arrow_table
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.gaia_tables import arrow_lists, identifiers, is_wide, number_lists, wide_columns
-from xpfeh.sources.releases import releases_of
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables import RANGES, check_range, numbers
 from xpfeh.xp.bases import BANDS
@@ -55,6 +55,7 @@ class GivenTable:
     """
 
     path = location = NAME
+    takes_companions = True
 
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release

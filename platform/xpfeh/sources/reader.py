@@ -42,6 +42,10 @@ class SpectraFile(Protocol):
     def releases(self) -> tuple[str, ...]:
         """Gaia's data releases that the spectra may be of; none for spectra that are sampled already."""
 
+    @property
+    def takes_companions(self) -> bool:
+        """Whether photometry and distances may be given apart; not where they are in the file itself."""
+
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return ranges (first row, rows) that can be read apart; None where only reading shows how many rows."""
 
@@ -131,8 +135,8 @@ def open_spectra(path: str) -> SpectraFile:
 
 
 def check_companions(file: SpectraFile, companions: CompanionFiles) -> None:
-    """Raise a `UserError` if there are companion files for a library, which has its own photometry."""
-    if isinstance(file, Library) and companions != NO_COMPANIONS:
+    """Raise a `UserError` if there are companion files for a file that takes none."""
+    if not file.takes_companions and companions != NO_COMPANIONS:
         raise InputError(f"{file.path}: has photometry of its own, and takes no other photometry or distances")
 
 
@@ -142,11 +146,11 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
     Raises
     ------
     UserError
-        If the file cannot be read, or is of a library, which has its own photometry, and there are companion files.
+        If the file cannot be read, or there are companion files and it takes none.
     """
     check_companions(file, companions)
     for batch in file.read(start, rows):
-        if not isinstance(file, Library):
+        if file.takes_companions:
             tables, ids = _companions(companions), batch.columns["source_id"]
             columns = {**batch.columns, **_beside(batch.columns, tables.of(ids))}
             batch = RawBatch(columns, batch.rejected, tables.known(ids))
