@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from xpfeh.archive.archives import ESA, INTERACTIVE, Services, State
+from xpfeh.archive.archives import ESA, INTERACTIVE, Services, ServiceState
 from xpfeh.errors import UserError
 from xpfeh.serving import archive
 from xpfeh.serving.archive import AT_ONCE, Archive
@@ -19,7 +19,9 @@ STAR = np.array([5_937_083_312_263_887_616])
 def away_at(url: str) -> Services:
     """The endpoint's services, all at one address, of which nothing is known."""
     esa = replace(ESA, tap=f"{url}/tap", data=f"{url}/data", links=f"{url}/links")
-    return replace(INTERACTIVE, archives=(esa, replace(esa, data=None, links=None, spectra="spectra")), state=State())
+    return replace(
+        INTERACTIVE, archives=(esa, replace(esa, data=None, links=None, spectra="spectra")), state=ServiceState()
+    )
 
 
 def test_a_slow_archive_is_given_up_and_no_more_are_sent_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +71,7 @@ def test_an_archive_that_cannot_be_reached_is_given_up_soon(
 
 
 def test_what_is_known_of_a_service_is_found_out_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    state, now = State(), time.monotonic()
+    state, now = ServiceState(), time.monotonic()
     state.answered("tap")
     assert state.any_has_answered()
     monkeypatch.setattr(time, "monotonic", lambda: now + 3600)
