@@ -17,7 +17,7 @@ from xpfeh.errors import UserError
 from xpfeh.release import parquet_files
 from xpfeh.release.parquet_files import write_parquet
 from xpfeh.release.published import Published
-from xpfeh.tables import IDS_PER_PIXEL
+from xpfeh.tables.checks import IDS_PER_PIXEL
 
 STARS = 60_000
 

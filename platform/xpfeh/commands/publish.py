@@ -26,7 +26,7 @@ from xpfeh.release.readme import TITLE, describe_catalog, readme
 from xpfeh.release.samples import SAMPLES, Selection
 from xpfeh.release.sky_order import count_stars, spill
 from xpfeh.release.zenodo import zenodo_json
-from xpfeh.votable_file import MAX_VOTABLE_ROWS
+from xpfeh.tables.votable import MAX_VOTABLE_ROWS
 
 ZENODO = "zenodo.json"
 _REPORT = "report"

@@ -8,7 +8,8 @@ import polars as pl
 
 from xpfeh.errors import UserError
 from xpfeh.labels.literature import merge
-from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
+from xpfeh.tables.checks import columns_of, numbers, truths, with_source_id
+from xpfeh.tables.reading import read_table
 
 METAL_POOR = Path(__file__).parent / "data" / "metal_poor.csv"
 """Of 70 stars of the packaged library of spectra; written by `write_metal_poor`."""

@@ -12,14 +12,14 @@ import pyarrow as pa
 from rich.progress import track
 
 from xpfeh.columns import PROVENANCE_KEY
-from xpfeh.fits_table import write_fits
 from xpfeh.release.cds_files import write_cds
 from xpfeh.release.citation import references
 from xpfeh.release.hats_catalog import write_hats
 from xpfeh.release.parquet_files import write_parquet
 from xpfeh.release.readme import TITLE
 from xpfeh.release.sky_order import SkyOrder
-from xpfeh.votable_file import write_votable
+from xpfeh.tables.fits_writer import write_fits
+from xpfeh.tables.votable import write_votable
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 
 from xpfeh.columns import describe
-from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
 from xpfeh.release.citation import references
 from xpfeh.release.samples import Selection
+from xpfeh.tables.fits_writer import fits_format, row_dtype
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -44,6 +45,7 @@ class ArchiveStars:
     photometry: Sequence[str]
     missing: Mapping[int, str]
     distances: Sequence[str] = ()
+    has_photometry: ClassVar[bool] = False  # what the archive lacks may come from other tables
 
     @property
     def path(self) -> str:

@@ -15,8 +15,9 @@ from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
-from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of, unpacked, unpacked_beginning
+from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
 from xpfeh.sources.releases import RELEASES, release_named, releases_of
+from xpfeh.tables.packed import unpacked, unpacked_beginning
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have some 20 kB
@@ -35,6 +36,8 @@ class GaiaFile:
     >>> GaiaFile("s3://gaia/XpContinuousMeanSpectrum_000000-003111.csv.gz").ranges()
     [(0, None)]
     """
+
+    has_photometry = False
 
     def __init__(self, path: str) -> None:
         self.path = self.location = absolute(path)
