@@ -8,23 +8,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from xpfeh.archive import archive_requests, cache, gaia_archive
+from xpfeh.archive.archives import Services
 from xpfeh.columns import FEATURES, to_table
 from xpfeh.commands.labels import write_apogee
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
-from xpfeh.download import archive_requests, cache, gaia_archive
-from xpfeh.download.archives import Services
 from xpfeh.labels.sample import Sample
 from xpfeh.provenance import code_version
+from xpfeh.releases import RELEASES
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.library import NAME, library_path, read_spectra
-from xpfeh.sources.releases import RELEASES
 from xpfeh.xp import dust
 from xpfeh.xp.preprocess import preprocess
 
-from tests.download.archive_server import ArchiveServer
+from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file
 
 # Ray Tune warns of a change of Ray Train, which is not used here; warnings are errors.

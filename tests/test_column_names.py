@@ -9,8 +9,8 @@ import pytest
 from astropy.table import Table
 from hypothesis import given
 from hypothesis import strategies as st
+from xpfeh.archive.star_lists import read_ids
 from xpfeh.column_names import GAIA, find_columns
-from xpfeh.download.star_lists import read_ids
 from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.literature_table import read_literature

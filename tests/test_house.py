@@ -3,6 +3,9 @@
 import ast
 import subprocess
 import sys
+from collections import Counter
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,13 +15,13 @@ from tests.genuine import datalink_file
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
-    "errors": 0, "settings": 0, "provenance": 0, "files": 0, "lease": 0, "columns": 0, "flags": 0,
-    "environment": 0, "forks": 0, "column_names": 0, "quiet": 0,
-    "tables": 1, "xp": 1, "sources": 1, "download": 1, "labels": 1,
-    "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "release": 2,
+    "_version": 0, "typing": 0, "errors": 0, "files": 0, "lease": 0, "settings": 0, "provenance": 0, "environment": 0,
+    "forks": 0, "quiet": 0, "columns": 0, "column_names": 0, "flags": 0, "releases": 0, "grid": 0,
+    "tables": 1, "xp": 1, "sources": 1, "archive": 1, "labels": 1,
+    "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "catalog": 2,
     "cluster": 3, "experiments": 3, "serving": 3,
     "commands": 4, "client": 4, "model": 4,
-    "cli": 5, "__main__": 5,
+    "cli": 5, "__main__": 5, "__init__": 6,
 }  # fmt: skip
 ONLY_IN = {
     "ray": {"cluster", "experiments", "serving"},
@@ -30,33 +33,49 @@ ONLY_IN = {
     "tensorflow": {"training"},
     "jax": {"training"},
 }
-MODULES = sorted(PACKAGE.rglob("*.py"))
+FILES = sorted(PACKAGE.rglob("*.py"))
+MODULES = {
+    ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts).removesuffix(".__init__"): path for path in FILES
+}
 
 
+@cache
 def imported(path: Path) -> set[str]:
-    names = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names |= {node.module or ""} | {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+    return frozenset(names)
 
 
 def room(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def own_imports(path: Path) -> set[Path]:
+    """Return the package's modules that `path` imports: `__init__.py` for a public function, or the package itself."""
+    return {MODULES[name] for name in imported(path) & set(MODULES)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_imports_only_go_down(path: Path) -> None:
-    if room(path) == "__init__":
-        return
-    rooms = {name.split(".")[1] for name in imported(path) if name.startswith("xpfeh.")}
-    upward = {r for r in rooms if r in FLOOR and FLOOR[r] > FLOOR[room(path)]}
+    upward = {room(module) for module in own_imports(path) if FLOOR[room(module)] > FLOOR[room(path)]}
     assert not upward, f"{path} imports from a floor above"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_circles() -> None:
+    """Neither modules nor rooms import each other in a circle; `CycleError` names one that does."""
+    modules = {path: own_imports(path) for path in FILES}
+    rooms: dict[str, set[str]] = {room(path): set() for path in FILES}
+    for path, others in modules.items():
+        rooms[room(path)] |= {room(other) for other in others} - {room(path)}
+    TopologicalSorter(modules).prepare()
+    TopologicalSorter(rooms).prepare()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
     for name in imported(path):
         allowed = ONLY_IN.get(name.split(".")[0])
@@ -65,13 +84,13 @@ def test_heavy_libraries_stay_in_their_rooms(path: Path) -> None:
 
 def test_keras_is_loaded_by_its_backend_module_alone() -> None:
     """Loading it first sets its log level and keeps C++ from writing to the user's terminal."""
-    outside = [p for p in MODULES if p.name != "backend.py" and {"keras", "tensorflow", "jax"} & imported(p)]
+    outside = [p for p in FILES if p.name != "backend.py" and {"keras", "tensorflow", "jax"} & imported(p)]
     assert not outside
 
 
 def test_nothing_that_could_run_code_is_read() -> None:
     """A bundle, a record or an upload is data: no pickle in any dress, and YAML by its safe loader."""
-    for path in MODULES:
+    for path in FILES:
         assert not {"pickle", "cloudpickle", "dill", "joblib", "shelve", "marshal"} & imported(path), path
         text = path.read_text()
         assert "yaml.load(" not in text, path
@@ -114,4 +133,12 @@ def test_platform_is_not_a_package() -> None:
 
 
 def test_every_room_has_a_floor() -> None:
-    assert {room(path) for path in MODULES} - {"__init__"} <= set(FLOOR)
+    assert {room(path) for path in FILES} <= set(FLOOR)
+
+
+def test_a_class_has_a_name_of_its_own() -> None:
+    classes = [
+        node.name for path in FILES for node in ast.parse(path.read_text()).body if isinstance(node, ast.ClassDef)
+    ]
+    repeated = [name for name, count in Counter(classes).items() if count > 1 and not name.startswith("_")]
+    assert not repeated

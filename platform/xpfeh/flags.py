@@ -101,6 +101,11 @@ GOOD = (
 """What is true of a good star."""
 
 
+def not_good(whole_sky: bool) -> Flag:
+    """Return the flags of which a good star has none; see `is_good`."""
+    return NOT_GOOD if whole_sky else NOT_GOOD | BEYOND_PAPER
+
+
 def is_good(flags: NDArray[np.uint32], whole_sky: bool) -> NDArray[np.bool_]:
     """Return whether each of N stars is `GOOD`, by its flags: the column ``good``.
 
@@ -117,7 +122,7 @@ def is_good(flags: NDArray[np.uint32], whole_sky: bool) -> NDArray[np.bool_]:
     >>> is_good(flags, whole_sky=True).tolist(), is_good(flags, whole_sky=False).tolist()
     ([True, True, False, True], [True, True, False, False])
     """
-    return (flags & np.uint32(NOT_GOOD if whole_sky else NOT_GOOD | BEYOND_PAPER)) == 0
+    return (flags & np.uint32(not_good(whole_sky))) == 0
 
 
 def names(stars: Any) -> NDArray[np.str_]:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xpfeh.commands.in_memory import rows_of
-from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import catalog_rows, sensitivity_rows
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
 
@@ -31,7 +31,7 @@ class Model:
     """
 
     def __init__(self, model: str | Path) -> None:
-        self._predictor = Predictor(bundle_of(model))
+        self._predictor = Predictor(bundle_folder(model))
 
     @property
     def card(self) -> ModelCard:

@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from xpfeh import __version__
+from xpfeh._version import __version__
 
 _PACKAGES = (
     "numpy", "pyarrow", "polars", "astropy", "scipy", "onnxruntime", "ndonnx", "keras", "tensorflow", "jax", "ray",

@@ -15,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError,
 
 from xpfeh.errors import UserError
 from xpfeh.files import absolute
+from xpfeh.grid import FIRST_NM, LAST_NM, N_SAMPLES, STEP_NM
 
 SALT = "xpfeh"
 """Names the split of the sky that all published numbers are of."""
-
-_FIRST_NM, _LAST_NM, _STEP_NM = 336.0, 1020.0, 2.0  # of xpfeh.xp.grid, which this room may not import
 
 
 def first_problem(error: ValidationError) -> str:
@@ -104,9 +103,9 @@ class PreprocessSettings(Settings):
     @classmethod
     def _is_a_stretch_of_the_grid(cls, given: tuple[float, float]) -> tuple[float, float]:
         low, high = given
-        if not (_FIRST_NM <= low and low + _STEP_NM <= high and high <= _LAST_NM):
+        if not (FIRST_NM <= low and low + STEP_NM <= high and high <= LAST_NM):
             raise ValueError(
-                f"two wavelengths between {_FIRST_NM:g} and {_LAST_NM:g} nm, the second at least {_STEP_NM:g} nm longer"
+                f"two wavelengths between {FIRST_NM:g} and {LAST_NM:g} nm, the second at least {STEP_NM:g} nm longer"
             )
         return given
 
@@ -135,14 +134,14 @@ class Recipe(Settings):
     further_labels: float = Field(
         0.0, ge=0, description="weight of the squared errors of T_eff, log g and [alpha/M]; 0: [Fe/H] alone"
     )
-    n_pixels: int = Field(60, ge=2, le=343, description="pixels that the 343 samples are binned into")
+    n_pixels: int = Field(60, ge=2, le=N_SAMPLES, description=f"pixels that the {N_SAMPLES} samples are binned into")
     inputs: Literal["standardised", "log"] = Field(
         "standardised", description="flux and error standardised; or their logarithms, clipped at 8 sigma"
     )
     components: int = Field(
         0,
         ge=0,
-        le=343,
+        le=N_SAMPLES,
         description="principal components used instead of pixels, each divided by the root of its deviation; 0: pixels",
     )
     hidden: tuple[int, ...] = Field((256, 64), description="widths of the layers before Z: FC1, FC2, ...")
@@ -207,7 +206,7 @@ RECIPES: dict[str, Recipe] = {
         dust="hint",
         further_labels=0.3,
         inputs="log",
-        n_pixels=343,
+        n_pixels=N_SAMPLES,
         components=160,
         hidden=(128, 128, 64),
         latent=32,

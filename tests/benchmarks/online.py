@@ -28,12 +28,12 @@ CASES = [
 BARE = """
 import sys, uvicorn
 from fastapi import FastAPI, Request, Response
-from xpfeh.commands.models import bundle_of
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import as_arrow, as_json, as_table, catalog_of
 from xpfeh.serving.asked import read_arrow, read_json
 from starlette.concurrency import run_in_threadpool
-predictor, api = Predictor(bundle_of("pretrained")), FastAPI()
+predictor, api = Predictor(bundle_folder("pretrained")), FastAPI()
 def answer(body, kind):
     asked = (read_arrow if "arrow" in kind else read_json)(body, "dr3", None)
     catalogs = catalog_of([raw for raw, _ in asked.spectra], predictor)

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
+from xpfeh.archive import archives
+from xpfeh.archive.archives import Services
 from xpfeh.cli.main import main
-from xpfeh.download import archives
-from xpfeh.download.archives import Services
 
-from tests.download.archive_server import ArchiveServer
+from tests.archive.archive_server import ArchiveServer
 
 STAR = 5_937_083_312_263_887_616
 
@@ -46,4 +46,4 @@ def test_a_probe_says_what_differs_by_its_exit_code(archive: ArchiveServer, caps
     archive.n_bp = 53
     code, output = run(capsys, "probe", "dr4")
     assert (code, "1 differs" in output) == (1, True)
-    assert "xpfeh/sources/releases.py" in output
+    assert "xpfeh/releases.py" in output

@@ -15,7 +15,7 @@ from astropy.io import fits
 from astropy.table import Table
 from xpfeh.cli.main import main
 from xpfeh.columns import made_by
-from xpfeh.commands.promote import RefusedError
+from xpfeh.commands.promote import NotPromotedError
 from xpfeh.evaluate.gates import Gate
 from xpfeh.sources.library import NAME
 
@@ -174,7 +174,7 @@ def test_a_demo_whose_model_misses_a_gate_exits_with_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*arguments: object) -> None:
-        raise RefusedError([Gate("bias: median, all", 0.3, -0.02, 0.02)])
+        raise NotPromotedError([Gate("bias: median, all", 0.3, -0.02, 0.02)])
 
     monkeypatch.setattr("xpfeh.commands.demo.run_demo", refused)
     with pytest.raises(SystemExit) as exit_info:

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rich.console import Console
+from xpfeh.archive.cache import Size
 from xpfeh.cli import printing
-from xpfeh.download.cache import Size
 from xpfeh.evaluate.gates import Gate
 from xpfeh.evaluate.paired import Difference
 from xpfeh.evaluate.slices import slices_of

@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from xpfeh.archive import archives, cache
+from xpfeh.archive.archives import Services, ServiceState
+from xpfeh.archive.star_lists import ids_by_cone
 from xpfeh.cli.main import main
-from xpfeh.download import archives, cache
-from xpfeh.download.archives import Services, State
-from xpfeh.download.star_lists import ids_by_cone
 from xpfeh.errors import Notice
 
+from tests.archive.archive_server import ArchiveServer
+from tests.archive.shapes import AWAY, SHAPES, draft, excess_factor_gone
 from tests.conftest import services_of
-from tests.download.archive_server import ArchiveServer
-from tests.download.shapes import AWAY, SHAPES, draft, excess_factor_gone
 from tests.genuine import datalink_file
 
 IDS = 5_937_083_312_263_887_616 + np.arange(12)
@@ -63,7 +63,7 @@ def test_predict_by_identifiers(
     assert (usual["source_id"].to_list(), said) == (IDS.tolist(), "")
     cache.forget("dr3")
     shape(archive)
-    monkeypatch.setattr(archives, "PUBLIC", replace(services, state=State()))  # as another process has it
+    monkeypatch.setattr(archives, "PUBLIC", replace(services, state=ServiceState()))  # as another process has it
     found, said = predict(tmp_path / "found.parquet", capsys)
     # Where the archive has no excess factor it is computed, and a flag follows from it.
     computed = ["phot_bp_rp_excess_factor", "flags"] if shape in (draft, excess_factor_gone) else []

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from xpfeh.commands.promote import Promotion, RefusedError, promote
+from xpfeh.commands.promote import NotPromotedError, Promotion, promote
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
 from xpfeh.inference.predictor import completed
@@ -64,10 +64,10 @@ def promote_beside(monkeypatch: pytest.MonkeyPatch) -> Promote:
         versions = [str(version) for version in reversed(scatters)]
         monkeypatch.setattr("xpfeh.commands.promote.fair_judge", judged)
         monkeypatch.setattr("xpfeh.commands.promote.boosted_trees", lambda sample, asked: {"FEH": STARS["feh"] + trees})
-        monkeypatch.setattr(registry, "bundle_of_run", lambda run: registry.Candidate(run, "", Path("challenger")))
+        monkeypatch.setattr(registry, "candidate_of", lambda run: registry.Candidate(run, "", Path("challenger")))
         monkeypatch.setattr(registry, "champion", lambda: versions[0] if versions else None)
         monkeypatch.setattr(registry, "champions", lambda most: versions[:most])
-        monkeypatch.setattr(registry, "local_bundle", lambda model: Path(model.rpartition("/")[2]))
+        monkeypatch.setattr(registry, "fetch", lambda model: Path(model.rpartition("/")[2]))
         monkeypatch.setattr(registry, "count_look", lambda salt: 7)
         monkeypatch.setattr(registry, "make_champion", lambda candidate, before, tags: str(len(scatters) + 1))
         return promote("run", SAMPLE, force)
@@ -82,7 +82,7 @@ def spreads(promotion: Promotion) -> dict[str, float]:
 def test_small_steps_down_do_not_pass(promote_beside: Promote) -> None:
     """Each step is 2.5 % worse than the one before; the fourth is 10 % worse than the best."""
     assert promote_beside(0.0820, 0.0800).version == "2"
-    with pytest.raises(RefusedError, match="spread: MAE") as refused:
+    with pytest.raises(NotPromotedError, match="spread: MAE") as refused:
         promote_beside(0.0884, 0.0800, 0.0820, 0.0841, 0.0862)
     assert "compared with version 1, the best on these stars of 4 champions" in refused.value.notes
     assert refused.value.looks == 7
@@ -105,7 +105,7 @@ def test_a_first_champion_stands_beside_boosted_trees(promote_beside: Promote) -
     promotion = promote_beside(0.08)
     assert promotion.version == "1"
     assert spreads(promotion) == {"spread: MAE beside XGBoost's": pytest.approx(0.2)}
-    with pytest.raises(RefusedError, match="beside XGBoost's"):
+    with pytest.raises(NotPromotedError, match="beside XGBoost's"):
         promote_beside(0.08, trees=0.05)
 
 

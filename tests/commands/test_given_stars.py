@@ -12,13 +12,13 @@ import pytest
 import xpfeh
 from astropy.table import Column, MaskedColumn, Table
 from matplotlib import pyplot as plt
+from xpfeh.archive.archives import Services
+from xpfeh.archive.cache import bring
 from xpfeh.commands.given_stars import source_of
-from xpfeh.download.archives import Services
-from xpfeh.download.cache import bring
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, find_spectra, read
 
-from tests.download.archive_server import ArchiveServer
+from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file
 
 STAR = 5_937_083_312_263_887_616

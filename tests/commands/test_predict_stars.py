@@ -8,22 +8,22 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from xpfeh.archive.archives import Services
+from xpfeh.archive.cache import forget
 from xpfeh.commands.choose_stars import StarChoice
-from xpfeh.commands.models import bundle_of
 from xpfeh.commands.predict import predict_file, predict_stars
-from xpfeh.download.archives import Services
-from xpfeh.download.cache import forget
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
 from xpfeh.tables.reading import read_table
 
-from tests.download.archive_server import ArchiveServer
+from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file
 
 STAR = 5_937_083_312_263_887_616
-PRETRAINED = bundle_of("pretrained")
+PRETRAINED = bundle_folder("pretrained")
 
 
 def test_an_identifier_gets_the_bytes_that_its_file_gets(
@@ -125,7 +125,7 @@ def test_without_a_distance_the_giant_cut_is_made_by_the_parallax(
 _CHILD = """
 import sys
 from xpfeh.cli.main import main
-from xpfeh.download import archive_requests, archives
+from xpfeh.archive import archive_requests, archives
 archive_requests.IDS_PER_REQUEST = 10
 url, ids, out = sys.argv[1:]
 esa = archives.Archive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")

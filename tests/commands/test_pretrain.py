@@ -11,7 +11,7 @@ from xpfeh.commands.labels import write_literature
 from xpfeh.commands.pretrain import DATA, pretrain
 from xpfeh.commands.validate import validate_models
 from xpfeh.dataset.dataset import Dataset
-from xpfeh.inference.bundle import WEIGHTS, folder_of
+from xpfeh.inference.bundle import PRETRAINED_FOLDER, WEIGHTS
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
@@ -22,7 +22,7 @@ from xpfeh.training.network import build_network
 
 def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
     card = xpfeh.load_model().card
-    assert sum(path.stat().st_size for path in folder_of("pretrained").iterdir()) < 10e6
+    assert sum(path.stat().st_size for path in PRETRAINED_FOLDER.iterdir()) < 10e6
     assert (card.recipe, card.preprocess) == (RECIPES["best"], PreprocessSettings())
     assert card.data == DATA
     assert len(card.made_by["commit"]) == 40  # of a clean checkout
@@ -32,7 +32,7 @@ def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
 
 
 def test_the_shipped_model_knows_giants_that_it_has_not_seen(sample: Sample) -> None:
-    predictor, held_out = Predictor(folder_of("pretrained")), sample.part("test").columns
+    predictor, held_out = Predictor(PRETRAINED_FOLDER), sample.part("test").columns
     assert predictor.card.split == sample.origin.split
     answer = predictor.predict(held_out)
     assert np.abs(answer["FEH"] - held_out["feh"]).mean() < 0.1
@@ -51,9 +51,9 @@ def whole_library(ray_cluster: None, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.mark.slow
 def test_keras_gives_the_same_feh_for_the_whole_library(whole_library: Path) -> None:
-    predictor = Predictor(folder_of("pretrained"))
+    predictor = Predictor(PRETRAINED_FOLDER)
     network = build_network(predictor.card.recipe, seed=0)
-    network.load_weights(folder_of("pretrained") / WEIGHTS)
+    network.load_weights(PRETRAINED_FOLDER / WEIGHTS)
     stars = to_arrays(Dataset.at(whole_library).read(INPUTS))
     theirs = np.concatenate(
         [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mlflow.tracking import MlflowClient
 from xpfeh.cli.main import main
-from xpfeh.commands.promote import RefusedError, promote
+from xpfeh.commands.promote import NotPromotedError, promote
 from xpfeh.commands.train import train_and_record
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
@@ -54,23 +54,23 @@ def store(runs: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> dict[str, st
 
 def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, str], sample: Sample) -> None:
     with pytest.raises(UserError, match="promote a run first"):
-        registry.pinned("models:/xpfeh@champion")
+        registry.resolve_alias("models:/xpfeh@champion")
     promotion = promote(store["sound"], sample)
     assert promotion.version == "1"
     assert all(gate.holds for gate in promotion.gates)
     with pytest.raises(UserError, match="no earlier champion"):
         registry.rollback()
     assert promote(store["sound"][:8], sample).version == "2"
-    assert registry.pinned("models:/xpfeh@champion") == "models:/xpfeh/2"
-    assert registry.pinned("models:/xpfeh@previous") == "models:/xpfeh/1"
-    assert Predictor(registry.local_bundle("models:/xpfeh@champion")).version.startswith("best-")
+    assert registry.resolve_alias("models:/xpfeh@champion") == "models:/xpfeh/2"
+    assert registry.resolve_alias("models:/xpfeh@previous") == "models:/xpfeh/1"
+    assert Predictor(registry.fetch("models:/xpfeh@champion")).version.startswith("best-")
     assert registry.rollback() == "1"
     assert registry.rollback() == "2"
 
 
 def test_a_model_of_shuffled_labels_is_refused_and_the_champion_stays(store: dict[str, str], sample: Sample) -> None:
     promote(store["sound"], sample)
-    with pytest.raises(RefusedError, match="spread: MAE") as refused:
+    with pytest.raises(NotPromotedError, match="spread: MAE") as refused:
         promote(store["shuffled"], sample)
     missed = {gate.name: gate.misses_by for gate in refused.value.gates if not gate.holds}
     assert missed["spread: MAE"] > 0.1
@@ -101,7 +101,7 @@ def test_the_command_names_the_gate_that_failed_and_exits_with_3(
 
 
 def test_of_two_promotions_at_once_one_wins_and_the_other_is_refused(store: dict[str, str], sample: Sample) -> None:
-    candidates = [registry.bundle_of_run(store[name]) for name in ("sound", "quick")]
+    candidates = [registry.candidate_of(store[name]) for name in ("sound", "quick")]
 
     def go(candidate: registry.Candidate) -> str:
         try:
@@ -119,7 +119,7 @@ def test_of_two_promotions_at_once_one_wins_and_the_other_is_refused(store: dict
 def test_a_lock_that_a_dead_process_left_is_broken(
     store: dict[str, str], sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    candidate = registry.bundle_of_run(store["sound"])
+    candidate = registry.candidate_of(store["sound"])
     MlflowClient().create_registered_model(registry._LOCK)
     monkeypatch.setattr(registry, "_LOCK_PAUSE_S", 0.01)
     with pytest.raises(UserError, match="another promotion is under way"):

@@ -20,6 +20,10 @@ from hats import read_hats
 from hats.io import pixel_catalog_file
 from hats.io.validation import is_valid_collection
 from hats.pixel_math.spatial_index import compute_spatial_index
+from xpfeh.catalog import formats as formats_module
+from xpfeh.catalog import sky_order
+from xpfeh.catalog.formats import FORMATS
+from xpfeh.catalog.sky_order import COUNT_ORDER, Partition, divide
 from xpfeh.columns import CATALOG, PROVENANCE_KEY
 from xpfeh.commands import publish as publish_module
 from xpfeh.commands.publish import publish
@@ -29,12 +33,8 @@ from xpfeh.errors import UserError
 from xpfeh.evaluate.report import METRICS
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
-from xpfeh.release import formats as formats_module
-from xpfeh.release import sky_order
-from xpfeh.release.formats import FORMATS
-from xpfeh.release.sky_order import COUNT_ORDER, Partition, divide
 
-from tests.release.made_catalogs import STARS, made_up_stars, write_catalog
+from tests.catalog.made_catalogs import STARS, made_up_stars, write_catalog
 
 MOST = 250
 

@@ -16,7 +16,7 @@ from xpfeh.experiments import mlflow_runs
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.sample import Sample, split_by_sky
 
-from tests.release.made_catalogs import made_up_stars, write_catalog
+from tests.catalog.made_catalogs import made_up_stars, write_catalog
 
 HEADER = "name,ra,dec,rhalf,distance_modulus,metallicity,metallicity_spectroscopic_sigma"
 

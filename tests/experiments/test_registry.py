@@ -31,10 +31,10 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     mlflow_runs.experiment_id()
     empty = mlflow_runs.run_of("x/1", "x")
     with pytest.raises(UserError, match="no run with a model"):
-        registry.bundle_of_run(empty)
+        registry.candidate_of(empty)
     mlflow_runs.client().set_tag(empty, "model_version", "of a run whose artifacts are gone")
     with pytest.raises(UserError, match="cannot be fetched from the model store"):
-        registry.bundle_of_run(empty)
+        registry.candidate_of(empty)
     assert mlflow_runs.run_of("x/1", "x") == empty
 
 

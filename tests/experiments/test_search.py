@@ -7,7 +7,7 @@ from xpfeh.errors import UserError
 from xpfeh.evaluate.comparison.scale import Scale
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import ENSEMBLE
-from xpfeh.experiments.registry import bundle_of_run
+from xpfeh.experiments.registry import candidate_of
 from xpfeh.experiments.search import search
 from xpfeh.experiments.space import SPACE, recipe_of, sampler
 from xpfeh.inference.predictor import Predictor
@@ -40,7 +40,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     winner = by_tag[ensemble]
     assert best.winner.run_id == winner.info.run_id
     assert (best.winner.mae, best.winner.mae_error) == (winner.data.metrics["mae"], winner.data.metrics["mae_error"])
-    bundle = Predictor(bundle_of_run(best.winner.run_id).folder)
+    bundle = Predictor(candidate_of(best.winner.run_id).folder)
     assert bundle.card.recipe == best.winner.recipe
     assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
     assert bundle.card.stars.validation == np.isfinite(stars_for(best.winner.recipe, sample)["feh"]).sum()

@@ -22,10 +22,10 @@ STEPS = 1000
 TRIAL = "ImplicitFunc.train"
 LOAD = """
 import sys
-from xpfeh.experiments.registry import bundle_of_run
+from xpfeh.experiments.registry import candidate_of
 from xpfeh.inference.predictor import Predictor
 for run in sys.argv[1:]:
-    Predictor(bundle_of_run(run).folder)
+    Predictor(candidate_of(run).folder)
 """
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from xpfeh.flags import is_good
-from xpfeh.inference.bundle import PRETRAINED, folder_of
+from xpfeh.inference.bundle import PRETRAINED_FOLDER
 from xpfeh.inference.estimate import all_flags
 from xpfeh.inference.predictor import Predictor
 from xpfeh.settings import PreprocessSettings
@@ -18,7 +18,7 @@ STARS = 12_000  # of the library: enough of every kind
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(folder_of(PRETRAINED))
+    return Predictor(PRETRAINED_FOLDER)
 
 
 @pytest.fixture(scope="module")

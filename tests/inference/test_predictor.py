@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.inference.bundle import CARD, MODEL, SLOPES, packed, read_card, unpacked, write_bundle
+from xpfeh.inference.bundle import CARD, MODEL, SLOPES, pack, read_card, unpack, write_bundle
 from xpfeh.inference.card import ModelCard, Training
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import COLUMNS, Predictor
@@ -190,10 +190,10 @@ def test_a_card_changed_by_hand_is_refused(bundle: Path, tmp_path: Path, change:
 
 
 def test_workers_get_what_predicts_and_no_more(predictor: Predictor, bundle: Path, sample: Sample) -> None:
-    files = packed(bundle)
+    files = pack(bundle)
     assert set(files) == {MODEL, CARD}
     stars = first(sample, 100)
-    with unpacked(files) as folder:
+    with unpack(files) as folder:
         there = Predictor(folder)
     here, sent = predictor.predict(stars), there.predict(stars)
     assert all(here[name].tobytes() == sent[name].tobytes() for name in here)
@@ -203,7 +203,7 @@ def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: P
     (tmp_path / "thesis.tex").write_text("precious")
     training = Training(**{name: getattr(predictor.card, name) for name in Training.model_fields})
     with pytest.raises(UserError, match="other files"):
-        write_bundle(tmp_path, packed(bundle), predictor.card.recipe, training)
+        write_bundle(tmp_path, pack(bundle), predictor.card.recipe, training)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 

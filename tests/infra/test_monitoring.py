@@ -167,6 +167,10 @@ WELL = {
     'ray_xpfeh_flags_total{flag="OUTSIDE_DOMAIN"}': "0+60x180",
     'ray_xpfeh_flags_total{flag="ODD_SN"}': "0+240x180",
     'ray_xpfeh_parts_total{kind="features",outcome="done"}': "0+10x180",
+    **{
+        f'ray_xpfeh_part_seconds_bucket{{kind="features",le="{le}"}}': f"0+{parts}x180"
+        for le, parts in (("1.0", 2), ("3.0", 10), ("10.0", 10), ("30.0", 10), ("100.0", 10), ("+Inf", 10))
+    },
     'ray_xpfeh_stars_total{kind="features"}': "0+50000x180",
     'ray_actors{Name="MapWorker(Map(_Worker))",Source="gcs",State="ALIVE"}': "2x180",
     'ray_node_disk_free{instance="one"}': "50x180",
@@ -186,6 +190,9 @@ TROUBLE: dict[str, dict[str, str]] = {
     },
     "OddStars": {'ray_xpfeh_flags_total{flag="ODD_SN"}': "0+240x120 28800+1800x60"},
     "PartsFail": {'ray_xpfeh_parts_total{kind="features",outcome="failed"}': "_x175 1x5"},
+    "PartsSlow": {
+        f'ray_xpfeh_part_seconds_bucket{{kind="features",le="{le}"}}': "0+9x180" for le in ("3.0", "10.0", "30.0")
+    },
     "NoStars": {'ray_xpfeh_stars_total{kind="features"}': "0+50000x160 8000000x20"},
     "DiskFull": {'ray_node_disk_free{instance="one"}': "5x180"},
     "ObjectStoreFull": {
@@ -268,9 +275,10 @@ def test_a_part_without_stars_is_done_and_a_line_tells_of_each(
     plan = Plan(kind="features", inputs={}, settings=PreprocessSettings(), shards=[], made_by={})
     record = Record(
         shard="part-00000", source="a.csv", source_fingerprint="", model="", rows_read=2, rows_written=0,
-        rejected={"no spectrum": 2}, fingerprint="", bytes=1, seconds=0.5, finished=now, made_by={},
+        rejected={"no spectrum": 2}, matched={}, kinds={}, fingerprint="", bytes=1, seconds=0.5, finished=now,
+        made_by={},
     )  # fmt: skip
-    meters = run_meters.Meters(plan)
+    meters = run_meters.PlanMeters(plan)
     with caplog.at_level(logging.INFO, "xpfeh"):
         meters.done(record)
         meters.failed(Failure(shard="part-00001", source="b.csv", reason="b.csv: no such file", trace="", when=now))

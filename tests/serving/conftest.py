@@ -7,13 +7,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 from ray import serve
+from xpfeh.catalog.parquet_files import write_parquet
 from xpfeh.columns import CATALOG
 from xpfeh.files import package_file
-from xpfeh.release.parquet_files import write_parquet
 from xpfeh.serving.config import Config, read_config
 from xpfeh.serving.deploy import deploy
 
-from tests.release.test_published import made_catalog
+from tests.catalog.test_published import made_catalog
+from tests.processes import free_port
 
 CONFIG = package_file("xpfeh", "serving/local.yaml")
 
@@ -29,7 +30,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pa.Table]:
 @pytest.fixture(scope="session")
 def config(published: tuple[str, pa.Table]) -> Config:
     parsed = read_config(CONFIG)
-    parsed.http_options["port"] = 8123
+    parsed.http_options["port"] = free_port()
     return replace(parsed, args=parsed.args.model_copy(update={"archive": False, "release": published[0]}))
 
 

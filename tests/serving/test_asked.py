@@ -13,8 +13,8 @@ import xpfeh
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from xpfeh.commands.models import bundle_of
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.flags import Flag
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import answers
@@ -37,7 +37,7 @@ def no_archive(ids: np.ndarray) -> SpectraFile:
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(bundle_of("pretrained"))
+    return Predictor(bundle_folder("pretrained"))
 
 
 def star(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, Any]:

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pytest
 import pyvo
 from astropy.io.votable import parse, validate
+from xpfeh.catalog.parquet_files import write_parquet
+from xpfeh.catalog.published import Published
 from xpfeh.columns import CATALOG
-from xpfeh.release.parquet_files import write_parquet
-from xpfeh.release.published import Published
 from xpfeh.serving.cone_search import search
 
-from tests.release.test_published import made_catalog
+from tests.catalog.test_published import made_catalog
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.config import Config, EndpointArgs
 from xpfeh.serving.deploy import deploy
 from xpfeh.serving.keys import Keys, Scope
-from xpfeh.serving.openapi import ROW
+from xpfeh.serving.openapi import ROW, SPECTRUM
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.preprocess import preprocess
 
@@ -60,7 +60,10 @@ def test_answers_equal_catalog_rows_to_the_last_bit(address: str, spectra: dict[
 def test_gives_its_model_and_its_flags(address: str, bundle: Path) -> None:
     card = requests.get(f"{address}/v1/model", timeout=60).json()
     assert ModelCard.model_validate(card) == Predictor(bundle).card
-    assert requests.get(f"{address}/v1/health", timeout=60).json()["model_version"] == card["version"]
+    health = requests.get(f"{address}/v1/health", timeout=60).json()
+    assert health["model_version"] == card["version"]
+    assert "FEH_EDGE" in health["not_good"]
+    assert "GIANT_BY_SPECTRUM" not in health["not_good"]
     assert "G > 15" in " ".join(requests.get(f"{address}/v1/flags", timeout=60).json().values())
 
 
@@ -249,6 +252,19 @@ def test_a_broken_file_is_refused_by_its_own_name(address: str) -> None:
 def test_a_picture_is_of_the_star(address: str, spectra: dict[str, np.ndarray]) -> None:
     reply = requests.post(f"{address}/v1/picture", json={"stars": [star_json(spectra, 0)]}, timeout=60)
     assert reply.content.startswith(b"\x89PNG")
+    numbers = requests.post(
+        f"{address}/v1/picture",
+        json={"stars": [star_json(spectra, 0)]},
+        headers={"Accept": "application/json"},
+        timeout=60,
+    ).json()
+    assert set(numbers) == set(SPECTRUM["required"]) == set(SPECTRUM["properties"])
+    assert numbers["source_id"] == spectra["source_id"][0]
+    features = preprocess({name: values[:1] for name, values in spectra.items()}, PreprocessSettings())
+    assert numbers["flux"] == features["flux"][0].tolist()
+    assert len(numbers["wavelength_nm"]) == len(numbers["flux_error"]) == 343
+    assert len(numbers["range_nm"]) == len(numbers["feh_change"]) == 60
+    assert any(numbers["feh_change"])
     wrong = requests.post(f"{address}/v1/picture", json={"stars": [{"source_id": 5}]}, timeout=60)
     assert wrong.status_code == 422
     of_archive = requests.get(f"{address}/v1/stars/5/spectrum.png", timeout=60)

@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 import requests
+from xpfeh.environment import haproxy
 from xpfeh.files import package_file
 
 from tests.processes import TwoNodes, environment, kill, two_nodes, workers
@@ -20,7 +21,7 @@ from tests.serving.test_endpoint import star_json
 
 PORT, CLIENTS = 8124, 4
 PROXY_CHECKS = {"RAY_SERVE_PROXY_HEALTH_CHECK_PERIOD_S": "2", "RAY_SERVE_PROXY_HEALTH_CHECK_TIMEOUT_S": "2"}
-REPLICA, PROXY = "ServeReplica:xpfeh:Endpoint", "ProxyActor"
+REPLICA, MANAGER = "ServeReplica:xpfeh:Endpoint", "HAProxyManager"
 
 
 @dataclass
@@ -32,6 +33,10 @@ class Running:
 
     def one_of(self, task: str) -> psutil.Process:
         return workers(self.nodes.process, task)[0]
+
+    def haproxy(self) -> psutil.Process:
+        (found,) = (each for each in self.nodes.process.children(recursive=True) if each.name() == "haproxy")
+        return found
 
 
 @pytest.fixture
@@ -51,7 +56,7 @@ def running(bundle: Path, tmp_path: Path) -> Iterator[Running]:
         text = text.replace(old, new)
     config = tmp_path / "serve.yaml"
     config.write_text(text)
-    with two_nodes(PROXY_CHECKS) as nodes:
+    with two_nodes(haproxy() | PROXY_CHECKS) as nodes:
         command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(config), "--model", str(bundle)]
         with psutil.Popen(command, env=environment(nodes.variables), stdout=subprocess.PIPE, text=True) as process:
             try:
@@ -74,9 +79,12 @@ def freeze(process: psutil.Process) -> None:
         pytest.param(lambda running: running.nodes.lose_a_node(), CLIENTS, 10.0, id="node killed"),
         # What is sent to a frozen replica waits until its health check fails.
         pytest.param(lambda running: freeze(running.one_of(REPLICA)), 3 * CLIENTS, 20.0, id="replica frozen"),
-        # There is one proxy: who asks before its health check has failed and another has started is not heard.
-        pytest.param(lambda running: running.one_of(PROXY).kill(), None, 20.0, id="proxy killed"),
-        pytest.param(lambda running: freeze(running.one_of(PROXY)), None, 30.0, id="proxy frozen"),
+        # There is one HAProxy: clients are refused until its manager has started another.
+        pytest.param(lambda running: running.haproxy().kill(), None, 20.0, id="HAProxy killed"),
+        pytest.param(lambda running: freeze(running.haproxy()), None, 30.0, id="HAProxy frozen"),
+        pytest.param(lambda running: running.one_of(MANAGER).kill(), None, 20.0, id="manager killed"),
+        # It passes no request on.
+        pytest.param(lambda running: freeze(running.one_of(MANAGER)), 0, 0.0, id="manager frozen"),
     ],
 )
 def test_the_endpoint_comes_back_and_no_answer_is_wrong(

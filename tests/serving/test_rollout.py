@@ -10,9 +10,9 @@ import pytest
 import requests
 import xpfeh
 from xpfeh.columns import CATALOG, to_table
-from xpfeh.commands.models import bundle_of
 from xpfeh.commands.serve import champions
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import deploy as deployment
@@ -31,7 +31,7 @@ OTHER = "pretrained"
 
 def versions_of(models: list[str], stars: dict[str, np.ndarray]) -> Callable[[requests.Response], str]:
     """Judge answers: the version of the model that gave just these rows, or ``wrong``."""
-    predictors = [Predictor(bundle_of(model)) for model in models]
+    predictors = [Predictor(bundle_folder(model)) for model in models]
     expected = {
         each.version: to_table(estimate(preprocess(stars, each.card.preprocess), each), CATALOG).to_pylist()
         for each in predictors
@@ -48,7 +48,7 @@ def versions_of(models: list[str], stars: dict[str, np.ndarray]) -> Callable[[re
 def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
     address: str, config: Config, spectra: dict[str, np.ndarray], bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first, second = (Predictor(bundle_of(model)).version for model in (str(bundle), OTHER))
+    first, second = (Predictor(bundle_folder(model)).version for model in (str(bundle), OTHER))
 
     def answering() -> str:
         return str(requests.get(f"{address}/v1/health", timeout=60).json()["model_version"])
@@ -102,7 +102,7 @@ def test_a_challenger_in_the_dark_is_compared_and_answers_nobody(
         if (found := reply.json())["stars"]:
             break
     difference = np.array(xpfeh.predict(stars, OTHER)["FEH"], float) - np.array(xpfeh.predict(stars, bundle)["FEH"])
-    assert found["model_version"] == Predictor(bundle_of(OTHER)).version
+    assert found["model_version"] == Predictor(bundle_folder(OTHER)).version
     assert (found["stars"], found["mean"]) == (20, pytest.approx(np.nanmean(difference)))
     assert found["largest"] == pytest.approx(np.nanmax(np.abs(difference)))
     deploy(config, str(bundle))
@@ -115,12 +115,12 @@ KEYS = {"vienna": (Scope.PREDICT, Scope.READ), "operator": (Scope.ADMIN,)}
 def test_each_new_champion_is_followed(
     address: str, config: Config, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    names = iter([str(bundle), "/nowhere", str(bundle_of(OTHER))])
+    names = iter([str(bundle), "/nowhere", str(bundle_folder(OTHER))])
     monkeypatch.setattr("xpfeh.commands.serve.read_config", lambda path: config)
     monkeypatch.setattr("xpfeh.commands.serve.pinned_model", lambda alias: next(names))
     lines = champions("local.yaml", every_s=0.0)
     assert "nowhere: not a model bundle" in next(lines)
-    assert next(lines) == f"serving {bundle_of(OTHER)}, before: {bundle}"
+    assert next(lines) == f"serving {bundle_folder(OTHER)}, before: {bundle}"
     deploy(config, str(bundle))
 
 

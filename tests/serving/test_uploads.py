@@ -10,8 +10,8 @@ from astropy.io import fits
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from xpfeh.commands.models import bundle_of
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import JSON
 from xpfeh.serving.uploads import answer, predicted
@@ -25,7 +25,7 @@ KINDS = ("csv", "ecsv", "fits", "vot", "parquet")
 
 @pytest.fixture(scope="module")
 def predictor() -> Predictor:
-    return Predictor(bundle_of("pretrained"))
+    return Predictor(bundle_folder("pretrained"))
 
 
 @pytest.fixture(scope="module")

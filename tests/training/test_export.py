@@ -17,7 +17,7 @@ from xpfeh.inference.stretch import UNSTRETCHED, Stretch
 from xpfeh.labels.sample import LIKE_TEST, Sample
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import gradient, ops
-from xpfeh.training.export import MODEL, SLOPES, Model, check, files_of, members
+from xpfeh.training.export import MODEL, SLOPES, TrainedModel, check, files_of, members
 from xpfeh.training.network import build_network
 
 RECIPES = [
@@ -63,7 +63,7 @@ PARAMETERS = [
     params=PARAMETERS,
     ids=lambda recipe: f"{recipe.activation}-{recipe.dust}{'-further' if recipe.further_labels else ''}",
 )
-def model(request: pytest.FixtureRequest, sample: Sample) -> Model:
+def model(request: pytest.FixtureRequest, sample: Sample) -> TrainedModel:
     """A network of random weights, of which half of the stars are metal-poor enough to be stretched."""
     recipe = request.param
     network = build_network(recipe, seed=1)
@@ -72,11 +72,11 @@ def model(request: pytest.FixtureRequest, sample: Sample) -> Model:
     mean, _ = network(tuple(stars[name][None] for name in INPUTS))
     network.head[-1].bias.assign(network.head[-1].bias - 2.0 - np.median(mean[..., 0]))
     domain = domain_of(stars["flux"], np.zeros(1) if recipe.further_labels else None)  # giants are the hottest
-    return Model(network, Stretch(factor=1.5), *made_calibration(recipe), domain, ENDLESS)
+    return TrainedModel(network, Stretch(factor=1.5), *made_calibration(recipe), domain, ENDLESS)
 
 
 @pytest.fixture(scope="module")
-def files(model: Model) -> dict[str, bytes]:
+def files(model: TrainedModel) -> dict[str, bytes]:
     return files_of(model)
 
 
@@ -97,13 +97,13 @@ def seen(sample: Sample, recipe: Recipe) -> dict[str, np.ndarray]:
     return {name: values.astype(np.float32) for name, values in stars.items()}
 
 
-def keras_members(model: Model, stars: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def keras_members(model: TrainedModel, stars: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """(E, N, L) mean and sigma."""
     mean, sigma = model.network(tuple(stars[name][None] for name in INPUTS))
     return ops.convert_to_numpy(mean), ops.convert_to_numpy(sigma)
 
 
-def test_the_members_are_keras_s(model: Model, sample: Sample) -> None:
+def test_the_members_are_keras_s(model: TrainedModel, sample: Sample) -> None:
     stars = seen(sample, model.network.recipe)
     graph = members(model.network)
     for ours, theirs in zip(graph(stars), keras_members(model, stars), strict=True):
@@ -117,7 +117,7 @@ def test_the_members_are_keras_s(model: Model, sample: Sample) -> None:
 
 
 def test_the_columns_are_what_the_rooms_of_inference_say_of_the_members(
-    model: Model, columns: Graph, sample: Sample
+    model: TrainedModel, columns: Graph, sample: Sample
 ) -> None:
     stars = seen(sample, model.network.recipe)
     found = dict(zip(columns_of(model.network.recipe), columns(stars)[0].T, strict=True))
@@ -149,7 +149,7 @@ def test_the_columns_are_what_the_rooms_of_inference_say_of_the_members(
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=5e-5, err_msg=name)
 
 
-def test_the_columns_end_at_the_edges(model: Model, columns: Graph, sample: Sample) -> None:
+def test_the_columns_end_at_the_edges(model: TrainedModel, columns: Graph, sample: Sample) -> None:
     stars = seen(sample, model.network.recipe)
     (endless,) = columns(stars)
     further = {label.column: (label.centre - label.unit, label.centre + label.unit) for label in FURTHER_LABELS}
@@ -163,7 +163,7 @@ def test_the_columns_end_at_the_edges(model: Model, columns: Graph, sample: Samp
         assert not (kept[:, first + 1 :: 2] & ~kept[:, first::2]).any()  # an error only with its value
 
 
-def test_the_slopes_are_keras_s_gradient(model: Model, slopes: Graph, sample: Sample) -> None:
+def test_the_slopes_are_keras_s_gradient(model: TrainedModel, slopes: Graph, sample: Sample) -> None:
     stars = {name: values[:200] for name, values in seen(sample, model.network.recipe).items()}
     stars["flux"] = stars["flux"].copy()
     stars["flux"][:, 3] = -1.0  # no logarithm
@@ -180,7 +180,7 @@ def test_the_slopes_are_keras_s_gradient(model: Model, slopes: Graph, sample: Sa
 
 
 def test_the_slopes_are_what_the_columns_do_when_the_flux_moves(
-    model: Model, columns: Graph, slopes: Graph, sample: Sample
+    model: TrainedModel, columns: Graph, slopes: Graph, sample: Sample
 ) -> None:
     """Differences of the other graph: a step of 1e-2 leaves three digits, where no corner of relu lies between."""
     n_pixels = model.network.recipe.n_pixels
@@ -202,11 +202,11 @@ def test_rows_of_both_graphs_are_alike(columns: Graph, slopes: Graph) -> None:
     assert slopes._rows_are_alike()
 
 
-def test_equal_models_are_equal_files(model: Model, files: dict[str, bytes]) -> None:
+def test_equal_models_are_equal_files(model: TrainedModel, files: dict[str, bytes]) -> None:
     assert files_of(model) == files
 
 
-def test_one_graph_holds_all_that_predicts(model: Model, files: dict[str, bytes]) -> None:
+def test_one_graph_holds_all_that_predicts(model: TrainedModel, files: dict[str, bytes]) -> None:
     """A program without this package gets the columns from the file alone."""
     session = onnxruntime.InferenceSession(files[MODEL], providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == list(INPUTS)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
+from xpfeh.releases import RELEASES
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.gaia_files import GaiaFile
-from xpfeh.sources.releases import RELEASES
 from xpfeh.xp.bases import BANDS, load_bands
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.preprocess import preprocess

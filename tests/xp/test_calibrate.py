@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from xpfeh.errors import UserError
-from xpfeh.sources.releases import releases_of
+from xpfeh.releases import releases_of
 from xpfeh.xp.bases import load_bands
 from xpfeh.xp.calibrate import calibrate, pack_covariance
 from xpfeh.xp.product import _loop, product

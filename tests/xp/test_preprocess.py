@@ -6,11 +6,11 @@ import pytest
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
+from xpfeh.catalog.samples import SAMPLES
 from xpfeh.columns import FEATURES
 from xpfeh.errors import UserError
 from xpfeh.evaluate.slices import unflagged
 from xpfeh.flags import INFORMATIVE, MEANING, NO_PREDICTION, OUTSIDE_PAPER_SAMPLE, Flag, is_good
-from xpfeh.release.samples import SAMPLES
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.photometry import passes_giant

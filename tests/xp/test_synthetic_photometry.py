@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.grid import WAVELENGTH_NM

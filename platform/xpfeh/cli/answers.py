@@ -62,10 +62,10 @@ def predict(
 
     For --ids, --adql, --cone and --around the spectra are downloaded from Gaia's archive, once: see `xpfeh cache`.
     """
+    from xpfeh.archive.archives import PUBLIC
     from xpfeh.commands.choose_stars import StarChoice
-    from xpfeh.commands.models import bundle_of
     from xpfeh.commands.predict import predict_file, predict_stars, without_fetch
-    from xpfeh.download.archives import PUBLIC
+    from xpfeh.experiments.models import bundle_folder
     from xpfeh.sources.reader import CompanionFiles
 
     choice, (tables, fetch) = StarChoice(ids, adql, cone, around, radius, epoch), without_fetch(distances)
@@ -75,10 +75,12 @@ def predict(
     if source:
         if fetch or archive:
             raise UserError("predict: --distances fetch and --archive need --ids, --adql, --cone or --around")
-        written = predict_file(source, bundle_of(model), out, companions, checked(release), dust_map)
+        written = predict_file(source, bundle_folder(model), out, companions, checked(release), dust_map)
     else:
         services = PUBLIC.only(archive)
-        written = predict_stars(choice, bundle_of(model), out, companions, checked(release), services, fetch, dust_map)
+        written = predict_stars(
+            choice, bundle_folder(model), out, companions, checked(release), services, fetch, dust_map
+        )
     print_answered(out, written)
 
 
@@ -90,11 +92,11 @@ def sensitivity(
     photometry: Photometry = [],
 ) -> None:
     """Show which wavelengths each star's [Fe/H] depends on: d[Fe/H] / d flux by pixel."""
-    from xpfeh.commands.models import bundle_of
     from xpfeh.commands.predict import sensitivity_file
+    from xpfeh.experiments.models import bundle_folder
     from xpfeh.sources.reader import CompanionFiles
 
-    print_written(out, sensitivity_file(source, bundle_of(model), out, CompanionFiles.find(photometry)))
+    print_written(out, sensitivity_file(source, bundle_folder(model), out, CompanionFiles.find(photometry)))
 
 
 @app.command(rich_help_panel=ANSWERS, epilog=examples("xpfeh plot XP_CONTINUOUS_RAW.csv --out star.png"))
@@ -107,8 +109,8 @@ def plot(
     distances: Distances = [],
 ) -> None:
     """One star in a picture: spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
-    from xpfeh.commands.models import bundle_of
     from xpfeh.commands.plot import plot_star
+    from xpfeh.experiments.models import bundle_folder
 
-    plot_star(source, source_id, bundle_of(model), out, photometry, distances)
+    plot_star(source, source_id, bundle_folder(model), out, photometry, distances)
     console.print(f"{out}", soft_wrap=True)

@@ -21,7 +21,7 @@ def login(
     The session is kept on this machine. Uploads (--around) then count against your own quota; all anonymous users share
     one.
     """
-    from xpfeh.download.login import log_in
+    from xpfeh.archive.login import log_in
 
     password = typer.prompt("Password", hide_input=True)
     console.print(f"logged in as {user}; the session is kept in {log_in(user, password)}", soft_wrap=True)
@@ -30,6 +30,6 @@ def login(
 @archive.command(epilog=examples("xpfeh archive logout"))
 def logout() -> None:
     """Log out: delete the session kept on this machine."""
-    from xpfeh.download.login import log_out
+    from xpfeh.archive.login import log_out
 
     console.print("logged out" if log_out() else "you were not logged in")

@@ -75,7 +75,7 @@ def cache(
     forget: Annotated[str | None, typer.Option(help="Delete what is cached of a data release: dr3 or dr4.")] = None,
 ) -> None:
     """Show what is cached of the archive's answers, and how large it is."""
-    from xpfeh.download import cache as kept
+    from xpfeh.archive import cache as kept
 
     if checked(forget):
         kept.forget(str(forget))

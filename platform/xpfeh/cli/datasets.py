@@ -33,9 +33,9 @@ def run(
 ) -> None:
     """Predict every star of a features dataset, each exactly once. Rerun to resume."""
     from xpfeh.commands.catalog import make_catalog
-    from xpfeh.commands.models import bundle_of
+    from xpfeh.experiments.models import bundle_folder
 
-    print_rows(out, make_catalog(features, bundle_of(model), out, workers))
+    print_rows(out, make_catalog(features, bundle_folder(model), out, workers))
 
 
 @catalog.command(

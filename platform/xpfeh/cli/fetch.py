@@ -43,10 +43,10 @@ def xp(
     archive: ArchiveName = None,
 ) -> None:
     """Download XP spectra of chosen stars, or whole bulk files. Rerun to resume."""
+    from xpfeh.archive.archives import PUBLIC
+    from xpfeh.archive.bulk_files import fetch_bulk
+    from xpfeh.archive.gaia_archive import fetch_xp
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
-    from xpfeh.download.archives import PUBLIC
-    from xpfeh.download.bulk_files import fetch_bulk
-    from xpfeh.download.gaia_archive import fetch_xp
 
     checked(release)
     choice = StarChoice(ids, adql, cone, around, radius, epoch)
@@ -72,9 +72,9 @@ def gaia_source(
     archive: ArchiveName = None,
 ) -> None:
     """Download positions, photometry and parallaxes of stars."""
+    from xpfeh.archive.archives import PUBLIC
+    from xpfeh.archive.gaia_archive import fetch_gaia_source
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
-    from xpfeh.download.archives import PUBLIC
-    from xpfeh.download.gaia_archive import fetch_gaia_source
 
     checked(release)
     services = PUBLIC.only(archive)
@@ -89,9 +89,9 @@ def neighbourhood(
     archive: ArchiveName = None,
 ) -> None:
     """Download which DR4 stars lie near DR3 stars: for `xpfeh labels move`."""
-    from xpfeh.download.archives import PUBLIC
-    from xpfeh.download.gaia_archive import fetch_neighbourhood
-    from xpfeh.download.star_lists import read_ids
+    from xpfeh.archive.archives import PUBLIC
+    from xpfeh.archive.gaia_archive import fetch_neighbourhood
+    from xpfeh.archive.star_lists import read_ids
 
     _print_account(fetch_neighbourhood(read_ids(ids), out, "dr4", PUBLIC.only(archive)), out)
 
@@ -103,8 +103,8 @@ def distances(
     release: Release = "dr3",
 ) -> None:
     """Download geometric distances of stars (Bailer-Jones et al. 2021)."""
-    from xpfeh.download.gaia_archive import fetch_distances
-    from xpfeh.download.star_lists import read_ids
+    from xpfeh.archive.gaia_archive import fetch_distances
+    from xpfeh.archive.star_lists import read_ids
 
     checked(release)
     _print_account(fetch_distances(read_ids(ids), out, release), out)
@@ -113,7 +113,7 @@ def distances(
 @fetch.command(epilog=examples("xpfeh fetch pastel --out pastel.csv"))
 def pastel(out: Annotated[Path, local("CSV table to write.")]) -> None:
     """Download PASTEL from VizieR."""
-    from xpfeh.download import gaia_archive as archive
+    from xpfeh.archive import gaia_archive as archive
 
     console.print(f"{archive.fetch_pastel(out)} rows -> {out}", soft_wrap=True)
 
@@ -137,7 +137,7 @@ def corrections() -> None:
 @fetch.command(epilog=examples("xpfeh fetch sfd"))
 def sfd() -> None:
     """Download the full SFD98 dust map, for --dust-map sfd and --set dust_map=sfd."""
-    from xpfeh.download.sfd import fetch_sfd
+    from xpfeh.archive.sfd import fetch_sfd
 
     console.print(f"SFD98: {fetch_sfd()}", soft_wrap=True)
 

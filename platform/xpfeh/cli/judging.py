@@ -127,7 +127,7 @@ def promote(
     It is judged on held-out stars beside the best champion so far: spread, bias, calibration, domain, speed. Exit
     code 3: a gate failed.
     """
-    from xpfeh.commands.promote import RefusedError, promote
+    from xpfeh.commands.promote import NotPromotedError, promote
     from xpfeh.commands.read_sample import read_sample
 
     if force != bool(why.strip()):
@@ -135,7 +135,7 @@ def promote(
     sample = read_sample(features, labels)
     try:
         promotion = promote(run, sample, why.strip() if force else None)
-    except RefusedError as refused:
+    except NotPromotedError as refused:
         print_refusal(refused)
         raise typer.Exit(3) from None
     print_gates(promotion)
@@ -163,9 +163,9 @@ def drift(
 ) -> None:
     """Check whether a dataset is like the stars that a model was judged by."""
     from xpfeh.commands.drift import find_drift
-    from xpfeh.commands.models import bundle_of
+    from xpfeh.experiments.models import bundle_folder
 
-    print_drift(find_drift(features, bundle_of(model), out))
+    print_drift(find_drift(features, bundle_folder(model), out))
     console.print(f"report -> {out}", soft_wrap=True)
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, TextIO
 
 import typer
 
-from xpfeh import __version__
+from xpfeh._version import __version__
 from xpfeh.cli import answers, data, datasets, endpoint, judging, tools, training
 from xpfeh.cli.archive import archive
 from xpfeh.cli.fetch import fetch

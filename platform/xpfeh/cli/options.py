@@ -23,7 +23,7 @@ def local(help: str) -> Any:
 
 def checked(release: str | None) -> str | None:
     """Return a data release as it is called here, or refuse it."""
-    from xpfeh.sources.releases import check_release
+    from xpfeh.releases import check_release
 
     if release is not None:
         check_release(release)

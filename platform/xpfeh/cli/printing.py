@@ -17,14 +17,14 @@ from rich.table import Column, Table
 from rich.text import Text
 
 if TYPE_CHECKING:
+    from xpfeh.archive.cache import Size
+    from xpfeh.archive.probe import Finding
     from xpfeh.commands.drift import FoundDrift
     from xpfeh.commands.one_table import Written
-    from xpfeh.commands.promote import Promotion, RefusedError
+    from xpfeh.commands.promote import NotPromotedError, Promotion
     from xpfeh.dataset.records import Record
     from xpfeh.dataset.status import Status
     from xpfeh.dataset.verify import Account
-    from xpfeh.download.cache import Size
-    from xpfeh.download.probe import Finding
     from xpfeh.evaluate.comparison.runs import Row
     from xpfeh.evaluate.paired import Difference
     from xpfeh.evaluate.report import Metrics
@@ -170,7 +170,7 @@ def print_keys(keys: Iterable[Key]) -> None:
 
 def print_findings(release: str, findings: Iterable[Finding], as_json: bool = False) -> list[Finding]:
     """Print what the archives have, what is expected, and what to do; return the findings."""
-    from xpfeh.download.probe import advice
+    from xpfeh.archive.probe import advice
 
     with console.status("querying the archive", spinner="dots") if not as_json else nullcontext():
         found = list(findings)
@@ -273,7 +273,7 @@ def print_drift(found: FoundDrift) -> None:
         console.print(line, soft_wrap=True)
 
 
-def print_gates(judged: Promotion | RefusedError) -> None:
+def print_gates(judged: Promotion | NotPromotedError) -> None:
     """Print what a challenger was judged by and beside whom, and by how much it missed."""
     table = _table("gate", *map(_number, ("value", "from", "to")), Column("", no_wrap=True), title="gates")
     for gate in judged.gates:
@@ -286,7 +286,7 @@ def print_gates(judged: Promotion | RefusedError) -> None:
         console.print(f"models judged by these held-out stars so far: {judged.looks}")
 
 
-def print_refusal(refused: RefusedError) -> None:
+def print_refusal(refused: NotPromotedError) -> None:
     """Print why a challenger did not become champion."""
     print_gates(refused)
     console.print(str(refused), soft_wrap=True)

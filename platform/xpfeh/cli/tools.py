@@ -28,11 +28,11 @@ def demo(
     Exit code 3: the best model failed a gate, as may happen with few steps.
     """
     from xpfeh.commands.demo import run_demo
-    from xpfeh.commands.promote import RefusedError
+    from xpfeh.commands.promote import NotPromotedError
 
     try:
         run_demo(out, trials, steps, paper_steps, console, beside_of(reference, clusters))
-    except RefusedError as refused:
+    except NotPromotedError as refused:
         print_refusal(refused)
         raise typer.Exit(3) from None
 
@@ -53,8 +53,8 @@ def probe(
     Looks at tables, columns, DataLink's retrieval type and data structure, one star's spectrum and GaiaXPy's bases, in
     the archive and its mirrors, and says what to do about differences. Exit code 1: something differs.
     """
-    from xpfeh.download.archives import PUBLIC
-    from xpfeh.download.probe import Verdict, probe
+    from xpfeh.archive.archives import PUBLIC
+    from xpfeh.archive.probe import Verdict, probe
 
     checked(release)
     findings = print_findings(release, probe(release, PUBLIC), as_json)
@@ -65,6 +65,6 @@ def probe(
 @app.command(rich_help_panel=TOOLS, epilog=examples("xpfeh cite", "xpfeh cite > xpfeh.bib"))
 def cite() -> None:
     """Print how to cite xpfeh, its method and Gaia, as BibTeX."""
-    from xpfeh.release.citation import bibtex
+    from xpfeh.catalog.citation import bibtex
 
     console.print(bibtex(), soft_wrap=True, highlight=False)

@@ -53,6 +53,11 @@ def join() -> None:
         raise UserError(f"no Ray cluster to join ({first_line(error)}); set RAY_ADDRESS to one") from None
 
 
+def is_own() -> bool:
+    """Return whether commands start a Ray of their own, since ``RAY_ADDRESS`` names no cluster."""
+    return (os.environ.get("RAY_ADDRESS") or "local") == "local"
+
+
 def connect() -> None:
     """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one, on loopback alone.
 
@@ -61,7 +66,7 @@ def connect() -> None:
     UserError
         If that cluster does not answer.
     """
-    if (os.environ.get("RAY_ADDRESS") or "local") != "local":
+    if not is_own():
         join()
     elif not ray.is_initialized():
         _quiet()

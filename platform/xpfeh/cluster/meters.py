@@ -16,7 +16,7 @@ _SECONDS = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
 _LOG = logging.getLogger("xpfeh")
 
 
-class Meters:
+class PlanMeters:
     """The counters of one worker, and its log: one line of JSON for each part."""
 
     def __init__(self, plan: Plan) -> None:

@@ -11,8 +11,7 @@ from ray.data import ActorPoolStrategy
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from xpfeh.cluster.connection import ONE_CORE, connect
-from xpfeh.cluster.meters import Meters
-from xpfeh.cluster.pace import Pace
+from xpfeh.cluster.meters import PlanMeters
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
@@ -34,7 +33,7 @@ class _Worker:
         self._dataset = Dataset.at(uri)
         self._make_work = make_work
         self._work: ShardWork | None = None
-        self._meters = Meters(self._dataset.plan)
+        self._meters = PlanMeters(self._dataset.plan)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         shard = Shard.model_validate(row["shard"])
@@ -43,11 +42,11 @@ class _Worker:
                 self._work = self._make_work()
             record = self._dataset.commit(shard, self._work(shard))
             self._meters.done(record)
-            return {"shard": shard.name, "rows": record.rows_written, "seconds": record.seconds, "failure": ""}
+            return {"shard": shard.name, "rows": record.rows_written, "failure": ""}
         except Exception as error:  # whatever it is, it is recorded, and the other shards go on
             failure = self._dataset.fail(shard, error)
             self._meters.failed(failure)
-            return {"shard": shard.name, "rows": 0, "seconds": 0.0, "failure": failure.reason}
+            return {"shard": shard.name, "rows": 0, "failure": failure.reason}
 
 
 def run_plan(
@@ -101,16 +100,13 @@ def _run(
     speed = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
     failures: list[str] = []
     stars = 0
-    pace = Pace(shard.name for shard in pending)
-    with Progress(*columns, speed, TimeRemainingColumn()) as bar, pace.watched(bar.console.print):
+    with Progress(*columns, speed, TimeRemainingColumn()) as bar:
         total = len(dataset.plan.shards)
         task = bar.add_task(dataset.plan.kind, total=total, completed=total - len(pending), stars=0, rate=0)
         for row in done.iter_rows():
             if row["failure"]:
                 failures.append(row["failure"])
                 continue
-            if line := pace.finished(row["shard"], row["seconds"]):
-                bar.console.print(line)
             stars += row["rows"]
             bar.update(task, advance=1, stars=stars, rate=stars / (bar.tasks[task].elapsed or 1))
             if bar.tasks[task].completed % _GATHER_EVERY == 0:

@@ -16,7 +16,7 @@ from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
 from xpfeh.files import absolute, digest, first_line
-from xpfeh.inference.bundle import packed, unpacked
+from xpfeh.inference.bundle import pack, unpack
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.kinds import kinds_of
 from xpfeh.inference.predictor import Predictor
@@ -45,7 +45,7 @@ def make_catalog(
         If the features are incomplete or do not fit the model, the bundle is none, or `out` holds another run.
     """
     plan = plan_catalog(features, bundle)
-    return run_plan(out, plan, partial(make_work, absolute(features), packed(bundle)), max_workers)
+    return run_plan(out, plan, partial(make_work, absolute(features), pack(bundle)), max_workers)
 
 
 def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
@@ -70,7 +70,7 @@ def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
     """Return the function that makes a shard's rows of the catalog, by a `packed` bundle."""
     dataset = Dataset.at(features)
     fs = dataset.fs
-    with unpacked(bundle) as place:
+    with unpack(bundle) as place:
         predictor = Predictor(place)
 
     def work(shard: Shard) -> Iterator[Delivery]:

@@ -9,8 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from xpfeh.download import star_lists
-from xpfeh.download.archives import PUBLIC, Services
+from xpfeh.archive import star_lists
+from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.errors import UserError
 from xpfeh.files import whole_file
 

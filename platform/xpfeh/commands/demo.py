@@ -29,7 +29,7 @@ from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.verify import verify
 from xpfeh.errors import UserError
 from xpfeh.experiments.mlflow_runs import EXPERIMENT
-from xpfeh.experiments.registry import local_bundle
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.experiments.search import search
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import CrossValidated
@@ -48,7 +48,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     UserError
         If `out` holds anything but an earlier demo, a file to compare with is not there, or an answer of the endpoint
         differs from the catalog.
-    RefusedError
+    NotPromotedError
         If the winner misses a gate.
     """
     beside.check()
@@ -90,7 +90,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     console.print(f"champion: {champion}, run {run_id}; {len(promotion.gates)} gates hold")
 
     print_step("Ray Data: the catalog, verified")
-    bundle = local_bundle(champion)
+    bundle = bundle_folder(champion)
     make_catalog(features, bundle, out / "catalog")
     account = verify(out / "catalog")
     if account.problems:

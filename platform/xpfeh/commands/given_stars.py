@@ -10,8 +10,8 @@ import numpy as np
 from astropy.table import Row
 from numpy.typing import NDArray
 
+from xpfeh.archive.cache import bring
 from xpfeh.column_names import find_columns
-from xpfeh.download.cache import bring
 from xpfeh.errors import InputError
 from xpfeh.tables.in_memory import is_pandas, is_table
 

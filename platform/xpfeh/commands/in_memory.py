@@ -16,9 +16,9 @@ from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import ToTable, read_all
 from xpfeh.errors import InputError, Notice
 from xpfeh.inference.intervals import quantile
+from xpfeh.releases import releases_of
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
-from xpfeh.sources.releases import releases_of
 from xpfeh.tables.astropy_table import to_astropy
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate

@@ -69,9 +69,8 @@ def ingest(
     """
     plan = plan_features(sources, settings, companions)
     records = run_plan(out, plan, partial(make_work, settings, companions), max_workers)
-    counted = [record for record in records if record.matched]  # a part of an older version of xpfeh has no counts
-    matched: Counter[str] = sum((Counter(record.matched) for record in counted), Counter())
-    check_matches(companions, matched, sum(record.rows_written for record in counted), warn)
+    matched: Counter[str] = sum((Counter(record.matched) for record in records), Counter())
+    check_matches(companions, matched, sum(record.rows_written for record in records), warn)
     return records
 
 

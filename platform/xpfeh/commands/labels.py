@@ -17,8 +17,8 @@ from xpfeh.labels.literature_table import METAL_POOR, read_literature
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
+from xpfeh.releases import RELEASES
 from xpfeh.sources.library import NAME, library_path, read_apogee_labels, read_apogee_stars
-from xpfeh.sources.releases import RELEASES
 from xpfeh.tables.checks import with_source_id
 from xpfeh.tables.reading import read_stars, read_table
 

@@ -15,13 +15,13 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
 
+from xpfeh.catalog.citation import references
 from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.commands.companion_matches import check_matches
 from xpfeh.errors import InputError
 from xpfeh.files import local_path, whole_file
 from xpfeh.forks import check_not_forked
 from xpfeh.provenance import code_version
-from xpfeh.release.citation import references
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import REPEATED, Reject

@@ -10,11 +10,11 @@ from pathlib import Path
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from xpfeh.archive.archives import PUBLIC, Services
+from xpfeh.archive.cache import bring, bring_distances
 from xpfeh.columns import CATALOG, sensitivity_schema, to_arrow, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
-from xpfeh.download.archives import PUBLIC, Services
-from xpfeh.download.cache import bring, bring_distances
 from xpfeh.errors import UserError
 from xpfeh.flags import names
 from xpfeh.inference.estimate import estimate
@@ -126,7 +126,7 @@ def predict_stars(
     Raises
     ------
     UserError
-        As `predict_file`, `xpfeh.commands.choose_stars.choose_stars` and `xpfeh.download.cache.bring`.
+        As `predict_file`, `xpfeh.commands.choose_stars.choose_stars` and `xpfeh.archive.cache.bring`.
     """
     check_format(out)
     predictor = Predictor(bundle)

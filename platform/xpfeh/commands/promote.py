@@ -52,7 +52,7 @@ class Promotion:
     looks: int | None
 
 
-class RefusedError(Exception):
+class NotPromotedError(Exception):
     """A gate does not hold.
 
     Attributes
@@ -82,13 +82,13 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
 
     Raises
     ------
-    RefusedError
+    NotPromotedError
         If a gate does not hold and there is no reason to force it.
     UserError
         If there is no such run, its model or today's champion cannot be judged on the sample, or another promotion
         came first.
     """
-    candidate = registry.bundle_of_run(run)
+    candidate = registry.candidate_of(run)
     before = registry.champion()
     challenger = _Judged.of(candidate.folder, sample)
     looks = registry.count_look(sample.origin.split.salt)
@@ -102,7 +102,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
         baseline_mae = _baseline_mae(challenger, sample, notes)
     gates = judge(challenger.metrics(sample), rival, baseline_mae)
     if force is None and not all(gate.holds for gate in gates):
-        raise RefusedError(gates, notes, looks)
+        raise NotPromotedError(gates, notes, looks)
     tags = {"gates": json.dumps([asdict(gate) | {"holds": gate.holds} for gate in gates])}
     if force is not None:
         tags["forced_because"] = force
@@ -195,7 +195,7 @@ def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[s
     judged, notes = {}, []
     for version in dict.fromkeys((before, *registry.champions(_MOST_CHAMPIONS))):
         try:
-            judged[version] = _Judged.of(registry.local_bundle(f"models:/{registry.MODEL}/{version}"), sample)
+            judged[version] = _Judged.of(registry.fetch(f"models:/{registry.REGISTERED_NAME}/{version}"), sample)
         except UserError as error:
             if version == before and not forced:
                 raise UserError(

@@ -14,6 +14,11 @@ import pyarrow as pa
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
+from xpfeh.catalog.formats import FORMATS, Publication
+from xpfeh.catalog.readme import TITLE, describe_catalog, readme
+from xpfeh.catalog.samples import SAMPLES, CatalogSample
+from xpfeh.catalog.sky_order import count_stars, spill
+from xpfeh.catalog.zenodo import zenodo_json
 from xpfeh.columns import CATALOG, PROVENANCE_KEY
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.records import Record
@@ -21,11 +26,6 @@ from xpfeh.errors import UserError
 from xpfeh.files import check_output_folder, local_path, sha256_of, whole_folder
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
-from xpfeh.release.formats import FORMATS, Release
-from xpfeh.release.readme import TITLE, describe_catalog, readme
-from xpfeh.release.samples import SAMPLES, Selection
-from xpfeh.release.sky_order import count_stars, spill
-from xpfeh.release.zenodo import zenodo_json
 from xpfeh.tables.votable import MAX_VOTABLE_ROWS
 
 ZENODO = "zenodo.json"
@@ -70,9 +70,9 @@ def publish(
     out : str or Path
         A local folder that is empty or not there.
     formats : sequence of str
-        Any of `xpfeh.release.formats.FORMATS`.
+        Any of `xpfeh.catalog.formats.FORMATS`.
     sample : str
-        One of `xpfeh.release.samples.SAMPLES`.
+        One of `xpfeh.catalog.samples.SAMPLES`.
     report : str or Path, optional
         A report on the model, as `xpfeh validate` writes: it becomes a part of the release.
 
@@ -108,10 +108,10 @@ def publish(
     # The stars wait on the disk of `out`: it must have room for the catalog anyway, and /tmp may not.
     with whole_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spilled.") as spilled:
         stars = spill(fs, paths, chosen.holds, counts, schema, Path(spilled))
-        release = Release(folder, stars, schema, provenance, description)
+        publication = Publication(folder, stars, schema, provenance, description)
         rows_of_file: dict[Path, int] = {}
         for writer in writers.values():
-            rows_of_file |= writer.write(release)
+            rows_of_file |= writer.write(publication)
         files = [(writer.files, writer.explanation) for writer in writers.values()]
         if report_files:
             files.append((f"{_REPORT}/index.html", "how good the model is, on stars held out from it"))
@@ -146,7 +146,7 @@ def _checked_formats(formats: Sequence[str]) -> Sequence[str]:
     return formats
 
 
-def _sample_named(name: str) -> Selection:
+def _sample_named(name: str) -> CatalogSample:
     if name not in SAMPLES:
         known = "; ".join(f"{sample.name} ({sample.definition})" for sample in SAMPLES.values())
         raise UserError(f"no such sample: {name}; choose from {known}")
@@ -196,7 +196,7 @@ def _schema(columns: pa.Schema, provenance: dict[str, Any]) -> pa.Schema:
     return pa.schema(fields, metadata={PROVENANCE_KEY: json.dumps(provenance).encode()})
 
 
-def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: Selection) -> str:
+def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: CatalogSample) -> str:
     stars = not_evaluated = 0
     for path in paths:
         flags = pq.read_table(path, columns=["flags"], filesystem=fs)["flags"].to_numpy()

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import pinned_model
 from xpfeh.files import package_file
 from xpfeh.serving.config import read_config
 from xpfeh.serving.deploy import deploy, rollout, serving, withdraw
-from xpfeh.serving.models import pinned_model
 
 LOCAL_CONFIG = package_file("xpfeh", "serving/local.yaml")
 """One replica on this machine."""

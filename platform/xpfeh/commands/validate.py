@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 
 from xpfeh.commands.asked_stars import NOTHING, Beside, Given
-from xpfeh.commands.models import bundles_of
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
@@ -18,6 +17,7 @@ from xpfeh.evaluate.paired import in_both, judging_stars
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
 from xpfeh.evaluate.sections import final_sample
 from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
+from xpfeh.experiments.models import bundle_folders
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import NONE, CrossValidated
 from xpfeh.inference.inputs import INPUTS, network_inputs
@@ -51,7 +51,7 @@ def validate_models(
     Parameters
     ----------
     models : sequence of str
-        As `xpfeh.commands.models.bundles_of` takes them.
+        As `xpfeh.experiments.models.bundle_folders` takes them.
     features : str
     labels : str or Path
     out : Path
@@ -65,7 +65,7 @@ def validate_models(
     """
     reports = []
     for model in models:
-        judge = CrossValidated(bundles_of(model))
+        judge = CrossValidated(bundle_folders(model))
         card = judge.cards[0]
         folder = out / f"{card.version}-{judge.salt}" if len(models) > 1 else out
         metrics = validate({card.recipe.name: judge}, features, labels, folder, beside)

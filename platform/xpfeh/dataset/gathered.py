@@ -27,7 +27,7 @@ _WORTH_A_FILE = 200  # small files
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-class _File(NamedTuple):
+class _GatheredFile(NamedTuple):
     size: int
     modified: int
     content: bytes
@@ -82,10 +82,10 @@ def parsed(content: bytes, path: str, kind: type[_Model]) -> _Model:
         ) from None
 
 
-def _read(fs: pafs.FileSystem, folder: str, gathered: str) -> tuple[dict[str, _File], int]:
+def _read(fs: pafs.FileSystem, folder: str, gathered: str) -> tuple[dict[str, _GatheredFile], int]:
     """Return the files of a folder, and how many of them had to be read one by one."""
     known = _known(fs, gathered) if gathered else {}
-    files, new = dict[str, _File | None](), dict[str, pafs.FileInfo]()
+    files, new = dict[str, _GatheredFile | None](), dict[str, pafs.FileInfo]()
     for info in list_infos(fs, folder, ".json"):
         name = Path(info.path).stem
         files[name] = file = known.get(name)
@@ -94,13 +94,13 @@ def _read(fs: pafs.FileSystem, folder: str, gathered: str) -> tuple[dict[str, _F
     with ThreadPoolExecutor(AT_ONCE) as threads:
         contents: Iterable[bytes] = threads.map(lambda info: read_bytes(fs, info.path), new.values())
         for (name, info), content in zip(new.items(), contents, strict=True):
-            files[name] = _File(info.size, info.mtime_ns, content)
+            files[name] = _GatheredFile(info.size, info.mtime_ns, content)
     return {name: file for name, file in files.items() if file is not None}, len(new)
 
 
-def _known(fs: pafs.FileSystem, gathered: str) -> Mapping[str, _File]:
+def _known(fs: pafs.FileSystem, gathered: str) -> Mapping[str, _GatheredFile]:
     try:
         rows = pq.read_table(gathered, filesystem=fs).to_pylist()
-        return {row.pop("name"): _File(**row) for row in rows}
+        return {row.pop("name"): _GatheredFile(**row) for row in rows}
     except (OSError, pa.ArrowInvalid, KeyError, TypeError):  # there is none, or it is damaged
         return {}

@@ -13,8 +13,7 @@ _SHOWN = 4  # differences that a message names
 
 Kind = Literal["features", "catalog"]
 FORMAT = 3
-"""Of the parts. Plans of format 1 do not name it: features held dereddened spectra, catalogs had no T_eff and log g.
-Catalogs of format 2 had no column ``good``, features CUT_NOT_EVALUATED where the excess factor was not known."""
+"""Of the parts; the next number after each change of what they hold. Plans of format 1 do not name it."""
 
 
 class Shard(BaseModel):

@@ -37,8 +37,8 @@ class Record(BaseModel):
     rows_read: int
     rows_written: int
     rejected: dict[str, int]
-    matched: dict[str, int] = {}
-    kinds: dict[str, int] = {}
+    matched: dict[str, int]
+    kinds: dict[str, int]
     fingerprint: str
     bytes: int
     seconds: float

@@ -25,7 +25,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Finalist:
+class BestTrial:
     """A trial that goes on: its tag in MLflow, its recipe, and which of the samples it was trained on."""
 
     trial: str
@@ -53,14 +53,16 @@ class Winner:
     mae_error: float
 
 
-def decide(finalists: Sequence[Finalist], samples: Sequence[Sample], parent: str, members: int, share: Share) -> Winner:
+def decide(
+    finalists: Sequence[BestTrial], samples: Sequence[Sample], parent: str, members: int, share: Share
+) -> Winner:
     """Train every finalist as an ensemble whose members leave out parts of the sky; return the best.
 
     A finalist that an earlier, interrupted call has finished is not trained again; one that cannot be trained is out.
 
     Parameters
     ----------
-    finalists : sequence of Finalist
+    finalists : sequence of BestTrial
     samples : sequence of Sample
     parent : str
         MLflow run of the search.

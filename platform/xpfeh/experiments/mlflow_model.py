@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from xpfeh import __version__
+from xpfeh._version import __version__
 from xpfeh.errors import UserError
 from xpfeh.inference.bundle import CARD
 from xpfeh.inference.inputs import INPUTS

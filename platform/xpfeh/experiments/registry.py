@@ -1,4 +1,4 @@
-"""The registered model ``xpfeh``: its champion, those before, and the way from a name to a bundle.
+"""The registered model ``xpfeh``: its champion, those before, and the bundles of its versions and of runs.
 
 Also counted here: how often the held-out stars of a split were looked at. Each look chooses a little, and a number on
 stars that were looked at a hundred times is no longer one on unseen stars.
@@ -21,9 +21,8 @@ from xpfeh.errors import ModelError, UserError
 from xpfeh.experiments import mlflow_model
 from xpfeh.experiments.mlflow_retries import patient
 from xpfeh.experiments.mlflow_runs import EXPERIMENT, MODEL_FOLDER, client, finished_runs
-from xpfeh.inference.bundle import folder_of
 
-MODEL = "xpfeh"
+REGISTERED_NAME = "xpfeh"
 CHAMPION, PREVIOUS = "champion", "previous"
 _LOOKS = "looks"
 _LOCK = "xpfeh-promotion-lock"
@@ -40,8 +39,8 @@ class Candidate:
     folder: Path
 
 
-def bundle_of_run(run: str) -> Candidate:
-    """Return the bundle of the one run whose id begins with `run`.
+def candidate_of(run: str) -> Candidate:
+    """Return the model of the one run whose id begins with `run`.
 
     Raises
     ------
@@ -54,7 +53,7 @@ def bundle_of_run(run: str) -> Candidate:
         raise UserError(f"{found} an id that begins with {run!r}; xpfeh compare lists them")
     (chosen,) = matches
     source = f"{chosen.info.artifact_uri}/{MODEL_FOLDER}"
-    return Candidate(chosen.info.run_id, source, _fetched(source))
+    return Candidate(chosen.info.run_id, source, _download(source))
 
 
 def champion() -> str | None:
@@ -65,7 +64,7 @@ def champion() -> str | None:
 @patient()
 def champions(most: int) -> list[str]:
     """Return the versions that have been champion, the latest first, at most so many: none is registered otherwise."""
-    found = client().search_model_versions(f"name = '{MODEL}'")
+    found = client().search_model_versions(f"name = '{REGISTERED_NAME}'")
     return [str(version) for version in sorted((int(each.version) for each in found), reverse=True)[:most]]
 
 
@@ -86,12 +85,12 @@ def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]
                 f"the champion changed from {before or 'none'} to {now} while this model was judged; promote again to "
                 "be judged beside the new one"
             )
-        if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
-            mlflow_client.create_registered_model(MODEL)
-        made = mlflow_client.create_model_version(MODEL, candidate.source, run_id=candidate.run_id, tags=tags)
+        if not mlflow_client.search_registered_models(f"name = '{REGISTERED_NAME}'"):
+            mlflow_client.create_registered_model(REGISTERED_NAME)
+        made = mlflow_client.create_model_version(REGISTERED_NAME, candidate.source, run_id=candidate.run_id, tags=tags)
         if before is not None:
-            mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, before)
-        mlflow_client.set_registered_model_alias(MODEL, CHAMPION, str(made.version))
+            mlflow_client.set_registered_model_alias(REGISTERED_NAME, PREVIOUS, before)
+        mlflow_client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, str(made.version))
     return str(made.version)
 
 
@@ -109,8 +108,8 @@ def rollback() -> str:
         known = _aliases()
         if CHAMPION not in known or PREVIOUS not in known:
             raise UserError("there is no earlier champion to go back to")
-        mlflow_client.set_registered_model_alias(MODEL, CHAMPION, known[PREVIOUS])
-        mlflow_client.set_registered_model_alias(MODEL, PREVIOUS, known[CHAMPION])
+        mlflow_client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, known[PREVIOUS])
+        mlflow_client.set_registered_model_alias(REGISTERED_NAME, PREVIOUS, known[CHAMPION])
     return known[PREVIOUS]
 
 
@@ -143,8 +142,8 @@ def count_look(salt: str) -> int | None:
 
 
 @patient()
-def pinned(model: str) -> str:
-    """Return `model` with an alias resolved to its version, once; anything else as it is.
+def resolve_alias(model: str) -> str:
+    """Return ``models:/NAME@ALIAS`` as ``models:/NAME/VERSION``, and a name with a version as it is.
 
     Raises
     ------
@@ -152,7 +151,7 @@ def pinned(model: str) -> str:
         If the registry has no such alias.
     """
     name, at, alias = model.removeprefix("models:/").partition("@")
-    if not model.startswith("models:/") or not at:
+    if not at:
         return model
     try:
         return f"models:/{name}/{client().get_model_version_by_alias(name, alias).version}"
@@ -163,15 +162,13 @@ def pinned(model: str) -> str:
 
 
 @patient()
-def local_bundle(model: str) -> Path:
-    """Return a local folder with a bundle: ``pretrained``, a folder, ``models:/NAME@ALIAS`` or ``models:/NAME/2``."""
-    if not model.startswith("models:/"):
-        return folder_of(model)
+def fetch(model: str) -> Path:
+    """Copy the bundle of ``models:/NAME@ALIAS`` or ``models:/NAME/2`` from the store, and return its folder here."""
     client()
-    return _fetched(pinned(model))
+    return _download(resolve_alias(model))
 
 
-def _fetched(uri: str) -> Path:
+def _download(uri: str) -> Path:
     try:
         return mlflow_model.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
@@ -181,9 +178,11 @@ def _fetched(uri: str) -> Path:
 @patient()
 def _aliases() -> dict[str, str]:
     mlflow_client = client()
-    if not mlflow_client.search_registered_models(f"name = '{MODEL}'"):
+    if not mlflow_client.search_registered_models(f"name = '{REGISTERED_NAME}'"):
         return {}
-    return {alias: str(version) for alias, version in mlflow_client.get_registered_model(MODEL).aliases.items()}
+    return {
+        alias: str(version) for alias, version in mlflow_client.get_registered_model(REGISTERED_NAME).aliases.items()
+    }
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from ray.tune.schedulers import ASHAScheduler
 from xpfeh.cluster.connection import ONE_CORE, Share, connect, own_interrupts
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.finalists import FOLDS, Finalist, Winner, decide
+from xpfeh.experiments.finalists import FOLDS, BestTrial, Winner, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
 from xpfeh.experiments.tune_callback import RunWriter
 from xpfeh.experiments.tune_progress import SearchProgress
@@ -145,7 +145,7 @@ def _tuner(
     )
 
 
-def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[Finalist]:
+def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[BestTrial]:
     """Return the `n` best of the finished trials."""
     done = [r for r in results if r.checkpoint is not None and METRIC in r.metrics]
     if not done:
@@ -153,7 +153,7 @@ def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[Final
         reason = str(getattr(first, "cause", None) or first).splitlines()[0]
         raise UserError(f"search {name}: no trial finished; the first says: {reason}")
     return [
-        Finalist(f"{name}/{result.metrics['trial_id']}", recipe_of(result.config, steps), result.config["features"])
+        BestTrial(f"{name}/{result.metrics['trial_id']}", recipe_of(result.config, steps), result.config["features"])
         for result in sorted(done, key=lambda result: result.metrics[METRIC])[:n]
     ]
 

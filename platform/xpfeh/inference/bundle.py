@@ -12,7 +12,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from xpfeh.errors import ModelError
-from xpfeh.files import local_path, whole_file, whole_folder
+from xpfeh.files import whole_file, whole_folder
 from xpfeh.inference.card import FORMAT, ModelCard, Training
 from xpfeh.inference.golden import golden_answer
 from xpfeh.inference.graph import Graph
@@ -29,17 +29,7 @@ CARD = "card.json"
 
 PRETRAINED = "pretrained"
 """The model that the package ships, made by ``make model``."""
-
-
-def folder_of(model: str | Path) -> Path:
-    """Return the folder of a bundle: of the package's own by its name, of any other its path.
-
-    Examples
-    --------
-    >>> folder_of("pretrained").parent.name
-    'inference'
-    """
-    return Path(__file__).parent / PRETRAINED if model == PRETRAINED else local_path(model)
+PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
 
 
 def write_bundle(folder: str | Path, files: Mapping[str, bytes], recipe: Recipe, training: Training) -> ModelCard:
@@ -81,14 +71,14 @@ def _text(card: ModelCard) -> str:
     return card.model_dump_json(indent=1) + "\n"
 
 
-def packed(folder: str | Path) -> dict[str, bytes]:
+def pack(folder: str | Path) -> dict[str, bytes]:
     """Return what predicts of a bundle, by name, to be sent to where its folder is not."""
     return {name: (Path(folder) / name).read_bytes() for name in (MODEL, CARD)}
 
 
 @contextmanager
-def unpacked(files: dict[str, bytes]) -> Iterator[Path]:
-    """Give the `packed` files of a bundle a folder, for a while."""
+def unpack(files: dict[str, bytes]) -> Iterator[Path]:
+    """Give the files that `pack` returned a folder, for a while."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)

@@ -8,15 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xpfeh.inference.calibration import Calibration, FurtherCalibration
 from xpfeh.inference.edges import Edges
-from xpfeh.inference.golden import Answer
+from xpfeh.inference.golden import GoldenAnswer
 from xpfeh.inference.seen import Seen
 from xpfeh.inference.stretch import Stretch
 from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
 FORMAT: Literal[7] = 7
-"""Of the bundle. Formats 1 to 3 had no ONNX graph: the networks were computed by Keras. 4 had no golden star, 5 did not
-say what its stars were like, 6 took dereddened features."""
+"""Of the bundle; the next number after each change that older bundles cannot be read with."""
 
 
 class StarCounts(BaseModel):
@@ -90,7 +89,7 @@ class ModelCard(Training):
     version: str
     sha256: dict[str, str]
     recipe: Recipe
-    golden: Answer
+    golden: GoldenAnswer
     made_by: dict[str, str]
     held_out: dict[str, dict[str, float]] = Field(default_factory=dict)
     data: str = ""

@@ -19,7 +19,7 @@ from xpfeh.settings import PreprocessSettings, Recipe
 AGREEMENT = 1e-5
 """Dex, and relative: kernels of another kind of CPU sum in another order, and differ by no more."""
 
-Answer = tuple[float | None, ...]
+GoldenAnswer = tuple[float | None, ...]
 """What the graph gives for the star, in the order of its columns; None where it is NaN."""
 
 
@@ -30,13 +30,13 @@ def golden_star() -> dict[str, NDArray]:
     return {name: np.array([star[name]], dtype=np.float32) for name in ("flux", "flux_error", "ebv")}
 
 
-def golden_answer(graph: Graph, recipe: Recipe, preprocess: PreprocessSettings) -> Answer:
+def golden_answer(graph: Graph, recipe: Recipe, preprocess: PreprocessSettings) -> GoldenAnswer:
     """Return what a model's graph gives for the star."""
     (columns,) = graph(network_inputs(golden_star(), recipe, preprocess))
     return tuple(None if np.isnan(value) else float(value) for value in columns[0])
 
 
-def agrees(answer: Answer, kept: Answer) -> bool:
+def agrees(answer: GoldenAnswer, kept: GoldenAnswer) -> bool:
     """Return whether two answers are one, within `AGREEMENT`."""
     now, before = (np.array(each, dtype=np.float64) for each in (answer, kept))
     return now.shape == before.shape and np.allclose(now, before, rtol=AGREEMENT, atol=AGREEMENT, equal_nan=True)

@@ -14,7 +14,7 @@ from astropy.time import Time
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 
 _DR3_EPOCH = RELEASES["dr3"].ref_epoch
 _EQUAL_TO_DECIMALS = 6

@@ -13,7 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from xpfeh.errors import UserError
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 from xpfeh.tables.checks import columns_of, numbers, truths, with_source_id
 from xpfeh.tables.reading import read_table
 

@@ -15,7 +15,7 @@ from xpfeh.labels.compilation import SAME_STAR_ARCSEC, to_labels
 from xpfeh.labels.crossmatch import crossmatch, pairs_within
 from xpfeh.labels.reference_catalogs import REFERENCES, Reference
 from xpfeh.labels.reference_files import BEST, files_of, read_file
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 from xpfeh.tables.checks import with_source_id
 
 _ROW, _PLACE = "_row", "_place"

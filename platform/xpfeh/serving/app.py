@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from fastapi import Path as PathItem
 from fastapi import Query, Request, Response
-from fastapi.responses import HTMLResponse
+from fastapi.responses import FileResponse, HTMLResponse
 from fastapi_offline import FastAPIOffline
 from numpy.typing import NDArray
 from pydantic_core import to_json
@@ -22,9 +22,10 @@ from ray.serve import Application
 from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
-from xpfeh import __version__
+from xpfeh._version import __version__
 from xpfeh.errors import UserError
-from xpfeh.flags import MEANING
+from xpfeh.experiments.models import pinned_model
+from xpfeh.flags import MEANING, not_good
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import protocols
@@ -34,27 +35,26 @@ from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.meters import Meters
-from xpfeh.serving.models import pinned_model, replicas_bundle
-from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, gives, takes
+from xpfeh.serving.models import replicas_bundle
+from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, SPECTRUM, gives, takes
 from xpfeh.serving.ports import listen_as_the_node_does
 from xpfeh.serving.problems import answer_problems, read_body
 from xpfeh.serving.shadow import SHADOW, InTheDark
 from xpfeh.sources.reader import SpectraFile
 
 if TYPE_CHECKING:
-    from xpfeh.release.published import Published
+    from xpfeh.catalog.published import Published
 
 MAX_BODY_BYTES = 80_000_000
 """1,000 stars as coefficients with correlations, in JSON."""
 _BODY_SECONDS = 20.0  # less than the proxy waits (request_timeout_s), whose refusal has another shape
 
 FileName = Annotated[str, Query(max_length=200, description="the file's name: its suffix tells the format")]
+PartName = Annotated[str, PathItem(pattern=r"^[a-z_]+\.(css|js)$")]
 SourceId = Annotated[int, PathItem(ge=0, lt=2**63)]
 FileStar = Annotated[int, Query(ge=0, lt=2**63, description="which star of the file")]
-_ONLY_OURS = "; ".join(
-    ("default-src 'self'", "script-src 'unsafe-inline'", "style-src 'unsafe-inline'", "img-src 'self' blob: data:")
-)
-PAGE = Path(__file__).parent / "page.html"
+_ONLY_OURS = "default-src 'self'; img-src 'self' data:"
+PAGE = Path(__file__).parent / "page"
 
 api = FastAPIOffline(
     title="xpfeh",
@@ -92,7 +92,7 @@ class _Endpoint:
             self._archive = Archive(self._predictor.card.preprocess.release)
         self._release = None
         if args.release:
-            from xpfeh.release.published import Published
+            from xpfeh.catalog.published import Published
 
             self._release = Published(args.release)
 
@@ -141,37 +141,44 @@ class _Endpoint:
         made = await asyncio.to_thread(uploads.answer, kind, asked, catalogs, self._predictor)
         return Response(made, media_type=kind)
 
-    @api.post("/v1/picture", responses=gives(PNG), openapi_extra=takes(JSON, ARROW), response_class=Response)
+    @api.post(
+        "/v1/picture",
+        responses=gives(JSON, PNG, json=SPECTRUM),
+        openapi_extra=takes(JSON, ARROW),
+        response_class=Response,
+    )
     async def picture(self, request: Request) -> Response:
-        """Return one star's picture (PNG): spectrum, what its [Fe/H] rests on, intervals, flags in words."""
+        """Return one star's picture (PNG): spectrum, what its [Fe/H] rests on, intervals, flags in words.
+
+        As JSON (`Accept`): the numbers of the spectrum, and what its [Fe/H] rests on.
+        """
         key = self._guard.admitted(request, Scope.PREDICT)
-        return await self._picture(key, await self._read(request))
+        return await self._picture(request, key, await self._read(request))
 
     @api.post(
         "/v1/picture/file",
-        responses=gives(PNG),
+        responses=gives(JSON, PNG, json=SPECTRUM),
         openapi_extra=takes("application/octet-stream"),
         response_class=Response,
     )
     async def picture_of_file(self, request: Request, name: FileName, source_id: FileStar) -> Response:
-        """Return the picture of a star of a file, see `predict/file`."""
+        """Return the picture of a star of a file, see `picture` and `predict/file`."""
         from xpfeh.serving import uploads
 
         key = self._guard.admitted(request, Scope.PREDICT)
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.stored(request, name, Path(folder))
             asked = await asyncio.to_thread(uploads.one_star, path, name, source_id)
-        return await self._picture(key, asked)
+        return await self._picture(request, key, asked)
 
     @api.get("/v1/stars/{source_id}/spectrum.png", responses=gives(PNG), response_class=Response)
     async def picture_of_id(self, request: Request, source_id: SourceId) -> Response:
-        """Return the picture of a star whose spectrum Gaia's archive has, see `picture`."""
+        """Return the picture (PNG) of a star whose spectrum Gaia's archive has, see `picture`."""
         key = self._guard.admitted(request, Scope.PREDICT)
         if self._archive is None:
             raise HTTPException(404, "this endpoint asks no archive for spectra")
-        return await self._picture(
-            key, await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
-        )
+        asked = await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
+        return await self._picture(request, key, asked)
 
     @api.get("/v1/stars/{source_id}", responses=gives(JSON, json=ROW))
     async def star(self, request: Request, source_id: SourceId) -> Response:
@@ -236,7 +243,14 @@ class _Endpoint:
     @api.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page(self) -> HTMLResponse:
         """Return the page for people."""
-        return HTMLResponse(PAGE.read_text(), headers={"Content-Security-Policy": _ONLY_OURS})
+        return HTMLResponse((PAGE / "page.html").read_text(), headers={"Content-Security-Policy": _ONLY_OURS})
+
+    @api.get("/page/{name}", response_class=FileResponse, include_in_schema=False)
+    def part_of_page(self, name: PartName) -> FileResponse:
+        """Return a script or the style of the page."""
+        if not (PAGE / name).is_file():
+            raise HTTPException(404, "the page has no such part")
+        return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})  # a new version shows at once
 
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)
     async def _answered(self, requests: list[tuple[Asked, str]]) -> list[bytes]:
@@ -267,10 +281,11 @@ class _Endpoint:
 
     @api.get("/v1/health")
     def health(self) -> dict[str, Any]:
-        """Say that the model is loaded, and what a request may have."""
+        """Say that the model is loaded, what a request may have, and which flags a good star does not have."""
         limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._told.archive}
         model = {"model_version": self._predictor.version, "release": self._release_of_model}
-        return {"status": "ok", **model, **limits}
+        reasons = [flag.name for flag in not_good(self._predictor.card.recipe.stars == "all")]
+        return {"status": "ok", **model, **limits, "not_good": reasons}
 
     async def _read(self, request: Request) -> Asked:
         """Return what a JSON or Arrow body asks."""
@@ -290,11 +305,12 @@ class _Endpoint:
             raise UserError("no spectrum is given, and this endpoint asks no archive for it")
         return self._archive.bring(ids)
 
-    async def _picture(self, key: Key | None, asked: Asked) -> Response:
-        from xpfeh.serving.pictures import picture
+    async def _picture(self, request: Request, key: Key | None, asked: Asked) -> Response:
+        from xpfeh.serving.pictures import picture, wanted
 
         self._guard.spend(key, len(asked.source_ids))
-        return Response(await asyncio.to_thread(picture, asked, self._predictor), media_type=PNG)
+        kind = wanted(request.headers.get("accept", PNG))
+        return Response(await asyncio.to_thread(picture, asked, self._predictor, kind), media_type=kind)
 
     def _published(self) -> "Published":
         if self._release is None:

@@ -11,10 +11,12 @@ from threading import Semaphore
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.errors import UserError
+from xpfeh.archive.archives import INTERACTIVE, Services
+from xpfeh.errors import ArchiveError, UserError
 from xpfeh.sources.reader import SpectraFile
 
 AT_ONCE, WAIT_S = 2, 20.0
+SILENCE_S = 4.0  # somebody waits for it; an archive that is up answers its first, short query within about a second
 
 
 class Archive:
@@ -23,10 +25,11 @@ class Archive:
     Parameters
     ----------
     release : {"dr3", "dr4"}
+    services : Services
     """
 
-    def __init__(self, release: str) -> None:
-        self._release = release
+    def __init__(self, release: str, services: Services = INTERACTIVE) -> None:
+        self._release, self._services = release, services
         self._threads, self._free = ThreadPoolExecutor(AT_ONCE), Semaphore(AT_ONCE)
 
     def bring(self, ids: NDArray[np.int64]) -> SpectraFile:
@@ -35,16 +38,24 @@ class Archive:
         Raises
         ------
         UserError
-            If the archive refuses, does not answer in `WAIT_S`, or is being asked for others.
+            If the archive refuses, has given no sign of life in `SILENCE_S`, has not answered in `WAIT_S`, or is being
+            asked for others.
         """
-        from xpfeh.download.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
+        from xpfeh.archive.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
 
         if not self._free.acquire(blocking=False):
             raise UserError("Gaia's archive is being asked for other requests; ask again later, or send the spectra")
-        asking = self._threads.submit(bring, ids, self._release)
+        asking = self._threads.submit(bring, ids, self._release, self._services)
         asking.add_done_callback(lambda _: self._free.release())
         try:
-            return asking.result(WAIT_S)
+            return asking.result(SILENCE_S)
+        except (TimeoutError, ArchiveError):
+            if not self._services.state.any_has_answered():
+                raise UserError(
+                    "Gaia's archive cannot be reached, nor a mirror of it; ask again later, or send the spectra"
+                ) from None
+        try:
+            return asking.result(WAIT_S - SILENCE_S)
         except TimeoutError:
             raise UserError(
                 f"Gaia's archive has not answered in {WAIT_S:g} s; ask again later (what it gives is kept), "

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 import pyarrow as pa
 from astropy.io.votable.tree import Info, Resource, VOTableFile
 
+from xpfeh.catalog.published import Published
 from xpfeh.errors import UserError
-from xpfeh.release.published import Published
 from xpfeh.tables.votable import to_votable
 
 MAX_ROWS, LARGEST_RADIUS_DEG = 10_000, 10.0

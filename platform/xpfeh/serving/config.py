@@ -101,10 +101,19 @@ class Config:
     options: dict[str, Any]
 
     @property
+    def host(self) -> str:
+        """The address that the endpoint listens on."""
+        return self.http_options.get("host", _LOOPBACK[0])
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self.http_options.get("port", 8000)
+
+    @property
     def address(self) -> str:
         """Where the endpoint answers."""
-        host, port = self.http_options.get("host", "127.0.0.1"), self.http_options.get("port", 8000)
-        return f"http://{host}:{port}{self.route_prefix.rstrip('/')}"
+        return f"http://{self.host}:{self.port}{self.route_prefix.rstrip('/')}"
 
 
 def read_config(path: str | Path) -> Config:

@@ -6,13 +6,14 @@ import ray
 from ray import serve
 from ray.serve.exceptions import BackPressureError, RayServeException
 
-from xpfeh.cluster.connection import connect, join
+from xpfeh.cluster.connection import connect, is_own, join
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder, pinned_model
 from xpfeh.files import first_line
 from xpfeh.inference.predictor import Predictor
+from xpfeh.serving import haproxy
 from xpfeh.serving.app import application
 from xpfeh.serving.config import Challenger, Config, EndpointArgs
-from xpfeh.serving.models import bundle_folder, pinned_model
 
 
 def deploy(config: Config, model: str | None = None) -> str:
@@ -23,8 +24,15 @@ def deploy(config: Config, model: str | None = None) -> str:
     config : Config
     model : str, optional
         Serve this model and not the one that the configuration names.
+
+    Raises
+    ------
+    UserError
+        If there is no such model, the cluster does not answer, or the port is in use.
     """
     pinned = _checked(model or config.args.model)
+    if is_own() and not ray.is_initialized():
+        haproxy.prepare(config.host, config.port)
     connect()
     serve.start(http_options=config.http_options, proxy_location=config.proxy_location)
     _run(config, config.args.model_copy(update={"model": pinned}))
@@ -88,8 +96,12 @@ def serving(config: Config) -> EndpointArgs:
 
 def withdraw(config: Config) -> None:
     """End the endpoint of `config`, and this process's part in the cluster."""
-    serve.delete(config.name)
+    if is_own():
+        serve.shutdown()
+    else:
+        serve.delete(config.name)
     ray.shutdown()
+    haproxy.clean_up()
 
 
 def _checked(model: str) -> str:

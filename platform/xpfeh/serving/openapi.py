@@ -72,6 +72,25 @@ ANSWER: dict[str, Any] = {
     },
 }
 """The answer for stars in JSON: a row each, or its error."""
+_NUMBERS = {"type": "array", "items": {"type": ["number", "null"]}}
+_PLOTTED = {
+    "wavelength_nm": "of the samples",
+    "flux": "of the samples, as observed, 1 around 550 nm",
+    "flux_error": "of the samples",
+    "range_nm": "centres of ranges of 11 nm",
+    "feh_change": "what 1 % more flux in each range does to [Fe/H] (dex)",
+    "labels": "lowest and highest [Fe/H] of the training labels",
+}
+SPECTRUM: dict[str, Any] = {
+    "type": "object",
+    "required": ["source_id", *_PLOTTED],
+    "properties": {
+        "source_id": {"type": "integer"},
+        **{name: {**_NUMBERS, "description": text} for name, text in _PLOTTED.items()},
+    },
+    "additionalProperties": False,
+}
+"""A star's picture as numbers."""
 _ANYTHING = {"type": "object"}
 
 

@@ -1,24 +1,32 @@
-"""One star's picture, as `xpfeh.plot` draws it."""
+"""One star's picture, as `xpfeh.plot` draws it, or its numbers, for a page that draws them itself."""
 
 from __future__ import annotations
 
 import io
 import threading
 
-import matplotlib.pyplot as plt
+from pydantic_core import to_json
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.inference.estimate import estimate
+from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
+from xpfeh.serving.answers import JSON, Columns
 from xpfeh.serving.asked import Asked
+from xpfeh.serving.openapi import PNG
+from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import preprocess
 
 _ONE_AT_A_TIME = threading.Lock()  # pyplot keeps its figures in one list
 
 
-def picture(asked: Asked, predictor: Predictor) -> bytes:
-    """Return the PNG of the one star that is asked for.
+def wanted(accept: str) -> str:
+    """Return the kind of picture that an ``Accept`` header asks for: an image, unless it names JSON first."""
+    return JSON if accept.lower().startswith(JSON) else PNG
+
+
+def picture(asked: Asked, predictor: Predictor, kind: str = PNG) -> bytes:
+    """Return the picture of the one star that is asked for, or its numbers (`xpfeh.serving.openapi.SPECTRUM`).
 
     Raises
     ------
@@ -28,6 +36,30 @@ def picture(asked: Asked, predictor: Predictor) -> bytes:
     if len(asked.source_ids) != 1 or asked.reasons:
         raise UserError(asked.reasons.get(0) or "a picture is of one star")
     features = preprocess(asked.spectra[0][0], predictor.card.preprocess)
+    return _numbers(features, predictor) if kind == JSON else _image(features, predictor)
+
+
+def _numbers(features: Columns, predictor: Predictor) -> bytes:
+    from xpfeh.evaluate.figures import by_resolved_range  # with Matplotlib, which no other request needs
+
+    card = predictor.card
+    flux = network_inputs(features, card.recipe, card.preprocess)["flux"]
+    centres, change = by_resolved_range(flux, predictor.sensitivity(features))
+    spectrum = {name: features[name][0].tolist() for name in ("flux", "flux_error")}
+    ranges = {"range_nm": centres.tolist(), "feh_change": change[0].tolist()}
+    known = {
+        "source_id": int(features["source_id"][0]),
+        "wavelength_nm": WAVELENGTH_NM.tolist(),
+        "labels": (card.edges.low, card.edges.high),
+    }
+    return to_json({**known, **spectrum, **ranges}, inf_nan_mode="null")
+
+
+def _image(features: Columns, predictor: Predictor) -> bytes:
+    import matplotlib.pyplot as plt
+
+    from xpfeh.evaluate.star_figure import star_figure
+
     slopes = predictor.sensitivity(features)
     with _ONE_AT_A_TIME:
         plt.switch_backend("agg")

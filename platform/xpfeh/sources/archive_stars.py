@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS, REPEATED, RawBatch, Reject, to_batch
 from xpfeh.sources.companions import Companions
-from xpfeh.sources.releases import RELEASES
 
 SCHEMA = pa.schema([("source_id", pa.int64()), *((name, pa.list_(pa.float64())) for name in LIST_COLUMNS)])
 """Of the files of spectra."""
@@ -39,13 +39,14 @@ class ArchiveStars:
         Tables of distances.
     """
 
+    takes_companions: ClassVar[bool] = True
+
     release: str
     ids: NDArray[np.int64]
     spectra: Mapping[str, NDArray[np.int64]]
     photometry: Sequence[str]
     missing: Mapping[int, str]
     distances: Sequence[str] = ()
-    has_photometry: ClassVar[bool] = False  # what the archive lacks may come from other tables
 
     @property
     def path(self) -> str:

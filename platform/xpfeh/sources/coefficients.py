@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xpfeh.errors import InputError
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
 from xpfeh.xp.bases import BANDS
 
 KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
+from xpfeh.releases import RELEASES, release_named, releases_of
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
 from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
-from xpfeh.sources.releases import RELEASES, release_named, releases_of
 from xpfeh.tables.packed import unpacked, unpacked_beginning
 from xpfeh.xp.bases import BANDS
 
@@ -37,7 +37,7 @@ class GaiaFile:
     [(0, None)]
     """
 
-    has_photometry = False
+    takes_companions = True
 
     def __init__(self, path: str) -> None:
         self.path = self.location = absolute(path)

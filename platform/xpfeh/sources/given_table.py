@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError
+from xpfeh.releases import releases_of
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY, photometry_of
 from xpfeh.sources.gaia_tables import identifiers, is_wide, wide_columns
-from xpfeh.sources.releases import releases_of
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables.checks import RANGES, check_range, numbers
 from xpfeh.tables.in_memory import arrow_table
@@ -55,7 +55,7 @@ class GivenTable:
     """
 
     path = location = NAME
-    has_photometry = False  # what it lacks may come from other tables
+    takes_companions = True
 
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release

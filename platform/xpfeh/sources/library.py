@@ -54,7 +54,7 @@ class Library:
     """
 
     releases = ()
-    has_photometry = True
+    takes_companions = False  # the photometry is in the file
 
     def __init__(self, source: str) -> None:
         self.path = source if source == NAME else absolute(source)

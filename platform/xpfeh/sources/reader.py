@@ -43,8 +43,8 @@ class SpectraFile(Protocol):
         """Gaia's data releases that the spectra may be of; none for spectra that are sampled already."""
 
     @property
-    def has_photometry(self) -> bool:
-        """Whether the rows come with all their photometry, so that none is joined."""
+    def takes_companions(self) -> bool:
+        """Whether photometry and distances may be given apart; not where they are in the file itself."""
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return ranges (first row, rows) that can be read apart; None where only reading shows how many rows."""
@@ -135,8 +135,8 @@ def open_spectra(path: str) -> SpectraFile:
 
 
 def check_companions(file: SpectraFile, companions: CompanionFiles) -> None:
-    """Raise a `UserError` if there are companion files for spectra that have photometry of their own."""
-    if file.has_photometry and companions != NO_COMPANIONS:
+    """Raise a `UserError` if there are companion files for a file that takes none."""
+    if not file.takes_companions and companions != NO_COMPANIONS:
         raise InputError(f"{file.path}: has photometry of its own, and takes no other photometry or distances")
 
 
@@ -146,11 +146,11 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
     Raises
     ------
     UserError
-        If the file cannot be read, or has photometry of its own and there are companion files.
+        If the file cannot be read, or there are companion files and it takes none.
     """
     check_companions(file, companions)
     for batch in file.read(start, rows):
-        if not file.has_photometry:
+        if file.takes_companions:
             tables, ids = _companions(companions), batch.columns["source_id"]
             columns = {**batch.columns, **_own_first(batch.columns, tables.of(ids))}
             batch = RawBatch(columns, batch.rejected, tables.known(ids))

@@ -16,7 +16,7 @@ from xpfeh.training.backend import Tensor, Tensors, ops
 _BETA_1, _BETA_2, _TINY = 0.9, 0.999, 1e-7  # the defaults of Kingma & Ba 2015 (arXiv:1412.6980), epsilon as in Keras
 
 
-class State(NamedTuple):
+class AdamState(NamedTuple):
     """Weights and their first and second moments, in the order of the network's trainable variables."""
 
     weights: Tensors
@@ -24,20 +24,20 @@ class State(NamedTuple):
     second: Tensors
 
 
-def fresh(weights: Tensors) -> State:
+def fresh(weights: Tensors) -> AdamState:
     """Return the state before the first step."""
     zeros = tuple(ops.zeros_like(w) for w in weights)
-    return State(weights, zeros, zeros)
+    return AdamState(weights, zeros, zeros)
 
 
-def step(state: State, slopes: Tensors, decays: tuple[bool, ...], number: Tensor, recipe: Recipe) -> State:
+def step(state: AdamState, slopes: Tensors, decays: tuple[bool, ...], number: Tensor, recipe: Recipe) -> AdamState:
     """Return the state after one step of Adam, or of AdamW where the recipe decays weights.
 
     AdamW takes the decay out of the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
     Parameters
     ----------
-    state : State
+    state : AdamState
     slopes : tuple of tensors
         Gradient of the loss by each weight.
     decays : tuple of bool
@@ -61,4 +61,4 @@ def step(state: State, slopes: Tensors, decays: tuple[bool, ...], number: Tensor
         w - scale * m / (ops.sqrt(v) + _TINY) - (rate * recipe.weight_decay * w if decayed else 0.0)
         for w, m, v, decayed in zip(state.weights, first, second, decays, strict=True)
     )
-    return State(weights, first, second)
+    return AdamState(weights, first, second)

@@ -33,12 +33,12 @@ from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDe
 _AGREEMENT = 5e-5  # dex; float32 leaves 1e-5 between two ways to compute the same, more for odd spectra
 _CHECKED = 512  # stars
 
-Array = Any
-"""Of ndonnx: it stands for what will be computed."""
+Lazy = Any
+"""An array of ndonnx, which has no types of its own: it stands for what will be computed."""
 
 
 @dataclass(frozen=True)
-class Model:
+class TrainedModel:
     """What predicts: networks, what makes them and their errors true, which spectra they know, where answers end."""
 
     network: UACSNet
@@ -67,7 +67,7 @@ class Model:
         }
 
 
-def files_of(model: Model) -> dict[str, bytes]:
+def files_of(model: TrainedModel) -> dict[str, bytes]:
     """Return the files of a model's bundle."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / WEIGHTS
@@ -101,7 +101,7 @@ def check(graph: Graph, network: UACSNet, stars: Features) -> None:
             raise RuntimeError(f"the ONNX graph differs from the Keras network by {apart.max():.1e}")
 
 
-def _columns(model: Model) -> bytes:
+def _columns(model: TrainedModel) -> bytes:
     """Return the graph from the networks' inputs to the predictor's columns."""
     recipe = model.network.recipe
     inputs = _inputs(recipe)
@@ -112,7 +112,7 @@ def _columns(model: Model) -> bytes:
     return _built(inputs, {"columns": onp.stack([columns[name] for name in columns_of(recipe)], axis=1)})  # (B, C)
 
 
-def _slopes(model: Model) -> bytes:
+def _slopes(model: TrainedModel) -> bytes:
     """Return the graph from features to d[Fe/H] / d flux, (B, pixels): the mean's way, back again."""
     network, inputs = model.network, _inputs(model.network.recipe)
     layers = [*network.encoder, *network.head]
@@ -142,17 +142,17 @@ def _slopes(model: Model) -> bytes:
     return _built({name: inputs[name] for name in ("flux", "ebv")}, {"slopes": slopes})
 
 
-def _inputs(recipe: Recipe) -> dict[str, Array]:
+def _inputs(recipe: Recipe) -> dict[str, Lazy]:
     spectrum = ("stars", recipe.n_pixels)
     shapes: dict[str, tuple[str | int, ...]] = {"flux": spectrum, "flux_error": spectrum, "ebv": ("stars",)}
     return {name: onp.argument(shape=shape, dtype=onp.float32) for name, shape in shapes.items()}
 
 
-def _built(inputs: dict[str, Array], outputs: dict[str, Array]) -> bytes:
+def _built(inputs: dict[str, Lazy], outputs: dict[str, Lazy]) -> bytes:
     return onp.build(inputs, outputs).SerializeToString(deterministic=True)
 
 
-def _forward(network: UACSNet, flux: Array, flux_error: Array, ebv: Array) -> tuple[Array, Array]:
+def _forward(network: UACSNet, flux: Lazy, flux_error: Lazy, ebv: Lazy) -> tuple[Lazy, Lazy]:
     """Return (E, B, L) mean and sigma, as `UACSNet.call` does."""
     latent = _through(network.encoder, onp.expand_dims(_spectrum_and_dust(network, flux, ebv), axis=0))
     mean = _through(network.head, latent)
@@ -164,56 +164,56 @@ def _forward(network: UACSNet, flux: Array, flux_error: Array, ebv: Array) -> tu
     return mean, onp.maximum(sigma, epsilon) if network.recipe.floor == "max" else sigma + epsilon
 
 
-def _spectrum_and_dust(network: UACSNet, flux: Array, ebv: Array) -> Array:
+def _spectrum_and_dust(network: UACSNet, flux: Lazy, ebv: Lazy) -> Lazy:
     spectrum = _seen(network.flux_input, flux)
     if network.recipe.dust == "removed":
         return spectrum
     return onp.concat([spectrum, _scaled(network.ebv_scale, ebv[:, None] + CLEAREST)], axis=1)
 
 
-def _seen(part: SpectrumInput, values: Array) -> Array:
+def _seen(part: SpectrumInput, values: Lazy) -> Lazy:
     scaled = _scaled(part.scale, values)
     return scaled if part.components is None else _product(scaled, _constant(part.components.rotation))
 
 
-def _scaled(scale: InputScale, values: Array) -> Array:
+def _scaled(scale: InputScale, values: Lazy) -> Lazy:
     standardised = _standardised(scale, values)
     return onp.clip(standardised, -LARGEST_SIGMA, LARGEST_SIGMA) if scale.kind == "log" else standardised
 
 
-def _standardised(scale: InputScale, values: Array) -> Array:
+def _standardised(scale: InputScale, values: Lazy) -> Lazy:
     if scale.kind == "log":
         values = onp.log(onp.maximum(values, FAINTEST))
     return (values - _constant(scale.mean)) / _constant(scale.deviation)
 
 
-def _through(layers: list[MemberDense], x: Array) -> Array:
+def _through(layers: list[MemberDense], x: Lazy) -> Lazy:
     for layer in layers:
         x = _product(x, _constant(layer.kernel)) + _constant(layer.bias)
         x = _ACTIVATIONS[layer.activation.__name__][0](x)
     return x
 
 
-def _constant(weights: Any) -> Array:
+def _constant(weights: Any) -> Lazy:
     values: NDArray[np.float32] = ops.convert_to_numpy(weights)
     return onp.asarray(values)
 
 
-def _product(x: Array, weights: Array) -> Array:
+def _product(x: Lazy, weights: Lazy) -> Lazy:
     """Multiply by ONNX's own operator: ndonnx's first asks whether an axis is empty, which takes longer."""
     return onp.asarray(onnx.matmul(x.unwrap_spox(), weights.unwrap_spox()))
 
 
-def _sigmoid(x: Array) -> Array:
+def _sigmoid(x: Lazy) -> Lazy:
     return onp.asarray(onnx.sigmoid(x.unwrap_spox()))
 
 
-def _normal(x: Array) -> Array:
+def _normal(x: Lazy) -> Lazy:
     """Return the cumulative standard normal distribution."""
     return (onp.asarray(onnx.erf((x * 0.5**0.5).unwrap_spox())) + 1.0) * 0.5
 
 
-_ACTIVATIONS: dict[str, tuple[Callable[[Array], Array], Callable[[Array], Array]]] = {
+_ACTIVATIONS: dict[str, tuple[Callable[[Lazy], Lazy], Callable[[Lazy], Lazy]]] = {
     "linear": (lambda x: x, onp.ones_like),
     "relu": (lambda x: onp.maximum(x, 0.0), lambda x: onp.astype(x > 0.0, onp.float32)),
     "tanh": (onp.tanh, lambda x: 1.0 - onp.square(onp.tanh(x))),

@@ -10,7 +10,7 @@ other machines. On a CPU that costs nothing: five networks in one matrix product
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -21,11 +21,12 @@ from xpfeh.inference.further_labels import scaled
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
-from xpfeh.training.adam import State
+from xpfeh.training.adam import AdamState
 from xpfeh.training.backend import Tensor, Tensors, compiled, gradient, ops
 from xpfeh.training.loss import cost_weights, feh_losses, further_losses
 from xpfeh.training.network import UACSNet, build_network, is_kernel
 from xpfeh.training.noise import fainter_factors, pixel_noise
+from xpfeh.typing import Columns
 
 STRETCH = 500
 """Optimiser steps between two looks at the validation stars: half a second of work on one core."""
@@ -37,7 +38,6 @@ _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-
 _COLLAPSED = 0.6  # of the error of a constant: members that learn are far below it by then, LOG 2026-11-22
 _MAX_RESTARTS = 5
 
-Columns = Mapping[str, NDArray]
 Report = Callable[[int, int, dict[str, float]], None]
 """Called after each stretch of a member with its number, its optimiser step and its latest numbers."""
 
@@ -171,7 +171,7 @@ class Trainer:
             history.append({"step": step, "loss": loss})
         return Member([ops.convert_to_numpy(w) for w in kept], history, kept_mae, restarts)
 
-    def _warm_up(self, member: int) -> tuple[State, int]:
+    def _warm_up(self, member: int) -> tuple[AdamState, int]:
         """Train the first steps; a member that collapses there is started afresh from another seed."""
         for restarts in range(_MAX_RESTARTS + 1):
             seed = self.recipe.seed + 10_000 * restarts
@@ -188,13 +188,13 @@ class Trainer:
         network = build_network(self.recipe, seed)
         return tuple(v.value[member : member + 1] for v in network.trainable_variables)
 
-    def _mae(self, member: int, state: State) -> float:
+    def _mae(self, member: int, state: AdamState) -> float:
         held_out = _tensors(*(values[member : member + 1] for values in self._judges.values()))
         return float(ops.convert_to_numpy(self._validate(state.weights, held_out))[0])
 
     def _advance(
-        self, member: int, state: State, step: int, count: int, rng: np.random.Generator
-    ) -> tuple[State, float]:
+        self, member: int, state: AdamState, step: int, count: int, rng: np.random.Generator
+    ) -> tuple[AdamState, float]:
         """Run `count` steps in stretches of one compiled length; return the new state and the mean loss."""
         losses = []
         for start in range(step, step + count, STRETCH):
@@ -203,7 +203,7 @@ class Trainer:
             drawn = (order, noise_rows, *self._noise(rng), np.float32(start), np.int32(length))
             state, loss = self._stretch(state, self._stars, *map(ops.convert_to_tensor, drawn))
             losses.append(float(loss))
-        return State(*state), float(np.mean(losses))
+        return AdamState(*state), float(np.mean(losses))
 
     def draw(self, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return which stars and which rows of noise make up each batch, for all members: (STRETCH, E, B) both.
@@ -232,7 +232,7 @@ class Trainer:
 
     def _run_steps(
         self,
-        state: State,
+        state: AdamState,
         stars: Tensors,
         order: Tensor,
         noise_rows: Tensor,
@@ -240,12 +240,12 @@ class Trainer:
         factors: Tensor,
         start: Tensor,
         length: Tensor,
-    ) -> tuple[State, Tensor]:
+    ) -> tuple[AdamState, Tensor]:
         """Take the first `length` of the drawn steps, of which `start` came before; return state and mean loss.
 
         Parameters
         ----------
-        state : State
+        state : AdamState
         stars : tuple of tensors
             Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,), and further labels (N, L) if it learns any.
         order, noise_rows : (STRETCH, 1, B) int32 tensors
@@ -256,7 +256,7 @@ class Trainer:
         """
         flux, flux_error, *columns = stars
 
-        def body(i: Tensor, carry: tuple[State, Tensor]) -> tuple[State, Tensor]:
+        def body(i: Tensor, carry: tuple[AdamState, Tensor]) -> tuple[AdamState, Tensor]:
             state, total = carry
             rows = order[i]  # (1, B)
             batch_error = ops.take(flux_error, rows, axis=0)  # (N, P) -> (1, B, P)

@@ -32,7 +32,7 @@ from xpfeh.inference.seen import seen
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
 from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
-from xpfeh.training.export import Model, check, files_of
+from xpfeh.training.export import TrainedModel, check, files_of
 from xpfeh.training.export import members as graph_of
 from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
@@ -93,7 +93,7 @@ def train(
     whole_star = (scaled(of_feh)[:, TEFF], answers) if recipe.further_labels else None
     domain = domain_of(of_feh["flux"], whole_star)
     edges = edges_of(_labels(stars, taught, recipe))
-    model = Model(network, stretch, calibration, further, domain, edges)
+    model = TrainedModel(network, stretch, calibration, further, domain, edges)
     judges = unseen.stars
     columns = model.columns(unseen.answers(members, stretch), judges)
     opened = edges.opened(columns)

@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line, package_file, package_folder
-from xpfeh.sources.releases import RELEASES
+from xpfeh.releases import RELEASES
+from xpfeh.typing import Array
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 BANDS = ("bp", "rp")
 GAIAXPY = "gaiaxpy"
 _BP_END_NM, _RP_BEGIN_NM = 643.0, 635.0  # gaiaxpy/core/satellite.py
 
-Arrays = dict[str, NDArray[np.float64]]
+Arrays = dict[str, Array]
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ class Band:
 
     samples: NDArray[np.bool_]
     alone: NDArray[np.bool_]
-    weight: NDArray[np.float64]
-    basis: NDArray[np.float64]
-    pairs: NDArray[np.float64]
+    weight: Array
+    basis: Array
+    pairs: Array
 
 
 @lru_cache(maxsize=8)
@@ -115,14 +116,14 @@ def _sampling(release: str, bases: str) -> tuple[Arrays, Arrays]:
     )
 
 
-def _band(name: str, basis: NDArray[np.float64], weight: NDArray[np.float64], grid: NDArray[np.float64]) -> Band:
+def _band(name: str, basis: Array, weight: Array, grid: Array) -> Band:
     alone = grid < _BP_END_NM if name == "bp" else grid > _RP_BEGIN_NM
     samples = alone | (weight > 0)
     basis_there = np.ascontiguousarray(basis[:, samples])  # (n, S) -> (n, P)
     return Band(samples=samples, alone=alone, weight=weight[samples], basis=basis_there, pairs=_pairs(basis_there))
 
 
-def _pairs(basis: NDArray[np.float64]) -> NDArray[np.float64]:
+def _pairs(basis: Array) -> Array:
     rows, columns = np.tril_indices(len(basis))
     pairs = basis[rows] * basis[columns]  # (n, P) -> (n (n + 1) / 2, P)
     pairs[rows != columns] *= 2  # a packed covariance off the diagonal stands for two elements of the matrix
@@ -146,7 +147,7 @@ def _read_sampling(path: Path) -> tuple[Arrays, Arrays]:
     return bases, weights
 
 
-def numbers(root: ElementTree.Element, tag: str) -> NDArray[np.float64]:
+def numbers(root: ElementTree.Element, tag: str) -> Array:
     """Return the numbers of one of GaiaXPy's XML files that stand in the elements of a path.
 
     Examples
@@ -161,7 +162,7 @@ def _numbers(bases: Arrays) -> dict[str, int]:
     return {band: len(bases[band]) for band in BANDS}
 
 
-def _own_sampling(models: dict[str, str], grid: NDArray[np.float64]) -> tuple[Arrays, Arrays]:
+def _own_sampling(models: dict[str, str], grid: Array) -> tuple[Arrays, Arrays]:
     from gaiaxpy.calibrator import calibrator  # see `_read_sampling`
 
     # GaiaXPy has no public function for this; `vars` reaches the private one of gaiaxpy/calibrator/calibrator.py.

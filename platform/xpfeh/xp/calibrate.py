@@ -14,18 +14,17 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.typing import Array, Columns
 from xpfeh.xp.bases import BANDS, GAIAXPY, Band, load_bands
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.product import PRODUCT_ROWS, product
 from xpfeh.xp.typical_correlations import typical_correlations
 
-Array = NDArray[np.float64]
-
 
 def calibrate(
-    columns: Mapping[str, NDArray],
+    columns: Columns,
     release: str,
-    wavelength_nm: NDArray[np.float64] | None = None,
+    wavelength_nm: Array | None = None,
     bases: str = GAIAXPY,
 ) -> tuple[Array, Array]:
     """Return absolute flux and error of N stars.
@@ -108,9 +107,7 @@ def pack_covariance(error: Array, correlation: Array) -> Array:
     return packed
 
 
-def _calibrate_chunk(
-    columns: Mapping[str, NDArray], rows: slice, bands: Mapping[str, Band], release: str
-) -> tuple[Array, Array]:
+def _calibrate_chunk(columns: Columns, rows: slice, bands: Mapping[str, Band], release: str) -> tuple[Array, Array]:
     """Return flux and variance of at most `PRODUCT_ROWS` stars."""
     n_stars = rows.stop - rows.start
     present = {band: np.isfinite(columns[f"{band}_coefficients"][rows]).all(axis=1) for band in BANDS}
@@ -132,7 +129,7 @@ def _calibrate_chunk(
     return flux, variance
 
 
-def _band_flux(columns: Mapping[str, NDArray], name: str, rows: slice, band: Band, release: str) -> tuple[Array, Array]:
+def _band_flux(columns: Columns, name: str, rows: slice, band: Band, release: str) -> tuple[Array, Array]:
     coefficients = _zero_for_nan(columns[f"{name}_coefficients"][rows])
     error = _zero_for_nan(columns[f"{name}_coefficient_errors"][rows])
     correlation = columns[f"{name}_coefficient_correlations"][rows]

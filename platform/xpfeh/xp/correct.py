@@ -9,10 +9,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.typing import Array
 from xpfeh.xp.correction_tables import G_RANGE, CorrectionTables
 from xpfeh.xp.grid import WAVELENGTH_NM
-
-Array = NDArray[np.float64]
 
 CORRECTED, OUTSIDE_VALIDITY, UNCHANGED = 0, 1, 2
 """Cautions: tested by the authors; corrected, but outside what they tested; nothing to correct by."""
@@ -60,9 +59,9 @@ def correct(
     --------
     With tables whose factors are all 2, the spectrum is multiplied by 2 for C2, for C3 and for G:
 
-    >>> from xpfeh.xp.correction_tables import Table
-    >>> colour = Table(-0.5, 0.7, np.full((1201, 343), 2.0))
-    >>> magnitude = Table(2.703, 17.4, np.full((14698, 343), 2.0))
+    >>> from xpfeh.xp.correction_tables import FactorTable
+    >>> colour = FactorTable(-0.5, 0.7, np.full((1201, 343), 2.0))
+    >>> magnitude = FactorTable(2.703, 17.4, np.full((14698, 343), 2.0))
     >>> tables = CorrectionTables(colour, colour, magnitude, magnitude, magnitude, fingerprint="")
     >>> flux, mag = np.ones((1, 343)), np.array([8.0])
     >>> corrected, _, caution = correct(flux, 0.01 * flux, mag, np.array([1.0]), np.array([0.1]), tables, False)

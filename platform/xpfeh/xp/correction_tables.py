@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import data_folder
+from xpfeh.typing import Array
 from xpfeh.xp.grid import WAVELENGTH_NM
-
-Array = NDArray[np.float64]
 
 FILES = {
     "c2": ("untruc_interC2_CM.csv", "untruc_interyyC2_CM.csv"),
@@ -38,7 +37,7 @@ _STEPS = 1000
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class FactorTable:
     """Factors tabulated in steps of 0.001.
 
     Attributes
@@ -58,7 +57,7 @@ class Table:
 
         Examples
         --------
-        >>> Table(0.0, 0.002, np.ones((3, 343))).holds(np.array([0.002, 0.0021])).tolist()
+        >>> FactorTable(0.0, 0.002, np.ones((3, 343))).holds(np.array([0.002, 0.0021])).tolist()
         [True, False]
         """
         return (where >= self.low) & (where <= self.high)
@@ -68,7 +67,7 @@ class Table:
 
         Examples
         --------
-        >>> Table(0.0, 0.002, np.array([[1.0], [1.1], [1.2]])).at(np.array([0.0012, 0.002])).tolist()
+        >>> FactorTable(0.0, 0.002, np.array([[1.0], [1.1], [1.2]])).at(np.array([0.0012, 0.002])).tolist()
         [[1.1], [1.2]]
         """
         rows = np.rint(where * _STEPS).astype(np.intp) - round(self.low * _STEPS)
@@ -81,21 +80,21 @@ class CorrectionTables:
 
     Attributes
     ----------
-    c2, c3 : Table
+    c2, c3 : FactorTable
         343 factors by colour.
-    bright, extended : Table
+    bright, extended : FactorTable
         343 factors by G magnitude.
-    bands : Table
+    bands : FactorTable
         Absolute correction of BP and of RP by G magnitude.
     fingerprint : str
         SHA-256 of the bytes of all files one after the other, sorted by name.
     """
 
-    c2: Table
-    c3: Table
-    bright: Table
-    extended: Table
-    bands: Table
+    c2: FactorTable
+    c3: FactorTable
+    bright: FactorTable
+    extended: FactorTable
+    bands: FactorTable
     fingerprint: str
 
     @classmethod
@@ -133,7 +132,7 @@ def correction_tables() -> CorrectionTables:
     return CorrectionTables.read(data_folder("corrections"))
 
 
-def _read_table(folder: Path, table: str) -> Table:
+def _read_table(folder: Path, table: str) -> FactorTable:
     index_name, *factor_names = FILES[table]
     width = WAVELENGTH_NM.size if len(factor_names) == 1 else 1
     index = _read_csv(folder / index_name, 1)[:, 0]
@@ -151,7 +150,7 @@ def _read_table(folder: Path, table: str) -> Table:
         raise _wrong(folder / index_name, f"goes from {low} to {high} and should hold {first} to {last}")
     values = np.ascontiguousarray(np.hstack(columns))  # two columns of bands: (R, 1), (R, 1) -> (R, 2)
     values.setflags(write=False)
-    return Table(low=low, high=high, values=values)
+    return FactorTable(low=low, high=high, values=values)
 
 
 def _read_csv(path: Path, width: int) -> Array:

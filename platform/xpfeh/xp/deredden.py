@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xpfeh.files import package_file
+from xpfeh.typing import Array
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 R55 = 2.730
 """A(55) / E(44-55) of the curve, as in the authors' program (PyPI ``XP-Extinction-Toolkit``)."""
 
 
-def e4455(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
+def e4455(ebv: Array) -> Array:
     """Return E(44-55) in magnitudes from raw SFD98 E(B-V), (N,) both (paper Eq. 1; 1.1 x 10^-3, not 1.1 e^-3).
 
     Examples
@@ -25,7 +25,7 @@ def e4455(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
     return 0.961 * ebv + 0.0011
 
 
-def attenuation(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
+def attenuation(ebv: Array) -> Array:
     """Return the factor by which dust dims each star at each wavelength.
 
     Parameters
@@ -48,7 +48,7 @@ def attenuation(ebv: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @lru_cache(maxsize=1)
-def _curve() -> NDArray[np.float64]:
+def _curve() -> Array:
     """Return A(lambda) / A(55) on the sampled grid (343,), from k(lambda - 55) of the published table."""
     path = package_file("xp_extinction_toolkit", "XP_extinction_curve.csv")
     wave_nm, k = np.loadtxt(path, delimiter=",", skiprows=1, usecols=(1, 2), unpack=True)

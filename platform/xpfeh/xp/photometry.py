@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from xpfeh.typing import Array
 
 # Gaia EDR3 Vega zero points (Riello et al. 2021, DOI 10.1051/0004-6361/202039587).
 _ZERO_POINT = {"g": 25.6873668671, "bp": 25.3385422158, "rp": 24.7478955012}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.typing import Array
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 _BLOCK = 512  # stars whose samples stay in the cache of a core: 2.6 times as fast as all at once
@@ -26,7 +27,7 @@ def edges(n_pixels: int) -> NDArray[np.intp]:
     return np.round(np.linspace(0, WAVELENGTH_NM.size, n_pixels + 1)).astype(np.intp)
 
 
-def centres_nm(n_pixels: int) -> NDArray[np.float64]:
+def centres_nm(n_pixels: int) -> Array:
     """Return the (n_pixels,) mean wavelengths of the pixels, nm.
 
     Examples
@@ -79,7 +80,7 @@ def flux_pixels(flux: NDArray[np.float32], n_pixels: int) -> NDArray[np.float32]
     return result
 
 
-def error_pixels(flux_error: NDArray[np.floating], n_pixels: int) -> NDArray[np.float64]:
+def error_pixels(flux_error: NDArray[np.floating], n_pixels: int) -> Array:
     """Return the (N, n_pixels) root mean squares of an (N, 343) error.
 
     Examples
@@ -93,7 +94,7 @@ def error_pixels(flux_error: NDArray[np.floating], n_pixels: int) -> NDArray[np.
     return np.sqrt(np.add.reduceat(squares, cuts[:-1], axis=1) / np.diff(cuts))  # (N, 343) -> (N, pixels)
 
 
-def normalisation(flux: NDArray[np.float64], normalise_nm: tuple[float, float]) -> NDArray[np.float64]:
+def normalisation(flux: Array, normalise_nm: tuple[float, float]) -> Array:
     """Return the (N,) mean of an (N, 343) flux within `normalise_nm`, both ends included.
 
     Examples

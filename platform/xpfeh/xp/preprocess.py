@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import InputError
 from xpfeh.flags import Flag, bits
+from xpfeh.releases import releases_of
 from xpfeh.settings import PreprocessSettings
-from xpfeh.sources.releases import releases_of
+from xpfeh.typing import Array, Columns
 from xpfeh.xp import dust, parallax, photometry
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
@@ -36,8 +35,6 @@ Flux is rounded by up to 2^-13, 0.012 %, and errors by 0.2 %. The smallest error
 the smallest median of a star 0.26 %. In a linear regression for [Fe/H] rounding moves bright stars by 0.0007 dex, and
 their noise by 0.036.
 """
-
-Columns = Mapping[str, NDArray]
 
 
 def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
@@ -104,7 +101,7 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     return {**features, "flags": flags}
 
 
-def _distance_pc(raw: Columns) -> NDArray[np.float64]:
+def _distance_pc(raw: Columns) -> Array:
     """Return (N,) distances: ``rgeo`` where it is known, else by the parallax if that is good."""
     known = (raw["rgeo"] > 0) & np.isfinite(raw["rgeo"])
     measured = [raw[name] for name in parallax.PARALLAX if name in raw]
@@ -250,14 +247,14 @@ def _normalised(spectrum: Columns, settings: PreprocessSettings) -> tuple[NDArra
     return _rounded(flux / level, FLUX_BITS), _rounded(flux_error / level, ERROR_BITS)
 
 
-def _level(flux: NDArray, flux_error: NDArray, settings: PreprocessSettings) -> NDArray[np.float64]:
+def _level(flux: NDArray, flux_error: NDArray, settings: PreprocessSettings) -> Array:
     """Return the (N,) flux around 550 nm, NaN where that is not positive or the spectrum is broken."""
     level = normalisation(flux, settings.normalise_nm)
     usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & (flux_error > 0).all(axis=1)
     return np.where(usable & (level > 0), level, np.nan)
 
 
-def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
+def _rounded(values: Array, bits: int) -> NDArray[np.float32]:
     """Return values as float32 whose mantissas end after so many bits."""
     rounded = values.astype(np.float32)
     rounded[np.isnan(values)] = np.nan  # the one NaN whose bits the sum below cannot turn into a number
@@ -271,7 +268,7 @@ def _rounded(values: NDArray[np.float64], bits: int) -> NDArray[np.float32]:
 # --- flags ------------------------------------------------------------------------------------------------------------
 
 
-def _flags(star: Columns, distance_pc: NDArray[np.float64], settings: PreprocessSettings) -> NDArray[np.uint32]:
+def _flags(star: Columns, distance_pc: Array, settings: PreprocessSettings) -> NDArray[np.uint32]:
     """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``.
 
     Whether a star without a distance is a giant, a prediction decides (`xpfeh.inference.estimate`).

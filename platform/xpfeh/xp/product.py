@@ -11,13 +11,12 @@ from contextlib import AbstractContextManager
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
+
+from xpfeh.typing import Array
 
 PRODUCT_ROWS = 240
 """Rows a product: a multiple of the block heights of the BLAS kernels in use (4, 6, 8, 12, 16, 24)."""
-
-Array = NDArray[np.float64]
 
 
 def product(rows: Array, matrix: Array) -> Array:

@@ -13,9 +13,9 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xpfeh.files import package_file
+from xpfeh.typing import Array
 from xpfeh.xp.bases import BANDS, GAIAXPY, load_bands, numbers
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.product import PRODUCT_ROWS, one_thread, product
@@ -23,7 +23,7 @@ from xpfeh.xp.product import PRODUCT_ROWS, one_thread, product
 MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
 """Columns of gaia_source, in the order of the matrix."""
 
-_GENERATOR = "config/filters/XpFilter_GaiaDr3Vega_v375wiv142r.xml"  # of DR3's models (xpfeh/sources/releases.py)
+_GENERATOR = "config/filters/XpFilter_GaiaDr3Vega_v375wiv142r.xml"  # of DR3's models (xpfeh/releases.py)
 
 _BRIGHTEST, _FAINTEST = 0.0, 25.0
 """Gaia's spectra have G of 2 to 21: a magnitude beyond says that the flux is in another unit than W m-2 nm-1."""
@@ -32,8 +32,6 @@ _DECLINE = 2.0
 """The median size of a star's coefficient k (2,000 sources) falls about as (1 + k)^-2: what equation k counts."""
 _SMOOTHNESS = 0.1
 """Of the second differences. With 0.03 the RP weights swing by half their peak; with 1, BP is worse by a fifth."""
-
-Array = NDArray[np.float64]
 
 
 class Passbands(NamedTuple):

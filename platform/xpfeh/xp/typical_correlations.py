@@ -32,14 +32,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from xpfeh.typing import Array
 from xpfeh.xp.product import product
 
 DATA = Path(__file__).parent / "data" / "typical_correlations.npz"
 """By release and band, as in ``dr3_bp``: (K, n (n - 1) / 2) float32, strict lower triangles; ``magnitudes``: (K,)."""
-
-Array = NDArray[np.float64]
 
 
 def typical_correlations(release: str, band: str, coefficients: Array) -> Array:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+
+from xpfeh.typing import Array
 
 _RELATIVE_ERROR = {
     9: 0.0061, 10: 0.0050, 11: 0.0053, 12: 0.0063, 13: 0.0085, 14: 0.0123,
@@ -18,7 +19,7 @@ come from the correlations.
 """
 
 
-def usual_relative_error(g_mag: NDArray[np.float64] | float) -> NDArray[np.float64]:
+def usual_relative_error(g_mag: Array | float) -> Array:
     """Return the usual error over flux at (N,) magnitudes G, interpolated in its logarithm.
 
     Brighter than G = 9 and fainter than 17.5 it is that of these; an unknown G gives NaN.

@@ -1,0 +1,79 @@
+"""One query to a TAP service (IVOA Table Access Protocol 1.1), and its answer as a table."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Mapping
+from functools import partial
+
+import polars as pl
+import pyvo
+import requests
+from astropy.io.votable import parse
+from astropy.table import Table
+
+from xpfeh.archive.archives import Services
+from xpfeh.archive.http import (
+    BadResponseError,
+    RefusedError,
+    TimedSession,
+    check_response,
+    or_user_error,
+)
+from xpfeh.errors import ArchiveError
+
+_MOST_ROWS = 10_000_000  # without it each TAP service applies its own limit, which may be a few thousand
+
+
+def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping[str, Table] | None = None) -> Table:
+    """Return the table with which a service responds to an ADQL query; `uploads` are called ``TAP_UPLOAD.NAME`` in it.
+
+    Raises
+    ------
+    RefusedError
+        If the service refuses the query.
+    UnavailableError
+        If it gives no usable response.
+    UserError
+        If it cuts its response short.
+    requests.RequestException
+        If it cannot be reached.
+    """
+    request = pyvo.dal.TAPQuery(tap, query, maxrec=_MOST_ROWS, uploads=uploads, session=session)
+    response = request.submit()
+    content = response.content
+    check_response(response)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about small breaches of the standard; a cut response is an error below
+        try:
+            results = pyvo.dal.TAPResults(parse(io.BytesIO(content), verify="ignore"))
+        except pyvo.dal.DALQueryError as error:
+            raise RefusedError(" ".join(str(error.reason).split())) from None
+        except Exception as error:  # from expat, VOTable's own hierarchy, ValueError, IndexError
+            raise BadResponseError(f"not a VOTable, {type(error).__name__}") from None
+        # A query with its own TOP limit is not cut short, whatever the service calls it.
+        if results.query_status == "OVERFLOW" and not re.search(r"\bTOP\s+\d", query, re.IGNORECASE):
+            raise ArchiveError(f"the service cuts its response after {len(results)} rows; ask for fewer at a time")
+        return results.to_table()
+
+
+def to_frame(table: Table) -> pl.DataFrame:
+    """Return a table of one value a cell; masked ones become null.
+
+    Via Python integers, since a column with nulls would pass through floats.
+    """
+    return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
+
+
+def run_query(query: str, tap: str, services: Services, what: str, alternative: str) -> pl.DataFrame:
+    """Return the response of a service without mirrors, VizieR; see `xpfeh.archive.http.or_user_error`.
+
+    Raises
+    ------
+    UserError
+        If no response is usable, the service refuses the query, or cuts its response short.
+    """
+    ask = partial(query_once, tap, query, TimedSession(services.timeout_s))
+    return to_frame(or_user_error(ask, services, what, alternative))

@@ -1,0 +1,63 @@
+"""What HAProxy needs of a machine before Ray Serve starts it for an endpoint of one's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+from pathlib import Path
+
+from xpfeh.environment import haproxy_folder
+from xpfeh.errors import UserError
+
+
+def prepare(host: str, port: int) -> None:
+    """Check that the endpoint's port is free, choose Ray Serve's other one, and make HAProxy's folder.
+
+    Raises
+    ------
+    UserError
+        If the port is in use, or the folder is another user's.
+    """
+    _check_port(host, port)
+    # By default Ray 2.60 opens 8500 for each cluster, so that a second endpoint on the machine would have none.
+    os.environ.setdefault("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", str(_free_port()))
+    folder = Path(haproxy_folder())
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise UserError(f"{folder}: belongs to another user; remove it, or set RAY_SERVE_ENABLE_HA_PROXY=0")
+    clean_up()
+
+
+def clean_up() -> None:
+    """Remove what each HAProxy that has ended left; one that was killed could not."""
+    for node in Path(haproxy_folder()).glob("*"):
+        if not _answers(node / "admin.sock"):
+            shutil.rmtree(node, ignore_errors=True)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended lingers otherwise
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise UserError(
+                f"{host}:{port}: {error.strerror}; stop what listens there, or choose another port as "
+                "http_options.port of --config"
+            ) from None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True

