@@ -15,10 +15,11 @@ from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.literature_table import read_literature
 from xpfeh.labels.neighbourhood import Neighbourhood
-from xpfeh.positions import degrees
 from xpfeh.sources.companions import Companions, id_range
 from xpfeh.sources.given_table import GivenTable
-from xpfeh.tables import read_stars, with_source_id
+from xpfeh.tables.checks import with_source_id
+from xpfeh.tables.positions import degrees
+from xpfeh.tables.reading import read_stars
 
 BIG = 6_917_521_541_514_092_417  # odd and beyond 2^53: a float would change it
 VIZIER = ("Source", "RA_ICRS", "DE_ICRS", "Gmag", "BPmag", "RPmag", "E(BP/RP)")

@@ -17,7 +17,6 @@ from astropy.table import Table
 from numpy.typing import NDArray
 from rich.progress import track
 
-from xpfeh.astropy_table import to_astropy
 from xpfeh.columns import CATALOG, to_arrow
 from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.in_memory import Rejected, rejected_lines
@@ -28,6 +27,7 @@ from xpfeh.sources.coefficients import LIST_COLUMNS, Reject
 from xpfeh.sources.companions import PHOTOMETRY
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.sources.samples import SAMPLES
+from xpfeh.tables.astropy_table import to_astropy
 from xpfeh.xp.parallax import PARALLAX
 
 _ARROW = "application/vnd.apache.arrow.stream"

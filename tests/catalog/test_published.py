@@ -17,7 +17,7 @@ from xpfeh.catalog.parquet_files import write_parquet
 from xpfeh.catalog.published import Published
 from xpfeh.columns import CATALOG, to_table
 from xpfeh.errors import UserError
-from xpfeh.tables import IDS_PER_PIXEL
+from xpfeh.tables.checks import IDS_PER_PIXEL
 
 STARS = 60_000
 

@@ -27,7 +27,7 @@ from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
 from xpfeh.inference.bundle import packed
 from xpfeh.settings import PreprocessSettings
-from xpfeh.tables import read_table
+from xpfeh.tables.reading import read_table
 from xpfeh.training.fit import Member
 from xpfeh.xp import correction_tables, dust
 

@@ -17,7 +17,7 @@ from xpfeh.experiments.models import bundle_folder
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
-from xpfeh.tables import read_table
+from xpfeh.tables.reading import read_table
 
 from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file

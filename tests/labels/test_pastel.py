@@ -119,7 +119,7 @@ def test_a_wrong_table_gets_one_line(tmp_path: Path, text: str, message: str) ->
 def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_pastel(tmp_path / "none.fits")
-    for name, message in {"a.fits": "cannot be read", "a.vot": "cannot be read", "a.doc": "not a kind of"}.items():
+    for name, message in {"a.fits": "not a FITS file", "a.vot": "not a VOTable", "a.doc": "not a kind of"}.items():
         (tmp_path / name).write_bytes(b"no table")
         with pytest.raises(UserError, match=message):
             read_pastel(tmp_path / name)

@@ -69,6 +69,10 @@ def test_photometry_of_the_table_is_taken_and_the_rest_is_found(spectra: dict[st
     np.testing.assert_allclose(found["ra"], spectra["ra"][:5], atol=0.03)  # the centre of the identifier's pixel
     np.testing.assert_array_equal(np.isnan(found["rgeo"]), [False, True, False, False, False])
     np.testing.assert_allclose(found["phot_bp_rp_excess_factor"], spectra["phot_bp_rp_excess_factor"][:5])
+    given["phot_bp_rp_excess_factor"] = np.array([1.25, *[np.nan] * 4])  # as a request with one star's own has it
+    found, _ = columns_of(Table(given))
+    expected = [1.25, *spectra["phot_bp_rp_excess_factor"][1:5]]
+    np.testing.assert_allclose(found["phot_bp_rp_excess_factor"], expected)
 
 
 def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np.ndarray]) -> None:

@@ -19,9 +19,10 @@ from xpfeh.archive.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
 from xpfeh.labels.crossmatch import crossmatch
-from xpfeh.positions import degrees
 from xpfeh.releases import RELEASES
-from xpfeh.tables import columns_of, read_table, with_source_id
+from xpfeh.tables.checks import columns_of, with_source_id
+from xpfeh.tables.positions import degrees
+from xpfeh.tables.reading import read_table
 
 RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
 """Of a match by position, where nothing else is said: as for compilations of the literature."""

@@ -18,8 +18,8 @@ from xpfeh.catalog.parquet_files import write_parquet
 from xpfeh.catalog.readme import TITLE
 from xpfeh.catalog.sky_order import SkyOrder
 from xpfeh.columns import PROVENANCE_KEY
-from xpfeh.fits_table import write_fits
-from xpfeh.votable_file import write_votable
+from xpfeh.tables.fits_writer import write_fits
+from xpfeh.tables.votable import write_votable
 
 
 @dataclass(frozen=True)

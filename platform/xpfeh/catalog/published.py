@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import exists, filesystem, first_line, read_bytes
-from xpfeh.tables import IDS_PER_PIXEL
+from xpfeh.tables.checks import IDS_PER_PIXEL
 
 _ORDER = 12
 _FOOTERS = 64  # files whose footers are kept: some 100 kB each

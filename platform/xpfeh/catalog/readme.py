@@ -12,8 +12,8 @@ import pyarrow as pa
 from xpfeh.catalog.citation import references
 from xpfeh.catalog.samples import CatalogSample
 from xpfeh.columns import describe
-from xpfeh.fits_table import fits_format, row_dtype
 from xpfeh.flags import MEANING
+from xpfeh.tables.fits_writer import fits_format, row_dtype
 
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from xpfeh.archive.cache import bring
 from xpfeh.column_names import find_columns
 from xpfeh.errors import InputError
-from xpfeh.sources.any_table import is_pandas, is_table
+from xpfeh.tables.in_memory import is_pandas, is_table
 
 _ACCEPTED = "give identifiers, names of files, or a table (astropy, pandas, polars, Arrow, or a mapping of arrays)"
 

@@ -12,7 +12,6 @@ import pyarrow as pa
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
-from xpfeh.astropy_table import to_astropy
 from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import ToTable, read_all
 from xpfeh.errors import InputError, Notice
@@ -20,6 +19,7 @@ from xpfeh.inference.intervals import quantile
 from xpfeh.releases import releases_of
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles
+from xpfeh.tables.astropy_table import to_astropy
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
 from xpfeh.xp.grid import WAVELENGTH_NM

@@ -19,7 +19,8 @@ from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
 from xpfeh.releases import RELEASES
 from xpfeh.sources.library import NAME, library_path, read_apogee_labels, read_apogee_stars
-from xpfeh.tables import read_stars, read_table, with_source_id
+from xpfeh.tables.checks import with_source_id
+from xpfeh.tables.reading import read_stars, read_table
 
 COMPILATIONS = {"pastel": ("PASTEL", read_pastel), "saga": ("SAGA", read_saga), "jinabase": ("JINAbase", read_saga)}
 """Their names as references, and readers. JINAbase marks limits as SAGA does."""

@@ -26,7 +26,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import REPEATED, Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
-from xpfeh.tables import check_format, write_table
+from xpfeh.tables.writing import check_format, write_table
 
 ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
 """Makes the rows to write of some stars' raw columns."""
@@ -113,7 +113,7 @@ def write_file(
     source, companions
         As for `xpfeh.sources.reader.find_spectra` and `read`.
     out : str or Path
-        See `xpfeh.tables.write_table`.
+        See `xpfeh.tables.writing.write_table`.
     description : str
         Of the progress bar.
     to_table : callable

@@ -23,7 +23,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
-from xpfeh.tables import check_format
+from xpfeh.tables.writing import check_format
 from xpfeh.xp.pixels import centres_nm
 from xpfeh.xp.preprocess import preprocess
 
@@ -49,7 +49,7 @@ def predict_file(
         As for `xpfeh.sources.reader.find_spectra` and `read`.
     bundle : str or Path
     out : str or Path
-        See `xpfeh.tables.write_table`.
+        See `xpfeh.tables.writing.write_table`.
     release : {"dr3", "dr4"}, optional
         What the spectra are said to be of; by default the model's.
     dust_map : {"sfd-nside64", "sfd"}, optional

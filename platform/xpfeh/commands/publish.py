@@ -26,7 +26,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import check_output_folder, local_path, sha256_of, whole_folder
 from xpfeh.flags import Flag
 from xpfeh.provenance import code_version
-from xpfeh.votable_file import MAX_VOTABLE_ROWS
+from xpfeh.tables.votable import MAX_VOTABLE_ROWS
 
 ZENODO = "zenodo.json"
 _REPORT = "report"

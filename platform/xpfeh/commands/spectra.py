@@ -37,7 +37,7 @@ def write_spectra(
     source, companions
         As for `xpfeh.sources.reader.find_spectra` and `read`.
     out : str or Path
-        See `xpfeh.tables.write_table`; no CSV, which has no lists.
+        See `xpfeh.tables.writing.write_table`; no CSV, which has no lists.
     stage : Stage
         ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; then ``corrected``, ``dereddened``, ``features``.
     settings : PreprocessSettings

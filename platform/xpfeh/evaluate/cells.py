@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.tables import IDS_PER_PIXEL
+from xpfeh.tables.checks import IDS_PER_PIXEL
 
 MAD_TO_SIGMA = 1.4826
 """Standard deviation over median absolute deviation of a Gaussian: 1 / norm.ppf(3 / 4)."""

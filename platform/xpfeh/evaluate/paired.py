@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import FEW_CELLS, SPREADS, by_cell, resampled, spreads
 from xpfeh.labels.neighbourhood import Neighbourhood
-from xpfeh.tables import read_stars
+from xpfeh.tables.reading import read_stars
 
 RESAMPLES = 2000
 """The ends of a 95 % interval are then good to 1.5 per cent of its length."""

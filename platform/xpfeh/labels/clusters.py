@@ -11,7 +11,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from numpy.typing import NDArray
 
-from xpfeh.tables import POSITION_RANGES, check_range, numbers, read_table, require
+from xpfeh.tables.checks import POSITION_RANGES, check_range, numbers, require
+from xpfeh.tables.reading import read_table
 from xpfeh.xp import photometry
 
 DOWNLOAD = (

@@ -15,8 +15,8 @@ from scipy.sparse.csgraph import connected_components
 from xpfeh.column_names import LITERATURE, plain
 from xpfeh.errors import UserError
 from xpfeh.labels.crossmatch import Match, pairs_within
-from xpfeh.positions import degrees
-from xpfeh.tables import read_table
+from xpfeh.tables.positions import degrees
+from xpfeh.tables.reading import read_table
 
 Merge = Literal["median", "latest"]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from xpfeh.column_names import Spellings
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, sha256_of
-from xpfeh.tables import check_range, columns_of, read_stars, read_table
+from xpfeh.tables.checks import check_range, columns_of
+from xpfeh.tables.reading import read_stars, read_table
 
 FEH_RANGE = (-6.0, 1.5)
 """What can be a star's [Fe/H], dex; outside it are errors and placeholders such as -9999. The lowest ever measured is
@@ -52,7 +53,7 @@ def read_labels(path: str | Path) -> Labels:
     Parameters
     ----------
     path : str or Path
-        A local file in a format of `xpfeh.tables.read_table`.
+        A local file in a format of `xpfeh.tables.reading.read_table`.
 
     Raises
     ------

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 
 from xpfeh.errors import UserError
-from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
+from xpfeh.tables.checks import columns_of, numbers, truths, with_source_id
+from xpfeh.tables.reading import read_table
 
 METAL_POOR = Path(__file__).parent / "data" / "metal_poor.csv"
 """Of 70 stars of the packaged library of spectra; made by `tests/labels/making_metal_poor.py`."""

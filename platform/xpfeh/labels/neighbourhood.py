@@ -14,7 +14,8 @@ import polars as pl
 
 from xpfeh.errors import UserError
 from xpfeh.releases import RELEASES
-from xpfeh.tables import columns_of, numbers, read_table, truths, with_source_id
+from xpfeh.tables.checks import columns_of, numbers, truths, with_source_id
+from xpfeh.tables.reading import read_table
 
 IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}
 """By the newer release, the columns of the older and of the newer identifier. DR3's dr2_neighbourhood names both

@@ -10,7 +10,7 @@ import polars as pl
 from xpfeh.errors import UserError
 from xpfeh.labels.compilation import Compilation, Merge, filter_and_count, merge_to_stars, read_rows
 from xpfeh.labels.label_table import FEH_RANGE
-from xpfeh.tables import numbers
+from xpfeh.tables.checks import numbers
 
 
 def read_pastel(path: str | Path, merge: Merge = "median", after: int = 1986) -> Compilation:

@@ -13,8 +13,9 @@ from xpfeh.files import first_line
 from xpfeh.labels.compilation import filter_and_count
 from xpfeh.labels.label_table import FEH_RANGE
 from xpfeh.labels.reference_catalogs import Reference
-from xpfeh.table_formats import READERS
-from xpfeh.tables import POSITION_RANGES, numbers, read_table
+from xpfeh.tables.checks import POSITION_RANGES, numbers
+from xpfeh.tables.formats import READERS
+from xpfeh.tables.reading import read_table
 
 POSSIBLE = {
     **POSITION_RANGES,
@@ -28,7 +29,6 @@ POSSIBLE = {
 of 0."""
 _SPELLINGS = {name: LITERATURE[name] for name in ("source_id", "ra", "dec", "feh_err")}
 """What a column may also be called. Not so [Fe/H]: a catalog may have several, and one is the published."""
-_HDF5 = (".h5", ".hdf5")
 _LIMIT = "^[<>≤≥]"
 _IS_LIMIT, BEST = "_is_limit", "_best"
 
@@ -45,9 +45,9 @@ def files_of(path: Path) -> list[Path]:
         raise UserError(f"{path}: no such file or folder")
     if not path.is_dir():
         return [path]
-    if files := sorted(file for file in path.iterdir() if _suffix(file) in (*READERS, *_HDF5)):
+    if files := sorted(file for file in path.iterdir() if _suffix(file) in READERS):
         return files
-    raise UserError(f"{path}: the folder holds no table; these can be read: {', '.join((*READERS, *_HDF5))}")
+    raise UserError(f"{path}: the folder holds no table; these can be read: {', '.join(READERS)}")
 
 
 def _suffix(path: Path) -> str:
@@ -97,8 +97,7 @@ def _read_published(reference: Reference, path: Path) -> pl.DataFrame:
     spelt = {root: (plain(root), *_SPELLINGS.get(ours, ())) for root, ours in values.items()}
     spelt |= {f"l_{root}": (f"l{plain(root)}",) for root in values}  # so VizieR calls the column of a limit's sign
     spelt |= {name: (plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
-    read = _read_hdf5 if _suffix(path) in _HDF5 else read_table
-    table = read(path, Spellings((name for names in spelt.values() for name in names), plain))
+    table = read_table(path, Spellings((name for names in spelt.values() for name in names), plain))
     there = {plain(column): column for column in reversed(table.columns)}
     found = {name: there[next(n for n in names if n in there)] for name, names in spelt.items() if {*names} & {*there}}
     if missing := sorted((_roots([reference.columns["feh"]]) | cuts) - found.keys()):
@@ -141,21 +140,3 @@ def _numbers_if_all_are(column: pl.Series) -> pl.Series:
         return column
     values = column.cast(pl.Float64, strict=False)
     return values if values.null_count() == column.null_count() else column
-
-
-def _read_hdf5(path: Path, wanted: Spellings) -> pl.DataFrame:
-    """Datasets of one value a row, and those of several as ``name_0``, ``name_1`` and so on."""
-    import h5py
-
-    columns = {}
-    try:
-        with h5py.File(path) as file:
-            for name, dataset in file.items():
-                if dataset.ndim == 1 and name in wanted:
-                    columns[name] = dataset[:]
-                elif dataset.ndim == 2:
-                    several = {f"{name}_{i}": i for i in range(dataset.shape[1]) if f"{name}_{i}" in wanted}
-                    columns |= {column: dataset[:, i] for column, i in several.items()}
-    except (OSError, AttributeError) as error:  # no HDF5, or one of groups
-        raise UserError(f"{path}: cannot be read as a table ({first_line(error)})") from None
-    return pl.DataFrame(columns)

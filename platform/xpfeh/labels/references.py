@@ -16,7 +16,7 @@ from xpfeh.labels.crossmatch import crossmatch, pairs_within
 from xpfeh.labels.reference_catalogs import REFERENCES, Reference
 from xpfeh.labels.reference_files import BEST, files_of, read_file
 from xpfeh.releases import RELEASES
-from xpfeh.tables import with_source_id
+from xpfeh.tables.checks import with_source_id
 
 _ROW, _PLACE = "_row", "_place"
 
@@ -89,7 +89,7 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
     name : str
         Of `xpfeh.labels.reference_catalogs.REFERENCES`.
     path : str or Path
-        A local file in a format of `xpfeh.tables.read_table` or HDF5, or a folder of such files.
+        A local file in a format of `xpfeh.tables.reading.read_table`, or a folder of such files.
 
     Raises
     ------

@@ -11,7 +11,7 @@ import polars as pl
 
 from xpfeh.labels.compilation import Compilation, filter_and_count, merge_to_stars, read_rows
 from xpfeh.labels.label_table import FEH_RANGE
-from xpfeh.tables import numbers
+from xpfeh.tables.checks import numbers
 
 _LIMIT = r"^[<>≤≥]=?"  # both write an upper limit as <-4.0
 _LIMIT_MARK = (

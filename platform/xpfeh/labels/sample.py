@@ -15,7 +15,7 @@ from xpfeh.errors import UserError
 from xpfeh.labels.cuts import training_cuts, usable
 from xpfeh.labels.label_table import Labels
 from xpfeh.settings import SALT, PreprocessSettings
-from xpfeh.tables import IDS_PER_PIXEL
+from xpfeh.tables.checks import IDS_PER_PIXEL
 
 Part = Literal["train", "validation", "test", "train-other", "validation-other", "test-other"]
 LIKE_TEST: tuple[Part, ...] = ("train", "validation")

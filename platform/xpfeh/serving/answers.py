@@ -20,7 +20,7 @@ from xpfeh.flags import MEANING, Flag
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.asked import Asked
-from xpfeh.votable_file import write_votable_to
+from xpfeh.tables.votable import write_votable_to
 from xpfeh.xp.preprocess import preprocess
 
 Columns = dict[str, NDArray]

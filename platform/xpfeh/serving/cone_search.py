@@ -11,7 +11,7 @@ from astropy.io.votable.tree import Info, Resource, VOTableFile
 
 from xpfeh.catalog.published import Published
 from xpfeh.errors import UserError
-from xpfeh.votable_file import to_votable
+from xpfeh.tables.votable import to_votable
 
 MAX_ROWS, LARGEST_RADIUS_DEG = 10_000, 10.0
 _UCD1 = {"source_id": "ID_MAIN", "ra": "POS_EQ_RA_MAIN", "dec": "POS_EQ_DEC_MAIN"}

@@ -18,9 +18,10 @@ from xpfeh.serving.asked import Asked
 from xpfeh.serving.openapi import FITS
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_files import GaiaFile
-from xpfeh.sources.input_files import GZIP_MAGIC, SUFFIXES, readable
+from xpfeh.sources.input_files import SUFFIXES, readable
 from xpfeh.sources.reader import NO_COMPANIONS, read
-from xpfeh.tables import write_table
+from xpfeh.tables.packed import GZIP_MAGIC
+from xpfeh.tables.writing import write_table
 
 MAX_FILE_BYTES = 200_000_000
 """Some 5,000 stars of DataLink's CSV, 30,000 of Parquet."""

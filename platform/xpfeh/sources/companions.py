@@ -1,9 +1,9 @@
-"""What Gaia gives beside a spectrum: photometry, parallaxes and distances, joined by source_id."""
+"""Photometry, parallaxes and distances of stars, joined to their spectra by source_id."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,11 +18,13 @@ from numpy.typing import NDArray
 from xpfeh.column_names import find_columns
 from xpfeh.errors import InputError
 from xpfeh.files import filesystem
-from xpfeh.tables import IDS_PER_PIXEL, read_stars, stars_of
+from xpfeh.tables.checks import IDS_PER_PIXEL
+from xpfeh.tables.reading import read_stars, stars_of
 from xpfeh.xp.parallax import PARALLAX, PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
+_MAGNITUDES, _EXCESS = PHOTOMETRY[2:5], PHOTOMETRY[5]
 _LEVEL_12 = HEALPix(4096, order="nested")  # the pixels of source_ids, see `IDS_PER_PIXEL`
 _BULK_NAME = re.compile(r"GaiaSource_(\d{6})-(\d{6})\.")
 _IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut at HEALPix level 8
@@ -211,14 +213,35 @@ def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
     return frame["source_id"].to_numpy(), {name: frame[name].to_numpy() for name in names}
 
 
+def photometry_of(star: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    """Return those of `PHOTOMETRY` and `xpfeh.xp.parallax.PARALLAX` that columns of gaia_source give.
+
+    The excess factor is computed from the magnitudes where it is missing, and the parallax loses its zero point.
+
+    Parameters
+    ----------
+    star : mapping of (N,) arrays
+        Any of `PHOTOMETRY` and `xpfeh.xp.parallax.PARALLAX_INPUTS`, NaN where unknown.
+
+    Examples
+    --------
+    >>> magnitudes = {f"phot_{band}_mean_mag": np.array([11.5, 11.5]) for band in ("g", "bp", "rp")}
+    >>> star = {**magnitudes, "phot_bp_rp_excess_factor": np.array([1.2, np.nan])}
+    >>> photometry_of(star)["phot_bp_rp_excess_factor"].round(3).tolist()
+    [1.2, 1.146]
+    """
+    known = {name: star[name] for name in PHOTOMETRY if name in star}
+    if known.keys() >= {*_MAGNITUDES}:
+        computed = excess_factor(*(known[name] for name in _MAGNITUDES))
+        given = known.get(_EXCESS, np.full_like(computed, np.nan))
+        known[_EXCESS] = np.where(np.isnan(given), computed, given)
+    return {**known, **corrected_parallax(star)} if "parallax" in star else known
+
+
 def _read_photometry(table: Companion) -> pl.DataFrame:
     frame = _read_stars(table, PHOTOMETRY[:-1], (*PHOTOMETRY[-1:], *PARALLAX_INPUTS, "ebv"))
-    bands = (frame[f"phot_{band}_mean_mag"].to_numpy() for band in ("g", "bp", "rp"))
-    computed = pl.Series(excess_factor(*bands)).fill_nan(None)
-    parallax = corrected_parallax({name: frame[name].to_numpy() for name in ("phot_g_mean_mag", *PARALLAX_INPUTS)})
-    return frame.select("source_id", *PHOTOMETRY, "ebv").with_columns(
-        pl.col("phot_bp_rp_excess_factor").fill_null(computed), **{n: pl.Series(v) for n, v in parallax.items()}
-    )
+    columns = photometry_of({name: frame[name].to_numpy() for name in (*PHOTOMETRY, *PARALLAX_INPUTS)})
+    return frame.select("source_id", "ebv").with_columns(**{name: pl.Series(v) for name, v in columns.items()})
 
 
 def _read_distance(table: Companion) -> pl.DataFrame:

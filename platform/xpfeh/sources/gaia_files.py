@@ -16,7 +16,8 @@ from xpfeh.files import absolute, filesystem
 from xpfeh.releases import RELEASES, release_named, releases_of
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
-from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of, unpacked, unpacked_beginning
+from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
+from xpfeh.tables.packed import unpacked, unpacked_beginning
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have some 20 kB

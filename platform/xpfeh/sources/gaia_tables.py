@@ -7,9 +7,7 @@ the wide layout, as a column a coefficient (``bp_coeff_0`` to ``e_rp_coeff_54``,
 from __future__ import annotations
 
 import io
-import math
 import re
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -17,18 +15,15 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from astropy.io import fits
-from astropy.io.votable import parse_single_table
 from astropy.table import Table
-from astropy.utils.exceptions import AstropyWarning
 from numpy.typing import NDArray
 
-from xpfeh.errors import InputError, UserError
-from xpfeh.files import first_line
+from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
-from xpfeh.sources.fits_files import first_table
-from xpfeh.sources.text_lists import parse_lists
-from xpfeh.tables import with_source_id
+from xpfeh.tables.checks import with_source_id
+from xpfeh.tables.fits_reader import open_fits
+from xpfeh.tables.lists import arrow_lists, number_lists, text_of
+from xpfeh.tables.votable import open_votable
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.product import PRODUCT_ROWS
 
@@ -97,31 +92,6 @@ def _decoded(column: pa.Array) -> pa.Array:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
-    """Return a column of lists, or of text like ``(1.0, 2.0)``, as lists of float64; a `UserError` if it is none."""
-    kind = column.type
-    if _is_text(kind):
-        return parse_lists(pl.Series(column.cast(pa.large_string())))
-    if pa.types.is_null(kind):
-        return column.cast(_NUMBERS)
-    if _is_list(kind):
-        inner = kind.value_type
-        if _is_text(inner):
-            words = pl.Series(column).list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
-            return words.to_arrow().cast(_NUMBERS)
-        if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
-            return column.cast(_NUMBERS)
-    raise InputError(f"{path}: {name} is {kind}; a list of numbers a star is needed")
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
-def _is_list(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
-
-
 # --- FITS and VOTable -------------------------------------------------------------------------------------------
 
 
@@ -133,44 +103,21 @@ def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
     UserError
         If it is not FITS, has no table, or lacks a column.
     """
-    with first_table(io.BytesIO(content), path) as unit:
-        _check_lengths(unit, content, path)
+    with open_fits(io.BytesIO(content), path) as unit:
         # NaN need not be masked, but a column's TNULL (an integer that stands for "missing") must.
-        table = Table.read(unit, mask_invalid=False, unit_parse_strict="silent")
-        return _astropy_lists(table, path, lists)
-
-
-def _check_lengths(unit: fits.BinTableHDU | fits.TableHDU, content: bytes, path: str) -> None:
-    """Refuse arrays of variable length that share their bytes: a small file would take any memory."""
-    names = [column.name for column in unit.columns if re.match(r"\d*[PQ]", column.format)]
-    if not names:
-        return
-    kind = unit.columns.dtype.newbyteorder(">")
-    rows = np.frombuffer(content, kind, unit.header["NAXIS2"], unit.fileinfo()["datLoc"])
-    if sum(int(rows[name][:, 0].sum(dtype=np.float64)) for name in names) > len(content):
-        raise InputError(f"{path}: its arrays of variable length are larger than the file")
+        return _astropy_lists(Table.read(unit, mask_invalid=False, unit_parse_strict="silent"), path, lists)
 
 
 def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
-    """Return the first table of a VOTable: ``source_id`` and `lists`, under the names of its fields and not their IDs.
+    """Return the first table of a VOTable: ``source_id`` and `lists`.
 
     Raises
     ------
     UserError
-        If it is no VOTable, or lacks a column.
+        If it is not a VOTable, or lacks a column.
     """
-    start = content[:1000].lstrip().lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        raise InputError(f"{path}: is a web page, not a VOTable, perhaps the archive's message; download it again")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", AstropyWarning)  # the standard's many small breaches change no number
-            table = parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True)
+    with open_votable(content, path) as table:
         return _astropy_lists(table, path, lists)
-    except UserError:
-        raise
-    except Exception as error:  # of expat, of VOTable's own hierarchy, ValueError, IndexError
-        raise InputError(f"{path}: not a VOTable with a sound table ({first_line(error)})") from None
 
 
 def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
@@ -193,36 +140,9 @@ def _id_series(column: Any) -> pl.Series:
     """Identifiers as polars takes them; a masked one is null."""
     values = np.ma.asarray(column)
     if values.dtype.kind not in "iuf":
-        return pl.Series([None if value is np.ma.masked else _text(value) for value in values], dtype=pl.String)
+        return pl.Series([None if value is np.ma.masked else text_of(value) for value in values], dtype=pl.String)
     native = pl.Series(values.data.astype(values.dtype.newbyteorder("=")))  # FITS is big-endian
     return native.set(pl.Series(np.ma.getmaskarray(values)), None)
-
-
-def number_lists(column: Any) -> pa.Array:
-    """Return the lists of float64 of N cells; masked numbers are NaN, and a cell of nothing else is a missing list.
-
-    An array of a fixed width can mark a missing band by NaN alone.
-    """
-    values = np.ma.asarray(column)
-    if values.dtype.kind in "iuf":
-        # (N, K): all cells have one width.
-        numbers = np.ma.filled(values.astype(np.float64), np.nan).reshape(len(values), math.prod(values.shape[1:]))
-        present = ~np.isnan(numbers).all(axis=1)
-        lengths = present * numbers.shape[1]
-        flat = numbers[present].ravel()
-    elif all(isinstance(cell, bytes | str) for cell in values):
-        return parse_lists(pl.Series([_text(cell) for cell in values], dtype=pl.String))
-    else:
-        cells = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in values]
-        cells = [np.empty(0) if np.isnan(cell).all() else cell for cell in cells]
-        lengths = np.array([cell.size for cell in cells], dtype=np.int64)
-        flat = np.concatenate([np.empty(0), *cells])
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, pa.array(flat))
-
-
-def _text(cell: Any) -> str:
-    return cell.decode("ascii", "replace") if isinstance(cell, bytes) else str(cell)
 
 
 def _masked_to_nan(column: Any) -> NDArray[np.float64]:

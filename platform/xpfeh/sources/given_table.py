@@ -14,15 +14,15 @@ from numpy.typing import NDArray
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError
 from xpfeh.releases import releases_of
-from xpfeh.sources.any_table import arrow_table
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
-from xpfeh.sources.companions import PHOTOMETRY
-from xpfeh.sources.gaia_tables import arrow_lists, identifiers, is_wide, number_lists, wide_columns
+from xpfeh.sources.companions import PHOTOMETRY, photometry_of
+from xpfeh.sources.gaia_tables import identifiers, is_wide, wide_columns
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
-from xpfeh.tables import RANGES, check_range, numbers
+from xpfeh.tables.checks import RANGES, check_range, numbers
+from xpfeh.tables.in_memory import arrow_table
+from xpfeh.tables.lists import arrow_lists, number_lists
 from xpfeh.xp.bases import BANDS
-from xpfeh.xp.parallax import PARALLAX_INPUTS, corrected_parallax
-from xpfeh.xp.photometry import excess_factor
+from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 NAME = "the table"
 _OWN = (*PHOTOMETRY, "ebv", "rgeo")
@@ -36,7 +36,7 @@ class GivenTable:
     Parameters
     ----------
     table
-        As `xpfeh.sources.any_table.arrow_table` takes it: ``source_id``; and Gaia's columns of coefficients
+        As `xpfeh.tables.in_memory.arrow_table` takes it: ``source_id``; and Gaia's columns of coefficients
         (``bp_coefficients`` ..., correlations may be missing), a column a coefficient (``bp_coeff_0`` ...), or ``flux``
         and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1. Columns may have their other names in
         `xpfeh.column_names.GAIA`.
@@ -125,19 +125,9 @@ class GivenTable:
 
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
         """Return what the table has of it for the kept rows, NaN where unknown."""
-        own = [name for name in _OWN if name in self._table.column_names]
-        columns = {name: numbers_in(self._table, name)[kept] for name in own}
-        magnitudes = [f"phot_{band}_mean_mag" for band in ("g", "bp", "rp")]
-        if "phot_bp_rp_excess_factor" not in columns and set(magnitudes) <= set(columns):
-            columns["phot_bp_rp_excess_factor"] = excess_factor(*(columns[name] for name in magnitudes))
-        return columns | self._parallax(kept)
-
-    def _parallax(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
-        """Return parallaxes without their zero point, if the table has any."""
-        if "parallax" not in self._table.column_names:
-            return {}
-        names = [name for name in ("phot_g_mean_mag", *PARALLAX_INPUTS) if name in self._table.column_names]
-        return corrected_parallax({name: numbers_in(self._table, name)[kept] for name in names})
+        names = [name for name in (*_OWN, *PARALLAX_INPUTS) if name in self._table.column_names]
+        columns = {name: numbers_in(self._table, name)[kept] for name in names}
+        return photometry_of(columns) | {name: columns[name] for name in ("ebv", "rgeo") if name in columns}
 
 
 def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
@@ -146,7 +136,7 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
     Raises
     ------
     UserError
-        If a value is no number, or outside its range (`xpfeh.tables.RANGES`).
+        If a value is no number, or outside its range (`xpfeh.tables.checks.RANGES`).
 
     Examples
     --------

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs as pafs
-from isal import igzip, isal_zlib
+from isal import isal_zlib
 
 from xpfeh.errors import InputError
 from xpfeh.files import digest, exists, filesystem, first_line
@@ -24,8 +24,6 @@ PARQUET = (".parquet",)
 _GZIPPED = tuple(f"{suffix}.gz" for suffix in (*TEXT, *FITS, *VOTABLE))
 SUFFIXES = (*TEXT, *FITS, *VOTABLE, *PARQUET, *_GZIPPED)
 
-GZIP_MAGIC = b"\x1f\x8b"
-"""The first two bytes of gzip (RFC 1952): the content, not the name, says whether a file is compressed."""
 _ISAL_ERROR: Any = isal_zlib.error  # the library's type hints take the class for one of its instances
 _BROKEN = (OSError, EOFError, zlib.error, _ISAL_ERROR, pa.ArrowException)
 CHECKSUMS = "_MD5SUM.txt"
@@ -133,13 +131,3 @@ def readable(path: str) -> Iterator[None]:
         raise InputError(f"{path}: no such file") from None
     except _BROKEN as error:
         raise InputError(f"{path}: cannot be read to its end ({first_line(error)}); download it again") from None
-
-
-def unpacked(content: bytes) -> bytes:
-    """Return the content of a file, decompressed if it is gzip."""
-    return igzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
-
-
-def unpacked_beginning(content: bytes) -> bytes:
-    """Return the first bytes of a file of which these are the first, decompressed if it is gzip."""
-    return isal_zlib.decompressobj(wbits=31).decompress(content) if content.startswith(GZIP_MAGIC) else content

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import InputError
 from xpfeh.files import absolute, package_file
 from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject
-from xpfeh.sources.fits_files import first_table
+from xpfeh.tables.fits_reader import open_fits
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
 
@@ -207,7 +207,7 @@ def _version(path: Path) -> tuple[int, int]:
 
 @lru_cache(maxsize=1)
 def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
-    with first_table(path, path) as table:
+    with open_fits(path, path) as table:
         rows, present = table.data, set(table.columns.names)
         missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that stands for "none"
     if "flux" not in present:

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, exists, filesystem
-from xpfeh.sources.any_table import arrow_table
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companion, Companions, GivenRows
-from xpfeh.sources.fits_files import first_table
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.input_files import FITS, find_files, suffix_of
 from xpfeh.sources.library import NAME, Library
-from xpfeh.tables import single_values
+from xpfeh.tables.fits_reader import open_fits
+from xpfeh.tables.in_memory import arrow_table
+from xpfeh.tables.reading import single_values
 
 
 class SpectraFile(Protocol):
@@ -71,7 +71,7 @@ class CompanionFiles:
     def find(cls, photometry: Any = None, distances: Any = None) -> CompanionFiles:
         """Return the tables of these sources: one, or a list of several.
 
-        Each is a file, a folder, a glob, a URI, or a table as `xpfeh.sources.any_table.arrow_table` takes it.
+        Each is a file, a folder, a glob, a URI, or a table as `xpfeh.tables.in_memory.arrow_table` takes it.
 
         Raises
         ------
@@ -152,13 +152,13 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
     for batch in file.read(start, rows):
         if file.takes_companions:
             tables, ids = _companions(companions), batch.columns["source_id"]
-            columns = {**batch.columns, **_beside(batch.columns, tables.of(ids))}
+            columns = {**batch.columns, **_own_first(batch.columns, tables.of(ids))}
             batch = RawBatch(columns, batch.rejected, tables.known(ids))
         yield batch
 
 
-def _beside(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return photometry and distances: a table's own where it has them."""
+def _own_first(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict[str, NDArray]:
+    """Return photometry and distances: those that came with the spectra where there are any."""
     return {
         name: np.where(np.isnan(own[name]), values, own[name]) if name in own else values
         for name, values in known.items()
@@ -172,7 +172,7 @@ def _companions(files: CompanionFiles) -> Companions:
 
 
 def forget_companions() -> None:
-    """Read photometry and distances anew from now on: in a long session their files may have changed."""
+    """Read photometry and distances again from now on: in a long session their files may have changed."""
     _companions.cache_clear()
 
 
@@ -183,7 +183,7 @@ def _is_library(path: str) -> bool:
     if suffix_of(path) not in FITS or "://" in path:  # the library's reader takes local files only
         return False
     try:
-        with first_table(Path(absolute(path)), path) as table:
+        with open_fits(Path(absolute(path)), path) as table:
             names = [name.lower() for name in table.columns.names]
     except UserError:
         return True

@@ -17,7 +17,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.columns import to_arrow
-from xpfeh.sources.text_lists import parse_lists
+from xpfeh.tables.lists import parse_lists
 
 _POWERS = 10.0 ** np.arange(23)  # 10^22 is the last power of ten that a double holds exactly
 _LARGEST = 2**53  # the last integer up to which a double holds every one

@@ -79,6 +79,19 @@ def fits_table(name: str, columns: Mapping[str, Any]) -> Make:
     return lambda here, given: Table(columns).write(here / name)
 
 
+def fits_of_billions(name: str) -> Make:
+    """Make a table whose header claims billions of columns."""
+
+    def make(here: Path, given: Given) -> None:
+        Table({"source_id": [STAR]}).write(here / name)
+        content = (here / name).read_bytes()
+        place = content.index(b"TFIELDS =")
+        card = b"TFIELDS =           9999999990"
+        (here / name).write_bytes(content[:place] + card + content[place + len(card) :])
+
+    return make
+
+
 def copy(what: str, name: str, *changes: Callable[[Path], object]) -> Make:
     """Copy a folder of `Given` and change the copy."""
 

@@ -17,6 +17,7 @@ from tests.cli.bad_input.case import (
     Make,
     both,
     file,
+    fits_of_billions,
     folder,
     group,
     nothing,
@@ -96,13 +97,16 @@ LABELS = {
     "labels: FITS without a table": Case(
         f"{TRAIN} labels.fits",
         lambda here, given: fits.PrimaryHDU(np.ones((3, 3))).writeto(here / "labels.fits"),
-        "labels.fits: cannot be read as a table",
+        "labels.fits: a FITS file, but without a table",
     ),
     "labels: junk FITS": Case(
-        f"{TRAIN} labels.fits", file("labels.fits", b"hello" * 99), "labels.fits: cannot be read"
+        f"{TRAIN} labels.fits", file("labels.fits", b"hello" * 99), "labels.fits: not a FITS file"
+    ),
+    "labels: FITS of billions of columns": Case(
+        f"{TRAIN} labels.fits", fits_of_billions("labels.fits"), "labels.fits: .*TFIELDS is above 999"
     ),
     "labels: VOTable is a web page": Case(
-        f"{TRAIN} labels.vot", file("labels.vot", "<html><body>503</body></html>"), "labels.vot: cannot be read"
+        f"{TRAIN} labels.vot", file("labels.vot", "<html><body>503</body></html>"), "labels.vot: is a web page"
     ),
     "labels: nobody's home": Case(f"{TRAIN} {NOBODY}/labels.csv", nothing, f"{NOBODY}/labels.csv: there is no user"),
     "labels: a name too long": Case(f"{TRAIN} {'x' * 300}.csv", nothing, "File name too long"),

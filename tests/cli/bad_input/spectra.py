@@ -13,6 +13,7 @@ from tests.cli.bad_input.case import (
     Case,
     Make,
     file,
+    fits_of_billions,
     fits_table,
     folder,
     group,
@@ -134,6 +135,14 @@ COMPANIONS = {
             "dashes": (file("distances.csv", f"source_id,rgeo\n{STAR},--\n"), "distances.csv: no column .*with values"),
         },
     ),
+    **{
+        f"{kind}: FITS of billions of columns": Case(
+            f"spectra {{star}} --stage dereddened --out new/out.fits --{kind} table.fits",
+            fits_of_billions("table.fits"),
+            "table.fits: .*TFIELDS is above 999",
+        )
+        for kind in ("photometry", "distances")
+    },
     "predict: a map of another name": Case(
         "predict {star} --model {bundle} --out out.fits --dust-map planck", nothing, "setting dust_map: .*'planck'"
     ),

@@ -1,22 +1,41 @@
-"""A table as a VOTable: units, UCDs and descriptions beside the rows, in one BINARY2 file."""
+"""VOTables: read with their many small breaches of the standard; written with units, UCDs and descriptions."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import io
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 import pyarrow as pa
-from astropy.io.votable import from_table
+from astropy.io.votable import from_table, parse_single_table
 from astropy.io.votable.tree import Info, VOTableFile
 from astropy.table import Column, Table
 from astropy.units import Unit
 
 from xpfeh.columns import describe_for_votable, lists_to_array, made_by
+from xpfeh.errors import InputError
+from xpfeh.tables.guards import one_line
 
 MAX_VOTABLE_ROWS = 5_000_000
 """astropy holds the whole table in memory, several times."""
+
+
+@contextmanager
+def open_votable(content: bytes, path: str) -> Iterator[Table]:
+    """Give the first table of a VOTable, under the names of its fields and not their IDs.
+
+    Raises
+    ------
+    UserError
+        If it is a web page, is not a VOTable, has no table, or the caller's work on the table finds another fault.
+    """
+    if content[:1000].lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise InputError(f"{path}: is a web page, not a VOTable, perhaps the archive's message; download it again")
+    with one_line(path, "a VOTable"):
+        yield parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True)
 
 
 def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], description: str) -> None:

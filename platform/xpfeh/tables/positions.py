@@ -10,7 +10,7 @@ from astropy.coordinates import Angle
 from astropy.utils.exceptions import AstropyWarning
 
 from xpfeh.errors import UserError
-from xpfeh.tables import POSITION_RANGES, check_range, numbers
+from xpfeh.tables.checks import POSITION_RANGES, check_range, numbers
 
 _SEXAGESIMAL_UNITS = {"ra": "hourangle", "dec": "deg"}
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -17,20 +18,10 @@ from astropy.table import MaskedColumn, Table
 from astropy.units import Unit
 from xpfeh.columns import PROVENANCE_KEY, made_by
 from xpfeh.errors import UserError
-from xpfeh.table_formats import READERS
-from xpfeh.tables import (
-    MISSING,
-    WRITABLE,
-    check_format,
-    check_range,
-    numbers,
-    read_stars,
-    read_table,
-    require,
-    truths,
-    with_source_id,
-    write_table,
-)
+from xpfeh.tables.checks import check_range, numbers, require, truths, with_source_id
+from xpfeh.tables.formats import READERS
+from xpfeh.tables.reading import MISSING, read_stars, read_table
+from xpfeh.tables.writing import WRITABLE, check_format, write_table
 
 BIG = 6_917_521_541_514_092_417  # odd and beyond 2^53: a float would change it
 MADE_BY = '{"model": "paper-1", "settings": {"dust_map": "sfd", "release": "dr3", "bases": "gaiaxpy"}}'
@@ -43,6 +34,15 @@ STARS = Table(
         "flux": np.ones((2, 3)),
     }
 )
+
+
+def write_hdf5(table: Table, path: Path) -> None:
+    with h5py.File(path, "w", track_order=True) as file:
+        for name in table.colnames:
+            values = table[name].filled(np.nan) if name == "feh" else table[name]
+            file[name] = values.tolist() if name == "name" else values
+
+
 WRITE: dict[str, Callable[[Table, Path], None]] = {
     ".parquet": lambda table, path: pl.DataFrame(
         {name: [None if v is np.ma.masked else v for v in table[name]] for name in ("source_id", "ra", "feh", "name")}
@@ -53,6 +53,7 @@ WRITE: dict[str, Callable[[Table, Path], None]] = {
     ".fits": lambda table, path: table.write(path, format="fits"),
     ".vot": lambda table, path: table.write(path, format="votable"),
     ".xml": lambda table, path: table.write(path, format="votable", tabledata_format="binary2"),
+    ".h5": write_hdf5,
 }
 
 
@@ -89,7 +90,7 @@ def test_columns_may_be_chosen(tmp_path: Path, suffix: str) -> None:
 
 
 def test_every_suffix_has_a_file_here() -> None:
-    assert set(READERS) - set(WRITE) == {".txt", ".tab", ".dat", ".fit", ".votable"}
+    assert set(READERS) - set(WRITE) == {".txt", ".tab", ".dat", ".fit", ".votable", ".hdf5"}
 
 
 @pytest.mark.parametrize("suffix", WRITABLE)
@@ -274,14 +275,14 @@ BAD_FILES = {
     "junk.parquet": (b"PAR1" + bytes(range(256)) + b"PAR1", "cannot be read as a table"),
     "cut.parquet": (parquet_bytes()[:-20], "cannot be read as a table"),
     "text.parquet": (b"source_id,feh\n1,0\n", "cannot be read as a table"),
-    "empty.fits": (b"", "cannot be read as a table"),
-    "text.fits": (b"source_id,feh\n1,0\n", "cannot be read as a table"),
-    "cut.fits": (fits_bytes()[:6000], "cannot be read as a table"),
-    "image.fits": (b"", "cannot be read as a table"),
-    "text.vot": (b"source_id,feh\n1,0\n", "cannot be read as a table"),
-    "page.xml": (b"<html><body>Service unavailable</body></html>", "cannot be read as a table"),
-    "empty.vot": (b'<VOTABLE version="1.4"></VOTABLE>', "cannot be read as a table"),
-    "text.ecsv": (b"source_id,feh\n1,0\n", "cannot be read as a table"),
+    "empty.fits": (b"", "not a FITS file"),
+    "text.fits": (b"source_id,feh\n1,0\n", "not a FITS file"),
+    "cut.fits": (fits_bytes()[:6000], "not a FITS file with a sound table"),
+    "image.fits": (b"", "a FITS file, but without a table"),
+    "text.vot": (b"source_id,feh\n1,0\n", "not a VOTable"),
+    "page.xml": (b"<html><body>Service unavailable</body></html>", "is a web page, not a VOTable"),
+    "empty.vot": (b'<VOTABLE version="1.4"></VOTABLE>', "not a VOTable with a sound table"),
+    "text.ecsv": (b"source_id,feh\n1,0\n", "not an ECSV file"),
     "stars.doc": (b"source_id,feh\n1,0\n", r"not a kind of table that can be read; these can: \.parquet, \.csv"),
     "stars": (b"source_id,feh\n1,0\n", "not a kind of table"),
 }

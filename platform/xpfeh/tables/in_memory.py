@@ -15,11 +15,10 @@ from astropy.table import Table
 from xpfeh.column_names import find_columns
 from xpfeh.errors import InputError
 from xpfeh.files import first_line
-from xpfeh.sources.gaia_tables import number_lists
-from xpfeh.sources.samples import SAMPLES
+from xpfeh.tables.lists import number_lists
 
 _UNITS = {
-    **dict.fromkeys(SAMPLES, u.Unit("W m-2 nm-1")),
+    **dict.fromkeys(("flux", "flux_error"), u.Unit("W m-2 nm-1")),
     **dict.fromkeys(("ra", "dec"), u.deg),
     "ebv": u.mag,
     "rgeo": u.pc,

@@ -1,0 +1,88 @@
+"""Lists of numbers in the cells of any table: Arrow lists, arrays of any width, or text."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from xpfeh.columns import to_arrow
+from xpfeh.errors import InputError
+
+_NUMBERS = pa.list_(pa.float64())
+
+
+def parse_lists(cells: pl.Series) -> pa.Array:
+    """Return the lists of float64 that cells of text spell, whatever they hold; slower than `xpfeh.sources.text_rows`.
+
+    What is not a number becomes null; a missing cell, ``null`` and ``[]`` become an empty list.
+
+    >>> parse_lists(pl.Series(["(1, 2.5)", "[3,twelve]", None])).to_pylist()
+    [[1.0, 2.5], [3.0, None], []]
+    """
+    series = cells.fill_null("").str.strip_chars('[]() \r"').replace("null", "")
+    parts = series.str.replace_all(" ", "", literal=True).str.split(",")
+    lengths = np.where(series.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
+    numbers = parts.filter(lengths > 0).explode().cast(pl.Float64, strict=False)
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(to_arrow(offsets), numbers.rechunk().to_arrow())
+
+
+def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
+    """Return a column of lists, or of text like ``(1.0, 2.0)``, as lists of float64; a `UserError` if it is none."""
+    kind = column.type
+    if _is_text(kind):
+        return parse_lists(pl.Series(column.cast(pa.large_string())))
+    if pa.types.is_null(kind):
+        return column.cast(_NUMBERS)
+    if _is_list(kind):
+        inner = kind.value_type
+        if _is_text(inner):
+            words = pl.Series(column).list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
+            return words.to_arrow().cast(_NUMBERS)
+        if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
+            return column.cast(_NUMBERS)
+    raise InputError(f"{path}: {name} is {kind}; a list of numbers a star is needed")
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def number_lists(column: Any) -> pa.Array:
+    """Return the lists of float64 of N cells; masked numbers are NaN, and a cell of nothing else is a missing list.
+
+    An array of a fixed width can mark a missing band by NaN alone.
+    """
+    values = np.ma.asarray(column)
+    if values.dtype.kind in "iuf":
+        # (N, K): all cells have one width.
+        numbers = np.ma.filled(values.astype(np.float64), np.nan).reshape(len(values), math.prod(values.shape[1:]))
+        present = ~np.isnan(numbers).all(axis=1)
+        lengths = present * numbers.shape[1]
+        flat = numbers[present].ravel()
+    elif all(isinstance(cell, bytes | str) for cell in values):
+        return parse_lists(pl.Series([text_of(cell) for cell in values], dtype=pl.String))
+    else:
+        cells = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in values]
+        cells = [np.empty(0) if np.isnan(cell).all() else cell for cell in cells]
+        lengths = np.array([cell.size for cell in cells], dtype=np.int64)
+        flat = np.concatenate([np.empty(0), *cells])
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(flat))
+
+
+def text_of(cell: bytes | str) -> str:
+    """Return a cell of text, which FITS and VOTable may give as bytes.
+
+    >>> text_of(b"(1, 2)")
+    '(1, 2)'
+    """
+    return cell.decode("ascii", "replace") if isinstance(cell, bytes) else str(cell)

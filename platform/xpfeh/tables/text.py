@@ -1,0 +1,58 @@
+"""Separated text as archives and people write it, as a data frame of text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+import polars as pl
+
+from xpfeh.errors import InputError
+
+
+def read_text(content: bytes, path: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+    """Read text as archives export it: comments, perhaps lines of units and dashes, UTF-8 or Latin-1.
+
+    All cells stay text: who guesses types makes floats of identifiers that have a gap, and the message about a wrong
+    cell could not show it as it stands there.
+
+    Examples
+    --------
+    >>> read_text(b"#VizieR\\nSource;Gmag\\n ;mag\\n------;----\\n 12;7.50\\n", "gaia.tsv").to_dicts()
+    [{'Source': ' 12', 'Gmag': '7.50'}]
+    """
+    if b"\0" in content:
+        raise InputError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
+    if not content.isascii():  # Gaia's bulk files are ASCII, and too large to be decoded for nothing
+        try:
+            content = content.decode("utf-8-sig").encode()
+        except UnicodeDecodeError:
+            content = content.decode("latin-1").encode()
+    if b"\r" in content:
+        content = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    content = re.sub(rb"\n\s*(?=\n)", b"", content)  # a blank line would become a row
+    if before_header := re.match(rb"(\s*\n|#.*(\n|$))+", content):
+        content = content[before_header.end() :]
+    header = content.partition(b"\n")[0].decode()
+    if not header.strip():
+        raise InputError(f"{path}: is empty, or holds nothing but comments")
+    separator = max("\t,;|", key=header.count)
+    # VizieR writes below the names a line of units and one of dashes as wide as the columns.
+    dashes = rb"-+(?:\s*[%b]\s*-+)*[ \t]*(?:\n|$)" % separator.encode()
+    if ruled := re.match(rb"(.*\n)(?:.*\n)?%b" % dashes, content):
+        content = ruled[1] + content[ruled.end() :]
+    names = [name.strip().strip('"') for name in pl.read_csv(header.encode(), separator=separator).columns]
+    read_twice = [name for name in names if f"{name}_duplicated_0" in names]  # so polars calls the second
+    if columns is not None and (twice := [name for name in read_twice if name in columns]):
+        raise InputError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
+    chosen = [index for index, name in enumerate(names) if columns is None or name in columns]
+    table = pl.read_csv(
+        content,
+        columns=chosen,
+        separator=separator,
+        comment_prefix="#",
+        infer_schema=False,
+        truncate_ragged_lines=True,
+    )
+    table.columns = [names[index] for index in chosen]
+    return table

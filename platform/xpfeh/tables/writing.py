@@ -1,0 +1,110 @@
+"""Tables written as files of any format, whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from xpfeh.columns import made_by
+from xpfeh.errors import UserError
+from xpfeh.files import check_output_file, whole_file
+from xpfeh.tables.astropy_table import to_astropy
+from xpfeh.tables.fits_writer import write_fits
+from xpfeh.tables.votable import write_votable_to
+
+
+def check_format(path: str | Path) -> None:
+    """Raise a `UserError` if `path` cannot be written, or not as a file of this suffix."""
+    if Path(path).suffix not in WRITABLE:
+        raise UserError(f"{path}: not a kind of file that can be written; choose {', '.join(WRITABLE)}")
+    check_output_file(path)
+
+
+def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
+    """Write tables of one schema as one file, whole or not at all, and return the number of rows.
+
+    Parquet is written table by table; the others are gathered in memory. Units and descriptions of the schema's
+    fields, and what made them (`xpfeh.columns.PROVENANCE_KEY`), go to the headers of all but CSV, which takes no list
+    columns either.
+
+    Raises
+    ------
+    UserError
+        If the format is not known, cannot hold the columns, or there is nothing to write.
+    """
+    check_format(path)
+    write = _WRITERS[Path(path).suffix]
+    with whole_file(path) as temporary:
+        rows = write(temporary, iter(tables))
+    return rows
+
+
+def _write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
+    writer, rows = None, 0
+    try:
+        for table in tables:
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table)
+            rows += table.num_rows
+    finally:
+        if writer:
+            writer.close()
+    if not writer:
+        raise UserError("there is nothing to write: the source holds no star")
+    return rows
+
+
+def _write_csv(path: Path, tables: Iterable[pa.Table]) -> int:
+    table = _gathered(map(_without_lists, tables))
+    pa_csv.write_csv(table, path)
+    return table.num_rows
+
+
+def _without_lists(table: pa.Table) -> pa.Table:
+    if lists := [field.name for field in table.schema if pa.types.is_fixed_size_list(field.type)]:
+        others = ", ".join(suffix for suffix in WRITABLE if suffix != ".csv")
+        raise UserError(f"CSV cannot hold the columns {', '.join(lists)}; choose {others}")
+    return table
+
+
+def _write_fits(path: Path, tables: Iterable[pa.Table]) -> int:
+    table = _gathered(tables)
+    text = [field.name for field in table.schema if pa.types.is_string(field.type)]
+    widths = {name: max(1, pc.max(pc.binary_length(table[name])).as_py() or 0) for name in text}
+    write_fits(path, table.schema, table.num_rows, widths, [table], made_by(table.schema))
+    return table.num_rows
+
+
+def _write_votable(path: Path, tables: Iterable[pa.Table]) -> int:
+    table = _gathered(tables)
+    with path.open("wb") as file:
+        write_votable_to(file, table, "xpfeh")
+    return table.num_rows
+
+
+def _write_ecsv(path: Path, tables: Iterable[pa.Table]) -> int:
+    table = _gathered(tables)
+    to_astropy(table).write(path, format="ascii.ecsv")
+    return table.num_rows
+
+
+def _gathered(tables: Iterable[pa.Table]) -> pa.Table:
+    gathered = list(tables)
+    if not gathered:
+        raise UserError("there is nothing to write: the source holds no star")
+    return pa.concat_tables(gathered)
+
+
+_WRITERS: dict[str, Callable[[Path, Iterable[pa.Table]], int]] = {
+    ".parquet": _write_parquet,
+    ".fits": _write_fits,
+    ".vot": _write_votable,
+    ".ecsv": _write_ecsv,
+    ".csv": _write_csv,
+}
+WRITABLE = tuple(_WRITERS)
