@@ -21,7 +21,7 @@ def local(help: str) -> Any:
     return typer.Option(help=help, parser=local_path, metavar="PATH")
 
 
-def checked(release: str | None) -> str | None:
+def valid_release(release: str | None) -> str | None:
     """Return a data release as it is called here, or refuse it."""
     from xpfeh.releases import check_release
 

@@ -44,7 +44,7 @@ def rows_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: 
     return found
 
 
-def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+def calibrate_stars(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Return spectra and wavelengths; see `xpfeh.calibrate`."""
     import pandas as pd
 

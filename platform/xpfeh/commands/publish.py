@@ -85,7 +85,7 @@ def publish(
     """
     chosen = _sample_named(sample)
     report_files = _report_files(report) if report is not None else {}
-    writers = {name: FORMATS[name] for name in _checked_formats(formats)}
+    writers = {name: FORMATS[name] for name in _check_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
     if report is not None:
@@ -138,7 +138,7 @@ def publish(
     return manifest
 
 
-def _checked_formats(formats: Sequence[str]) -> Sequence[str]:
+def _check_formats(formats: Sequence[str]) -> Sequence[str]:
     if unknown := [name for name in formats if name not in FORMATS]:
         raise UserError(f"no such format: {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
     if not formats:

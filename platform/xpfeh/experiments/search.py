@@ -181,7 +181,7 @@ def _data(samples: Sequence[Sample]) -> dict[str, str]:
 def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
     """Return the search's own run: a new one, or that of its beginning if it was begun with the same."""
     mlflow_runs.experiment_id()  # without patience: so far nothing would be lost
-    run = mlflow_runs.known(name)
+    run = mlflow_runs.find_run(name)
     if run is None and resume:
         raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI that of its beginning?")
     if run is not None and not resume and mlflow_runs.children(run):  # else it was killed before its first trial

@@ -156,7 +156,7 @@ def fit_calibration(
         See `Calibration`.
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
-    x, low, high = _clipped(given)
+    x, low, high = _clip(given)
     below, x[:, _BELOW] = x[:, _BELOW].copy(), 0.0  # what it does is settled last
     z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], dust_error * given["ebv"])
     n_stars = len(z) // (1 + copies)
@@ -198,7 +198,7 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
         True labels on the networks' scale, NaN where unknown.
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
-    x, low, high = _clipped(given)
+    x, low, high = _clip(given)
     n_stars = len(x) // (1 + copies)
     fits = []
     for i, label in enumerate(FURTHER_LABELS):
@@ -244,7 +244,7 @@ def _sigma(*parts: Any) -> Any:
     return xp.sqrt(sum((xp.square(part) for part in others), xp.square(first)))
 
 
-def _clipped(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _clip(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the covariates within the range of all but the outermost stars, and that range."""
     x = covariates(given)
     beyond = 100 * min(_BEYOND_SHARE, _BEYOND / len(x))

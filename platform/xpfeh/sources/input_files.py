@@ -135,11 +135,11 @@ def readable(path: str) -> Iterator[None]:
         raise InputError(f"{path}: cannot be read to its end ({first_line(error)}); download it again") from None
 
 
-def unpacked(content: bytes) -> bytes:
+def gunzip(content: bytes) -> bytes:
     """Return the content of a file, decompressed if it is gzip."""
     return igzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
 
 
-def unpacked_beginning(content: bytes) -> bytes:
+def gunzip_beginning(content: bytes) -> bytes:
     """Return the first bytes of a file of which these are the first, decompressed if it is gzip."""
     return isal_zlib.decompressobj(wbits=31).decompress(content) if content.startswith(GZIP_MAGIC) else content
