@@ -19,9 +19,9 @@ from rich.progress import track
 
 from xpfeh.astropy_table import to_astropy
 from xpfeh.columns import CATALOG, to_arrow
-from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.in_memory import Rejected, rejected_lines
 from xpfeh.commands.one_table import read_all
+from xpfeh.commands.star_source import source_of
 from xpfeh.errors import EndpointError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import LIST_COLUMNS, Reject

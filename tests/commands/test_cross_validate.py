@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.cli.main import main
-from xpfeh.commands.asked_stars import Beside
 from xpfeh.commands.cross_validate import cross_validate
+from xpfeh.commands.report_stars import Beside
 from xpfeh.commands.train import is_recorded
 from xpfeh.commands.validate import validate_models
 from xpfeh.evaluate.baseline import BASELINE

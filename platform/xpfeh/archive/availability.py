@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from astropy.table import Table
 
+from xpfeh.archive.archive_facts import recall, remember
 from xpfeh.archive.archives import GaiaArchive
 from xpfeh.archive.gaia_tap import FLAGS, SOURCES, GaiaTap, Tables
-from xpfeh.archive.learned import recall, remember
 from xpfeh.releases import RELEASES
 
 TOPIC = "has_xp"

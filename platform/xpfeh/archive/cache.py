@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from xpfeh.archive.archive_facts import cache_folder
 from xpfeh.archive.archive_requests import request_photometry, request_spectra, stars_per_request
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.gaia_archive import request_distances
-from xpfeh.archive.learned import cache_folder
 from xpfeh.archive.ledger import Answer, Ledger, new_of
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars

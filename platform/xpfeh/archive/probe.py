@@ -12,13 +12,13 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
+from xpfeh.archive.archive_facts import forget, recall
 from xpfeh.archive.archive_requests import columns_expected
 from xpfeh.archive.archives import PUBLIC, GaiaArchive, Services
 from xpfeh.archive.availability import columns_of, conditions_of, with_spectra
 from xpfeh.archive.datalink import DataLink
 from xpfeh.archive.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
 from xpfeh.archive.http import RefusedError, UnavailableError
-from xpfeh.archive.learned import forget, recall
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.releases import RELEASES

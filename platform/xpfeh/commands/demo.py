@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import requests
 from rich.console import Console
 
-from xpfeh.commands.asked_stars import NOTHING, Beside
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.compare import compare
 from xpfeh.commands.ingest import ingest
@@ -22,6 +21,7 @@ from xpfeh.commands.labels import write_literature
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
 from xpfeh.commands.read_sample import read_sample
+from xpfeh.commands.report_stars import NOTHING, Beside
 from xpfeh.commands.serve import LOCAL_CONFIG, running_endpoint
 from xpfeh.commands.train import train_and_record
 from xpfeh.commands.validate import validate

@@ -13,8 +13,8 @@ from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
 from xpfeh.astropy_table import to_astropy
-from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import ToTable, read_all
+from xpfeh.commands.star_source import source_of
 from xpfeh.errors import InputError, Notice
 from xpfeh.inference.intervals import quantile
 from xpfeh.releases import releases_of

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import read_all
+from xpfeh.commands.star_source import source_of
 from xpfeh.errors import InputError, UserError
 from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from xpfeh.commands.asked_stars import NOTHING, Beside, Given
+from xpfeh.commands.report_stars import NOTHING, Beside, Given
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees

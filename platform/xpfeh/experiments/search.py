@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[BestT
     ]
 
 
-def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
+def _trial(config: Mapping[str, Any], samples: list[Sample], steps: int) -> None:
     from xpfeh.training.train import train
 
     def report(member: int, step: int, numbers: dict[str, float]) -> None:

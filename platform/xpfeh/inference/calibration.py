@@ -9,7 +9,7 @@ them beyond the magnitudes of the labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.inputs import CLEAREST
 from xpfeh.inference.quantiles import fit_quantiles, weighted_quantile
 from xpfeh.labels.cuts import MAX_LOGG
+from xpfeh.typing import AnyArray
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
@@ -70,7 +71,7 @@ class Fitted(BaseModel):
             raise ValueError("quantiles and covariates are not as many everywhere")
         return self
 
-    def quantiles(self, x: Any) -> Any:
+    def quantiles(self, x: AnyArray) -> AnyArray:
         """Return (B, Q) quantiles at (B, K) covariates."""
         xp = x.__array_namespace__()
         low, high, intercepts, slopes = (
@@ -92,7 +93,7 @@ class Calibration(Fitted):
     intercepts: _Four
     dust_error: float
 
-    def intervals(self, answers: Answers) -> dict[str, Any]:
+    def intervals(self, answers: Answers) -> dict[str, AnyArray]:
         """Return ``FEH_err`` and the ends of the intervals, dex, of B stars."""
         feh = answers["feh"]
         xp = feh.__array_namespace__()
@@ -109,14 +110,14 @@ class Calibration(Fitted):
             "FEH_hi95": xp.maximum(hi95, hi68),
         }
 
-    def _sigma(self, answers: Answers) -> Any:
+    def _sigma(self, answers: Answers) -> AnyArray:
         return _sigma(answers["aleatoric"], answers["epistemic"], self.dust_error * answers["ebv"])
 
 
 class FurtherCalibration(Fitted):
     """For each of `FURTHER_LABELS` the 68 % quantile of how many sigmas it is off."""
 
-    def columns(self, answers: Answers) -> dict[str, Any]:
+    def columns(self, answers: Answers) -> dict[str, AnyArray]:
         """Return each further label and its error, half the 68 % interval, in its own unit, by its column."""
         factors = self.quantiles(covariates(answers))
         columns = {}
@@ -216,7 +217,7 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
     return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
 
 
-def covariates(answers: Answers) -> Any:
+def covariates(answers: Answers) -> AnyArray:
     """Return the (B, K) numbers that the quantiles depend on.
 
     [Fe/H], otherwise below -2 than above; the noise of the spectrum, which G and S/N come down to; the share of sigma
@@ -237,7 +238,7 @@ def covariates(answers: Answers) -> Any:
     return xp.stack([*columns, dust, *bends, answers["logg"], dwarf, answers["teff"], hot], axis=1)
 
 
-def _sigma(*parts: Any) -> Any:
+def _sigma(*parts: AnyArray) -> AnyArray:
     """Return (B,) sigma before calibration: noise, disagreement, and perhaps dust, in quadrature."""
     first, *others = parts
     xp = first.__array_namespace__()
@@ -254,7 +255,7 @@ def _clip(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDA
 
 def _plain(
     low: NDArray[np.float64], high: NDArray[np.float64], intercepts: NDArray[np.float64], slopes: NDArray[np.float64]
-) -> dict[str, Any]:
+) -> dict[str, tuple[object, ...]]:
     return {
         "low": tuple(low.tolist()),
         "high": tuple(high.tolist()),

@@ -29,6 +29,7 @@ from xpfeh.inference.stretch import Stretch
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import ops
 from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
+from xpfeh.typing import AnyArray
 
 _AGREEMENT = 5e-5  # dex; float32 leaves 1e-5 between two ways to compute the same, more for odd spectra
 _CHECKED = 512  # stars
@@ -48,7 +49,7 @@ class TrainedModel:
     domain: Domain
     edges: Edges
 
-    def columns(self, answers: Answers, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def columns(self, answers: Answers, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Return the predictor's columns of B stars before they end at the edges.
 
         Parameters
