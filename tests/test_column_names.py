@@ -15,7 +15,7 @@ from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.literature_table import read_literature
 from xpfeh.labels.neighbourhood import Neighbourhood
-from xpfeh.positions import degrees
+from xpfeh.labels.positions import degrees
 from xpfeh.sources.companions import Companions, id_range
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.tables import read_stars, with_source_id

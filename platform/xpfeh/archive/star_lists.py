@@ -19,7 +19,7 @@ from xpfeh.archive.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
 from xpfeh.labels.crossmatch import crossmatch
-from xpfeh.positions import degrees
+from xpfeh.labels.positions import degrees
 from xpfeh.releases import RELEASES
 from xpfeh.tables import columns_of, read_table, with_source_id
 

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from xpfeh.column_names import LITERATURE, plain
 from xpfeh.errors import UserError
 from xpfeh.labels.crossmatch import Match, pairs_within
-from xpfeh.positions import degrees
+from xpfeh.labels.positions import degrees
 from xpfeh.tables import read_table
 
 Merge = Literal["median", "latest"]
