@@ -283,9 +283,9 @@ def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFra
     --------
     >>> spectra, sampling = xpfeh.calibrate("XpContinuousMeanSpectrum_000000-003111.csv.gz")  # doctest: +SKIP
     """
-    from xpfeh.commands.in_memory import calibrated
+    from xpfeh.commands.in_memory import calibrate_stars
 
-    return calibrated(stars, sampling)
+    return calibrate_stars(stars, sampling)
 
 
 def samples(stars: Any, n: int, seed: int | None = None) -> NDArray[np.float32]:

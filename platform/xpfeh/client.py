@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.columns import CATALOG, to_arrow
-from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.in_memory import Rejected, rejected_lines
 from xpfeh.commands.one_table import read_all
+from xpfeh.commands.star_source import source_of
 from xpfeh.errors import EndpointError
 from xpfeh.files import local_path, whole_file
 from xpfeh.sources.coefficients import LIST_COLUMNS, Reject
@@ -68,7 +68,7 @@ class Client:
         EndpointError
             If it does not answer.
         """
-        return self._asked("GET", "/v1/health").json()
+        return self._ask("GET", "/v1/health").json()
 
     def predict(
         self, stars: Any, photometry: Any = None, distances: Any = None, keep: str | Path | None = None
@@ -126,21 +126,21 @@ class Client:
 
     def _answer(self, body: bytes, model: str, keep: str | Path | None) -> pa.Table:
         if keep is None:
-            return self._predicted(body)
+            return self._request_answers(body)
         path = local_path(keep) / f"{hashlib.sha256(model.encode() + body).hexdigest()[:32]}.parquet"
         if not path.exists():
-            table = self._predicted(body)
+            table = self._request_answers(body)
             with whole_file(path) as temporary:
                 pq.write_table(table, temporary)
         return pq.read_table(path)
 
-    def _predicted(self, body: bytes) -> pa.Table:
+    def _request_answers(self, body: bytes) -> pa.Table:
         headers = {"Content-Type": _ARROW, "Accept": _ARROW}
-        response = self._asked("POST", "/v1/predict", data=body, headers=headers)
+        response = self._ask("POST", "/v1/predict", data=body, headers=headers)
         with pa.ipc.open_stream(response.content) as stream:
             return stream.read_all()
 
-    def _asked(self, method: str, path: str, **options: Any) -> requests.Response:
+    def _ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """Ask, and again while the endpoint says that it is a matter of time."""
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),

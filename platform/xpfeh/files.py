@@ -32,7 +32,7 @@ def absolute(uri: str | Path) -> str:
     's3://bucket/features'
     """
     text = str(uri)
-    return text if "://" in text else os.path.abspath(_expanded(text))  # resolves .., but keeps symbolic links
+    return text if "://" in text else os.path.abspath(_expand(text))  # resolves .., but keeps symbolic links
 
 
 def local_path(path: str | Path) -> Path:
@@ -45,10 +45,10 @@ def local_path(path: str | Path) -> Path:
     """
     if "://" in str(path):
         raise UserError(f"{path}: must be a local path; copy the files here, or upload them from here")
-    return _expanded(str(path))
+    return _expand(str(path))
 
 
-def _expanded(path: str) -> Path:
+def _expand(path: str) -> Path:
     if not path.strip():  # an unset variable of a script; Path would take it for the working directory
         raise UserError("an empty name is given where a file or folder is needed")
     try:
@@ -110,7 +110,7 @@ def package_folder(package: str, relative: str = ".") -> Path:
 
 def data_folder(name: str) -> Path:
     """Return the folder of what a user has downloaded: `name` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
-    return _expanded(os.environ.get("XPFEH_DATA") or "~/.xpfeh") / name
+    return _expand(os.environ.get("XPFEH_DATA") or "~/.xpfeh") / name
 
 
 # --- looking ------------------------------------------------------------------------------------------------------

@@ -57,6 +57,6 @@ class Model:
         self, stars: Any, source_id: int | str | None = None, photometry: Any = None, distances: Any = None
     ) -> Figure:
         """Return a picture of one star; see `xpfeh.plot`."""
-        from xpfeh.commands.plot import plotted  # Matplotlib, which a picture alone needs
+        from xpfeh.commands.plot import star_picture  # Matplotlib, which a picture alone needs
 
-        return plotted(stars, source_id, self._predictor, photometry, distances)
+        return star_picture(stars, source_id, self._predictor, photometry, distances)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from typing import Any, Literal, Self
+from collections.abc import Mapping
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, field_validator, model_validator
 
@@ -52,7 +53,7 @@ class Settings(BaseModel):
         UserError
             If a pair is not ``NAME=VALUE``, the name is unknown, or the value is not of its type.
         """
-        given: dict[str, Any] = {}
+        given: dict[str, object] = {}
         for pair in pairs:
             name, separator, text = pair.partition("=")
             if not separator or name not in type(self).model_fields:
@@ -65,7 +66,7 @@ class Settings(BaseModel):
         return type(self).of({**self.model_dump(mode="json"), **given})
 
     @classmethod
-    def of(cls, values: dict[str, Any]) -> Self:
+    def of(cls, values: Mapping[str, object]) -> Self:
         """Build the settings from plain values; a wrong one is a `UserError` that names it."""
         try:
             return cls.model_validate(values)

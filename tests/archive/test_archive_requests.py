@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import pytest
+from xpfeh.archive.archive_facts import recall
 from xpfeh.archive.archive_requests import GAIA_SOURCE_COLUMNS, request_photometry, request_spectra
 from xpfeh.archive.archives import Services
-from xpfeh.archive.learned import recall
 from xpfeh.archive.star_lists import ids_by_adql, ids_by_cone
 from xpfeh.errors import Notice, UserError
 from xpfeh.releases import RELEASES
@@ -173,7 +173,7 @@ def test_what_an_archive_has_is_looked_up_once_a_day(
         request_photometry(IDS, "dr4", services_of(archive))
     assert archive.schema_queries == 1
     later = time.time() + 25 * 3600
-    monkeypatch.setattr("xpfeh.archive.learned.time.time", lambda: later)
+    monkeypatch.setattr("xpfeh.archive.archive_facts.time.time", lambda: later)
     request_photometry(IDS, "dr4", services)
     assert archive.schema_queries == 2
 

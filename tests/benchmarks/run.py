@@ -41,12 +41,12 @@ from xpfeh.settings import RECIPES, PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training import adam
 from xpfeh.training.backend import keras
-from xpfeh.training.export import Model, files_of
+from xpfeh.training.export import TrainedModel, files_of
 from xpfeh.training.fit import STRETCH, Roles, Trainer
 from xpfeh.training.network import build_network
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
-from xpfeh.xp.pixels import rebinned
+from xpfeh.xp.pixels import rebin
 from xpfeh.xp.preprocess import preprocess
 
 STARS, BATCH = 1012, 512
@@ -98,7 +98,7 @@ def training(rows: Table) -> None:
     recipe = Recipe(batch_size=BATCH)
     every = np.ones((1, STARS), dtype=bool)
     trainer = Trainer(stars, Roles(every, every), recipe)
-    state = adam.fresh(trainer._drawn(0, 0))
+    state = adam.fresh(trainer._draw(0, 0))
     ours = seconds(lambda: trainer._advance(0, state, 0, STRETCH, np.random.default_rng(0))) / STRETCH
     model = plain_keras()
     model.compile("adam", loss=likelihood)
@@ -122,9 +122,9 @@ def inference(rows: Table) -> None:
         samples, error = (rng.uniform(0.1, 1, (n, 343)).astype(np.float32) for _ in range(2))
         features = {"flux": samples, "flux_error": error, "ebv": rng.uniform(0, 0.2, n)}
         network = build_network(recipe, 0)
-        seen, seen_error = rebinned(samples[:1000], error[:1000], recipe.n_pixels)
+        seen, seen_error = rebin(samples[:1000], error[:1000], recipe.n_pixels)
         network.adapt(seen, seen_error, features["ebv"][:1000])
-        files = files_of(Model(network, UNSTRETCHED, UNCALIBRATED, domain_of(seen), Edges(low=-3.0, high=0.5)))
+        files = files_of(TrainedModel(network, UNSTRETCHED, UNCALIBRATED, domain_of(seen), Edges(low=-3.0, high=0.5)))
         ours = n / seconds(partial(_predicted, Graph(files[MODEL]), features, recipe))
         rows.add_row(
             f"predicting from features, {recipe.name}: {recipe.members} networks, stars/s",
@@ -135,7 +135,7 @@ def inference(rows: Table) -> None:
 
 
 def _predicted(graph: Graph, features: dict[str, np.ndarray], recipe: Recipe) -> None:
-    flux, flux_error = rebinned(features["flux"], features["flux_error"], recipe.n_pixels)
+    flux, flux_error = rebin(features["flux"], features["flux_error"], recipe.n_pixels)
     graph({"flux": flux, "flux_error": flux_error, "ebv": features["ebv"]})
 
 

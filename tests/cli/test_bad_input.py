@@ -25,7 +25,7 @@ from xpfeh.commands.ingest import plan_features
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
-from xpfeh.inference.bundle import packed
+from xpfeh.inference.bundle import pack
 from xpfeh.settings import PreprocessSettings
 from xpfeh.tables.reading import read_table
 from xpfeh.training.fit import Member
@@ -65,7 +65,7 @@ def given(
 ) -> Iterator[Given]:
     place = tmp_path_factory.mktemp("given")
     catalog = Dataset.begin(place / "catalog", plan_catalog(features_dir, bundle))
-    work = make_work(str(features_dir), packed(bundle))
+    work = make_work(str(features_dir), pack(bundle))
     for shard in catalog.plan.shards:
         catalog.commit(shard, work(shard))
     store = f"sqlite:///{place / 'mlflow' / 'mlflow.db'}"
@@ -221,7 +221,7 @@ def test_a_part_changed_within_its_size_is_refused_by_the_workers(
     shutil.copytree(given.features, outside / "data")
     change(outside / "data")
     catalog = Dataset.begin("catalog", plan_catalog("data", given.bundle))
-    work = make_work(str(outside / "data"), packed(given.bundle))
+    work = make_work(str(outside / "data"), pack(given.bundle))
     shard = catalog.plan.shards[1]
     with pytest.raises(UserError, match=f"data/{PART}: .*; delete it, and ingest again"):
         catalog.commit(shard, work(shard))

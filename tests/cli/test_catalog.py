@@ -11,7 +11,7 @@ from xpfeh.cli.printing import print_rows
 from xpfeh.commands.catalog import make_work, plan_catalog
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
-from xpfeh.inference.bundle import packed
+from xpfeh.inference.bundle import pack
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def unfinished(features_dir: Path, bundle: Path, tmp_path_factory: pytest.TempPa
     out = tmp_path_factory.mktemp("run") / "catalog"
     dataset = Dataset.begin(out, plan_catalog(features_dir, bundle))
     done, failed, _ = dataset.plan.shards
-    dataset.commit(done, make_work(str(features_dir), packed(bundle))(done))
+    dataset.commit(done, make_work(str(features_dir), pack(bundle))(done))
     dataset.fail(failed, UserError("part-00001.parquet: the disk is gone"))
     return out
 
@@ -28,7 +28,7 @@ def unfinished(features_dir: Path, bundle: Path, tmp_path_factory: pytest.TempPa
 @pytest.fixture
 def finished(unfinished: Path, features_dir: Path, bundle: Path, tmp_path: Path) -> Path:
     out = Path(shutil.copytree(unfinished, tmp_path / "catalog"))
-    dataset, work = Dataset.at(out), make_work(str(features_dir), packed(bundle))
+    dataset, work = Dataset.at(out), make_work(str(features_dir), pack(bundle))
     for shard in dataset.pending():
         dataset.commit(shard, work(shard))
     return out

@@ -9,7 +9,7 @@ import pytest
 from xpfeh.commands.promote import NotPromotedError, Promotion, promote
 from xpfeh.errors import UserError
 from xpfeh.experiments import registry
-from xpfeh.inference.predictor import completed
+from xpfeh.inference.predictor import with_all_columns
 from xpfeh.labels.sample import Sample, SampleOrigin, Split
 from xpfeh.settings import RECIPES, PreprocessSettings
 
@@ -42,7 +42,9 @@ class Answers:
         truth = answers.pop("feh") + np.resize(STARS["feh"], n)
         error = answers.pop("FEH_err")
         columns = {name: (truth + values).astype(np.float32) for name, values in answers.items()}
-        return completed({**columns, "FEH_err": error.astype(np.float32), "domain_score": np.zeros(n, np.float32)})
+        return with_all_columns(
+            {**columns, "FEH_err": error.astype(np.float32), "domain_score": np.zeros(n, np.float32)}
+        )
 
 
 Promote = Callable[..., Promotion]

@@ -7,8 +7,8 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.cli.main import main
-from xpfeh.commands.asked_stars import Beside
 from xpfeh.commands.cross_validate import cross_validate
+from xpfeh.commands.report_stars import Beside
 from xpfeh.commands.train import is_recorded
 from xpfeh.commands.validate import validate_models
 from xpfeh.evaluate.baseline import BASELINE
@@ -52,7 +52,7 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
     # As if killed after the training of one model, and before the record of another.
     (tmp_path / "models" / "small" / "1" / CARD).write_text("{")
     card = read_card(tmp_path / "models" / "small" / "3")
-    mlflow_runs.client().delete_run(mlflow_runs.known(f"{card.version}/{SMALL.fingerprint()}"))
+    mlflow_runs.client().delete_run(mlflow_runs.find_run(f"{card.version}/{SMALL.fingerprint()}"))
     assert not is_recorded(card)
     assert json.dumps(go()) == json.dumps({"small": numbers["small"]})  # NaN is unlike itself
     second = cards()

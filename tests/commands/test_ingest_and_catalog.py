@@ -20,7 +20,7 @@ from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
 from xpfeh.flags import NO_PREDICTION, Flag
-from xpfeh.inference.bundle import packed
+from xpfeh.inference.bundle import pack
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import library
@@ -94,7 +94,7 @@ def test_the_catalog_has_table_2_for_every_star(features: Path, bundle: Path, tm
 def test_workers_need_no_folder_of_the_bundle(features: Path, bundle: Path, tmp_path: Path) -> None:
     """On a cluster of several machines the bundle is fetched to one of them."""
     here = Path(shutil.copytree(bundle, tmp_path / "bundle"))
-    plan, files = plan_catalog(features, here), packed(here)
+    plan, files = plan_catalog(features, here), pack(here)
     shutil.rmtree(here)
     work = make_work(str(features), files)
     (delivery,) = work(plan.shards[0])

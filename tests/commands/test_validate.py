@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.cli.main import main
-from xpfeh.commands.asked_stars import Beside
+from xpfeh.commands.report_stars import Beside
 from xpfeh.commands.validate import validate
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError

@@ -5,7 +5,7 @@ import pytest
 from xpfeh.errors import UserError
 from xpfeh.evaluate.drift import drift, drift_figure
 from xpfeh.flags import MEANING, Flag
-from xpfeh.inference.seen import PERCENTILES, Seen, seen
+from xpfeh.inference.seen import PERCENTILES, Seen, describe
 
 STARS = 2000
 
@@ -30,7 +30,7 @@ def stars(**changed: np.ndarray) -> dict[str, np.ndarray]:
 def test_what_is_seen_is_counted_over_the_stars_that_pass() -> None:
     made = stars()
     passing = (made["flags"] & np.uint32(Flag.NOT_GIANT)) == 0
-    found = seen(made)
+    found = describe(made)
     assert found.stars == passing.sum() == STARS - 20
     assert found.flags["OUTSIDE_DOMAIN"] == pytest.approx(20 / (STARS - 20))
     assert set(found.flags) == {flag.name for flag in MEANING}
@@ -40,7 +40,7 @@ def test_what_is_seen_is_counted_over_the_stars_that_pass() -> None:
 
 
 def test_like_stars_show_no_drift() -> None:
-    found = drift(seen(stars()), seen({name: values[::2] for name, values in stars().items()}))
+    found = drift(describe(stars()), describe({name: values[::2] for name, values in stars().items()}))
     assert found.differences == []
     assert np.abs(found.shift).max() < 0.3
 
@@ -60,16 +60,16 @@ def test_like_stars_show_no_drift() -> None:
 )
 def test_each_kind_of_drift_is_told(name: str, change: object, message: str) -> None:
     made = stars()
-    found = drift(seen(made), seen({**made, name: change(made[name]).astype(made[name].dtype)}))
+    found = drift(describe(made), describe({**made, name: change(made[name]).astype(made[name].dtype)}))
     assert len(found.differences) == 1
     assert message in found.differences[0]
 
 
 def test_distances_by_parallax_are_no_drift_and_older_cards_do_not_know_them() -> None:
     made = stars()
-    older = seen(made)
+    older = describe(made)
     del older.flags["PARALLAX_DISTANCE"]
-    given = seen({**made, "flags": made["flags"] | np.uint32(Flag.PARALLAX_DISTANCE)})
+    given = describe({**made, "flags": made["flags"] | np.uint32(Flag.PARALLAX_DISTANCE)})
     assert drift(older, given).differences == []
     assert drift(older, given).flags == {}
     drift_figure(older, given, "made stars")
@@ -77,12 +77,12 @@ def test_distances_by_parallax_are_no_drift_and_older_cards_do_not_know_them() -
 
 def test_stars_without_photometry_have_no_line_of_it(tmp_path: Path) -> None:
     unknown = stars(phot_g_mean_mag=np.full(STARS, np.nan), bp_rp0=np.full(STARS, np.nan))
-    assert drift(seen(stars()), seen(unknown)).differences == []
-    figure = drift_figure(seen(stars()), seen(unknown), "made stars")
+    assert drift(describe(stars()), describe(unknown)).differences == []
+    figure = drift_figure(describe(stars()), describe(unknown), "made stars")
     figure.savefig(tmp_path / "drift.png")
 
 
 def test_no_star_that_passes_is_told() -> None:
     none = stars(flags=np.full(STARS, Flag.NOT_GIANT, np.uint32))
     with pytest.raises(UserError, match=r"of 2000 stars none passes cuts 1 to 3"):
-        seen(none)
+        describe(none)

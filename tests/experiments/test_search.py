@@ -55,7 +55,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     client.delete_run(lost)  # as if the driver was killed while the tracking server was away
     again = search([sample], "small", trials=3, steps=600, storage=tmp_path, resume=True, finalists=1)
     assert again == best
-    found = mlflow_runs.known(ensemble.removesuffix(ENSEMBLE))
+    found = mlflow_runs.find_run(ensemble.removesuffix(ENSEMBLE))
     assert found != lost
     assert _curve(found) == _curve(lost)
     assert {500, 600} <= set(_curve(lost))

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xpfeh.columns import CATALOG
 from xpfeh.inference.answers import answers_of
-from xpfeh.inference.further_labels import FURTHER_LABELS, LARGEST, scaled
-from xpfeh.inference.predictor import COLUMNS, columns_of, completed
+from xpfeh.inference.further_labels import FURTHER_LABELS, LARGEST, network_labels
+from xpfeh.inference.predictor import COLUMNS, columns_of, with_all_columns
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch
 from xpfeh.labels.label_table import Labels
 from xpfeh.settings import Recipe
@@ -16,12 +16,12 @@ from xpfeh.settings import Recipe
 @given(st.floats(-LARGEST, LARGEST), st.sampled_from(FURTHER_LABELS))
 def test_the_scale_goes_there_and_back(units: float, label: object) -> None:
     star = {each.name: np.array([each.centre + units * each.unit]) for each in FURTHER_LABELS}
-    np.testing.assert_allclose(scaled(star), np.float32(units), atol=1e-5)
+    np.testing.assert_allclose(network_labels(star), np.float32(units), atol=1e-5)
 
 
 def test_hot_stars_are_learnt_as_warm_ones_and_unknown_labels_stay_unknown() -> None:
     star = {"teff": np.array([15_000.0, 1000.0]), "logg": np.array([np.nan, 2.2]), "alpha_m": np.array([0.22, np.nan])}
-    np.testing.assert_allclose(scaled(star), [[LARGEST, np.nan, 1], [-LARGEST, 0, np.nan]], atol=1e-6)
+    np.testing.assert_allclose(network_labels(star), [[LARGEST, np.nan, 1], [-LARGEST, 0, np.nan]], atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "giant", "dwarf"), [("teff", 4700, 5800), ("logg", 2.2, 4.4), ("alpha_m", 0.1, 0.0)])
@@ -45,7 +45,7 @@ def test_a_recipe_without_further_labels_gives_null_for_them() -> None:
     assert plain == all_of_them[: len(plain)]
     assert all_of_them == COLUMNS
     columns = {name: np.full(3, i, np.float32) for i, name in enumerate(plain)}
-    found = completed(columns)
+    found = with_all_columns(columns)
     assert tuple(found) == COLUMNS
     for name, values in found.items():
         assert values.dtype == np.float32

@@ -13,7 +13,7 @@ from xpfeh.inference.inputs import INPUTS, network_inputs
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.pixels import edges
-from xpfeh.xp.preprocess import dereddened, preprocess
+from xpfeh.xp.preprocess import deredden_spectra, preprocess
 
 SETTINGS = PreprocessSettings()
 REMOVED = Recipe()
@@ -28,7 +28,7 @@ def features(features_dir: Path) -> Columns:
 
 def dereddened_pixels(raw: Columns, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:
     """Flux and error (N, 60) star by star: the dust off the spectrum itself, 1 around 550 nm, medians, rms."""
-    spectrum = dereddened(raw, settings)
+    spectrum = deredden_spectra(raw, settings)
     low, high = settings.normalise_nm
     inside = [i for i, nm in enumerate(WAVELENGTH_NM) if low <= nm <= high]
     ranges = [slice(first, last) for first, last in zip(edges(60)[:-1], edges(60)[1:], strict=True)]

@@ -14,7 +14,7 @@ from xpfeh.inference.predictor import COLUMNS, Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.xp.deredden import attenuation
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.pixels import edges, normalisation, rebinned
+from xpfeh.xp.pixels import edges, normalisation, rebin
 
 
 def first(sample: Sample, n: int) -> dict[str, np.ndarray]:
@@ -64,7 +64,7 @@ def test_samples_are_seen_in_the_recipes_pixels(predictor: Predictor, sample: Sa
     stars = first(sample, 20)
     dimming, level = intrinsic(stars)
     spectrum, error = (stars[name] / dimming / level for name in ("flux", "flux_error"))
-    medians, rms = rebinned(spectrum, error, 60)
+    medians, rms = rebin(spectrum, error, 60)
     flat = (np.repeat(each, np.diff(edges(60)), axis=1) for each in (medians, rms))
     pixel = np.repeat(np.arange(60), np.diff(edges(60)))
     kept = np.isin(pixel, pixel[(WAVELENGTH_NM >= 540) & (WAVELENGTH_NM <= 560)])

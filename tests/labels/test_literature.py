@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from xpfeh.commands.labels import write_literature, write_merged
+from xpfeh.commands.labels import merge_labels, write_literature
 from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.literature import SURVEY_ERROR, Merged, merge
@@ -129,7 +129,7 @@ def test_the_packaged_table_is_made_by_this_code() -> None:
 def test_files_are_merged_and_rows_without_a_reference_are_the_files(tmp_path: Path) -> None:
     (tmp_path / "survey.csv").write_text("source_id,feh\n1,-1.0\n2,-2.4\n")
     (tmp_path / "mine.csv").write_text("source_id,feh,carbon_rich\n2,-2.9,true\n3,-2.2,\n")
-    write_merged(tmp_path / "survey.csv", [tmp_path / "mine.csv"], tmp_path / "labels.parquet")
+    merge_labels(tmp_path / "survey.csv", [tmp_path / "mine.csv"], tmp_path / "labels.parquet")
     labels = read_labels(tmp_path / "labels.parquet")
     assert labels.feh.tolist() == [-1.0, -2.9, -2.2]
     assert labels.reference.tolist() == ["", "mine", "mine"]

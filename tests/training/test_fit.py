@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from xpfeh.errors import UserError
 from xpfeh.evaluate.metrics import robust_sigma
-from xpfeh.inference.further_labels import FURTHER_LABELS, scaled
+from xpfeh.inference.further_labels import FURTHER_LABELS, network_labels
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.labels.sample import Part, Sample
 from xpfeh.settings import RECIPES, Recipe
@@ -50,7 +50,7 @@ def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
     held_out = seen_by(recipe, sample, "test", "test-other")
     mean, sigma = members_of(ensemble([member], stars, roles, recipe))(held_out)
     assert robust_sigma(mean[:, 0, 0] - held_out["feh"]) < 0.25 < robust_sigma(held_out["feh"])
-    truth = scaled(held_out)
+    truth = network_labels(held_out)
     for i, (label, alike) in enumerate(zip(FURTHER_LABELS, (0.9, 0.9, 0.4), strict=True)):
         known = np.isfinite(truth[:, i])
         answers, labels = mean[known, 0, 1 + i], truth[known, i]
@@ -108,7 +108,7 @@ def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytes
 
     recipe = Recipe(steps=3000, members=2, learning_rate=3e-3)
     stars, roles, _ = fixed_roles(sample, recipe)
-    monkeypatch.setattr(Trainer, "_drawn", first_draw_dead)
+    monkeypatch.setattr(Trainer, "_draw", first_draw_dead)
     one, two = fit_members(stars, roles, recipe)
     assert one.restarts == 0
     assert two.restarts >= 1

@@ -4,7 +4,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import photometry
 from xpfeh.xp.deredden import attenuation
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.preprocess import dereddened
+from xpfeh.xp.preprocess import deredden_spectra
 
 from tests.conftest import library_stars
 
@@ -41,7 +41,7 @@ def test_height_is_over_the_plane() -> None:
 def test_reddening_is_that_of_the_spectra_under_the_xp_curve() -> None:
     """A_BP, A_G and A_RP of dereddened giants, with passbands that turn 2,000 spectra into Gaia's own magnitudes."""
     settings, stars = PreprocessSettings(), library_stars(0, 2000)
-    giants = dereddened(stars, settings)
+    giants = deredden_spectra(stars, settings)
     bp_rp = stars["phot_bp_mean_mag"] - stars["phot_rp_mean_mag"]
     colour = bp_rp - (settings.r_bp - settings.r_rp) * giants["ebv"]
     intrinsic = giants["flux"][(colour > 1.0) & (colour < 1.3) & (giants["ebv"] < 0.2)]  # 4,500 to 5,200 K

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import pixels
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, corrected, preprocess
+from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, correct_spectra, preprocess
 
 
 @given(n_pixels=st.integers(2, 343))
@@ -41,29 +41,29 @@ def test_normalisation_takes_both_ends() -> None:
 @pytest.mark.parametrize("n_pixels", [7, 60, 120])
 def test_pixels_of_features_equal_those_of_the_spectrum(spectra: dict[str, np.ndarray], n_pixels: int) -> None:
     """The former way: medians and rms first, then the normalisation."""
-    absolute = corrected(spectra, PreprocessSettings())
+    absolute = correct_spectra(spectra, PreprocessSettings())
     level = pixels.normalisation(absolute["flux"], (540.0, 560.0))[:, None]
     before = pixels.flux_pixels(absolute["flux"], n_pixels) / level
     error_before = pixels.error_pixels(absolute["flux_error"], n_pixels) / level
     samples = ((absolute[name] / level).astype(np.float32) for name in ("flux", "flux_error"))
-    flux, error = pixels.rebinned(*samples, n_pixels)
+    flux, error = pixels.rebin(*samples, n_pixels)
     assert flux.dtype == error.dtype == np.float32
     np.testing.assert_allclose(flux, before, rtol=2e-7)
     np.testing.assert_allclose(error, error_before, rtol=2e-7)
     features = preprocess(spectra, PreprocessSettings())
-    flux, error = pixels.rebinned(features["flux"], features["flux_error"], n_pixels)
+    flux, error = pixels.rebin(features["flux"], features["flux_error"], n_pixels)
     np.testing.assert_allclose(flux, before, rtol=2.0**-FLUX_BITS)
     np.testing.assert_allclose(error, error_before, rtol=2.0**-ERROR_BITS)
 
 
 def test_343_pixels_are_the_samples_themselves() -> None:
     flux, error = np.ones((2, 343), np.float32), np.ones((2, 343), np.float32)
-    same, same_error = pixels.rebinned(flux, error, 343)
+    same, same_error = pixels.rebin(flux, error, 343)
     assert same is flux
     assert same_error is error
 
 
 def test_a_spectrum_of_nan_stays_nan() -> None:
     nothing = np.full((1, 343), np.nan, np.float32)
-    for values in pixels.rebinned(nothing, nothing, 60):
+    for values in pixels.rebin(nothing, nothing, 60):
         assert np.isnan(values).all()

@@ -15,7 +15,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.correction_tables import correction_tables
 from xpfeh.xp.photometry import passes_giant
 from xpfeh.xp.pixels import normalisation
-from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, corrected, dereddened, preprocess
+from xpfeh.xp.preprocess import ERROR_BITS, FLUX_BITS, correct_spectra, deredden_spectra, preprocess
 from xpfeh.xp.synthetic_photometry import MAGNITUDES
 
 from tests.xp.made_up_correction_tables import made_up_tables
@@ -65,7 +65,7 @@ def test_the_normalised_flux_is_one_around_550_nm(spectra: Columns) -> None:
 
 @pytest.mark.parametrize(("column", "bits"), [("flux", FLUX_BITS), ("flux_error", ERROR_BITS)])
 def test_numbers_are_rounded_to_their_bits_far_below_the_noise(spectra: Columns, column: str, bits: int) -> None:
-    features, exact = preprocess(spectra, SETTINGS), corrected(spectra, SETTINGS)
+    features, exact = preprocess(spectra, SETTINGS), correct_spectra(spectra, SETTINGS)
     assert not (features[column].view(np.uint32) & ((1 << (23 - bits)) - 1)).any()
     level = normalisation(exact["flux"], SETTINGS.normalise_nm)[:, None]
     rounding = features[column] / (exact[column] / level) - 1
@@ -98,7 +98,7 @@ def test_features_hold_the_spectrum_as_observed(spectra: Columns) -> None:
     ratio = features["flux"] / spectra["flux"]
     np.testing.assert_allclose(ratio / ratio[:, :1], 1, rtol=2 * 2.0**-FLUX_BITS)
     assert features["ebv"].max() > 1
-    intrinsic = dereddened(spectra, SETTINGS)["flux"] / spectra["flux"]
+    intrinsic = deredden_spectra(spectra, SETTINGS)["flux"] / spectra["flux"]
     assert (intrinsic[:, 0] / intrinsic[:, -1])[features["ebv"] > 1].min() > 5
 
 
@@ -156,8 +156,8 @@ def test_a_reddening_of_ones_own_takes_the_place_of_the_maps(spectra: Columns) -
     np.testing.assert_allclose(found["bp_rp0"][own], (plain["bp_rp"] - (SETTINGS.r_bp - SETTINGS.r_rp) * given)[own])
     for name in ("flux", "flux_error"):  # as observed
         assert found[name].tobytes() == plain[name].tobytes()
-    brighter = dereddened({**spectra, "ebv": given}, SETTINGS)["flux"][:, 0] / spectra["flux"][:, 0]
-    by_map = dereddened(spectra, SETTINGS)["flux"][:, 0] / spectra["flux"][:, 0]
+    brighter = deredden_spectra({**spectra, "ebv": given}, SETTINGS)["flux"][:, 0] / spectra["flux"][:, 0]
+    by_map = deredden_spectra(spectra, SETTINGS)["flux"][:, 0] / spectra["flux"][:, 0]
     assert (brighter > by_map).tolist() == (found["ebv"] > plain["ebv"]).tolist()
 
 
@@ -257,7 +257,7 @@ def test_only_without_a_colour_the_giant_cut_stays_open(spectra: Columns) -> Non
 def test_one_missing_magnitude_is_synthesised_and_the_others_are_kept(spectra: Columns, missing: str) -> None:
     stars = taken(spectra, slice(0, 4))
     stars[missing][1] = np.nan
-    given, found = corrected(taken(spectra, slice(0, 4)), SETTINGS), corrected(stars, SETTINGS)
+    given, found = correct_spectra(taken(spectra, slice(0, 4)), SETTINGS), correct_spectra(stars, SETTINGS)
     for name in MAGNITUDES:
         changed = found[name] != given[name]
         assert changed.tolist() == [False, name == missing, False, False]

@@ -10,7 +10,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.xp import typical_correlations as module
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate
-from xpfeh.xp.preprocess import sampled
+from xpfeh.xp.preprocess import sample_spectra
 from xpfeh.xp.product import PRODUCT_ROWS
 from xpfeh.xp.typical_correlations import DATA, band_magnitude, typical_correlations
 
@@ -211,7 +211,7 @@ def test_the_given_columns_stay_as_they_are(mixed: Columns) -> None:
 
 
 def test_features_go_the_same_way_and_say_so(mixed: Columns) -> None:
-    found = sampled(mixed, PreprocessSettings())
+    found = sample_spectra(mixed, PreprocessSettings())
     assert found["flux_error"].tobytes() == calibrate(mixed, "dr3")[1].tobytes()
     flagged = (found["spectrum_flags"] & np.uint32(Flag.NO_CORRELATIONS)) > 0
     assert np.flatnonzero(~flagged).tolist() == sorted({*range(2, 500, 3)})

@@ -79,7 +79,7 @@ def _spectra_by_tap(ids: NDArray[np.int64], release: str, archive: GaiaArchive, 
     tap, table = GaiaTap(release, services), str(archive.spectra)
     parts = []
     for start in range(0, len(ids), IDS_PER_TAP_REQUEST):
-        listed = _listed(ids[start : start + IDS_PER_TAP_REQUEST])
+        listed = _id_list(ids[start : start + IDS_PER_TAP_REQUEST])
 
         def build(_: GaiaArchive, tables: Tables, listed: str = listed) -> str | None:
             if tables.columns and not tables.has(table):
@@ -180,7 +180,7 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
     table, (former, _) = str(RELEASES[release].neighbourhood), IDENTIFIERS[release]
 
     def build(_: GaiaArchive, tables: Tables) -> str:
-        return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_listed(ids)})"
+        return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_id_list(ids)})"
 
     alternative = f"download these stars' rows of {table} from the archive as CSV"
     return to_frame(GaiaTap(release, services).ask(table, build, alternative).table)
@@ -188,10 +188,10 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
 
 def _select(tables: Tables, table: str, names: Sequence[str], ids: NDArray[np.int64]) -> str:
     there = ", ".join(tables.among(table, names))
-    return f"SELECT {there} FROM {tables.named(table)} WHERE source_id IN ({_listed(ids)})"
+    return f"SELECT {there} FROM {tables.named(table)} WHERE source_id IN ({_id_list(ids)})"
 
 
-def _listed(ids: NDArray[np.int64]) -> str:
+def _id_list(ids: NDArray[np.int64]) -> str:
     return ",".join(map(str, ids.tolist()))
 
 

@@ -71,7 +71,7 @@ def _stars_at(archive: GaiaArchive, tap: GaiaTap, positions: pl.DataFrame, reach
             try:
                 chunk = positions.slice(first, count)
                 if uploads:
-                    found = tap.ask_one(archive, partial(_joined, reach=reach), _upload(chunk))
+                    found = tap.ask_one(archive, partial(_join, reach=reach), _upload(chunk))
                 else:
                     found = tap.ask_one(archive, partial(_inside_cones, positions=chunk, reach=reach))
             except RefusedError as refused:
@@ -103,7 +103,7 @@ def _upload(positions: pl.DataFrame) -> dict[str, Table]:
     return {"positions": Table({name: positions[name].cast(pl.Float64).to_numpy() for name in ("ra", "dec")})}
 
 
-def _joined(_: GaiaArchive, tables: Tables, reach: float) -> str:
+def _join(_: GaiaArchive, tables: Tables, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
     # ADQL 2.0, which AIP uses, requires the coordinate system that is optional in 2.1; ESA and ARI accept both.
     return (

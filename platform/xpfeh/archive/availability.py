@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from astropy.table import Table
 
+from xpfeh.archive.archive_facts import recall, remember
 from xpfeh.archive.archives import GaiaArchive
 from xpfeh.archive.gaia_tap import FLAGS, SOURCES, GaiaTap, Tables
-from xpfeh.archive.learned import recall, remember
 from xpfeh.releases import RELEASES
 
 TOPIC = "has_xp"
@@ -36,7 +36,7 @@ def with_spectra(tap: GaiaTap, select: str, where: str) -> Table:
     tried: dict[str, list[str]] = {}
 
     def build(archive: GaiaArchive, tables: Tables) -> list[str]:
-        conditions = list(dict.fromkeys([*_remembered(tap.release, archive), *conditions_of(tables, tap.release)]))
+        conditions = list(dict.fromkeys([*_recall_columns(tap.release, archive), *conditions_of(tables, tap.release)]))
         tried[archive.tap] = conditions
         return [_query(tables, select, where, condition) for condition in conditions]
 
@@ -46,7 +46,7 @@ def with_spectra(tap: GaiaTap, select: str, where: str) -> Table:
     return answer.table
 
 
-def _remembered(release: str, archive: GaiaArchive) -> list[str]:
+def _recall_columns(release: str, archive: GaiaArchive) -> list[str]:
     condition = recall(release, TOPIC, archive.tap)
     return [condition] if isinstance(condition, str) else []
 

@@ -43,7 +43,7 @@ def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", serv
     alternative = f"put {CHECKSUMS} and the files from {bulk} into {folder}"
     listing = or_user_error(partial(get, f"{bulk}/{CHECKSUMS}", services), services, CHECKSUMS, alternative)
     listed = _read_listing(listing)
-    chosen = sorted({file for name in names for file in _listed_files(name, listed, bulk)})
+    chosen = sorted({file for name in names for file in _list_files(name, listed, bulk)})
     with whole_file(folder / CHECKSUMS) as temporary:
         temporary.write_bytes(listing)
     for name in track(chosen, description="bulk files"):
@@ -83,7 +83,7 @@ def _read_listing(listing: bytes) -> dict[str, str]:
     return {name: md5 for name, md5 in listed.items() if not re.search(r"[/\\]|^\.", name)}
 
 
-def _listed_files(name: str, listed: Iterable[str], bulk: str) -> list[str]:
+def _list_files(name: str, listed: Iterable[str], bulk: str) -> list[str]:
     """Return the listed files that a name or a range of pixels means."""
     if not (wanted := re.fullmatch(r"(\d+)-(\d+)", name)):
         found = [file for file in listed if file == name]

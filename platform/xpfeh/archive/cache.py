@@ -12,10 +12,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import Progress
 
+from xpfeh.archive.archive_facts import cache_folder
 from xpfeh.archive.archive_requests import request_photometry, request_spectra, stars_per_request
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.gaia_archive import request_distances
-from xpfeh.archive.learned import cache_folder
 from xpfeh.archive.ledger import Answer, Ledger, new_of
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
@@ -67,12 +67,12 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
 def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> ArchiveStars:
     """Return stars from the answers for them, latest first: the latest counts where a star is in several."""
     title = RELEASES[release].title
-    with_spectrum, of_answer = _joined([answer.ids("with_spectrum") for answer in answers])
+    with_spectrum, of_answer = _join([answer.ids("with_spectrum") for answer in answers])
     taken, latest = np.unique(with_spectrum, return_index=True)  # of several the first, which is the latest answer's
     spectra = {
         str(answer.folder / _SPECTRA): taken[of_answer[latest] == number] for number, answer in enumerate(answers)
     }
-    requested, of_answer = _joined([answer.asked for answer in answers])
+    requested, of_answer = _join([answer.asked for answer in answers])
     without = ~np.isin(requested, taken)
     with_photometry = {
         number: {*answers[number].record["with_photometry"]} for number in {*of_answer[without].tolist()}
@@ -85,7 +85,7 @@ def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> A
     return ArchiveStars(release=release, ids=ids, spectra=spectra, photometry=photometry, missing=missing)
 
 
-def _joined(lists: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
+def _join(lists: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
     """Return the lists one after the other, and the number of the list that each identifier is from."""
     joined = np.concatenate([np.empty(0, np.int64), *lists])
     return joined, np.repeat(np.arange(len(lists)), [len(each) for each in lists])

@@ -16,6 +16,7 @@ import polars as pl
 from astropy.io.votable import parse_single_table
 from numpy.typing import NDArray
 
+from xpfeh.archive.archive_facts import recall, remember
 from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.archive.gaia_tap import GaiaTap
 from xpfeh.archive.http import (
@@ -27,7 +28,6 @@ from xpfeh.archive.http import (
     check_response,
     with_retries,
 )
-from xpfeh.archive.learned import recall, remember
 from xpfeh.archive.login import session_at
 from xpfeh.releases import RELEASES
 

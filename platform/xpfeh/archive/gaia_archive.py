@@ -69,7 +69,7 @@ def fetch_xp(
             if found.csv or found.whole:
                 _write(path if found.csv else none, found.csv)
         if path.exists():
-            received.append(_stored(path, ids_of_csv))
+            received.append(_read_stored(path, ids_of_csv))
     return _close(ids, received, account)
 
 
@@ -189,7 +189,7 @@ def _fetch_table(
             with whole_file(part) as temporary:
                 identifiers = [name for name in frame.columns if name.endswith("source_id")]
                 frame.with_columns(pl.col(identifiers).cast(pl.Int64)).write_parquet(temporary)
-        frames.append(_stored(part, lambda path: pl.DataFrame(pq.read_table(path))))
+        frames.append(_read_stored(part, lambda path: pl.DataFrame(pq.read_table(path))))
     table = pl.concat(frames, how="vertical_relaxed")
     with whole_file(path) as temporary:
         table.write_parquet(temporary)
@@ -217,7 +217,7 @@ def _begin(folder: Path, ids: NDArray[np.int64], what: str) -> Path:
     asked = {"what": what, "stars": len(ids), "sha256": sha256, "stars_per_request": IDS_PER_REQUEST}
     if not path.exists():
         _write(path, json.dumps(asked).encode())
-    elif _stored(path, lambda file: json.loads(file.read_bytes())) != asked:
+    elif _read_stored(path, lambda file: json.loads(file.read_bytes())) != asked:
         raise UserError(f"{folder} was begun with other stars or another query; choose another --out")
     return folder
 
@@ -230,7 +230,7 @@ def _close(asked: NDArray[np.int64], received: Sequence[NDArray[np.int64]], fold
     return Tally(len(asked), len(asked) - len(missing), len(missing))
 
 
-def _stored(path: Path, read: Callable[[Path], _T]) -> _T:
+def _read_stored(path: Path, read: Callable[[Path], _T]) -> _T:
     """Read a file that an earlier request left; Parquet by pyarrow, for polars can panic on a damaged file."""
     try:
         return read(path)

@@ -9,13 +9,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from astropy.table import Table
 
+from xpfeh.archive.archive_facts import recall, remember
 from xpfeh.archive.archives import GaiaArchive, Services
 from xpfeh.archive.http import RefusedError, UnavailableError, with_retries
-from xpfeh.archive.learned import recall, remember
 from xpfeh.archive.login import session_at
 from xpfeh.archive.tap import query_once, to_frame
 from xpfeh.errors import ArchiveError, UserError
@@ -142,9 +142,8 @@ class GaiaTap:
         """
         found = recall(self.release, TABLES, archive.tap, _FRESH_S)
         if found is None:
-            found = self._look_up(archive)
-        else:
-            self.check(archive)  # a short query before a long one shows whether the service hangs
+            return self._look_up(archive)
+        self.check(archive)  # a short query before a long one shows whether the service hangs
         return Tables(found["schema"], found["columns"])
 
     def check(self, archive: GaiaArchive) -> None:
@@ -152,14 +151,14 @@ class GaiaTap:
         if not self.services.state.has_answered(archive.tap):
             self._run(archive, _PING, self.services.answer_s)
 
-    def _look_up(self, archive: GaiaArchive) -> dict[str, Any]:
+    def _look_up(self, archive: GaiaArchive) -> Tables:
         gaia = RELEASES[self.release]
         which = " OR ".join(f"table_name LIKE '%{name}'" for name in _LOOKED_UP)
         query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
         try:
             rows = to_frame(self._run(archive, query, self.services.answer_s)).rows()
         except RefusedError:  # it does not say what it has: assume what is expected
-            return {"schema": gaia.schemas[0], "columns": {}}
+            return Tables(gaia.schemas[0], {})
         by_schema: dict[str, dict[str, dict[str, str]]] = {}
         for table_name, column, datatype in rows:
             schema, _, table = str(table_name).strip('"').rpartition(".")
@@ -168,13 +167,12 @@ class GaiaTap:
         there = {schema: tables for schema, tables in by_schema.items() if SOURCES in tables}
         chosen = choose_schema(there, self.release)
         if chosen is None and not any(there):  # names without a prefix: their release is unknown
-            return {"schema": gaia.schemas[0], "columns": {}}
+            return Tables(gaia.schemas[0], {})
         if chosen is None:
             others = f"; it has {', '.join(sorted(there))}" if there else ""
             raise RefusedError(f"it has no table {gaia.schemas[0]}.{SOURCES}, nor one like it{others}")
-        found = {"schema": chosen, "columns": there[chosen]}
-        remember(self.release, TABLES, archive.tap, found)
-        return found
+        remember(self.release, TABLES, archive.tap, {"schema": chosen, "columns": there[chosen]})
+        return Tables(chosen, there[chosen])
 
     def _run(
         self, archive: GaiaArchive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None

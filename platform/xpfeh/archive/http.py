@@ -83,7 +83,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
         attempts += 1
         return _usable(request)
 
-    def given_up(state: tenacity.RetryCallState) -> bool:
+    def give_up(state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         slow = (state.seconds_since_start or 0.0) + state.upcoming_sleep > services.patience_s
         lost = slow and not known and not isinstance(error, BadResponseError)  # wait for one that answers
@@ -91,7 +91,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
         return lost or silent or state.attempt_number >= services.attempts
 
     retrying = tenacity.Retrying(
-        stop=given_up,
+        stop=give_up,
         wait=tenacity.wait_exponential(multiplier=services.pause_s),
         retry=tenacity.retry_if_exception_type(UnavailableError),
         reraise=True,
@@ -177,14 +177,14 @@ def check_response(response: requests.Response) -> None:
     status, page = response.status_code, is_web_page(response.content)
     if status < 400:
         if page:
-            raise UnavailableError(f"it answers with a web page: {_shortened(_words(response.text)) or 'empty'}")
+            raise UnavailableError(f"it answers with a web page: {_shorten(_words(response.text)) or 'empty'}")
         return
     words = _words(response.text)
-    said = f"HTTP {status}" + (f", {_shortened(words)}" if words else "")
+    said = f"HTTP {status}" + (f", {_shorten(words)}" if words else "")
     if status in (*_GATEWAY, *_WAIT) or (status == 404 and page) or (status < 500 and _BUSY.search(words)):
         raise UnavailableError(said)
     if status < 500 or _REFUSAL.search(words):
-        raise RefusedError(_shortened(words) or said)
+        raise RefusedError(_shorten(words) or said)
     raise ServerError(said)
 
 
@@ -209,7 +209,7 @@ def _words(text: str) -> str:
     return " ".join(text.split())
 
 
-def _shortened(words: str) -> str:
+def _shorten(words: str) -> str:
     """Return the end of a long message: ESA's begin with the whole query, and give the reason last."""
     return words if len(words) <= _WORDS else "... " + words[-_WORDS:]
 

@@ -12,13 +12,13 @@ from enum import StrEnum
 import numpy as np
 import polars as pl
 
+from xpfeh.archive.archive_facts import forget, recall
 from xpfeh.archive.archive_requests import columns_expected
 from xpfeh.archive.archives import PUBLIC, GaiaArchive, Services
 from xpfeh.archive.availability import columns_of, conditions_of, with_spectra
 from xpfeh.archive.datalink import DataLink
 from xpfeh.archive.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
 from xpfeh.archive.http import RefusedError, UnavailableError
-from xpfeh.archive.learned import forget, recall
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.releases import RELEASES
@@ -120,7 +120,7 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
     verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
     yield Finding("prefix of tables", expected, tables.schema, verdict)
     sources = tables.columns[SOURCES]
-    yield _compared(f"columns of {tables.named(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
+    yield _compare(f"columns of {tables.named(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
     yield _availability(release, tables)
     if gaia.all_sources:
         there = tables.columns.get(PHOTOMETRY)
@@ -130,7 +130,7 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
         yield _neighbourhood(release, tables, gaia.neighbourhood)
 
 
-def _compared(what: str, needed: Sequence[str], optional: Sequence[str], there: Collection[str], todo: str) -> Finding:
+def _compare(what: str, needed: Sequence[str], optional: Sequence[str], there: Collection[str], todo: str) -> Finding:
     expected = ", ".join(needed) + f", and {len({*optional} - {*needed})} that are optional"
     lacking = [name for name in needed if name not in there]
     absent = [name for name in optional if name not in there and name not in needed]
@@ -220,7 +220,7 @@ def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Serv
     star = pl.read_csv(io.BytesIO(csv), infer_schema_length=0)
     correlations = [name for name in LIST_COLUMNS if name.endswith("correlations")]
     needed = [name for name in LIST_COLUMNS if name not in correlations]
-    yield _compared("columns of spectra", needed, correlations, star.columns, _RELEASES_FILE)
+    yield _compare("columns of spectra", needed, correlations, star.columns, _RELEASES_FILE)
     for band in BANDS:
         name, n = f"{band}_coefficients", gaia.n_coefficients[band]
         if name in star.columns:

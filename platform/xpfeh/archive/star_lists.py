@@ -38,7 +38,7 @@ def ids_by_adql(query: str, release: str = "dr3", services: Services = PUBLIC) -
         If no archive responds, the query is refused, or finds no star.
     """
     found = GaiaTap(release, services).ask("the query", lambda *_: query, _ALTERNATIVE, refusal_is_final=True)
-    return _found_ids(found.table, "the query")
+    return _find_ids(found.table, "the query")
 
 
 def ids_by_cone(
@@ -56,10 +56,10 @@ def ids_by_cone(
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # NaN neither
         raise UserError(f"--cone {ra:g} {dec:g} {radius:g}: RA 0 to 360, DEC -90 to 90, RADIUS above 0, all in degrees")
     inside = f"CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', {ra}, {dec}, {radius})) = 1"
-    return _found_ids(with_spectra(GaiaTap(release, services), "SELECT g.source_id", inside), "the cone")
+    return _find_ids(with_spectra(GaiaTap(release, services), "SELECT g.source_id", inside), "the cone")
 
 
-def _found_ids(table: Table, what: str) -> NDArray[np.int64]:
+def _find_ids(table: Table, what: str) -> NDArray[np.int64]:
     if not len(table):
         raise UserError(f"{what} finds no star")
     return _int64(to_frame(table), f"{what}'s table")

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from xpfeh.catalog.citation import citation, full_name, references
-from xpfeh.catalog.readme import TITLE, WIDTH, ruled, section
+from xpfeh.catalog.readme import TITLE, WIDTH, rule_table, section
 from xpfeh.columns import describe
 from xpfeh.flags import MEANING
 
@@ -51,7 +51,7 @@ def cds_readme(data: str, places: Sequence[Place], rows: int, description: str) 
         f"{data:<14} {places[-1].last:>5} {rows:>10}  The stars, in HEALPix order",
     ]
     header = ["  Bytes Format Units Label                    Explanations", "-" * WIDTH]
-    byte_by_byte = ruled(f"Byte-by-byte Description of file: {data}", [*header, *map(_column, places)])
+    byte_by_byte = rule_table(f"Byte-by-byte Description of file: {data}", [*header, *map(_column, places)])
     return "\n".join(
         [
             f"xpfeh   {TITLE}   ({who}, {today:%Y})",
@@ -60,7 +60,7 @@ def cds_readme(data: str, places: Sequence[Place], rows: int, description: str) 
             "=" * WIDTH,
             f"ADC_Keywords: {_KEYWORDS}\n",
             f"{section('Description', _wrap(f'{description} {rounded}', ''))}\n",
-            f"{ruled('File Summary:', files)}\n",
+            f"{rule_table('File Summary:', files)}\n",
             f"{byte_by_byte}\n{_note_on_flags()}\n{'-' * WIDTH}\n",
             "References:",
             *map(_wrap, references()),

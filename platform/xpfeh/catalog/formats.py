@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 from rich.progress import track
@@ -42,7 +42,7 @@ class Publication:
     folder: Path
     stars: SkyOrder
     schema: pa.Schema
-    provenance: dict[str, Any]
+    provenance: dict[str, object]
     description: str
 
     def tables(self, format_name: str) -> Iterator[pa.Table]:

@@ -81,9 +81,9 @@ def readme(
     blocks = [
         f"{TITLE}\n{'=' * WIDTH}",
         section("Description", textwrap.fill(description, WIDTH - 4)),
-        ruled("File Summary:", [f"{name:<24} {explanation}" for name, explanation in files]),
+        rule_table("File Summary:", [f"{name:<24} {explanation}" for name, explanation in files]),
         columns,
-        ruled("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means: nothing to report):", flags),
+        rule_table("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means: nothing to report):", flags),
         section("Provenance", json.dumps(provenance, indent=1)),
         section("References", "\n".join(textwrap.fill(work, WIDTH - 4) for work in references())),
         f"{'=' * WIDTH}\n(End)",
@@ -103,13 +103,13 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
         "columns that can be without a value, which is NaN."
     )
     title = "Byte-by-byte Description of file: catalog.fits"
-    return f"{ruled(title, lines)}\n{textwrap.fill(note, WIDTH)}"
+    return f"{rule_table(title, lines)}\n{textwrap.fill(note, WIDTH)}"
 
 
 def _columns(schema: pa.Schema) -> str:
     lines = ["  Type   Units  Label                     Explanations", _RULE]
     lines += [f"  {field.type!s:<6} {_column(field)}" for field in schema]
-    return f"{ruled('Columns:', lines)}\n'?' marks columns that can be without a value."
+    return f"{rule_table('Columns:', lines)}\n'?' marks columns that can be without a value."
 
 
 def _column(field: pa.Field) -> str:
@@ -124,6 +124,6 @@ def section(title: str, text: str) -> str:
     return f"{title}:\n{textwrap.indent(text, '    ')}"
 
 
-def ruled(title: str, lines: Sequence[str]) -> str:
+def rule_table(title: str, lines: Sequence[str]) -> str:
     """Return titled lines between rules."""
     return "\n".join([title, _RULE, *lines, _RULE])

@@ -22,11 +22,11 @@ from xpfeh.cli.options import (
     Photometry,
     Radius,
     Source,
-    checked,
     local,
+    valid_release,
 )
 from xpfeh.cli.panels import ANSWERS, examples
-from xpfeh.cli.printing import console, print_answered, print_written
+from xpfeh.cli.printing import console, print_answers, print_written
 from xpfeh.errors import UserError
 
 app = typer.Typer()
@@ -75,13 +75,13 @@ def predict(
     if source:
         if fetch or archive:
             raise UserError("predict: --distances fetch and --archive need --ids, --adql, --cone or --around")
-        written = predict_file(source, bundle_folder(model), out, companions, checked(release), dust_map)
+        written = predict_file(source, bundle_folder(model), out, companions, valid_release(release), dust_map)
     else:
         services = PUBLIC.only(archive)
         written = predict_stars(
-            choice, bundle_folder(model), out, companions, checked(release), services, fetch, dust_map
+            choice, bundle_folder(model), out, companions, valid_release(release), services, fetch, dust_map
         )
-    print_answered(out, written)
+    print_answers(out, written)
 
 
 @app.command(rich_help_panel=ANSWERS, epilog=examples("xpfeh sensitivity XP_CONTINUOUS_RAW.csv --out sensitivity.fits"))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import Distances, MaxWorkers, OwnRelease, Photometry, Set, Source, checked, local
+from xpfeh.cli.options import Distances, MaxWorkers, OwnRelease, Photometry, Set, Source, local, valid_release
 from xpfeh.cli.panels import DATA, examples
 from xpfeh.cli.printing import print_cache, print_rows, print_warning, print_written
 from xpfeh.errors import UserError
@@ -38,7 +38,7 @@ def ingest(
     from xpfeh.sources.reader import CompanionFiles
 
     companions = CompanionFiles.find(photometry, distances)
-    by_release = [f"release={release}"] if checked(release) else []
+    by_release = [f"release={release}"] if valid_release(release) else []
     chosen = PreprocessSettings().with_overrides([*settings, *by_release])
     print_rows(out, ingest(source, out, chosen, companions, workers, print_warning))
 
@@ -77,6 +77,6 @@ def cache(
     """Show what is cached of the archive's answers, and how large it is."""
     from xpfeh.archive import cache as kept
 
-    if checked(forget):
+    if valid_release(forget):
         kept.forget(str(forget))
     print_cache(kept.sizes())

@@ -35,11 +35,11 @@ def serve(
     import signal
     from threading import Event
 
-    from xpfeh.commands.serve import LOCAL_CONFIG, champions, served
+    from xpfeh.commands.serve import LOCAL_CONFIG, champions, running_endpoint
 
     if follow and model:
         raise UserError("--follow serves each champion: leave out --model")
-    with served(config or LOCAL_CONFIG, model) as address:
+    with running_endpoint(config or LOCAL_CONFIG, model) as address:
         # SIGTERM ends it like Ctrl-C: by default the process dies at once, and leaves the endpoint to a joined cluster.
         # And a process that a shell starts in the background ignores Ctrl-C unless it says otherwise.
         for number in (signal.SIGINT, signal.SIGTERM):

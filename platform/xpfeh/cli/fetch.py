@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from xpfeh.cli.options import Adql, ArchiveName, Around, Cone, Epoch, Ids, Radius, Release, checked, local
+from xpfeh.cli.options import Adql, ArchiveName, Around, Cone, Epoch, Ids, Radius, Release, local, valid_release
 from xpfeh.cli.panels import examples
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
@@ -48,7 +48,7 @@ def xp(
     from xpfeh.archive.gaia_archive import fetch_xp
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
 
-    checked(release)
+    valid_release(release)
     choice = StarChoice(ids, adql, cone, around, radius, epoch)
     if choice.made == bool(bulk):
         raise UserError("fetch xp: give one of --ids, --adql, --cone, --around, --bulk")
@@ -76,7 +76,7 @@ def gaia_source(
     from xpfeh.archive.gaia_archive import fetch_gaia_source
     from xpfeh.commands.choose_stars import StarChoice, choose_stars
 
-    checked(release)
+    valid_release(release)
     services = PUBLIC.only(archive)
     chosen = choose_stars(StarChoice(ids, adql, cone, around, radius, epoch), release, out, services)
     _print_account(fetch_gaia_source(chosen, out, release, services), out)
@@ -106,7 +106,7 @@ def distances(
     from xpfeh.archive.gaia_archive import fetch_distances
     from xpfeh.archive.star_lists import read_ids
 
-    checked(release)
+    valid_release(release)
     _print_account(fetch_distances(read_ids(ids), out, release), out)
 
 

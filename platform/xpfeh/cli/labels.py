@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xpfeh.cli.options import OwnRelease, checked, local
+from xpfeh.cli.options import OwnRelease, local, valid_release
 from xpfeh.cli.panels import examples
 from xpfeh.cli.printing import console, print_cuts
 
@@ -29,7 +29,7 @@ def literature(out: Out) -> None:
     """Merge the packaged APOGEE labels with the packaged literature of metal-poor stars."""
     from xpfeh.commands.labels import write_literature
 
-    _print_merged(write_literature(out), out)
+    _print_merge(write_literature(out), out)
 
 
 @labels.command(epilog=examples("xpfeh labels apogee apogee-library --out labels.parquet"))
@@ -58,7 +58,7 @@ def _match_with_gaia(kind: str) -> Callable[..., None]:
     ) -> None:
         from xpfeh.commands.labels import write_labels
 
-        counts = write_labels(kind, table, gaia, out, without, checked(release) or "dr3")
+        counts = write_labels(kind, table, gaia, out, without, valid_release(release) or "dr3")
         print_cuts(counts, title=f"labels of {kind}")
         console.print(f"labels -> {out}", soft_wrap=True)
 
@@ -80,9 +80,9 @@ def merge(
     out: Out,
 ) -> None:
     """Merge the labels of a survey with tables of the literature."""
-    from xpfeh.commands.labels import write_merged
+    from xpfeh.commands.labels import merge_labels
 
-    _print_merged(write_merged(survey, literature, out), out)
+    _print_merge(merge_labels(survey, literature, out), out)
 
 
 @labels.command(
@@ -104,7 +104,7 @@ def move(
     console.print(f"labels -> {out}", soft_wrap=True)
 
 
-def _print_merged(merged: Merged, out: Path) -> None:
+def _print_merge(merged: Merged, out: Path) -> None:
     for name, number in merged.counts.items():
         console.print(f"{name}: {number:,}")
     for name, stars, offset, error, applied in merged.zero_points.iter_rows():

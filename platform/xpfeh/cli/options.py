@@ -11,7 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import local_path
 
 if TYPE_CHECKING:
-    from xpfeh.commands.asked_stars import Beside
+    from xpfeh.commands.report_stars import Beside
 
 CHAMPION, PRETRAINED = "models:/xpfeh@champion", "pretrained"
 
@@ -21,7 +21,7 @@ def local(help: str) -> Any:
     return typer.Option(help=help, parser=local_path, metavar="PATH")
 
 
-def checked(release: str | None) -> str | None:
+def valid_release(release: str | None) -> str | None:
     """Return a data release as it is called here, or refuse it."""
     from xpfeh.releases import check_release
 
@@ -39,7 +39,7 @@ def beside_of(
     neighbourhood: Path | None = None,
 ) -> Beside:
     """Return what a report compares with, as options name it."""
-    from xpfeh.commands.asked_stars import Beside
+    from xpfeh.commands.report_stars import Beside
     from xpfeh.evaluate.baseline import BASELINE
 
     if baseline not in (None, BASELINE):

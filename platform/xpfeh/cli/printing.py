@@ -90,7 +90,7 @@ def print_rows(out: str, records: Sequence[Record]) -> None:
     rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
     kinds: Counter[str] = sum((Counter(r.kinds) for r in records), Counter())
     if kinds:
-        console.print(f"{_counted(kinds)} -> {out}", soft_wrap=True)
+        console.print(f"{_count(kinds)} -> {out}", soft_wrap=True)
         return
     reasons = "".join(f", {n:,} rejected: {reason}" for reason, n in rejected.items())
     console.print(f"{read:,} rows read = {written:,} written{reasons} -> {out}", soft_wrap=True)
@@ -106,25 +106,25 @@ def print_written(out: Any, written: Written) -> None:
     for line in written.warnings:
         print_warning(line)
     counts = f"{_stars(written.stars)} written, {written.rejected:,} rejected"
-    console.print(f"{counts} -> {_named(out, written)}", soft_wrap=True)
+    console.print(f"{counts} -> {_name(out, written)}", soft_wrap=True)
     _print_listing(written)
 
 
-def print_answered(out: Any, written: Written) -> None:
+def print_answers(out: Any, written: Written) -> None:
     """Print what kinds of answers the stars got, each counted once."""
     for line in written.warnings:
         print_warning(line)
     kinds = {**written.kinds, "rejected": written.rejected - written.repeated, "repeated": written.repeated}
-    console.print(f"{_counted(kinds)} -> {_named(out, written)}", soft_wrap=True)
+    console.print(f"{_count(kinds)} -> {_name(out, written)}", soft_wrap=True)
     _print_listing(written)
 
 
-def _counted(kinds: Mapping[str, int]) -> str:
+def _count(kinds: Mapping[str, int]) -> str:
     """Return how many stars there are, how many of them are good, and how many of each other kind.
 
     Examples
     --------
-    >>> _counted({"dwarf": 2, "good": 6, "repeated": 0, "outside the model's domain": 1})
+    >>> _count({"dwarf": 2, "good": 6, "repeated": 0, "outside the model's domain": 1})
     "9 stars: 6 good, 2 dwarfs, 1 outside the model's domain"
     """
     from xpfeh.inference.kinds import DWARF, GOOD
@@ -144,7 +144,7 @@ def _print_listing(written: Written) -> None:
         console.print(f"reasons for the rejected rows: {written.listing}", soft_wrap=True)
 
 
-def _named(out: Any, written: Written) -> str:
+def _name(out: Any, written: Written) -> str:
     return f"{out} (replaced)" if written.replaced else str(out)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import Clusters, References, beside_of, checked, local
+from xpfeh.cli.options import Clusters, References, beside_of, local, valid_release
 from xpfeh.cli.panels import TOOLS, examples
 from xpfeh.cli.printing import console, print_findings, print_flags, print_refusal
 
@@ -56,7 +56,7 @@ def probe(
     from xpfeh.archive.archives import PUBLIC
     from xpfeh.archive.probe import Verdict, probe
 
-    checked(release)
+    valid_release(release)
     findings = print_findings(release, probe(release, PUBLIC), as_json)
     if any(finding.verdict is Verdict.DIFFERS for finding in findings):
         raise typer.Exit(1)

@@ -51,6 +51,6 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
     return fit
 
 
-def _train_member(shared: tuple[dict[str, Any], Roles], recipe: Recipe, member: int) -> Member:
+def _train_member(shared: tuple[Columns, Roles], recipe: Recipe, member: int) -> Member:
     stars, roles = shared
     return Trainer(stars, roles, recipe).train(member)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import ray.data
 from ray.data import ActorPoolStrategy
@@ -26,6 +26,13 @@ MAX_WORKERS = 128
 _GATHER_EVERY = 1000  # parts: `xpfeh status` then reads fewer records one by one
 
 
+class _Outcome(TypedDict):
+    """What became of a shard: the stars written, or in one line why it could not be made."""
+
+    rows: int
+    failure: str
+
+
 class _Worker:
     """An actor of the pool: makes a shard's rows and commits them."""
 
@@ -35,18 +42,18 @@ class _Worker:
         self._work: ShardWork | None = None
         self._meters = PlanMeters(self._dataset.plan)
 
-    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, row: Mapping[str, object]) -> _Outcome:
         shard = Shard.model_validate(row["shard"])
         try:
             if self._work is None:  # not sooner: a node that cannot read the input then says so in a failure
                 self._work = self._make_work()
             record = self._dataset.commit(shard, self._work(shard))
             self._meters.done(record)
-            return {"shard": shard.name, "rows": record.rows_written, "failure": ""}
+            return {"rows": record.rows_written, "failure": ""}
         except Exception as error:  # whatever it is, it is recorded, and the other shards go on
             failure = self._dataset.fail(shard, error)
             self._meters.failed(failure)
-            return {"shard": shard.name, "rows": 0, "failure": failure.reason}
+            return {"rows": 0, "failure": failure.reason}
 
 
 def run_plan(

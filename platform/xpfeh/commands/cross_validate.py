@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from xpfeh.commands.asked_stars import NOTHING, Beside
 from xpfeh.commands.read_sample import read_samples
+from xpfeh.commands.report_stars import NOTHING, Beside
 from xpfeh.commands.train import is_recorded, train_and_record
 from xpfeh.commands.validate import validate
 from xpfeh.errors import UserError

@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 import requests
 from rich.console import Console
 
-from xpfeh.commands.asked_stars import NOTHING, Beside
 from xpfeh.commands.catalog import make_catalog
 from xpfeh.commands.compare import compare
 from xpfeh.commands.ingest import ingest
@@ -22,7 +21,8 @@ from xpfeh.commands.labels import write_literature
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
 from xpfeh.commands.read_sample import read_sample
-from xpfeh.commands.serve import LOCAL_CONFIG, served
+from xpfeh.commands.report_stars import NOTHING, Beside
+from xpfeh.commands.serve import LOCAL_CONFIG, running_endpoint
 from xpfeh.commands.train import train_and_record
 from xpfeh.commands.validate import validate
 from xpfeh.dataset.dataset import Dataset
@@ -113,7 +113,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     console.print(f"release, the report within: {out / 'release'}", soft_wrap=True)
 
     print_step("Ray Serve: ask the endpoint")
-    with served(LOCAL_CONFIG, champion) as address:
+    with running_endpoint(LOCAL_CONFIG, champion) as address:
         _check_answers(address, out)
     console.print(f"{_STARS_ASKED} answers equal their catalog rows to the last bit")
     print_step(f"done: open {out / 'report' / 'index.html'} and {out / 'comparison.html'}")

@@ -15,7 +15,7 @@ from xpfeh.files import whole_folder
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
-from xpfeh.inference.seen import Seen, compared, seen
+from xpfeh.inference.seen import Seen, describe, is_compared
 from xpfeh.provenance import code_version
 
 STARS = 20_000
@@ -51,7 +51,7 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> Fou
     recipe = predictor.card.recipe
     taken = network_inputs(stars, recipe, predictor.card.preprocess)  # the training stars' spectra are those, too
     stars |= {"flux": taken["flux"], "flags": answers["flags"], "domain_score": answers["domain_score"]}
-    given, chosen = seen(stars), compared(stars)
+    given, chosen = describe(stars), is_compared(stars)
     unknown = not_evaluated({name: values[chosen] for name, values in stars.items()})
     found = drift(predictor.card.seen, given)
     report = {

@@ -12,8 +12,8 @@ import pyarrow as pa
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
-from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import ToTable, read_all
+from xpfeh.commands.star_source import source_of
 from xpfeh.errors import InputError, Notice
 from xpfeh.inference.intervals import quantile
 from xpfeh.releases import releases_of
@@ -44,7 +44,7 @@ def rows_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: 
     return found
 
 
-def calibrated(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
+def calibrate_stars(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
     """Return spectra and wavelengths; see `xpfeh.calibrate`."""
     import pandas as pd
 

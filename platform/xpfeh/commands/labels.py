@@ -127,10 +127,10 @@ def write_literature(out: str | Path) -> Merged:
     """
     _check_output(out)
     # Those without APOGEE's [Fe/H] too: the literature's stars need their log g for the cuts.
-    return _merged(pl.DataFrame(read_apogee_stars(library_path(NAME))), [METAL_POOR], out)
+    return _merge(pl.DataFrame(read_apogee_stars(library_path(NAME))), [METAL_POOR], out)
 
 
-def write_merged(survey: str | Path, literature: Sequence[str | Path], out: str | Path) -> Merged:
+def merge_labels(survey: str | Path, literature: Sequence[str | Path], out: str | Path) -> Merged:
     """Write a survey's labels merged with tables of the literature, see `xpfeh.labels.literature` (Parquet).
 
     Raises
@@ -139,7 +139,7 @@ def write_merged(survey: str | Path, literature: Sequence[str | Path], out: str 
         If a table cannot be read, or `out` cannot be written.
     """
     _check_output(out)
-    return _merged(_frame(survey), literature, out)
+    return _merge(_frame(survey), literature, out)
 
 
 def _frame(path: str | Path) -> pl.DataFrame:
@@ -147,7 +147,7 @@ def _frame(path: str | Path) -> pl.DataFrame:
     return pl.DataFrame({name: labels[name] for name in labels if name != "fingerprint"})
 
 
-def _merged(survey: pl.DataFrame, literature: Sequence[str | Path], out: str | Path) -> Merged:
+def _merge(survey: pl.DataFrame, literature: Sequence[str | Path], out: str | Path) -> Merged:
     merged = merge(survey, [read_literature(path) for path in literature])
     _write(merged.labels, out)
     return merged

@@ -12,8 +12,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from xpfeh.commands.given_stars import source_of
 from xpfeh.commands.one_table import read_all
+from xpfeh.commands.star_source import source_of
 from xpfeh.errors import InputError, UserError
 from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file
@@ -27,7 +27,7 @@ FORMATS = (".png", ".pdf", ".svg")
 _NAMED = 5  # identifiers in a message: enough to copy one from
 
 
-def plotted(
+def star_picture(
     stars: Any, source_id: int | str | None, predictor: Predictor, photometry: Any = None, distances: Any = None
 ) -> Figure:
     """Return the picture of one star; see `xpfeh.plot`."""
@@ -85,7 +85,7 @@ def plot_star(
     if suffix not in FORMATS:
         raise UserError(f"{out}: not a kind of picture that can be written; choose {', '.join(FORMATS)}")
     plt.switch_backend("agg")
-    figure = plotted(source, source_id, Predictor(bundle), photometry, distances)
+    figure = star_picture(source, source_id, Predictor(bundle), photometry, distances)
     with whole_file(out) as temporary:
         figure.savefig(temporary, format=suffix[1:])
     plt.close(figure)

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +33,15 @@ _REPORT = "report"
 _METRICS = "metrics.json"  # of every report; xpfeh.evaluate.report would bring Matplotlib along
 
 
+class PublishedFile(TypedDict):
+    """A file of a release, as MANIFEST.json lists it; ``rows`` only if it holds stars."""
+
+    path: str
+    bytes: int
+    sha256: str
+    rows: NotRequired[int]
+
+
 class Manifest(TypedDict):
     """What a release holds and where it comes from; it stands in MANIFEST.json.
 
@@ -45,8 +54,8 @@ class Manifest(TypedDict):
     rows: int
     catalog_rows: int
     formats: list[str]
-    files: list[dict[str, Any]]
-    catalog: dict[str, Any]
+    files: list[PublishedFile]
+    catalog: dict[str, object]
     published_by: dict[str, str]
 
 
@@ -85,7 +94,7 @@ def publish(
     """
     chosen = _sample_named(sample)
     report_files = _report_files(report) if report is not None else {}
-    writers = {name: FORMATS[name] for name in _checked_formats(formats)}
+    writers = {name: FORMATS[name] for name in _check_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
     if report is not None:
@@ -93,7 +102,8 @@ def publish(
     dataset.check_parts()
     records = dataset.records()
     fs, paths = dataset.fs, [dataset.part(record.shard) for record in records]
-    catalog_provenance = dataset.plan.provenance() | {"made_by": _code_versions(records)}
+    made_by = _code_versions(records)
+    catalog_provenance = dataset.plan.provenance() | {"made_by": made_by}
 
     counts = count_stars(fs, paths, chosen.holds)
     rows = int(counts.sum())
@@ -104,7 +114,7 @@ def publish(
 
     provenance = catalog_provenance | {"sample": sample}
     schema = _schema(pq.read_schema(paths[0], filesystem=fs), provenance)
-    description = describe_catalog(rows, chosen, dataset.plan.model, catalog_provenance["made_by"])
+    description = describe_catalog(rows, chosen, dataset.plan.model, made_by)
     # The stars wait on the disk of `out`: it must have room for the catalog anyway, and /tmp may not.
     with whole_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spilled.") as spilled:
         stars = spill(fs, paths, chosen.holds, counts, schema, Path(spilled))
@@ -138,7 +148,7 @@ def publish(
     return manifest
 
 
-def _checked_formats(formats: Sequence[str]) -> Sequence[str]:
+def _check_formats(formats: Sequence[str]) -> Sequence[str]:
     if unknown := [name for name in formats if name not in FORMATS]:
         raise UserError(f"no such format: {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
     if not formats:
@@ -190,7 +200,7 @@ def _code_versions(records: Sequence[Record]) -> list[dict[str, str]]:
     return versions
 
 
-def _schema(columns: pa.Schema, provenance: dict[str, Any]) -> pa.Schema:
+def _schema(columns: pa.Schema, provenance: Mapping[str, object]) -> pa.Schema:
     """Return the catalog's columns, described as `CATALOG` describes them now."""
     fields = [CATALOG.field(field.name) if field.name in CATALOG.names else field for field in columns]
     return pa.schema(fields, metadata={PROVENANCE_KEY: json.dumps(provenance).encode()})
@@ -208,10 +218,10 @@ def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: CatalogSample)
     )
 
 
-def _files(folder: Path, rows_of_file: dict[Path, int]) -> list[dict[str, Any]]:
+def _files(folder: Path, rows_of_file: Mapping[Path, int]) -> list[PublishedFile]:
     files = []
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        entry: dict[str, Any] = {
+        entry: PublishedFile = {
             "path": str(path.relative_to(folder)),
             "bytes": path.stat().st_size,
             "sha256": sha256_of(path),

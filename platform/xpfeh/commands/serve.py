@@ -18,7 +18,7 @@ LOCAL_CONFIG = package_file("xpfeh", "serving/local.yaml")
 
 
 @contextmanager
-def served(config: str | Path, model: str | None = None) -> Iterator[str]:
+def running_endpoint(config: str | Path, model: str | None = None) -> Iterator[str]:
     """Serve a model and give the address; the endpoint ends with the context.
 
     Parameters

@@ -15,7 +15,7 @@ from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_fi
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.xp.grid import WAVELENGTH_NM
-from xpfeh.xp.preprocess import corrected, dereddened, preprocess, sampled
+from xpfeh.xp.preprocess import correct_spectra, deredden_spectra, preprocess, sample_spectra
 
 
 class Stage(StrEnum):
@@ -61,9 +61,9 @@ def _at_stage(stage: Stage, settings: PreprocessSettings, schema: pa.Schema, raw
         case Stage.FEATURES:
             return to_table(preprocess(raw, settings), schema)
         case Stage.CALIBRATED:
-            spectrum = sampled(raw, settings)
+            spectrum = sample_spectra(raw, settings)
         case Stage.CORRECTED:
-            spectrum = corrected(raw, settings)
+            spectrum = correct_spectra(raw, settings)
         case Stage.DEREDDENED:
-            spectrum = dereddened(raw, settings)
+            spectrum = deredden_spectra(raw, settings)
     return to_table({"source_id": raw["source_id"], **spectrum}, schema)

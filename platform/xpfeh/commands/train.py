@@ -59,7 +59,7 @@ def train_and_record(
 
 def is_recorded(card: ModelCard) -> bool:
     """Return whether MLflow has a model's whole run: a process killed after the training leaves the bundle alone."""
-    run_id = mlflow_runs.known(_tag(card))
+    run_id = mlflow_runs.find_run(_tag(card))
     return run_id is not None and mlflow_runs.get(run_id).info.status == "FINISHED"
 
 

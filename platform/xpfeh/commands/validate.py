@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from xpfeh.commands.asked_stars import NOTHING, Beside, Given
+from xpfeh.commands.report_stars import NOTHING, Beside, Given
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
@@ -104,7 +104,7 @@ def validate(
     check_output_folder(out, mark=METRICS)
     beside.check()
     given = Given.read(models, features, labels, beside)
-    judged = {name: _judged(judge, given) for name, judge in models.items()}
+    judged = {name: _judge(judge, given) for name, judge in models.items()}
     if beside.baseline:
         judged[BASELINE] = _baseline(next(iter(models.values())), given)
     first = next(iter(judged.values()))
@@ -113,16 +113,16 @@ def validate(
         _spectra(next(iter(models.values())), given, first),
         truth,
         _count_look(next(iter(models.values())).salt),
-        [_compared(each, given, first.asked) for each in given.references],
+        [_compare(each, given, first.asked) for each in given.references],
         {one.title: one.download for name, one in REFERENCES.items() if name not in beside.references},
-        None if given.clusters is None else [_asked_members(each, given, first.asked) for each in given.clusters],
+        None if given.clusters is None else [_find_members(each, given, first.asked) for each in given.clusters],
         None if beside.catalog is None else _read_catalog(beside.catalog, first),
         None if beside.earlier is None else _earlier(beside.earlier, beside.neighbourhood, first, out),
     )
     return write_report(out, study)
 
 
-def _judged(judge: CrossValidated, given: Given) -> Judged:
+def _judge(judge: CrossValidated, given: Given) -> Judged:
     """Ask a model about the stars that it has not seen, fainter copies of them, and those that it has learnt from."""
     stars = given.stars
     unseen = judge.unseen_by(stars["source_id"])
@@ -164,7 +164,7 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     return Spectra(stars["flux"], taken, slopes)
 
 
-def _compared(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:
+def _compare(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:
     """Return the giants of a catalog that the model was asked about."""
     found, matched = reference
     matched = matched.filter(pl.col("source_id").is_in(pl.Series(asked["source_id"]).implode())).sort("source_id")
@@ -185,7 +185,7 @@ def _compared(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, aske
     return Compared(one.name, one.title, one.kind == "spectra", rows_of(columns, giant), counts)
 
 
-def _asked_members(found: Members, given: Given, asked: Stars) -> Members:
+def _find_members(found: Members, given: Given, asked: Stars) -> Members:
     """Return the members that the model was asked about, as rows of these."""
     ids = given.places["source_id"][found.rows]
     rows = np.searchsorted(asked["source_id"], ids)

@@ -36,9 +36,9 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.columns import PROVENANCE_KEY
-from xpfeh.dataset.gathered import gather, parsed, read_all
 from xpfeh.dataset.plan import FORMAT, Kind, Plan, Shard
 from xpfeh.dataset.reading import check_part, read_parts, read_some
+from xpfeh.dataset.record_files import gather, parse, read_all
 from xpfeh.dataset.records import Delivery, Failure, Record
 from xpfeh.errors import UserError
 from xpfeh.files import digest, exists, filesystem, first_line, list_files, list_infos, read_bytes, write_whole
@@ -93,7 +93,7 @@ class Dataset:
         path = f"{folder}/_xpfeh/plan.json"
         if not exists(fs, path):
             raise UserError(f"{uri}: no dataset of xpfeh here (no _xpfeh/plan.json); --out of ingest or catalog run")
-        plan = parsed(read_bytes(fs, path), path, Plan)
+        plan = parse(read_bytes(fs, path), path, Plan)
         if not plan.is_of_this_format:
             raise UserError(
                 f"{uri}: {plan.kind} of another version of xpfeh (format {FORMAT} is read here); "

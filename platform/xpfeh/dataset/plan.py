@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -79,7 +80,7 @@ class Plan(BaseModel):
         """Return a SHA-256 (hex, 16 digits) of all that decides the output's content."""
         return _short_hash(self.model_dump_json(exclude={"made_by"}))
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self) -> dict[str, object]:
         """Return what each part's metadata says of its origin."""
         origin = self.model_dump(mode="json", exclude={"shards", "made_by"})
         return {**origin, "parts": len(self.shards), "fingerprint": self.fingerprint()}
@@ -100,14 +101,14 @@ class Plan(BaseModel):
         more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return ", ".join(found[:_SHOWN]) + more
 
-    def _choices(self) -> dict[str, Any]:
+    def _choices(self) -> dict[str, object]:
         return {**dict(self.settings), "kind": self.kind, "model": self.model}
 
     def _files(self) -> dict[str, str]:
         return {shard.source: shard.fingerprint for shard in self.shards}
 
 
-def _changes(was: dict[str, Any], now: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+def _changes(was: Mapping[str, object], now: Mapping[str, object]) -> list[tuple[str, object, object]]:
     """Return (key, value before, value now) of what differs; None where there is none."""
     return [(key, was.get(key), now.get(key)) for key in {**was, **now} if was.get(key) != now.get(key)]
 

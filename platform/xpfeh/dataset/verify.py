@@ -67,7 +67,7 @@ def verify(uri: str | Path) -> Account:
         If the folder holds no dataset, or a catalog's features are gone.
     """
     dataset = Dataset.at(uri)
-    requested = _requested(dataset)
+    requested = _read_requested(dataset)
     records = {record.shard: record for record in dataset.records()}
     account = Account(dataset.plan.kind)
     account.problems += [f"{name}: is no part of this dataset; move it elsewhere" for name in dataset.strangers()]
@@ -125,7 +125,7 @@ def _ids_of(
         raise UserError("is not made yet")
     path = dataset.part(shard.name)
     written = pq.read_table(path, filesystem=dataset.fs, columns=["source_id"])["source_id"].to_numpy()
-    rejected = _rejected(dataset, shard)
+    rejected = _read_rejected(dataset, shard)
     found.written, found.rejected = len(written), len(rejected)
     if digest(dataset.fs, path) != record.fingerprint:
         raise UserError("does not have the recorded bytes")
@@ -139,7 +139,7 @@ def _ids_of(
     return written
 
 
-def _requested(dataset: Dataset) -> Requested:
+def _read_requested(dataset: Dataset) -> Requested:
     """Return what yields the identifiers of a shard's input: spectra, or a part of the features."""
     if dataset.plan.kind == "features":
         return lambda shard: reader.open_spectra(shard.source).source_ids(shard.start, shard.rows)
@@ -153,7 +153,7 @@ def _requested(dataset: Dataset) -> Requested:
     return of_part
 
 
-def _rejected(dataset: Dataset, shard: Shard) -> list[int | None]:
+def _read_rejected(dataset: Dataset, shard: Shard) -> list[int | None]:
     path = dataset.rejects(shard.name)
     if not exists(dataset.fs, path):
         return []

@@ -115,14 +115,14 @@ def experiment_id(name: str = EXPERIMENT) -> str:
 @patient(PATIENCE_S)
 def run_of(trial: str, name: str, parent: str | None = None) -> str:
     """Return the id of the one run with this trial tag, begun now if there is none."""
-    if found := known(trial):
+    if found := find_run(trial):
         return found
     tags = {TRIAL_TAG: trial} | ({"mlflow.parentRunId": parent} if parent else {})
     return client().create_run(experiment_id(), run_name=name, tags=tags).info.run_id
 
 
 @patient(PATIENCE_S)
-def known(trial: str) -> str | None:
+def find_run(trial: str) -> str | None:
     """Return the id of the run with this trial tag, if there is one."""
     found = client().search_runs([experiment_id()], f"tags.`{TRIAL_TAG}` = '{trial}'", max_results=1)
     return found[0].info.run_id if found else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[BestT
     ]
 
 
-def _trial(config: dict[str, Any], samples: list[Sample], steps: int) -> None:
+def _trial(config: Mapping[str, Any], samples: list[Sample], steps: int) -> None:
     from xpfeh.training.train import train
 
     def report(member: int, step: int, numbers: dict[str, float]) -> None:
@@ -181,7 +181,7 @@ def _data(samples: Sequence[Sample]) -> dict[str, str]:
 def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
     """Return the search's own run: a new one, or that of its beginning if it was begun with the same."""
     mlflow_runs.experiment_id()  # without patience: so far nothing would be lost
-    run = mlflow_runs.known(name)
+    run = mlflow_runs.find_run(name)
     if run is None and resume:
         raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI that of its beginning?")
     if run is not None and not resume and mlflow_runs.children(run):  # else it was killed before its first trial

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import optuna
@@ -17,7 +18,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 NO_L2 = 1e-7
 """A logarithmic range has no zero: its lower end stands for no L2 at all."""
 
-SPACE: dict[str, Any] = {
+SPACE: dict[str, object] = {
     "components": tune.choice([96, 128, 160]),
     "hidden": tune.choice(["256,64", "128,64", "256,128", "128,128,64"]),
     "latent": tune.choice([16, 32, 48]),
@@ -38,7 +39,7 @@ _BASE = RECIPES["best"].model_copy(update={"name": "tuned", "members": 1, "folds
 """A trial is one network, whose lowest error on the validation stars decides."""
 
 
-def recipe_of(config: dict[str, Any], steps: int) -> Recipe:
+def recipe_of(config: Mapping[str, Any], steps: int) -> Recipe:
     """Return the recipe that a trial's parameters stand for; what is not searched is as in the recipe `best`."""
     parsed = {
         **{name: value for name, value in config.items() if name != "features"},

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.stretch import Stretch
+from xpfeh.typing import AnyArray
 
-Answers = Mapping[str, Any]
+Answers = Mapping[str, AnyArray]
 """(B,) arrays of NumPy or of a graph: ``feh``, ``aleatoric`` and ``epistemic``, the mean, the root of the mean
 variance, and the deviation between its members, dex; ``noise``, mean error over mean flux; ``ebv``, mag; and for each
 of `FURTHER_LABELS` that it has learnt ``teff``, ``teff_aleatoric``, ``teff_epistemic`` and so on, in network units."""
@@ -18,7 +18,9 @@ of `FURTHER_LABELS` that it has learnt ``teff``, ``teff_aleatoric``, ``teff_epis
 _DARKEST = 1e-3  # of a flux that is 1 around 550 nm; a spectrum without any flux has no noise either
 
 
-def answers_of(mean: Any, sigma: Any, deviation: Any, inputs: Mapping[str, Any], stretch: Stretch) -> dict[str, Any]:
+def answers_of(
+    mean: AnyArray, sigma: AnyArray, deviation: AnyArray, inputs: Mapping[str, AnyArray], stretch: Stretch
+) -> dict[str, AnyArray]:
     """Return the `Answers` of B stars.
 
     Parameters
@@ -45,7 +47,7 @@ def answers_of(mean: Any, sigma: Any, deviation: Any, inputs: Mapping[str, Any],
     return answers
 
 
-def _mean(spectra: Any) -> Any:
+def _mean(spectra: AnyArray) -> AnyArray:
     """Return the (B,) means of (B, pixels) spectra.
 
     As a product: ONNX Runtime sums 343 pixels in an order that depends on where a row lies in memory, and then a star's

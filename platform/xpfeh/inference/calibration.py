@@ -9,7 +9,7 @@ them beyond the magnitudes of the labels.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.inputs import CLEAREST
 from xpfeh.inference.quantiles import fit_quantiles, weighted_quantile
 from xpfeh.labels.cuts import MAX_LOGG
+from xpfeh.typing import AnyArray
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
 """The ends of the 95 % and of the 68 % interval."""
@@ -70,7 +71,7 @@ class Fitted(BaseModel):
             raise ValueError("quantiles and covariates are not as many everywhere")
         return self
 
-    def quantiles(self, x: Any) -> Any:
+    def quantiles(self, x: AnyArray) -> AnyArray:
         """Return (B, Q) quantiles at (B, K) covariates."""
         xp = x.__array_namespace__()
         low, high, intercepts, slopes = (
@@ -92,7 +93,7 @@ class Calibration(Fitted):
     intercepts: _Four
     dust_error: float
 
-    def intervals(self, answers: Answers) -> dict[str, Any]:
+    def intervals(self, answers: Answers) -> dict[str, AnyArray]:
         """Return ``FEH_err`` and the ends of the intervals, dex, of B stars."""
         feh = answers["feh"]
         xp = feh.__array_namespace__()
@@ -109,14 +110,14 @@ class Calibration(Fitted):
             "FEH_hi95": xp.maximum(hi95, hi68),
         }
 
-    def _sigma(self, answers: Answers) -> Any:
+    def _sigma(self, answers: Answers) -> AnyArray:
         return _sigma(answers["aleatoric"], answers["epistemic"], self.dust_error * answers["ebv"])
 
 
 class FurtherCalibration(Fitted):
     """For each of `FURTHER_LABELS` the 68 % quantile of how many sigmas it is off."""
 
-    def columns(self, answers: Answers) -> dict[str, Any]:
+    def columns(self, answers: Answers) -> dict[str, AnyArray]:
         """Return each further label and its error, half the 68 % interval, in its own unit, by its column."""
         factors = self.quantiles(covariates(answers))
         columns = {}
@@ -156,7 +157,7 @@ def fit_calibration(
         See `Calibration`.
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
-    x, low, high = _clipped(given)
+    x, low, high = _clip(given)
     below, x[:, _BELOW] = x[:, _BELOW].copy(), 0.0  # what it does is settled last
     z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], dust_error * given["ebv"])
     n_stars = len(z) // (1 + copies)
@@ -198,7 +199,7 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
         True labels on the networks' scale, NaN where unknown.
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
-    x, low, high = _clipped(given)
+    x, low, high = _clip(given)
     n_stars = len(x) // (1 + copies)
     fits = []
     for i, label in enumerate(FURTHER_LABELS):
@@ -216,7 +217,7 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
     return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
 
 
-def covariates(answers: Answers) -> Any:
+def covariates(answers: Answers) -> AnyArray:
     """Return the (B, K) numbers that the quantiles depend on.
 
     [Fe/H], otherwise below -2 than above; the noise of the spectrum, which G and S/N come down to; the share of sigma
@@ -237,14 +238,14 @@ def covariates(answers: Answers) -> Any:
     return xp.stack([*columns, dust, *bends, answers["logg"], dwarf, answers["teff"], hot], axis=1)
 
 
-def _sigma(*parts: Any) -> Any:
+def _sigma(*parts: AnyArray) -> AnyArray:
     """Return (B,) sigma before calibration: noise, disagreement, and perhaps dust, in quadrature."""
     first, *others = parts
     xp = first.__array_namespace__()
     return xp.sqrt(sum((xp.square(part) for part in others), xp.square(first)))
 
 
-def _clipped(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _clip(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Return the covariates within the range of all but the outermost stars, and that range."""
     x = covariates(given)
     beyond = 100 * min(_BEYOND_SHARE, _BEYOND / len(x))
@@ -254,7 +255,7 @@ def _clipped(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], 
 
 def _plain(
     low: NDArray[np.float64], high: NDArray[np.float64], intercepts: NDArray[np.float64], slopes: NDArray[np.float64]
-) -> dict[str, Any]:
+) -> dict[str, tuple[object, ...]]:
     return {
         "low": tuple(low.tolist()),
         "high": tuple(high.tolist()),

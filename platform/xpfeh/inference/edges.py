@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from xpfeh.inference.further_labels import FURTHER_LABELS, LARGEST
+from xpfeh.typing import AnyArray
 
 _LABELS_BEYOND = 5  # stars: a range that fewer reach into is not known
 _NO_LABELS = (1e9, -1e9)  # a range that nothing is in: what no star has taught is not answered
@@ -33,7 +33,7 @@ class Edges(BaseModel):
     high: float
     further: dict[str, tuple[float, float]] = {}
 
-    def opened(self, columns: Mapping[str, Any]) -> dict[str, Any]:
+    def opened(self, columns: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Return the predictor's columns with NaN for limits beyond the labels, and for answers without sense.
 
         Where a limit is NaN the interval is open. Without one of the limits of the 68 % interval there is no error.

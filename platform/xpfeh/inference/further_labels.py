@@ -43,13 +43,13 @@ TEFF, LOGG, ALPHA_M = range(3)
 """Their places."""
 
 
-def scaled(stars: Mapping[str, NDArray]) -> NDArray[np.float32]:
+def network_labels(stars: Mapping[str, NDArray]) -> NDArray[np.float32]:
     """Return (N, 3) labels on the networks' scale, NaN where unknown.
 
     Examples
     --------
     >>> star = {"teff": np.array([5200.0]), "logg": np.array([np.nan]), "alpha_m": np.array([0.1])}
-    >>> scaled(star).tolist()
+    >>> network_labels(star).tolist()
     [[1.0, nan, 0.0]]
     """
     columns = [(stars[label.name] - label.centre) / label.unit for label in FURTHER_LABELS]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.xp.deredden import attenuation
-from xpfeh.xp.pixels import normalisation, rebinned
+from xpfeh.xp.pixels import normalisation, rebin
 
 INPUTS = ("flux", "flux_error", "ebv")
 CLEAREST = 0.02
@@ -31,12 +31,12 @@ def network_inputs(
     """
     flux, flux_error, ebv = (features[name] for name in INPUTS)
     if recipe.dust == "removed":
-        flux, flux_error = _dereddened(flux, flux_error, ebv, preprocess.normalise_nm)
-    flux, flux_error = rebinned(flux, flux_error, recipe.n_pixels)
+        flux, flux_error = _deredden(flux, flux_error, ebv, preprocess.normalise_nm)
+    flux, flux_error = rebin(flux, flux_error, recipe.n_pixels)
     return {"flux": flux, "flux_error": flux_error, "ebv": ebv}
 
 
-def _dereddened(
+def _deredden(
     flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray, normalise_nm: tuple[float, float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return flux and error without dust; NaN of a star that has no level then, or behind so much that it overflows."""

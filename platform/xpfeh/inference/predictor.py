@@ -42,7 +42,7 @@ def columns_of(recipe: Recipe) -> tuple[str, ...]:
     return COLUMNS if recipe.further_labels else _FEH_COLUMNS
 
 
-def completed(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
+def with_all_columns(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
     """Return all `COLUMNS` of N stars, NaN where a recipe gives none."""
     unknown = np.full_like(columns["FEH"], np.nan)
     return {name: columns.get(name, unknown).copy() for name in COLUMNS}
@@ -136,7 +136,7 @@ class Predictor:
             with ``_err``, half its calibrated 68 % interval, NaN by the same rules, or if the recipe does not learn it.
         """
         (columns,) = self._columns(self._inputs(features))
-        return completed(dict(zip(columns_of(self.card.recipe), columns.T, strict=True)))
+        return with_all_columns(dict(zip(columns_of(self.card.recipe), columns.T, strict=True)))
 
     def sensitivity(self, features: Features) -> NDArray[np.float32]:
         """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by the recipe's pixels, (N, pixels).

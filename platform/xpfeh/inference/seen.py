@@ -20,7 +20,7 @@ QUANTITIES = ("domain_score", "phot_g_mean_mag", "bp_rp0", "ebv")
 
 
 class Seen(BaseModel):
-    """Distributions over the stars that are `compared`.
+    """Distributions over the stars that `is_compared` chooses.
 
     Attributes
     ----------
@@ -43,12 +43,12 @@ class Seen(BaseModel):
     spread: tuple[float, ...]
 
 
-def compared(stars: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+def is_compared(stars: Mapping[str, NDArray]) -> NDArray[np.bool_]:
     """Return which of N stars have a score and fail none of cuts 1 to 3; a cut that is not known fails no star."""
     return ((stars["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE)) == 0) & np.isfinite(stars["domain_score"])
 
 
-def seen(stars: Mapping[str, NDArray]) -> Seen:
+def describe(stars: Mapping[str, NDArray]) -> Seen:
     """Return what N stars are like.
 
     Parameters
@@ -61,7 +61,7 @@ def seen(stars: Mapping[str, NDArray]) -> Seen:
     UserError
         If none of them passes the cuts and has a score.
     """
-    chosen = compared(stars)
+    chosen = is_compared(stars)
     if not chosen.any():
         raise UserError(f"of {len(chosen)} stars none passes cuts 1 to 3 and has a spectrum")
     low, middle, high = np.percentile(averaged(stars["flux"][chosen]), (16, 50, 84), axis=0)

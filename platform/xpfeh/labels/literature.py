@@ -87,7 +87,7 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
 
     values = _independent_values(rows)
     zero_points = _zero_points(values)
-    stars = _stars(_moved(values, zero_points), rows)
+    stars = _stars(_move(values, zero_points), rows)
     labels = _winners(survey, stars)
     with_feh = labels.filter(pl.col("feh").is_not_null())
     by_winner = dict(with_feh.group_by("winner").len().iter_rows())
@@ -144,7 +144,7 @@ def _zero_points(values: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _moved(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
+def _move(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
     """The values on the common scale; one of several references moves by the mean of theirs."""
     shift = pl.when("applied").then("offset").otherwise(0.0).mean()
     shifts = (

@@ -190,10 +190,10 @@ def _uniform_by_cell(source_id: NDArray[np.int64], salt: str) -> NDArray[np.floa
     """Return (N,) numbers from 0 to 1, the same for all stars of a cell."""
     cell = (source_id // _IDS_PER_CELL).astype(np.uint64)
     key = np.uint64(int.from_bytes(hashlib.sha256(salt.encode()).digest()[:8], "little"))
-    return _mixed(cell ^ _mixed(np.atleast_1d(key))) / np.float64(2**64)
+    return _mix(cell ^ _mix(np.atleast_1d(key))) / np.float64(2**64)
 
 
-def _mixed(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """SplitMix64's finaliser (Steele et al. 2014, DOI 10.1145/2714064.2660195): a fixed, even hash."""
     x = x + np.uint64(0x9E3779B97F4A7C15)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

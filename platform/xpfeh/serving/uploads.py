@@ -20,7 +20,7 @@ from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.input_files import SUFFIXES, readable
 from xpfeh.sources.reader import NO_COMPANIONS, read
-from xpfeh.tables.packed import GZIP_MAGIC
+from xpfeh.tables.gunzip import GZIP_MAGIC
 from xpfeh.tables.writing import write_table
 
 MAX_FILE_BYTES = 200_000_000

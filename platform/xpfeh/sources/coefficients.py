@@ -131,7 +131,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
     # Last: a row that is rejected must not keep out a sound one of the same star.
-    reject(repeated(ids, reason == "", seen), REPEATED)
+    reject(is_repeated(ids, reason == "", seen), REPEATED)
 
     good = reason == ""
     seen.update(ids[good].tolist())
@@ -152,7 +152,7 @@ def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
     return ids.fill_null(-1).to_numpy(), ids.is_not_null().to_numpy()
 
 
-def repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
+def is_repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
     """Return which of the sound rows have the identifier of a sound row before."""
     rows = np.flatnonzero(sound)
     first = np.zeros(len(ids), dtype=bool)

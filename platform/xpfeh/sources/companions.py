@@ -127,7 +127,7 @@ class _Files:
         self._ranges = {table: id_range(str(table)) for table in tables}
         self._read, self._names = read, names
         self._loaded: list[Companion] = []
-        self._table = _sorted([], names)
+        self._table = _sort([], names)
 
     def check(self) -> None:
         for table in self._ranges:
@@ -143,14 +143,14 @@ class _Files:
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         self._load(source_id)
-        return _looked_up(self._table, source_id)
+        return _look_up(self._table, source_id)
 
     def _load(self, source_id: NDArray[np.int64]) -> None:
         if source_id.size:
             low, high = source_id.min(), source_id.max()
             wanted = [table for table, (first, last) in self._ranges.items() if first <= high and low <= last]
             if wanted != self._loaded:
-                self._table = _sorted([self._read(table) for table in wanted], self._names)
+                self._table = _sort([self._read(table) for table in wanted], self._names)
                 self._loaded = wanted
 
 
@@ -190,7 +190,7 @@ Sorted = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
 """Ascending identifiers and the columns that belong to them."""
 
 
-def _looked_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _look_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     ids, columns = table
     if not ids.size:
         return {name: np.full(len(source_id), np.nan) for name in columns}
@@ -206,7 +206,7 @@ def _where(ids: NDArray[np.int64], source_id: NDArray[np.int64]) -> tuple[NDArra
     return where, ids[where] == source_id
 
 
-def _sorted(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
+def _sort(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
     if not frames:
         return np.empty(0, dtype=np.int64), {name: np.empty(0) for name in names}
     frame = pl.concat(frames).unique("source_id", keep="first").sort("source_id")

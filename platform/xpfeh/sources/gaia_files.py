@@ -17,7 +17,7 @@ from xpfeh.releases import RELEASES, release_named, releases_of
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
 from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
-from xpfeh.tables.packed import unpacked, unpacked_beginning
+from xpfeh.tables.gunzip import gunzip, gunzip_beginning
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have some 20 kB
@@ -116,7 +116,7 @@ class GaiaFile:
                 metadata = pq.ParquetFile(file).schema_arrow.metadata or {}
                 header = b" ".join((*metadata.keys(), *metadata.values()))
             else:
-                header = unpacked_beginning(file.read(_HEADER_BYTES))
+                header = gunzip_beginning(file.read(_HEADER_BYTES))
         return release_named(header.decode("latin-1"))
 
     def _tables(self, lists: tuple[str, ...], start: int = 0, rows: int | None = None) -> Iterator[pa.Table]:
@@ -130,7 +130,7 @@ class GaiaFile:
                 yield from read_parquet(file, self.path, lists, start, rows)
             else:
                 read = read_fits if self._suffix in FITS else read_votable
-                yield read(unpacked(file.read()), self.path, lists)
+                yield read(gunzip(file.read()), self.path, lists)
 
     @contextmanager
     def _open(self) -> Iterator[pa.NativeFile]:

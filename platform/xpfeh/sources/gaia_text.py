@@ -16,7 +16,7 @@ from isal import igzip
 from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.sources.text_rows import parse_rows
-from xpfeh.tables.packed import GZIP_MAGIC
+from xpfeh.tables.gunzip import GZIP_MAGIC
 
 _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.PRODUCT_ROWS (240) stars of 40 kB: calibration gets one full chunk
 _HEADER_BLOCK_BYTES = 1 << 16

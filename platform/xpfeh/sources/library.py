@@ -81,17 +81,17 @@ class Library:
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
         """Yield the stars of a range at once."""
-        rejected = self._repeated(start)
+        rejected = self._repeats(start)
         stop = self._stop(start, rows, rejected)
         yield RawBatch(read_spectra(library_path(self.path), start, stop), rejected)
 
     def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
         """Yield the identifiers of a range, those of repeated rows too."""
-        path, rejected = library_path(self.path), self._repeated(start)
+        path, rejected = library_path(self.path), self._repeats(start)
         kept = _kept_rows(path)[start : self._stop(start, rows, rejected)]
         yield pa.array([*_load(path)[_ID][kept].tolist(), *(reject.source_id for reject in rejected)], pa.int64())
 
-    def _repeated(self, start: int) -> list[Reject]:
+    def _repeats(self, start: int) -> list[Reject]:
         """The rows that a range accounts for beside its stars."""
         if start:
             return []

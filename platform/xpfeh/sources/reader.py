@@ -98,7 +98,7 @@ NO_COMPANIONS = CompanionFiles()
 def find_spectra(source: object) -> list[SpectraFile]:
     """Return what reads a source: a file, folder, glob or URI, a list of them, a table, or stars of the archive.
 
-    `xpfeh.commands.given_stars.source_of` makes one of whatever a user gives.
+    `xpfeh.commands.star_source.source_of` makes one of whatever a user gives.
 
     Raises
     ------

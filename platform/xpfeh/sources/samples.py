@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject, known_ids, lengths_of, matrix, repeated
+from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject, is_repeated, known_ids, lengths_of, matrix
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 SAMPLES = ("flux", "flux_error")
@@ -39,7 +39,7 @@ def to_sampled_batch(table: pa.Table) -> RawBatch:
     for name, length in lengths.items():
         wrong = (reason == "") & (length != width)
         reason[wrong] = [f"{name}: {found} numbers, not {width}" for found in length[wrong]]
-    reason[repeated(ids, reason == "", set())] = REPEATED
+    reason[is_repeated(ids, reason == "", set())] = REPEATED
     good = reason == ""
     columns = {name: matrix(table[name], lengths[name], width)[good] for name in SAMPLES}
     rejected = [

@@ -41,12 +41,12 @@ def degrees(cells: pl.Series, kind: str, path: str | Path) -> pl.Series:
     else:
         values = cells.cast(pl.Float64, strict=False).fill_nan(None)
         sexagesimal = (cells.is_not_null() & values.is_null()).arg_true()
-        values = values.scatter(sexagesimal, [_parsed(cells, row, kind, path) for row in sexagesimal])
+        values = values.scatter(sexagesimal, [_parse(cells, row, kind, path) for row in sexagesimal])
     check_range(values, *POSITION_RANGES[kind], path)
     return values
 
 
-def _parsed(cells: pl.Series, row: int, kind: str, path: str | Path) -> float:
+def _parse(cells: pl.Series, row: int, kind: str, path: str | Path) -> float:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)  # 60 seconds count as the next minute

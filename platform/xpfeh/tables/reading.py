@@ -16,7 +16,7 @@ from xpfeh.errors import InputError, UserError
 from xpfeh.files import filesystem, first_line, read_bytes
 from xpfeh.tables.checks import RANGES, check_range, columns_of, numbers, with_source_id
 from xpfeh.tables.formats import READERS
-from xpfeh.tables.packed import unpacked
+from xpfeh.tables.gunzip import gunzip
 
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """How tables of the literature write that there is no value."""
@@ -63,7 +63,7 @@ def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.Da
     if suffix not in READERS:
         raise InputError(f"{uri}: not a kind of table that can be read; these can: {', '.join(READERS)}")
     try:
-        return single_values(READERS[suffix](unpacked(read_bytes(fs, path)), str(uri), columns))
+        return single_values(READERS[suffix](gunzip(read_bytes(fs, path)), str(uri), columns))
     except UserError:
         raise
     except Exception as error:  # five libraries, each with errors of its own: all of them mean this

@@ -25,10 +25,10 @@ with silent_stderr():
     else:
         import jax
 
-__all__ = ["Tensor", "Tensors", "compiled", "gradient", "keras", "ops"]
+__all__ = ["Tensor", "Tensors", "compile_function", "gradient", "keras", "ops"]
 
 
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return `function` compiled by XLA, once for each shape of its arguments."""
     if keras.backend.backend() == "tensorflow":
         return tf.function(function, jit_compile=True, autograph=False)

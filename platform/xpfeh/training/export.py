@@ -29,6 +29,7 @@ from xpfeh.inference.stretch import Stretch
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import ops
 from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
+from xpfeh.typing import AnyArray
 
 _AGREEMENT = 5e-5  # dex; float32 leaves 1e-5 between two ways to compute the same, more for odd spectra
 _CHECKED = 512  # stars
@@ -48,7 +49,7 @@ class TrainedModel:
     domain: Domain
     edges: Edges
 
-    def columns(self, answers: Answers, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    def columns(self, answers: Answers, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
         """Return the predictor's columns of B stars before they end at the edges.
 
         Parameters
@@ -137,7 +138,7 @@ def _slopes(model: TrainedModel) -> bytes:
     )
     slopes = by_pixel / _constant(scale.deviation)
     if scale.kind == "log":
-        unclipped = onp.abs(_standardised(scale, inputs["flux"])) < LARGEST_SIGMA
+        unclipped = onp.abs(_standardise(scale, inputs["flux"])) < LARGEST_SIGMA
         slopes = onp.where(unclipped & (inputs["flux"] > FAINTEST), slopes / inputs["flux"], 0.0)
     return _built({name: inputs[name] for name in ("flux", "ebv")}, {"slopes": slopes})
 
@@ -158,30 +159,30 @@ def _forward(network: UACSNet, flux: Lazy, flux_error: Lazy, ebv: Lazy) -> tuple
     mean = _through(network.head, latent)
     if network.further_head:
         mean = onp.concat([mean, _through(network.further_head, latent)], axis=2)
-    encoded = _through(network.error_encoder, onp.expand_dims(_seen(network.error_input, flux_error), axis=0))
+    encoded = _through(network.error_encoder, onp.expand_dims(_input_of(network.error_input, flux_error), axis=0))
     raw = _through(network.error_head, onp.concat([latent, encoded], axis=2))
     sigma, epsilon = onp.asarray(onnx.softplus(raw.unwrap_spox())), network.recipe.epsilon
     return mean, onp.maximum(sigma, epsilon) if network.recipe.floor == "max" else sigma + epsilon
 
 
 def _spectrum_and_dust(network: UACSNet, flux: Lazy, ebv: Lazy) -> Lazy:
-    spectrum = _seen(network.flux_input, flux)
+    spectrum = _input_of(network.flux_input, flux)
     if network.recipe.dust == "removed":
         return spectrum
-    return onp.concat([spectrum, _scaled(network.ebv_scale, ebv[:, None] + CLEAREST)], axis=1)
+    return onp.concat([spectrum, _scale(network.ebv_scale, ebv[:, None] + CLEAREST)], axis=1)
 
 
-def _seen(part: SpectrumInput, values: Lazy) -> Lazy:
-    scaled = _scaled(part.scale, values)
+def _input_of(part: SpectrumInput, values: Lazy) -> Lazy:
+    scaled = _scale(part.scale, values)
     return scaled if part.components is None else _product(scaled, _constant(part.components.rotation))
 
 
-def _scaled(scale: InputScale, values: Lazy) -> Lazy:
-    standardised = _standardised(scale, values)
+def _scale(scale: InputScale, values: Lazy) -> Lazy:
+    standardised = _standardise(scale, values)
     return onp.clip(standardised, -LARGEST_SIGMA, LARGEST_SIGMA) if scale.kind == "log" else standardised
 
 
-def _standardised(scale: InputScale, values: Lazy) -> Lazy:
+def _standardise(scale: InputScale, values: Lazy) -> Lazy:
     if scale.kind == "log":
         values = onp.log(onp.maximum(values, FAINTEST))
     return (values - _constant(scale.mean)) / _constant(scale.deviation)

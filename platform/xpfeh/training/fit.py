@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.inference.further_labels import scaled
+from xpfeh.inference.further_labels import network_labels
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
 from xpfeh.training.adam import AdamState
-from xpfeh.training.backend import Tensor, Tensors, compiled, gradient, ops
+from xpfeh.training.backend import Tensor, Tensors, compile_function, gradient, ops
 from xpfeh.training.loss import cost_weights, feh_losses, further_losses
 from xpfeh.training.network import UACSNet, build_network, is_kernel
 from xpfeh.training.noise import fainter_factors, pixel_noise
@@ -136,7 +136,7 @@ class Trainer:
         cost = np.zeros(len(stars["feh"]), dtype=np.float32)
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
         label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
-        further = [scaled(stars)] if recipe.further_labels else []
+        further = [network_labels(stars)] if recipe.further_labels else []
         self._stars = _tensors(*(stars[n] for n in INPUTS), np.nan_to_num(stars["feh"]), label_error, cost, *further)
         # The rows of the stars that each member learns from.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
@@ -146,8 +146,8 @@ class Trainer:
         self._constant_mae = float(np.abs(self._judges["feh"] - np.median(stars["feh"][taught])).mean())
         self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
-        self._stretch = compiled(self._run_steps)
-        self._validate = compiled(self._validation_mae)
+        self._stretch = compile_function(self._run_steps)
+        self._validate = compile_function(self._validation_mae)
 
     def train(self, member: int, progress: Report | None = None) -> Member:
         """Train one member."""
@@ -175,7 +175,7 @@ class Trainer:
         """Train the first steps; a member that collapses there is started afresh from another seed."""
         for restarts in range(_MAX_RESTARTS + 1):
             seed = self.recipe.seed + 10_000 * restarts
-            state = adam.fresh(self._drawn(member, seed))
+            state = adam.fresh(self._draw(member, seed))
             state, _ = self._advance(member, state, 0, self._warm_steps, np.random.default_rng([seed, 0]))
             mae = self._mae(member, state)
             too_short_to_judge = self._warm_steps < STRETCH
@@ -183,7 +183,7 @@ class Trainer:
                 break
         return state, restarts
 
-    def _drawn(self, member: int, seed: int) -> Tensors:
+    def _draw(self, member: int, seed: int) -> Tensors:
         """Return a member's first weights: its share of what is drawn for the whole ensemble."""
         network = build_network(self.recipe, seed)
         return tuple(v.value[member : member + 1] for v in network.trainable_variables)

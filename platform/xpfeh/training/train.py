@@ -24,11 +24,11 @@ from xpfeh.inference.card import ModelCard, StarCounts, Training
 from xpfeh.inference.domain import WORST, domain_of
 from xpfeh.inference.edges import edges_of
 from xpfeh.inference.estimate import all_flags
-from xpfeh.inference.further_labels import FURTHER_LABELS, TEFF, scaled
+from xpfeh.inference.further_labels import FURTHER_LABELS, TEFF, network_labels
 from xpfeh.inference.graph import Graph
 from xpfeh.inference.inputs import network_inputs
-from xpfeh.inference.predictor import completed
-from xpfeh.inference.seen import seen
+from xpfeh.inference.predictor import with_all_columns
+from xpfeh.inference.seen import describe
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
 from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
@@ -89,8 +89,8 @@ def train(
     unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], inflation)
     stretch = stretch_of(unseen.answers(members)["feh"], unseen.stars["feh"], unseen.stars["feh_err"])
     answers, copies = _with_copies(members, unseen, stretch, recipe)
-    calibration, further = _calibrated(answers, unseen.stars, copies, recipe)
-    whole_star = (scaled(of_feh)[:, TEFF], answers) if recipe.further_labels else None
+    calibration, further = _calibrate(answers, unseen.stars, copies, recipe)
+    whole_star = (network_labels(of_feh)[:, TEFF], answers) if recipe.further_labels else None
     domain = domain_of(of_feh["flux"], whole_star)
     edges = edges_of(_labels(stars, taught, recipe))
     model = TrainedModel(network, stretch, calibration, further, domain, edges)
@@ -98,7 +98,7 @@ def train(
     columns = model.columns(unseen.answers(members, stretch), judges)
     opened = edges.opened(columns)
     threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
-    flags = all_flags(judges, completed(opened), threshold)
+    flags = all_flags(judges, with_all_columns(opened), threshold)
     # A model's numbers are of stars like the test stars, whatever others it learns from.
     answered = {**judges, **columns, "flags": flags, "good": is_good(flags, recipe.stars == "all")}
     like_test = _rows(answered, np.isin(judges["part"], LIKE_TEST))
@@ -113,7 +113,7 @@ def train(
         edges=edges,
         restarted_members=sum(member.restarts > 0 for member in trained),
         domain_threshold=threshold,
-        seen=seen(answered),
+        seen=describe(answered),
         seconds=time.monotonic() - begun,
         validation=summary(like_test) | {"mae_error": errors["mae"]},
         good={name: value for name, value in good_numbers(answered).items() if np.isfinite(value)},
@@ -219,7 +219,7 @@ def _with_copies(
     return {name: np.concatenate([values, of_copies[name]]) for name, values in answers.items()}, 1
 
 
-def _calibrated(
+def _calibrate(
     answers: Mapping[str, NDArray[np.float32]], stars: Columns, copies: int, recipe: Recipe
 ) -> tuple[Calibration, FurtherCalibration | None]:
     """Calibrate on unseen stars, and on their copies."""
@@ -231,7 +231,7 @@ def _calibrated(
     if not recipe.further_labels:
         return calibration, None
     names = [label.name for label in FURTHER_LABELS]
-    labels = np.tile(scaled(stars), (1 + copies, 1)).T
+    labels = np.tile(network_labels(stars), (1 + copies, 1)).T
     nearer = [judged_by_all(each, answers, name, recipe) for each, name in zip(labels, names, strict=True)]
     return calibration, fit_further(answers, np.stack(nearer, axis=1), copies)
 

@@ -39,7 +39,7 @@ def centres_nm(n_pixels: int) -> Array:
     return np.add.reduceat(WAVELENGTH_NM, cuts[:-1]) / np.diff(cuts)
 
 
-def rebinned(
+def rebin(
     flux: NDArray[np.float32], flux_error: NDArray[np.float32], n_pixels: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return flux and error of features in `n_pixels` pixels, (N, 343) -> (N, n_pixels).
@@ -50,8 +50,8 @@ def rebinned(
     Examples
     --------
     >>> flux, flux_error = np.ones((2, 343), np.float32), np.full((2, 343), 0.5, np.float32)
-    >>> coarse, coarse_error = rebinned(flux, flux_error, 60)
-    >>> coarse.shape, float(coarse_error[0, 0]), rebinned(flux, flux_error, 343)[0] is flux
+    >>> coarse, coarse_error = rebin(flux, flux_error, 60)
+    >>> coarse.shape, float(coarse_error[0, 0]), rebin(flux, flux_error, 343)[0] is flux
     ((2, 60), 0.5, True)
     """
     if n_pixels == WAVELENGTH_NM.size:

@@ -74,9 +74,9 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     >>> features["flux"].shape, features["bp_rp0"].round(2).tolist(), int(features["flags"][0])
     ((1, 343), [1.09], 0)
     """
-    spectrum = corrected(raw, settings)
+    spectrum = correct_spectra(raw, settings)
     ebv = spectrum["ebv"]
-    flux, flux_error = _normalised(spectrum, settings)
+    flux, flux_error = _normalise(spectrum, settings)
     g_mag, bp_mag, rp_mag = (spectrum[name] for name in MAGNITUDES)
     bp_rp = bp_mag - rp_mag
     distance_pc = _distance_pc(raw)
@@ -111,7 +111,7 @@ def _distance_pc(raw: Columns) -> Array:
 # --- the stages of a spectrum: each begins where the one before ends -------------------------------------------------
 
 
-def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+def sample_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     """Return ``flux``, ``flux_error`` (N, 343; W m-2 nm-1) and ``spectrum_flags`` (N,) uint32 before any correction.
 
     Parameters
@@ -129,7 +129,7 @@ def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     Spectra that are sampled already are returned as they are:
 
     >>> star = {"source_id": np.array([1]), "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
-    >>> {name: values.shape for name, values in sampled(star, PreprocessSettings()).items()}
+    >>> {name: values.shape for name, values in sample_spectra(star, PreprocessSettings()).items()}
     {'flux': (1, 343), 'flux_error': (1, 343), 'spectrum_flags': (1,)}
     """
     if "flux" in raw:
@@ -146,8 +146,8 @@ def sampled(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     return {"flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 
 
-def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return `sampled` with the systematics corrected as set, and what there is beside the spectrum.
+def correct_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Return `sample_spectra` with the systematics corrected as set, and what there is beside the spectrum.
 
     That is ``l``, ``b`` (deg), ``ebv`` (mag), and the three magnitudes, from the spectrum as sampled where Gaia's are
     unknown.
@@ -167,11 +167,11 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     --------
     >>> star = {"source_id": np.array([1]), "ra": np.array([192.86]), "dec": np.array([27.13])}  # the Galactic pole
     >>> star |= {"flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
-    >>> spectrum = corrected(star, PreprocessSettings())
+    >>> spectrum = correct_spectra(star, PreprocessSettings())
     >>> spectrum["b"].round(1).tolist(), spectrum["ebv"].round(3).tolist()
     ([90.0], [0.011])
     """
-    spectrum = _with_magnitudes(sampled(raw, settings), raw, settings)
+    spectrum = _with_magnitudes(sample_spectra(raw, settings), raw, settings)
     l_deg, b_deg = galactic(raw["ra"], raw["dec"])
     ebv, own = dust.reddening(raw.get("ebv"), l_deg, b_deg, settings.dust_map)
     spectrum |= {"l": l_deg, "b": b_deg, "ebv": ebv}
@@ -187,8 +187,8 @@ def corrected(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
     return {**spectrum, "flux": flux, "flux_error": flux_error, "spectrum_flags": flags}
 
 
-def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return `corrected` with the dust taken off.
+def deredden_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
+    """Return `correct_spectra` with the dust taken off.
 
     Parameters
     ----------
@@ -204,10 +204,10 @@ def dereddened(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     --------
     >>> star = {"source_id": np.array([1]), "ra": np.array([192.86]), "dec": np.array([27.13])}
     >>> star |= {"flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
-    >>> dereddened(star, PreprocessSettings())["flux"][0, [0, 107, 342]].round(3).tolist()  # at 336, 550 and 1020 nm
+    >>> deredden_spectra(star, PreprocessSettings())["flux"][0, [0, 107, 342]].round(3).tolist()
     [1.052, 1.03, 1.01]
     """
-    spectrum = corrected(raw, settings)
+    spectrum = correct_spectra(raw, settings)
     dimming = attenuation(spectrum["ebv"])
     return {**spectrum, "flux": spectrum["flux"] / dimming, "flux_error": spectrum["flux_error"] / dimming}
 
@@ -240,11 +240,11 @@ def _with_magnitudes(spectrum: Columns, raw: Columns, settings: PreprocessSettin
     return {**spectrum, **dict(zip(MAGNITUDES, magnitudes, strict=True)), "spectrum_flags": flags}
 
 
-def _normalised(spectrum: Columns, settings: PreprocessSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _normalise(spectrum: Columns, settings: PreprocessSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return (N, 343) flux and error over the flux around 550 nm; a star that has none, or is broken, becomes NaN."""
     flux, flux_error = spectrum["flux"], spectrum["flux_error"]
     level = _level(flux, flux_error, settings)[:, None]
-    return _rounded(flux / level, FLUX_BITS), _rounded(flux_error / level, ERROR_BITS)
+    return _round(flux / level, FLUX_BITS), _round(flux_error / level, ERROR_BITS)
 
 
 def _level(flux: NDArray, flux_error: NDArray, settings: PreprocessSettings) -> Array:
@@ -254,7 +254,7 @@ def _level(flux: NDArray, flux_error: NDArray, settings: PreprocessSettings) -> 
     return np.where(usable & (level > 0), level, np.nan)
 
 
-def _rounded(values: Array, bits: int) -> NDArray[np.float32]:
+def _round(values: Array, bits: int) -> NDArray[np.float32]:
     """Return values as float32 whose mantissas end after so many bits."""
     rounded = values.astype(np.float32)
     rounded[np.isnan(values)] = np.nan  # the one NaN whose bits the sum below cannot turn into a number

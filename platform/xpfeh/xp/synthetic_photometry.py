@@ -102,7 +102,7 @@ def passbands() -> Passbands:
     [672.0, 532.0, 794.0]
     """
     targets, zero_point = _generator()
-    sampled = [_merged(band) for band in BANDS]
+    sampled = [_basis_on_grid(band) for band in BANDS]
     sizes = np.concatenate([(1.0 + np.arange(len(rows))) ** -_DECLINE for rows in sampled])[:, None]
     design = sizes * np.concatenate(sampled)  # (110, 343)
     scale = np.abs(design).max()
@@ -114,7 +114,7 @@ def passbands() -> Passbands:
     return Passbands(weights, zero_point)
 
 
-def _merged(band: str) -> Array:
+def _basis_on_grid(band: str) -> Array:
     """Return a band's basis functions on all samples, with the weight that they have in a merged spectrum."""
     there = load_bands("dr3")[band]
     rows = np.zeros((len(there.basis), WAVELENGTH_NM.size))

@@ -51,7 +51,7 @@ def read_all(fs: pafs.FileSystem, folder: str, kind: type[_Model], gathered: str
         If one is not of this kind.
     """
     files, _ = _read(fs, folder, gathered)
-    return {name: parsed(file.content, f"{folder}/{name}.json", kind) for name, file in files.items()}
+    return {name: parse(file.content, f"{folder}/{name}.json", kind) for name, file in files.items()}
 
 
 def gather(fs: pafs.FileSystem, folder: str, gathered: str) -> None:
@@ -65,7 +65,7 @@ def gather(fs: pafs.FileSystem, folder: str, gathered: str) -> None:
     write_whole(fs, gathered, sink.getvalue())
 
 
-def parsed(content: bytes, path: str, kind: type[_Model]) -> _Model:
+def parse(content: bytes, path: str, kind: type[_Model]) -> _Model:
     """Return what a file of the ledger holds.
 
     Raises
@@ -84,7 +84,7 @@ def parsed(content: bytes, path: str, kind: type[_Model]) -> _Model:
 
 def _read(fs: pafs.FileSystem, folder: str, gathered: str) -> tuple[dict[str, _GatheredFile], int]:
     """Return the files of a folder, and how many of them had to be read one by one."""
-    known = _known(fs, gathered) if gathered else {}
+    known = _read_gathered(fs, gathered) if gathered else {}
     files, new = dict[str, _GatheredFile | None](), dict[str, pafs.FileInfo]()
     for info in list_infos(fs, folder, ".json"):
         name = Path(info.path).stem
@@ -98,7 +98,7 @@ def _read(fs: pafs.FileSystem, folder: str, gathered: str) -> tuple[dict[str, _G
     return {name: file for name, file in files.items() if file is not None}, len(new)
 
 
-def _known(fs: pafs.FileSystem, gathered: str) -> Mapping[str, _GatheredFile]:
+def _read_gathered(fs: pafs.FileSystem, gathered: str) -> Mapping[str, _GatheredFile]:
     try:
         rows = pq.read_table(gathered, filesystem=fs).to_pylist()
         return {row.pop("name"): _GatheredFile(**row) for row in rows}

@@ -14,7 +14,7 @@ from astropy.table import Column, MaskedColumn, Table
 from matplotlib import pyplot as plt
 from xpfeh.archive.archives import Services
 from xpfeh.archive.cache import bring
-from xpfeh.commands.given_stars import source_of
+from xpfeh.commands.star_source import source_of
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import NO_COMPANIONS, CompanionFiles, find_spectra, read
 
@@ -28,7 +28,7 @@ BANDS = ("bp", "rp")
 @pytest.fixture
 def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's functions ask the archive on this machine."""
-    monkeypatch.setattr("xpfeh.commands.given_stars.bring", lambda ids, release: bring(ids, release, services))
+    monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: bring(ids, release, services))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=repr,
 )
 def test_identifiers_in_every_form(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xpfeh.commands.given_stars.bring", lambda ids, release: (ids.dtype, ids.tolist(), release))
+    monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: (ids.dtype, ids.tolist(), release))
     assert source_of(given, "dr4") == (np.int64, [STAR], "dr4")
 
 

@@ -60,7 +60,7 @@ def _path(release: str) -> Path:
     return cache_folder(release) / "learned.json"
 
 
-def _read(release: str) -> dict[str, dict[str, Any]]:
+def _read(release: str) -> dict[str, dict[str, object]]:
     try:
         learned = json.loads(_path(release).read_text())
     except (OSError, ValueError):  # none yet, or damaged: it will be learnt again

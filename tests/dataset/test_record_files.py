@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from xpfeh.dataset import gathered
+from xpfeh.dataset import record_files
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery
@@ -34,13 +34,13 @@ def dataset(tmp_path: Path) -> Dataset:
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the small files that were read one by one."""
     names: list[str] = []
-    real = gathered.read_bytes
+    real = record_files.read_bytes
 
     def noting(fs: object, path: str) -> bytes:
         names.append(Path(path).stem)
         return real(fs, path)
 
-    monkeypatch.setattr(gathered, "read_bytes", noting)
+    monkeypatch.setattr(record_files, "read_bytes", noting)
     return names
 
 

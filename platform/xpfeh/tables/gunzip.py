@@ -8,11 +8,11 @@ GZIP_MAGIC = b"\x1f\x8b"
 """The first two bytes of gzip (RFC 1952)."""
 
 
-def unpacked(content: bytes) -> bytes:
+def gunzip(content: bytes) -> bytes:
     """Return the content of a file, decompressed if it is gzip."""
     return igzip.decompress(content) if content.startswith(GZIP_MAGIC) else content
 
 
-def unpacked_beginning(content: bytes) -> bytes:
+def gunzip_beginning(content: bytes) -> bytes:
     """Return the first bytes of a file of which these are the first, decompressed if it is gzip."""
     return isal_zlib.decompressobj(wbits=31).decompress(content) if content.startswith(GZIP_MAGIC) else content
