@@ -13,11 +13,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
     "errors": 0, "settings": 0, "provenance": 0, "files": 0, "lease": 0, "tables": 0, "columns": 0, "flags": 0,
-    "fits_table": 0, "table_formats": 0, "votable_file": 0, "astropy_table": 0,
+    "typing": 0, "fits_table": 0, "table_formats": 0, "votable_file": 0, "astropy_table": 0,
     "environment": 0, "forks": 0, "column_names": 0, "positions": 0, "quiet": 0,
     "xp": 1, "sources": 1, "download": 1, "labels": 1,
     "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "release": 2,
-    "cluster": 3, "experiments": 3, "serving": 3,
+    "cluster": 3, "experiments": 3, "serving": 3, "star_figure": 3,
     "commands": 4, "client": 4, "model": 4,
     "cli": 5, "__main__": 5,
 }  # fmt: skip

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 from xpfeh.cli import printing
 from xpfeh.download.cache import Size
-from xpfeh.evaluate.gates import Gate
+from xpfeh.experiments.gates import Gate
 from xpfeh.evaluate.paired import Difference
 from xpfeh.evaluate.slices import slices_of
 from xpfeh.serving.keys import Key, Scope

@@ -8,10 +8,10 @@ import threading
 import matplotlib.pyplot as plt
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.asked import Asked
+from xpfeh.star_figure import star_figure
 from xpfeh.xp.preprocess import preprocess
 
 _ONE_AT_A_TIME = threading.Lock()  # pyplot keeps its figures in one list
