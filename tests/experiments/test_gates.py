@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from xpfeh.experiments.gates import BY_SPECTRUM, FAINT, MAX_BIAS, MAX_SKY_BIAS, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import Difference, bootstrap
+from xpfeh.experiments.gates import BY_SPECTRUM, FAINT, MAX_BIAS, MAX_SKY_BIAS, Gate, Rival, judge
 
 from tests.evaluate.made_up import held_out
 
