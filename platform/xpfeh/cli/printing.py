@@ -230,7 +230,7 @@ def print_metrics(metrics: Metrics, where: str) -> None:
         table = _table(Column("stars", no_wrap=True), *_numbers(("n", *_OF_A_SLICE)), title=f"{name}: {where}")
         for label, m in slices.items():
             if m["n"]:
-                table.add_row(label, *(text_of(m[key], NUMBERS[key].form) for key in ("n", *_OF_A_SLICE)))
+                table.add_row(label, str(m["n"]), *(text_of(m[key], NUMBERS[key].form) for key in _OF_A_SLICE))
         console.print(table)
         if "caught" in slices["all"]:
             found, caught = slices["all"]["catastrophic"], slices["all"]["caught"]
@@ -244,7 +244,7 @@ def print_spread(judged: Sequence[Metrics]) -> None:
         for name, slices in metrics.items():
             by_name.setdefault(name, []).append(slices)
     for name, runs in by_name.items():
-        for keys in (_OF_A_SLICE[:4], _OF_A_SLICE[4:]):  # 80 columns have room for four
+        for keys in (_OF_A_SLICE[:3], _OF_A_SLICE[3:]):  # 80 columns have room for three, or for four short ones
             title = f"{name}: mean ± standard deviation over {len(runs)} models"
             table = _table(Column("stars", no_wrap=True), *_numbers(keys), title=title)
             for label in runs[0]:

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
+import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
 from xpfeh.evaluate.comparison.runs import ERROR, SHORT_ID, Row, Run
 from xpfeh.evaluate.figures import BLUE, ORANGE, styled
-from xpfeh.evaluate.paired import Difference, differences_of
+from xpfeh.evaluate.paired import Difference, bootstrap
 from xpfeh.typing import Columns
 
 _APART = 0.15  # of a finalist's row, from its middle to its ensemble and to its single network
@@ -85,11 +86,14 @@ def embedded(figure: Figure) -> str:
 def _behind(run: Run, best: Run, stars: Mapping[str, Columns]) -> Difference | None:
     if run is best or not {run.run_id, best.run_id} <= set(stars):
         return None
-    mine, its = (_answered(stars[each.run_id]) for each in (run, best))
-    both = mine.join(its, on="source_id", suffix="_b")
-    return None if both.is_empty() else differences_of(both)[0]
+    mine, its = (_residuals(stars[each.run_id]) for each in (run, best))
+    both = mine.join(its, on="source_id", suffix="_best")
+    if both.is_empty():
+        return None
+    return bootstrap(*(both[name].to_numpy() for name in ("residual", "residual_best", "source_id")))[0]
 
 
-def _answered(stars: Columns) -> pl.DataFrame:
-    columns = {name: stars[name] for name in ("source_id", "feh", "FEH")}
+def _residuals(stars: Columns) -> pl.DataFrame:
+    # Each run's by its own labels: they may have changed in between.
+    columns = {"source_id": stars["source_id"], "residual": (stars["FEH"] - stars["feh"]).astype(np.float64)}
     return pl.DataFrame(columns, nan_to_null=True).drop_nulls().sort("source_id")
