@@ -314,7 +314,7 @@ def test_no_star_in_common_is_an_empty_table() -> None:
         (
             "gallah",
             "a,b\n1,0\n",
-            "no column feh; gallah is none of the catalogs pastel, .*so it needs source_id",
+            "no column feh; gallah is not one of pastel, .*so it needs source_id",
         ),
         (
             "galah",
@@ -322,7 +322,7 @@ def test_no_star_in_common_is_an_empty_table() -> None:
             "no column snr_px_ccd3; galah is read as published: galah_",
         ),
         ("galah", "a,b\n1,0\n", "no column fe_h and flag_sp and snr_px_ccd3; galah is read as published"),
-        ("mine", "name,feh\na,0\n", "no column source_id, nor ra and dec; mine is none of the catalogs"),
+        ("mine", "name,feh\na,0\n", "no column source_id, nor ra and dec; mine is not one of"),
         ("mine", "ra,feh\n1,0\n", "no column source_id, nor ra and dec"),
         ("mine", "source_id,feh\n1,0\n2,poor\n", "feh of row 1 is 'poor', which is no number"),
         (

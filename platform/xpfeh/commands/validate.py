@@ -216,5 +216,5 @@ def _count_look(salt: str) -> int | None:
     except ModuleNotFoundError as error:
         if error.name not in ("mlflow", "sqlalchemy"):
             raise
-        return None  # without MLflow there is no store that counts
+        return None  # looks are counted in MLflow's store
     return count_look(salt)

@@ -97,7 +97,7 @@ def ratios(part: Array, whole: Array, weight: Array) -> Array:
 
 
 def weighted_median(values: Array, weight: Array) -> Array:
-    """Return the median of each row of (B, N) values, each counted as often as its whole weight says, (B,).
+    """Return the median of each row of (B, N) values, each counted as often as its integer weight, (B,).
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """How good predictions are: one summary of residuals and intervals, of all stars and of slices.
 
-The end of an interval that is NaN is no limit: the interval is open there. A star without [Fe/H] is counted, and has
+An interval is open at an end that is NaN. A star without [Fe/H] is counted, and has
 no residual; one without any limit claims nothing, and does not count in a coverage.
 """
 

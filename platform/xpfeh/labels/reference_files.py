@@ -89,7 +89,7 @@ def _roots(expressions: Iterable[pl.Expr]) -> set[str]:
 def _layout_of(reference: Reference) -> str:
     if reference.name in REFERENCES:
         return f"{reference.name} is read as published: {reference.download}"
-    return f"{reference.name} is none of the catalogs {', '.join(REFERENCES)}, so it needs {PLAIN_LAYOUT}"
+    return f"{reference.name} is not one of {', '.join(REFERENCES)}, so it needs {PLAIN_LAYOUT}"
 
 
 def _read_published(reference: Reference, path: Path) -> pl.DataFrame:

@@ -82,14 +82,14 @@ def clusters(study: Study) -> Section:
                 all_clusters_figure(numbers),
                 "Every cluster: predicted minus literature against E(B−V); the bar is the scatter of its members. "
                 "Errors of the dust map move a whole cluster: the default map gives its cell of 0.9° one value. "
-                f"{_learnt(study.first)}",
+                f"{_learned_from(study.first)}",
             ),
         ],
         numbers=numbers,
     )  # fmt: skip
 
 
-def _learnt(model: Judged) -> str:
+def _learned_from(model: Judged) -> str:
     """Return in a sentence how much dust the training stars of a model lie behind; nothing without a card."""
     if not model.cards:
         return ""

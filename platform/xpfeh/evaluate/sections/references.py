@@ -47,7 +47,7 @@ def reference_section(reference: Compared) -> Section:
 
 
 def absent_references(study: Study) -> Section | None:
-    """Return the section that says what to download, or None if every catalog was given."""
+    """Return the section on what to download, or None if every catalog was given."""
     if not study.absent:
         return None
     rows = [[title, what] for title, what in study.absent.items()]
