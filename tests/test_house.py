@@ -19,7 +19,7 @@ FLOOR = {
     "forks": 0, "quiet": 0, "columns": 0, "column_names": 0, "flags": 0, "releases": 0, "grid": 0,
     "tables": 1, "xp": 1, "sources": 1, "archive": 1, "labels": 1,
     "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "catalog": 2,
-    "cluster": 3, "experiments": 3, "serving": 3,
+    "cluster": 3, "experiments": 3, "serving": 3, "star_figure": 3,
     "commands": 4, "client": 4, "model": 4,
     "cli": 5, "__main__": 5, "__init__": 6,
 }  # fmt: skip

@@ -16,7 +16,7 @@ from astropy.table import Table
 from xpfeh.cli.main import main
 from xpfeh.columns import made_by
 from xpfeh.commands.promote import NotPromotedError
-from xpfeh.evaluate.gates import Gate
+from xpfeh.experiments.gates import Gate
 from xpfeh.sources.library import NAME
 
 from tests.genuine import datalink_file

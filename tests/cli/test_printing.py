@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from xpfeh.archive.cache import Size
 from xpfeh.cli import printing
-from xpfeh.evaluate.gates import Gate
 from xpfeh.evaluate.paired import Difference
 from xpfeh.evaluate.slices import slices_of
+from xpfeh.experiments.gates import Gate
 from xpfeh.serving.keys import Key, Scope
 
 NUMBERS = {
@@ -33,8 +33,8 @@ def test_each_number_of_a_report_is_in_one_line(printed: pytest.CaptureFixture[s
     assert max(map(len, lines)) <= 80
     for name in slices:
         number, *spread = [line.split() for line in lines if line.strip().startswith(f"{name} ")]
-        assert number[-8:] == ["123456", "-0.123", "-0.123", "0.123", "0.123", "0.725", "0.958", "-11.23"]
-        assert [len(" ".join(each).split("±")) - 1 for each in spread] == [4, 3]
+        assert number[-8:] == ["123456", "0.1234", "−0.123", "−0.123", "0.123", "0.725", "0.958", "−11.23"]
+        assert [len(" ".join(each).split("±")) - 1 for each in spread] == [3, 4]
     assert "…" not in "".join(lines)
 
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from xpfeh.cli.main import main
 from xpfeh.commands.cross_validate import cross_validate
-from xpfeh.commands.report_stars import Beside
+from xpfeh.commands.report_stars import Comparisons
 from xpfeh.commands.train import is_recorded
 from xpfeh.commands.validate import validate_models
 from xpfeh.evaluate.baseline import BASELINE
@@ -27,7 +27,9 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
     features_dir: Path, labels_file: Path, sample: Sample, tmp_path: Path
 ) -> None:
     def go(baseline: bool = False) -> Metrics:
-        return cross_validate(str(features_dir), labels_file, [SMALL], tmp_path, beside=Beside(baseline=baseline))
+        return cross_validate(
+            str(features_dir), labels_file, [SMALL], tmp_path, comparisons=Comparisons(baseline=baseline)
+        )
 
     def cards() -> dict[str, int]:
         return {path.parent.name: path.stat().st_mtime_ns for path in tmp_path.glob(f"models/small/*/{CARD}")}

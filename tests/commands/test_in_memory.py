@@ -20,10 +20,10 @@ from xpfeh.commands.plot import plot_star
 from xpfeh.commands.predict import predict_file, sensitivity_file
 from xpfeh.errors import UserError
 from xpfeh.evaluate.figures import GREY, ORANGE
-from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.flags import Flag
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import NO_COMPANIONS
+from xpfeh.star_figure import star_figure
 
 from tests.genuine import datalink_file
 

@@ -1,4 +1,4 @@
-"""Made-up held-out stars with answers, and the card of a model that was never trained."""
+"""Made-up held-out stars with predictions, and the card of a model that was never trained."""
 
 from types import SimpleNamespace
 
@@ -91,8 +91,8 @@ def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.n
     """Return what a report of made-up stars is made of, the first model's pictures included."""
     judged = {}
     for name, stars in models.items():
-        asked = {column: values for column, values in stars.items() if column not in ("flux", "flux_error")}
-        judged[name] = Judged([card(f"{name}-0123")], asked, asked, {"as if G=17": asked})
+        unseen = {column: values for column, values in stars.items() if column not in ("flux", "flux_error")}
+        judged[name] = Judged([card(f"{name}-0123")], unseen, unseen, {"as if G=17": unseen})
     first = next(iter(models.values()))
     flux = first["flux"][first["judges"]]
     slopes = np.random.default_rng(0).normal(0, 1, (len(flux), 60)).astype(np.float32)

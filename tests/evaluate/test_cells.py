@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
-from xpfeh.evaluate.cells import FEW_CELLS, SPREADS, by_cell, resampled, spreads, standard_errors, weighted_median
-from xpfeh.evaluate.metrics import robust_sigma, summary, with_errors
+from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resampled, standard_errors, weighted_median
+from xpfeh.evaluate.metrics import summary, with_errors
+from xpfeh.evaluate.residuals import SPREADS, robust_sigma, spreads
 from xpfeh.labels.sample import split_by_sky
 
 from tests.evaluate.made_up import ONE_CELL, gaussian, held_out, in_cells
@@ -65,7 +66,7 @@ def test_of_few_cells_no_error_is_given() -> None:
     assert np.isnan(numbers["mae_se"])
     assert np.isnan(numbers["coverage_68_se"])
     cells = np.arange(FEW_CELLS)
-    assert standard_errors(cells, ["mean"], lambda weight: (weight @ cells / weight.sum(axis=1))[None])["mean"] > 0
+    assert standard_errors(cells, ["mean"], lambda weight: (weight @ cells / weight.sum(axis=1))[None])["mean_se"] > 0
 
 
 def test_resamples_are_the_same_whatever_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

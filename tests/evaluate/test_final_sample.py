@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 from xpfeh.evaluate.section import Section
-from xpfeh.evaluate.sections.final_sample import COLUMNS, contamination, final_sample
+from xpfeh.evaluate.sections.final_sample import OF_CATALOG, contamination, final_sample
 from xpfeh.evaluate.study import Study
 from xpfeh.flags import Flag
 
@@ -15,7 +15,7 @@ def catalog(n: int = 300) -> pl.DataFrame:
     """Made-up rows, a third of which the paper's cuts or its limit in E(B-V) leave out."""
     rng = np.random.default_rng(0)
     feh = rng.uniform(-2.4, 0.3, n)
-    columns = dict.fromkeys(COLUMNS, np.ones(n)) | {
+    columns = dict.fromkeys(OF_CATALOG, np.ones(n)) | {
         "gl": rng.uniform(0, 360, n), "gb": rng.uniform(-90, 90, n), "rgeo": rng.uniform(300, 8000, n),
         "PHOT_G_MEAN_MAG": rng.uniform(9, 16, n), "EBV": np.where(np.arange(n) % 6, 0.1, 0.7),
         "FEH": feh, "FEH_err": np.full(n, 0.1), "FEH_hi68": feh + 0.1,

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from xpfeh.evaluate.good_stars import NUMBERS, good_numbers
+from xpfeh.evaluate.good_stars import OF_GOOD_STARS, good_numbers
 from xpfeh.evaluate.sections.through_the_plane import good_by_dust
 
 from tests.evaluate.made_up import ONE_CELL, whole_sky
@@ -31,12 +31,12 @@ def test_good_stars_by_hand() -> None:
     assert numbers["mae"] == pytest.approx(1.0 / 5)
     assert (numbers["coverage_68"], numbers["coverage_95"]) == (3 / 5, 4 / 5)
     assert (numbers["dwarfs"], numbers["completeness"]) == (1 / 5, 4 / 6)
-    assert all(np.isnan(numbers[f"{name}_se"]) for name in NUMBERS), "nine cells say nothing of an error"
+    assert all(np.isnan(numbers[f"{name}_se"]) for name in OF_GOOD_STARS), "nine cells say nothing of an error"
 
 
 def test_errors_are_those_of_the_cells() -> None:
     numbers, few = good_numbers(made_up(50)), good_numbers(made_up())
-    assert [numbers[name] for name in NUMBERS] == pytest.approx([few[name] for name in NUMBERS])
+    assert [numbers[name] for name in OF_GOOD_STARS] == pytest.approx([few[name] for name in OF_GOOD_STARS])
     assert numbers["completeness_se"] == pytest.approx(np.sqrt(2 / 9 / 300), rel=0.1)  # binomial, 300 giants
 
 

@@ -1,5 +1,6 @@
 import numpy as np
-from xpfeh.evaluate.metrics import inside, robust_sigma, sliced_summary, summary
+from xpfeh.evaluate.metrics import inside, sliced_summary, summary
+from xpfeh.evaluate.residuals import robust_sigma
 from xpfeh.evaluate.slope import residual_slope
 from xpfeh.flags import Flag
 

@@ -2,9 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ray import tune
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison.scale import Scale
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import ENSEMBLE
 from xpfeh.experiments.registry import candidate_of
@@ -79,13 +77,6 @@ def test_a_search_of_a_wrong_name_or_size_or_that_is_not_there_is_refused(sample
 
 def test_every_searched_name_is_a_setting() -> None:
     assert set(SPACE) <= set(Recipe.model_fields)
-
-
-def test_what_is_drawn_on_a_logarithmic_scale_is_shown_on_one() -> None:
-    for name, drawn in SPACE.items():
-        logarithmic = isinstance(drawn.get_sampler(), tune.search.sample.LogUniform)
-        middle = Scale.of(name, ["0.001", "0.01", "0.1"]).positions[1]
-        assert middle == pytest.approx(0.5 if logarithmic else 1 / 11), name
 
 
 def test_the_first_trial_is_the_recipe_best_as_one_network() -> None:

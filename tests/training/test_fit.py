@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.evaluate.metrics import robust_sigma
+from xpfeh.evaluate.residuals import robust_sigma
 from xpfeh.inference.further_labels import FURTHER_LABELS, network_labels
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.labels.sample import Part, Sample

@@ -18,7 +18,7 @@ from xpfeh.cli.options import (
     OfCatalog,
     OfNeighbours,
     References,
-    beside_of,
+    comparisons_of,
     local,
 )
 from xpfeh.cli.panels import TRAINING, examples
@@ -67,7 +67,7 @@ def validate(
     from xpfeh.commands.validate import validate_models
 
     judged = validate_models(
-        model, features, labels, out, beside_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
+        model, features, labels, out, comparisons_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
     )
     for each in judged:
         print_metrics(each.metrics, f"held-out stars of split {each.held_out}")
@@ -124,7 +124,7 @@ def promote(
 ) -> None:
     """Make a run's model the champion, if it passes every gate.
 
-    It is judged on held-out stars beside the best champion so far: spread, bias, calibration, domain, speed. Exit
+    It is compared with the best champion so far on held-out stars: spread, bias, calibration, domain, speed. Exit
     code 3: a gate failed.
     """
     from xpfeh.commands.promote import NotPromotedError, promote
@@ -172,9 +172,11 @@ def drift(
 @app.command(rich_help_panel=TRAINING, epilog=examples("xpfeh references"))
 def references() -> None:
     """List the published catalogs that validate compares with, and what to download."""
-    from xpfeh.labels.reference_catalogs import REFERENCES
+    from xpfeh.labels.reference_catalogs import PLAIN_LAYOUT, REFERENCES
     from xpfeh.labels.references import what_to_download
 
     for name in REFERENCES:
         console.print(name, style="bold")
         console.print(f"{what_to_download(name)}\n", soft_wrap=True)
+    console.print("any other name", style="bold")
+    console.print(f"Your own table with {PLAIN_LAYOUT}", soft_wrap=True)

@@ -11,7 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import local_path
 
 if TYPE_CHECKING:
-    from xpfeh.commands.report_stars import Beside
+    from xpfeh.commands.report_stars import Comparisons
 
 CHAMPION, PRETRAINED = "models:/xpfeh@champion", "pretrained"
 
@@ -30,16 +30,16 @@ def valid_release(release: str | None) -> str | None:
     return release
 
 
-def beside_of(
+def comparisons_of(
     references: list[str],
     clusters: Path | None,
     catalog: str | None = None,
     baseline: str | None = None,
     earlier: Path | None = None,
     neighbourhood: Path | None = None,
-) -> Beside:
+) -> Comparisons:
     """Return what a report compares with, as options name it."""
-    from xpfeh.commands.report_stars import Beside
+    from xpfeh.commands.report_stars import Comparisons
     from xpfeh.evaluate.baseline import BASELINE
 
     if baseline not in (None, BASELINE):
@@ -54,7 +54,7 @@ def beside_of(
         named[name] = local_path(path)
     if neighbourhood and not earlier:
         raise UserError("--neighbourhood needs --earlier: the report of the previous data release")
-    return Beside(named, clusters, catalog, baseline is not None, earlier, neighbourhood)
+    return Comparisons(named, clusters, catalog, baseline is not None, earlier, neighbourhood)
 
 
 Source = Annotated[

@@ -32,12 +32,8 @@ if TYPE_CHECKING:
 
 console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
-_COLUMNS = {
-    "bias": ("bias", "+.3f"), "median": ("median", "+.3f"), "robust_sigma": ("robust\nσ", ".3f"),
-    "mae": ("MAE", ".3f"), "coverage_68": ("in\n68 %", ".3f"), "coverage_95": ("in\n95 %", ".3f"),
-    "nll": ("NLL", ".2f"),
-}  # fmt: skip
-"""Numbers of `xpfeh.evaluate.metrics.summary`, their titles and formats: what fits 80 columns; a report has all."""
+_OF_A_SLICE = ("mae", "bias", "median", "robust_sigma", "coverage_68", "coverage_95", "nll")
+"""Numbers of `xpfeh.evaluate.metrics.summary`: those for which 80 columns have room; a report has all."""
 
 
 def _table(*columns: str | Column, title: str | None = None) -> Table:
@@ -50,21 +46,22 @@ def _number(title: str) -> Column:
 
 
 def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
-    """Print recipes side by side, best first, each with all its seeds."""
-    from xpfeh.evaluate.comparison.runs import COLUMNS, varied
+    """Print recipes, best first, each with all its seeds."""
+    from xpfeh.evaluate.comparison.runs import OF_A_RUN, SHORT_ID, varied
+    from xpfeh.evaluate.numbers import titles
 
     names = varied(rows[:shown])
     numbers = _table(
         Column("run", no_wrap=True),
         "recipe",
         _number("seeds"),
-        *(Column(title, justify="right", min_width=6) for title, _ in COLUMNS.values()),
+        *(Column(title, justify="right", min_width=6) for title in titles(OF_A_RUN)),
         title=f"{experiment}: validation stars, {len(rows[:shown])} of {len(rows)} recipes",
     )
     parameters = _table(Column("run", no_wrap=True), "what differs")
     for row in rows[:shown]:
-        run = row.best.run_id[:8]
-        numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.text(number) for number in COLUMNS))
+        run = row.best.run_id[:SHORT_ID]
+        numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.text(number) for number in OF_A_RUN))
         parameters.add_row(run, "  ".join(f"{name}={row.parameter(name)}" for name in names))
     console.print(numbers)
     if names:
@@ -79,7 +76,7 @@ def print_differences(reports: tuple[Any, Any], differences: Sequence[Difference
     )  # fmt: skip
     for d in differences:
         numbers = [f"{d.a:.4f}", f"{d.b:.4f}", f"{d.a - d.b:+.4f}", f"{d.low:+.4f} to {d.high:+.4f}"]
-        table.add_row(d.name, *numbers, d.verdict)
+        table.add_row(d.name, *numbers, d.verdict())
     console.print(f"A: {reports[0]}\nB: {reports[1]}", soft_wrap=True)
     console.print(table)
 
@@ -226,12 +223,14 @@ def print_cuts(counts: Mapping[str, int], title: str = "labelled sample") -> Non
 
 def print_metrics(metrics: Metrics, where: str) -> None:
     """Print a report's numbers, one table for each model."""
+    from xpfeh.evaluate.numbers import NUMBERS
+    from xpfeh.evaluate.section import text_of
+
     for name, slices in metrics.items():
-        titles = ("n", *(title for title, _ in _COLUMNS.values()))
-        table = _table(Column("stars", no_wrap=True), *map(_number, titles), title=f"{name}: {where}")
+        table = _table(Column("stars", no_wrap=True), *_numbers(("n", *_OF_A_SLICE)), title=f"{name}: {where}")
         for label, m in slices.items():
             if m["n"]:
-                table.add_row(label, str(m["n"]), *(f"{m[key]:{form}}" for key, (_, form) in _COLUMNS.items()))
+                table.add_row(label, str(m["n"]), *(text_of(m[key], NUMBERS[key].form) for key in _OF_A_SLICE))
         console.print(table)
         if "caught" in slices["all"]:
             found, caught = slices["all"]["catastrophic"], slices["all"]["caught"]
@@ -245,10 +244,9 @@ def print_spread(judged: Sequence[Metrics]) -> None:
         for name, slices in metrics.items():
             by_name.setdefault(name, []).append(slices)
     for name, runs in by_name.items():
-        for keys in (list(_COLUMNS)[:4], list(_COLUMNS)[4:]):  # 80 columns have room for four
-            titles = (_COLUMNS[key][0] for key in keys)
+        for keys in (_OF_A_SLICE[:3], _OF_A_SLICE[3:]):  # 80 columns have room for three, or for four short ones
             title = f"{name}: mean ± standard deviation over {len(runs)} models"
-            table = _table(Column("stars", no_wrap=True), *map(_number, titles), title=title)
+            table = _table(Column("stars", no_wrap=True), *_numbers(keys), title=title)
             for label in runs[0]:
                 known = [slices[label] for slices in runs if slices[label]["n"]]
                 if len(known) > 1:
@@ -257,8 +255,17 @@ def print_spread(judged: Sequence[Metrics]) -> None:
 
 
 def _mean_and_spread(known: Sequence[Mapping[str, float]], key: str) -> str:
-    values, (_, form) = [m[key] for m in known], _COLUMNS[key]
-    return f"{mean(values):{form}} ± {stdev(values):{form.removeprefix('+')}}"
+    from xpfeh.evaluate.numbers import NUMBERS
+    from xpfeh.evaluate.section import text_of
+
+    values = [m[key] for m in known]
+    return text_of(mean(values), NUMBERS[key].form, stdev(values))
+
+
+def _numbers(keys: Iterable[str]) -> list[Column]:
+    from xpfeh.evaluate.numbers import titles
+
+    return [_number(title.replace(" ", "\n", 1)) for title in titles(keys)]
 
 
 def print_drift(found: FoundDrift) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from xpfeh.cli.options import Clusters, References, beside_of, local, valid_release
+from xpfeh.cli.options import Clusters, References, comparisons_of, local, valid_release
 from xpfeh.cli.panels import TOOLS, examples
 from xpfeh.cli.printing import console, print_findings, print_flags, print_refusal
 
@@ -31,7 +31,7 @@ def demo(
     from xpfeh.commands.promote import NotPromotedError
 
     try:
-        run_demo(out, trials, steps, paper_steps, console, beside_of(reference, clusters))
+        run_demo(out, trials, steps, paper_steps, console, comparisons_of(reference, clusters))
     except NotPromotedError as refused:
         print_refusal(refused)
         raise typer.Exit(3) from None

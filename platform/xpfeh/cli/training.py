@@ -20,7 +20,7 @@ from xpfeh.cli.options import (
     OfNeighbours,
     References,
     Set,
-    beside_of,
+    comparisons_of,
     local,
 )
 from xpfeh.cli.panels import TRAINING, examples
@@ -168,8 +168,8 @@ def cross_validate(
     """
     from xpfeh.commands.cross_validate import cross_validate
 
-    beside = beside_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
+    comparisons = comparisons_of(reference, clusters, catalog, baseline, earlier, neighbourhood)
     recipes = [recipe_named(name).with_overrides(settings) for name in dict.fromkeys(recipe)]
-    metrics = cross_validate(features, labels, recipes, out, salt, beside, workers)
+    metrics = cross_validate(features, labels, recipes, out, salt, comparisons, workers)
     print_metrics(metrics, "cross-validated over the sky")
     console.print(f"report -> {out / 'report' / 'index.html'}", soft_wrap=True)

@@ -1,12 +1,12 @@
-"""Runs side by side, and as one page of pictures."""
+"""Recipes of an experiment compared, as rows and as one page."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from xpfeh.evaluate.comparison.page import pictured, write_page
+from xpfeh.evaluate.comparison.page import shown_finalists, write_page
 from xpfeh.evaluate.comparison.runs import Row
-from xpfeh.experiments.recipes_table import curves_of, rows_of, stars_of
+from xpfeh.experiments.recipes_table import rows_of, stars_of
 from xpfeh.files import check_output_file
 
 
@@ -22,5 +22,5 @@ def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
         check_output_file(html)
     rows = rows_of(experiment)
     if html is not None:
-        write_page(Path(html), rows, curves_of(rows), stars_of(pictured(rows)), experiment)
+        write_page(Path(html), rows, stars_of(shown_finalists(rows)), experiment)
     return rows

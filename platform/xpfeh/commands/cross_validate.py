@@ -1,4 +1,4 @@
-"""Judge recipes on every labelled giant: five times train on four fifths of the sky, and predict the fifth."""
+"""Cross-validate recipes: five times train on four fifths of the sky, and predict the remaining fifth."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xpfeh.commands.read_sample import read_samples
-from xpfeh.commands.report_stars import NOTHING, Beside
+from xpfeh.commands.report_stars import NOTHING, Comparisons
 from xpfeh.commands.train import is_recorded, train_and_record
 from xpfeh.commands.validate import validate
 from xpfeh.errors import UserError
@@ -26,24 +26,24 @@ def cross_validate(
     recipes: Sequence[Recipe],
     out: Path,
     salt: str = SALT,
-    beside: Beside = NOTHING,
+    comparisons: Comparisons = NOTHING,
     workers: int = 1,
 ) -> Metrics:
     """Train each recipe on the five splits of a salt; report on all stars, each by the model that has not seen it.
 
-    Models that an earlier call with the same arguments has finished are not trained again.
+    Models that an earlier call with the same arguments finished are not trained again.
 
     Parameters
     ----------
     features : str
     labels : str or Path
     recipes : sequence of Recipe
-        Of different names; the first is shown in the pictures.
+        Of different names; pictures show the first.
     out : Path
         Folder for the models, ``models/RECIPE/FOLD``, and the report, ``report/``.
     salt : str
         Names the split of the sky.
-    beside : Beside
+    comparisons : Comparisons
         What the report compares with.
     workers : int
         As `xpfeh.commands.train.train_and_record` takes it.
@@ -55,8 +55,8 @@ def cross_validate(
         else.
     """
     check_output_folder(out / "report", mark=METRICS)
-    beside.check()
-    names = [recipe.name for recipe in recipes] + [BASELINE] * beside.baseline
+    comparisons.check()
+    names = [recipe.name for recipe in recipes] + [BASELINE] * comparisons.baseline
     if len(set(names)) < len(names):
         raise UserError(
             f"--set name: two models of one name in a report ({', '.join(names)}); give them different ones"
@@ -69,11 +69,11 @@ def cross_validate(
     models = {
         recipe.name: CrossValidated([_folder(out, recipe, fold) for fold in range(TEST_FOLDS)]) for recipe in recipes
     }
-    return validate(models, features, labels, out / "report", beside)
+    return validate(models, features, labels, out / "report", comparisons)
 
 
 def make_model(sample: Sample, recipe: Recipe, folder: Path, workers: int) -> None:
-    """Train a recipe on a sample, unless an earlier call has."""
+    """Train a recipe on a sample, unless an earlier call did."""
     try:
         card = read_card(folder)
         finished = (card.recipe, card.split, card.made_by) == (recipe, sample.origin.split, code_version())

@@ -21,7 +21,7 @@ from xpfeh.commands.labels import write_literature
 from xpfeh.commands.promote import promote
 from xpfeh.commands.publish import publish
 from xpfeh.commands.read_sample import read_sample
-from xpfeh.commands.report_stars import NOTHING, Beside
+from xpfeh.commands.report_stars import NOTHING, Comparisons
 from xpfeh.commands.serve import LOCAL_CONFIG, running_endpoint
 from xpfeh.commands.train import train_and_record
 from xpfeh.commands.validate import validate
@@ -40,7 +40,9 @@ _MARK = "made-by-xpfeh-demo"
 _STARS_ASKED = 20
 
 
-def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Console, beside: Beside = NOTHING) -> None:
+def run_demo(
+    out: Path, trials: int, steps: int, paper_steps: int, console: Console, comparisons: Comparisons = NOTHING
+) -> None:
     """Walk the whole way and leave all it makes in `out`; what an earlier demo left there is replaced.
 
     Raises
@@ -51,7 +53,7 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
     NotPromotedError
         If the winner misses a gate.
     """
-    beside.check()
+    comparisons.check()
     out = check_output_folder(out, _MARK).absolute()
     shutil.rmtree(out, ignore_errors=True)
     (out / "mlflow").mkdir(parents=True)
@@ -102,8 +104,8 @@ def run_demo(out: Path, trials: int, steps: int, paper_steps: int, console: Cons
 
     print_step("The report, on the fifth of the sky that no model has seen: the champion, the paper's recipe, XGBoost")
     models = {"champion": CrossValidated([bundle]), "paper": CrossValidated([paper])}
-    beside = replace(beside, catalog=str(out / "catalog"), baseline=True)
-    metrics = validate(models, features, labels, out / "report", beside, truth="APOGEE and literature")
+    comparisons = replace(comparisons, catalog=str(out / "catalog"), baseline=True)
+    metrics = validate(models, features, labels, out / "report", comparisons, truth="APOGEE and literature")
     for name, slices in metrics.items():
         m = slices["all"]
         numbers = f"robust sigma {m['robust_sigma']:.3f}, MAE {m['mae']:.3f}, bias {m['bias']:+.3f} dex"

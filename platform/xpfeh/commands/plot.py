@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from xpfeh.commands.one_table import read_all
 from xpfeh.commands.star_source import source_of
 from xpfeh.errors import InputError, UserError
-from xpfeh.evaluate.star_figure import star_figure
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles
+from xpfeh.star_figure import star_figure
 from xpfeh.xp.preprocess import preprocess
 
 FORMATS = (".png", ".pdf", ".svg")

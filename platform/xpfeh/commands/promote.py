@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import boosted_trees
-from xpfeh.evaluate.gates import BY_SPECTRUM, FAINT, FAINT_G, MAX_SKY_BIAS, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary, with_errors
 from xpfeh.evaluate.paired import bootstrap
 from xpfeh.evaluate.study import rows_of
 from xpfeh.evaluate.whole_sky import groups_of, is_giant
 from xpfeh.evaluate.whole_star import giants_found
 from xpfeh.experiments import registry
+from xpfeh.experiments.gates import BY_SPECTRUM, FAINT, FAINT_G, MAX_SKY_BIAS, Gate, Rival, judge
 from xpfeh.inference.cross_validated import answers
 from xpfeh.inference.graph import CHUNK
 from xpfeh.inference.inputs import INPUTS
@@ -144,7 +144,7 @@ class _Judged:
         return Rival(spreads, _stars_per_second(other.predictor, other.stars))
 
     def metrics(self, sample: Sample) -> dict[str, dict[str, float]]:
-        """Return what `xpfeh.evaluate.gates.judge` judges by."""
+        """Return what `xpfeh.experiments.gates.judge` judges by."""
         metrics = sliced_summary(self.stars)
         outside = self.stars["domain_score"] > self.predictor.card.domain_threshold
         metrics["all"]["outside"] = float(np.mean(outside))

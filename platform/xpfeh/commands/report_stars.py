@@ -1,4 +1,4 @@
-"""The stars that a report asks models about: those that have a label, stand in a catalog, or belong to a cluster."""
+"""The stars of a report: those that have a label, are in a reference catalog, or belong to a cluster."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from xpfeh.columns import to_arrays
 from xpfeh.commands.read_sample import origin_of
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
-from xpfeh.evaluate.study import Stars, rows_of
+from xpfeh.evaluate.study import rows_of
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.clusters import Members, members, read_clusters
 from xpfeh.labels.label_table import Labels, read_labels
-from xpfeh.labels.references import ReferenceStars, match_to_gaia, read_reference, reference_named
+from xpfeh.labels.references import ReferenceStars, match_to_gaia, read_reference
 from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.typing import Columns
 
 _PLACES = ("source_id", "ra", "dec", "g0", "bp_rp0")
 _COLUMNS = (*FEATURES, "ra", "dec", "l", "rgeo")
@@ -27,13 +28,13 @@ _NUMBERS_OF_LABELS = ("feh", "feh_err", "logg", "teff", "alpha_m")
 
 
 @dataclass(frozen=True)
-class Beside:
-    """What a report compares with, besides the labels.
+class Comparisons:
+    """What a report compares with, apart from the labels.
 
     Attributes
     ----------
     references : mapping of Path
-        Files of `xpfeh.labels.reference_catalogs.REFERENCES`, by their names.
+        Files of reference catalogs, by names as `xpfeh.labels.references.read_reference` takes them.
     clusters : Path, optional
         A table as `xpfeh.labels.clusters.read_clusters` takes it.
     catalog : str, optional
@@ -53,26 +54,24 @@ class Beside:
     neighbourhood: Path | None = None
 
     def check(self) -> None:
-        """Refuse a name of no catalog and files that are not there, before anything is computed.
+        """Refuse files that do not exist, before anything is computed.
 
         Raises
         ------
         UserError
             Naming the first.
         """
-        for name in self.references:
-            reference_named(name)
         for path in (*self.references.values(), self.clusters, self.earlier, self.neighbourhood):
             if path is not None and not path.exists():
                 raise UserError(f"{path}: no such file")
 
 
-NOTHING = Beside()
+NOTHING = Comparisons()
 
 
 @dataclass(frozen=True)
 class Given:
-    """All that is asked about.
+    """The stars of a report, and what they are compared with.
 
     Attributes
     ----------
@@ -81,36 +80,37 @@ class Given:
     labelled : mapping of arrays
         The features of the labelled stars, and where they come from: what samples are made of.
     places : mapping of arrays
-        Identifier and place of every star of the features; empty if nothing is to be found by its place.
-    references, clusters
-        What they are compared with.
+        Identifier and place of every star of the features; empty if nothing needs to be found by its place.
+    references : sequence of (ReferenceStars, polars.DataFrame)
+        Each catalog, and its stars among those of the features.
+    clusters : sequence of Members, optional
     """
 
-    stars: Stars
-    labelled: tuple[Stars, FeaturesOrigin, Labels]
-    places: Stars
+    stars: Columns
+    labelled: tuple[Columns, FeaturesOrigin, Labels]
+    places: Columns
     references: Sequence[tuple[ReferenceStars, pl.DataFrame]]
     clusters: Sequence[Members] | None
 
     @classmethod
     def read(
-        cls, models: Mapping[str, CrossValidated], features: str | Path, labels: str | Path, beside: Beside
+        cls, models: Mapping[str, CrossValidated], features: str | Path, labels: str | Path, comparisons: Comparisons
     ) -> Given:
-        """Read the stars that have a label, stand in a reference catalog, or belong to a cluster."""
+        """Read the stars that have a label, are in a reference catalog, or belong to a cluster."""
         _check_one_split(models)
         dataset = Dataset.finished(features, "features")
         for judge in models.values():
             judge.check_features(dataset.plan.settings, "the features")
         table = read_labels(labels)
-        by_place = beside.references or beside.clusters
+        by_place = comparisons.references or comparisons.clusters
         places = to_arrays(dataset.read(_PLACES)) if by_place else {}
         references = []
-        for name, path in beside.references.items():
+        for name, path in comparisons.references.items():
             found = read_reference(name, path)
             references.append((found, match_to_gaia(found, places, dataset.plan.settings.release)))
         clusters = None
-        if beside.clusters is not None:
-            clusters = [members(each, places) for each in read_clusters(beside.clusters)]
+        if comparisons.clusters is not None:
+            clusters = [members(each, places) for each in read_clusters(comparisons.clusters)]
         others = [matched["source_id"].to_numpy() for _, matched in references]
         others += [places["source_id"][each.rows] for each in clusters or ()]
         wanted = np.unique(np.concatenate([table.source_id, *others]))
@@ -138,7 +138,7 @@ def _check_one_split(models: Mapping[str, CrossValidated]) -> None:
         raise UserError(f"the models were trained on different splits of the sky ({', '.join(sorted(salts))})")
 
 
-def _with_labels(stars: Stars, labels: Labels) -> dict[str, NDArray]:
+def _with_labels(stars: Columns, labels: Labels) -> dict[str, NDArray]:
     place = np.searchsorted(labels.source_id, stars["source_id"], sorter=(order := np.argsort(labels.source_id)))
     row = order[np.minimum(place, len(order) - 1)]
     known = labels.source_id[row] == stars["source_id"]

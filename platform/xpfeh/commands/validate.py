@@ -1,4 +1,4 @@
-"""Judge models on stars that they have not seen, with the same predictor that makes catalogs, and report on it."""
+"""Judge models on stars that they have not seen, with the predictor that makes catalogs, and write a report."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from xpfeh.commands.report_stars import NOTHING, Beside, Given
+from xpfeh.commands.report_stars import NOTHING, Comparisons, Given
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import BASELINE, boosted_trees
 from xpfeh.evaluate.paired import in_both, judging_stars
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
 from xpfeh.evaluate.sections import final_sample
-from xpfeh.evaluate.study import Compared, Judged, Spectra, Stars, Study, rows_of
+from xpfeh.evaluate.study import Compared, Judged, Spectra, Study, rows_of
 from xpfeh.experiments.models import bundle_folders
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import NONE, CrossValidated
@@ -27,16 +27,17 @@ from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.labels.reference_catalogs import REFERENCES
 from xpfeh.labels.references import ReferenceStars
 from xpfeh.training.noise import as_if_at
+from xpfeh.typing import Columns
 from xpfeh.xp import photometry
 
 _FAINT = (16.0, 17.0, 17.5)
-"""G of the stars that held-out stars are made as faint as: most of the catalog is fainter than the labels."""
+"""G magnitudes of the faint copies of held-out stars: most of the catalog is fainter than the labels."""
 _MAX_EBV = 0.5  # mag: of stars that are compared with other catalogs, as the paper (section 4.2.2)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A report: which part of the sky its models were judged on, their numbers, and the page."""
+    """A report: the part of the sky its models were judged on, their numbers, and the page."""
 
     held_out: str
     metrics: Metrics
@@ -44,7 +45,7 @@ class Report:
 
 
 def validate_models(
-    models: Sequence[str], features: str, labels: str | Path, out: Path, beside: Beside = NOTHING
+    models: Sequence[str], features: str, labels: str | Path, out: Path, comparisons: Comparisons = NOTHING
 ) -> list[Report]:
     """Write a report on each model, on the stars held out from it.
 
@@ -56,7 +57,7 @@ def validate_models(
     labels : str or Path
     out : Path
         Folder of the report; of several models, a folder in it each.
-    beside : Beside
+    comparisons : Comparisons
 
     Raises
     ------
@@ -68,7 +69,7 @@ def validate_models(
         judge = CrossValidated(bundle_folders(model))
         card = judge.cards[0]
         folder = out / f"{card.version}-{judge.salt}" if len(models) > 1 else out
-        metrics = validate({card.recipe.name: judge}, features, labels, folder, beside)
+        metrics = validate({card.recipe.name: judge}, features, labels, folder, comparisons)
         reports.append(Report(judge.held_out, metrics, folder / "index.html"))
     return reports
 
@@ -78,22 +79,22 @@ def validate(
     features: str | Path,
     labels: str | Path,
     out: str | Path,
-    beside: Beside = NOTHING,
+    comparisons: Comparisons = NOTHING,
     truth: str = "the labels'",
 ) -> Metrics:
-    """Write a report on what models say of stars that they have not seen, and return their numbers.
+    """Write a report on the predictions of models for stars that they have not seen, and return their numbers.
 
     Parameters
     ----------
     models : mapping of CrossValidated
-        By the name that the report gives them; the first is shown in the pictures.
+        By their names in the report; pictures show the first.
     features : str or Path
     labels : str or Path
     out : str or Path
         Folder of the report.
-    beside : Beside
+    comparisons : Comparisons
     truth : str
-        What the labels are called in the pictures.
+        Name of the labels in pictures.
 
     Raises
     ------
@@ -102,10 +103,10 @@ def validate(
         models were trained on other splits of the sky, or no labelled star is held out.
     """
     check_output_folder(out, mark=METRICS)
-    beside.check()
-    given = Given.read(models, features, labels, beside)
+    comparisons.check()
+    given = Given.read(models, features, labels, comparisons)
     judged = {name: _judge(judge, given) for name, judge in models.items()}
-    if beside.baseline:
+    if comparisons.baseline:
         judged[BASELINE] = _baseline(next(iter(models.values())), given)
     first = next(iter(judged.values()))
     study = Study(
@@ -113,17 +114,17 @@ def validate(
         _spectra(next(iter(models.values())), given, first),
         truth,
         _count_look(next(iter(models.values())).salt),
-        [_compare(each, given, first.asked) for each in given.references],
-        {one.title: one.download for name, one in REFERENCES.items() if name not in beside.references},
-        None if given.clusters is None else [_find_members(each, given, first.asked) for each in given.clusters],
-        None if beside.catalog is None else _read_catalog(beside.catalog, first),
-        None if beside.earlier is None else _earlier(beside.earlier, beside.neighbourhood, first, out),
+        [_compare(each, first.unseen) for each in given.references],
+        {one.title: one.download for name, one in REFERENCES.items() if name not in comparisons.references},
+        None if given.clusters is None else [_find_members(each, given, first.unseen) for each in given.clusters],
+        None if comparisons.catalog is None else _read_catalog(comparisons.catalog, first),
+        None if comparisons.earlier is None else _earlier(comparisons.earlier, comparisons.neighbourhood, first, out),
     )
     return write_report(out, study)
 
 
 def _judge(judge: CrossValidated, given: Given) -> Judged:
-    """Ask a model about the stars that it has not seen, fainter copies of them, and those that it has learnt from."""
+    """Return the predictions for the stars that a model has not seen, fainter copies, and those it has learned from."""
     stars = given.stars
     unseen = judge.unseen_by(stars["source_id"])
     judging = np.where(stars["judges"], unseen, NONE)
@@ -145,7 +146,7 @@ def _judge(judge: CrossValidated, given: Given) -> Judged:
 
 
 def _baseline(judge: CrossValidated, given: Given) -> Judged:
-    """Train boosted trees on each fold that the first model knows, and ask them about all labelled stars held out."""
+    """Train boosted trees on each fold of the first model, and predict all labelled stars held out."""
     parts = []
     for card in judge.cards:
         sample = given.sample(card.split.salt, card.split.test_fold)
@@ -164,11 +165,11 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     return Spectra(stars["flux"], taken, slopes)
 
 
-def _compare(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked: Stars) -> Compared:
-    """Return the giants of a catalog that the model was asked about."""
+def _compare(reference: tuple[ReferenceStars, pl.DataFrame], unseen: Columns) -> Compared:
+    """Return the giants of a catalog that the model has not seen."""
     found, matched = reference
-    matched = matched.filter(pl.col("source_id").is_in(pl.Series(asked["source_id"]).implode())).sort("source_id")
-    stars = rows_of(asked, np.searchsorted(asked["source_id"], matched["source_id"].to_numpy()))
+    matched = matched.filter(pl.col("source_id").is_in(pl.Series(unseen["source_id"]).implode())).sort("source_id")
+    stars = rows_of(unseen, np.searchsorted(unseen["source_id"], matched["source_id"].to_numpy()))
     logg = matched["logg"].to_numpy() if "logg" in matched.columns else np.full(matched.height, np.nan)
     giant = np.where(
         np.isfinite(stars["m_g"]),
@@ -185,20 +186,20 @@ def _compare(reference: tuple[ReferenceStars, pl.DataFrame], given: Given, asked
     return Compared(one.name, one.title, one.kind == "spectra", rows_of(columns, giant), counts)
 
 
-def _find_members(found: Members, given: Given, asked: Stars) -> Members:
-    """Return the members that the model was asked about, as rows of these."""
+def _find_members(found: Members, given: Given, unseen: Columns) -> Members:
+    """Return the members that the model has not seen, as rows of the unseen stars."""
     ids = given.places["source_id"][found.rows]
-    rows = np.searchsorted(asked["source_id"], ids)
-    there = asked["source_id"][np.minimum(rows, len(asked["source_id"]) - 1)] == ids
+    rows = np.searchsorted(unseen["source_id"], ids)
+    there = unseen["source_id"][np.minimum(rows, len(unseen["source_id"]) - 1)] == ids
     share = there.mean() if len(there) else 0.0
     return replace(found, rows=rows[there], m_g=found.m_g[there], field=found.field * float(share))
 
 
 def _read_catalog(catalog: str, first: Judged) -> pl.DataFrame:
     dataset, judged = Dataset.finished(catalog, "catalog"), [card.version for card in first.cards]
-    if dataset.plan.model not in judged:  # what is wrong in the one says nothing of the other
+    if dataset.plan.model not in judged:  # the contamination is expected from this report's judging stars
         raise UserError(f"{catalog}: was made by {dataset.plan.model}; this report is on {', '.join(judged)}")
-    return pl.DataFrame(dataset.read(final_sample.COLUMNS))
+    return pl.DataFrame(dataset.read(final_sample.OF_CATALOG))
 
 
 def _earlier(report: Path, neighbourhood: Path | None, first: Judged, out: str | Path) -> pl.DataFrame:
@@ -215,5 +216,5 @@ def _count_look(salt: str) -> int | None:
     except ModuleNotFoundError as error:
         if error.name not in ("mlflow", "sqlalchemy"):
             raise
-        return None  # without MLflow there is no store that counts
+        return None  # looks are counted in MLflow's store
     return count_look(salt)

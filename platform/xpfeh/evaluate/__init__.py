@@ -1,1 +1,1 @@
-"""Numbers and pictures that say how good a model is."""
+"""Numbers and pictures of how good a model is."""

@@ -1,14 +1,13 @@
-"""What a user would try first: gradient-boosted trees on the paper's pixels, to stand beside a model."""
+"""What a user would try first, to compare a model with: gradient-boosted trees on the paper's pixels."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.labels.sample import Sample
+from xpfeh.typing import Array, Columns
 from xpfeh.xp.pixels import flux_pixels
 
 BASELINE = "xgboost"
@@ -17,17 +16,17 @@ _DARKEST = np.float32(1e-4)  # of the flux at 550 nm: below is noise, and a nega
 _PIXELS = 60  # the paper's; the time of training grows with their number
 
 
-def boosted_trees(sample: Sample, asked: Mapping[str, NDArray]) -> dict[str, NDArray[np.float64]]:
+def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
     """Train XGBoost on all training stars of `sample`, and return its predictions for M other stars.
 
-    It sees what the recipe `best` sees: spectra as observed, and E(B-V). Early stopping and the constant errors come
-    from the validation stars of the paper's cuts; the columns are those of
+    Its inputs are those of the recipe `best`: spectra as observed, and E(B-V). Early stopping and the constant errors
+    come from the validation stars of the paper's cuts; the columns are those of
     `xpfeh.inference.predictor.Predictor.predict` that a point estimate can have.
 
     Parameters
     ----------
     sample : Sample
-    asked : mapping of (M, ...) arrays
+    stars : mapping of (M, ...) arrays
         ``flux`` (M, 343) and ``ebv`` (mag) of stars of the sample's test sky.
 
     Returns
@@ -44,10 +43,10 @@ def boosted_trees(sample: Sample, asked: Mapping[str, NDArray]) -> dict[str, NDA
         from xgboost import XGBRegressor
     except ImportError:
         raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
-    stars = sample.part("train", "train-other").columns
-    train = {name: values[np.isfinite(stars["feh"])] for name, values in stars.items()}
+    training = sample.part("train", "train-other").columns
+    train = {name: values[np.isfinite(training["feh"])] for name, values in training.items()}
     validation = sample.part("validation").columns
-    # Tuned in a trial, so that it is a fair rival (LOG 2026-11-23).
+    # Tuned, so that the comparison is fair (LOG 2026-11-23).
     trees = XGBRegressor(
         n_estimators=3000,
         learning_rate=0.05,
@@ -61,7 +60,7 @@ def boosted_trees(sample: Sample, asked: Mapping[str, NDArray]) -> dict[str, NDA
     seen = _inputs(validation)
     trees.fit(_inputs(train), train["feh"], eval_set=[(seen, validation["feh"])], verbose=False)
     residual = validation["feh"] - trees.predict(seen)
-    feh = trees.predict(_inputs(asked)).astype(np.float64)
+    feh = trees.predict(_inputs(stars)).astype(np.float64)
     lo95, lo68, hi68, hi95 = (feh + q for q in np.quantile(residual, (0.025, 0.16, 0.84, 0.975)))
     return {
         "FEH": feh,
@@ -73,7 +72,7 @@ def boosted_trees(sample: Sample, asked: Mapping[str, NDArray]) -> dict[str, NDA
     }
 
 
-def _inputs(stars: Mapping[str, NDArray]) -> NDArray[np.float32]:
+def _inputs(stars: Columns) -> NDArray[np.float32]:
     """Return the inputs of the trees, (N, 61): the logarithms of 60 pixels, and E(B-V)."""
     pixels = np.log(np.maximum(flux_pixels(stars["flux"], _PIXELS), _DARKEST))
     return np.column_stack([pixels, stars["ebv"]]).astype(np.float32)

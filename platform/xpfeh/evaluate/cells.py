@@ -1,31 +1,28 @@
-"""Errors of a number by resampling whole cells of the sky.
+"""Standard errors by resampling whole cells of the sky.
 
 Stars of one cell share their dust, their cluster and Gaia's scans: they are not independent, and a bootstrap of single
-stars would make errors too small. The cells are those of the split into training and held-out stars.
+stars would give errors that are too small. The cells are those of the split into training and held-out stars.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.tables.checks import IDS_PER_PIXEL
+from xpfeh.typing import Array
 
-MAD_TO_SIGMA = 1.4826
-"""Standard deviation over median absolute deviation of a Gaussian: 1 / norm.ppf(3 / 4)."""
-SPREADS = ("bias", "median", "robust_sigma", "std", "mae")
-"""The numbers of `spreads`."""
 FEW_CELLS = 10
-"""Of fewer cells an error is not known to a quarter of itself, 1 / sqrt(2 cells), and is given as NaN."""
+"""From fewer cells an error is not known to a quarter of itself, 1 / sqrt(2 cells), and is NaN."""
 RESAMPLES = 1000
 """A standard error is then good to 2 per cent of itself, 1 / sqrt(2 resamples)."""
 
 _IDS_PER_CELL = IDS_PER_PIXEL * 4 ** (12 - 5)  # HEALPix level 5, as in `xpfeh.labels.sample.split_by_sky`
 _NUMBERS_AT_ONCE = 2_000_000  # in memory: 16 MB for each array of (resamples, stars)
 
-Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 """Takes (B, N) weights, how often each star is in each of B resamples, and returns K numbers of each, (K, B)."""
 
@@ -64,30 +61,26 @@ def resampled(cell: NDArray[np.int64], statistic: Statistic, resamples: int = RE
 
 
 def standard_errors(cell: NDArray[np.int64], names: Sequence[str], statistic: Statistic) -> dict[str, float]:
-    """Return the standard error of each of a statistic's K numbers by its name; NaN from few cells."""
+    """Return the standard error of each of a statistic's K numbers as ``NAME_se``; NaN from few cells."""
+    keys = [f"{name}_se" for name in names]
     if len(np.unique(cell)) < FEW_CELLS:
-        return dict.fromkeys(names, float("nan"))
-    errors = resampled(cell, statistic).std(axis=1)
-    return dict(zip(names, errors.tolist(), strict=True))
+        return dict.fromkeys(keys, math.nan)
+    return dict(zip(keys, resampled(cell, statistic).std(axis=1).tolist(), strict=True))
 
 
-def spreads(residual: Array, weight: Array) -> Array:
-    """Return `SPREADS` of (N,) residuals in B resamples, (5, B).
+def measured(cell: NDArray[np.int64], names: Sequence[str], statistic: Statistic) -> dict[str, float]:
+    """Return a statistic's K numbers of N stars by name, and their `standard_errors`; all NaN without stars.
 
     Examples
     --------
-    >>> spreads(np.array([-0.1, 0.0, 0.1, 50.0]), np.array([[1.0, 1, 1, 0]])).round(4).ravel().tolist()
-    [0.0, 0.0, 0.1483, 0.0816, 0.0667]
+    >>> numbers = measured(np.arange(100), ["mean"], lambda weight: (weight @ np.arange(100) / 100)[None])
+    >>> numbers["mean"], round(numbers["mean_se"], 1)
+    (49.5, 2.9)
     """
-    # In rising order the residuals and their distances from a median are runs, which a stable sort merges quickly.
-    order = np.argsort(residual)
-    residual, weight = residual[order], weight[:, order]
-    moments = np.stack([residual, np.square(residual), np.abs(residual)], axis=1)  # (N, 3)
-    mean, square, mae = (weight @ moments / weight.sum(axis=1, keepdims=True)).T
-    median = weighted_median(np.broadcast_to(residual, weight.shape), weight)
-    deviation = weighted_median(np.abs(residual - median[:, None]), weight)
-    std = np.sqrt(np.maximum(square - np.square(mean), 0))
-    return np.stack([mean, median, MAD_TO_SIGMA * deviation, std, mae])
+    if not len(cell):
+        return dict.fromkeys([*names, *(f"{name}_se" for name in names)], math.nan)
+    once = statistic(np.ones((1, len(cell))))[:, 0].tolist()
+    return dict(zip(names, once, strict=True)) | standard_errors(cell, names, statistic)
 
 
 def ratios(part: Array, whole: Array, weight: Array) -> Array:
@@ -99,12 +92,12 @@ def ratios(part: Array, whole: Array, weight: Array) -> Array:
     >>> ratios(part, whole, np.array([[1.0, 1.0], [3.0, 1.0]])).tolist()
     [[0.5, 0.75]]
     """
-    # A resample of few cells may hold none of the stars: weights are whole numbers, and 0 / 1 is no error.
+    # A resample of few cells may hold none of the stars: weights are whole numbers, and 0 / 1 is harmless.
     return ((weight @ part) / np.maximum(weight @ whole, 1)).T
 
 
 def weighted_median(values: Array, weight: Array) -> Array:
-    """Return the median of each row of (B, N) values, each counted as often as its whole weight says, (B,).
+    """Return the median of each row of (B, N) values, each counted as often as its integer weight, (B,).
 
     Examples
     --------

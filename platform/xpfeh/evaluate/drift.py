@@ -1,24 +1,23 @@
-"""Are these stars like those that a model was judged by? Numbers, a verdict a line, and a picture."""
+"""Are these stars like those that a model was judged by? Numbers, what differs in words, and a picture."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, GREY, styled
 from xpfeh.flags import INFORMATIVE, MEANING, Flag
 from xpfeh.inference.domain import WORST, averaged
 from xpfeh.inference.seen import PERCENTILES, Seen
+from xpfeh.typing import Columns
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 OUTSIDE_TIMES = 3.0
-"""So many times the training stars' 1 % outside the domain are worth a line."""
+"""Times the training stars' 1 % outside the domain: beyond this the share is reported."""
 _SHARE = 0.05  # of the stars, by which a flag's share may differ
 _SPREADS = 1.0  # by which a pixel may shift: half the central 68 % of the training stars
 _LABELS = {
@@ -27,7 +26,7 @@ _LABELS = {
     "bp_rp0": "(BP−RP)$_0$ (mag)",
     "ebv": "E(B−V) (mag)",
 }
-# The first has a line of its own; the others say nothing of the stars, and older cards may lack them.
+# The first is reported by itself; the others describe the data and not the stars, and older cards may lack them.
 _NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
 _CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
@@ -46,7 +45,7 @@ class Drift:
     shift : (P,) float64
         Shift of the median spectrum in each range, in spreads of the training stars.
     differences : list of str
-        What is worth a line; empty if nothing is.
+        What is reported, a line each.
     """
 
     outside: float
@@ -56,7 +55,7 @@ class Drift:
 
 
 def drift(trained: Seen, given: Seen) -> Drift:
-    """Compare what stars are like: those that a model was judged by, and others."""
+    """Compare stars with those that a model was judged by."""
     outside = given.flags[str(Flag.OUTSIDE_DOMAIN.name)]
     flags = {
         name: (trained.flags[name], share)
@@ -85,8 +84,8 @@ def drift(trained: Seen, given: Seen) -> Drift:
     return Drift(outside, flags, shift, differences)
 
 
-def not_evaluated(stars: Mapping[str, NDArray]) -> dict[str, float]:
-    """Return the share of N stars for which each of the paper's cuts is unknown; not of a cut that is known for all.
+def not_evaluated(stars: Columns) -> dict[str, float]:
+    """Return the share of N stars for which each of the paper's cuts is unknown, without the cuts known for all.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The stars of a report to zoom into, hover over and select: one choice of stars, seen in four plots at once."""
+"""Four linked plots of a report's stars to zoom, hover over and select in."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from markupsafe import Markup
 
 from xpfeh.evaluate.figures import BLUE, ORANGE, RED, span
 from xpfeh.evaluate.slices import unflagged
-from xpfeh.evaluate.study import Stars
 from xpfeh.flags import Flag
+from xpfeh.typing import Columns
 
 _MOST = 20_000
-"""Stars of the page, drawn evenly from more: each takes some 150 bytes."""
+"""Maximum number of stars on the page, sampled evenly: each takes some 150 bytes."""
 _ALONG = {
     "true [Fe/H]": "feh",
     "predicted [Fe/H]": "FEH",
@@ -32,8 +32,8 @@ _BOKEH = Resources(mode="inline", components=["bokeh", "bokeh-widgets"])
 _TOOLS = "pan,wheel_zoom,box_zoom,box_select,lasso_select,reset,save"
 
 
-def explorer(stars: Stars) -> Markup:
-    """Return the script of Bokeh, four linked plots of the stars and a choice of the axis, as HTML that needs no host.
+def explorer(stars: Columns) -> Markup:
+    """Return Bokeh's script, four linked plots of the stars and a choice of the axis, as self-contained HTML.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ def explorer(stars: Stars) -> Markup:
     )
     for plot, (x, y) in zip(plots, (*names, ("l", "b")), strict=True):
         plot.xaxis.axis_label, plot.yaxis.axis_label = x, y
-    choice = Select(title="the axis of the residuals", value="true [Fe/H]", options=list(_ALONG))
+    choice = Select(title="residuals against", value="true [Fe/H]", options=list(_ALONG))
     choice.js_on_change("value", CustomJS(args={"source": source, "axis": along.xaxis[0], "names": _ALONG}, code="""
         source.data.along = source.data[names[this.value]]
         axis.axis_label = this.value
@@ -82,7 +82,7 @@ def explorer(stars: Stars) -> Markup:
     return Markup(_BOKEH.render_js() + division + script)  # Bokeh's own output
 
 
-def _columns(stars: Stars) -> dict[str, object]:
+def _columns(stars: Columns) -> dict[str, object]:
     known = np.flatnonzero(np.isfinite(stars["FEH"]))
     if len(known) > _MOST:
         known = known[np.linspace(0, len(known) - 1, _MOST).astype(int)]

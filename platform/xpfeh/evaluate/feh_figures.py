@@ -1,6 +1,6 @@
 """The pictures of a report that show predicted against true [Fe/H], with their intervals.
 
-``stars`` is a mapping of (N,) arrays as in `xpfeh.evaluate.figures`. An open interval is drawn as an arrow.
+An open interval is drawn as an arrow.
 """
 
 from __future__ import annotations
@@ -20,27 +20,28 @@ from xpfeh.evaluate.figures import (
     ORANGE,
     RED,
     RESIDUAL,
-    Stars,
     draw_stars,
     span,
     styled,
 )  # fmt: skip
 from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.slices import from_literature, unflagged
+from xpfeh.typing import Columns
 
 ENOUGH_POOR = 10
-"""Stars below -1.8: of fewer, their picture shows nothing."""
+"""Stars below -1.8: with fewer, their picture shows nothing."""
 
 _ARROW = 0.15  # dex long
-_POOR = -1.8  # dex: who is counted
-_POOR_SHOWN, _FEWER_SHOWN, _CROWD = -1.5, -2.0, 300  # dex: where the picture begins, and where if there are so many
+_POOR = -1.8  # dex: below it stars are counted
+# Dex: the picture begins at the first, or, with more stars than the last, at the second.
+_POOR_SHOWN, _FEWER_SHOWN, _CROWD = -1.5, -2.0, 300
 
 
 @styled
-def predicted_against_true(stars: Stars, truth: str) -> Figure:
+def predicted_against_true(stars: Columns, truth: str) -> Figure:
     """Return predicted against true [Fe/H] with the residuals' histogram; flagged stars stand out.
 
-    Of many stars the density of the unflagged is shown, and no intervals.
+    Many unflagged stars are drawn as their density, without intervals.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.6), width_ratios=[1.1, 1])
     numbers = summary(stars)
@@ -71,8 +72,8 @@ def predicted_against_true(stars: Stars, truth: str) -> Figure:
     return figure
 
 
-def has_metal_poor(stars: Stars) -> bool:
-    """Return whether there are stars enough for `metal_poor`.
+def has_metal_poor(stars: Columns) -> bool:
+    """Return whether there are enough stars for `metal_poor`.
 
     Examples
     --------
@@ -83,8 +84,8 @@ def has_metal_poor(stars: Stars) -> bool:
 
 
 @styled
-def metal_poor(stars: Stars) -> Figure:
-    """Return predicted against true [Fe/H] below -1.5 (of many, below -2) with intervals, by whose the labels are."""
+def metal_poor(stars: Columns) -> Figure:
+    """Return predicted against true [Fe/H] below -1.5 (of many, below -2) with intervals, by source of the labels."""
     figure, axes = plt.subplots(figsize=(8, 6))
     begins = _POOR_SHOWN if np.sum(stars["feh"] < _POOR_SHOWN) < _CROWD else _FEWER_SHOWN
     poor = _rows(stars, stars["feh"] < begins)
@@ -114,7 +115,7 @@ def metal_poor(stars: Stars) -> Figure:
     return figure
 
 
-def _draw_interval(axes: Axes, stars: Stars, level: int, colour: str, width: float) -> None:
+def _draw_interval(axes: Axes, stars: Columns, level: int, colour: str, width: float) -> None:
     """Draw each star's interval, and an arrow where it has no end, from the last number that is known there."""
     x, feh = stars["feh"], stars["FEH"]
     low, high = stars[f"FEH_lo{level}"], stars[f"FEH_hi{level}"]
@@ -139,7 +140,7 @@ def _draw_interval(axes: Axes, stars: Stars, level: int, colour: str, width: flo
 
 
 def _first_known(*columns: NDArray) -> NDArray[np.float64]:
-    """Return of each row the first number that is one."""
+    """Return the first number of each row that is not NaN."""
     found = np.asarray(columns[0], dtype=np.float64)
     for column in columns[1:]:
         found = np.where(np.isnan(found), column, found)
@@ -151,6 +152,6 @@ def _counted(numbers: dict[str, float], what: str) -> str:
     return f"{numbers['n'] + without} {what}" + (f", {without} of them without {FEH}" if without else "")
 
 
-def _rows(stars: Stars, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
+def _rows(stars: Columns, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
     names = ("feh", "FEH", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err", "reference")
     return {name: stars[name][chosen] for name in names}

@@ -1,8 +1,7 @@
-"""What figures share: their style and colours, the names of axes, and how stars are drawn."""
+"""What figures share: style and colours, labels of axes, and how stars are drawn."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -13,9 +12,7 @@ from numpy.typing import NDArray
 
 from xpfeh.xp import pixels
 
-Stars = Mapping[str, NDArray]
-
-# GaiaXPy turns LaTeX on for the whole process when it is imported, so every figure states its own style.
+# GaiaXPy turns LaTeX on for the whole process when it is imported, so every figure sets its own style.
 styled = plt.rc_context({
     "text.usetex": False, "font.family": "sans-serif",
     "figure.dpi": 120, "savefig.dpi": 120, "font.size": 10, "axes.spines.top": False, "axes.spines.right": False,
@@ -26,7 +23,7 @@ FEH = "[Fe/H]"
 RESIDUAL = f"{FEH} predicted − true (dex)"
 DIVERGING = "RdBu_r"
 MAX_RESIDUAL = 0.8
-"""Dex; the few beyond would leave the others a thin line."""
+"""Dex; the few beyond would squeeze the others into a thin line."""
 
 LABELS = {
     "feh": f"true {FEH} (dex)",
@@ -42,10 +39,10 @@ LABELS = {
     "abs_b": "|b| (deg)",
     "snr": "log$_{10}$ median S/N of a sample",
 }
-"""What axes call the columns of stars."""
+"""The axis labels of the columns of stars."""
 
 MANY = 1500
-"""Stars, that would cover each other: their density is drawn instead."""
+"""Beyond this number, stars would cover each other: their density is drawn instead."""
 
 _RESOLVED = 60  # ranges of 11 nm, the paper's pixels: about what XP resolves
 
@@ -53,9 +50,9 @@ _RESOLVED = 60  # ranges of 11 nm, the paper's pixels: about what XP resolves
 def by_resolved_range(
     flux: NDArray[np.float32], slopes: NDArray[np.float32]
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """Return ranges of 11 nm, (ranges,) nm, and what 1 % more flux there does to [Fe/H], (N, ranges) dex.
+    """Return ranges of 11 nm, (ranges,) nm, and the effect of 1 % more flux there on [Fe/H], (N, ranges) dex.
 
-    XP resolves no less than that: single samples of opposite sign say nothing of a spectrum that can be.
+    XP resolves nothing narrower: opposite signs of neighbouring samples belong to no possible spectrum.
 
     Parameters
     ----------
@@ -100,14 +97,14 @@ def shade_stars(
 
 @styled
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, and as PDF beside it, and close it."""
+    """Write a figure as PNG and PDF, and close it."""
     figure.savefig(path)
     figure.savefig(path.with_suffix(".pdf"))
     plt.close(figure)
 
 
 def span(values: NDArray) -> tuple[float, float]:
-    """Return the range of an axis that shows all values with a margin; NaN is none.
+    """Return the range of an axis that shows all values with a margin; NaN is left out.
 
     Examples
     --------

@@ -1,21 +1,21 @@
-"""How good the good stars are: those that the column ``good`` marks, among stars of known [Fe/H] and log g."""
+"""How accurate the good stars are: those of the column ``good``, among stars of known [Fe/H] and log g."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xpfeh.evaluate.cells import by_cell, ratios, standard_errors
+from xpfeh.evaluate.cells import by_cell, measured, ratios
 from xpfeh.evaluate.metrics import LEVELS, inside
 from xpfeh.evaluate.whole_sky import is_giant
+from xpfeh.typing import Columns
 
-NUMBERS = ("mae", *(f"coverage_{level}" for level in LEVELS), "dwarfs", "completeness")
+OF_GOOD_STARS = ("mae", *(f"coverage_{level}" for level in LEVELS), "dwarfs", "completeness")
 
 
-def good_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
+def good_numbers(stars: Columns) -> dict[str, float]:
     """Return how accurate good stars are, how many of them are dwarfs, and how many giants are good.
 
     Parameters
@@ -29,7 +29,7 @@ def good_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
         ``n``, good stars of known [Fe/H]; of these ``mae`` (dex), and ``coverage_68`` and ``coverage_95``, the share
         within their intervals; ``dwarfs``, the share of the good that have log g >= 3.5; ``completeness``, the share
         of the giants that are good; standard errors by resampling cells of the sky, as ``mae_se`` and so on. NaN where
-        there is nothing to take a number of.
+        a number cannot be computed.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def good_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
     >>> stars = {"source_id": np.arange(100) * 2**49, "logg": logg, "feh": feh, "FEH": feh + 0.1}
     >>> stars |= {"FEH_lo68": feh + 0.05, "FEH_hi68": feh + 0.15, "FEH_lo95": feh - 0.1, "FEH_hi95": feh + 0.3}
     >>> numbers = good_numbers(stars | {"good": (np.arange(100) >= 20) & (np.arange(100) < 60)})
-    >>> {name: round(numbers[name], 3) for name in ("n", *NUMBERS)}
+    >>> {name: round(numbers[name], 3) for name in ("n", *OF_GOOD_STARS)}
     {'n': 40, 'mae': 0.1, 'coverage_68': 0.0, 'coverage_95': 1.0, 'dwarfs': 0.25, 'completeness': 0.6}
     """
     good, giant, known = stars["good"], is_giant(stars["logg"]), np.isfinite(stars["logg"])
@@ -46,10 +46,6 @@ def good_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
     held = [judged & inside(stars, level) for level in LEVELS]
     part = np.stack([residual, *held, good & known & ~giant, good & giant], axis=1).astype(np.float64)  # (N, 5)
     whole = np.stack([judged, *[judged] * len(LEVELS), good & known, giant], axis=1).astype(np.float64)
-    statistic = partial(ratios, part, whole)
-    numbers = dict(zip(NUMBERS, statistic(np.ones((1, len(good))))[:, 0].tolist(), strict=True))
-    errors = standard_errors(by_cell(stars["source_id"]), NUMBERS, statistic)
-    numbers |= {f"{name}_se": errors[name] for name in NUMBERS}
-    unknown = [name for name, stars_of in zip(NUMBERS, whole.sum(axis=0).tolist(), strict=True) if not stars_of]
-    nothing = dict.fromkeys([*unknown, *(f"{name}_se" for name in unknown)], float("nan"))
-    return {"n": int(judged.sum())} | numbers | nothing
+    numbers = measured(by_cell(stars["source_id"]), OF_GOOD_STARS, partial(ratios, part, whole))
+    unknown = [name for name, n in zip(OF_GOOD_STARS, whole.sum(axis=0).tolist(), strict=True) if not n]
+    return {"n": int(judged.sum())} | numbers | dict.fromkeys(unknown + [f"{name}_se" for name in unknown], math.nan)

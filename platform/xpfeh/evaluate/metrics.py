@@ -1,45 +1,33 @@
-"""How good predictions are: one summary of residuals and intervals, over all stars and over slices.
+"""How good predictions are: one summary of residuals and intervals, of all stars and of slices.
 
-An end of an interval that is NaN is no limit: the interval is open there. A star without [Fe/H] is counted, and has no
-residual; one without any limit claims nothing, and is in no coverage.
+An interval is open at an end that is NaN. A star without [Fe/H] is counted, and has
+no residual; one without any limit claims nothing, and does not count in a coverage.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from xpfeh.evaluate.cells import MAD_TO_SIGMA, SPREADS, by_cell, spreads, standard_errors
+from xpfeh.evaluate.cells import by_cell, measured, ratios
+from xpfeh.evaluate.residuals import SPREADS, robust_sigma, spreads
 from xpfeh.evaluate.slices import slices_of
+from xpfeh.typing import Array, Columns
 
 CATASTROPHIC = 0.5
-"""Residual (dex) from which a prediction is worse than none."""
+"""Residual (dex) beyond which a prediction is worse than none."""
 LEVELS = (68, 95)
 """Of the intervals, per cent."""
 
 _FREEDOM = 4  # of Student's t: its tails are those of the calibrated 95 % intervals, LOG 2026-11-23
 _WORST = 0.99  # quantile of the domain score beyond which a star counts as caught
 
-Array = NDArray[np.floating]
-Stars = Mapping[str, NDArray]
 
-
-def robust_sigma(values: Array) -> float:
-    """Return 1.4826 times the median absolute deviation of (N,) values from their median.
-
-    Examples
-    --------
-    >>> round(robust_sigma(np.array([-0.1, 0.0, 0.1, 50.0])), 4)
-    0.1483
-    """
-    return float(MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
-
-
-def inside(stars: Stars, level: int) -> NDArray[np.bool_]:
+def inside(stars: Columns, level: int) -> NDArray[np.bool_]:
     """Return whether each of N stars has its true [Fe/H] inside its interval; an open end leaves nothing out.
 
     Examples
@@ -51,12 +39,17 @@ def inside(stars: Stars, level: int) -> NDArray[np.bool_]:
     return ~(stars["feh"] < stars[f"FEH_lo{level}"]) & ~(stars["feh"] > stars[f"FEH_hi{level}"])
 
 
-def has_interval(stars: Stars, level: int) -> NDArray[np.bool_]:
-    """Return whether each of N stars has an interval with an end at all."""
+def has_interval(stars: Columns, level: int) -> NDArray[np.bool_]:
+    """Return whether each of N stars has an interval with at least one end."""
     return np.isfinite(stars[f"FEH_lo{level}"]) | np.isfinite(stars[f"FEH_hi{level}"])
 
 
-def summary(stars: Stars) -> dict[str, float]:
+def coverage(stars: Columns, level: int) -> float:
+    """Return the share of the stars with an interval whose true [Fe/H] is inside; NaN if there are none."""
+    return _mean(inside(stars, level)[has_interval(stars, level)])
+
+
+def summary(stars: Columns) -> dict[str, float]:
     """Return the numbers of N stars.
 
     Parameters
@@ -68,20 +61,20 @@ def summary(stars: Stars) -> dict[str, float]:
     -------
     dict
         ``n``, stars with a predicted [Fe/H], ``n_without_feh``, those without, and ``n_open``, those whose 95 %
-        interval lacks an end; ``bias`` (mean), ``median``, ``robust_sigma``, ``std``, ``mae`` of the n residuals,
-        dex; ``coverage_68`` and ``coverage_95``, the share within their intervals of the stars that have one.
+        interval lacks an end; `xpfeh.evaluate.residuals.SPREADS` of the n residuals, dex; ``coverage_68`` and
+        ``coverage_95``, the share within their intervals of the stars that have one.
 
         Over stars with an error, whose 68 % interval is closed: ``z_robust_std`` of residual / ``FEH_err``; ``nll``,
         the mean negative log-likelihood of a Gaussian with ``FEH_err``; ``nll_t``, that of Student's t with 4 degrees
         of freedom and the same 68 % interval, whose tails are those of the calibrated 95 % intervals, and which a
         single wrong label does not decide.
 
-        ``inside_own_sigma``, the share of residuals within what the networks themselves say, before calibration, where
-        that is known.
+        ``inside_own_sigma``, the share of residuals within the networks' own sigma, before calibration, where that is
+        known.
 
-        ``catastrophic``, how many residuals are beyond 0.5 dex, and ``caught``, how many of those are among the 1 %
-        with the largest domain scores, where there are such. NaN where there is nothing to take a number of; without
-        any [Fe/H], the counts alone.
+        ``catastrophic``, the number of residuals beyond 0.5 dex, and ``caught``, how many of those are among the 1 %
+        with the largest domain scores, where these are known. NaN where a number cannot be computed; without any
+        [Fe/H], the counts alone.
 
     Examples
     --------
@@ -96,38 +89,34 @@ def summary(stars: Stars) -> dict[str, float]:
     truth, predicted, error = (np.asarray(stars[name], dtype=np.float64) for name in ("feh", "FEH", "FEH_err"))
     given = np.isfinite(predicted)
     is_open = np.isnan(stars["FEH_lo95"]) | np.isnan(stars["FEH_hi95"])
+    n = int(given.sum())
     numbers: dict[str, float] = {
-        "n": int(given.sum()),
+        "n": n,
         "n_without_feh": int((~given).sum()),
         "n_open": int(is_open.sum()),
     }
-    if not numbers["n"]:
+    if not n:
         return numbers
-    residual = (predicted - truth)[given]
-    catastrophic = np.abs(residual) > CATASTROPHIC
+    residual = predicted - truth
+    catastrophic = np.abs(residual[given]) > CATASTROPHIC
+    closed = given & np.isfinite(error)
     numbers |= {
-        "bias": float(residual.mean()),
-        "median": float(np.median(residual)),
-        "robust_sigma": robust_sigma(residual),
-        "std": float(residual.std()),
-        "mae": float(np.abs(residual).mean()),
-        **{f"coverage_{level}": _mean(inside(stars, level)[has_interval(stars, level)]) for level in LEVELS},
-        **_likelihoods((predicted - truth)[given & np.isfinite(error)], error[given & np.isfinite(error)]),
+        **dict(zip(SPREADS, spreads(residual[given], np.ones((1, n)))[:, 0].tolist(), strict=True)),
+        **{f"coverage_{level}": coverage(stars, level) for level in LEVELS},
+        **_likelihoods(residual[closed], error[closed]),
         "catastrophic": int(catastrophic.sum()),
     }
     if "FEH_err_aleatoric" in stars:
         own = np.hypot(stars["FEH_err_aleatoric"], stars["FEH_err_epistemic"])[given]
-        numbers["inside_own_sigma"] = _mean(np.abs(residual) < own)
+        numbers["inside_own_sigma"] = _mean(np.abs(residual[given]) < own)
     if "domain_score" in stars:
         score = stars["domain_score"][given]
         numbers["caught"] = int((catastrophic & (score >= np.quantile(score, _WORST))).sum())
     return numbers
 
 
-def with_errors(stars: Stars) -> dict[str, float]:
-    """Return `summary` and standard errors by resampling cells, as ``mae_se`` and so on; NaN from few cells.
-
-    Of ``bias``, ``median``, ``robust_sigma``, ``std``, ``mae``, ``coverage_68`` and ``coverage_95``.
+def with_errors(stars: Columns) -> dict[str, float]:
+    """Return `summary`, with standard errors of spreads and coverages by resampling cells, as ``mae_se``.
 
     Parameters
     ----------
@@ -149,15 +138,15 @@ def with_errors(stars: Stars) -> dict[str, float]:
         return numbers
     cell, given = by_cell(stars["source_id"]), np.isfinite(stars["FEH"])
     residual = np.asarray(stars["FEH"], dtype=np.float64)[given] - stars["feh"][given]
-    errors = standard_errors(cell[given], SPREADS, partial(spreads, residual))
+    numbers |= measured(cell[given], SPREADS, partial(spreads, residual))
     for level in LEVELS:
         judged = has_interval(stars, level)
-        held = inside(stars, level)[judged].astype(np.float64)
-        errors |= standard_errors(cell[judged], [f"coverage_{level}"], partial(_share, held))
-    return numbers | {f"{name}_se": error for name, error in errors.items()}
+        held = inside(stars, level)[judged, None].astype(np.float64)
+        numbers |= measured(cell[judged], [f"coverage_{level}"], partial(ratios, held, np.ones_like(held)))
+    return numbers
 
 
-def sliced_summary(stars: Stars) -> dict[str, dict[str, float]]:
+def sliced_summary(stars: Columns) -> dict[str, dict[str, float]]:
     """Return `with_errors` of each of `xpfeh.evaluate.slices.slices_of`, by the slice's name.
 
     Parameters
@@ -173,7 +162,7 @@ def sliced_summary(stars: Stars) -> dict[str, dict[str, float]]:
 
 def _likelihoods(residual: Array, error: Array) -> dict[str, float]:
     if not len(error):
-        return dict.fromkeys(("z_robust_std", "nll", "nll_t"), float("nan"))
+        return dict.fromkeys(("z_robust_std", "nll", "nll_t"), math.nan)
     z = residual / error
     # The t distribution's scale at which 68 % of it lie within the error.
     scale = error / student_t.ppf(0.84, _FREEDOM)
@@ -184,9 +173,5 @@ def _likelihoods(residual: Array, error: Array) -> dict[str, float]:
     }
 
 
-def _share(held: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    return (weight @ held / weight.sum(axis=1))[None]  # (1, B)
-
-
 def _mean(values: NDArray[np.bool_]) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    return float(values.mean()) if len(values) else math.nan

@@ -1,7 +1,8 @@
-"""Two models star by star: is the difference real? A bootstrap of what their reports hold, by cell of the sky."""
+"""Two models star by star: is the difference real? A bootstrap of their residuals, by cell of the sky."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,16 +11,19 @@ import polars as pl
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.cells import FEW_CELLS, SPREADS, by_cell, resampled, spreads
+from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resampled
+from xpfeh.evaluate.numbers import NUMBERS
+from xpfeh.evaluate.residuals import SPREADS, spreads
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.tables.reading import read_stars
+from xpfeh.typing import Array
 
 RESAMPLES = 2000
 """The ends of a 95 % interval are then good to 1.5 per cent of its length."""
-NAMES = {"mae": "MAE", "robust_sigma": "robust σ", "std": "std"}
-"""The numbers that are compared, of `xpfeh.evaluate.cells.SPREADS`, and what tables call them."""
+COMPARED = ("mae", "robust_sigma", "std")
+"""Of `xpfeh.evaluate.residuals.SPREADS`."""
 
-_ROWS = [SPREADS.index(name) for name in NAMES]
+_ROWS = [SPREADS.index(key) for key in COMPARED]
 _SAME_TRUTH = 1e-5  # dex: the same label in float32 and in float64
 
 
@@ -39,7 +43,7 @@ class Difference:
 
     Examples
     --------
-    >>> Difference("MAE", a=0.078, b=0.086, low=-0.012, high=-0.003, n=700).verdict
+    >>> Difference("MAE", a=0.078, b=0.086, low=-0.012, high=-0.003, n=700).verdict()
     'A is better'
     """
 
@@ -50,20 +54,19 @@ class Difference:
     high: float
     n: int
 
-    @property
-    def verdict(self) -> str:
-        """Which model is better, if the stars can show it."""
+    def verdict(self, a: str = "A", b: str = "B") -> str:
+        """Return which of the two is better, if the stars can show it."""
         if self.high < 0:
-            return "A is better"
+            return f"{a} is better"
         if self.low > 0:
-            return "B is better"
+            return f"{b} is better"
         return f"no difference that these {self.n} stars can show"
 
 
 def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -> list[Difference]:
     """Return the differences in MAE, robust sigma and std of the reports A and B, by a paired bootstrap.
 
-    Stars that one of them gives no [Fe/H] are left out.
+    Stars without [Fe/H] in either are left out.
 
     Parameters
     ----------
@@ -75,7 +78,7 @@ def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -
     Raises
     ------
     UserError
-        If a folder is no report, there is no star that both give [Fe/H], or a star's true [Fe/H] differs.
+        If a folder is not a report, no star has [Fe/H] from both, or a star's true [Fe/H] differs.
 
     Examples
     --------
@@ -86,7 +89,7 @@ def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -
     ...         stars = {"source_id": np.arange(400) * 2**49, "feh_true": np.zeros(400)}  # each in its own cell
     ...         stars["FEH"] = scatter * np.sin(np.arange(400))
     ...         pl.DataFrame(stars).write_parquet(Path(folder, name, "stars.parquet"))
-    ...     [found.verdict for found in star_by_star(Path(folder, "a"), Path(folder, "b"))]
+    ...     [found.verdict() for found in star_by_star(Path(folder, "a"), Path(folder, "b"))]
     ['A is better', 'A is better', 'A is better']
     """
     return differences_of(in_both(judging_stars(a), judging_stars(b), f"{a} and {b}", neighbourhood))
@@ -100,14 +103,14 @@ def in_both(a: pl.DataFrame, b: pl.DataFrame, names: str, neighbourhood: Neighbo
     a, b : polars.DataFrame
         ``source_id``, ``feh``, ``FEH`` and perhaps more.
     names : str
-        What errors call the two.
+        The names of the two in error messages.
     neighbourhood : Neighbourhood, optional
         As `star_by_star` takes it.
 
     Raises
     ------
     UserError
-        If there is no star that both give [Fe/H], or a star's true [Fe/H] differs.
+        If no star has [Fe/H] from both, or a star's true [Fe/H] differs.
     """
     stars = a if neighbourhood is None else neighbourhood.move(a).table
     both = stars.join(b, on="source_id", suffix="_b")
@@ -127,29 +130,29 @@ def differences_of(both: pl.DataFrame) -> list[Difference]:
     return bootstrap(both["FEH"].to_numpy() - truth, both["FEH_b"].to_numpy() - truth, both["source_id"].to_numpy())
 
 
-def bootstrap(a: NDArray[np.float64], b: NDArray[np.float64], source_id: NDArray[np.int64]) -> list[Difference]:
+def bootstrap(a: Array, b: Array, source_id: NDArray[np.int64]) -> list[Difference]:
     """Return the differences of two models' residuals (N,), dex; resamples take whole cells, and both of a star.
 
     Examples
     --------
     >>> residual, source_id = np.linspace(-0.2, 0.2, 300), np.arange(300) * 2**49
     >>> mae, *_ = bootstrap(residual, 2 * residual, source_id)
-    >>> mae.name, round(mae.a, 3), round(mae.b, 3), mae.verdict
+    >>> mae.name, round(mae.a, 3), round(mae.b, 3), mae.verdict()
     ('MAE', 0.1, 0.201, 'A is better')
     """
     cell, n = by_cell(source_id), len(a)
     if len(np.unique(cell)) < FEW_CELLS:
-        lows = highs = np.full(len(NAMES), np.nan)
+        lows = highs = np.full(len(COMPARED), math.nan)
     else:
         drawn = resampled(cell, lambda weight: _spreads(a, weight) - _spreads(b, weight), RESAMPLES)
         lows, highs = np.percentile(drawn, [2.5, 97.5], axis=1)  # (3, RESAMPLES) -> (3,), (3,)
     once = np.ones((1, n))
     columns = (_spreads(a, once)[:, 0], _spreads(b, once)[:, 0], lows, highs)
-    numbers = zip(NAMES.values(), *(each.tolist() for each in columns), strict=True)
-    return [Difference(name, of_a, of_b, low, high, n) for name, of_a, of_b, low, high in numbers]
+    numbers = zip(COMPARED, *(each.tolist() for each in columns), strict=True)
+    return [Difference(NUMBERS[key].title, of_a, of_b, low, high, n) for key, of_a, of_b, low, high in numbers]
 
 
-def _spreads(residual: NDArray[np.float64], weight: NDArray[np.float64]) -> NDArray[np.float64]:
+def _spreads(residual: Array, weight: Array) -> Array:
     """Return MAE, robust sigma and std in B resamples, (3, B)."""
     return spreads(residual, weight)[_ROWS]
 
@@ -160,12 +163,11 @@ def judging_stars(report: Path) -> pl.DataFrame:
     Raises
     ------
     UserError
-        If the folder is no report.
+        If the folder is not a report.
     """
     path = report / "stars.parquet"
     if not path.is_file():
-        raise UserError(f"{report} is no report: it has no stars.parquet; xpfeh validate --out writes one")
-    # Reports from before 2026-11-26 have judging stars alone, and do not say so.
+        raise UserError(f"{report} is not a report: it has no stars.parquet; xpfeh validate --out writes one")
     stars = read_stars(path, ["feh_true", "FEH"], ["phot_g_mean_mag", "judges"])
     judging = stars.filter(pl.col("judges").fill_null(1) == 1).rename({"feh_true": "feh"})
     return judging.drop("judges").drop_nulls(["feh", "FEH"])

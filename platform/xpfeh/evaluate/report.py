@@ -23,8 +23,8 @@ from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.section import Section, Table, latex, markdown
 from xpfeh.evaluate.sections.abundances import abundances
 from xpfeh.evaluate.sections.accuracy import accuracy, slice_by_slice
-from xpfeh.evaluate.sections.beside_the_paper import beside_the_paper
 from xpfeh.evaluate.sections.clusters import clusters
+from xpfeh.evaluate.sections.compared_with_paper import compared_with_paper
 from xpfeh.evaluate.sections.errors import errors
 from xpfeh.evaluate.sections.faint_copies import faint_copies
 from xpfeh.evaluate.sections.final_sample import final_sample
@@ -53,10 +53,10 @@ _STAR_COLUMNS = (
     "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err",
 )  # fmt: skip
 _TRUE = {name: f"{name}_true" for name in ("feh", "feh_err", "teff", "logg", "alpha_m")}
-"""What labels are called beside answers: FITS, VOTable and TOPCAT take ``feh`` and ``FEH`` for one column."""
+"""The labels in tables with predictions: FITS, VOTable and TOPCAT take ``feh`` and ``FEH`` for one column."""
 _BEFORE = (
-    accuracy, beside_the_paper, training_stars, trends, sky, errors, outliers, selecting, through_the_plane, whole_star,
-    abundances, clusters,
+    accuracy, compared_with_paper, training_stars, trends, sky, errors, outliers, selecting, through_the_plane,
+    whole_star, abundances, clusters,
 )  # fmt: skip
 _AFTER = (final_sample, releases, faint_copies, wavelengths, slice_by_slice)
 
@@ -101,9 +101,9 @@ def _numbers(model: Judged) -> dict[str, dict[str, float]]:
 
 
 def _write_stars(study: Study, work: Path) -> None:
-    """Write every star that was asked about: of the first model ``stars.parquet``, of others ``stars-NAME.parquet``."""
+    """Write every unseen star: of the first model ``stars.parquet``, of others ``stars-NAME.parquet``."""
     for number, (name, model) in enumerate(study.models.items()):
-        table = pl.DataFrame({column: model.asked[column] for column in _STAR_COLUMNS if column in model.asked})
+        table = pl.DataFrame({column: model.unseen[column] for column in _STAR_COLUMNS if column in model.unseen})
         table = table.with_columns(pl.col("judges").cast(pl.UInt8)).rename(_TRUE, strict=False)
         table.write_parquet(work / (f"stars-{name}.parquet" if number else STARS))
 
@@ -126,12 +126,12 @@ def _page(study: Study, sections: Sequence[Section]) -> str:
 
 
 def _with_code(text: str) -> Markup:
-    """Return text as HTML, what stands in backticks as code."""
+    """Return text as HTML, with backticks as code."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
-    """Return what ``metrics.json`` holds; a number that cannot be taken is null."""
+    """Return the contents of ``metrics.json``; a number that cannot be computed is null."""
     first = study.first.cards[-1] if study.first.cards else None
     made = {} if first is None else {
         "models": {name: [card.version for card in model.cards] for name, model in study.models.items()},

@@ -1,8 +1,7 @@
-"""What is said of residuals: centre and width by a Gaussian fit, by the median and by moments, each with its error."""
+"""Centre and width of residuals: by moments, by the median and by a Gaussian fit, each with its standard error."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,28 +9,60 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
-from xpfeh.evaluate.metrics import robust_sigma
+from xpfeh.evaluate.cells import by_cell, measured, weighted_median
+from xpfeh.typing import Array, Columns
 
+SPREADS = ("bias", "median", "robust_sigma", "std", "mae")
+"""The numbers of `spreads`."""
 CLIP = 3.0
 """Sigma, beyond which the Gaussian fit leaves residuals out, as the paper does (section 4.2.3)."""
 FEW = 10
-"""Stars: of fewer no width is given."""
+"""Stars: with fewer, no width is given."""
 NAMES = ("gauss_mean", "gauss_sigma", *SPREADS)
 """The numbers of `residual_numbers`; each has its standard error as ``mae_se`` and so on."""
+
+_MAD_TO_SIGMA = 1.4826  # standard deviation over median absolute deviation of a Gaussian: 1 / norm.ppf(3 / 4)
 
 _ROUNDS = 10  # the fit of a Gaussian core moves by less than 1e-4 of its sigma then
 # What a cut at 3 sigma leaves of a Gaussian is narrower, by this factor: the deviation of a truncated normal.
 _LEFT = float(np.sqrt(1 - 2 * CLIP * norm.pdf(CLIP) / (2 * norm.cdf(CLIP) - 1)))
 
-Array = NDArray[np.float64]
+
+def spreads(residual: Array, weight: Array) -> Array:
+    """Return `SPREADS` of (N,) residuals in B resamples, (5, B).
+
+    Examples
+    --------
+    >>> spreads(np.array([-0.1, 0.0, 0.1, 50.0]), np.array([[1.0, 1, 1, 0]])).round(4).ravel().tolist()
+    [0.0, 0.0, 0.1483, 0.0816, 0.0667]
+    """
+    # In rising order the residuals and their distances from a median are runs, which a stable sort merges quickly.
+    order = np.argsort(residual)
+    residual, weight = residual[order], weight[:, order]
+    moments = np.stack([residual, np.square(residual), np.abs(residual)], axis=1)  # (N, 3)
+    mean, square, mae = (weight @ moments / weight.sum(axis=1, keepdims=True)).T
+    median = weighted_median(np.broadcast_to(residual, weight.shape), weight)
+    deviation = weighted_median(np.abs(residual - median[:, None]), weight)
+    std = np.sqrt(np.maximum(square - np.square(mean), 0))
+    return np.stack([mean, median, _MAD_TO_SIGMA * deviation, std, mae])
+
+
+def robust_sigma(values: NDArray) -> float:
+    """Return 1.4826 times the median absolute deviation of (N,) values from their median.
+
+    Examples
+    --------
+    >>> round(robust_sigma(np.array([-0.1, 0.0, 0.1, 50.0])), 4)
+    0.1483
+    """
+    return float(_MAD_TO_SIGMA * np.median(np.abs(values - np.median(values))))
 
 
 def gaussian_fit(residual: Array, weight: Array) -> Array:
     """Return mean and sigma of the Gaussian core of (N,) residuals in B resamples, (2, B).
 
-    Mean and deviation of the residuals within 3 sigma, again and again, the deviation corrected for what the cut takes
-    from a Gaussian: no bins, and wrong labels do not widen it.
+    Mean and deviation of the residuals within 3 sigma, iterated, the deviation corrected for what the cut removes from
+    a Gaussian: no bins, and wrong labels do not widen it.
 
     Parameters
     ----------
@@ -46,7 +77,7 @@ def gaussian_fit(residual: Array, weight: Array) -> Array:
     >>> gaussian_fit(stars, np.ones((1, 10_100))).round(3).ravel().tolist()
     [0.1, 0.05]
     """
-    # All resamples begin at the median of all stars, since wrong labels hold mean and deviation back.
+    # All resamples start from the median of all stars, since wrong labels pull mean and deviation away.
     mean = np.full(len(weight), np.median(residual))
     sigma = np.full(len(weight), max(robust_sigma(residual), 1e-9))
     moments = np.stack([np.ones_like(residual), residual, np.square(residual)], axis=1)  # (N, 3)
@@ -59,7 +90,7 @@ def gaussian_fit(residual: Array, weight: Array) -> Array:
     return np.stack([mean, sigma])
 
 
-def residual_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
+def residual_numbers(stars: Columns) -> dict[str, float]:
     """Return ``n`` and `NAMES` of predicted minus true [Fe/H], with standard errors by resampling cells of the sky.
 
     Parameters
@@ -81,15 +112,11 @@ def residual_numbers(stars: Mapping[str, NDArray]) -> dict[str, float]:
     [1000, 0.1, 0.002, 0.1, 0.1]
     """
     known = np.isfinite(stars["FEH"]) & np.isfinite(stars["feh"])
-    residual = np.asarray(stars["FEH"], np.float64)[known] - stars["feh"][known]
     n = int(known.sum())
-    numbers: dict[str, float] = {"n": n}
     if n < FEW:
-        return numbers | dict.fromkeys([*NAMES, *(f"{name}_se" for name in NAMES)], float("nan"))
-    statistic = partial(_all_numbers, residual)
-    errors = standard_errors(by_cell(stars["source_id"][known]), NAMES, statistic)
-    found = statistic(np.ones((1, n)))[:, 0].tolist()
-    return numbers | dict(zip(NAMES, found, strict=True)) | {f"{name}_se": error for name, error in errors.items()}
+        known &= False
+    residual = np.asarray(stars["FEH"], np.float64)[known] - stars["feh"][known]
+    return {"n": n} | measured(by_cell(stars["source_id"][known]), NAMES, partial(_all_numbers, residual))
 
 
 @dataclass(frozen=True)
@@ -110,7 +137,7 @@ class Running:
     sigma_se: Array
 
 
-def running(x: NDArray, stars: Mapping[str, NDArray], bins: int = 10) -> Running:
+def running(x: NDArray, stars: Columns, bins: int = 10) -> Running:
     """Return mean and scatter of the residuals along (N,) values of a quantity.
 
     The bins lie between its 0.5th and 99.5th percentile: the outermost stars would make them too wide.
@@ -134,10 +161,9 @@ def running(x: NDArray, stars: Mapping[str, NDArray], bins: int = 10) -> Running
             chosen = known & (of_star == number)
             if chosen.sum() >= FEW:
                 fit = partial(gaussian_fit, residual[chosen])
-                mean, sigma = fit(np.ones((1, chosen.sum())))[:, 0]
-                error = standard_errors(by_cell(stars["source_id"][chosen]), ["mean", "sigma"], fit)
+                found = measured(by_cell(stars["source_id"][chosen]), ["mean", "sigma"], fit)
                 centre = (edges[number] + edges[number + 1]) / 2
-                rows.append([centre, chosen.sum(), mean, error["mean"], sigma, error["sigma"]])
+                rows.append([centre, chosen.sum(), *(found[key] for key in ("mean", "mean_se", "sigma", "sigma_se"))])
     return Running(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)
 
 

@@ -1,4 +1,4 @@
-"""What a report is built of: sections with tables, pictures and numbers; and their numbers as text."""
+"""The parts of a report: sections with tables, pictures and numbers; and their numbers as text."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers side by side.
+    """Rows of words and numbers.
 
     Attributes
     ----------
     head : sequence of str
     rows : sequence of sequences of str
-        Cells as they are shown. Where the first cell says something a new group begins, if any first cell is empty.
+        Cells as text. If any first cell is empty, a new group begins where it is not.
     note : str
-        What the columns mean.
+        The meaning of the columns.
     text_columns : int
-        So many columns from the left hold words.
+        The number of columns with words, from the left.
     name : str
-        Of its Markdown and LaTeX files; without it there are none.
+        Of its Markdown and LaTeX files; without it they are not written.
     """
 
     head: Sequence[str]
@@ -36,7 +36,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure, the name of its files, and a sentence that says what is to be seen."""
+    """A figure, the name of its files, and a caption that explains it."""
 
     name: str
     figure: Figure
@@ -57,7 +57,7 @@ class Section:
     numbers : mapping
         For ``metrics.json``.
     absent : str
-        Why nothing is shown, and what to do.
+        If nothing is shown: the reason, and what to do.
     """
 
     key: str
@@ -70,7 +70,7 @@ class Section:
 
 
 def text_of(value: float, form: str, error: float = math.nan) -> str:
-    """Return a number as a page shows it, with its standard error where that is known; a dash where there is none.
+    """Return a number as a page shows it, with its standard error where that is known; NaN is a dash.
 
     Examples
     --------

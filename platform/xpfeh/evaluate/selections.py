@@ -1,24 +1,24 @@
-"""What one gets who selects metal-poor stars from a catalog: purity and completeness, beside the base rate."""
+"""Purity and completeness of selections of metal-poor stars from a catalog, and the base rate."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
+from xpfeh.typing import Columns
 
 LIMITS = (-2.0, -2.5, -3.0)
-"""True [Fe/H] below which stars are looked for, dex: very metal-poor, where APOGEE's own grid ends, extremely so."""
-COLUMNS: dict[Literal["point", "interval"], str] = {"point": "FEH", "interval": "FEH_hi68"}
-"""What is cut on: a star is below by point, or surely below, with its whole 68 % interval."""
+"""True [Fe/H] below which stars are wanted, dex: very metal-poor, where APOGEE's own grid ends, extremely so."""
+CUT_ON: dict[Literal["point", "interval"], str] = {"point": "FEH", "interval": "FEH_hi68"}
+"""The column of each cut: a star is below by point, or with its whole 68 % interval."""
 
 
 @dataclass(frozen=True)
-class Selection:
+class MetalPoorSelection:
     """Stars selected as metal-poor.
 
     Attributes
@@ -34,7 +34,7 @@ class Selection:
 
     Examples
     --------
-    >>> selection = Selection("all", -2.0, "point", n=1000, truly=20, selected=25, right=15)
+    >>> selection = MetalPoorSelection("all", -2.0, "point", n=1000, truly=20, selected=25, right=15)
     >>> selection.base_rate, selection.purity, selection.completeness
     (0.02, 0.6, 0.75)
     """
@@ -49,21 +49,21 @@ class Selection:
 
     @property
     def base_rate(self) -> float:
-        """Share of the sample that is truly below: the purity of a selection at random."""
+        """Share of the sample that is truly below: the purity of a random selection."""
         return _share(self.truly, self.n)
 
     @property
     def purity(self) -> float:
-        """Share of the selected stars that are truly below; NaN if none is selected."""
+        """Share of the selected stars that are truly below; NaN if no star is selected."""
         return _share(self.right, self.selected)
 
     @property
     def completeness(self) -> float:
-        """Share of the stars truly below that are selected; NaN if there is none."""
+        """Share of the stars truly below that are selected; NaN if there are no such stars."""
         return _share(self.right, self.truly)
 
 
-def selections(stars: Mapping[str, NDArray]) -> list[Selection]:
+def selections(stars: Columns) -> list[MetalPoorSelection]:
     """Return the selections below `LIMITS`, by point and by interval, from all stars and from the unflagged.
 
     A star without [Fe/H], or without an upper limit, is not selected.
@@ -78,12 +78,12 @@ def selections(stars: Mapping[str, NDArray]) -> list[Selection]:
     for sample in BOTH_SAMPLES:
         truth = stars["feh"][slices[sample]]
         for below in LIMITS:
-            for by, column in COLUMNS.items():
+            for by, column in CUT_ON.items():
                 selected = stars[column][slices[sample]] < below
                 counts = [np.sum(each) for each in (truth < below, selected, (truth < below) & selected)]
-                found.append(Selection(sample, below, by, len(truth), *map(int, counts)))
+                found.append(MetalPoorSelection(sample, below, by, len(truth), *map(int, counts)))
     return found
 
 
 def _share(part: int, whole: int) -> float:
-    return part / whole if whole else float("nan")
+    return part / whole if whole else math.nan

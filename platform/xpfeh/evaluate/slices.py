@@ -1,4 +1,4 @@
-"""The slices of held-out stars that numbers are given for, by short names that stay what they are."""
+"""The slices of held-out stars that numbers are given for, by short, stable names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xpfeh.flags import Flag
 
 ALL, UNFLAGGED = "all", "unflagged"
 BOTH_SAMPLES = (ALL, UNFLAGGED)
-"""The samples that stand side by side: flags may explain outliers, and must not hide them."""
+"""Always both samples: flags may explain outliers, and must not hide them."""
 
 G_EDGES = (0.0, 11.0, 12.0, 13.0, 14.0, 15.0, 21.0)
 """Labelled stars end near 15, all of Gaia at 21."""
@@ -23,7 +23,7 @@ POOR = (-1.0, -2.0, -2.5)
 ALPHA_LOW, ALPHA_HIGH = 0.1, 0.2
 """[alpha/M], dex: the gap between the two sequences of the disk."""
 LITERATURE_BELOW = -2.4
-"""Dex. Where labels of the literature take APOGEE's place altogether."""
+"""Dex. Below it labels of the literature replace APOGEE's altogether."""
 
 EBV_SLICES = ("ebv<0.02", "0.02<=ebv<0.05", "0.05<=ebv<0.12", "0.12<=ebv<0.2")
 ALPHA_SLICES = ("alpha<0.1", "alpha>=0.2")
@@ -32,7 +32,7 @@ APOGEE = "apogee"
 
 
 def unflagged(flags: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return whether each of N stars has none of the flags that say that its answer may be wrong.
+    """Return whether each of N stars has none of the flags of doubtful [Fe/H].
 
     Examples
     --------
@@ -44,7 +44,7 @@ def unflagged(flags: NDArray[np.uint32]) -> NDArray[np.bool_]:
 
 
 def from_literature(reference: NDArray[np.str_]) -> NDArray[np.bool_]:
-    """Return whether each of N labels comes from the literature: it has a reference, and not APOGEE.
+    """Return whether each of N labels comes from the literature: it has a reference other than APOGEE.
 
     Examples
     --------

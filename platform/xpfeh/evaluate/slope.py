@@ -1,20 +1,18 @@
-"""Does the answer depend on another abundance? The slope of the residual, which no number of the spread shows."""
+"""Does [Fe/H] depend on another abundance? The slope of the residual, which no measure of the spread shows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
 
-from xpfeh.evaluate.cells import by_cell, standard_errors
+from xpfeh.evaluate.cells import by_cell, measured
 from xpfeh.evaluate.metrics import CATASTROPHIC
+from xpfeh.typing import Array, Columns
 
-_FEW = 30  # stars: as few as a gate judges by
-
-Array = NDArray[np.float64]
+_MIN_STARS = 30  # for a slope: as few as a gate judges by
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,7 @@ class Slope:
     Attributes
     ----------
     n : int
-        Stars that it was taken from.
+        Stars it was computed from.
     slope, slope_se : float
         Dex per dex, and its standard error by resampling cells; NaN from fewer than 30 stars.
     """
@@ -34,7 +32,7 @@ class Slope:
     slope_se: float
 
 
-def residual_slope(stars: Mapping[str, NDArray], along: str) -> Slope:
+def residual_slope(stars: Columns, along: str) -> Slope:
     """Return the slope of predicted minus true [Fe/H] against [alpha/M] or [C/Fe], by least squares.
 
     Residuals beyond 0.5 dex are left out: they are wrong labels and broken spectra, and a few of them at either end
@@ -59,11 +57,10 @@ def residual_slope(stars: Mapping[str, NDArray], along: str) -> Slope:
     residual = np.asarray(stars["FEH"], dtype=np.float64) - stars["feh"]
     used = np.isfinite(abundance) & (np.abs(residual) <= CATASTROPHIC)  # NaN is not
     n = int(used.sum())
-    if n < _FEW or not np.ptp(abundance[used]):
-        return Slope(n, float("nan"), float("nan"))
+    if n < _MIN_STARS or not np.ptp(abundance[used]):
+        return Slope(n, math.nan, math.nan)
     slopes = partial(_slopes, abundance[used], residual[used])
-    error = standard_errors(by_cell(stars["source_id"][used]), ["slope"], slopes)
-    return Slope(n, float(slopes(np.ones((1, n)))[0, 0]), error["slope"])
+    return Slope(n, **measured(by_cell(stars["source_id"][used]), ["slope"], slopes))
 
 
 def _slopes(x: Array, y: Array, weight: Array) -> Array:

@@ -1,4 +1,4 @@
-"""All that a report is made of: what models say of stars that they have not seen, and what is known of these stars."""
+"""All that a report is made of: predictions of models for stars that they have not seen, and the labels of these."""
 
 from __future__ import annotations
 
@@ -14,42 +14,41 @@ from xpfeh.evaluate.metrics import sliced_summary
 from xpfeh.evaluate.slices import slices_of
 from xpfeh.inference.card import ModelCard
 from xpfeh.labels.clusters import Members
-
-Stars = Mapping[str, NDArray]
+from xpfeh.typing import Columns
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What one model says.
+    """A model and its predictions. Of a cross-validated recipe, each star's is that of the model for its fold.
 
     Attributes
     ----------
     cards : sequence of ModelCard
         Several of a cross-validated recipe; a baseline has none.
-    asked : mapping of (N, ...) arrays
-        Stars whose part of the sky the model that answers has not seen: the columns of features and labels without
-        spectra, ``snr``, the predictor's columns, ``flags`` as in a catalog, and ``judges`` (bool): labelled giants
-        that pass the paper's cuts. The others have no label, lie behind more dust or near the plane, or are dwarfs.
+    unseen : mapping of (N, ...) arrays
+        Stars whose part of the sky the model has not seen: the columns of features and labels without spectra,
+        ``snr``, the predictor's columns, ``flags`` as in a catalog, and ``judges`` (bool): labelled giants that pass
+        the paper's cuts. The others have no label, lie behind more dust or near the plane, or are dwarfs.
     in_sample : mapping of (K,) arrays
-        ``source_id``, ``feh`` and ``FEH`` of stars that the model that answers has learnt from; empty if none.
+        ``source_id``, ``feh`` and ``FEH`` of stars that the model has learned from; may be empty.
     fainter : mapping of mappings
-        The judging stars made fainter, by what they are called: ``feh`` and the predictor's columns.
+        The judging stars made fainter, by a name: ``feh`` and the predictor's columns.
     """
 
     cards: Sequence[ModelCard]
-    asked: Stars
-    in_sample: Stars = field(default_factory=dict)
-    fainter: Mapping[str, Stars] = field(default_factory=dict)
+    unseen: Columns
+    in_sample: Columns = field(default_factory=dict)
+    fainter: Mapping[str, Columns] = field(default_factory=dict)
 
     @cached_property
     def stars(self) -> dict[str, NDArray]:
-        """The judging stars: those that every number of the model comes from, unless it says otherwise."""
-        return rows_of(self.asked, self.asked["judges"])
+        """The judging stars, which every number of the model comes from unless stated otherwise."""
+        return rows_of(self.unseen, self.unseen["judges"])
 
     @cached_property
     def labelled(self) -> dict[str, NDArray]:
         """Every star with a label, of the whole sky: giants behind any dust, dwarfs, and the judging stars too."""
-        return rows_of(self.asked, np.isfinite(self.asked["feh"]))
+        return rows_of(self.unseen, np.isfinite(self.unseen["feh"]))
 
     @cached_property
     def chosen(self) -> dict[str, NDArray[np.bool_]]:
@@ -64,16 +63,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class Compared:
-    """A catalog of the literature, or another answer from XP spectra, with the stars that the model was asked about.
+    """A catalog of the literature, or another one from XP spectra, and the model's predictions for its stars.
 
     Attributes
     ----------
     name, title : str
     is_truth : bool
-        Whether its [Fe/H] comes from spectroscopy; else it is a peer.
+        Whether its [Fe/H] comes from spectroscopy; otherwise it is a peer.
     stars : mapping of (N,) arrays
-        The model's answers as in `Judged.asked`, with ``feh`` the reference's, ``feh_label`` the label's, and ``c_fe``,
-        [C/Fe], where the reference has it.
+        As in `Judged.unseen`, with ``feh`` the reference's, ``feh_label`` the label's, and ``c_fe``, [C/Fe], where the
+        reference has it.
     counts : mapping of int
         Its rows after each cut.
     """
@@ -81,13 +80,13 @@ class Compared:
     name: str
     title: str
     is_truth: bool
-    stars: Stars
+    stars: Columns
     counts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
 class Spectra:
-    """Spectra of the first model's judging stars, and what its answers rest on.
+    """Spectra of the first model's judging stars, and how its [Fe/H] depends on them.
 
     Attributes
     ----------
@@ -111,21 +110,21 @@ class Study:
     Attributes
     ----------
     models : mapping of Judged
-        By name; the first is the one that pictures show.
+        By name; pictures show the first.
     spectra : Spectra
     truth : str
-        What the labels are called.
+        Name of the labels in text.
     looks : int or None
-        How often these stars were looked at so far, this time included, where that is counted.
+        The number of looks at these stars so far, this one included, where that is counted.
     references : sequence of Compared
     absent : mapping of str
         What to download for the reference catalogs that were not given, by their titles.
     clusters : sequence of Members, optional
-        Their rows are of the first model's `Judged.asked`; None if no table of clusters was given.
+        Their rows are those of the first model's `Judged.unseen`; None if no table of clusters was given.
     catalog : polars.DataFrame, optional
         Columns of a catalog of a model, for the final sample.
     earlier : polars.DataFrame, optional
-        The judging stars that an earlier report has too, as `xpfeh.evaluate.paired.in_both` gives them.
+        The judging stars that are also in an earlier report, as `xpfeh.evaluate.paired.in_both` gives them.
     """
 
     models: Mapping[str, Judged]
@@ -144,7 +143,7 @@ class Study:
         return next(iter(self.models.values()))
 
 
-def rows_of(stars: Stars, rows: NDArray) -> dict[str, NDArray]:
+def rows_of(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
     """Return some of the stars: by (N,) bool or by row numbers.
 
     Examples

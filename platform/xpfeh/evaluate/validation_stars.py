@@ -1,34 +1,36 @@
-"""The stars by which a new model was judged, with its answers: a small table beside its bundle, for pictures of it."""
+"""A model's validation stars with its predictions: a small table in the folder of its bundle, for comparisons."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import polars as pl
 from numpy.typing import NDArray
 
+from xpfeh.typing import Columns
+
 FILE = "validation.parquet"
-"""In the folder of the bundle; no part of the model, and of no version."""
-COLUMNS = ("source_id", "feh", "FEH", "FEH_err")
-"""The star, its true [Fe/H], and what members that had not learnt from it predicted, with its error (dex)."""
+"""In the folder of the bundle, and not part of the model or its version."""
+OF_VALIDATION = ("source_id", "feh", "FEH", "FEH_err")
+"""The star, its true [Fe/H], and the prediction by members that had not learned from it, with its error (dex)."""
 
 
-def write_validation(bundle: str | Path, stars: Mapping[str, NDArray]) -> None:
-    """Write the `COLUMNS` of N stars beside a bundle."""
-    pl.DataFrame({name: stars[name] for name in COLUMNS}).write_parquet(Path(bundle) / FILE)
+def write_validation(bundle: str | Path, stars: Columns) -> None:
+    """Write `OF_VALIDATION` of N stars into a bundle's folder."""
+    pl.DataFrame({name: stars[name] for name in OF_VALIDATION}).write_parquet(Path(bundle) / FILE)
 
 
 def read_validation(path: str | Path) -> dict[str, NDArray]:
-    """Return the `COLUMNS`, (N,) each, of such a table.
+    """Return `OF_VALIDATION`, (N,) each, from such a table.
 
     Examples
     --------
     >>> import numpy as np
     >>> from tempfile import TemporaryDirectory
     >>> with TemporaryDirectory() as bundle:
-    ...     write_validation(bundle, {name: np.array([1]) for name in COLUMNS})
+    ...     write_validation(bundle, {name: np.array([1]) for name in OF_VALIDATION})
     ...     read_validation(Path(bundle, FILE))["FEH"].tolist()
     [1]
     """
-    return {name: column.to_numpy() for name, column in pl.read_parquet(path, columns=list(COLUMNS)).to_dict().items()}
+    table = pl.read_parquet(path, columns=list(OF_VALIDATION))
+    return {name: table[name].to_numpy() for name in OF_VALIDATION}

@@ -1,12 +1,11 @@
 """The labelled stars of the whole sky, in groups: giants behind any dust and in the plane, and dwarfs.
 
 The numbers to quote are those of the paper's stars (`xpfeh.evaluate.slices`), which are giants far from the plane and
-behind little dust. A model that learns from the whole sky must also be right here, and so must its errors.
+behind little dust. A model that learns from the whole sky must be right here too, uncertainties included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
@@ -15,13 +14,14 @@ from numpy.typing import NDArray
 from xpfeh.evaluate.metrics import with_errors
 from xpfeh.evaluate.slices import ALL, BOTH_SAMPLES, unflagged
 from xpfeh.labels.cuts import MAX_LOGG
+from xpfeh.typing import Columns
 
 EVERY, GIANTS, PLANE, DWARFS = "all", "giants", "giants |b|<10", "dwarfs"
 DUSTY = (
     "giants ebv<0.2", "giants 0.2<=ebv<0.5", "giants 0.5<=ebv<0.8", "giants 0.8<=ebv<1.5", "giants ebv>=1.5",
 )  # fmt: skip
 DUSTIEST = ("giants 1.5<=ebv<3", "giants ebv>=3")
-"""The last of `DUSTY` once more, in two."""
+"""The last of `DUSTY` split in two."""
 TITLES = {
     EVERY: "all",
     GIANTS: "giants",
@@ -30,13 +30,11 @@ TITLES = {
     PLANE: "giants, |b| < 10°",
     DWARFS: "dwarfs and subgiants",
 }
-"""What tables call the groups, in their order."""
+"""Names of the groups in tables, in their order."""
 
 _EBV_EDGES = (0.0, 0.2, 0.5, 0.8, 1.5, np.inf)  # mag; the paper's stars end at 0.2, its reliable sample at 0.5
 _DUSTIEST_EDGES = (1.5, 3.0, np.inf)
 _PLANE_DEG = 10.0
-
-Stars = Mapping[str, NDArray]
 
 
 def is_giant(logg: NDArray[np.floating]) -> NDArray[np.bool_]:
@@ -50,12 +48,12 @@ def is_giant(logg: NDArray[np.floating]) -> NDArray[np.bool_]:
     return logg < MAX_LOGG
 
 
-def in_plane(stars: Stars) -> NDArray[np.bool_]:
+def in_plane(stars: Columns) -> NDArray[np.bool_]:
     """Return whether each of N stars, of Galactic latitude ``b`` (deg), is within 10 degrees of the plane."""
     return np.abs(stars["b"]) < _PLANE_DEG
 
 
-def groups_of(stars: Stars) -> dict[str, NDArray[np.bool_]]:
+def groups_of(stars: Columns) -> dict[str, NDArray[np.bool_]]:
     """Return the (N,) stars in each group of `TITLES`, by its name.
 
     Parameters
@@ -78,7 +76,7 @@ def groups_of(stars: Stars) -> dict[str, NDArray[np.bool_]]:
     return groups | {PLANE: giants & in_plane(stars), DWARFS: stars["logg"] >= MAX_LOGG}
 
 
-def sky_numbers(stars: Stars) -> dict[str, dict[str, dict[str, float]]]:
+def sky_numbers(stars: Columns) -> dict[str, dict[str, dict[str, float]]]:
     """Return `xpfeh.evaluate.metrics.with_errors` of each group, of all its stars and of the unflagged ones.
 
     Parameters

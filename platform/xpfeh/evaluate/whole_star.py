@@ -1,50 +1,47 @@
-"""How good T_eff, log g and [alpha/M] are, and whether log g tells giants from dwarfs."""
+"""How accurate T_eff, log g and [alpha/M] are, and whether log g separates giants from dwarfs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.cells import SPREADS, by_cell, ratios, spreads, standard_errors
+from xpfeh.evaluate.cells import by_cell, measured, ratios
+from xpfeh.evaluate.residuals import SPREADS, spreads
 from xpfeh.evaluate.whole_sky import is_giant
 from xpfeh.flags import Flag
 from xpfeh.inference.further_labels import FurtherLabel
+from xpfeh.typing import Array, Columns
 
 COVERAGE = "coverage_68"
 SHARES = ("purity", "completeness")
 
-_NUMBERS = (*SPREADS, COVERAGE)
 
-Array = NDArray[np.float64]
-Stars = Mapping[str, NDArray]
-
-
-def predicted(stars: Stars, column: str) -> Array:
-    """Return a column of answers, (N,) float64; NaN of a model that does not give it, as boosted trees."""
+def predicted(stars: Columns, column: str) -> Array:
+    """Return a predicted column, (N,) float64; NaN for a model without it, such as boosted trees."""
     if column not in stars:
         return np.full(len(stars["source_id"]), np.nan)
     return np.asarray(stars[column], dtype=np.float64)
 
 
-def label_numbers(stars: Stars, label: FurtherLabel) -> dict[str, float]:
-    """Return how good one of the further labels is, with standard errors by resampling cells of the sky.
+def label_numbers(stars: Columns, label: FurtherLabel) -> dict[str, float]:
+    """Return how accurate one of the further labels is, with standard errors by resampling cells of the sky.
 
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        ``source_id``, the true label, and, if the model gives them, its answers and their errors.
+        ``source_id``, the true label, and, if the model has them, its predictions and their errors.
     label : FurtherLabel
 
     Returns
     -------
     dict
         ``n``, stars with a true and a predicted label; ``n_without``, those with a true one alone; ``n_open``, those
-        of the n that have no error. Of the n residuals `xpfeh.evaluate.cells.SPREADS`, in the label's unit;
-        ``coverage_68``, the share of true labels within the error, of stars that have one. NaN where there is nothing
-        to take a number of.
+        of the n that have no error. Of the n residuals `xpfeh.evaluate.residuals.SPREADS`, in the label's unit;
+        ``coverage_68``, the share of true labels within the error, of stars that have one. NaN where a number cannot
+        be computed.
 
     Examples
     --------
@@ -61,27 +58,22 @@ def label_numbers(stars: Stars, label: FurtherLabel) -> dict[str, float]:
     closed = known & np.isfinite(error)
     n = int(known.sum())
     counts = {"n": n, "n_without": int(np.isfinite(truth).sum()) - n, "n_open": int((known & ~closed).sum())}
-    unknown = dict.fromkeys([*_NUMBERS, *(f"{name}_se" for name in _NUMBERS)], float("nan"))
-    if not n:
-        return counts | unknown
     residual, cell = value - truth, by_cell(stars["source_id"])
-    statistic = partial(spreads, residual[known])
-    numbers = dict(zip(SPREADS, statistic(np.ones((1, n)))[:, 0].tolist(), strict=True))
-    errors = standard_errors(cell[known], SPREADS, statistic)
-    if closed.any():
-        held = (np.abs(residual) <= error)[closed].astype(np.float64)
-        numbers[COVERAGE] = float(held.mean())
-        errors |= standard_errors(cell[closed], [COVERAGE], partial(ratios, held[:, None], np.ones((len(held), 1))))
-    return counts | unknown | numbers | {f"{name}_se": each for name, each in errors.items()}
+    held = (np.abs(residual) <= error)[closed, None].astype(np.float64)
+    return (
+        counts
+        | measured(cell[known], SPREADS, partial(spreads, residual[known]))
+        | measured(cell[closed], [COVERAGE], partial(ratios, held, np.ones_like(held)))
+    )
 
 
-def called_giants(stars: Stars) -> NDArray[np.bool_]:
-    """Return whether the flags of each of N stars let it pass as a giant, where the model gives log g."""
+def called_giants(stars: Columns) -> NDArray[np.bool_]:
+    """Return whether each of N stars is a giant by its flags, where the model gives log g."""
     refused = (stars["flags"] & np.uint32(Flag.NOT_GIANT | Flag.CUT_NOT_EVALUATED)) > 0
     return np.isfinite(predicted(stars, "LOGG")) & ~refused
 
 
-def giants_found(stars: Stars, called: NDArray[np.bool_]) -> dict[str, float]:
+def giants_found(stars: Columns, called: NDArray[np.bool_]) -> dict[str, float]:
     """Return how pure and complete a selection of giants is, with standard errors by resampling cells of the sky.
 
     Parameters
@@ -89,13 +81,13 @@ def giants_found(stars: Stars, called: NDArray[np.bool_]) -> dict[str, float]:
     stars : mapping of (N,) arrays
         ``source_id`` and ``logg`` (of the label); stars of unknown log g are left out.
     called : (N,) bool
-        The selection. A giant that the model does not answer for is missed.
+        The selection. A giant without a prediction is missed.
 
     Returns
     -------
     dict
         ``n``, ``truly``, ``called`` and ``right``, counts; ``purity`` and ``completeness``, NaN if nothing was
-        selected, as of a model that gives no log g.
+        selected, as with a model without log g.
 
     Examples
     --------
@@ -109,9 +101,7 @@ def giants_found(stars: Stars, called: NDArray[np.bool_]) -> dict[str, float]:
     right = truly & called
     counts = {"n": len(truly), "truly": int(truly.sum()), "called": int(called.sum()), "right": int(right.sum())}
     if not counts["called"] or not counts["truly"]:
-        return counts | dict.fromkeys([*SHARES, *(f"{name}_se" for name in SHARES)], float("nan"))
+        return counts | dict.fromkeys([*SHARES, *(f"{name}_se" for name in SHARES)], math.nan)
     both, whole = np.stack([right, right], axis=1), np.stack([called, truly], axis=1)  # (N, 2)
     statistic = partial(ratios, both.astype(np.float64), whole.astype(np.float64))
-    shares = dict(zip(SHARES, statistic(np.ones((1, len(truly))))[:, 0].tolist(), strict=True))
-    errors = standard_errors(by_cell(stars["source_id"][known]), SHARES, statistic)
-    return counts | shares | {f"{name}_se": each for name, each in errors.items()}
+    return counts | measured(by_cell(stars["source_id"][known]), SHARES, statistic)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
-import numpy as np
 from mlflow.entities import Run as MlflowRun
-from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison.runs import COLUMNS, ERROR, Row, Run
-from xpfeh.evaluate.metrics import Stars
+from xpfeh.evaluate.comparison.runs import ERROR, OF_A_RUN, Row, Run
 from xpfeh.evaluate.validation_stars import FILE, read_validation
 from xpfeh.experiments.mlflow_retries import patient
 from xpfeh.experiments.mlflow_runs import ENSEMBLE, MODEL_FOLDER, TRIAL_TAG, client, finished_runs
 from xpfeh.settings import Recipe
+from xpfeh.typing import Columns
 
-_HISTORY = "validation_mae"
 _DATA_TAGS = ("features", "labels_sha256", "split")
 
 
@@ -48,22 +45,10 @@ def rows_of(experiment: str) -> list[Row]:
 
 
 @patient()
-def curves_of(rows: Sequence[Row]) -> dict[str, NDArray[np.float64]]:
-    """Return (steps, 2) of each run by its id: optimiser step, and validation error (dex)."""
-    mlflow_client = client()
-    curves = {}
-    for run in (run for row in rows for run in row.runs):
-        history = mlflow_client.get_metric_history(run.run_id, _HISTORY)
-        points = sorted((metric.step, metric.value) for metric in history)
-        curves[run.run_id] = np.array(points, dtype=np.float64).reshape(-1, 2)
-    return curves
-
-
-@patient()
-def stars_of(runs: Iterable[Run]) -> dict[str, Stars]:
+def stars_of(runs: Iterable[Run]) -> dict[str, Columns]:
     """Return the validation stars with their predictions, by the id of each run that has kept them."""
     mlflow_client = client()
-    found: dict[str, Stars] = {}
+    found: dict[str, Columns] = {}
     with tempfile.TemporaryDirectory() as folder:
         for run in runs:
             for bundle in mlflow_client.list_artifacts(run.run_id, f"{MODEL_FOLDER}/data"):
@@ -81,5 +66,5 @@ def _run(finished: MlflowRun) -> Run:
     parameters |= {name: data.tags[name][:8] for name in _DATA_TAGS if name in data.tags}
     if "n" in data.metrics:
         parameters["validation_stars"] = f"{data.metrics['n']:.0f}"
-    numbers = {name: data.metrics[name] for name in (*COLUMNS, ERROR) if name in data.metrics}
+    numbers = {name: data.metrics[name] for name in (*OF_A_RUN, ERROR) if name in data.metrics}
     return Run(finished.info.run_id, recipe, seed, parameters, numbers)

@@ -1,6 +1,7 @@
-"""The catalogs to compare with: what each is called, where it lies, its columns, units and recommended cuts.
+"""The catalogs to compare with: their names, downloads, columns, units and recommended cuts.
 
-A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all.
+A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all. A table of any other name is
+`plain`.
 """
 
 from __future__ import annotations
@@ -16,18 +17,19 @@ from xpfeh.labels.compilation import Compilation
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
 
-PLAIN = {name: pl.col(name) for name in ("source_id", "ra", "dec", "feh", "feh_err", "logg", "teff", "alpha_m", "c_fe")}
-"""The project's own layout: degrees, dex, K. [alpha/M] is ``alpha_m`` and [C/Fe] ``c_fe``."""
-
-_NOT_KNOWN = (
-    "The published names of its columns were not known when this was written: give it source_id (or ra, dec), feh and, "
-    "where there are any, {}."
+PLAIN_COLUMNS = ("source_id", "ra", "dec", "feh", "feh_err", "logg", "teff", "alpha_m", "c_fe")
+"""Of the plain layout: degrees, dex, K. [alpha/M] is ``alpha_m`` and [C/Fe] ``c_fe``."""
+PLAIN_LAYOUT = (
+    "source_id (or ra and dec), feh and, optionally, feh_err, logg, teff, alpha_m, c_fe (degrees, dex, K; a limit as "
+    "<0.7 is left out)"
 )
+
+_PLAIN = {name: pl.col(name) for name in PLAIN_COLUMNS}
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A quality cut: as a person says it, and as an expression of published columns."""
+    """A quality cut: in words, and as an expression of published columns."""
 
     text: str
     passes: pl.Expr
@@ -40,25 +42,25 @@ class Reference:
     Attributes
     ----------
     name : str
-        What users type.
+        As users type it.
     title : str
         Its name with authors and year.
     kind : {"spectra", "xp"}
-        The truth by spectroscopy, or another answer from XP spectra or Gaia's photometry: a peer.
+        The truth by spectroscopy, or a peer: [Fe/H] from XP spectra or Gaia's photometry.
     download : str
         Which file from where.
     layout : str
-        What its columns hold, and what its authors recommend.
+        The contents of its columns, and what its authors recommend.
     source : str
-        What the layout is known from.
+        Where the layout is documented.
     columns : mapping of str to polars.Expr
-        A subset of the names of `PLAIN`, in their units, from published columns. Capitals, blanks and brackets do not
-        tell published names apart: FE_H, [Fe/H] and feh are one. Without ``feh`` no table is read.
+        A subset of `PLAIN_COLUMNS`, in their units, from published columns. Capitals, blanks and brackets of published
+        names do not matter: FE_H, [Fe/H] and feh are the same. ``feh`` is required.
     cuts : tuple of Cut
     best : str, optional
         Published column by whose highest value one row of a star is chosen; without it, by the smallest error.
-    identifier : {"dr3", "dr4"}
-        Gaia's release of ``source_id``. Those of EDR3 are those of DR3.
+    identifier : {"dr3", None}
+        Gaia's release of ``source_id``, where EDR3's are DR3's; None: that of the stars it is compared with.
     epoch : float
         Of ``ra`` and ``dec``, Julian year.
     read_compilation : callable, optional
@@ -71,10 +73,10 @@ class Reference:
     download: str
     layout: str
     source: str
-    columns: Mapping[str, pl.Expr] = field(default_factory=lambda: PLAIN)
+    columns: Mapping[str, pl.Expr] = field(default_factory=lambda: _PLAIN)
     cuts: tuple[Cut, ...] = ()
     best: str | None = None
-    identifier: str = "dr3"
+    identifier: str | None = "dr3"
     epoch: float = 2000.0
     read_compilation: Callable[[str | Path], Compilation] | None = None
 
@@ -112,14 +114,6 @@ _CATALOGS = (
         read_compilation=read_saga,
     ),
     Reference(
-        "viswanathan2024",
-        "very metal-poor stars of Gaia's RVS (Viswanathan et al. 2024)",
-        "spectra",
-        "table 1 of A&A 683, L11 (VizieR J/A+A/683/L11)",
-        "[Fe/H] by the calcium triplet of bright giants and dwarfs. " + _NOT_KNOWN.format("feh_err, logg, teff"),
-        "not confirmed: the names are the project's, or VizieR's usual ones",
-    ),
-    Reference(
         "segue",
         "SDSS/SEGUE stellar parameters, DR12 (Lee et al. 2008, Alam et al. 2015)",
         "spectra",
@@ -148,7 +142,7 @@ _CATALOGS = (
         "known when this was written: RA, DEC, RAJ2000, DEJ2000 and source_id are found. Nothing is cut.",
         "FEH, FEH_ERR, FLAG_MG_FE of DR9, and VizieR's columns of DR5, from public code; the rest by their pattern",
         columns={
-            **PLAIN,
+            **_PLAIN,
             "feh": pl.col("FEH"),
             "feh_err": pl.col("FEH_ERR"),
             "logg": pl.col("LOGG"),
@@ -156,15 +150,6 @@ _CATALOGS = (
             "c_fe": pl.when(pl.col("FLAG_C_FE") == 0).then(pl.col("C_FE")),
         },
         best="SNR_G",
-    ),
-    Reference(
-        "hong2024",
-        "very and extremely metal-poor stars with [C/Fe] (Hong et al. 2024)",
-        "spectra",
-        "the compilation of spectroscopic values in ApJS 273, 12 (DOI 10.3847/1538-4365/ad4a6f)",
-        "[Fe/H] and [C/Fe] of Yoon 2016, Li 2022, Placco 2022 and Zepeda 2023. "
-        + _NOT_KNOWN.format("feh_err, c_fe (limits as <0.7 are left out)"),
-        "not confirmed: the names are the project's, or VizieR's usual ones",
     ),
     Reference(
         "apogee-dr17",
@@ -211,19 +196,6 @@ _CATALOGS = (
         },
         cuts=(Cut("flag_sp 0", pl.col("flag_sp") == 0), Cut("S/N above 30 in CCD 3", pl.col("snr_px_ccd3") > 30)),
         best="snr_px_ccd3",
-        epoch=2016.0,
-    ),
-    Reference(
-        "huang2025",
-        "photometric metallicities by synthetic Gaia colours (Huang et al. 2025)",
-        "xp",
-        "the tables of DOI 10.12149/101548 (nadc.china-vo.org)",
-        "Giants and dwarfs, with the columns FLAG and Region. " + _NOT_KNOWN.format("feh_err"),
-        "FLAG and Region: Yang et al. 2025, section 4.2; the rest not confirmed",
-        cuts=(
-            Cut("FLAG 11111", pl.col("FLAG").cast(pl.Int64) == 11111),
-            Cut("Region above 112", pl.col("Region") > 112),
-        ),
         epoch=2016.0,
     ),
     Reference(
@@ -278,45 +250,18 @@ _CATALOGS = (
             "teff": 10 ** pl.col("xgb_logteff"),
         },
     ),
-    Reference(
-        "hattori2025",
-        "[M/H] and [alpha/M] of 48 million stars of low extinction (Hattori 2025)",
-        "xp",
-        "the catalog of arXiv:2404.01269, at Zenodo",
-        "Quantile forests on Gaia XP; best for giants. " + _NOT_KNOWN.format("feh_err, alpha_m"),
-        "not confirmed: the names are the project's",
-        epoch=2016.0,
-    ),
-    Reference(
-        "fallows-sanders2024",
-        "uncertain neural network on Gaia XP (Fallows & Sanders 2024)",
-        "xp",
-        "the catalog of MNRAS 531, 2126 (DOI 10.1093/mnras/stae1303)",
-        "[Fe/H], Teff, log g, [C/Fe], [alpha/M] with errors. "
-        + _NOT_KNOWN.format("feh_err, logg, teff, alpha_m, c_fe"),
-        "not confirmed: the names are the project's",
-        epoch=2016.0,
-    ),
-    Reference(
-        "thai2026",
-        "high-resolution spectra of very metal-poor XP candidates (Thai et al. 2026)",
-        "spectra",
-        "the table of 75 stars of arXiv:2601.21292",
-        "An independent audit of candidates chosen by XP. " + _NOT_KNOWN.format("feh_err, logg, teff, c_fe"),
-        "not confirmed: the names are the project's",
-    ),
-    Reference(
-        "ap-xp",
-        "DPAC's parameters from XP, Gaia DR4 (table ap_xp)",
-        "xp",
-        "table ap_xp of Gaia DR4's archive, announced for December 2026",
-        "GSP-Phot and FLAME on XP; source_id of DR4. By DR3's pattern [M/H] is mh_gspphot. "
-        + _NOT_KNOWN.format("feh_err, logg, teff"),
-        "the table's name: ESA's draft data model of 26 June 2026; its columns not confirmed",
-        identifier="dr4",
-        epoch=2017.5,
-    ),
 )
 
 REFERENCES: dict[str, Reference] = {reference.name: reference for reference in _CATALOGS}
 """By name."""
+
+
+def plain(name: str) -> Reference:
+    """Return a user's own table as a reference of that name.
+
+    Examples
+    --------
+    >>> plain("mine").title
+    'mine'
+    """
+    return Reference(name, name, "spectra", "your own table", PLAIN_LAYOUT, "this project", identifier=None)

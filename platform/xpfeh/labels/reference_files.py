@@ -1,4 +1,4 @@
-"""Files of reference catalogs: columns however they are spelt, cuts applied and counted, limits left out."""
+"""Files of reference catalogs: columns in any spelling, cuts applied and counted, limits left out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.labels.compilation import filter_and_count
 from xpfeh.labels.label_table import FEH_RANGE
-from xpfeh.labels.reference_catalogs import Reference
+from xpfeh.labels.reference_catalogs import PLAIN_LAYOUT, REFERENCES, Reference
 from xpfeh.tables.checks import POSITION_RANGES, numbers
 from xpfeh.tables.formats import READERS
 from xpfeh.tables.reading import read_table
@@ -25,10 +25,10 @@ POSSIBLE = {
     "alpha_m": (-3.0, 3.0),
     "c_fe": (-5.0, 8.0),
 }
-"""What a star can have (degrees, dex, K). Outside lie what catalogs write for unknown: -9999, -9.999, 99.99, an error
-of 0."""
+"""Possible values of a star (degrees, dex, K). Outside are those that catalogs write for unknown: -9999, -9.999, 99.99,
+an error of 0."""
 _SPELLINGS = {name: LITERATURE[name] for name in ("source_id", "ra", "dec", "feh_err")}
-"""What a column may also be called. Not so [Fe/H]: a catalog may have several, and one is the published."""
+"""Further names of columns. [Fe/H] has none: a catalog may have several, of which one is the recommended."""
 _LIMIT = "^[<>≤≥]"
 _IS_LIMIT, BEST = "_is_limit", "_best"
 
@@ -39,7 +39,7 @@ def files_of(path: Path) -> list[Path]:
     Raises
     ------
     UserError
-        If there is none.
+        If there are none.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
@@ -55,7 +55,7 @@ def _suffix(path: Path) -> str:
 
 
 def read_file(reference: Reference, path: Path) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Rows with [Fe/H] and an identifier or a position, in our columns, and how many each step left."""
+    """Return the rows with [Fe/H] and an identifier or a position, in our columns, and the number after each step."""
     rows = _read_published(reference, path)
     counts = {"rows": rows.height}
     for cut in reference.cuts:
@@ -87,7 +87,9 @@ def _roots(expressions: Iterable[pl.Expr]) -> set[str]:
 
 
 def _layout_of(reference: Reference) -> str:
-    return f"{reference.name} is read as published: {reference.download}"
+    if reference.name in REFERENCES:
+        return f"{reference.name} is read as published: {reference.download}"
+    return f"{reference.name} is not one of {', '.join(REFERENCES)}, so it needs {PLAIN_LAYOUT}"
 
 
 def _read_published(reference: Reference, path: Path) -> pl.DataFrame:
@@ -95,7 +97,7 @@ def _read_published(reference: Reference, path: Path) -> pl.DataFrame:
     values = {root: ours for ours, column in reference.columns.items() for root in column.meta.root_names()}
     cuts = _roots(cut.passes for cut in reference.cuts)
     spelt = {root: (plain(root), *_SPELLINGS.get(ours, ())) for root, ours in values.items()}
-    spelt |= {f"l_{root}": (f"l{plain(root)}",) for root in values}  # so VizieR calls the column of a limit's sign
+    spelt |= {f"l_{root}": (f"l{plain(root)}",) for root in values}  # VizieR's name for the column of a limit's sign
     spelt |= {name: (plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
     table = read_table(path, Spellings((name for names in spelt.values() for name in names), plain))
     there = {plain(column): column for column in reversed(table.columns)}
@@ -123,7 +125,7 @@ def _limits(table: pl.DataFrame, name: str) -> pl.Expr:
 
 
 def _identifiers(ids: pl.Series, path: Path) -> pl.Series:
-    """Identifiers as int64, null where there is none: empty, 0 or negative."""
+    """Return identifiers as int64, null where unknown: empty, 0 or negative."""
     if not (ids.dtype.is_integer() or ids.dtype in (pl.String, pl.Null)):
         raise UserError(f"{path}: {ids.name} is {ids.dtype}; write 64-bit integers, a float loses digits")
     integers = ids.cast(pl.Int64, strict=False)
@@ -135,7 +137,7 @@ def _identifiers(ids: pl.Series, path: Path) -> pl.Series:
 
 
 def _numbers_if_all_are(column: pl.Series) -> pl.Series:
-    """Flags of text files as numbers, unless they are words."""
+    """Return flags of text files as numbers, unless they are words."""
     if column.dtype != pl.String:
         return column
     values = column.cast(pl.Float64, strict=False)

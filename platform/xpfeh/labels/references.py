@@ -1,4 +1,4 @@
-"""Reference catalogs read in their published layouts, and found among Gaia's stars."""
+"""Reference catalogs, read in their published layouts and matched to Gaia's stars."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import local_path
 from xpfeh.labels.compilation import SAME_STAR_ARCSEC, to_labels
 from xpfeh.labels.crossmatch import crossmatch, pairs_within
-from xpfeh.labels.reference_catalogs import REFERENCES, Reference
+from xpfeh.labels.reference_catalogs import REFERENCES, Reference, plain
 from xpfeh.labels.reference_files import BEST, files_of, read_file
 from xpfeh.releases import RELEASES
 from xpfeh.tables.checks import with_source_id
@@ -29,11 +29,11 @@ class ReferenceStars:
     ----------
     reference : Reference
     stars : polars.DataFrame
-        One row a star, of these columns those that the file has: ``source_id`` (int64, null where unknown), ``ra``,
+        One row a star, with the columns that the file has of: ``source_id`` (int64, null where unknown), ``ra``,
         ``dec`` (degrees), ``feh``, ``feh_err``, ``logg``, ``teff`` (K), ``alpha_m``, ``c_fe`` (dex), null where
         unknown; of a compilation those of `xpfeh.labels.compilation.Compilation`.
     counts : dict
-        Rows left after each step, by its text, and at last the stars.
+        Rows left after each step, by its text, and finally the stars.
     """
 
     reference: Reference
@@ -41,31 +41,8 @@ class ReferenceStars:
     counts: dict[str, int]
 
 
-def reference_named(name: str) -> Reference:
-    """Return the catalog of a name.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-
-    Examples
-    --------
-    >>> reference_named("galah").title
-    'GALAH DR4 (Buder et al. 2025)'
-    """
-    if name not in REFERENCES:
-        raise UserError(f"no reference catalog is called {name!r}; there are: {', '.join(REFERENCES)}")
-    return REFERENCES[name]
-
-
 def what_to_download(name: str) -> str:
-    """Return which file a catalog is, from where, and what its columns hold: three lines.
-
-    Raises
-    ------
-    UserError
-        If no catalog has this name.
+    """Return which file a catalog of `REFERENCES` is, from where, and its layout: three lines.
 
     Examples
     --------
@@ -74,7 +51,7 @@ def what_to_download(name: str) -> str:
     Download: VizieR B/pastel, table pastel, with RAJ2000, DEJ2000, [Fe/H], logg and bibcode
     Layout: High-resolution literature, several rows a star: their median, of papers after 1986.
     """
-    reference = reference_named(name)
+    reference = REFERENCES[name]
     return f"{reference.title}\nDownload: {reference.download}\nLayout: {reference.layout}"
 
 
@@ -87,15 +64,14 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
     Parameters
     ----------
     name : str
-        Of `xpfeh.labels.reference_catalogs.REFERENCES`.
+        Of `xpfeh.labels.reference_catalogs.REFERENCES`; a table of any other name has the plain layout.
     path : str or Path
         A local file in a format of `xpfeh.tables.reading.read_table`, or a folder of such files.
 
     Raises
     ------
     UserError
-        If there is no such catalog, a file cannot be read or lacks a column, a cell that must be a number is none, a
-        source_id is a float, or no star is left.
+        If a file cannot be read or lacks a column, a cell is not a number, a source_id is a float, or no star is left.
 
     Examples
     --------
@@ -103,13 +79,13 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
     >>> with TemporaryDirectory() as folder:
     ...     path = Path(folder, "made_up.csv")
     ...     _ = path.write_text("source_id,feh,c_fe\\n4295806720,-2.5,<0.7\\n34361129088,-9999,\\n")
-    ...     found = read_reference("hong2024", path)
+    ...     found = read_reference("mine", path)
     >>> found.stars.rows(named=True)
     [{'source_id': 4295806720, 'feh': -2.5, 'c_fe': None}]
     >>> list(found.counts.values())
     [2, 2, 2, 1, 1, 1]
     """
-    reference = reference_named(name)
+    reference = REFERENCES.get(name) or plain(name)
     if reference.read_compilation:
         compilation = reference.read_compilation(path)
         stars, counts = compilation.stars, dict(compilation.counts)
@@ -142,7 +118,7 @@ def match_to_gaia(
         ``source_id`` and, to match by position, what `xpfeh.labels.crossmatch.crossmatch` takes: ``ra``, ``dec``
         (degrees) and perhaps ``pmra``, ``pmdec`` (mas/yr), ``ref_epoch``.
     release : {"dr3", "dr4"}
-        Of the Gaia stars. Identifiers of another release say nothing: all are matched by position then.
+        Of the Gaia stars. A catalog with identifiers of another release is matched by position.
     radius_arcsec : float
 
     Returns
@@ -153,28 +129,28 @@ def match_to_gaia(
     Raises
     ------
     UserError
-        If stars have to be matched by position and either side has none, or a source_id of Gaia is no integer or
-        stands there twice.
+        If stars have to be matched by position and either side has none, or a source_id of Gaia is not an integer or
+        is repeated.
 
     Examples
     --------
     >>> stars = pl.DataFrame({"source_id": [7, None], "ra": [1.0, 2.0], "dec": [0.0, 0.0], "feh": [-1.0, -2.0]})
-    >>> found = ReferenceStars(reference_named("galah"), stars, {})
+    >>> found = ReferenceStars(plain("mine"), stars, {})
     >>> match_to_gaia(found, {"source_id": [9, 7], "ra": [2.0, 1.0], "dec": [0.0, 0.0]})["source_id", "feh"].rows()
     [(7, -1.0), (9, -2.0)]
     """
     stars, reference = found.stars, found.reference
     frame = with_source_id(pl.DataFrame(gaia), "Gaia stars")
     matched = []
-    if "source_id" in stars.columns and reference.identifier == release:
+    if "source_id" in stars.columns and reference.identifier in (release, None):
         matched.append(stars.filter(pl.col("source_id").is_in(frame["source_id"].implode())))
         frame = frame.filter(~pl.col("source_id").is_in(matched[0]["source_id"].implode()))
         stars = stars.filter(pl.col("source_id").is_null())
     if stars.height:
         if not {"ra", "dec"} <= {*stars.columns}:
             raise UserError(
-                f"{reference.name}: no positions, and identifiers of Gaia {reference.identifier.upper()} do not match "
-                f"stars of {release.upper()}; add the columns ra and dec to the catalog"
+                f"{reference.name}: no positions, and identifiers of Gaia {(reference.identifier or release).upper()} "
+                f"do not match stars of {release.upper()}; add the columns ra and dec to the catalog"
             )
         columns = {name: frame[name].to_numpy() for name in frame.columns}
         positions = stars["ra"].to_numpy(), stars["dec"].to_numpy()
@@ -184,7 +160,7 @@ def match_to_gaia(
 
 
 def _one_row_a_star(rows: pl.DataFrame) -> pl.DataFrame:
-    """The best row of each star, in the order of the file: one an identifier; of the rest, rows so close are one."""
+    """Return the best row of each star, in the order of the file; without identifiers, close rows are one star."""
     keys = [key for key in (BEST, "feh_err") if key in rows.columns]
     rows = rows.with_row_index(_ROW)
     if keys:

@@ -58,7 +58,7 @@ def _numbers(features: Columns, predictor: Predictor) -> bytes:
 def _image(features: Columns, predictor: Predictor) -> bytes:
     import matplotlib.pyplot as plt
 
-    from xpfeh.evaluate.star_figure import star_figure
+    from xpfeh.star_figure import star_figure
 
     slopes = predictor.sensitivity(features)
     with _ONE_AT_A_TIME:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.cells import SPREADS, by_cell, spreads, standard_errors
 from xpfeh.evaluate.good_stars import good_numbers
-from xpfeh.evaluate.metrics import summary
+from xpfeh.evaluate.metrics import summary, with_errors
 from xpfeh.evaluate.validation_stars import write_validation
 from xpfeh.flags import is_good
 from xpfeh.inference.answers import answers_of
@@ -102,8 +100,6 @@ def train(
     # A model's numbers are of stars like the test stars, whatever others it learns from.
     answered = {**judges, **columns, "flags": flags, "good": is_good(flags, recipe.stars == "all")}
     like_test = _rows(answered, np.isin(judges["part"], LIKE_TEST))
-    residual = like_test["FEH"].astype(np.float64) - like_test["feh"]
-    errors = standard_errors(by_cell(like_test["source_id"]), SPREADS, partial(spreads, residual))
     training = Training(
         **dict(sample.origin),
         stars=StarCounts(train=int(taught.sum()), validation=len(judges["feh"]), test=len(sample.part("test"))),
@@ -115,7 +111,7 @@ def train(
         domain_threshold=threshold,
         seen=describe(answered),
         seconds=time.monotonic() - begun,
-        validation=summary(like_test) | {"mae_error": errors["mae"]},
+        validation=summary(like_test) | {"mae_error": with_errors(like_test)["mae_se"]},
         good={name: value for name, value in good_numbers(answered).items() if np.isfinite(value)},
     )
     card = write_bundle(out, files_of(model), recipe, training)

@@ -1,4 +1,4 @@
-"""The page of `xpfeh compare --html`: runs grouped by recipe, as a table and as plots, in one file."""
+"""The page of `xpfeh compare --html`: runs grouped by recipe as a table, and the finalists, in one file."""
 
 from __future__ import annotations
 
@@ -8,54 +8,33 @@ from importlib.resources import files
 from pathlib import Path
 
 import jinja2
-from bokeh.document import Document
-from bokeh.embed import components
-from bokeh.resources import Resources
-from markupsafe import Markup
-from numpy.typing import NDArray
+import matplotlib.pyplot as plt
 
-from xpfeh.evaluate.comparison.finalists import finalist_runs, finalists_of, finalists_spread
-from xpfeh.evaluate.comparison.plots import (
-    SHORT_ID,
-    error_by_parameter,
-    learning_curves,
-    parallel_coordinates,
-    source_of,
-)
-from xpfeh.evaluate.comparison.runs import COLUMNS, ERROR, Row, Run, varied
-from xpfeh.evaluate.comparison.stars import predicted_against_true
-from xpfeh.evaluate.metrics import Stars
+from xpfeh.evaluate.comparison.finalists import embedded, finalist_runs, finalists_figure, ranked
+from xpfeh.evaluate.comparison.runs import ERROR, OF_A_RUN, SHORT_ID, Row, Run, varied
+from xpfeh.evaluate.numbers import NUMBERS, titles
 from xpfeh.evaluate.section import text_of
 from xpfeh.files import check_output_file, whole_file
+from xpfeh.typing import Columns
 
-PICTURED = 8
-"""Recipes, the best, whose stars are drawn; and finalists that are shown."""
-
-
-def pictured(rows: Sequence[Row]) -> list[Run]:
-    """Return the runs whose stars the page draws or compares: the best few recipes' and the finalists'."""
-    runs = [*(row.best for row in rows[:PICTURED]), *finalist_runs(rows)[:PICTURED]]
-    return list({run.run_id: run for run in runs}.values())
+_SHOWN = 8  # finalists, the best
 
 
-def write_page(
-    out: Path,
-    rows: Sequence[Row],
-    curves: Mapping[str, NDArray],
-    stars: Mapping[str, Stars],
-    experiment: str,
-) -> None:
-    """Write one page that needs no other file: a table, and plots to hover over and click in.
+def shown_finalists(rows: Sequence[Row]) -> list[Run]:
+    """Return the runs whose validation stars the page compares."""
+    return finalist_runs(rows)[:_SHOWN]
+
+
+def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], experiment: str) -> None:
+    """Write one page that needs no other file.
 
     Parameters
     ----------
     out : Path
     rows : sequence of Row
         Best first.
-    curves : mapping of (steps, 2) float64
-        For each run's id: the step, and its validation error then (dex).
     stars : mapping
-        `xpfeh.evaluate.validation_stars.COLUMNS` by the id of those `pictured` runs that have kept them.
+        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by the id of those `shown_finalists` that have kept them.
     experiment : str
 
     Raises
@@ -64,43 +43,25 @@ def write_page(
         If `out` is a folder, or lies under a file.
     """
     check_output_file(out)
-    runs = sorted((run for row in rows for run in row.runs), key=lambda run: -run.numbers["mae"])
-    names = varied(rows)
-    best = [row.best for row in rows[:PICTURED]]
-    finalists = finalists_of(rows, stars, PICTURED)
-    pictures = predicted_against_true({run.run_id: stars[run.run_id] for run in best if run.run_id in stars})
-
-    source = source_of(runs, names, curves)
-    plots = {"curves": learning_curves(source)}
-    if names:  # recipes that differ in nothing but their seeds have nothing to show here
-        plots["parallel"] = parallel_coordinates(source, runs, names)
-        plots |= {f"parameter {name}": error_by_parameter(source, runs, name) for name in names}
-    if finalists:
-        plots["finalists"] = finalists_spread(finalists)
-    for run_id, (density, residuals) in pictures.items():
-        plots |= {f"density {run_id}": density, f"residuals {run_id}": residuals}
-    document = Document()
-    with document.models.freeze():  # else Bokeh walks through all plots at each that is added
-        for plot in plots.values():
-            document.add_root(plot)
-    script, divisions = components(plots)
-
+    plt.switch_backend("agg")
+    finalists = ranked(rows, stars, _SHOWN)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["mae"] = lambda run: text_of(run.numbers["mae"], ".4f", run.numbers.get(ERROR, math.nan))
+    environment.filters["mae"] = lambda run: text_of(
+        run.numbers["mae"], NUMBERS["mae"].form, run.numbers.get(ERROR, math.nan)
+    )
+    environment.filters["signed"] = lambda value: text_of(value, "+.4f")
     environment.filters["short"] = lambda run: run.run_id[:SHORT_ID]
     template = environment.from_string((files("xpfeh.evaluate") / "templates" / "comparison.html").read_text())
     page = template.render(
         rows=rows,
-        runs=runs,
-        names=names,
-        columns=COLUMNS,
-        best=best,
+        n_runs=sum(len(row.runs) for row in rows),
+        names=varied(rows),
+        columns=list(zip(OF_A_RUN, titles(OF_A_RUN), strict=True)),
         finalists=finalists,
+        picture=embedded(finalists_figure(finalists)) if finalists else "",
         experiment=experiment,
-        bokeh=Markup(Resources(mode="inline", components=["bokeh"]).render_js() + script),
-        plots={name: Markup(division) for name, division in divisions.items()},  # Bokeh's own, nothing of a run's
     )
     with whole_file(out) as temporary:
         temporary.write_text(page)

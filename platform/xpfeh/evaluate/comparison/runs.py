@@ -1,4 +1,4 @@
-"""Models side by side: runs grouped by recipe, and what differs between the recipes."""
+"""Runs grouped by recipe, and what differs between the recipes."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
 
-COLUMNS = {
-    "mae": ("MAE", ".4f"), "robust_sigma": ("robust σ", ".4f"), "std": ("std", ".4f"),
-    "coverage_68": ("in 68 %", ".1%"), "nll": ("nll", ".3f"), "seconds": ("cost (s)", ".0f"),
-}  # fmt: skip
-"""Title and format of each number of a run."""
+from xpfeh.evaluate.numbers import NUMBERS
+from xpfeh.evaluate.section import text_of
+
+OF_A_RUN = ("mae", "robust_sigma", "std", "coverage_68", "nll", "seconds")
+"""Of `xpfeh.evaluate.numbers.NUMBERS`."""
+SHORT_ID = 8
+"""Characters of a run's id that tables show."""
 ERROR = "mae_error"
 """The number that is the standard error of ``mae``."""
 
@@ -24,11 +26,11 @@ class Run:
     ----------
     run_id, recipe, seed : str
     parameters : mapping of str
-        What else made it, `xpfeh.settings.Recipe` and data.
+        The other settings of `xpfeh.settings.Recipe`, and the data.
     numbers : mapping of float
         On the validation stars, dex; ``mae`` is there. ``seconds`` is the training's time.
     trial : Run, optional
-        Of a finalist of a search: the single network whose recipe it has.
+        For a finalist of a search: the single network whose recipe it has.
     """
 
     run_id: str
@@ -67,23 +69,19 @@ class Row:
 
     @property
     def recipes(self) -> str:
-        """What the recipe is called."""
+        """Name of the recipe."""
         return ", ".join(sorted({run.recipe for run in self.runs}))
 
     def number(self, number: str) -> float | None:
-        """Return the mean of one of `COLUMNS` over the seeds that know it."""
+        """Return the mean of one of `OF_A_RUN` over the seeds that have it."""
         known = self._known(number)
         return mean(known) if known else None
 
     def text(self, number: str) -> str:
-        """Return one of `COLUMNS` as text: its mean and standard deviation over the seeds that know it."""
+        """Return one of `OF_A_RUN` as text: its mean and standard deviation over the seeds that have it."""
         known = self._known(number)
-        if not known:
-            return "–"
-        _, form = COLUMNS[number]
-        if len(known) == 1:
-            return f"{mean(known):{form}}"
-        return f"{mean(known):{form}} ± {stdev(known):{form}}"
+        spread = stdev(known) if len(known) > 1 else math.nan
+        return text_of(mean(known) if known else math.nan, NUMBERS[number].form, spread)
 
     def parameter(self, name: str) -> str:
         """Return a parameter of the best run as short text."""
@@ -94,7 +92,7 @@ class Row:
         return [(name, self.parameter(name)) for name in names]
 
     def unlike(self, other: Row, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return those parameters of `names`, with their short texts, that another recipe has otherwise."""
+        """Return those parameters of `names`, with their short texts, that differ from another recipe's."""
         mine, its = self.best.parameters, other.best.parameters
         return [(name, self.parameter(name)) for name in names if mine.get(name) != its.get(name)]
 
@@ -104,7 +102,7 @@ class Row:
 
 
 def varied(rows: Sequence[Row]) -> list[str]:
-    """Return the parameters that have more than one value among the rows that know them.
+    """Return the parameters that have more than one value among the rows that have them.
 
     Examples
     --------
@@ -127,21 +125,10 @@ def short(text: str) -> str:
     >>> short("0.00123456"), short("512.0"), short("(256, 64)")
     ('0.00123', '512', '256,64')
     """
-    number = to_number(text)
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
     if not math.isfinite(number):
         return text.replace(" ", "").strip("()[],")
     return f"{number:.0f}" if number.is_integer() and abs(number) < 1e7 else f"{number:.3g}"
-
-
-def to_number(text: str) -> float:
-    """Return the number that a recorded value is, or NaN.
-
-    Examples
-    --------
-    >>> to_number("1e-3"), to_number("relu")
-    (0.001, nan)
-    """
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan

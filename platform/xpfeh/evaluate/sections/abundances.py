@@ -1,4 +1,4 @@
-"""Does the answer depend on what else is in the star: alpha elements and carbon (the paper's Fig. 10)."""
+"""Does [Fe/H] depend on the star's alpha elements and carbon (the paper's Fig. 10)?"""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from dataclasses import asdict
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import FEH, LABELS, RED, RESIDUAL, styled
 from xpfeh.evaluate.metrics import LEVELS, has_interval, inside
+from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import running
-from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.section import Picture, Section, text_of
 from xpfeh.evaluate.sections.trends import draw_residuals
-from xpfeh.evaluate.slices import ALL, BOTH_SAMPLES, slices_of
+from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
 from xpfeh.evaluate.slope import Slope, residual_slope
-from xpfeh.evaluate.study import Compared, Stars, Study, rows_of
+from xpfeh.evaluate.study import Compared, Study, rows_of
+from xpfeh.typing import Columns
 
 CARBON_RICH = {
     6331867944289331584: ("2M14323128-0605002", 2.3),
@@ -25,54 +28,52 @@ CARBON_RICH = {
 }
 """Carbon-enhanced stars of the packaged library, by Gaia DR3 source_id: 2MASS designation, and [C/Fe] (dex) as issue 18
 of this project names them."""
+_OF_A_STAR = ("c_fe", "feh", "FEH")
 
 
 def abundances(study: Study) -> Section:
     """Return the section on slopes of the residual against [alpha/M] and [C/Fe], and on carbon-enhanced stars."""
     slopes = {name: _alpha_slopes(model.stars) for name, model in study.models.items()}
     rows = [
-        [name if sample == ALL else "", "[α/M]", sample, str(one.n), text_of(one.slope, "+.3f", one.slope_se)]
-        for name, each in slopes.items()
-        for sample, one in each.items()
+        ([name, "[α/M]", sample], asdict(one)) for name, samples in slopes.items() for sample, one in samples.items()
     ]
     pictures = []
+    if np.isfinite(study.first.stars["alpha_m"]).any():
+        caption = "Residuals along [α/M], with running mean and scatter."
+        pictures.append(Picture("alpha", alpha_figure(study.first.stars), caption))
     carbon: dict[str, dict[str, Slope]] = {}
     for reference in (each for each in study.references if each.is_truth and "c_fe" in each.stars):
-        beside = _with_carbon(reference, study)
-        carbon[reference.name] = {name: residual_slope(stars, "c_fe") for name, stars in beside.items()}
-        rows += [
-            [name, "[C/Fe]", reference.title, str(one.n), text_of(one.slope, "+.3f", one.slope_se)]
-            for name, one in carbon[reference.name].items()
-        ]
+        answers = _with_carbon(reference, study)
+        carbon[reference.name] = {name: residual_slope(stars, "c_fe") for name, stars in answers.items()}
+        rows += [([name, "[C/Fe]", reference.title], asdict(one)) for name, one in carbon[reference.name].items()]
         pictures.append(
             Picture(
                 f"carbon_{reference.name}",
-                carbon_figure(reference.title, beside),
-                f"Fig. 10. {reference.title}, coloured by [C/Fe], and any other answer from XP that was given. Where "
+                carbon_figure(reference.title, answers),
+                f"Fig. 10. {reference.title}, coloured by [C/Fe], and any other catalog from XP that was given. Where "
                 "carbon misleads, stars of high [C/Fe] lie over the line.",
             )
         )
     if not carbon:
-        rows.append(["", "[C/Fe]", "no catalog with it was given", "0", "–"])
-    cemp = _carbon_rich(study.first.asked)
-    alpha = study.first.stars["alpha_m"]
-    if np.isfinite(alpha).any():
-        pictures.insert(
-            0,
-            Picture("alpha", alpha_figure(study.first.stars), "Residuals along [α/M], with running mean and scatter."),
-        )
+        rows.append((["", "[C/Fe]", "no catalog with it was given"], {"n": 0}))
+    carbon_rich = _carbon_rich(study.first.unseen)
     tables = [
-        Table(["model", "abundance", "stars", "n", "slope of the residual, dex per dex"], rows,
-              "Least squares, without residuals beyond 0.5 dex.", text_columns=3)
-    ]  # fmt: skip
-    if cemp["rows"]:
+        number_table(
+            ["model", "abundance", "stars"], ["n", "slope"], rows, "Least squares, without residuals beyond 0.5 dex."
+        )
+    ]
+    if carbon_rich:
         tables.append(
-            Table(["carbon-enhanced", "[C/Fe]", "label", "predicted", "68 % interval", "in 68 / 95 %"], cemp["rows"],
-                  "Carbon-enhanced stars show what to expect: strong CH and C₂ bands are rare in training.")
-        )  # fmt: skip
+            number_table(
+                ["carbon-enhanced", "68 % interval", "in 68 / 95 %"],
+                _OF_A_STAR,
+                [(_words(star), {key: float(star[key][0]) for key in _OF_A_STAR}) for star in carbon_rich],
+                "Carbon-enhanced stars are a hard case: strong CH and C₂ bands are rare in training.",
+            )
+        )
     return Section(
         "abundances",
-        "Does the answer depend on [α/M] or carbon?",
+        "Does [Fe/H] depend on [α/M] or carbon?",
         tables=tables,
         pictures=pictures,
         numbers={
@@ -82,13 +83,16 @@ def abundances(study: Study) -> Section:
             "carbon_slope": {
                 name: {answer: asdict(one) for answer, one in each.items()} for name, each in carbon.items()
             },
-            "carbon_enhanced": cemp["numbers"],
+            "carbon_enhanced": [
+                {key: float(star[key][0]) for key in _OF_A_STAR} | {"source_id": int(star["source_id"][0])}
+                for star in carbon_rich
+            ],
         },
     )
 
 
 @styled
-def alpha_figure(stars: Stars) -> Figure:
+def alpha_figure(stars: Columns) -> Figure:
     """Return residuals along [alpha/M] for metal-rich and metal-poor stars."""
     figure, panels = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
     for axes, chosen, name in (
@@ -104,10 +108,10 @@ def alpha_figure(stars: Stars) -> Figure:
 
 
 @styled
-def carbon_figure(title: str, beside: Mapping[str, Stars]) -> Figure:
+def carbon_figure(title: str, answers: Mapping[str, Columns]) -> Figure:
     """Return the model's [Fe/H], and that of each peer, against a catalog's, coloured by [C/Fe]."""
-    figure, panels = plt.subplots(1, len(beside), figsize=(1 + 4.6 * len(beside), 4.6), squeeze=False, sharey=True)
-    for axes, (name, stars) in zip(panels[0], beside.items(), strict=True):
+    figure, panels = plt.subplots(1, len(answers), figsize=(1 + 4.6 * len(answers), 4.6), squeeze=False, sharey=True)
+    for axes, (name, stars) in zip(panels[0], answers.items(), strict=True):
         points = axes.scatter(stars["feh"], stars["FEH"], s=18, c=stars["c_fe"], cmap="viridis", vmin=0, vmax=2.5)
         axes.axline((-3, -3), slope=1, color=RED, lw=1)
         axes.set_xlabel(f"{FEH} (dex), {title}")
@@ -117,37 +121,38 @@ def carbon_figure(title: str, beside: Mapping[str, Stars]) -> Figure:
     return figure
 
 
-def _with_carbon(reference: Compared, study: Study) -> dict[str, Stars]:
+def _with_carbon(reference: Compared, study: Study) -> dict[str, Columns]:
     """Return the catalog's stars of known [C/Fe] with the model's [Fe/H], and with that of each peer that has them."""
     stars = rows_of(reference.stars, np.isfinite(reference.stars["c_fe"]))
-    beside: dict[str, Stars] = {next(iter(study.models)): stars}
+    answers: dict[str, Columns] = {next(iter(study.models)): stars}
     for peer in (each for each in study.references if not each.is_truth):
         _, ours, theirs = np.intersect1d(stars["source_id"], peer.stars["source_id"], return_indices=True)
         if len(ours):
-            beside[peer.title] = {**rows_of(stars, ours), "FEH": peer.stars["feh"][theirs]}
-    return beside
+            answers[peer.title] = {**rows_of(stars, ours), "FEH": peer.stars["feh"][theirs]}
+    return answers
 
 
-def _alpha_slopes(stars: Stars) -> dict[str, Slope]:
+def _alpha_slopes(stars: Columns) -> dict[str, Slope]:
     chosen = slices_of(stars)
     return {sample: residual_slope(rows_of(stars, chosen[sample]), "alpha_m") for sample in BOTH_SAMPLES}
 
 
-def _carbon_rich(asked: Stars) -> Mapping[str, list]:
-    rows, numbers = [], []
+def _carbon_rich(unseen: Columns) -> list[dict[str, NDArray]]:
+    """Return those of `CARBON_RICH` that are among the stars, (1,) each, with ``name`` and ``c_fe``."""
+    found = []
     for source_id, (name, c_fe) in CARBON_RICH.items():
-        star = rows_of(asked, asked["source_id"] == source_id)
+        star = rows_of(unseen, unseen["source_id"] == source_id)
         if len(star["feh"]):
-            known = np.isfinite(star["feh"][0])
-            held = [
-                ("yes" if inside(star, level)[0] else "no") if known and has_interval(star, level)[0] else "–"
-                for level in LEVELS
-            ]
-            feh, predicted, low, high = (float(star[key][0]) for key in ("feh", "FEH", "FEH_lo68", "FEH_hi68"))
-            rows.append([
-                name, text_of(c_fe, "+.1f"), text_of(feh, ".2f"), text_of(predicted, ".2f"),
-                f"{text_of(low, '.2f')} to {text_of(high, '.2f')}",
-                " / ".join(held),
-            ])  # fmt: skip
-            numbers.append({"source_id": source_id, "c_fe": c_fe, "feh": feh, "FEH": predicted})
-    return {"rows": rows, "numbers": numbers}
+            found.append({**star, "name": np.array([name]), "c_fe": np.array([c_fe])})
+    return found
+
+
+def _words(star: Columns) -> list[str]:
+    """Return a star's name, its 68 % interval, and whether its label is inside both intervals."""
+    known = np.isfinite(star["feh"][0])
+    held = [
+        ("yes" if inside(star, level)[0] else "no") if known and has_interval(star, level)[0] else "–"
+        for level in LEVELS
+    ]
+    low, high = (text_of(float(star[key][0]), ".2f") for key in ("FEH_lo68", "FEH_hi68"))
+    return [str(star["name"][0]), f"{low} to {high}", " / ".join(held)]

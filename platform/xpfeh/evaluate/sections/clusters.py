@@ -1,10 +1,10 @@
-"""Globular clusters: many stars of one [Fe/H] (the paper's Fig. 9). Are the errors true inside a cluster?"""
+"""Globular clusters: many stars of one [Fe/H] (the paper's Fig. 9). Are the uncertainties right inside a cluster?"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,14 +12,21 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, ORANGE, RED, styled
-from xpfeh.evaluate.metrics import robust_sigma
-from xpfeh.evaluate.section import Picture, Section, Table, text_of
-from xpfeh.evaluate.study import Judged, Stars, Study, rows_of
+from xpfeh.evaluate.metrics import coverage
+from xpfeh.evaluate.numbers import number_table
+from xpfeh.evaluate.residuals import robust_sigma
+from xpfeh.evaluate.section import Picture, Section, text_of
+from xpfeh.evaluate.study import Judged, Study, rows_of
 from xpfeh.labels.clusters import DOWNLOAD, Members
+from xpfeh.typing import Columns
 
-FEW = 6
-"""Members, of fewer a cluster has no row."""
+MIN_MEMBERS = 6
+"""Members without which a cluster has no row."""
 _SHOWN = 6  # clusters with the most members, in the picture
+_SHOWN_NUMBERS = (
+    "n", "field", "ebv", "literature", "mean", "offset", "sigma", "own_sigma", "error", "z", "label_mean",
+    "label_sigma", "label_offset", "coverage_68",
+)  # fmt: skip
 _DUSTY = (0.0, 0.3, 0.5, 9.0)  # E(B-V), mag
 _FIELD = 0.25  # share of field stars, from which a scatter is that of the field too
 
@@ -29,40 +36,43 @@ def clusters(study: Study) -> Section:
     title = "Globular clusters"
     if study.clusters is None:
         return Section("clusters", title, absent=f"No table of clusters was given. Get {DOWNLOAD}")
-    asked = study.first.asked
-    known = [each for each in study.clusters if len(each.rows) >= FEW]
+    unseen = study.first.unseen
+    known = [each for each in study.clusters if len(each.rows) >= MIN_MEMBERS]
     if not known:
-        return Section("clusters", title, absent=f"No cluster has {FEW} giants among these stars.")
+        return Section("clusters", title, absent=f"No cluster has {MIN_MEMBERS} giants among these stars.")
     known = sorted(known, key=lambda each: -len(each.rows))
-    numbers = {each.cluster.name: cluster_numbers(asked, each) for each in known}
+    numbers = {each.cluster.name: cluster_numbers(unseen, each) for each in known}
     return Section(
         "clusters",
         title,
-        "Members are the red giants, by the paper's cut 2 at the cluster's distance, within five half-light radii: "
-        "neither [Fe/H] nor velocities choose. So some are field stars: as many as the ring between 15 and 30 "
-        "half-light radii says, or more: spectra of chosen stars, as of a survey's fibres, leave the ring too empty. "
-        "Most clusters lie behind more dust or nearer to the plane than the paper's stars. Every "
-        "member was asked of a model that has not seen the cluster's cell of the sky. Predicted minus literature, "
-        f"median: {_by_dust(numbers)}.",
+        "Members are the red giants, by the paper's cut 2 at the cluster's distance, within five half-light radii, "
+        "chosen without [Fe/H] or velocities. So some are field stars: the number expected from the ring between 15 "
+        "and 30 half-light radii, or more, since surveys that choose their stars leave the ring too empty. Most "
+        "clusters lie behind more dust or nearer to the plane than the paper's stars. Each member is predicted by a "
+        "model that has not seen the cluster's cell of the sky. Predicted minus literature, median: "
+        f"{_by_dust(numbers)}.",
         tables=[
-            Table(
-                ["cluster", "n", "field", "E(B−V)", "literature", "mean", "off by", "σ", "its own σ", "error", "z",
-                 "label mean", "label σ", "minus label", "in 68 %"],
-                [_row(name, one) for name, one in numbers.items()],
-                "Mean (median), with its standard error over the stars, and σ (robust) of the predicted [Fe/H], dex. "
-                "Its own σ: the scatter of [Fe/H] from star to star in the literature, where known. Error: the "
-                "median predicted error. z: σ over the error and the cluster's own σ together, or the labels' σ "
-                "where that is not known; 1 if the errors tell of the scatter, more where they are too small. Label: "
-                "mean and σ of the labels of the same stars; minus label: median of predicted minus label, which "
-                "field stars do not move. In 68 %: share of members whose interval holds the literature's value. "
-                f"Where more than {_FIELD:.0%} are field stars, n stands in brackets.",
-                name="clusters",
+            number_table(
+                ["cluster"],
+                _SHOWN_NUMBERS,
+                [
+                    ([_name(name, one)], {**one, "offset": one["mean"] - one["literature"]})
+                    for name, one in numbers.items()
+                ],
+                "Mean (median), with its standard error over the stars, its offset from the literature, and σ (robust) "
+                "of the predicted [Fe/H], dex. Intrinsic σ: the scatter of [Fe/H] from star to star in the literature, "
+                "where known. Error: the median predicted error. z: σ over the error and the intrinsic σ combined, or "
+                "the labels' σ where that is not known; 1 if the errors explain the scatter, more where they are too "
+                "small. Label: mean and σ of the labels of the same stars; minus label: median of predicted minus "
+                "label, which field stars do not move. In 68 %: share of members whose interval contains the "
+                f"literature's value. *: more than {_FIELD:.0%} are field stars.",
+                "clusters",
             )
         ],
         pictures=[
             Picture(
                 "clusters",
-                clusters_figure(asked, known[:_SHOWN]),
+                clusters_figure(unseen, known[:_SHOWN]),
                 "Fig. 9, the clusters with the most giants. Top: predicted [Fe/H] (blue), the labels of the same "
                 "stars (grey), the literature's (red). Bottom: the giant branch by predicted [Fe/H]; a gradient "
                 "along it would be a bias with luminosity.",
@@ -72,41 +82,41 @@ def clusters(study: Study) -> Section:
                 all_clusters_figure(numbers),
                 "Every cluster: predicted minus literature against E(B−V); the bar is the scatter of its members. "
                 "Errors of the dust map move a whole cluster: the default map gives its cell of 0.9° one value. "
-                f"{_learnt(study.first)}",
+                f"{_learned_from(study.first)}",
             ),
         ],
         numbers=numbers,
     )  # fmt: skip
 
 
-def _learnt(model: Judged) -> str:
-    """Return in a sentence how much dust the training stars of a model lie behind; nothing of one without a card."""
+def _learned_from(model: Judged) -> str:
+    """Return in a sentence how much dust the training stars of a model lie behind; nothing without a card."""
     if not model.cards:
         return ""
     if model.cards[0].recipe.stars == "all":
-        return "The model has learnt from stars behind any dust (`stars=all`)."
-    return "The model has learnt from no star beyond E(B−V) = 0.2 (`stars=paper`)."
+        return "The model has learned from stars behind any dust (`stars=all`)."
+    return "The model has learned from no star beyond E(B−V) = 0.2 (`stars=paper`)."
 
 
 def _by_dust(numbers: dict[str, dict[str, float]]) -> str:
-    """Return in words how far off clusters are behind little and much dust."""
+    """Return in words the offsets of clusters behind little and much dust."""
     words = []
     for low, high in pairwise(_DUSTY):
         offsets = [one["mean"] - one["literature"] for one in numbers.values() if low <= one["ebv"] < high]
-        beside = [one["label_offset"] for one in numbers.values() if low <= one["ebv"] < high]
+        to_labels = [one["label_offset"] for one in numbers.values() if low <= one["ebv"] < high]
         if offsets:
             where = f"{low:g} ≤ E(B−V) < {high:g}" if high < _DUSTY[-1] else f"E(B−V) ≥ {low:g}"
             middle = text_of(float(np.median(offsets)), "+.2f")
             scatter = f", scatter {robust_sigma(np.array(offsets)):.2f}" if len(offsets) > 2 else ""
             same = ""
-            if np.isfinite(beside).any():
-                same = f"; minus the labels of the same stars {text_of(float(np.nanmedian(beside)), '+.2f')}"
+            if np.isfinite(to_labels).any():
+                same = f"; minus the labels of the same stars {text_of(float(np.nanmedian(to_labels)), '+.2f')}"
             words.append(f"{where}: {middle} ({len(offsets)} clusters{scatter}{same})")
     return "; ".join(words)
 
 
-def cluster_numbers(asked: Stars, found: Members) -> dict[str, float]:
-    """Return what is known of a cluster's members.
+def cluster_numbers(unseen: Columns, found: Members) -> dict[str, float]:
+    """Return the numbers of a cluster's members.
 
     Returns
     -------
@@ -115,16 +125,14 @@ def cluster_numbers(asked: Stars, found: Members) -> dict[str, float]:
         (robust), ``error`` (median predicted error), ``z``, ``coverage_68`` of the predictions; ``label_mean`` and
         ``label_sigma`` of the labels. NaN where unknown.
     """
-    stars = rows_of(asked, found.rows)
+    stars = rows_of(unseen, found.rows)
     stars = rows_of(stars, np.isfinite(stars["FEH"]))
     feh = stars["FEH"].astype(np.float64)
     own, literature = found.cluster.feh_spread, found.cluster.feh
     labels = stars["feh"][np.isfinite(stars["feh"])]
     error = _median(stars["FEH_err"])
-    label_sigma = robust_sigma(labels) if len(labels) > 1 else float("nan")
-    sigma = robust_sigma(feh) if len(feh) > 1 else float("nan")
-    held = (stars["FEH_lo68"] <= literature) & (literature <= stars["FEH_hi68"])
-    closed = np.isfinite(stars["FEH_lo68"]) & np.isfinite(stars["FEH_hi68"])
+    label_sigma = robust_sigma(labels) if len(labels) > 1 else math.nan
+    sigma = robust_sigma(feh) if len(feh) > 1 else math.nan
     return {
         "n": len(feh),
         "field": found.field,
@@ -132,11 +140,11 @@ def cluster_numbers(asked: Stars, found: Members) -> dict[str, float]:
         "literature": literature,
         "own_sigma": own,
         "mean": _median(feh),
-        "mean_se": float(1.2533 * sigma / np.sqrt(len(feh))) if len(feh) else float("nan"),  # of a Gaussian's median
+        "mean_se": float(1.2533 * sigma / np.sqrt(len(feh))) if len(feh) else math.nan,  # of a Gaussian's median
         "sigma": sigma,
         "error": error,
         "z": sigma / float(np.hypot(error, np.nan_to_num(own if np.isfinite(own) else label_sigma))),
-        "coverage_68": float(held[closed].mean()) if closed.any() else float("nan"),
+        "coverage_68": coverage({**stars, "feh": np.full(len(feh), literature)}, 68),
         "label_mean": _median(labels),
         "label_offset": _median((stars["FEH"] - stars["feh"]).astype(np.float64)),
         "label_sigma": label_sigma,
@@ -144,15 +152,15 @@ def cluster_numbers(asked: Stars, found: Members) -> dict[str, float]:
 
 
 @styled
-def clusters_figure(asked: Stars, shown: Sequence[Members]) -> Figure:
+def clusters_figure(unseen: Columns, shown: Sequence[Members]) -> Figure:
     """Return the distribution of [Fe/H] and the giant branch of some clusters."""
     figure, panels = plt.subplots(2, len(shown), figsize=(2.5 * len(shown), 6), squeeze=False, sharex="row")
-    feh = np.concatenate([asked["FEH"][each.rows] for each in shown])
+    feh = np.concatenate([unseen["FEH"][each.rows] for each in shown])
     low, high = np.nanpercentile(feh, [1, 99])
     bins = np.linspace(low - 0.3, high + 0.3, 36)
     norm = plt.Normalize(low, high)
     for (top, bottom), each in zip(panels.T, shown, strict=True):
-        stars = rows_of(asked, each.rows)
+        stars = rows_of(unseen, each.rows)
         top.hist(stars["FEH"][np.isfinite(stars["FEH"])], bins=bins, color=BLUE, alpha=0.8)
         top.hist(stars["feh"][np.isfinite(stars["feh"])], bins=bins, histtype="step", color=GREY, lw=1.2)
         top.axvline(each.cluster.feh, color=RED, lw=1.2)
@@ -187,18 +195,10 @@ def all_clusters_figure(numbers: dict[str, dict[str, float]]) -> Figure:
     return figure
 
 
-def _row(name: str, one: dict[str, Any]) -> list[str]:
-    mixed = one["field"] > _FIELD * one["n"]
-    return [
-        name, f"({one['n']})" if mixed else str(one["n"]), text_of(one["field"], ".1f"), text_of(one["ebv"], ".2f"),
-        text_of(one["literature"], "+.2f"), text_of(one["mean"], "+.2f", one["mean_se"]),
-        text_of(one["mean"] - one["literature"], "+.2f"), text_of(one["sigma"], ".2f"),
-        text_of(one["own_sigma"], ".2f"), text_of(one["error"], ".2f"), text_of(one["z"], ".2f"),
-        text_of(one["label_mean"], "+.2f"), text_of(one["label_sigma"], ".2f"),
-        text_of(one["label_offset"], "+.2f"), text_of(one["coverage_68"], ".2f"),
-    ]  # fmt: skip
+def _name(name: str, one: Mapping[str, float]) -> str:
+    return f"{name} *" if one["field"] > _FIELD * one["n"] else name
 
 
 def _median(values: NDArray) -> float:
     known = values[np.isfinite(values)]
-    return float(np.median(known)) if len(known) else float("nan")
+    return float(np.median(known)) if len(known) else math.nan

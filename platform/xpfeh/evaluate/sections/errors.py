@@ -1,7 +1,8 @@
-"""Are the errors true? Residuals over errors, shares inside the intervals, and the paper's Fig. 5."""
+"""Are the uncertainties calibrated? Residuals over errors, shares inside the intervals, and the paper's Fig. 5."""
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -10,12 +11,14 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, RED, styled
-from xpfeh.evaluate.metrics import LEVELS, has_interval, inside, robust_sigma, summary
-from xpfeh.evaluate.section import Picture, Section
-from xpfeh.evaluate.slices import G_EDGES
-from xpfeh.evaluate.study import Stars, Study, rows_of
+from xpfeh.evaluate.metrics import LEVELS, coverage, has_interval, inside
+from xpfeh.evaluate.residuals import FEW, robust_sigma
+from xpfeh.evaluate.section import Picture, Section, text_of
+from xpfeh.evaluate.slices import ALL, G_EDGES
+from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.typing import Columns
 
-_FEW = 10  # stars: of fewer, a share or a scatter is not drawn
+_TITLE = "Are the uncertainties calibrated?"
 _FEH_EDGES = (-4.0, -2.5, -2.0, -1.5, -1.0, -0.5, 0.0, 0.6)
 _EDGES: dict[str, list[float]] = {
     "feh": [-4, -3, -2.5, -2, -1.5, -1, -0.5, 0, 0.6],
@@ -25,39 +28,41 @@ _EDGES: dict[str, list[float]] = {
 
 
 def errors(study: Study) -> Section:
-    """Return the section on whether the first model's errors are true."""
+    """Return the section on whether the first model's uncertainties are calibrated."""
     stars = study.first.stars
     closed = np.isfinite(stars["FEH"]) & np.isfinite(stars["FEH_err"])
-    if closed.sum() < _FEW:
-        return Section("errors", "Are the errors true?", absent=f"Fewer than {_FEW} stars have a closed interval.")
+    if closed.sum() < FEW:
+        return Section("errors", _TITLE, absent=f"Fewer than {FEW} stars have a closed interval.")
+    own = text_of(study.first.slices[ALL].get("inside_own_sigma", math.nan), ".0%")
     return Section(
         "errors",
-        "Are the errors true?",
+        _TITLE,
+        f"Share of stars within the networks' own σ, before calibration: {own}.",
         pictures=[
             Picture(
                 "calibration",
                 error_calibration(stars),
-                "Left: residual over predicted error should follow the unit Gaussian. Right: each tenth of the "
-                "stars, by predicted error; on the line the error is the scatter.",
+                "Left: residual over predicted error should follow the unit Gaussian. Right: stars in tenths by "
+                "predicted error; on the line, predicted error and scatter are equal.",
             ),
             Picture(
                 "coverage",
-                coverage(stars),
+                coverages(stars),
                 "Share of stars inside their 68 % (blue) and 95 % (grey) intervals; the bars are binomial errors. Red: "
-                "what it should be. Where points lie low the intervals are too short for stars of that kind.",
+                "the nominal share. Where points lie low, the intervals are too short for stars of that kind.",
             ),
             Picture(
                 "errors_by_g",
                 errors_by_g(stars),
                 "Fig. 5. Median predicted error against the scatter (robust σ) of the residuals, in bins of true "
-                "[Fe/H], by G. Points over the line: the errors are too large; under it: too small.",
+                "[Fe/H], by G. Above the line the errors are too large, below it too small.",
             ),
         ],
     )
 
 
 @styled
-def error_calibration(stars: Stars) -> Figure:
+def error_calibration(stars: Columns) -> Figure:
     """Return residual / error against a unit Gaussian, and scatter against predicted error, of closed intervals."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
     closed = np.isfinite(stars["FEH"]) & np.isfinite(stars["FEH_err"])
@@ -68,8 +73,7 @@ def error_calibration(stars: Stars) -> Figure:
     )
     left.plot(grid, np.exp(-0.5 * grid**2) / np.sqrt(2 * np.pi), color=RED, label="unit Gaussian")
     left.set(xlabel="residual / predicted error (clipped at ±5)", ylabel="density")
-    numbers = summary(stars)
-    shares = f"within the 68 % interval: {numbers['coverage_68']:.0%}, 95 %: {numbers['coverage_95']:.0%}"
+    shares = f"within the 68 % interval: {coverage(stars, 68):.0%}, 95 %: {coverage(stars, 95):.0%}"
     left.set_title(shares, loc="left", fontsize=10)
     left.legend(loc="upper right", fontsize=9)
 
@@ -90,8 +94,8 @@ def error_calibration(stars: Stars) -> Figure:
 
 
 @styled
-def coverage(stars: Stars) -> Figure:
-    """Return the share of stars inside their 68 % and 95 % intervals, in bins of what the errors may depend on."""
+def coverages(stars: Columns) -> Figure:
+    """Return the share of stars inside their 68 % and 95 % intervals, in bins of [Fe/H], G and E(B-V)."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), sharey=True)
     for axes, (name, edges) in zip(panels, _EDGES.items(), strict=True):
         for level, colour in zip(LEVELS, (BLUE, GREY), strict=True):
@@ -100,7 +104,7 @@ def coverage(stars: Stars) -> Figure:
             axes.axhline(level / 100, color=RED, lw=1)
             for low, high in pairwise(edges):
                 chosen = held[claimed & (stars[name] >= low) & (stars[name] < high)]
-                if len(chosen) >= _FEW:
+                if len(chosen) >= FEW:
                     share = float(chosen.mean())
                     error = np.sqrt(level / 100 * (1 - level / 100) / len(chosen))  # binomial
                     axes.errorbar((low + high) / 2, share, error, (high - low) / 2, fmt="o", ms=4, color=colour)
@@ -110,7 +114,7 @@ def coverage(stars: Stars) -> Figure:
 
 
 @styled
-def errors_by_g(stars: Stars) -> Figure:
+def errors_by_g(stars: Columns) -> Figure:
     """Return predicted error against scatter in bins of [Fe/H], a panel for each range of G that has stars."""
     ranges = [(low, high) for low, high in pairwise(G_EDGES) if _points(_within(stars, low, high))]
     figure, panels = plt.subplots(1, max(1, len(ranges)), figsize=(12, 3.4), sharex=True, sharey=True, squeeze=False)
@@ -131,18 +135,18 @@ def errors_by_g(stars: Stars) -> Figure:
     return figure
 
 
-def _within(stars: Stars, low: float, high: float) -> dict[str, NDArray]:
+def _within(stars: Columns, low: float, high: float) -> dict[str, NDArray]:
     g_mag = stars["phot_g_mean_mag"]
     return rows_of(stars, (g_mag >= low) & (g_mag < high) & np.isfinite(stars["FEH_err"]))
 
 
-def _points(stars: Stars) -> list[tuple[float, float, float]]:
-    """Return scatter, median predicted error and the middle of each bin in [Fe/H] that has stars enough."""
+def _points(stars: Columns) -> list[tuple[float, float, float]]:
+    """Return scatter, median predicted error and the middle of each bin in [Fe/H] with enough stars."""
     residual = stars["FEH"] - stars["feh"]
     points = []
     for low, high in pairwise(_FEH_EDGES):
         chosen = (stars["feh"] >= low) & (stars["feh"] < high)
-        if chosen.sum() >= _FEW:
+        if chosen.sum() >= FEW:
             middle = (max(low, -3.0) + high) / 2
             points.append((robust_sigma(residual[chosen]), float(np.median(stars["FEH_err"][chosen])), middle))
     return points

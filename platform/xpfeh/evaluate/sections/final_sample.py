@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
@@ -9,25 +11,27 @@ from matplotlib.figure import Figure
 
 from xpfeh.columns import CATALOG, describe
 from xpfeh.evaluate.figures import BLUE, FEH, ORANGE, shade_stars, styled
+from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.section import Picture, Section, Table, text_of
-from xpfeh.evaluate.study import Stars, Study
+from xpfeh.evaluate.study import Study
 from xpfeh.flags import NO_PREDICTION, OUTSIDE_PAPER_SAMPLE
+from xpfeh.typing import Columns
 
-COLUMNS = ("gl", "gb", "PHOT_G_MEAN_MAG", "EBV", "rgeo", "FEH", "FEH_err", "FEH_hi68", "flags")
-"""What is read of a catalog."""
+OF_CATALOG = ("gl", "gb", "PHOT_G_MEAN_MAG", "EBV", "rgeo", "FEH", "FEH_err", "FEH_hi68", "flags")
+"""The columns that are read from a catalog."""
 _NOT_FINAL = NO_PREDICTION | OUTSIDE_PAPER_SAMPLE
 _RELIABLE_EBV = 0.5  # mag, as the paper (section 4.3)
 _FARTHEST_PC = 10_000.0  # stars all beyond are no map of the Galaxy
 _SUN_KPC = 8.122  # from the Galactic centre (GRAVITY Collaboration 2018, DOI 10.1051/0004-6361/201833718)
 _FEH_BINS = np.array([-9.0, -3.0, -2.75, -2.5, -2.25, -2.0, -1.75, -1.5, -1.25, -1.0, 9.0])
-_FEW = 5  # judging stars of a bin: of fewer, no share is known
+_MIN_JUDGES = 5  # judging stars in a bin: with fewer, the share below the limit is not known
 _TITLE = "The final sample"
 
 
 def final_sample(study: Study) -> Section:
     """Return the section on the stars of a catalog after the paper's first three cuts and E(B-V) < 0.5."""
     table_2 = Table(
-        ["column", "unit", "what it is"],
+        ["column", "unit", "meaning"],
         [[field.name, describe(field).unit or "–", describe(field).text] for field in CATALOG],
         "The columns up to FEH_err are those of the paper's Table 2, under its names.",
         text_columns=3,
@@ -43,27 +47,37 @@ def final_sample(study: Study) -> Section:
         return Section(
             "final_sample", _TITLE, tables=[table_2], absent="No star of the catalog passes the cuts.", numbers=counts
         )
-    stars = {name: final[name].to_numpy() for name in COLUMNS}
+    stars = {name: final[name].to_numpy() for name in OF_CATALOG}
     found = [contamination(study.first.stars, stars, below) for below in (-2.0, -3.0)]
     rows = [
-        [f"[Fe/H] < {text_of(each['below'], 'g')}", f"{each['selected']:,}", f"{each['by_interval']:,}",
-         text_of(each["truly"], ",.0f"),
-         text_of(1 - each["right"] / each["selected"], ".0%") if each["selected"] else "–"] for each in found
-    ]  # fmt: skip
+        (
+            [f"[Fe/H] < {text_of(each['below'], 'g')}"],
+            {**each, "contamination": 1 - each["right"] / each["selected"] if each["selected"] else math.nan},
+        )
+        for each in found
+    ]
     pictures = [
         Picture("distributions", distributions(stars), "Fig. 12. [Fe/H] and G of the final sample."),
-        Picture("uncertainties", uncertainties(stars), "Fig. 11. Mean predicted error in the plane of G and [Fe/H]. "
-                                                       "Errors grow "
-                "with G, and for metal-poor stars; beyond G = 15, the end of the labels, they are extrapolations."),
-    ]  # fmt: skip
+        Picture(
+            "uncertainties",
+            uncertainties(stars),
+            "Fig. 11. Mean predicted error in the plane of G and [Fe/H]. Errors grow with G, and for metal-poor stars; "
+            "beyond G = 15, the end of the labels, they are extrapolations.",
+        ),
+    ]
     text = (
         f"{whole.height:,} stars in the catalog, {final.height:,} after the paper's cuts 1 to 3, where they can be "
         "evaluated, and E(B−V) < 0.5."
     )
     if (stars["rgeo"] < _FARTHEST_PC).any():
-        pictures.append(Picture("galaxy", galaxy(stars), "Fig. 13. Number of stars, and mean [Fe/H], by distance R "
-                                                         "from the "
-                                "Galactic centre and height Z over the plane."))  # fmt: skip
+        pictures.append(
+            Picture(
+                "galaxy",
+                galaxy(stars),
+                "Fig. 13. Number of stars, and mean [Fe/H], by distance R from the Galactic centre and height Z above "
+                "the plane.",
+            )
+        )
     else:
         text += (
             " R–Z maps (Fig. 13), M_G and the cut in |Z| need distances, which this catalog does not have: "
@@ -74,23 +88,26 @@ def final_sample(study: Study) -> Section:
         _TITLE,
         text,
         tables=[
-            Table(["selection", "FEH below", "FEH_hi68 below", "truly below, expected", "contamination expected"], rows,
-                  "Expected from the judging stars: among those of like predicted [Fe/H], the share that is truly "
-                  "below. That holds where metal-poor stars are as frequent as among them; in a catalog with fewer, "
-                  "and for fainter "
-                  f"and dustier stars, the contamination is larger. –: fewer than {_FEW} judging stars of like "
-                  "[Fe/H]."),
+            number_table(
+                ["selection"],
+                ["selected", "by_interval", "truly", "contamination"],
+                rows,
+                "Selected: `FEH` below. True and contamination are expectations from the judging stars: among those of "
+                "similar predicted [Fe/H], the share that is truly below. That holds where metal-poor stars are as "
+                "frequent as among them; in a catalog with fewer, and for fainter and dustier stars, the contamination "
+                f"is larger. –: fewer than {_MIN_JUDGES} judging stars of similar [Fe/H].",
+            ),
             table_2,
         ],
         pictures=pictures,
         numbers=counts | {"selections": found},
-    )  # fmt: skip
+    )
 
 
-def contamination(judges: Stars, stars: Stars, below: float) -> dict[str, float]:
-    """Return how many stars of a catalog a selection takes, and how many of them are expected to be right.
+def contamination(judges: Columns, stars: Columns, below: float) -> dict[str, float]:
+    """Return how many stars of a catalog a selection takes, and how many of them are expected to be correct.
 
-    The share of stars truly below, in bins of predicted [Fe/H], is taken from the judging stars; NaN where they are too
+    The share of stars truly below, in bins of predicted [Fe/H], comes from the judging stars; NaN where they are too
     few in a bin that is needed.
 
     Examples
@@ -104,7 +121,7 @@ def contamination(judges: Stars, stars: Stars, below: float) -> dict[str, float]
     of_judge = np.digitize(judges["FEH"][given], _FEH_BINS)
     truly = np.bincount(of_judge, judges["feh"][given] < below, minlength=len(_FEH_BINS) + 1)
     judging = np.bincount(of_judge, minlength=len(_FEH_BINS) + 1)
-    share = np.where(judging >= _FEW, truly / np.maximum(judging, 1), np.nan)
+    share = np.where(judging >= _MIN_JUDGES, truly / np.maximum(judging, 1), np.nan)
     expected = np.where(np.isfinite(stars["FEH"]), share[np.digitize(np.nan_to_num(stars["FEH"]), _FEH_BINS)], 0.0)
     selected = stars["FEH"] < below
     return {
@@ -117,7 +134,7 @@ def contamination(judges: Stars, stars: Stars, below: float) -> dict[str, float]
 
 
 @styled
-def distributions(stars: Stars) -> Figure:
+def distributions(stars: Columns) -> Figure:
     """Return the distributions of [Fe/H] and G."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
     left.hist(stars["FEH"][np.isfinite(stars["FEH"])], bins=80, color=BLUE)
@@ -129,7 +146,7 @@ def distributions(stars: Stars) -> Figure:
 
 
 @styled
-def uncertainties(stars: Stars) -> Figure:
+def uncertainties(stars: Columns) -> Figure:
     """Return the mean predicted error over the plane of G and [Fe/H]."""
     figure, axes = plt.subplots(figsize=(8, 4.6))
     shade_stars(figure, axes, stars["PHOT_G_MEAN_MAG"], stars["FEH"], stars["FEH_err"], "predicted error (dex)")
@@ -138,7 +155,7 @@ def uncertainties(stars: Stars) -> Figure:
 
 
 @styled
-def galaxy(stars: Stars) -> Figure:
+def galaxy(stars: Columns) -> Figure:
     """Return number and [Fe/H] of stars by Galactocentric distance and height, kpc."""
     distance, l, b = stars["rgeo"] / 1000, np.radians(stars["gl"]), np.radians(stars["gb"])
     x, y = _SUN_KPC - distance * np.cos(b) * np.cos(l), distance * np.cos(b) * np.sin(l)

@@ -1,4 +1,4 @@
-"""Other catalogs: answers beside spectroscopy, and beside other answers from XP (the paper's Figs. 3, 4, 6, 7, 8)."""
+"""Comparison with spectroscopic catalogs, and with others made from XP (the paper's Figs. 3, 4, 6, 7, 8)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, MAX_RESIDUAL, RED, draw_stars, span, styled
+from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import FEW, residual_numbers, running
-from xpfeh.evaluate.section import Picture, Section, Table, text_of
+from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import from_literature
-from xpfeh.evaluate.study import Compared, Stars, Study, rows_of
+from xpfeh.evaluate.study import Compared, Study, rows_of
+from xpfeh.typing import Columns
 
-_HEAD = ("stars", "n", "Gauss mean", "Gauss σ", "robust σ", "std", "MAE")
+_NUMBERS = ("n", "mae", "gauss_sigma", "robust_sigma", "std", "gauss_mean")
 
 
 def reference_section(reference: Compared) -> Section:
     """Return the section on one catalog."""
-    title = f"Beside {reference.title}"
+    title = f"Compared with {reference.title}"
     stars = rows_of(reference.stars, np.isfinite(reference.stars["FEH"]))
     left = ", ".join(f"{name} {n:,}" for name, n in reference.counts.items())
     if len(stars["feh"]) < FEW:
@@ -26,23 +28,18 @@ def reference_section(reference: Compared) -> Section:
             reference.name, title, absent=f"{len(stars['feh'])} of its giants are among these stars ({left})."
         )
     numbers = _numbers(reference, stars)
-    rows = [
-        [name, f"{one['n']:,}", text_of(one["gauss_mean"], "+.3f", one["gauss_mean_se"]),
-         *(text_of(one[key], ".3f", one[f"{key}_se"]) for key in ("gauss_sigma", "robust_sigma", "std", "mae"))]
-        for name, one in numbers.items() if one["n"]
-    ]  # fmt: skip
+    rows = [([name], one) for name, one in numbers.items() if one["n"]]
     return Section(
         reference.name,
         title,
-        f"Rows of the catalog: {left}. Giants that the model was asked about without having seen their part of the "
-        "sky.",
-        tables=[Table(_HEAD, rows, _note(reference))],
+        f"Rows of the catalog: {left}. Giants whose part of the sky the model has not seen.",
+        tables=[number_table(["stars"], _NUMBERS, rows, _note(reference))],
         pictures=[
             Picture(
-                f"beside_{reference.name}",
-                beside(reference, stars),
+                f"compared_{reference.name}",
+                compared(reference, stars),
                 f"Predicted against {reference.title}, and residuals along [Fe/H], colour, G and E(B−V), with running "
-                "mean and scatter (blue). The scatter holds the catalog's own errors too.",
+                "mean and scatter (blue). The scatter includes the catalog's own errors.",
             )
         ],
         numbers=numbers,
@@ -50,22 +47,22 @@ def reference_section(reference: Compared) -> Section:
 
 
 def absent_references(study: Study) -> Section | None:
-    """Return the section that says what to download, or None if every catalog was given."""
+    """Return the section on what to download, or None if every catalog was given."""
     if not study.absent:
         return None
     rows = [[title, what] for title, what in study.absent.items()]
     return Section(
         "absent",
         "Catalogs that were not given",
-        "Each is compared as soon as its file is named: `xpfeh validate --reference NAME=FILE`.",
+        "To compare with one, name its file: `xpfeh validate --reference NAME=FILE`.",
         [Table(["catalog", "what to download"], rows, text_columns=2)],
         numbers={"absent": sorted(study.absent)},
     )
 
 
 @styled
-def beside(reference: Compared, stars: Stars) -> Figure:
-    """Return a catalog beside the predictions in six panels."""
+def compared(reference: Compared, stars: Columns) -> Figure:
+    """Return the predictions compared with a catalog in six panels."""
     figure, panels = plt.subplots(2, 3, figsize=(12, 6.8))
     residual = stars["FEH"] - stars["feh"]
     one_to_one, histogram, *along = panels.flat
@@ -87,18 +84,18 @@ def beside(reference: Compared, stars: Stars) -> Figure:
 def _note(reference: Compared) -> str:
     text = "Dex; ± by cells of the sky. All but the last two rows: predicted minus the catalog's."
     if not reference.is_truth:
-        text += " Such catalogs may have learnt from these very labels: their last row flatters."
+        text += " Such catalogs may have learned from these very labels: their last row is too good."
     return text
 
 
-def _numbers(reference: Compared, stars: Stars) -> dict[str, dict[str, float]]:
+def _numbers(reference: Compared, stars: Columns) -> dict[str, dict[str, float]]:
     """Return the numbers of the catalog's stars, and of those that have a label too, of model, catalog and label."""
     numbers = {
         "all": residual_numbers(stars),
         "[Fe/H] < −1": residual_numbers(rows_of(stars, stars["feh"] < -1)),
         "[Fe/H] < −2": residual_numbers(rows_of(stars, stars["feh"] < -2)),
     }
-    # Labels of the literature may be this very catalog's: only a survey's say something of it.
+    # Labels of the literature may be this very catalog's: only a survey's are independent of it.
     both = rows_of(stars, np.isfinite(stars["feh_label"]) & ~from_literature(stars["reference"]))
     numbers["with a survey's label: the model minus the label"] = residual_numbers({**both, "feh": both["feh_label"]})
     numbers["with a survey's label: the catalog minus the label"] = residual_numbers(

@@ -31,14 +31,14 @@ def releases(study: Study) -> Section:
     rows = [
         [one.name, text_of(one.a, ".4f"), text_of(one.b, ".4f"),
          f"{text_of(one.low, '+.4f')} to {text_of(one.high, '+.4f')}",
-         one.verdict.replace("A is", "the earlier is").replace("B is", "this one is")] for one in found
+         one.verdict("the earlier report", "this report")] for one in found
     ]  # fmt: skip
     return Section(
         "releases",
         title,
         tables=[
             Table(["number", "earlier", "now", "95 % of the difference", "verdict"], rows,
-                  f"{both.height:,} stars with one label that both give [Fe/H]; a paired bootstrap over cells of the "
+                  f"{both.height:,} stars with the same label and [Fe/H] in both; a paired bootstrap over cells of the "
                   "sky.")
         ],
         pictures=[

@@ -1,4 +1,4 @@
-"""Selecting metal-poor stars: purity and completeness against the threshold, beside the base rate."""
+"""Purity and completeness of selections of metal-poor stars, by threshold."""
 
 from __future__ import annotations
 
@@ -9,58 +9,46 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import BLUE, GREY, ORANGE, styled
-from xpfeh.evaluate.section import Picture, Section, Table, text_of
-from xpfeh.evaluate.selections import COLUMNS, LIMITS, selections
-from xpfeh.evaluate.study import Stars, Study
+from xpfeh.evaluate.numbers import number_table
+from xpfeh.evaluate.section import Picture, Section, text_of
+from xpfeh.evaluate.selections import CUT_ON, LIMITS, selections
+from xpfeh.evaluate.study import Study
 from xpfeh.flags import Flag
+from xpfeh.typing import Columns
 
 _THRESHOLDS = np.arange(-3.2, -0.99, 0.05)
-_FEW = 5  # stars: of fewer, neither purity nor completeness is drawn
+_MIN_STARS = 5  # with fewer, neither purity nor completeness is drawn
 
 
 def selecting(study: Study) -> Section:
-    """Return the section on what one gets who selects stars below -2, -2.5 or -3."""
-    found = {name: selections(model.stars) for name, model in study.models.items()}
-    rows = []
-    for name, chosen in found.items():
-        for i, s in enumerate(chosen):
-            by = COLUMNS[s.by]
-            rows.append([
-                name if i == 0 else "", s.stars, f"{by} < {text_of(s.below, 'g')}", text_of(s.base_rate, ".1%"),
-                str(s.truly), str(s.selected), str(s.right), text_of(s.purity, ".0%"), text_of(s.completeness, ".0%"),
-            ])  # fmt: skip
-    stars, below = study.first.stars, LIMITS[-1]
-    selected = stars["FEH"] < below
-    right = int((selected & (stars["feh"] < below)).sum())
-    edge = int((selected & ((stars["flags"] & np.uint32(Flag.FEH_EDGE)) > 0)).sum())
-    extreme = (
-        f"The end of the scale: of {int((stars['feh'] < below).sum())} stars truly below {text_of(below, 'g')}, "
-        f"{right} are found, and {int(selected.sum()) - right} of {int(selected.sum())} selected ones do not belong "
-        f"there. {edge} of them carry the flag `FEH_EDGE`: such stars are candidates for spectroscopy, and their "
-        "[Fe/H] no measurement."
+    """Return the section on selections of stars below -2, -2.5 and -3."""
+    numbers = {
+        name: [
+            asdict(one) | {"base_rate": one.base_rate, "purity": one.purity, "completeness": one.completeness}
+            for one in selections(model.stars)
+        ]
+        for name, model in study.models.items()
+    }
+    rows = [
+        ([name, one["stars"], f"{CUT_ON[one['by']]} < {text_of(one['below'], 'g')}"], one)
+        for name, chosen in numbers.items()
+        for one in chosen
+    ]
+    note = (
+        "Purity: share of the selected stars that are truly below the limit; completeness: share of those truly below "
+        "that are selected. The base rate, the share of all stars that are below, is that of these labelled stars. A "
+        "catalog has another one, and so another purity: see the final sample."
     )
     return Section(
         "selecting",
-        "Selecting metal-poor stars",
-        extreme,
+        "Purity and completeness of metal-poor selections",
+        _at_the_end_of_the_scale(study.first.stars),
         tables=[
-            Table(
-                [
-                    "model",
-                    "from",
-                    "selected by",
-                    "base rate",
-                    "truly below",
-                    "selected",
-                    "right",
-                    "purity",
-                    "completeness",
-                ],
+            number_table(
+                ["model", "from", "selected by"],
+                ["base_rate", "truly", "selected", "right", "purity", "completeness"],
                 rows,
-                "Purity: share of the selected stars that are truly below the limit; completeness: share of those "
-                "truly below that are selected. The base rate, the share of all stars that are below, is that of "
-                "these labelled stars. In a catalog it is another, and so is the purity: see the final sample.",
-                text_columns=3,
+                note,
             )
         ],
         pictures=[
@@ -68,29 +56,36 @@ def selecting(study: Study) -> Section:
                 "selecting",
                 purity_and_completeness(study.first.stars),
                 "By point: `FEH` below the threshold; by interval: `FEH_hi68` below it. The interval buys purity with "
-                "completeness. Bands: binomial errors. Dotted: the purity of a selection at random.",
+                "completeness. Bands: binomial errors. Dotted: the purity of a random selection.",
             )
         ],
-        numbers={
-            name: [
-                asdict(one) | {"base_rate": one.base_rate, "purity": one.purity, "completeness": one.completeness}
-                for one in chosen
-            ]
-            for name, chosen in found.items()
-        },
+        numbers=numbers,
+    )
+
+
+def _at_the_end_of_the_scale(stars: Columns) -> str:
+    """Return in words how the lowest of `LIMITS` selects."""
+    below = LIMITS[-1]
+    selected, truly = stars["FEH"] < below, stars["feh"] < below
+    right, n = int((selected & truly).sum()), int(selected.sum())
+    edge = int((selected & ((stars["flags"] & np.uint32(Flag.FEH_EDGE)) > 0)).sum())
+    return (
+        f"The end of the scale: of {int(truly.sum())} stars truly below {text_of(below, 'g')}, {right} are found, and "
+        f"{n - right} of the {n} selected are not truly below. {edge} of them have the flag `FEH_EDGE`: such stars are "
+        "candidates for spectroscopy; their [Fe/H] is not a measurement."
     )
 
 
 @styled
-def purity_and_completeness(stars: Stars) -> Figure:
+def purity_and_completeness(stars: Columns) -> Figure:
     """Return purity and completeness of selections below a threshold, against it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), sharex=True, sharey=True)
     truly = stars["feh"] < _THRESHOLDS[:, None]  # (thresholds, N)
-    for (by, column), colour in zip(COLUMNS.items(), (BLUE, ORANGE), strict=True):
+    for (by, column), colour in zip(CUT_ON.items(), (BLUE, ORANGE), strict=True):
         selected = stars[column] < _THRESHOLDS[:, None]
         both = (truly & selected).sum(axis=1)
         for axes, whole in ((left, selected.sum(axis=1)), (right, truly.sum(axis=1))):
-            enough = whole >= _FEW
+            enough = whole >= _MIN_STARS
             share = both[enough] / whole[enough]
             error = np.sqrt(share * (1 - share) / whole[enough])  # binomial
             axes.plot(_THRESHOLDS[enough], share, color=colour, lw=1.8, label=f"by {by}: {column}")

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from xpfeh.evaluate.cells import by_cell
 from xpfeh.evaluate.figures import DIVERGING, LABELS, RESIDUAL, shade_stars, styled
 from xpfeh.evaluate.section import Picture, Section
-from xpfeh.evaluate.study import Stars, Study
+from xpfeh.evaluate.study import Study
+from xpfeh.typing import Columns
 
 _SHADE = 0.15  # dex, the ends of the scale of mean residuals
-_FEW = 3  # stars of a cell, of fewer the mean is one star's error
+_MIN_STARS = 3  # of a cell: with fewer, the mean is one star's error
 
 
 def sky(study: Study) -> Section:
@@ -26,21 +27,21 @@ def sky(study: Study) -> Section:
             Picture(
                 "colour_magnitude",
                 colour_magnitude(stars, height),
-                "Fig. 3g and h. Left: mean residual; patches of one colour would be a bias of stars of that kind. "
-                "Right: mean predicted [Fe/H]; at one luminosity the metal-poor giants are the blue ones.",
+                "Fig. 3g and h. Left: mean residual; patches of one colour would be a bias for stars of that kind. "
+                "Right: mean predicted [Fe/H]; at a given luminosity the metal-poor giants are the blue ones.",
             ),
             Picture(
                 "sky",
                 sky_map(stars),
                 "Mean residual of each cell of 1.8° with three stars or more, Galactic coordinates. Patches of many "
-                "cells would be the dust map's errors; the plane is empty because of the cut in latitude.",
+                "cells would be errors of the dust map; the plane is empty because of the cut in latitude.",
             ),
         ],
     )
 
 
 @styled
-def colour_magnitude(stars: Stars, height: str) -> Figure:
+def colour_magnitude(stars: Columns, height: str) -> Figure:
     """Return the mean residual and the mean prediction over colour and luminosity."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
     residual = stars["FEH"] - stars["feh"]
@@ -54,14 +55,14 @@ def colour_magnitude(stars: Stars, height: str) -> Figure:
 
 
 @styled
-def sky_map(stars: Stars) -> Figure:
+def sky_map(stars: Columns) -> Figure:
     """Return the mean residual of each cell on the sky, in a Mollweide projection of Galactic coordinates."""
     known = np.isfinite(stars["FEH"])
     _, of_star, n = np.unique(by_cell(stars["source_id"][known]), return_inverse=True, return_counts=True)
     # A cell lies where its first star lies: 1.8 degrees are a point on this map.
     first = np.unique(of_star, return_index=True)[1]
     mean = np.bincount(of_star, (stars["FEH"] - stars["feh"])[known]) / n
-    shown = n >= _FEW
+    shown = n >= _MIN_STARS
     longitude, latitude = (np.radians(stars[name][known][first][shown]) for name in ("l", "b"))
     figure, axes = plt.subplots(figsize=(10, 5), subplot_kw={"projection": "mollweide"})
     # The centre of the Galaxy in the middle, longitude growing to the left.

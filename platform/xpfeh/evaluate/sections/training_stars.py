@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import FEH, LABELS, draw_stars, shade_stars, span, styled
 from xpfeh.evaluate.section import Picture, Section
-from xpfeh.evaluate.study import Stars, Study
+from xpfeh.evaluate.study import Study
+from xpfeh.typing import Columns
 from xpfeh.xp import pixels
 
 COLOURS = (0.85, 1.15, 1.55)
@@ -23,7 +24,7 @@ def training_stars(study: Study) -> Section:
     stars = study.first.stars
     height = "m_g" if np.isfinite(stars["m_g"]).any() else "logg"
     text = "" if height == "m_g" else (
-        "These stars have no distances, so that log g stands where the paper has the absolute magnitude."
+        "These stars have no distances, so log g replaces the paper's absolute magnitude."
     )  # fmt: skip
     return Section(
         "training_stars",
@@ -34,21 +35,20 @@ def training_stars(study: Study) -> Section:
                 "stars",
                 where_stars_lie(stars, height),
                 f"Fig. 1, top. {len(stars['feh']):,} labelled giants that pass the paper's cuts. Metal-poor stars are "
-                "rare and blue; each colour has a range of [Fe/H], so that the answer cannot come from the colour "
-                "alone.",
+                "rare and blue; each colour has a range of [Fe/H], so [Fe/H] cannot be read from the colour alone.",
             ),
             Picture(
                 "spectra",
                 example_spectra({**stars, "flux": study.spectra.flux}),
-                "Fig. 1, bottom. Stars of nearly one colour: what [Fe/H] does to a spectrum, strongest below 450 nm "
-                "and weak in blue stars.",
+                "Fig. 1, bottom. Stars of nearly one colour: the effect of [Fe/H] on a spectrum, strongest below "
+                "450 nm and weak in blue stars.",
             ),
         ],
     )
 
 
 @styled
-def where_stars_lie(stars: Stars, height: str) -> Figure:
+def where_stars_lie(stars: Columns, height: str) -> Figure:
     """Return the stars in the plane of colour and [Fe/H], and in that of colour and luminosity."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4))
     draw_stars(left, stars["bp_rp0"], stars["feh"])
@@ -60,7 +60,7 @@ def where_stars_lie(stars: Stars, height: str) -> Figure:
 
 
 @styled
-def example_spectra(stars: Stars) -> Figure:
+def example_spectra(stars: Columns) -> Figure:
     """Return features of stars that span [Fe/H] at about the same colour."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.2))
     wavelength = pixels.centres_nm(stars["flux"].shape[1])

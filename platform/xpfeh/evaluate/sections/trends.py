@@ -1,4 +1,4 @@
-"""Residuals along what they may depend on: the paper's Fig. 3c to f, and more; and the red edge."""
+"""Trends of the residuals with magnitude, colour, dust and more: the paper's Fig. 3c to f; and the red edge."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, LABELS, MAX_RESIDUAL, RED, RESIDUAL, draw_stars, styled
+from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import Running, residual_numbers, running
-from xpfeh.evaluate.section import Picture, Section, Table, text_of
-from xpfeh.evaluate.study import Stars, Study, rows_of
+from xpfeh.evaluate.section import Picture, Section
+from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.typing import Columns
 
 ALONG = ("feh", "FEH", "bp_rp0", "phot_g_mean_mag", "ebv", "abs_b", "snr", "alpha_m")
 RED_EDGE = (0.7, 1.0, 1.2, 1.35, 1.5, 1.9)
@@ -30,22 +32,18 @@ def trends(study: Study) -> Section:
         f"{low:g} to {high:g}": residual_numbers(rows_of(stars, (stars["bp_rp0"] >= low) & (stars["bp_rp0"] < high)))
         for low, high in pairwise(RED_EDGE)
     }
-    rows = [
-        [colour, str(one["n"]), text_of(one["gauss_mean"], "+.3f", one["gauss_mean_se"]),
-         text_of(one["gauss_sigma"], ".3f", one["gauss_sigma_se"]), text_of(one["mae"], ".3f", one["mae_se"])]
-        for colour, one in redder.items()
-    ]  # fmt: skip
+    rows = [([colour], one) for colour, one in redder.items()]
     return Section(
         "trends",
-        "Residuals along what they may depend on",
-        tables=[Table(["(BP−RP)₀", "n", "mean", "σ", "MAE"], rows, "Mean and σ of the Gaussian fit, dex.")],
+        "Trends of the residuals",
+        tables=[number_table(["(BP−RP)₀"], ("n", "mae", "gauss_sigma", "gauss_mean"), rows, "Dex; Gauss: the fit.")],
         pictures=[
             Picture(
                 "residuals",
                 trends_figure(stars, found),
-                "Blue: running mean (with its standard error by cells of the sky) and one σ to either side. A flat "
-                "line at zero is what one wants. Along the true [Fe/H] it cannot be quite flat: stars at the ends of "
-                "the scale can only be scattered inwards; along the predicted one it should be.",
+                "Blue: running mean (with its standard error by cells of the sky) and one σ to either side. Ideally "
+                "the line is flat at zero. Along the true [Fe/H] it cannot be quite flat: stars at the ends of the "
+                "scale can only be scattered inwards; along the predicted one it should be.",
             )
         ],
         numbers={"running": {name: _plain(each) for name, each in found.items()}, "by_colour": redder},
@@ -53,7 +51,7 @@ def trends(study: Study) -> Section:
 
 
 @styled
-def trends_figure(stars: Stars, found: Mapping[str, Running]) -> Figure:
+def trends_figure(stars: Columns, found: Mapping[str, Running]) -> Figure:
     """Return residuals against eight quantities with running mean and scatter."""
     figure, panels = plt.subplots(2, 4, figsize=(13, 6.4), sharey=True)
     residual = stars["FEH"] - stars["feh"]

@@ -1,4 +1,4 @@
-"""Which wavelengths the answers rest on."""
+"""Which wavelengths determine [Fe/H]."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from xpfeh.evaluate.figures import BLUE, FEH, GREY, RED, by_resolved_range, styl
 from xpfeh.evaluate.section import Picture, Section
 from xpfeh.evaluate.study import Study
 
-_FEW = 5  # stars: of fewer, a median and its range are not drawn
+_MIN_STARS = 5  # with fewer, a median and its range are not drawn
 
 
 def wavelengths(study: Study) -> Section:
-    """Return the section on what the first model's answers rest on."""
+    """Return the section on the wavelengths that the first model uses."""
     return Section(
         "wavelengths",
-        "Which wavelengths the answer rests on",
+        "Which wavelengths determine [Fe/H]",
         pictures=[
             Picture(
                 "sensitivity",
                 sensitivity(study.first.stars["feh"], study.spectra.taken, study.spectra.slopes),
-                "What 1 % more flux in 11 nm does to [Fe/H], median and central 68 % of the stars. Below zero lie the "
-                "bands in which metals take light away, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light "
-                "there means a poorer star.",
+                "The effect of 1 % more flux in 11 nm on [Fe/H], median and central 68 % of the stars. Below zero lie "
+                "the bands in which metals absorb, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light there "
+                "means a more metal-poor star.",
             )
         ],
     )
@@ -33,7 +33,7 @@ def wavelengths(study: Study) -> Section:
 
 @styled
 def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDArray[np.float32]) -> Figure:
-    """Return what 1 % more flux in 11 nm does to [Fe/H], (N, pixels) slopes given, for poor and rich stars."""
+    """Return the effect of 1 % more flux in 11 nm on [Fe/H], from (N, pixels) slopes, for ranges of [Fe/H]."""
     figure, axes = plt.subplots(figsize=(10, 3.8))
     wavelength, change = by_resolved_range(flux, slopes)
     for label, chosen, colour in (
@@ -41,7 +41,7 @@ def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDA
         (f"−1.5 ≤ {FEH} < −0.5", (feh >= -1.5) & (feh < -0.5), GREY),
         (f"{FEH} ≥ −0.5", feh >= -0.5, RED),
     ):
-        if chosen.sum() >= _FEW:
+        if chosen.sum() >= _MIN_STARS:
             low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)  # (stars, pixels) -> (3, pixels)
             axes.plot(wavelength, middle, color=colour, label=label)
             axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,4 +1,4 @@
-"""What a model says of a star besides [Fe/H]: T_eff, log g and [alpha/M], and whether it is a giant."""
+"""The other labels of a star: T_eff, log g and [alpha/M], and whether it is a giant."""
 
 from __future__ import annotations
 
@@ -14,32 +14,36 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from xpfeh.evaluate.figures import BLUE, LABELS, ORANGE, RED, styled
-from xpfeh.evaluate.metrics import robust_sigma
-from xpfeh.evaluate.section import Picture, Section, Table, text_of
-from xpfeh.evaluate.study import Stars, Study, rows_of
+from xpfeh.evaluate.numbers import cells, grouped, number_table, titles
+from xpfeh.evaluate.residuals import robust_sigma
+from xpfeh.evaluate.section import Picture, Section, Table
+from xpfeh.evaluate.study import Study, rows_of
 from xpfeh.evaluate.whole_sky import DUSTY, DWARFS, EVERY, GIANTS, PLANE, TITLES, groups_of, in_plane, is_giant
-from xpfeh.evaluate.whole_star import COVERAGE, SHARES, called_giants, giants_found, label_numbers, predicted
+from xpfeh.evaluate.whole_star import SHARES, called_giants, giants_found, label_numbers, predicted
 from xpfeh.inference.further_labels import FURTHER_LABELS, FurtherLabel
+from xpfeh.typing import Columns
 
+_TITLE = "T_eff, log g and [α/M]"
+_NUMBERS = ("n", "mae", "median", "robust_sigma", "coverage_68", "n_open")
 _GIANT_GROUPS = (GIANTS, *DUSTY, PLANE)
 _ROOM = 1.35  # of an axis of histograms over the highest, for the legend
-_FEW = 20  # stars: of fewer a distribution shows nothing
+_MIN_STARS = 20  # with fewer, a distribution shows nothing
 
 
 class _Shown(NamedTuple):
-    """How a label is shown: its name, its numbers' form, of whom, its axis, and the largest residual of a picture."""
+    """How a label is shown: its name, decimals, groups of stars, axis, and the largest residual of a picture."""
 
     title: str
-    form: str
+    decimals: int
     groups: tuple[str, ...]
     limits: tuple[float, float]
     largest: float
 
 
 _SHOWN = {
-    "teff": _Shown("T_eff", ".0f", _GIANT_GROUPS, (3100, 6000), 500.0),
-    "logg": _Shown("log g", ".3f", (EVERY, DWARFS, *_GIANT_GROUPS), (-0.5, 5.3), 1.5),
-    "alpha_m": _Shown("[α/M]", ".3f", _GIANT_GROUPS, (-0.2, 0.45), 0.3),
+    "teff": _Shown("T_eff", 0, _GIANT_GROUPS, (3100, 6000), 500.0),
+    "logg": _Shown("log g", 3, (EVERY, DWARFS, *_GIANT_GROUPS), (-0.5, 5.3), 1.5),
+    "alpha_m": _Shown("[α/M]", 3, _GIANT_GROUPS, (-0.2, 0.45), 0.3),
 }
 
 Limits = tuple[tuple[float, float], tuple[float, float]]
@@ -51,28 +55,28 @@ def whole_star(study: Study) -> Section:
     """Return the section on T_eff, log g and [alpha/M] of the labelled stars of the whole sky."""
     everybody = {name: model.labelled for name, model in study.models.items()}
     if all(np.isnan(predicted(stars, "LOGG")).all() for stars in everybody.values()):
-        return Section("whole_star", "The whole star", absent="These models learn [Fe/H] alone (`further_labels=0`).")
+        return Section("whole_star", _TITLE, absent="These models learn [Fe/H] alone (`further_labels=0`).")
     giants = {name: _giants(stars) for name, stars in everybody.items()}
     labels = {name: _labels(stars) for name, stars in everybody.items()}
     return Section(
         "whole_star",
-        "The whole star",
-        "Effective temperature, surface gravity and [α/M] of the labelled stars of the whole sky, beside those of "
-        "their labels. Where no distance is known, log g says who is a giant (flag `NOT_GIANT`).",
+        _TITLE,
+        "Effective temperature, surface gravity and [α/M] of the labelled stars of the whole sky, compared with their "
+        "labels. Where no distance is known, log g separates giants from dwarfs (flag `NOT_GIANT`).",
         tables=[
-            Table(
-                ["model", "called giants", "n", "truly giants", "called so", "right", "purity", "completeness"],
-                _giant_rows(giants),
-                "Giants: log g below 3.5. Purity: share of those called giants that are giants by their label; "
-                "completeness: share of the giants that are called so. By the flags: neither `NOT_GIANT` nor "
-                "`CUT_NOT_EVALUATED`. ± by cells of the sky. How many dwarfs there are for a giant is the survey's "
-                "choice: in a sample with more dwarfs the purity is lower.",
-                text_columns=2,
-                name="giants_by_spectrum",
+            number_table(
+                ["model", "giants by"],
+                ["n", "truly", "called", "right", *SHARES],
+                [([name, how], m) for name, selections in giants.items() for how, m in selections.items()],
+                "Giants: log g below 3.5. Purity: share of the selected that are giants by their label; completeness: "
+                "share of the giants that are selected. By the flags: neither `NOT_GIANT` nor `CUT_NOT_EVALUATED`. ± "
+                "by cells of the sky. The ratio of dwarfs to giants is the survey's choice: in a sample with more "
+                "dwarfs the purity is lower.",
+                "giants_by_spectrum",
             ),
             Table(
-                ["label", "stars", "model", "n", "MAE", "median", "robust σ", "in 68 %", "open"],
-                _label_rows(labels),
+                ["label", "stars", "model", *titles(_NUMBERS)],
+                grouped(_label_rows(labels)),
                 "Predicted minus label, K or dex; ± by cells of the sky. In 68 %: of the stars with an error, those "
                 "whose residual is within it. Open: stars without an error, which are not counted there.",
                 text_columns=3,
@@ -80,13 +84,11 @@ def whole_star(study: Study) -> Section:
             ),
         ],
         pictures=_pictures(study.first.labelled),
-        numbers={
-            name: {"giants_by_spectrum": giants[name], **labels[name]} for name in everybody
-        },
-    )  # fmt: skip
+        numbers={name: {"giants_by_spectrum": giants[name], **labels[name]} for name in everybody},
+    )
 
 
-def _giants(stars: Stars) -> dict[str, dict[str, float]]:
+def _giants(stars: Columns) -> dict[str, dict[str, float]]:
     """Return how giants are separated from dwarfs, by log g and by the flags."""
     low = is_giant(predicted(stars, "LOGG"))
     plane = in_plane(stars)
@@ -97,7 +99,7 @@ def _giants(stars: Stars) -> dict[str, dict[str, float]]:
     }
 
 
-def _labels(stars: Stars) -> dict[str, dict[str, dict[str, float]]]:
+def _labels(stars: Columns) -> dict[str, dict[str, dict[str, float]]]:
     """Return the numbers of each label by group."""
     chosen = groups_of(stars)
     return {
@@ -106,52 +108,40 @@ def _labels(stars: Stars) -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
-def _giant_rows(found: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[str]]:
-    rows = []
-    for name, selections in found.items():
-        for place, (how, m) in enumerate(selections.items()):
-            counts = [f"{m['called']:,}", f"{m['right']:,}"] if m["called"] else ["–", "–"]
-            shares = [text_of(m[key], ".3f", m[f"{key}_se"]) for key in SHARES]
-            rows.append([name if place == 0 else "", how, f"{m['n']:,}", f"{m['truly']:,}", *counts, *shares])
-    return rows
+def _label_rows(
+    numbers: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]],
+) -> list[tuple[list[str], list[str]]]:
+    """Return a row for each label, group and model; for a model without the label, one row of dashes in all."""
+    return [
+        (
+            [shown.title, TITLES[group], model],
+            cells(_NUMBERS, labels[name][group] if labels[name][group]["n"] else {}, shown.decimals),
+        )
+        for name, shown in _SHOWN.items()
+        for group in shown.groups
+        for model, labels in numbers.items()
+        if group == shown.groups[0] or labels[name][group]["n"]
+    ]
 
 
-def _label_rows(numbers: Mapping[str, Mapping[str, Mapping[str, Mapping[str, float]]]]) -> list[list[str]]:
-    """Return a row for each label, group and model; of a model without the label, one row of dashes in all."""
-    rows = []
-    for name, shown in _SHOWN.items():
-        for group in shown.groups:
-            first_group = group == shown.groups[0]
-            there = [model for model, labels in numbers.items() if first_group or labels[name][group]["n"]]
-            for model in there:
-                m = numbers[model][name][group]
-                rows.append([
-                    shown.title if first_group and model == there[0] else "",
-                    TITLES[group] if model == there[0] else "", model, f"{m['n']:,}" if m["n"] else "–",
-                    text_of(m["mae"], shown.form, m["mae_se"]), text_of(m["median"], f"+{shown.form}", m["median_se"]),
-                    text_of(m["robust_sigma"], shown.form, m["robust_sigma_se"]),
-                    text_of(m[COVERAGE], ".3f", m[f"{COVERAGE}_se"]), str(m["n_open"] or ""),
-                ])  # fmt: skip
-    return rows
-
-
-def _pictures(stars: Stars) -> list[Picture]:
-    """Return the pictures of a model's stars; none if it does not learn the labels, or of too few stars."""
-    if np.isfinite(predicted(stars, "LOGG")).sum() < _FEW:
+def _pictures(stars: Columns) -> list[Picture]:
+    """Return the pictures of a model's stars; none if it does not learn the labels, or there are too few stars."""
+    if np.isfinite(predicted(stars, "LOGG")).sum() < _MIN_STARS:
         return []
     return [
         Picture(
             "kiel",
             kiel(stars),
-            "Every labelled star, the first model's answers beside the labels: the red giant branch with the clump at "
-            "log g 2.4, the subgiants and the dwarfs. Stars where the labels have none are those that the model "
-            "cannot place.",
+            "Every labelled star, its label and the first model's prediction: the red giant branch with the clump at "
+            "log g 2.4, the subgiants and the dwarfs. The model cannot place stars predicted where there are no "
+            "labels.",
         ),
         Picture(
             "alpha_feh",
             alpha_against_feh(stars),
             "Giants. The labels show the two sequences of the disk, of high and low [α/M]. A network that cannot tell "
-            "answers between them: the closer the predicted sequences lie, the less the spectrum says.",
+            "them apart predicts values in between: the closer the predicted sequences, the less information the "
+            "spectra hold.",
         ),
         Picture(
             "labels",
@@ -163,8 +153,8 @@ def _pictures(stars: Stars) -> list[Picture]:
 
 
 @styled
-def kiel(stars: Stars) -> Figure:
-    """Return log g against T_eff by density, of the labels and of the answers."""
+def kiel(stars: Columns) -> Figure:
+    """Return log g against T_eff by density, of the labels and of the predictions."""
     known = rows_of(stars, np.isfinite(stars["TEFF"]) & np.isfinite(stars["LOGG"]))
     return _side_by_side(
         (known["teff"], known["logg"]), (known["TEFF"], known["LOGG"]), _KIEL, (LABELS["teff"], LABELS["logg"])
@@ -172,8 +162,8 @@ def kiel(stars: Stars) -> Figure:
 
 
 @styled
-def alpha_against_feh(stars: Stars) -> Figure:
-    """Return [alpha/M] against [Fe/H] by density, of the giants' labels and of the answers."""
+def alpha_against_feh(stars: Columns) -> Figure:
+    """Return [alpha/M] against [Fe/H] by density, of the giants' labels and predictions."""
     answered = is_giant(stars["logg"]) & np.isfinite(stars["ALPHA_M"]) & np.isfinite(stars["FEH"])
     giants = rows_of(stars, answered & np.isfinite(stars["alpha_m"]))
     return _side_by_side(
@@ -183,7 +173,7 @@ def alpha_against_feh(stars: Stars) -> Figure:
 
 
 @styled
-def one_to_one(stars: Stars) -> Figure:
+def one_to_one(stars: Columns) -> Figure:
     """Return predicted against true labels by density, and their residuals behind little and much dust."""
     figure, panels = plt.subplots(2, len(_SHOWN), figsize=(12.5, 8), height_ratios=[1.35, 1])
     for (top, bottom), label in zip(panels.T, FURTHER_LABELS, strict=True):
@@ -197,7 +187,7 @@ def one_to_one(stars: Stars) -> Figure:
     return figure
 
 
-def _draw_residuals(axes: Axes, stars: Stars, label: FurtherLabel, shown: _Shown) -> None:
+def _draw_residuals(axes: Axes, stars: Columns, label: FurtherLabel, shown: _Shown) -> None:
     """Draw histograms of the residuals behind little and much dust, as shares of these stars."""
     residual = stars[label.column].astype(np.float64) - stars[label.name]
     bins = np.linspace(-shown.largest, shown.largest, 61)
@@ -205,8 +195,8 @@ def _draw_residuals(axes: Axes, stars: Stars, label: FurtherLabel, shown: _Shown
         (stars["ebv"] < 0.2, BLUE, "E(B−V) < 0.2"),
         (stars["ebv"] >= 0.8, ORANGE, "E(B−V) ≥ 0.8"),
     ):
-        if chosen.sum() >= _FEW:
-            width = f"σ {format(robust_sigma(residual[chosen]), shown.form)}"
+        if chosen.sum() >= _MIN_STARS:
+            width = f"σ {robust_sigma(residual[chosen]):.{shown.decimals}f}"
             share = np.histogram(residual[chosen], bins)[0] / chosen.sum()
             axes.stairs(share, bins, lw=1.6, color=colour, label=f"{where}: {width}")
     axes.set_xlabel(f"{LABELS[label.name]}, predicted − true")
@@ -215,7 +205,7 @@ def _draw_residuals(axes: Axes, stars: Stars, label: FurtherLabel, shown: _Shown
     axes.legend(loc="upper left", fontsize=9)
 
 
-def _known(stars: Stars, label: FurtherLabel, giants_alone: bool) -> dict[str, NDArray]:
+def _known(stars: Columns, label: FurtherLabel, giants_alone: bool) -> dict[str, NDArray]:
     known = np.isfinite(stars[label.name]) & np.isfinite(stars[label.column])
     return rows_of(stars, known & (is_giant(stars["logg"]) | (not giants_alone)))
 
@@ -223,7 +213,7 @@ def _known(stars: Stars, label: FurtherLabel, giants_alone: bool) -> dict[str, N
 def _side_by_side(
     true: tuple[NDArray, NDArray], answered: tuple[NDArray, NDArray], limits: Limits, names: tuple[str, str]
 ) -> Figure:
-    """Return the density of labels and that of answers, on one scale."""
+    """Return the densities of labels and of predictions, on one scale."""
     figure, panels = plt.subplots(1, 2, figsize=(11.5, 4.8), sharex=True, sharey=True)
     titles = ("labels", "predicted")
     drawn = [_draw_density(axes, *pair, limits) for axes, pair in zip(panels, (true, answered), strict=True)]
@@ -238,7 +228,7 @@ def _side_by_side(
 
 
 def _draw_density(axes: Axes, x: NDArray, y: NDArray, limits: Limits) -> PolyCollection:
-    """Draw how many stars there are where, within the limits, which may run downwards."""
+    """Draw the density of stars within the limits, which may run downwards."""
     (low_x, high_x), (low_y, high_y) = sorted(limits[0]), sorted(limits[1])
     inside = (x > low_x) & (x < high_x) & (y > low_y) & (y < high_y)
     drawn = axes.hexbin(

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from xpfeh.evaluate.gates import BY_SPECTRUM, FAINT, MAX_BIAS, MAX_SKY_BIAS, Gate, Rival, judge
 from xpfeh.evaluate.metrics import sliced_summary, summary
 from xpfeh.evaluate.paired import Difference, bootstrap
+from xpfeh.experiments.gates import BY_SPECTRUM, FAINT, MAX_BIAS, MAX_SKY_BIAS, Gate, Rival, judge
 
 from tests.evaluate.made_up import held_out
 
@@ -36,7 +36,7 @@ def missed(metrics: dict[str, dict[str, float]], rival: Rival | None = None, mae
 
 
 def rival(a: float, b: float, low: float, speed: float = 1e5) -> Rival:
-    """A champion of MAE b beside a challenger of MAE a, whose difference is above `low` with 97.5 %."""
+    """A champion of MAE b and a challenger of MAE a, whose difference is above `low` with 97.5 %."""
     return Rival([Difference("MAE", a, b, low, math.nan, 1000)], speed)
 
 
@@ -117,18 +117,18 @@ def test_a_spread_fails_only_if_it_is_both_worse_and_worse_for_sure() -> None:
 
 def test_a_slow_model_fails_and_a_first_champion_must_beat_the_trees() -> None:
     assert missed(slices(all={"stars_per_s": 9e3}), rival(0.08, 0.08, 0.0)) == ["speed: stars/s"]
-    assert missed(slices(), mae=0.07) == ["spread: MAE beside XGBoost's"]
+    assert missed(slices(), mae=0.07) == ["spread: MAE, XGBoost's at most"]
     assert [gate.name for gate in judge(slices(), None, None) if gate.name.startswith(("spread", "speed"))] == []
 
 
-def test_made_up_stars_are_judged_beside_a_rival_with_less_noise() -> None:
+def test_made_up_stars_are_compared_with_a_rival_with_less_noise() -> None:
     worse, better = held_out(800, scatter=0.09), held_out(800, scatter=0.06, seed=1)
     given = np.isfinite(worse["FEH"]) & (np.arange(800) < 760)
     residuals = [stars["FEH"] - stars["feh"] for stars in (worse, better)]
-    beside = Rival(bootstrap(*(each[given] for each in residuals), worse["source_id"][given]), 1e5)
+    less_noisy = Rival(bootstrap(*(each[given] for each in residuals), worse["source_id"][given]), 1e5)
     metrics = sliced_summary(worse) | {FAINT: summary(worse)}
     metrics["all"] |= {"outside": 0.0, "stars_per_s": 1e5}
-    assert [name for name in missed(metrics, beside) if name.startswith("spread")] == [
+    assert [name for name in missed(metrics, less_noisy) if name.startswith("spread")] == [
         "spread: MAE", "spread: robust σ", "spread: std",
     ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""One star in one picture: its spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
+"""One star in one picture: its spectrum, how [Fe/H] depends on it, [Fe/H] with its intervals, its flags in words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from xpfeh.xp.grid import WAVELENGTH_NM
 def star_figure(
     features: Mapping[str, NDArray], answer: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard
 ) -> Figure:
-    """Return the picture of the one star that the arrays are of.
+    """Return the picture of one star.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ def star_figure(
     slopes : (1, pixels) float32
         As `xpfeh.inference.predictor.Predictor.sensitivity` gives it.
     card : ModelCard
-        Of the model that answered.
+        Of the model.
     """
     has_flux, has_slopes = np.isfinite(features["flux"]).any(), np.isfinite(slopes).any()
     heights = [*([3.0] if has_flux else []), *([1.6] if has_slopes else []), 1.3]
@@ -73,7 +73,7 @@ def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np
 
 
 def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> None:
-    """Draw [Fe/H] with its intervals over the range of the training labels, if there is any, and say it in words.
+    """Draw [Fe/H], if there is one, with its intervals over the range of the training labels, and write it in words.
 
     An open end reaches the edge of the picture.
     """
@@ -130,7 +130,7 @@ def _in_words(answer: Mapping[str, NDArray]) -> str:
 
 
 def _further_in_words(answer: Mapping[str, NDArray]) -> str:
-    """Return T_eff, log g and [alpha/M] with their errors, as far as the model answers."""
+    """Return T_eff, log g and [alpha/M] with their errors, as far as the model has them."""
     shown = {"TEFF": ("$T_\\mathrm{eff}$", "K", 0), "LOGG": ("log g", "", 2), "ALPHA_M": ("[α/M]", "", 2)}
     parts = []
     for column, (label, unit, digits) in shown.items():

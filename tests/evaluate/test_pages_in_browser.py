@@ -1,4 +1,4 @@
-"""The comparison page in a real browser: it fits, sorts by keyboard, asks no other host, and its plots are linked."""
+"""The pages of comparison and report in a real browser: they fit, sort by keyboard and ask no other host."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,21 +8,18 @@ import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 from xpfeh.evaluate.comparison.page import write_page
-from xpfeh.evaluate.comparison.runs import COLUMNS, Row, Run
+from xpfeh.evaluate.comparison.runs import OF_A_RUN, Row, Run
+from xpfeh.evaluate.numbers import titles
+from xpfeh.evaluate.report import _page
+from xpfeh.evaluate.sections.accuracy import accuracy
+from xpfeh.evaluate.sections.through_the_plane import through_the_plane
 
+from tests.evaluate.made_up import in_cells, study, whole_sky
 from tests.evaluate.test_comparison import kept
 
 pytestmark = pytest.mark.slow  # half a minute of browser; test_comparison has the rest
 
 _SETTINGS = [f"a_rather_long_setting_{number}" for number in range(20)]
-_PLACE = """([root, x, y]) => {
-  const view = Bokeh.index.get_by_id(Bokeh.documents[0].roots()[root].id)
-  view.el.scrollIntoView({block: "center"})
-  const box = view.el.getBoundingClientRect()
-  return [box.left + view.frame.x_scale.compute(x), box.top + view.frame.y_scale.compute(y)]
-}"""
-_CHOSEN = """root => Bokeh.documents[0].roots()[root].renderers.map(each => each.data_source.selected.indices)
-  .find(indices => indices.length > 0) ?? []"""
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +33,8 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trial = rows[0].best
     rows.append(Row([Run("f" * 32, "tuned", "0", dict(trial.parameters), {"mae": 0.12, "mae_error": 0.002}, trial)]))
     runs = [row.best for row in rows]
-    curves = {run.run_id: np.array([[500, 0.3 + run.numbers["mae"]], [5000, run.numbers["mae"]]]) for run in runs}
     out = tmp_path_factory.mktemp("comparison") / "page.html"
-    write_page(out, rows, curves, {run.run_id: kept(200, 0.1) for run in runs[:3]}, "xpfeh")
+    write_page(out, rows, {run.run_id: kept(200, 0.1) for run in runs[:3]}, "xpfeh")
     return out
 
 
@@ -58,7 +54,6 @@ def page(browser: Browser, path: Path) -> Iterator[Page]:
     opened.on("console", lambda message: complaints.append(message) if message.type in ("error", "warning") else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.goto(path.as_uri())
-    opened.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
     yield opened
     assert complaints == []
     assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {path.as_uri()}
@@ -68,8 +63,7 @@ def page(browser: Browser, path: Path) -> Iterator[Page]:
 @pytest.mark.parametrize("width", [1600, 1200, 390])
 def test_nothing_is_wider_than_the_window(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
-    # Bokeh lays its plots out anew some time after the window has changed.
-    page.wait_for_function(f"document.documentElement.scrollWidth <= {width}", timeout=10_000)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
     table = page.locator(".long").evaluate("box => box.scrollWidth - box.clientWidth")
     assert (table > 0) == (width < 600), "the table scrolls inside itself on a phone, and there alone"
     widest = page.locator(".settings > div").evaluate_all("all => Math.max(...all.map(e => e.clientWidth))")
@@ -97,20 +91,25 @@ def test_the_table_is_sorted_by_mouse_and_by_keyboard(page: Page) -> None:
     assert "a_rather_long_setting_0 1" in settings, "a recipe's settings move with it"
 
 
-def test_a_run_that_is_clicked_stands_out_in_every_plot(page: Page) -> None:
-    curves, parallel, panel = 0, 1, 2
-    assert page.evaluate(_CHOSEN, curves) == []
-    page.mouse.move(*page.evaluate(_PLACE, [curves, 5000, 0.11]))
-    page.wait_for_selector(".bk-tooltip-row-value:has-text('44444444')")
-    page.wait_for_selector(".bk-tooltip-row-value:has-text('0.1100 dex')")
-    page.mouse.click(*page.evaluate(_PLACE, [curves, 5000, 0.11]))
-    assert [page.evaluate(_CHOSEN, root) for root in (curves, parallel, panel)] == [[1]] * 3  # the second worst
-    page.mouse.click(*page.evaluate(_PLACE, [panel, 0, 0.07]))
-    assert [page.evaluate(_CHOSEN, root) for root in (curves, parallel, panel)] == [[5]] * 3
-
-
-def test_what_is_operated_has_a_name_and_missing_pictures_are_said(page: Page) -> None:
+def test_controls_and_the_picture_have_names(page: Page) -> None:
     names = page.locator("button").evaluate_all("all => all.map(e => e.textContent)")
-    assert names == ["run", "recipe", "seeds", *(title for title, _ in COLUMNS.values())]
+    assert names == ["run", "recipe", "seeds", *titles(OF_A_RUN)]
     assert page.get_attribute("[tabindex]", "aria-label") == "Recipes"
-    assert page.get_by_text("none kept").count() == 3
+    assert page.locator("img").evaluate("image => image.complete && image.naturalWidth") > 500
+    assert "with its standard error" in (page.get_attribute("img", "alt") or "")
+
+
+def test_the_tables_of_a_report_are_whole_at_1200_pixels(browser: Browser, tmp_path: Path) -> None:
+    """With numbers of as many digits as real ones: 35,000 stars and three models."""
+    sky = {name: np.concatenate([values] * 9) for name, values in whole_sky().items()}
+    sky["source_id"] = in_cells(len(sky["feh"]))
+    made = study(best=sky, paper=sky, xgboost=sky)
+    file = tmp_path / "index.html"
+    file.write_text(_page(made, [accuracy(made), through_the_plane(made)]))
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    page.goto(file.as_uri())
+    hidden = "all => all.map(e => e.scrollWidth - e.clientWidth)"
+    assert set(page.locator(".wide:has(table)").evaluate_all(hidden)) == {0}
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, "tables scroll inside themselves"
+    page.close()

@@ -1,19 +1,19 @@
-"""What a model must hold before it may serve: absolute bounds, and not worse than the best champion so far.
+"""What a model must pass before it may serve: absolute bounds, and not worse than the best champion so far.
 
 The bounds are this project's own choice (LOG 2026-11-23).
 
 The best champion so far, and not the last: a challenger may be a little worse than the one before, and so might the
-next; compared with the last only, a row of small steps down would pass. All champions that can still be read are
-judged on the same stars as the challenger, now, since labels and features change; the best of them is its rival.
+next; compared with the last only, a row of small losses would pass. All champions that can still be read are judged on
+the same stars as the challenger, now, since labels and features change; the best of them is its rival.
 
 A spread is refused if it is worse by more than 3 % and if the difference is real: if zero lies below the 95 % interval
-of a bootstrap that takes both models' answers for the same stars, by whole cells of the sky. Either alone would refuse
-the wrong models. On a thousand stars the MAE of two equal networks differs by 3 % by luck of the cells; and a loss of
-1 % may well be real, and what better errors cost. A bias is refused in the same way: beyond its bound, and beyond two
-standard errors of so many stars.
+of a bootstrap that takes both models' predictions for the same stars, by whole cells of the sky. Either alone would
+refuse the wrong models. On a thousand stars the MAE of two equal networks differs by 3 % by chance; and a loss of 1 %
+may well be real, and the price of better uncertainties. A bias is refused in the same way: beyond its bound, and beyond
+two standard errors of that number of stars.
 
-A model that learns from the whole sky is also judged there: giants by E(B-V), dwarfs, and whether its log g tells them
-apart. Its bounds are wider: the labels' sky is emptier there, and the dust map's errors are in every number.
+A model that learns from the whole sky is also judged there: giants by E(B-V), dwarfs, and whether its log g separates
+them. Its bounds are wider: the labels are sparser there, and every number contains the dust map's errors.
 """
 
 from __future__ import annotations
@@ -33,39 +33,39 @@ Slices = Mapping[str, Mapping[str, float]]
 WORSE = 1.03
 """How much larger than the best champion's a spread may be: less than one split's own uncertainty."""
 MAX_BIAS = {"all": 0.02, "feh<-1": 0.05, "feh<-2": 0.10} | dict.fromkeys((*EBV_SLICES, *ALPHA_SLICES), 0.03)
-"""How far off the median residual may be, dex."""
+"""Largest median residual, dex."""
 COVERAGE = {"coverage_68": (0.68, 0.04), "coverage_95": (0.95, 0.02)}
-"""What each should be, and how far off it may be besides two standard errors of so many stars."""
+"""The nominal share of each, and the tolerance in addition to two standard errors of that number of stars."""
 MAX_SKY_BIAS = dict.fromkeys((*DUSTY, DWARFS), 0.05) | {DUSTY[-1]: 0.08}
-"""How far off the median residual of a group of the whole sky may be, dex."""
+"""Largest median residual of a group of the whole sky, dex."""
 SKY_COVERAGE = {"coverage_68": (0.68, 0.05), "coverage_95": (0.95, 0.03)}
-"""As `COVERAGE`, of each of these groups."""
+"""As `COVERAGE`, for each of these groups."""
 BY_SPECTRUM = "giants by spectrum"
 """The selection of LOGG < 3.5 among all labelled stars."""
 MIN_SHARE = 0.95
-"""Purity and completeness of that selection, at least."""
+"""Minimum purity and completeness of that selection."""
 FAINT_G = 17.0
 """Magnitude of the faint copies: most stars of a catalog are fainter than the labels, which end near 15."""
 FAINT = f"as if G={FAINT_G:g}"
 FAINT_COVERAGE = (0.60, 0.80)
 """Share of the faint copies inside their 68 % intervals: wide, since their noise is made."""
 MAX_OUTSIDE = 0.05
-"""Share of held-out stars beyond the domain threshold, which 1 % of the validation stars are beyond."""
+"""Maximum share of held-out stars beyond the domain threshold; of the validation stars it is 1 %."""
 MAX_WITHOUT_FEH = 0.02
-"""Share of held-out stars without [Fe/H]: residuals are of the others, and silence must not make a model better."""
+"""Maximum share of held-out stars without [Fe/H]: no model must improve by leaving out hard stars."""
 MIN_SPEED = 0.1
-"""Stars a second, as a share of the best champion's: an ensemble may take the place of a single network."""
+"""Minimum stars per second, as a share of the best champion's: an ensemble may replace a single network."""
 
-_FEW = 30  # stars: of fewer the median means nothing
-_FEW_OF_A_GROUP = 100  # stars: of fewer, two standard errors of a coverage are 0.09 and more
-# Of fewer held-out stars the sample has fewer than 10,000, which do not teach log g as well as the bound demands: of
+_MIN_STARS = 30  # with fewer, a median means nothing
+_MIN_OF_A_GROUP = 100  # with fewer, two standard errors of a coverage are 0.09 and more
+# With fewer held-out stars the sample has fewer than 10,000, too few to learn log g as well as the bound requires: with
 # 4,900, purity 0.91 and completeness 0.94 (2026-11-29).
-_FEW_BY_SPECTRUM = 2000
+_MIN_BY_SPECTRUM = 2000
 
 
 @dataclass(frozen=True)
 class Gate:
-    """One demand on a challenger.
+    """One requirement of a challenger.
 
     Attributes
     ----------
@@ -73,7 +73,7 @@ class Gate:
     value : float
         The challenger's.
     low, high : float
-        Between these it holds.
+        The value must lie between these.
 
     Examples
     --------
@@ -89,7 +89,7 @@ class Gate:
 
     @property
     def holds(self) -> bool:
-        """Whether the challenger meets the demand; a value that is not a number does not."""
+        """Whether the challenger passes; a value of NaN does not."""
         return self.low <= self.value <= self.high
 
     @property
@@ -100,7 +100,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Rival:
-    """What a challenger is compared with.
+    """The champion that a challenger is compared with.
 
     Attributes
     ----------
@@ -138,9 +138,9 @@ def judge(challenger: Slices, champion: Rival | None, baseline_mae: float | None
     ['bias: median, all']
     """
     every = challenger["all"]
-    gates = [Gate("predicts: n", every["n"], _FEW, math.inf)]
+    gates = [Gate("predicts: n", every["n"], _MIN_STARS, math.inf)]
     if not gates[0].holds:
-        return gates  # of so few stars nothing else is known
+        return gates  # with so few stars nothing else is known
     without = every["n_without_feh"] / (every["n"] + every["n_without_feh"])
     gates += [
         Gate("predicts: share without [Fe/H]", without, 0.0, MAX_WITHOUT_FEH),
@@ -151,31 +151,33 @@ def judge(challenger: Slices, champion: Rival | None, baseline_mae: float | None
         allowed = slack + 2 * standard_error
         gates.append(Gate(f"calibration: {name}", every[name], wanted - allowed, wanted + allowed))
     gates.append(Gate(f"calibration: coverage_68, {FAINT}", challenger[FAINT]["coverage_68"], *FAINT_COVERAGE))
-    gates += [_bias(label, challenger[label], MAX_BIAS[label]) for label in MAX_BIAS if challenger[label]["n"] >= _FEW]
+    gates += [
+        _bias(label, challenger[label], MAX_BIAS[label]) for label in MAX_BIAS if challenger[label]["n"] >= _MIN_STARS
+    ]
     gates += _whole_sky(challenger)
     if champion is not None:
         gates += [Gate(f"spread: {each.name}", each.a, 0.0, _largest(each)) for each in champion.spreads]
         gates.append(Gate("speed: stars/s", every["stars_per_s"], MIN_SPEED * champion.stars_per_s, math.inf))
     if baseline_mae is not None:
-        gates.append(Gate("spread: MAE beside XGBoost's", every["mae"], 0.0, baseline_mae))
+        gates.append(Gate("spread: MAE, XGBoost's at most", every["mae"], 0.0, baseline_mae))
     return gates
 
 
 def _whole_sky(challenger: Slices) -> list[Gate]:
-    """Return the gates of a model that learns from the whole sky; none of another."""
+    """Return the gates of a model that learns from the whole sky; for another, an empty list."""
     gates: list[Gate] = []
     if not MAX_SKY_BIAS.keys() & challenger.keys():
         return gates
     for label, bound in MAX_SKY_BIAS.items():
-        numbers = challenger[label]  # all of them, or none: a group that is missing is a mistake of ours
-        if numbers["n"] < _FEW_OF_A_GROUP:
+        numbers = challenger[label]  # all groups or no group is there: a single missing one is our bug
+        if numbers["n"] < _MIN_OF_A_GROUP:
             continue
         gates.append(_bias(label, numbers, bound))
         for name, (wanted, slack) in SKY_COVERAGE.items():
             allowed = slack + _two_errors(numbers, name)
             gates.append(Gate(f"calibration: {name}, {label}", numbers[name], wanted - allowed, wanted + allowed))
     found = challenger.get(BY_SPECTRUM, {"n": 0})
-    if found["n"] >= _FEW_BY_SPECTRUM:
+    if found["n"] >= _MIN_BY_SPECTRUM:
         gates += [
             Gate(f"{BY_SPECTRUM}: {name}", found[name], MIN_SHARE - _two_errors(found, name), 1.0) for name in SHARES
         ]
@@ -183,18 +185,18 @@ def _whole_sky(challenger: Slices) -> list[Gate]:
 
 
 def _two_errors(numbers: Mapping[str, float], name: str) -> float:
-    """Return two standard errors of a number by cells of the sky; 0 if from few cells none is known."""
+    """Return two standard errors of a number by cells of the sky; 0 if too few cells give one."""
     error = numbers[f"{name}_se"]
     return 2 * error if math.isfinite(error) else 0.0
 
 
 def _bias(label: str, numbers: Mapping[str, float], bound: float) -> Gate:
-    if numbers["median_se"] > bound / 2:  # NaN is not: from few cells the bound alone counts
+    if numbers["median_se"] > bound / 2:  # NaN is not larger: from few cells the bound alone counts
         bound = 2 * numbers["median_se"]
     return Gate(f"bias: median, {label}", numbers["median"], -bound, bound)
 
 
 def _largest(spread: Difference) -> float:
-    """Return the largest spread (dex) that is not both 3 % worse and worse for sure."""
-    for_sure = spread.a - spread.low  # the rival's, and as much as chance explains of the difference
-    return max(WORSE * spread.b, for_sure) if math.isfinite(for_sure) else WORSE * spread.b
+    """Return the largest spread (dex) that is not both 3 % worse and significantly worse."""
+    by_chance = spread.a - spread.low  # the rival's, plus what chance explains of the difference
+    return max(WORSE * spread.b, by_chance) if math.isfinite(by_chance) else WORSE * spread.b
