@@ -220,4 +220,5 @@ def test_the_catalogs_to_compare_with_are_listed(capsys: pytest.CaptureFixture[s
     listed = capsys.readouterr().out
     assert "galah\nGALAH DR4" in listed
     assert "VizieR B/pastel" in listed
-    assert listed.count("Download: ") == 17
+    assert listed.count("Download: ") == 10
+    assert "any other name\nYour own table with source_id" in listed

@@ -151,7 +151,7 @@ def test_models_of_two_splits_do_not_stand_in_one_report(
         (["--neighbourhood", "."], "--neighbourhood needs --earlier"),
         (["--catalog", "made"], "was made by m-1; this report is on"),
         (["--earlier", "nothing"], "nothing: no such file"),
-        (["--earlier", "."], "is no report"),
+        (["--earlier", "."], "is not a report"),
     ],
 )
 def test_what_cannot_be_compared_with_is_refused_in_one_line(

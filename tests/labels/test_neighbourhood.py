@@ -116,4 +116,4 @@ def test_reports_of_two_releases_are_compared_star_by_star(tmp_path: Path) -> No
     with pytest.raises(UserError, match="no star in common"):
         star_by_star(tmp_path / "a", tmp_path / "b")
     found = star_by_star(tmp_path / "a", tmp_path / "b", Neighbourhood(path))
-    assert [(each.n, each.verdict) for each in found] == [(400, "A is better")] * 3
+    assert [(each.n, each.verdict()) for each in found] == [(400, "A is better")] * 3

@@ -74,8 +74,8 @@ REPORTS = {
         "reports",
         "compare --reports one two",
         {
-            "missing": (ONE, "two is no report"),
-            "an empty folder": (both(ONE, folder("two")), "two is no report: it has no stars.parquet"),
+            "missing": (ONE, "two is not a report"),
+            "an empty folder": (both(ONE, folder("two")), "two is not a report: it has no stars.parquet"),
             "junk": (both(ONE, file("two/stars.parquet", b"PAR1 no PAR1")), "two/stars.parquet: cannot be read"),
             "other columns": (
                 both(ONE, folder("two"), parquet("two/stars.parquet", {"a": [1]})),
