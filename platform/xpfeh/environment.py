@@ -47,7 +47,6 @@ def haproxy() -> dict[str, str]:
         # fit a buffer, as some 16 stars in JSON do.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "262144",
-        "RAY_SERVE_HAPROXY_HEALTH_CHECK_INTER": "1s",
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",  # that sends nothing in the middle of a request; Ray's is an hour
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "120",  # a replica's own limit, request_timeout_s, comes first
         # HAProxy has long stopped sending to a replica that is to end; Ray waits for load balancers beyond it, 30 s.

@@ -96,12 +96,13 @@ def serving(config: Config) -> EndpointArgs:
 
 def withdraw(config: Config) -> None:
     """End the endpoint of `config`, and this process's part in the cluster."""
+    node = ray.get_runtime_context().get_node_id()
     if is_own():
         serve.shutdown()
     else:
         serve.delete(config.name)
     ray.shutdown()
-    haproxy.clean_up()
+    haproxy.clean_up(node)
 
 
 def _checked(model: str) -> str:

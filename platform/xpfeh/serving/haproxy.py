@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from pathlib import Path
 
 from xpfeh.environment import haproxy_folder
 from xpfeh.errors import UserError
+
+_START_S = 60.0  # HAProxy takes a second or two, on a busy machine
 
 
 def prepare(host: str, port: int) -> None:
@@ -26,14 +29,15 @@ def prepare(host: str, port: int) -> None:
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder}: belongs to another user; remove it, or set RAY_SERVE_ENABLE_HA_PROXY=0")
-    clean_up()
-
-
-def clean_up() -> None:
-    """Remove what each HAProxy that has ended left; one that was killed could not."""
-    for node in Path(haproxy_folder()).glob("*"):
-        if not _answers(node / "admin.sock"):
+    for node in folder.iterdir():
+        # One that starts now does not answer yet.
+        if time.time() - node.stat().st_mtime > _START_S and not _answers(node / "admin.sock"):
             shutil.rmtree(node, ignore_errors=True)
+
+
+def clean_up(node: str) -> None:
+    """Remove what a HAProxy that has ended left; after one that was killed, `prepare` does."""
+    shutil.rmtree(Path(haproxy_folder(), node), ignore_errors=True)
 
 
 def _check_port(host: str, port: int) -> None:
