@@ -12,7 +12,7 @@ from xpfeh.archive.learned import recall
 from xpfeh.archive.star_lists import ids_by_adql, ids_by_cone
 from xpfeh.errors import Notice, UserError
 from xpfeh.releases import RELEASES
-from xpfeh.sources.text_lists import parse_lists
+from xpfeh.tables.lists import parse_lists
 
 from tests.archive.archive_server import ArchiveServer
 from tests.conftest import services_of

@@ -23,7 +23,7 @@ from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.releases import RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS
-from xpfeh.sources.text_lists import parse_lists
+from xpfeh.tables.lists import parse_lists
 from xpfeh.xp.bases import BANDS, load_bands
 
 
