@@ -194,10 +194,8 @@ def _fetch_table(
         return ledger.keep(chunk, {_TABLE: frame.to_arrow()}, received, math.inf, what=what)
 
     answers = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, path.name)
-    tables = [
-        pl.DataFrame(pq.read_table(answer.folder / _TABLE))
-        for answer in sorted(answers, key=lambda each: each.asked[0])
-    ]
+    answers.sort(key=lambda answer: answer.asked[0])  # the table's rows follow the identifiers
+    tables = [pl.DataFrame(pq.read_table(answer.folder / _TABLE)) for answer in answers]
     with whole_file(path) as temporary:
         pl.concat(tables, how="vertical_relaxed").write_parquet(temporary)
     return _close(ids, answers, account)
