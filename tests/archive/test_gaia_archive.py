@@ -59,7 +59,7 @@ def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, servic
     archive.faults = ["", *["500"] * 99]
     with pytest.raises(UserError, match="no usable response in 3 attempts"):
         gaia_archive.fetch_xp(IDS, out, services=services)
-    assert sorted(p.name for p in out.iterdir()) == ["_xpfeh", "xp-00000.csv"]
+    assert sorted(p.name for p in out.iterdir()) == ["_xpfeh", f"xp-{BIG}.csv"]
     archive.log.clear()
     archive.faults.clear()
     services = services_of(archive)  # as another process has it
@@ -90,11 +90,11 @@ def test_a_killed_download_goes_on_where_it_was(archive: ArchiveServer, services
     finally:
         child.kill()
         child.wait()
-    assert [path.name for path in out.glob("*.csv")] == ["xp-00000.csv"]
     _wait_for(lambda: len(archive.log) == 2)
     archive.log.clear()
     assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 25, 0)
     assert [count for _, count in archive.log] == [10, 5]
+    assert sorted(path.name for path in out.glob("*.csv")) == [f"xp-{BIG + first}.csv" for first in (0, 10, 20)]
 
 
 def _wait_for(condition: Callable[[], bool]) -> None:
@@ -112,7 +112,7 @@ def test_a_request_for_stars_without_spectra_leaves_no_file(
     archive.absent = set(IDS[10:20].tolist())
     archive.empty_zip = response == "empty zip"
     assert gaia_archive.fetch_xp(IDS, out, services=services) == Tally(25, 15, 10)
-    assert sorted(path.name for path in out.glob("*.csv")) == ["xp-00000.csv", "xp-00002.csv"]
+    assert sorted(path.name for path in out.glob("*.csv")) == [f"xp-{BIG}.csv", f"xp-{BIG + 20}.csv"]
     assert len(reader.find_spectra(str(out))) == 2
     missing = pl.read_csv(out / "_xpfeh" / "missing.csv")
     assert missing["source_id"].to_list() == IDS[10:20].tolist()
@@ -131,16 +131,21 @@ def test_stars_that_were_not_asked_for_are_no_response(
         gaia_archive.fetch_xp(IDS, tmp_path / "other", services=services)
 
 
-def test_a_stored_file_that_was_damaged_is_named(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
-    gaia_archive.fetch_xp(IDS, tmp_path, services=services)
-    (tmp_path / "xp-00001.csv").write_text("")
-    with pytest.raises(UserError, match=r"xp-00001\.csv: was changed since"):
-        gaia_archive.fetch_xp(IDS, tmp_path, services=services)
+def test_an_answer_that_was_damaged_is_requested_again(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services)
     gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services=services)
-    for name in ("part-00001.parquet", "asked.json"):
-        (tmp_path / "gaia.parquet.parts" / name).write_text("{")
-        with pytest.raises(UserError, match=rf"{name}: was changed since"):
-            gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services=services)
+    (tmp_path / "xp" / f"xp-{BIG + 10}.csv").write_text("")
+    (first, *_) = sorted((tmp_path / "gaia.parquet.parts").glob("*/table.parquet"))
+    first.write_text("{")
+    archive.log.clear()
+    assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Tally(25, 25, 0)
+    assert [count for _, count in archive.log] == [10]
+    ids = [read_whole(path).columns["source_id"] for path in sorted((tmp_path / "xp").glob("xp-*.csv"))]
+    assert np.concatenate(ids).tolist() == IDS.tolist()
+    assert gaia_archive.fetch_gaia_source(IDS, tmp_path / "gaia.parquet", services=services) == Tally(25, 25, 0)
+    assert pl.read_parquet(tmp_path / "gaia.parquet")["source_id"].to_list() == IDS.tolist()
 
 
 def test_a_query_without_a_star_is_no_list(archive: ArchiveServer, services: Services) -> None:

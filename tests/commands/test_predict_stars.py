@@ -128,7 +128,7 @@ from xpfeh.cli.main import main
 from xpfeh.archive import archive_requests, archives
 archive_requests.IDS_PER_REQUEST = 10
 url, ids, out = sys.argv[1:]
-esa = archives.Archive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")
+esa = archives.GaiaArchive("esa", "ESA", f"{url}/tap", data=f"{url}/data", links=f"{url}/datalink/links")
 archives.PUBLIC = archives.Services((esa,))
 main(["predict", "--ids", ids, "--out", out])
 """

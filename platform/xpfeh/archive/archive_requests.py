@@ -18,7 +18,7 @@ from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.coefficients import LIST_COLUMNS
-from xpfeh.sources.gaia_tables import number_lists
+from xpfeh.tables.lists import number_lists
 from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 POSITIONS = ("ra", "dec", "l", "b", "pmra", "pmdec", "ref_epoch")

@@ -10,13 +10,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from xpfeh.archive.archive_facts import cache_folder
 from xpfeh.archive.archive_requests import request_photometry, request_spectra, stars_per_request
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.gaia_archive import request_distances
-from xpfeh.archive.ledger import Answer, Ledger, new_of
+from xpfeh.archive.ledger import Answer, Ledger, gather
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
 from xpfeh.sources.gaia_text import read_text
@@ -53,14 +52,13 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
         If no archive gives a usable response.
     """
     ledger = _spectra_ledger(release)
-    wanted = ledger.sound(ids)
-    new = new_of(ids, wanted)
-    with Progress(transient=True, disable=not new.size) as progress:
-        bar = progress.add_task("the archive's spectra", total=len(new))
-        while new.size:
-            request, new = np.split(new, [stars_per_request(services)])
-            wanted.append(_ask(ledger, request, release, services))
-            progress.advance(bar, len(request))
+    wanted = gather(
+        ledger,
+        ids,
+        lambda: stars_per_request(services),
+        lambda chunk: _ask(ledger, chunk, release, services),
+        "the archive's spectra",
+    )
     return _stars(ids, release, sorted(wanted, key=lambda answer: answer.record["at"], reverse=True))
 
 
@@ -100,16 +98,13 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
         If there are none of that release, or VizieR does not respond.
     """
     ledger = Ledger(cache_folder(release) / "distances")
-    wanted = ledger.sound(ids)
-    new = new_of(ids, wanted)
-    with Progress(transient=True, disable=not new.size) as progress:
-        bar = progress.add_task("VizieR's distances", total=len(new))
-        while new.size:
-            request, new = np.split(new, [IDS_PER_REQUEST])
-            table = request_distances(request, release, services)
-            complete = table["source_id"].unique().sort().to_numpy()
-            wanted.append(ledger.keep(request, {_DISTANCES: table.to_arrow()}, complete, _BELIEVED_S))
-            progress.advance(bar, len(request))
+
+    def request(chunk: NDArray[np.int64]) -> Answer:
+        table = request_distances(chunk, release, services)
+        complete = table["source_id"].unique().sort().to_numpy()
+        return ledger.keep(chunk, {_DISTANCES: table.to_arrow()}, complete, _BELIEVED_S)
+
+    wanted = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, "VizieR's distances")
     return [str(answer.folder / _DISTANCES) for answer in wanted if answer.ids("complete").size]
 
 

@@ -1,37 +1,35 @@
 """Gaia's archive and VizieR over the network: spectra, photometry and distances of lists of stars; PASTEL.
 
-Requests are repeated, each response is checked, a file is whole or not there, a second call asks for what is still
-missing, and every star that was asked for is accounted for: asked = received + missing. The account lies in
-``_xpfeh`` beside the spectra, so that the folder holds nothing that `xpfeh ingest` would take for spectra.
+Each answer is kept in a ledger next to the output, so that a second call requests what is still missing, and every
+requested star is accounted for: requested = received + missing. The ledger of spectra lies in ``_xpfeh``, since
+`xpfeh ingest` reads all files of spectra in a folder.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
+import math
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from rich.progress import track
 
 from xpfeh.archive.archive_requests import request_neighbours, request_photometry, request_spectra
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.datalink import ids_of_csv
-from xpfeh.archive.http import BadResponseError
+from xpfeh.archive.ledger import Answer, Ledger, gather
 from xpfeh.archive.tap import run_query
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 
-_T = TypeVar("_T")
+_SPECTRA, _TABLE = "spectra.csv", "table.parquet"
 
 _DISTANCES_ALTERNATIVE = "download source_id and r_med_geo of external.gaiaedr3_distance from the archive as CSV"
 
@@ -50,8 +48,8 @@ def fetch_xp(
 ) -> Tally:
     """Download the XP spectra of a release as coefficients (CSV) into the folder `out`; call again to resume.
 
-    Files ``xp-NNNNN.csv`` hold at most `IDS_PER_REQUEST` stars each (none is written where no star of a request has a
-    spectrum); ``_xpfeh/missing.csv`` names the stars that did not come.
+    Files ``xp-ID.csv``, named by their first star, hold at most `IDS_PER_REQUEST` stars each (none is written where
+    no star of a request has a spectrum); ``_xpfeh/missing.csv`` names the stars that did not come.
 
     Raises
     ------
@@ -59,18 +57,23 @@ def fetch_xp(
         If the archive does not respond, or the folder was begun with other stars.
     """
     ids, folder = _distinct(source_ids), local_path(out)
-    account = _begin(folder / "_xpfeh", ids, RELEASES[release].retrieval_types[0])
-    received = []
-    for number, chunk in track(list(enumerate(_chunks(ids))), description="spectra"):
-        # An empty mark says that ESA's archive has nothing for these stars; a mirror may lack what it has.
-        path, none = folder / f"xp-{number:05d}.csv", account / f"xp-{number:05d}.none"
-        if not path.exists() and not none.exists():
-            found = request_spectra(chunk, release, services)
-            if found.csv or found.whole:
-                _write(path if found.csv else none, found.csv)
-        if path.exists():
-            received.append(_read_stored(path, ids_of_csv))
-    return _close(ids, received, account)
+    what, account = RELEASES[release].retrieval_types[0], folder / "_xpfeh"
+    ledger = _ledger(account, what, ids)
+
+    def request(chunk: NDArray[np.int64]) -> Answer:
+        found = request_spectra(chunk, release, services)
+        received = ids_of_csv(found.csv) if found.csv else np.empty(0, np.int64)
+        # Of ESA's archive it is believed that it has no more for these stars; a mirror may lack what ESA has.
+        believed_s = math.inf if found.whole else 0.0
+        return ledger.keep(chunk, {_SPECTRA: found.csv} if found.csv else {}, received, believed_s, what=what)
+
+    try:
+        answers = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, "spectra")
+    finally:  # what came before a failure can be ingested, too
+        for answer in ledger.answers():
+            if (received := answer.ids("complete")).size:
+                _show(answer.folder / _SPECTRA, folder / f"xp-{received.min()}.csv")
+    return _close(ids, answers, account)
 
 
 def fetch_gaia_source(
@@ -180,20 +183,22 @@ def _fetch_table(
 ) -> Tally:
     """Request a table of all stars, chunk by chunk, and write it as Parquet; `key` names the requested identifiers."""
     ids, path = _distinct(source_ids), local_path(out)
-    account = _begin(path.with_name(path.name + ".parts"), ids, what)
-    frames = []
-    for number, chunk in track(list(enumerate(_chunks(ids))), description=path.name):
-        part = account / f"part-{number:05d}.parquet"
-        if not part.exists():
-            frame = run(chunk)
-            with whole_file(part) as temporary:
-                identifiers = [name for name in frame.columns if name.endswith("source_id")]
-                frame.with_columns(pl.col(identifiers).cast(pl.Int64)).write_parquet(temporary)
-        frames.append(_read_stored(part, lambda path: pl.DataFrame(pq.read_table(path))))
-    table = pl.concat(frames, how="vertical_relaxed")
+    account = path.with_name(path.name + ".parts")
+    ledger = _ledger(account, what, ids)
+
+    def request(chunk: NDArray[np.int64]) -> Answer:
+        frame = run(chunk)
+        identifiers = [name for name in frame.columns if name.endswith("source_id")]
+        frame = frame.with_columns(pl.col(identifiers).cast(pl.Int64))
+        received = frame[key].unique().sort().to_numpy()
+        return ledger.keep(chunk, {_TABLE: frame.to_arrow()}, received, math.inf, what=what)
+
+    answers = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, path.name)
+    answers.sort(key=lambda answer: answer.asked[0])  # the table's rows follow the identifiers
+    tables = [pl.DataFrame(pq.read_table(answer.folder / _TABLE)) for answer in answers]
     with whole_file(path) as temporary:
-        table.write_parquet(temporary)
-    return _close(ids, [table[key].to_numpy()], account)
+        pl.concat(tables, how="vertical_relaxed").write_parquet(temporary)
+    return _close(ids, answers, account)
 
 
 # --- the account ------------------------------------------------------------------------------------------------
@@ -206,36 +211,30 @@ def _distinct(source_ids: NDArray[np.int64]) -> NDArray[np.int64]:
     return ids
 
 
-def _chunks(ids: NDArray[np.int64]) -> list[NDArray[np.int64]]:
-    return [ids[start : start + IDS_PER_REQUEST] for start in range(0, len(ids), IDS_PER_REQUEST)]
+def _ledger(folder: Path, what: str, ids: NDArray[np.int64]) -> Ledger:
+    """Return the ledger of a download: new, or begun with stars of the list and the same query."""
+    ledger = Ledger(folder)
+    for answer in ledger.answers():
+        if answer.record.get("what") != what or not np.isin(answer.asked, ids).all():
+            raise UserError(f"{folder} was begun with other stars or another query; choose another --out")
+    return ledger
 
 
-def _begin(folder: Path, ids: NDArray[np.int64], what: str) -> Path:
-    """Return the folder of a download's account: new, or begun with the same stars and the same query."""
-    path = folder / "asked.json"
-    sha256 = hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest()
-    asked = {"what": what, "stars": len(ids), "sha256": sha256, "stars_per_request": IDS_PER_REQUEST}
-    if not path.exists():
-        _write(path, json.dumps(asked).encode())
-    elif _read_stored(path, lambda file: json.loads(file.read_bytes())) != asked:
-        raise UserError(f"{folder} was begun with other stars or another query; choose another --out")
-    return folder
+def _show(file: Path, path: Path) -> None:
+    """Give a file of the ledger a second name, where `xpfeh ingest` finds it."""
+    with whole_file(path) as temporary:
+        try:
+            os.link(file, temporary)
+        except OSError:  # the filesystem has no links
+            shutil.copyfile(file, temporary)
 
 
-def _close(asked: NDArray[np.int64], received: Sequence[NDArray[np.int64]], folder: Path) -> Tally:
+def _close(ids: NDArray[np.int64], answers: Sequence[Answer], folder: Path) -> Tally:
     """Write the list of the stars that did not come, and count."""
-    missing = np.setdiff1d(asked, np.concatenate([np.empty(0, np.int64), *received]))
+    missing = np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(a.ids("complete") for a in answers)]))
     rows = ["source_id,reason", *(f"{source_id},not in the service's response" for source_id in missing.tolist())]
     _write(folder / "missing.csv", ("\n".join(rows) + "\n").encode())
-    return Tally(len(asked), len(asked) - len(missing), len(missing))
-
-
-def _read_stored(path: Path, read: Callable[[Path], _T]) -> _T:
-    """Read a file that an earlier request left; Parquet by pyarrow, for polars can panic on a damaged file."""
-    try:
-        return read(path)
-    except (pl.exceptions.PolarsError, BadResponseError, pa.ArrowException, ValueError, OSError):
-        raise UserError(f"{path}: was changed since it was downloaded; delete it and run again") from None
+    return Tally(len(ids), len(ids) - len(missing), len(missing))
 
 
 def _write(path: str | Path, content: bytes) -> None:

@@ -13,7 +13,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
+from rich.progress import Progress
 
 from xpfeh.files import sha256_of
 
@@ -103,7 +104,7 @@ class Ledger:
     def keep(
         self,
         ids: NDArray[np.int64],
-        tables: Mapping[str, pa.Table],
+        files: Mapping[str, pa.Table | bytes],
         complete: NDArray[np.int64],
         believed_s: float,
         **record: Any,
@@ -114,8 +115,8 @@ class Ledger:
         ----------
         ids : (N,) int64
             Requested.
-        tables : mapping of pyarrow.Table
-            Parquet files by name.
+        files : mapping of pyarrow.Table or bytes
+            By name; tables become Parquet.
         complete : (K,) int64
             Those with everything that was requested.
         believed_s : float
@@ -127,9 +128,12 @@ class Ledger:
         temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
         temporary.mkdir(parents=True)
         try:
-            for name, table in tables.items():
-                pq.write_table(table, temporary / name, compression="zstd", row_group_size=256)
-            sums = {name: sha256_of(temporary / name) for name in tables}
+            for name, content in files.items():
+                if isinstance(content, bytes):
+                    (temporary / name).write_bytes(content)
+                else:
+                    pq.write_table(content, temporary / name, compression="zstd", row_group_size=256)
+            sums = {name: sha256_of(temporary / name) for name in files}
             whole = {
                 "format": _FORMAT,
                 "asked": ids.tolist(),
@@ -145,6 +149,38 @@ class Ledger:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return Answer(folder, ids, whole)
+
+
+def gather(
+    ledger: Ledger,
+    ids: NDArray[np.int64],
+    stars_per_request: Callable[[], int],
+    request: Callable[[NDArray[np.int64]], Answer],
+    title: str,
+) -> list[Answer]:
+    """Return the answers for some stars; those that are in none are requested.
+
+    Interrupted, it resumes: each answer is kept as soon as it has arrived.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    ids : (N,) int64
+    stars_per_request : callable
+    request : callable
+        Requests stars (K,), and keeps the answer in the ledger.
+    title : str
+        Of the progress bar.
+    """
+    answers = ledger.sound(ids)
+    new = new_of(ids, answers)
+    with Progress(transient=True, disable=not new.size) as progress:
+        bar = progress.add_task(title, total=len(new))
+        while new.size:
+            chunk, new = np.split(new, [stars_per_request()])
+            answers.append(request(chunk))
+            progress.advance(bar, len(chunk))
+    return answers
 
 
 def new_of(ids: NDArray[np.int64], known: list[Answer]) -> NDArray[np.int64]:
