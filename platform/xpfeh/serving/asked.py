@@ -178,13 +178,18 @@ def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"the body is not an Arrow stream ({first_line(error)})") from None
     _check_number(len(table))
-    if unknown := [name[:40] for name in table.column_names if name not in Star.model_fields]:
-        raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
-    if "source_id" not in table.column_names or not pa.types.is_integer(table["source_id"].type):
-        raise UserError("source_id must be a column of 64-bit integers")
+    check_columns(table.schema)
     asked = Asked(table["source_id"].to_pylist())
     _add(asked, np.arange(len(table)), table, release, bring)
     return asked
+
+
+def check_columns(schema: pa.Schema) -> None:
+    """Raise a `UserError` if a table has other columns than those of `Star`, or no identifiers."""
+    if unknown := [name[:40] for name in schema.names if name not in Star.model_fields]:
+        raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
+    if "source_id" not in schema.names or not pa.types.is_integer(schema.field("source_id").type):
+        raise UserError("source_id must be a column of 64-bit integers")
 
 
 def from_ids(ids: list[int], release: str, bring: Bring) -> Asked:
@@ -199,11 +204,21 @@ def _check_number(stars: int) -> None:
         raise UserError(f"{stars} stars are asked for; a request has 1 to {MAX_STARS}")
 
 
+def has_spectra(schema: pa.Schema) -> bool:
+    """Whether a table has spectra, not identifiers alone."""
+    return bool(set(schema.names) & set(_LISTS))
+
+
+def ebv_of(table: pa.Table) -> NDArray[np.float64] | None:
+    """Return what a table says of its stars' E(B-V) (N,), NaN where unknown; None if it has no such column."""
+    return numbers_in(table, "ebv") if "ebv" in table.column_names else None
+
+
 def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring) -> None:
-    if set(table.column_names) & set(_LISTS):
+    if has_spectra(table.schema):
         asked.add(places, GivenTable(table, release))
         return
-    ebv = numbers_in(table, "ebv") if "ebv" in table.column_names else None
+    ebv = ebv_of(table)
     try:
         asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()), ebv)
     except UserError as error:
