@@ -14,7 +14,7 @@ from xpfeh.files import absolute, data_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.jobs import keeper
-from xpfeh.serving.jobs.folder import Job, JobFolder, folders
+from xpfeh.serving.jobs.folder import JobFolder, JobStatus, folders
 from xpfeh.serving.jobs.intake import JobInput, begin
 from xpfeh.serving.keys import Key
 from xpfeh.serving.problems import too_many
@@ -44,12 +44,12 @@ class Desk:
         except (UserError, OSError) as error:  # no reason not to answer requests
             _LOG.warning("jobs cannot be resumed: %s", error)
 
-    def all(self, key: Key | None) -> list[Job]:
+    def all(self, key: Key | None) -> list[JobStatus]:
         """Return a key's jobs, the latest first."""
         found = [folder.job() for folder in folders(self._jobs, _owner(key))]
         return [job for job in reversed(found) if job]
 
-    def find(self, key: Key | None, job_id: str) -> tuple[JobFolder, Job]:
+    def find(self, key: Key | None, job_id: str) -> tuple[JobFolder, JobStatus]:
         """Return a key's job.
 
         Raises
@@ -77,7 +77,7 @@ class Desk:
             left = min(job.expires for job in jobs) - datetime.now(UTC)
             raise too_many(f"{MAX_KEPT} jobs that are kept; DELETE one, or", max(1, round(left.total_seconds())))
 
-    def order(self, key: Key | None, given: JobInput) -> Job:
+    def order(self, key: Key | None, given: JobInput) -> JobStatus:
         """Begin a job.
 
         Raises

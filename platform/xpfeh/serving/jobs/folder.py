@@ -101,7 +101,7 @@ class JobEnd(BaseModel):
     at: datetime = Field(default_factory=lambda: datetime.now(UTC))
 
 
-class Job(BaseModel):
+class JobStatus(BaseModel):
     """A job, as its owner sees it."""
 
     id: str
@@ -141,7 +141,7 @@ class JobFolder:
         """Return what was ordered; None if there is no such job."""
         return self._read(JobOrder)
 
-    def job(self) -> Job | None:
+    def job(self) -> JobStatus | None:
         """Return the job; None if there is none, or it has expired."""
         if (order := self.order()) is None:
             return None
@@ -152,7 +152,7 @@ class JobFolder:
         expires = (end.at if end else progress.at) + KEPT
         if datetime.now(UTC) > expires:
             return None
-        return Job(
+        return JobStatus(
             id=self.id,
             state=state,
             stars=order.stars,

@@ -19,7 +19,7 @@ from xpfeh.errors import UserError
 from xpfeh.serving.answers import ARROW, JSON
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.jobs.desk import Desk
-from xpfeh.serving.jobs.folder import ID, Job, JobFolder, JobState, ResultForm
+from xpfeh.serving.jobs.folder import ID, JobFolder, JobState, JobStatus, ResultForm
 from xpfeh.serving.jobs.intake import JobInput, JobRequest, of_arrow, of_file, of_ids
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.problems import Refusal, read_body
@@ -53,11 +53,11 @@ def _key(request: Request, guard: OurGuard) -> Key | None:
 OurKey = Annotated[Key | None, Depends(_key)]
 
 
-def _found(job_id: JobId, key: OurKey, desk: OurDesk) -> tuple[JobFolder, Job]:
+def _found(job_id: JobId, key: OurKey, desk: OurDesk) -> tuple[JobFolder, JobStatus]:
     return desk.find(key, job_id)
 
 
-Found = Annotated[tuple[JobFolder, Job], Depends(_found)]
+Found = Annotated[tuple[JobFolder, JobStatus], Depends(_found)]
 
 _BODIES = {
     JSON: {"schema": JobRequest.model_json_schema()},
@@ -73,7 +73,7 @@ _RESULT: dict[int | str, dict[str, Any]] = {
 @router.post(
     "",
     status_code=202,
-    response_model=Job,
+    response_model=JobStatus,
     openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
     responses={503: {"model": Refusal, "description": "this endpoint cannot take jobs now"}},
 )
@@ -93,13 +93,13 @@ async def submit(request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, 
 
 
 @router.get("")
-def jobs(key: OurKey, desk: OurDesk) -> list[Job]:
+def jobs(key: OurKey, desk: OurDesk) -> list[JobStatus]:
     """Return the jobs of your key, the latest first."""
     return desk.all(key)
 
 
 @router.get("/{job_id}")
-def job(found: Found, desk: OurDesk) -> Job:
+def job(found: Found, desk: OurDesk) -> JobStatus:
     """Return how far a job is."""
     folder, known = found
     if not known.has_ended:
@@ -108,7 +108,7 @@ def job(found: Found, desk: OurDesk) -> Job:
 
 
 @router.delete("/{job_id}")
-def cancel(found: Found, desk: OurDesk) -> Job:
+def cancel(found: Found, desk: OurDesk) -> JobStatus:
     """Cancel a job; delete one that has ended, with its result."""
     folder, known = found
     desk.cancel(folder)
