@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from pyarrow.fs import FileSelector
 from starlette.exceptions import HTTPException
 from xpfeh.commands.models import bundle_of
 from xpfeh.dataset.dataset import Dataset
@@ -52,10 +53,10 @@ def arrow_stream(spectra: dict[str, np.ndarray], rows: list[int], too_short: int
     return sink.getvalue().to_pybytes()
 
 
-def worked(given: JobInput, predictor: Predictor, tmp_path: Path) -> tuple[Dataset, pa.Table]:
+def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dataset, pa.Table]:
     """The ledger and the result of a job, worked on here."""
-    folder = begin(str(tmp_path / "jobs"), "anybody", given, PRETRAINED, predictor)
-    dataset = Dataset.at(f"{folder.uri}/{ANSWERS}")
+    folder = begin(str(jobs), "anybody", given, PRETRAINED, predictor)
+    dataset = Dataset.at(folder.uri(ANSWERS))
     for shard in dataset.plan.shards:
         dataset.commit(shard, answers_of(folder, shard, predictor))
     return dataset, gathered(dataset)
@@ -68,7 +69,7 @@ def test_a_table_gets_the_bytes_that_a_request_gets(
     stream = arrow_stream(spectra, rows, too_short=7)
     (tmp_path / "stars.arrow").write_bytes(stream)
     given = of_arrow(tmp_path / "stars.arrow", tmp_path, archive=False)
-    dataset, result = worked(given, predictor, tmp_path)
+    dataset, result = worked(given, predictor, tmp_path / "jobs")
     asked = read_arrow(stream, "dr3", lambda ids: pytest.fail("asks the archive"))
     (_, (expected,)) = answered([(asked, CSV)], predictor)
     assert TABLES[CSV](result) == expected
@@ -88,7 +89,7 @@ def test_identifiers_get_their_spectra_from_the_archive(
     monkeypatch.setattr("xpfeh.download.cache.bring", lambda ids, release: bring(ids, release, services))
     ids = [STAR + 5, 77, STAR, STAR + 1, STAR + 2, STAR + 3, STAR]
     given = of_ids(json.dumps({"source_ids": ids}).encode(), tmp_path)
-    _, result = worked(given, predictor, tmp_path)
+    _, result = worked(given, predictor, tmp_path / "jobs")
     assert result["source_id"].to_pylist() == ids
     assert result["error"].to_pylist() == [None, "not a source of Gaia DR3", *[None] * 4, "repeated source_id"]
     assert len(set(result["FEH"].to_pylist()[2:6])) == 1
@@ -99,8 +100,27 @@ def test_a_file_gets_the_bytes_that_an_upload_gets(predictor: Predictor, tmp_pat
     asked, catalogs = predicted(path, path.name, predictor, lambda stars: None)
     given = of_file(path, "mine.fits")
     assert (given.stars, given.name) == (1, "mine.fits")
-    _, result = worked(given, predictor, tmp_path)
+    _, result = worked(given, predictor, tmp_path / "jobs")
     assert TABLES[CSV](result) == TABLES[CSV](as_table(asked, catalogs))
+
+
+@pytest.mark.slow
+def test_jobs_lie_in_a_bucket_too(predictor: Predictor, tmp_path: Path, place: str) -> None:
+    jobs, path = place.format("jobs"), datalink_file("fits", tmp_path)
+    assert list(folders(jobs)) == []
+    _, result = worked(of_file(path, "mine.fits"), predictor, jobs)
+    assert result["error"].to_pylist() == [None]
+    (folder,) = folders(jobs, "anybody")
+    assert folder.job().state == JobState.QUEUED
+    folder.write(JobEnd(state=JobState.DONE))
+    folder.put("result.fits", path)
+    folder.delete(but_results=True)
+    assert folder.fetch("result.fits", tmp_path).read_bytes() == path.read_bytes()
+    assert sorted(info.base_name for info in folder.fs.get_file_info(FileSelector(folder.path))) == [
+        "card.json", "end.json", "order.json", "result.fits",
+    ]  # fmt: skip
+    folder.delete()
+    assert list(folders(jobs)) == []
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from xpfeh.errors import EndpointError
 
 _WAIT = (429, 502, 503, 504)  # statuses that pass by themselves: limits, restarts, overload
 _ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0
+_CHUNK = 1 << 16  # bytes: of one that is cut nothing is kept
 
 
 class Connection:
@@ -67,7 +68,7 @@ class Connection:
             before = len(content)
             headers = {"Range": f"bytes={before}-"} if before else {}
             try:
-                for chunk in self.ask("GET", path, headers=headers, stream=True).iter_content(1 << 20):
+                for chunk in self.ask("GET", path, headers=headers, stream=True).iter_content(_CHUNK):
                     content += chunk
                 return bytes(content)
             except requests.RequestException as error:

@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
+from xpfeh.serving.arrow_stream import read_stream
 from xpfeh.serving.problems import named
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.given_table import GivenTable, numbers_in
@@ -171,12 +172,7 @@ def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
     UserError
         If it is no Arrow stream, has a column that is not known, or not 1 to `MAX_STARS` rows.
     """
-    try:
-        with pa.ipc.open_stream(body) as stream:
-            table = stream.read_all()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"the body is not an Arrow stream ({first_line(error)})") from None
+    table = read_stream(body)
     _check_number(len(table))
     check_columns(table.schema)
     asked = Asked(table["source_id"].to_pylist())

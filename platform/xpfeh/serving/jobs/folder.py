@@ -134,8 +134,12 @@ class JobFolder:
 
     def __init__(self, jobs: str, owner: str, job_id: str) -> None:
         self.jobs, self.owner, self.id = jobs, owner, job_id
-        self.uri = f"{jobs}/{owner}/{job_id}"
-        self.fs, self.path = filesystem(self.uri)
+        self.fs, self.path = filesystem(self.uri())
+
+    def uri(self, name: str = "") -> str:
+        """Return the URI of the folder, or of a file in it; options of a bucket (``?...``) stay at the end."""
+        place, mark, options = self.jobs.partition("?") if "://" in self.jobs else (self.jobs, "", "")
+        return f"{place.rstrip('/')}/{self.owner}/{self.id}/{name}".rstrip("/") + mark + options
 
     def order(self) -> JobOrder | None:
         """Return what was ordered; None if there is no such job."""

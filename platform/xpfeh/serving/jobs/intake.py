@@ -20,6 +20,7 @@ from xpfeh.files import first_line, sha256_of
 from xpfeh.inference.bundle import packed
 from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
+from xpfeh.serving.arrow_stream import read_stream
 from xpfeh.serving.asked import check_columns, ebv_of, has_spectra
 from xpfeh.serving.jobs.folder import JobFolder, JobOrder, new_id
 from xpfeh.serving.problems import named
@@ -94,12 +95,8 @@ def of_arrow(file: Path, folder: Path, archive: bool) -> JobInput:
     UserError
         If it is not one, has too many stars, or lacks an identifier; or spectra, where no archive is asked for them.
     """
-    try:
-        with pa.memory_map(str(file)) as mapped, pa.ipc.open_stream(mapped) as stream:
-            table = stream.read_all()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"the body is not an Arrow stream ({first_line(error)})") from None
+    with pa.memory_map(str(file)) as mapped:
+        table = read_stream(mapped)
     check_columns(table.schema)
     if not 1 <= len(table) <= MAX_STARS:
         raise UserError(f"{len(table):,} stars are asked for; a job has 1 to {MAX_STARS:,}")
@@ -163,7 +160,7 @@ def begin(jobs: str, owner: str, given: JobInput, bundle: Path, predictor: Predi
         folder.put(given.source, given.file)
         for name, content in packed(bundle).items():
             folder.store(name, content)
-        Dataset.begin(f"{folder.uri}/{ANSWERS}", plan)
+        Dataset.begin(folder.uri(ANSWERS), plan)
         folder.write(JobOrder(source=given.source, name=given.name, stars=given.stars, created=datetime.now(UTC)))
     except BaseException:
         folder.delete()

@@ -137,7 +137,7 @@ class _Work(threading.Thread):
         except _CancelledError:
             return
         except UserError as error:
-            end = JobEnd(state=JobState.FAILED, error=self._public(str(error)))
+            end = JobEnd(state=JobState.FAILED, error=str(error))
         except Exception as error:  # a mistake of ours, or a worker that died again and again
             _LOG.exception("job %s failed", self._folder.id)
             why = f"the endpoint failed ({type(error).__name__}); its operator finds more in Ray's logs"
@@ -148,7 +148,7 @@ class _Work(threading.Thread):
         _LOG.info("job %s: %s", self._folder.id, end.state)
 
     def _have_all_done(self) -> None:
-        dataset = Dataset.at(f"{self._folder.uri}/{ANSWERS}")
+        dataset = Dataset.at(self._folder.uri(ANSWERS))
         pending = dataset.without_part(records := dataset.records())
         left = {shard.name for shard in pending}
         records = [record for record in records if record.shard not in left]
@@ -177,11 +177,6 @@ class _Work(threading.Thread):
             sleep=tenacity.sleep_using_event(self._cancelled),
             reraise=True,
         )(once)
-
-    def _public(self, message: str) -> str:
-        """Return a message without where the input lies: by the name that its sender knows."""
-        order = self._folder.order()
-        return message.replace(f"{self._folder.uri}/{order.source}", order.name) if order else message
 
 
 def _progress(records: list[Record]) -> JobProgress:

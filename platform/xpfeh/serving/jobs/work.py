@@ -18,6 +18,7 @@ from xpfeh.columns import CATALOG, to_arrays, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Shard
 from xpfeh.dataset.records import Delivery, Record
+from xpfeh.errors import UserError
 from xpfeh.files import read_bytes
 from xpfeh.inference.bundle import CARD, MODEL, unpacked
 from xpfeh.inference.predictor import Predictor
@@ -46,10 +47,14 @@ def make_part(jobs: str, owner: str, job_id: str, so_far: JobProgress, shard: Sh
     os.nice(_NICEST)
     folder = JobFolder(jobs, owner, job_id)
     folder.write(so_far)
-    dataset = Dataset.at(f"{folder.uri}/{ANSWERS}")
+    dataset = Dataset.at(folder.uri(ANSWERS))
     with unpacked({name: folder.read(name) for name in (MODEL, CARD)}) as bundle:
         predictor = Predictor(bundle)
-    return dataset.commit(shard, answers_of(folder, shard, predictor))
+    try:
+        return dataset.commit(shard, answers_of(folder, shard, predictor))
+    except Exception as error:
+        dataset.fail(shard, error)
+        raise
 
 
 @_task
@@ -58,7 +63,7 @@ def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None
     os.nice(_NICEST)
     folder = JobFolder(jobs, owner, job_id)
     folder.write(so_far)
-    table = gathered(Dataset.at(f"{folder.uri}/{ANSWERS}"))
+    table = gathered(Dataset.at(folder.uri(ANSWERS)))
     with tempfile.TemporaryDirectory() as work:
         for form in ResultForm:
             path = Path(work, form.file)
@@ -72,15 +77,24 @@ def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None
 def answers_of(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterator[Delivery]:
     """Yield the catalog's rows of a shard's stars, and the rows that are rejected."""
     if shard.source != STARS:
-        file = GaiaFile(f"{folder.uri}/{shard.source}")
-        for batch in read(file, shard.start, shard.rows, NO_COMPANIONS):
-            (catalog,) = catalog_of([batch.columns], predictor)
-            yield Delivery(to_table(catalog, CATALOG), batch.rejected)
+        yield from _answers_of_file(folder, shard, predictor)
         return
     asked = _asked(folder, shard, predictor.card.preprocess.release)
     catalogs = catalog_of([raw for raw, _ in asked.spectra], predictor)
     rejected = [Reject(shard.start + i, asked.source_ids[i], reason) for i, reason in sorted(asked.reasons.items())]
     yield Delivery(pa.concat_tables([CATALOG.empty_table(), *(to_table(each, CATALOG) for each in catalogs)]), rejected)
+
+
+def _answers_of_file(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterator[Delivery]:
+    with tempfile.TemporaryDirectory() as work:
+        path = str(folder.fetch(shard.source, Path(work)))
+        try:
+            for batch in read(GaiaFile(path), shard.start, shard.rows, NO_COMPANIONS):
+                (catalog,) = catalog_of([batch.columns], predictor)
+                yield Delivery(to_table(catalog, CATALOG), batch.rejected)
+        except UserError as error:
+            order = folder.order()
+            raise UserError(str(error).replace(path, order.name if order else "the file")) from None
 
 
 def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
