@@ -22,6 +22,7 @@ from xpfeh.commands.models import bundle_of
 from xpfeh.download.cache import bring
 from xpfeh.errors import EndpointError
 from xpfeh.files import package_file
+from xpfeh.lease import only_one
 from xpfeh.serving.config import Config
 from xpfeh.serving.deploy import deploy
 from xpfeh.serving.jobs.folder import JobEnd, JobOrder, JobState, folders
@@ -108,6 +109,8 @@ def test_a_job_that_is_none_is_refused_in_one_shape(address: str) -> None:
         assert message in reply.json()["error"]["message"]
         assert "/tmp" not in reply.text
     assert requests.get(f"{address}/v1/jobs/{'0' * 32}", timeout=60).status_code == 404
+    for path, allowed in (("/v1/jobs", "POST, GET"), (f"/v1/jobs/{'0' * 32}", "GET, DELETE"), ("/v1/predict", "POST")):
+        assert requests.put(f"{address}{path}", timeout=60).headers["Allow"] == allowed
     assert requests.get(f"{address}/v1/jobs/..%2f..", timeout=60).status_code in (404, 422)
 
 
@@ -126,6 +129,8 @@ def test_another_key_sees_nothing_and_the_quota_counts(
     body = arrow_stream({name: values[:20] for name, values in spectra.items()})
     url = f"{address}/v1/jobs"
     assert requests.post(url, body, headers=ARROW, timeout=60).status_code == 401
+    with only_one(tmp_path / "jobs"):  # as another endpoint's keeper would
+        assert requests.post(url, body, headers=ARROW | mine, timeout=60).status_code == 503
     reply = requests.post(url, body, headers=ARROW | mine, timeout=60)
     where = f"{address}{reply.headers['Location']}"
     for path in (where, f"{where}/result"):

@@ -9,7 +9,7 @@ import hashlib
 import logging
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import ray
@@ -58,7 +58,7 @@ class Keeper:
         self._me = ray.get_runtime_context().current_actor
         for folder in folders(jobs):
             self._begin(folder)
-        threading.Thread(target=self._sweep, daemon=True).start()
+        threading.Thread(target=self._keep, daemon=True).start()
 
     def take(self, owner: str, job_id: str) -> None:
         """Begin a job, or go on with it.
@@ -74,10 +74,10 @@ class Keeper:
         self._begin(folder)
 
     def cancel(self, owner: str, job_id: str) -> None:
-        """JobEnd a job; of one that has ended delete all."""
+        """End a job; of one that has ended delete all."""
         folder = JobFolder(self._jobs, owner, job_id)
         with self._changing:
-            work = self._work.pop(job_id, None)
+            work = self._work.get(job_id)
         if work:
             work.cancel()
         job = folder.job()
@@ -89,23 +89,28 @@ class Keeper:
 
     def _begin(self, folder: JobFolder) -> None:
         with self._changing:
-            if folder.id in self._work and self._work[folder.id].is_alive():
+            work = self._work.get(folder.id)
+            if work and (work.is_alive() or work.is_cancelled()):
                 return
             job = folder.job()
             if job and not job.has_ended:
                 self._work[folder.id] = _Work(folder)
                 self._work[folder.id].start()
 
-    def _sweep(self) -> None:
+    def _keep(self) -> None:
         while True:
-            left = list(folders(self._jobs))
-            for folder in left:
-                if folder.is_over():
-                    self.cancel(folder.owner, folder.id)
-            if not left:
-                self._alone.close()
-                ray.kill(self._me, no_restart=True)
+            with suppress(OSError, UserError):  # a bucket that is away for a moment
+                self._sweep()
             time.sleep(_SWEEP_S)
+
+    def _sweep(self) -> None:
+        left = list(folders(self._jobs))
+        for folder in left:
+            if folder.is_over():
+                self.cancel(folder.owner, folder.id)
+        if not left:
+            self._alone.close()
+            ray.kill(self._me, no_restart=True)
 
 
 class _CancelledError(Exception):
@@ -128,6 +133,10 @@ class _Work(threading.Thread):
             if self._task is not None:
                 ray.cancel(self._task, force=True)
             self.join(0.5)  # a task may have begun since
+
+    def is_cancelled(self) -> bool:
+        """Whether nobody may begin it again."""
+        return self._cancelled.is_set()
 
     def run(self) -> None:
         """Have all tasks done, and write how it ended."""
@@ -194,7 +203,7 @@ def _keeper(jobs: str) -> ActorHandle:
 
 # A keeper that is just ending, with nothing left to keep, is followed by another.
 _while_ending = tenacity.retry(
-    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(3), reraise=True
+    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(2), reraise=True
 )
 
 
@@ -205,7 +214,7 @@ def resume(jobs: str) -> None:
 
 
 @tenacity.retry(
-    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(3), reraise=True
+    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(2), reraise=True
 )
 def take(folder: JobFolder) -> None:
     """Let the keeper begin a job, or go on with it.
@@ -219,7 +228,7 @@ def take(folder: JobFolder) -> None:
 
 
 @tenacity.retry(
-    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(3), reraise=True
+    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(2), reraise=True
 )
 def cancel(folder: JobFolder) -> None:
     """Let the keeper end a job, or delete one that has ended; see `take`."""
