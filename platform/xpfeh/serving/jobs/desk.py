@@ -114,7 +114,7 @@ class Desk:
             raise _unavailable() from None
 
     def cancel(self, folder: JobFolder) -> None:
-        """JobEnd a job, or delete one that has ended; see `take`."""
+        """End a job, or delete one that has ended; see `take`."""
         try:
             keeper.cancel(folder)
         except (UserError, RayActorError):

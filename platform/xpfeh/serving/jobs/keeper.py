@@ -1,6 +1,7 @@
 """The keeper: one detached actor that has the work of jobs done by Ray, whatever becomes of replicas.
 
-There is no queue here: each job has one task at a time in Ray's hands, which waits there for a free core.
+Jobs take turns, one task at a time: Ray keeps no order between tasks that wait for a core and a replica that does, so a
+second task that waits could hold up a rollout for as long as there are jobs.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import hashlib
 import logging
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 import ray
@@ -28,7 +30,7 @@ from xpfeh.serving.jobs.work import make_part, make_result
 
 _LOG = logging.getLogger("ray.serve")
 _NAMESPACE = "xpfeh"
-_SWEEP_S = 300.0
+_SWEEP_S, _LOOK_S = 300.0, 0.5
 _ATTEMPTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 7, 30.0, 900.0
 """Of a shard while the archive is down: half an hour in all."""
 
@@ -52,7 +54,7 @@ class Keeper:
     def __init__(self, jobs: str) -> None:
         self._jobs = jobs
         self._work: dict[str, _Work] = {}
-        self._changing = threading.Lock()
+        self._changing, self._turn = threading.Lock(), threading.Lock()
         self._alone = ExitStack()
         self._alone.enter_context(only_one(jobs))
         self._me = ray.get_runtime_context().current_actor
@@ -94,7 +96,7 @@ class Keeper:
                 return
             job = folder.job()
             if job and not job.has_ended:
-                self._work[folder.id] = _Work(folder)
+                self._work[folder.id] = _Work(folder, self._turn)
                 self._work[folder.id].start()
 
     def _keep(self) -> None:
@@ -118,21 +120,21 @@ class _CancelledError(Exception):
 
 
 class _Work(threading.Thread):
-    """One job: waits for its tasks, one after the other."""
+    """One job: waits for its tasks, one after the other, and takes turns with others."""
 
-    def __init__(self, folder: JobFolder) -> None:
+    def __init__(self, folder: JobFolder, turn: threading.Lock) -> None:
         super().__init__(daemon=True)
-        self._folder = folder
+        self._folder, self._turn = folder, turn
         self._cancelled = threading.Event()
         self._task: ray.ObjectRef | None = None
 
     def cancel(self) -> None:
-        """JobEnd the work, and wait until nobody is at it."""
+        """End the work, and wait until nobody is at it."""
         self._cancelled.set()
         while self.is_alive():
             if self._task is not None:
                 ray.cancel(self._task, force=True)
-            self.join(0.5)  # a task may have begun since
+            self.join(_LOOK_S)  # a task may have begun since
 
     def is_cancelled(self) -> bool:
         """Whether nobody may begin it again."""
@@ -169,15 +171,14 @@ class _Work(threading.Thread):
         """Return the result of a task, tried again while the archive does not respond."""
 
         def once() -> Any:
-            if self._cancelled.is_set():
-                raise _CancelledError
-            self._task = task.remote(self._folder.jobs, self._folder.owner, self._folder.id, *given)
-            try:
-                return result_of(self._task)
-            except RayError:
-                if self._cancelled.is_set():
-                    raise _CancelledError from None
-                raise
+            with self._my_turn():
+                self._task = task.remote(self._folder.jobs, self._folder.owner, self._folder.id, *given)
+                try:
+                    return result_of(self._task)
+                except RayError:
+                    if self.is_cancelled():
+                        raise _CancelledError from None
+                    raise
 
         return tenacity.Retrying(
             retry=tenacity.retry_if_exception_type(ArchiveError),
@@ -186,6 +187,18 @@ class _Work(threading.Thread):
             sleep=tenacity.sleep_using_event(self._cancelled),
             reraise=True,
         )(once)
+
+    @contextmanager
+    def _my_turn(self) -> Iterator[None]:
+        while not self._turn.acquire(timeout=_LOOK_S):
+            if self.is_cancelled():
+                raise _CancelledError
+        try:
+            if self.is_cancelled():
+                raise _CancelledError
+            yield
+        finally:
+            self._turn.release()
 
 
 def _progress(records: list[Record]) -> JobProgress:

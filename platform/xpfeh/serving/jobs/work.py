@@ -37,7 +37,7 @@ _NICEST = 19
 """A job gets the time of a core that nobody else wants: the processes of those who wait come first."""
 
 # A process ends with its task: Ray would give it to others, a new replica too, as nice as it is by then. And a core is
-# free between two shards, so that a rollout's new replica does not wait for the end of a job.
+# free between two tasks, so that a rollout's new replica does not wait for the end of a job.
 _task = ray.remote(num_cpus=1, max_calls=1, max_retries=3)
 
 
