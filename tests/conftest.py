@@ -31,6 +31,9 @@ from tests.genuine import datalink_file
 os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
 
 
+BUCKET = "stars"
+
+
 def library_stars(start: int, rows: int) -> dict[str, np.ndarray]:
     """Raw columns of real stars of the library."""
     return read_spectra(library_path(NAME), start, start + rows)
@@ -140,6 +143,25 @@ def services(archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(RELEASES, "dr3", replace(RELEASES["dr3"], bulk=f"{archive.url}/bulk"))
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path / "xpfeh"))
     return services_of(archive)
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URI of a folder in an empty bucket; to be formatted with the folder's name.
+
+    moto does not take the multipart uploads of pyarrow unless the first bytes may wait.
+    """
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    for name, value in (("AWS_ACCESS_KEY_ID", "tests"), ("AWS_SECRET_ACCESS_KEY", "tests")):
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer(port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+    yield f"s3://{BUCKET}/{{}}?endpoint_override={host}:{port}&scheme=http&region=us-east-1&allow_delayed_open=true"
+    server.stop()
 
 
 def services_of(*archives: ArchiveServer) -> Services:

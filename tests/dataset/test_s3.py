@@ -2,12 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 from xpfeh.columns import CATALOG, to_arrays, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.status import status
@@ -17,27 +14,10 @@ from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.library import NAME
 
+from tests.conftest import BUCKET
 from tests.processes import environment
 
 pytestmark = pytest.mark.slow
-
-BUCKET = "stars"
-
-
-@pytest.fixture
-def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """URI of a folder in an empty bucket; to be formatted with the folder's name.
-
-    moto does not take the multipart uploads of pyarrow unless the first bytes may wait.
-    """
-    for name, value in (("AWS_ACCESS_KEY_ID", "tests"), ("AWS_SECRET_ACCESS_KEY", "tests")):
-        monkeypatch.setenv(name, value)
-    server = ThreadedMotoServer(port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    boto3.client("s3", endpoint_url=f"http://{host}:{port}", region_name="us-east-1").create_bucket(Bucket=BUCKET)
-    yield f"s3://{BUCKET}/{{}}?endpoint_override={host}:{port}&scheme=http&region=us-east-1&allow_delayed_open=true"
-    server.stop()
 
 
 def xpfeh(*arguments: object) -> None:

@@ -28,10 +28,12 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pa.Table]:
 
 
 @pytest.fixture(scope="session")
-def config(published: tuple[str, pa.Table]) -> Config:
+def config(published: tuple[str, pa.Table], tmp_path_factory: pytest.TempPathFactory) -> Config:
     parsed = read_config(CONFIG)
     parsed.http_options["port"] = free_port()
-    return replace(parsed, args=parsed.args.model_copy(update={"archive": False, "release": published[0]}))
+    jobs = str(tmp_path_factory.mktemp("jobs"))
+    args = parsed.args.model_copy(update={"archive": False, "release": published[0], "jobs": jobs})
+    return replace(parsed, args=args)
 
 
 @pytest.fixture(scope="session")

@@ -195,6 +195,22 @@ def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: 
         read_arrow(body[: len(body) // 2], "dr3", no_archive)
 
 
+@pytest.mark.parametrize("compression", ["lz4", "zstd"])
+def test_arrow_that_unpacks_to_much_is_refused_before_it_does(compression: str) -> None:
+    zeros = pa.table({"source_id": np.zeros(2_000_000, np.int64)})  # 16 MB
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, zeros.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
+        stream.write_table(zeros)
+    with pytest.raises(UserError, match="a compressed Arrow stream is not taken"):
+        read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
+    words = pa.table({"source_id": pa.array(["x", "y"]).dictionary_encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, words.schema) as stream:
+        stream.write_table(words)
+    with pytest.raises(UserError, match="dictionaries in an Arrow stream are not taken"):
+        read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
+
+
 def test_tables_have_a_row_for_each_star_and_an_error_where_there_is_one(
     spectra: dict[str, np.ndarray], predictor: Predictor
 ) -> None:
@@ -322,9 +338,9 @@ def test_a_client_lists_the_stars_that_the_endpoint_refuses(
     found = asked(star(spectra, 0), star(spectra, 1, dec=91.0))
     table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
     client = xpfeh.Client("http://127.0.0.1:9")
-    health = {"release": "dr3", "max_stars": 10, "model_version": predictor.version}
+    health = {"release": "dr3", "max_stars": 10, "max_file_bytes": 10**6, "model_version": predictor.version}
     monkeypatch.setattr(client, "health", lambda: health)
-    monkeypatch.setattr(client, "_request_answers", lambda body: table)
+    monkeypatch.setattr(client, "_answer", lambda *given: table)
     with pytest.warns(UserWarning, match="1 row was rejected"):
         answer = client.predict({name: values[:2] for name, values in spectra.items()})
     assert answer["source_id"].tolist() == [spectra["source_id"][0]]

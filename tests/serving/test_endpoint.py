@@ -301,7 +301,7 @@ def test_the_curl_lines_of_the_page_work(address: str, tmp_path: Path) -> None:
 
 def test_the_openapi_describes_every_path(address: str) -> None:
     described = requests.get(f"{address}/openapi.json", timeout=60).json()
-    assert {"/v1/predict", "/v1/predict/file", "/v1/picture", "/v1/stars/{source_id}", "/v1/cone"} <= set(
+    assert {"/v1/predict", "/v1/predict/file", "/v1/picture", "/v1/stars/{source_id}", "/v1/cone", "/v1/jobs"} <= set(
         described["paths"]
     )
     assert "Refusal" in described["components"]["schemas"]

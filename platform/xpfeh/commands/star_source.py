@@ -38,7 +38,19 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
     --------
     >>> source_of(Path("star.csv")), source_of(("a.csv", "b.csv"))
     (['star.csv'], ['a.csv', 'b.csv'])
-    >>> source_of(5.9e18)
+    """
+    found = ids_or_source(stars)
+    return bring(found, release) if isinstance(found, np.ndarray) else found
+
+
+def ids_or_source(stars: Any) -> Any:
+    """Return identifiers (N,) int64 if the stars are given by these, else as `source_of`.
+
+    Examples
+    --------
+    >>> ids_or_source("17")
+    array([17])
+    >>> ids_or_source(5.9e18)
     Traceback (most recent call last):
     xpfeh.errors.InputError: identifiers are float64, which loses digits; give integers or text
     """
@@ -59,18 +71,18 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
         raise InputError(f"identifiers are {values.dtype}, which loses digits; give integers or text")
     if values.ndim != 1 or values.dtype.names or np.ma.is_masked(values):
         raise not_in_a_row
-    return _ids_or_files(np.ma.getdata(values), stars, release)
+    return _ids_or_files(np.ma.getdata(values), stars)
 
 
-def _ids_or_files(values: NDArray, stars: Any, release: str) -> Any:
+def _ids_or_files(values: NDArray, stars: Any) -> Any:
     kinds = {type(each) for each in values} if values.dtype.kind == "O" else set()
     if values.dtype.kind in "iu" or (kinds and all(issubclass(kind, int | np.integer) for kind in kinds)):
-        return bring(_int64(values), release)
+        return _int64(values)
     if values.dtype.kind in "US" or (kinds and all(issubclass(kind, str | bytes) for kind in kinds)):
         text = np.char.strip([each.decode() if isinstance(each, bytes) else each for each in values.tolist()])
         digits = np.char.isdecimal(text)
         if digits.all():
-            return bring(_int64(text), release)
+            return _int64(text)
         if digits.any():
             raise InputError(
                 f"{str(text[~digits][0])!r} is no identifier, but others are; give identifiers or files alone"

@@ -33,6 +33,9 @@ from xpfeh.serving.answers import ARROW, CSV, JSON, VOTABLE, accepted, answered
 from xpfeh.serving.asked import MAX_STARS, Asked, from_ids, read_arrow, read_json
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
+from xpfeh.serving.jobs.desk import Desk
+from xpfeh.serving.jobs.intake import MAX_STARS as MAX_JOB_STARS
+from xpfeh.serving.jobs.routes import router
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.meters import Meters
 from xpfeh.serving.models import replicas_bundle
@@ -40,6 +43,7 @@ from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, RO
 from xpfeh.serving.ports import listen_as_the_node_does
 from xpfeh.serving.problems import answer_problems, read_body
 from xpfeh.serving.shadow import SHADOW, InTheDark
+from xpfeh.serving.uploads import MAX_FILE_BYTES
 from xpfeh.sources.reader import SpectraFile
 
 if TYPE_CHECKING:
@@ -63,6 +67,7 @@ api = FastAPIOffline(
     responses=REFUSALS,
 )
 answer_problems(api)
+api.include_router(router)
 
 
 @serve.ingress(api)
@@ -81,8 +86,10 @@ class _Endpoint:
     def __init__(self, args: EndpointArgs, shadow: DeploymentHandle | None = None) -> None:
         listen_as_the_node_does()
         self._told = args
-        self._predictor = Predictor(replicas_bundle(args.model))
-        self._guard = Guard(args.keys)
+        bundle = replicas_bundle(args.model)
+        self._predictor = Predictor(bundle)
+        self.guard = Guard(args.keys)
+        self.desk = Desk(args, bundle, self._predictor)
         self._meters = Meters(self._predictor.version)
         self._shadow = InTheDark(shadow, args.shadow.share) if shadow and args.shadow else None
         self._archive = None
@@ -112,10 +119,10 @@ class _Endpoint:
         or by `source_id` alone where the endpoint asks Gaia's archive. Answers are JSON, an Arrow stream, CSV or a
         VOTable (`Accept`).
         """
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         wanted = accepted(request.headers.get("accept", JSON))
         asked = await self._read(request)
-        self._guard.spend(key, len(asked.source_ids))
+        self.guard.spend(key, len(asked.source_ids))
         return Response(await self._answered((asked, wanted)), media_type=wanted)
 
     @api.post(
@@ -129,13 +136,13 @@ class _Endpoint:
         The body is the file, `name` its name: its suffix tells the format, any that `xpfeh ingest` reads. The answer is
         JSON, an Arrow stream, CSV, a VOTable, FITS or Parquet (`Accept`).
         """
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         from xpfeh.serving import uploads
 
         kind = accepted(request.headers.get("accept", JSON), (FITS, PARQUET))
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.stored(request, name, Path(folder))
-            spend = partial(self._guard.spend, key)
+            spend = partial(self.guard.spend, key)
             asked, catalogs = await asyncio.to_thread(uploads.predicted, path, name, self._predictor, spend)
         self._meters.answered(catalogs, len(asked.reasons))
         made = await asyncio.to_thread(uploads.answer, kind, asked, catalogs, self._predictor)
@@ -152,7 +159,7 @@ class _Endpoint:
 
         As JSON (`Accept`): the numbers of the spectrum, and what its [Fe/H] rests on.
         """
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         return await self._picture(request, key, await self._read(request))
 
     @api.post(
@@ -165,7 +172,7 @@ class _Endpoint:
         """Return the picture of a star of a file, see `picture` and `predict/file`."""
         from xpfeh.serving import uploads
 
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.stored(request, name, Path(folder))
             asked = await asyncio.to_thread(uploads.one_star, path, name, source_id)
@@ -174,7 +181,7 @@ class _Endpoint:
     @api.get("/v1/stars/{source_id}/spectrum.png", responses=gives(PNG), response_class=Response)
     async def picture_of_id(self, request: Request, source_id: SourceId) -> Response:
         """Return the picture (PNG) of a star whose spectrum Gaia's archive has, see `picture`."""
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         if self._archive is None:
             raise HTTPException(404, "this endpoint asks no archive for spectra")
         asked = await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
@@ -183,7 +190,7 @@ class _Endpoint:
     @api.get("/v1/stars/{source_id}", responses=gives(JSON, json=ROW))
     async def star(self, request: Request, source_id: SourceId) -> Response:
         """Return the row of a star of the published release that this endpoint has."""
-        self._guard.admitted(request, Scope.READ)
+        self.guard.admitted(request, Scope.READ)
         row = await asyncio.to_thread(self._published().star, source_id)
         if row is None:
             raise HTTPException(404, "the release does not have this star")
@@ -194,7 +201,7 @@ class _Endpoint:
         """VO Simple Cone Search: `RA`, `DEC`, `SR` (deg), `VERB`, `MAXREC`; a VOTable, of mistakes too."""
         from xpfeh.serving.cone_search import search
 
-        self._guard.admitted(request, Scope.READ)
+        self.guard.admitted(request, Scope.READ)
         found = await asyncio.to_thread(search, self._published(), dict(request.query_params))
         return Response(found, media_type=VOTABLE)
 
@@ -225,18 +232,18 @@ class _Endpoint:
     @api.post("/invocations", responses=gives(JSON), openapi_extra=takes(JSON))
     async def invocations(self, request: Request) -> Response:
         """Answer as MLflow's scoring server does, from features: `flux`, `flux_error`, `ebv`."""
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         features = protocols.invocation(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
-        self._guard.spend(key, len(features["ebv"]))
+        self.guard.spend(key, len(features["ebv"]))
         predicted = await asyncio.to_thread(self._predictor.predict, features)
         return Response(protocols.predictions(predicted), media_type=JSON)
 
     @api.post("/v2/models/xpfeh/infer", responses=gives(JSON), openapi_extra=takes(JSON))
     async def infer(self, request: Request) -> Response:
         """Answer as the Open Inference Protocol (V2) says, from features: `flux`, `flux_error`, `ebv`."""
-        key = self._guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admitted(request, Scope.PREDICT)
         features, name = protocols.inference(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
-        self._guard.spend(key, len(features["ebv"]))
+        self.guard.spend(key, len(features["ebv"]))
         predicted = await asyncio.to_thread(self._predictor.predict, features)
         return Response(protocols.inferred(predicted, self._predictor.version, name), media_type=JSON)
 
@@ -274,7 +281,7 @@ class _Endpoint:
     @api.get("/v1/shadow", responses=gives(JSON))
     async def shadow(self, request: Request) -> dict[str, Any]:
         """Return how far the challenger in the dark differs: [Fe/H] minus ours, dex."""
-        self._guard.admitted(request, Scope.ADMIN)
+        self.guard.admitted(request, Scope.ADMIN)
         if self._shadow is None:
             raise HTTPException(404, "no challenger answers in the dark")
         return await self._shadow.summary()
@@ -283,6 +290,7 @@ class _Endpoint:
     def health(self) -> dict[str, Any]:
         """Say that the model is loaded, what a request may have, and which flags a good star does not have."""
         limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._told.archive}
+        limits |= {"max_job_stars": MAX_JOB_STARS, "max_file_bytes": MAX_FILE_BYTES}
         model = {"model_version": self._predictor.version, "release": self._release_of_model}
         reasons = [flag.name for flag in not_good(self._predictor.card.recipe.stars == "all")]
         return {"status": "ok", **model, **limits, "not_good": reasons}
@@ -308,7 +316,7 @@ class _Endpoint:
     async def _picture(self, request: Request, key: Key | None, asked: Asked) -> Response:
         from xpfeh.serving.pictures import picture, wanted
 
-        self._guard.spend(key, len(asked.source_ids))
+        self.guard.spend(key, len(asked.source_ids))
         kind = wanted(request.headers.get("accept", PNG))
         return Response(await asyncio.to_thread(picture, asked, self._predictor, kind), media_type=kind)
 

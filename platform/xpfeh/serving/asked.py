@@ -18,6 +18,7 @@ from pydantic_core import from_json
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
+from xpfeh.serving.arrow_stream import read_stream
 from xpfeh.serving.problems import named
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.given_table import GivenTable, numbers_in
@@ -171,20 +172,20 @@ def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
     UserError
         If it is no Arrow stream, has a column that is not known, or not 1 to `MAX_STARS` rows.
     """
-    try:
-        with pa.ipc.open_stream(body) as stream:
-            table = stream.read_all()
-        table.validate(full=True)
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"the body is not an Arrow stream ({first_line(error)})") from None
+    table = read_stream(body)
     _check_number(len(table))
-    if unknown := [name[:40] for name in table.column_names if name not in Star.model_fields]:
-        raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
-    if "source_id" not in table.column_names or not pa.types.is_integer(table["source_id"].type):
-        raise UserError("source_id must be a column of 64-bit integers")
+    check_columns(table.schema)
     asked = Asked(table["source_id"].to_pylist())
     _add(asked, np.arange(len(table)), table, release, bring)
     return asked
+
+
+def check_columns(schema: pa.Schema) -> None:
+    """Raise a `UserError` if a table has other columns than those of `Star`, or no identifiers."""
+    if unknown := [name[:40] for name in schema.names if name not in Star.model_fields]:
+        raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
+    if "source_id" not in schema.names or not pa.types.is_integer(schema.field("source_id").type):
+        raise UserError("source_id must be a column of 64-bit integers")
 
 
 def from_ids(ids: list[int], release: str, bring: Bring) -> Asked:
@@ -199,11 +200,21 @@ def _check_number(stars: int) -> None:
         raise UserError(f"{stars} stars are asked for; a request has 1 to {MAX_STARS}")
 
 
+def has_spectra(schema: pa.Schema) -> bool:
+    """Whether a table has spectra, not identifiers alone."""
+    return bool(set(schema.names) & set(_LISTS))
+
+
+def ebv_of(table: pa.Table) -> NDArray[np.float64] | None:
+    """Return what a table says of its stars' E(B-V) (N,), NaN where unknown; None if it has no such column."""
+    return numbers_in(table, "ebv") if "ebv" in table.column_names else None
+
+
 def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring) -> None:
-    if set(table.column_names) & set(_LISTS):
+    if has_spectra(table.schema):
         asked.add(places, GivenTable(table, release))
         return
-    ebv = numbers_in(table, "ebv") if "ebv" in table.column_names else None
+    ebv = ebv_of(table)
     try:
         asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()), ebv)
     except UserError as error:

@@ -47,6 +47,8 @@ class EndpointArgs(BaseModel):
         Folder or URI of a published catalog, Parquet or HATS, whose stars and cones can be asked for.
     keys : str, optional
         File of the keys (`xpfeh.serving.keys`); without one, whoever reaches the endpoint may ask.
+    jobs : str, optional
+        Folder or URI of jobs (`xpfeh.serving.jobs`), which all nodes see; by default ``jobs`` of ``XPFEH_DATA``.
     shadow : Challenger, optional
     """
 
@@ -56,6 +58,7 @@ class EndpointArgs(BaseModel):
     archive: bool = False
     keys: str | None = None
     release: str | None = None
+    jobs: str | None = None
     shadow: Challenger | None = None
 
 

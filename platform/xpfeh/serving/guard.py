@@ -53,8 +53,10 @@ class Guard:
         Raises
         ------
         HTTPException
-            429 if they are more than the key has left today.
+            429 if they are more than the key has left today, 422 if it never has so many.
         """
+        if key and stars > key.stars_per_day:
+            raise HTTPException(422, f"this key may ask for {key.stars_per_day:,} stars a day; send fewer")
         if key and (seconds := self._spending.spend(key, stars)):
             raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
         name = key.name if key else "none"

@@ -7,6 +7,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from xpfeh.errors import UserError
 
@@ -56,12 +57,24 @@ def answer_problems(api: FastAPI) -> None:
 
     async def refused(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        headers = dict(error.headers) if error.headers else None
+        headers = dict(error.headers or {})
+        if error.status_code == 405 and (methods := _methods(api, _path(request))):
+            headers["Allow"] = ", ".join(methods)
         return problem(error.status_code, str(error.detail), headers)
 
     api.add_exception_handler(UserError, mistake)
     api.add_exception_handler(RequestValidationError, invalid)
     api.add_exception_handler(HTTPException, refused)
+
+
+def _path(request: Request) -> str:
+    return str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+
+
+def _methods(api: FastAPI, path: str) -> list[str]:
+    """Return what may be done at a path: of several functions there Starlette names the first one's method alone."""
+    described = (operations for each, operations in api.openapi()["paths"].items() if compile_path(each)[0].match(path))
+    return [method.upper() for operations in described for method in operations]
 
 
 async def read_body(request: Request, most: int, seconds: float) -> bytes:

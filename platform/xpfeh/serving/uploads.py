@@ -32,19 +32,29 @@ _COMPRESSED = "a compressed file is not taken, a small one unpacks to anything; 
 
 
 async def stored(request: Request, name: str, folder: Path) -> Path:
-    """Return the file that a body becomes, its suffix that of `name`: as it comes, never whole in memory.
+    """Return the file that a body becomes, its suffix that of `name`.
 
     Raises
     ------
     HTTPException
-        413 beyond `MAX_FILE_BYTES`, 415 for a suffix that cannot be read.
+        As `received`, and 415 for a suffix that cannot be read.
     """
     if name.lower().endswith(".gz"):
         raise HTTPException(415, _COMPRESSED)
     suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
     if suffix is None:
         raise HTTPException(415, f"?name= must end in {', '.join(s for s in SUFFIXES if not s.endswith('.gz'))}")
-    path = folder / f"upload{suffix}"
+    return await received(request, folder / f"upload{suffix}")
+
+
+async def received(request: Request, path: Path) -> Path:
+    """Write a body to a file, as it comes, never whole in memory, and return the file.
+
+    Raises
+    ------
+    HTTPException
+        413 beyond `MAX_FILE_BYTES`, 415 if it is compressed.
+    """
     size, beginning = 0, b""
     with path.open("wb") as file:
         async for chunk in request.stream():
@@ -78,7 +88,7 @@ def predicted(path: Path, name: str, predictor: Predictor, spend: Callable[[int]
     asked, catalogs = Asked([]), list[Columns]()
     file = GaiaFile(str(path))
     try:
-        _check_parquet(path)
+        check_parquet(path)
         for start, rows in file.ranges():
             for batch in read(file, start, rows, NO_COMPANIONS):
                 begun = len(asked.source_ids)
@@ -111,7 +121,7 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
     """
     file = GaiaFile(str(path))
     try:
-        _check_parquet(path)
+        check_parquet(path)
         for start, rows in file.ranges():
             for batch in read(file, start, rows, NO_COMPANIONS):
                 here = batch.columns["source_id"] == source_id
@@ -123,7 +133,7 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
     raise UserError(f"{name}: has no star {source_id}, or not a sound row of it")
 
 
-def _check_parquet(path: Path) -> None:
+def check_parquet(path: Path) -> None:
     """Refuse Parquet that is small only as it lies there: equal values take no room, and unpack to any size."""
     if path.suffix != ".parquet":
         return

@@ -1,0 +1,219 @@
+"""A client of the endpoint: stars in, an astropy Table out, however many they are."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from astropy.table import Table
+from numpy.typing import NDArray
+from rich.console import Console
+
+from xpfeh.client.answers import NO_ANSWERS, found_of
+from xpfeh.client.connection import Connection
+from xpfeh.client.job import Job
+from xpfeh.columns import to_arrow
+from xpfeh.commands.in_memory import Rejected
+from xpfeh.commands.one_table import read_all
+from xpfeh.commands.star_source import ids_or_source, source_of
+from xpfeh.errors import EndpointError
+from xpfeh.files import local_path, whole_file
+from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.sources.companions import PHOTOMETRY
+from xpfeh.sources.reader import CompanionFiles
+from xpfeh.sources.samples import SAMPLES
+from xpfeh.xp.parallax import PARALLAX
+
+_ARROW, _JSON = "application/vnd.apache.arrow.stream", "application/json"
+_PIECE = 1_000  # stars, of which a body is made up
+_FULL = 0.9  # of the largest body: Arrow's own bytes are not counted
+
+
+@dataclass(frozen=True)
+class _Body:
+    """What is sent at a time."""
+
+    stars: int
+    content: bytes
+    kind: str = _ARROW
+
+
+class Client:
+    """An endpoint of xpfeh, elsewhere.
+
+    Parameters
+    ----------
+    url : str
+        Where it answers, as in ``http://127.0.0.1:8000``.
+    key : str, optional
+        The collaborator's key.
+    timeout_s : float
+        Longest silence of the endpoint, s.
+
+    Examples
+    --------
+    >>> stars = Client("http://127.0.0.1:8000").predict("XP_CONTINUOUS_RAW.csv")  # doctest: +SKIP
+    """
+
+    def __init__(self, url: str, key: str | None = None, timeout_s: float = 120.0) -> None:
+        self._connection = Connection(url, key, timeout_s)
+        self.url = self._connection.url
+
+    def health(self) -> dict[str, Any]:
+        """Return the endpoint's model and what a request may have.
+
+        Raises
+        ------
+        EndpointError
+            If it does not answer.
+        """
+        return self._connection.ask("GET", "/v1/health").json()
+
+    def job(self, job_id: str) -> Job:
+        """Return a job that was begun earlier, here or elsewhere.
+
+        Examples
+        --------
+        >>> stars = Client("http://127.0.0.1:8000").job("6b0c3c272aa02d259631ba905a6f14fb").result()  # doctest: +SKIP
+        """
+        return Job(self._connection, job_id)
+
+    def predict(
+        self, stars: Any, photometry: Any = None, distances: Any = None, keep: str | Path | None = None
+    ) -> Table:
+        """Return the catalog's rows of stars, in their order, as `xpfeh.predict` does.
+
+        More stars than one request takes become a job: it shows its progress, goes on if this call is interrupted,
+        and is deleted once its result is here.
+
+        Parameters
+        ----------
+        stars, photometry, distances
+            As `xpfeh.predict` takes them. Spectra that are named by identifiers come from Gaia's archive: to the
+            endpoint if these become a job there, else to this machine, and from here to the endpoint.
+        keep : str or Path, optional
+            Folder for the answers as they come; a call that was interrupted goes on from there.
+
+        Returns
+        -------
+        astropy.table.Table
+            ``meta["rejected"]`` has the rows that are not sound, and were not sent, and the stars that the endpoint
+            did not answer.
+
+        Raises
+        ------
+        InputError
+            If the stars are none.
+        EndpointError
+            If the endpoint refuses a request, or does not answer.
+        """
+        health = self.health()
+        rejected: Rejected = []
+        source, alone = ids_or_source(stars), photometry is None and distances is None
+        if isinstance(source, np.ndarray) and len(source) > health["max_stars"] and health["archive"] and alone:
+            bodies = _of_ids(source, health["max_job_stars"])
+        else:
+            companions = CompanionFiles.find(photometry, distances)
+            raws = read_all(source_of(stars, health["release"]), companions, rejected)
+            bodies = _of_spectra(raws, _FULL * health["max_file_bytes"])
+        answers = [self._kept(body, health, keep) for body in bodies]
+        return found_of(pa.concat_tables(answers) if answers else NO_ANSWERS, self.url, rejected)
+
+    def _kept(self, body: _Body, health: Mapping[str, Any], keep: str | Path | None) -> pa.Table:
+        if keep is None:
+            return self._answer(body, health, None)
+        name = hashlib.sha256(health["model_version"].encode() + body.content).hexdigest()[:32]
+        path = local_path(keep) / f"{name}.parquet"
+        if not path.exists():
+            table = self._answer(body, health, path.with_suffix(".job"))
+            with whole_file(path) as temporary:
+                pq.write_table(table, temporary)
+        return pq.read_table(path)
+
+    def _answer(self, body: _Body, health: Mapping[str, Any], note: Path | None) -> pa.Table:
+        if body.stars > health["max_stars"]:
+            return self._by_job(body, note)
+        headers = {"Content-Type": body.kind, "Accept": _ARROW}
+        response = self._connection.ask("POST", "/v1/predict", data=body.content, headers=headers)
+        with pa.ipc.open_stream(response.content) as stream:
+            return stream.read_all()
+
+    def _by_job(self, body: _Body, note: Path | None) -> pa.Table:
+        """Return the answers of a job: of one that was begun earlier, if the file `note` has its id."""
+        job = self._noted(note)
+        if job is None:
+            headers = {"Content-Type": body.kind}
+            job = self.job(self._connection.ask("POST", "/v1/jobs", data=body.content, headers=headers).json()["id"])
+        if note:
+            with whole_file(note) as temporary:
+                temporary.write_text(job.id)
+        try:
+            answers = job.answers()
+        except KeyboardInterrupt:
+            line = f'the job goes on: client.job("{job.id}").result() fetches its answers, .cancel() ends it'
+            Console(stderr=True).print(line, soft_wrap=True)
+            raise
+        job.cancel()
+        if note:
+            note.unlink()
+        return answers
+
+    def _noted(self, note: Path | None) -> Job | None:
+        if note is None or not note.exists():
+            return None
+        job = self.job(note.read_text())
+        try:
+            return job if job.status()["state"] in ("queued", "running", "done") else None
+        except EndpointError:  # it is not kept any more
+            return None
+
+
+def _of_ids(ids: NDArray[np.int64], most: int) -> Iterator[_Body]:
+    for start in range(0, len(ids), most):
+        some = ids[start : start + most].tolist()
+        yield _Body(len(some), json.dumps({"source_ids": some}).encode(), _JSON)
+
+
+def _of_spectra(raws: Iterable[Mapping[str, NDArray]], most_bytes: float) -> Iterator[_Body]:
+    """Yield Arrow streams of so many bytes at most."""
+    waiting: list[pa.Table] = []
+    for piece in _pieces(raws):
+        full = sum(table.nbytes for table in waiting) + piece.nbytes > most_bytes
+        if waiting and (full or piece.schema != waiting[0].schema):
+            yield _stream(waiting)
+            waiting = []
+        waiting.append(piece)
+    if waiting:
+        yield _stream(waiting)
+
+
+def _pieces(raws: Iterable[Mapping[str, NDArray]]) -> Iterator[pa.Table]:
+    for raw in raws:
+        lists = SAMPLES if "flux" in raw else LIST_COLUMNS
+        # The parallax has no zero point any more: of what gives one nothing is sent.
+        names = ("source_id", *PHOTOMETRY, *PARALLAX, "ebv", "rgeo", *lists)
+        columns = {name: raw[name] for name in names if name in raw}
+        table = pa.table({name: _arrow(values) for name, values in columns.items()})
+        for start in range(0, len(table), _PIECE):
+            yield table.slice(start, _PIECE)
+
+
+def _stream(tables: list[pa.Table]) -> _Body:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, tables[0].schema) as stream:
+        for table in tables:
+            stream.write_table(table)
+    return _Body(sum(map(len, tables)), sink.getvalue().to_pybytes())
+
+
+def _arrow(values: np.ndarray) -> pa.Array:
+    if values.ndim == 1:
+        return to_arrow(values)
+    return pa.FixedSizeListArray.from_arrays(to_arrow(values.reshape(-1)), values.shape[1])

@@ -1,0 +1,234 @@
+"""A job as files in a folder of its own: order, progress, end and result. To read them, nothing needs to run.
+
+``JOBS/OWNER/ID/`` holds ``order.json``, written once all else that the work needs is there; ``progress.json``, by
+whoever works on it; ``end.json``, by the keeper alone, and nothing changes after it. Each is written whole or not at
+all.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+
+import pyarrow.fs as pafs
+from pydantic import BaseModel, ConfigDict, Field
+
+from xpfeh.files import exists, filesystem, read_bytes, write_whole
+from xpfeh.serving.answers import CSV, VOTABLE
+from xpfeh.serving.openapi import FITS, PARQUET
+
+KEPT = timedelta(days=1)
+"""How long a job is kept after its last sign of life."""
+
+ID = r"^[0-9a-f]{32}$"
+_SECONDS_DIGITS = 8  # of an id: when it was made, so that the age of a folder without an order is known, too
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class JobState(StrEnum):
+    """How far a job is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ResultForm(StrEnum):
+    """A form of the result."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    FITS = "fits"
+    VOTABLE = "votable"
+
+    @property
+    def file(self) -> str:
+        """Its file in the job's folder."""
+        return f"result.{'vot' if self is ResultForm.VOTABLE else self}"
+
+    @property
+    def media_type(self) -> str:
+        """What HTTP calls it."""
+        return _MEDIA_TYPES[self]
+
+
+_MEDIA_TYPES = {
+    ResultForm.PARQUET: PARQUET,
+    ResultForm.CSV: CSV,
+    ResultForm.FITS: FITS,
+    ResultForm.VOTABLE: VOTABLE,
+}
+
+
+class JobOrder(BaseModel):
+    """What was ordered: this never changes.
+
+    ``source`` is the input's name in the folder, ``name`` what the sender calls it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    name: str
+    stars: int
+    created: datetime
+
+
+class JobProgress(BaseModel):
+    """How many stars have been answered or rejected so far, and how many of these rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    done: int = 0
+    rejected: int = 0
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class JobEnd(BaseModel):
+    """How a job ended."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    state: JobState
+    error: str | None = None
+    at: datetime = Field(default_factory=lambda: datetime.now(UTC))
+
+
+class JobStatus(BaseModel):
+    """A job, as its owner sees it."""
+
+    id: str
+    state: JobState
+    stars: int = Field(description="stars that were sent")
+    done: int = Field(description="of these, how many are answered or rejected so far")
+    rejected: int = Field(description="of the done ones, how many are rejected; the result has their reasons")
+    created: datetime
+    expires: datetime = Field(description="when it is deleted; later for as long as it makes progress")
+    error: str | None = Field(description="why it failed")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is done, failed or cancelled."""
+        return self.state not in (JobState.QUEUED, JobState.RUNNING)
+
+
+_NAMES: dict[type[BaseModel], str] = {JobOrder: "order.json", JobProgress: "progress.json", JobEnd: "end.json"}
+
+
+class JobFolder:
+    """The files of one job.
+
+    Parameters
+    ----------
+    jobs : str
+        Folder or URI of all jobs.
+    owner, job_id : str
+    """
+
+    def __init__(self, jobs: str, owner: str, job_id: str) -> None:
+        self.jobs, self.owner, self.id = jobs, owner, job_id
+        self.fs, self.path = filesystem(self.uri())
+
+    def uri(self, name: str = "") -> str:
+        """Return the URI of the folder, or of a file in it; options of a bucket (``?...``) stay at the end."""
+        place, mark, options = self.jobs.partition("?") if "://" in self.jobs else (self.jobs, "", "")
+        return f"{place.rstrip('/')}/{self.owner}/{self.id}/{name}".rstrip("/") + mark + options
+
+    def order(self) -> JobOrder | None:
+        """Return what was ordered; None if there is no such job."""
+        return self._read(JobOrder)
+
+    def job(self) -> JobStatus | None:
+        """Return the job; None if there is none, or it has expired."""
+        if (order := self.order()) is None:
+            return None
+        told = self._read(JobProgress)
+        progress = told or JobProgress(at=order.created)
+        end = self._read(JobEnd)
+        state = end.state if end else JobState.RUNNING if told else JobState.QUEUED
+        expires = (end.at if end else progress.at) + KEPT
+        if datetime.now(UTC) > expires:
+            return None
+        return JobStatus(
+            id=self.id,
+            state=state,
+            stars=order.stars,
+            done=progress.done,
+            rejected=progress.rejected,
+            created=order.created,
+            expires=expires,
+            error=end.error if end else None,
+        )
+
+    def is_over(self) -> bool:
+        """Whether it may be deleted: it has expired, or was never ordered to the end."""
+        begun = datetime.fromtimestamp(int(self.id[:_SECONDS_DIGITS], 16), UTC)
+        return self.job() is None and datetime.now(UTC) > begun + KEPT
+
+    def write(self, content: JobOrder | JobProgress | JobEnd) -> None:
+        """Write one of the files of JSON."""
+        self.store(_NAMES[type(content)], content.model_dump_json(indent=1).encode())
+
+    def store(self, name: str, content: bytes) -> None:
+        """Write another file."""
+        write_whole(self.fs, f"{self.path}/{name}", content)
+
+    def put(self, name: str, file: Path) -> None:
+        """Copy a local file here."""
+        if self.fs.type_name == "local":
+            self.fs.create_dir(self.path, recursive=True)
+        temporary = f"{self.path}/.{name}.tmp"
+        pafs.copy_files(str(file), temporary, destination_filesystem=self.fs)
+        self.fs.move(temporary, f"{self.path}/{name}")
+
+    def read(self, name: str) -> bytes:
+        """Return a file's content."""
+        return read_bytes(self.fs, f"{self.path}/{name}")
+
+    def fetch(self, name: str, folder: Path) -> Path:
+        """Return a local copy of a file, in `folder`; the file itself where it is local."""
+        if self.fs.type_name == "local":
+            return Path(self.path, name)
+        pafs.copy_files(f"{self.path}/{name}", str(folder / name), source_filesystem=self.fs)
+        return folder / name
+
+    def delete(self, *, but_results: bool = False) -> None:
+        """Delete the folder, or all in it that is neither JSON nor a result."""
+        if not but_results:
+            if self.fs.get_file_info(self.path).type == pafs.FileType.Directory:
+                self.fs.delete_dir(self.path)
+            return
+        for info in self.fs.get_file_info(pafs.FileSelector(self.path)):
+            if info.type == pafs.FileType.Directory:
+                self.fs.delete_dir(info.path)
+            elif not info.base_name.startswith("result.") and info.extension != "json":
+                self.fs.delete_file(info.path)
+
+    def _read(self, kind: type[_Model]) -> _Model | None:
+        path = f"{self.path}/{_NAMES[kind]}"
+        return kind.model_validate_json(read_bytes(self.fs, path)) if exists(self.fs, path) else None
+
+
+def new_id() -> str:
+    """Return an identifier that nobody guesses."""
+    return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{secrets.token_hex(12)}"
+
+
+def folders(jobs: str, owner: str | None = None) -> Iterator[JobFolder]:
+    """Yield the folders of all jobs, or of an owner's, half-made ones too."""
+    fs, path = filesystem(jobs)
+    for each in [owner] if owner else _inside(fs, path):
+        for job_id in _inside(fs, f"{path}/{each}"):
+            yield JobFolder(jobs, each, job_id)
+
+
+def _inside(fs: pafs.FileSystem, folder: str) -> list[str]:
+    infos = fs.get_file_info(pafs.FileSelector(folder, allow_not_found=True))
+    return sorted(info.base_name for info in infos if info.type == pafs.FileType.Directory)

@@ -1,0 +1,143 @@
+"""Jobs over HTTP.
+
+Annotations stay real types here, as in `xpfeh.serving.app`.
+"""
+
+import asyncio
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request
+from fastapi import Path as PathItem
+from fastapi.responses import FileResponse, JSONResponse
+from ray import serve
+from starlette.background import BackgroundTask
+from starlette.exceptions import HTTPException
+
+from xpfeh.errors import UserError
+from xpfeh.serving.answers import ARROW, JSON
+from xpfeh.serving.guard import Guard
+from xpfeh.serving.jobs.desk import Desk
+from xpfeh.serving.jobs.folder import ID, JobFolder, JobState, JobStatus, ResultForm
+from xpfeh.serving.jobs.intake import JobInput, JobRequest, of_arrow, of_file, of_ids
+from xpfeh.serving.keys import Key, Scope
+from xpfeh.serving.problems import Refusal, read_body
+from xpfeh.serving.uploads import received, stored
+
+_MAX_BODY_BYTES, _BODY_SECONDS = 30_000_000, 20.0
+"""A million identifiers have 22 MB; a file or table goes to the disk as it comes."""
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+FileName = Annotated[str | None, Query(max_length=200, description="of a file: its suffix tells the format")]
+JobId = Annotated[str, PathItem(pattern=ID)]
+
+
+def _guard() -> Guard:
+    return serve.get_replica_context().servable_object.guard
+
+
+def _desk() -> Desk:
+    return serve.get_replica_context().servable_object.desk
+
+
+OurGuard = Annotated[Guard, Depends(_guard)]
+OurDesk = Annotated[Desk, Depends(_desk)]
+
+
+def _key(request: Request, guard: OurGuard) -> Key | None:
+    return guard.admitted(request, Scope.PREDICT)
+
+
+OurKey = Annotated[Key | None, Depends(_key)]
+
+
+def _found(job_id: JobId, key: OurKey, desk: OurDesk) -> tuple[JobFolder, JobStatus]:
+    return desk.find(key, job_id)
+
+
+Found = Annotated[tuple[JobFolder, JobStatus], Depends(_found)]
+
+_BODIES = {
+    JSON: {"schema": JobRequest.model_json_schema()},
+    ARROW: {"schema": {"type": "string", "format": "binary"}},
+    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+}
+_RESULT: dict[int | str, dict[str, Any]] = {
+    200: {"description": "the result", "content": {form.media_type: {} for form in ResultForm}},
+    409: {"model": Refusal, "description": "the job is not done"},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=JobStatus,
+    openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
+    responses={503: {"model": Refusal, "description": "this endpoint cannot take jobs now"}},
+)
+async def submit(request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, name: FileName = None) -> JSONResponse:
+    """Begin a job: long work, which goes on without you.
+
+    The body is a list of `source_id`s, whose spectra come from Gaia's archive; or an Arrow stream as `predict` takes
+    it; or, with `name`, a file as `predict/file` takes it.
+    """
+    await asyncio.to_thread(desk.check_room, key)
+    with tempfile.TemporaryDirectory() as work:
+        given = await _given(request, name, Path(work), desk.archive)
+        guard.spend(key, given.stars)
+        job = await asyncio.to_thread(desk.order, key, given)
+    where = f"{request.scope.get('root_path', '')}{router.prefix}/{job.id}"
+    return JSONResponse(job.model_dump(mode="json"), 202, {"Location": where})
+
+
+@router.get("")
+def jobs(key: OurKey, desk: OurDesk) -> list[JobStatus]:
+    """Return the jobs of your key, the latest first."""
+    return desk.all(key)
+
+
+@router.get("/{job_id}")
+def job(found: Found, desk: OurDesk) -> JobStatus:
+    """Return how far a job is."""
+    folder, known = found
+    if not known.has_ended:
+        desk.take(folder)
+    return known
+
+
+@router.delete("/{job_id}")
+def cancel(found: Found, desk: OurDesk) -> JobStatus:
+    """Cancel a job; delete one that has ended, with its result."""
+    folder, known = found
+    desk.cancel(folder)
+    return folder.job() or known
+
+
+@router.get("/{job_id}/result", response_class=FileResponse, responses=_RESULT)
+def result(found: Found, form: Annotated[ResultForm, Query(alias="format")] = ResultForm.PARQUET) -> FileResponse:
+    """Return the result of a job that is done: a row for each star that was sent, in that order.
+
+    A rejected star has its reason in the column `error`. `Range` resumes a download.
+    """
+    folder, known = found
+    if known.state != JobState.DONE:
+        raise HTTPException(409, f"the job is {known.state}{f': {known.error}' if known.error else ''}")
+    work = tempfile.TemporaryDirectory()
+    path = folder.fetch(form.file, Path(work.name))
+    name = form.file.replace("result", f"xpfeh-{known.id[:8]}")
+    return FileResponse(path, media_type=form.media_type, filename=name, background=BackgroundTask(work.cleanup))
+
+
+async def _given(request: Request, name: str | None, work: Path, archive: bool) -> JobInput:
+    if name is not None:
+        return await asyncio.to_thread(of_file, await stored(request, name, work), name)
+    kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if kind == ARROW:
+        return await asyncio.to_thread(of_arrow, await received(request, work / "stars.arrow"), work, archive)
+    if kind != JSON:
+        raise HTTPException(415, f"a body of {JSON} or {ARROW} is taken, or a file with ?name=")
+    if not archive:
+        raise UserError("this endpoint asks no archive for spectra; send them")
+    return await asyncio.to_thread(of_ids, await read_body(request, _MAX_BODY_BYTES, _BODY_SECONDS), work)

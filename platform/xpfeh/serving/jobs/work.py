@@ -1,0 +1,136 @@
+"""The work of a job, as Ray tasks: one for each shard, and one for the result."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import ray
+
+from xpfeh.columns import CATALOG, to_arrays, to_table
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.dataset.plan import Shard
+from xpfeh.dataset.records import Delivery, Record
+from xpfeh.errors import UserError
+from xpfeh.files import read_bytes
+from xpfeh.inference.bundle import CARD, MODEL, unpack
+from xpfeh.inference.predictor import Predictor
+from xpfeh.serving.answers import TABLES, as_table, catalog_of
+from xpfeh.serving.asked import Asked, ebv_of, has_spectra
+from xpfeh.serving.jobs.folder import JobFolder, JobProgress, ResultForm
+from xpfeh.serving.jobs.intake import ANSWERS, STARS
+from xpfeh.sources.coefficients import REPEATED, Reject
+from xpfeh.sources.gaia_files import GaiaFile
+from xpfeh.sources.given_table import GivenTable
+from xpfeh.sources.reader import NO_COMPANIONS, read
+from xpfeh.tables.writing import write_table
+
+_REJECTS = {"source": pl.String, "row": pl.Int64, "source_id": pl.Int64, "reason": pl.String}
+_NICEST = 19
+"""A job gets the time of a core that nobody else wants: the processes of those who wait come first."""
+
+# A process ends with its task: Ray would give it to others, a new replica too, as nice as it is by then. And a core is
+# free between two tasks, so that a rollout's new replica does not wait for the end of a job.
+_task = ray.remote(num_cpus=1, max_calls=1, max_retries=3)
+
+
+@_task
+def make_part(jobs: str, owner: str, job_id: str, so_far: JobProgress, shard: Shard) -> Record:
+    """Answer the stars of a shard, and record it."""
+    os.nice(_NICEST)
+    folder = JobFolder(jobs, owner, job_id)
+    folder.write(so_far)
+    dataset = Dataset.at(folder.uri(ANSWERS))
+    with unpack({name: folder.read(name) for name in (MODEL, CARD)}) as bundle:
+        predictor = Predictor(bundle)
+    try:
+        return dataset.commit(shard, answers_of(folder, shard, predictor))
+    except Exception as error:
+        dataset.fail(shard, error)
+        raise
+
+
+@_task
+def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None:
+    """Write the result in each format: a row for each star that was asked for, in that order."""
+    os.nice(_NICEST)
+    folder = JobFolder(jobs, owner, job_id)
+    folder.write(so_far)
+    table = gathered(Dataset.at(folder.uri(ANSWERS)))
+    with tempfile.TemporaryDirectory() as work:
+        for form in ResultForm:
+            path = Path(work, form.file)
+            if form.media_type in TABLES:
+                path.write_bytes(TABLES[form.media_type](table))
+            else:
+                write_table(path, [table])
+            folder.put(form.file, path)
+
+
+def answers_of(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterator[Delivery]:
+    """Yield the catalog's rows of a shard's stars, and the rows that are rejected."""
+    if shard.source != STARS:
+        yield from _answers_of_file(folder, shard, predictor)
+        return
+    asked = _asked(folder, shard, predictor.card.preprocess.release)
+    catalogs = catalog_of([raw for raw, _ in asked.spectra], predictor)
+    rejected = [Reject(shard.start + i, asked.source_ids[i], reason) for i, reason in sorted(asked.reasons.items())]
+    yield Delivery(pa.concat_tables([CATALOG.empty_table(), *(to_table(each, CATALOG) for each in catalogs)]), rejected)
+
+
+def _answers_of_file(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterator[Delivery]:
+    with tempfile.TemporaryDirectory() as work:
+        path = str(folder.fetch(shard.source, Path(work)))
+        try:
+            for batch in read(GaiaFile(path), shard.start, shard.rows, NO_COMPANIONS):
+                (catalog,) = catalog_of([batch.columns], predictor)
+                yield Delivery(to_table(catalog, CATALOG), batch.rejected)
+        except UserError as error:
+            order = folder.order()
+            raise UserError(str(error).replace(path, order.name if order else "the file")) from None
+
+
+def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
+    """Return the stars of a shard of a table; one that came before, in an earlier shard too, is rejected."""
+    with folder.fs.open_input_file(f"{folder.path}/{STARS}") as opened:
+        file = pq.ParquetFile(opened)
+        fresh = pl.Series(file.read(["source_id"])["source_id"]).is_first_distinct().to_numpy()
+        table = file.read_row_group(shard.start // file.metadata.row_group(0).num_rows)
+    fresh = fresh[shard.start :][: len(table)]
+    asked = Asked(table["source_id"].to_pylist(), dict.fromkeys(np.flatnonzero(~fresh).tolist(), REPEATED))
+    if fresh.any():
+        table = table.filter(pa.array(fresh))
+        from xpfeh.archive.cache import bring  # 75 MB that a replica, which has this module too, does not need
+
+        # An archive that is down is no reason for each star, as it is for a request: the shard is tried again.
+        given = has_spectra(table.schema)
+        spectra = GivenTable(table, release) if given else bring(pl.Series(table["source_id"]).to_numpy(), release)
+        asked.add(np.flatnonzero(fresh), spectra, None if given else ebv_of(table))
+    return asked
+
+
+def gathered(dataset: Dataset) -> pa.Table:
+    """Return all answers of a finished dataset in the order of the request, as the endpoint's answers are tables."""
+    dataset.require_whole()
+    return pa.concat_tables(map(partial(_rows, dataset), dataset.plan.shards, dataset.records()))
+
+
+def _rows(dataset: Dataset, shard: Shard, record: Record) -> pa.Table:
+    ids = np.full(record.rows_read, None, dtype=object)
+    reasons: dict[int, str] = {}
+    if record.rejected:
+        rejects = pl.read_csv(read_bytes(dataset.fs, dataset.rejects(shard.name)), schema=_REJECTS)
+        places = (rejects["row"] - shard.start).to_list()
+        reasons = dict(zip(places, rejects["reason"], strict=True))
+        ids[places] = rejects["source_id"].to_list()
+    part = to_arrays(pq.read_table(dataset.part(shard.name), filesystem=dataset.fs))
+    answered = np.delete(np.arange(record.rows_read), list(reasons))
+    ids[answered] = part["source_id"].tolist()
+    return as_table(Asked(ids.tolist(), reasons, [({}, answered)]), [part])

@@ -1,0 +1,226 @@
+"""Jobs without Ray: what is ordered, answered and kept, and for how long."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow.fs import FileSelector
+from starlette.exceptions import HTTPException
+from xpfeh.archive.archives import Services
+from xpfeh.archive.cache import bring
+from xpfeh.commands.models import bundle_of
+from xpfeh.dataset.dataset import Dataset
+from xpfeh.errors import UserError
+from xpfeh.inference.predictor import Predictor
+from xpfeh.serving.answers import CSV, TABLES, answered, as_table
+from xpfeh.serving.asked import read_arrow
+from xpfeh.serving.config import EndpointArgs
+from xpfeh.serving.jobs import intake
+from xpfeh.serving.jobs.desk import MAX_KEPT, MAX_UNFINISHED, Desk
+from xpfeh.serving.jobs.folder import JobEnd, JobFolder, JobOrder, JobProgress, JobState, folders, new_id
+from xpfeh.serving.jobs.intake import ANSWERS, JobInput, begin, of_arrow, of_file, of_ids
+from xpfeh.serving.jobs.work import answers_of, gathered
+from xpfeh.serving.keys import Key
+from xpfeh.serving.uploads import predicted
+
+from tests.archive.archive_server import ArchiveServer
+from tests.genuine import datalink_file
+
+STAR = 5_937_083_312_263_887_616
+PRETRAINED = bundle_of("pretrained")
+
+
+@pytest.fixture(scope="module")
+def predictor() -> Predictor:
+    return Predictor(PRETRAINED)
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "_SHARD", 5)
+
+
+def arrow_stream(spectra: dict[str, np.ndarray], rows: list[int], too_short: int) -> bytes:
+    lists = {name: [row.tolist() for row in spectra[name][rows]] for name in ("flux", "flux_error")}
+    lists["flux"][too_short].pop()
+    table = pa.table({name: lists.get(name, spectra[name][rows]) for name in spectra if name != "rgeo"})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dataset, pa.Table]:
+    """The ledger and the result of a job, worked on here."""
+    folder = begin(str(jobs), "anybody", given, PRETRAINED, predictor)
+    dataset = Dataset.at(folder.uri(ANSWERS))
+    for shard in dataset.plan.shards:
+        dataset.commit(shard, answers_of(folder, shard, predictor))
+    return dataset, gathered(dataset)
+
+
+def test_a_table_gets_the_bytes_that_a_request_gets(
+    spectra: dict[str, np.ndarray], predictor: Predictor, tmp_path: Path
+) -> None:
+    rows = [*range(12), 3, 11]  # in three shards; the last two stars came before, one of them in another shard
+    stream = arrow_stream(spectra, rows, too_short=7)
+    (tmp_path / "stars.arrow").write_bytes(stream)
+    given = of_arrow(tmp_path / "stars.arrow", tmp_path, archive=False)
+    dataset, result = worked(given, predictor, tmp_path / "jobs")
+    asked = read_arrow(stream, "dr3", lambda ids: pytest.fail("asks the archive"))
+    (_, (expected,)) = answered([(asked, CSV)], predictor)
+    assert TABLES[CSV](result) == expected
+    assert [shard.rows for shard in dataset.plan.shards] == [5, 5, 4]
+    assert dataset.plan.model == predictor.version
+    records = dataset.records()
+    assert sum(record.rows_written for record in records) + sum(sum(r.rejected.values()) for r in records) == 14
+    reasons = result["error"].to_pylist()
+    assert reasons[12:] == ["repeated source_id"] * 2
+    assert [i for i, reason in enumerate(reasons) if reason] == [7, 12, 13]
+
+
+def test_identifiers_get_their_spectra_from_the_archive(
+    archive: ArchiveServer, services: Services, predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.absent = {77}
+    monkeypatch.setattr("xpfeh.archive.cache.bring", lambda ids, release: bring(ids, release, services))
+    ids = [STAR + 5, 77, STAR, STAR + 1, STAR + 2, STAR + 3, STAR]
+    given = of_ids(json.dumps({"source_ids": ids}).encode(), tmp_path)
+    _, result = worked(given, predictor, tmp_path / "jobs")
+    assert result["source_id"].to_pylist() == ids
+    assert result["error"].to_pylist() == [None, "not a source of Gaia DR3", *[None] * 4, "repeated source_id"]
+    assert len(set(result["FEH"].to_pylist()[2:6])) == 1
+
+
+def test_a_file_gets_the_bytes_that_an_upload_gets(predictor: Predictor, tmp_path: Path) -> None:
+    path = datalink_file("fits", tmp_path)
+    asked, catalogs = predicted(path, path.name, predictor, lambda stars: None)
+    given = of_file(path, "mine.fits")
+    assert (given.stars, given.name) == (1, "mine.fits")
+    _, result = worked(given, predictor, tmp_path / "jobs")
+    assert TABLES[CSV](result) == TABLES[CSV](as_table(asked, catalogs))
+
+
+@pytest.mark.slow
+def test_jobs_lie_in_a_bucket_too(predictor: Predictor, tmp_path: Path, place: str) -> None:
+    jobs, path = place.format("jobs"), datalink_file("fits", tmp_path)
+    assert list(folders(jobs)) == []
+    _, result = worked(of_file(path, "mine.fits"), predictor, jobs)
+    assert result["error"].to_pylist() == [None]
+    (folder,) = folders(jobs, "anybody")
+    assert folder.job().state == JobState.QUEUED
+    folder.write(JobEnd(state=JobState.DONE))
+    folder.put("result.fits", path)
+    folder.delete(but_results=True)
+    assert folder.fetch("result.fits", tmp_path).read_bytes() == path.read_bytes()
+    assert sorted(info.base_name for info in folder.fs.get_file_info(FileSelector(folder.path))) == [
+        "card.json", "end.json", "order.json", "result.fits",
+    ]  # fmt: skip
+    folder.delete()
+    assert list(folders(jobs)) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"{", "Invalid JSON"),
+        (b'{"source_ids": []}', "source_ids: List should have at least 1 item"),
+        (b'{"source_ids": [1.5]}', r"source_ids\.0: Input should be a valid integer$"),
+        (b'{"source_ids": [' + b'"x",' * 1000 + b"-1]}", r"source_ids\.0: Input should be a valid integer$"),
+        (b'{"source_ids": [1], "name": 2}', "name: Extra inputs are not permitted"),
+    ],
+)
+def test_what_are_no_identifiers_is_refused_in_one_line(body: bytes, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        of_ids(body, tmp_path)
+
+
+def test_a_table_that_cannot_become_a_job_is_refused_before(tmp_path: Path) -> None:
+    path = tmp_path / "stars.arrow"
+    for columns, message in (
+        ({"source_id": [1, None]}, "must be there for each star"),
+        ({"source_id": [1], "nonsense": [2]}, "no column nonsense is known"),
+        ({"source_id": [1], "ebv": [200.0]}, "ebv of row 0 is 200"),
+        ({"source_id": []}, "source_id must be a column of 64-bit integers"),
+    ):
+        table = pa.table(columns)
+        with pa.ipc.new_stream(path, table.schema) as stream:
+            stream.write_table(table)
+        with pytest.raises(UserError, match=message):
+            of_arrow(path, tmp_path, archive=True)
+    path.write_bytes(b"junk")
+    with pytest.raises(UserError, match="not an Arrow stream"):
+        of_arrow(path, tmp_path, archive=True)
+    (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match=r"^mine\.csv: not a file of XP"):
+        of_file(tmp_path / "mine.csv", "mine.csv")
+    assert not (tmp_path / "stars.parquet").exists()
+
+
+def made_folder(jobs: Path, owner: str, *files: JobOrder | JobProgress | JobEnd) -> JobFolder:
+    folder = JobFolder(str(jobs), owner, new_id())
+    for content in files:
+        folder.write(content)
+    return folder
+
+
+def test_a_job_is_kept_for_a_day_after_its_last_sign_of_life(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    old, new = now - timedelta(hours=30), now - timedelta(hours=20)
+    begun = JobOrder(source="stars.parquet", name="the stars", stars=9, created=old)
+    going = JobProgress(done=5, rejected=1, at=new)
+    folder = made_folder(tmp_path, "me", begun, going)
+    status = folder.job()
+    assert status
+    assert (status.state, status.stars, status.done, status.rejected) == (JobState.RUNNING, 9, 5, 1)
+    assert status.expires == new + timedelta(days=1)
+    folder.write(JobEnd(state=JobState.FAILED, error="why", at=new))
+    assert (folder.job().state, folder.job().error) == (JobState.FAILED, "why")
+    for files in ((begun,), (begun, JobProgress(at=old)), (begun, going, JobEnd(state=JobState.DONE, at=old))):
+        assert made_folder(tmp_path, "me", *files).job() is None
+    half = made_folder(tmp_path, "me", going)  # the order was never written
+    assert (half.job(), half.is_over()) == (None, False)
+    before = JobFolder(str(tmp_path), "me", f"{int(old.timestamp()):08x}{half.id[8:]}")
+    before.write(going)
+    assert before.is_over()
+    assert before.id in [each.id for each in folders(str(tmp_path))]
+    before.delete()
+    assert before.id not in [each.id for each in folders(str(tmp_path))]
+
+
+def test_only_results_and_what_is_known_stay_of_a_job_that_is_done(tmp_path: Path) -> None:
+    folder = made_folder(tmp_path, "me", JobEnd(state=JobState.DONE))
+    for name in ("stars.parquet", "result.csv", "model.onnx", "answers/part-00000.parquet"):
+        folder.store(name, b"x")
+    folder.delete(but_results=True)
+    assert sorted(path.name for path in Path(folder.path).iterdir()) == ["end.json", "result.csv"]
+
+
+def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Predictor) -> None:
+    mine, other = (
+        Key(name=name, sha256=digit * 64, made=datetime.now(UTC)) for name, digit in (("a", "1"), ("b", "2"))
+    )
+    desk = Desk(EndpointArgs(model="pretrained", jobs=str(tmp_path)), PRETRAINED, predictor)
+    order = JobOrder(source="stars.parquet", name="the stars", stars=9, created=datetime.now(UTC))
+    made = [made_folder(tmp_path, mine.sha256[:32], order) for _ in range(MAX_UNFINISHED)]
+    assert {job.id for job in desk.all(mine)} == {folder.id for folder in made}
+    assert desk.find(mine, made[0].id)[1].stars == 9
+    for key in (other, None):
+        desk.check_room(key)
+        assert desk.all(key) == []
+        with pytest.raises(HTTPException, match="404: there is no such job of this key"):
+            desk.find(key, made[0].id)
+    with pytest.raises(HTTPException, match="429: the limit of this key is 3 jobs that have not ended") as refused:
+        desk.check_room(mine)
+    assert refused.value.headers == {"Retry-After": "60"}
+    for folder in made:
+        folder.write(JobEnd(state=JobState.DONE))
+    desk.check_room(mine)
+    for _ in range(MAX_KEPT - MAX_UNFINISHED):
+        made_folder(tmp_path, mine.sha256[:32], order, JobEnd(state=JobState.CANCELLED))
+    with pytest.raises(HTTPException, match="429: the limit of this key is 20 jobs that are kept") as refused:
+        desk.check_room(mine)
+    assert 86_000 < int(refused.value.headers["Retry-After"]) <= 86_400
