@@ -11,9 +11,9 @@ from pyarrow.fs import FileSelector
 from starlette.exceptions import HTTPException
 from xpfeh.archive.archives import Services
 from xpfeh.archive.cache import bring
-from xpfeh.commands.models import bundle_of
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import CSV, TABLES, answered, as_table
 from xpfeh.serving.asked import read_arrow
@@ -30,7 +30,7 @@ from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file
 
 STAR = 5_937_083_312_263_887_616
-PRETRAINED = bundle_of("pretrained")
+PRETRAINED = bundle_folder("pretrained")
 
 
 @pytest.fixture(scope="module")

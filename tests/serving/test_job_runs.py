@@ -19,8 +19,8 @@ import pytest
 import requests
 import xpfeh
 from xpfeh.archive.cache import bring
-from xpfeh.commands.models import bundle_of
 from xpfeh.errors import EndpointError
+from xpfeh.experiments.models import bundle_folder
 from xpfeh.files import package_file
 from xpfeh.lease import only_one
 from xpfeh.serving.config import Config
@@ -233,6 +233,6 @@ def test_a_job_survives_its_replica_its_keeper_its_worker_and_its_cluster(
         assert requests.get(f"{url}/{job['id']}", timeout=60).json()["state"] == "done"
         found = pl.read_parquet(io.BytesIO(requests.get(f"{url}/{job['id']}/result", timeout=60).content))
         assert not old.exists()
-    expected = xpfeh.predict(stars, model=bundle_of("pretrained"))
+    expected = xpfeh.predict(stars, model=bundle_folder("pretrained"))
     for name in ("source_id", "FEH", "FEH_hi95", "flags"):
         np.testing.assert_array_equal(found[name].to_numpy(), np.ma.filled(expected[name], np.nan))
