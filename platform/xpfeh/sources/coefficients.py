@@ -148,8 +148,8 @@ def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
     >>> known_ids(pa.chunked_array([[17, None]]))
     (array([17, -1]), array([ True, False]))
     """
-    ids = pl.Series(column)
-    return ids.fill_null(-1).to_numpy(), ids.is_not_null().to_numpy()
+    # By Arrow: polars takes 0.3 ms for each of these, which is long for one star of a request.
+    return pc.fill_null(column, -1).to_numpy(), pc.is_valid(column).to_numpy()
 
 
 def is_repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
@@ -168,7 +168,7 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     >>> lengths_of(pa.chunked_array([[[1.0, 2.0], None]]))
     array([2, 0])
     """
-    return pl.Series(pc.list_value_length(column)).fill_null(0).to_numpy().astype(np.int64)
+    return pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
 
 
 def matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
-from xpfeh.tables.checks import with_source_id
+from xpfeh.tables.checks import check_identifiers
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.tables.lists import arrow_lists, number_lists, text_of
 from xpfeh.tables.votable import open_votable
@@ -194,7 +194,7 @@ def wide_columns(
 
 def identifiers(ids: pl.Series, path: str) -> pa.Array:
     """Return identifiers as int64, null where one is no such integer; refuse a type that has lost digits."""
-    with_source_id(pl.DataFrame({"source_id": ids.clear()}), path)  # of no row: the rule about types is kept there
+    check_identifiers(ids.dtype, path)
     if ids.dtype == pl.String:
         ids = ids.str.strip_chars()
     return ids.cast(pl.Int64, strict=False).to_arrow()

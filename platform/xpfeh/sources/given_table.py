@@ -155,8 +155,9 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 def _under_our_names(table: pa.Table) -> pa.Table:
     """Rename the columns that are read; another that has one of their names is left out."""
-    found = find_columns(table.column_names, _READ)
+    all_names = table.column_names  # a new list each time
+    found = find_columns(all_names, _READ)
     names = one_each(found, lambda one, other: pl.Series(table[one]).equals(pl.Series(table[other])), NAME)
     ours = {column: name for name, column in names.items()}
-    kept = [i for i, column in enumerate(table.column_names) if column in ours or column not in names]
-    return table.select(kept).rename_columns([ours.get(table.column_names[i], table.column_names[i]) for i in kept])
+    kept = [i for i, column in enumerate(all_names) if column in ours or column not in names]
+    return table.select(kept).rename_columns([ours.get(all_names[i], all_names[i]) for i in kept])

@@ -39,15 +39,20 @@ def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
     """
     name = columns_of(frame, path, ["source_id"])["source_id"]
     ids = frame[name]
-    # A float64 holds 53 bits: of a source_id's 63 the last ten would be wrong, and with them the star.
-    if not (ids.dtype.is_integer() or ids.dtype == pl.String):
-        raise InputError(f"{path}: source_id is {ids.dtype}; write 64-bit integers, a float loses digits")
+    check_identifiers(ids.dtype, path)
     integers = ids.cast(pl.Int64, strict=False)
     if integers.null_count():
         row = int(integers.is_null().arg_true()[0])
         found = "missing" if ids[row] is None else f"{ids[row]!r}"
         raise InputError(f"{path}: source_id of row {row} is {found}; write 64-bit integers, a float loses digits")
     return frame.drop(name).insert_column(0, integers.alias("source_id"))
+
+
+def check_identifiers(dtype: pl.DataType, path: str | Path) -> None:
+    """Raise an `InputError` that names `path` if a column of this type cannot hold identifiers."""
+    # A float64 holds 53 bits: of a source_id's 63 the last ten would be wrong, and with them the star.
+    if not (dtype.is_integer() or dtype == pl.String):
+        raise InputError(f"{path}: source_id is {dtype}; write 64-bit integers, a float loses digits")
 
 
 def columns_of(

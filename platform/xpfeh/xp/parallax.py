@@ -107,6 +107,8 @@ def _lindegren(star: Mapping[str, ArrayLike]) -> Array:
     # Each star twice: NumPy sums the terms of a single star in a different order from those of several.
     rows = np.flatnonzero(known).repeat(2)
     bias = np.full(len(known), np.nan)
+    if not len(rows):
+        return bias
     with np.errstate(over="ignore", invalid="ignore"):  # from colours far out of range, which give NaN
         bias[rows] = _tables().get_zpt(
             g_mag[rows], colour[rows], colour[rows], ecl_lat[rows], parameters[rows], _warnings=False
