@@ -40,6 +40,9 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+MAX_VOTABLE_STARS = 100_000
+
+
 class ResultForm(StrEnum):
     """A form of the result."""
 
@@ -52,6 +55,10 @@ class ResultForm(StrEnum):
     def file(self) -> str:
         """Its file in the job's folder."""
         return f"result.{'vot' if self is ResultForm.VOTABLE else self}"
+
+    def takes(self, stars: int) -> bool:
+        """Whether so large a result is written in this form: astropy takes four minutes for a VOTable of a million."""
+        return self is not ResultForm.VOTABLE or stars <= MAX_VOTABLE_STARS
 
     @property
     def media_type(self) -> str:

@@ -226,9 +226,7 @@ def resume(jobs: str) -> None:
         _keeper(jobs)
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(2), reraise=True
-)
+@_while_ending
 def take(folder: JobFolder) -> None:
     """Let the keeper begin a job, or go on with it.
 
@@ -240,9 +238,7 @@ def take(folder: JobFolder) -> None:
     result_of(_keeper(folder.jobs).take.remote(folder.owner, folder.id))
 
 
-@tenacity.retry(
-    retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(2), reraise=True
-)
+@_while_ending
 def cancel(folder: JobFolder) -> None:
     """Let the keeper end a job, or delete one that has ended; see `take`."""
     result_of(_keeper(folder.jobs).cancel.remote(folder.owner, folder.id))

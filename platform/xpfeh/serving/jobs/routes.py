@@ -124,6 +124,8 @@ def result(found: Found, form: Annotated[ResultForm, Query(alias="format")] = Re
     folder, known = found
     if known.state != JobState.DONE:
         raise HTTPException(409, f"the job is {known.state}{f': {known.error}' if known.error else ''}")
+    if not form.takes(known.stars):
+        raise HTTPException(406, f"{known.stars:,} stars are too many for a VOTable; ask for format=fits")
     work = tempfile.TemporaryDirectory()
     path = folder.fetch(form.file, Path(work.name))
     name = form.file.replace("result", f"xpfeh-{known.id[:8]}")

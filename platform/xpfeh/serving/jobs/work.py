@@ -66,6 +66,8 @@ def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None
     table = gathered(Dataset.at(folder.uri(ANSWERS)))
     with tempfile.TemporaryDirectory() as work:
         for form in ResultForm:
+            if not form.takes(len(table)):
+                continue
             path = Path(work, form.file)
             if form.media_type in TABLES:
                 path.write_bytes(TABLES[form.media_type](table))
