@@ -259,7 +259,8 @@ class _Endpoint:
             raise HTTPException(404, "the page has no such part")
         return FileResponse(PAGE / name, headers={"Cache-Control": "no-cache"})  # a new version shows at once
 
-    @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0)
+    # Two at a time: while one is computed the other is read and written.
+    @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0, max_concurrent_batches=2)
     async def _answered(self, requests: list[tuple[Asked, str]]) -> list[bytes]:
         """Predict what waits, together, and write each answer; nothing waits for more."""
         predicted, answers = await asyncio.to_thread(answered, requests, self._predictor)
