@@ -58,7 +58,7 @@ def answered(found: Asked, predictor: Predictor) -> list[dict[str, Any]]:
     return json.loads(answers.as_json(found, catalogs, predictor))["stars"]
 
 
-def test_a_star_that_is_wrong_has_its_reason_and_the_others_are_answered(
+def test_an_invalid_star_gets_a_reason_and_the_others_are_answered(
     spectra: dict[str, np.ndarray], predictor: Predictor, tmp_path: Path
 ) -> None:
     coefficients = {n: v[0].tolist() for n, v in read_whole(datalink_file("csv", tmp_path)).columns.items()}
@@ -115,14 +115,14 @@ def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> No
         (b"[]", 'must be {"stars"'),
         (b'{"stars": {}}', 'must be {"stars"'),
         (b'{"stars": [], "more": 1}', 'must be {"stars"'),
-        (b'{"stars": []}', "0 stars are asked for; a request has 1 to 1000"),
-        (b'{"stars": [' + b"{}," * 1000 + b"{}]}", "1001 stars are asked for"),
+        (b'{"stars": []}', "the request has 0 stars; it must have 1 to 1000"),
+        (b'{"stars": [' + b"{}," * 1000 + b"{}]}", "the request has 1001 stars"),
         (b'{"stars": [{"source_id": NaN}]}', "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'{"stars": "\xff"}', "not JSON"),
     ],
 )
-def test_a_body_that_is_none_is_refused_in_one_line(body: bytes, message: str) -> None:
+def test_an_invalid_body_is_refused_in_one_line(body: bytes, message: str) -> None:
     with pytest.raises(UserError) as refused:
         read_json(body, "dr3", no_archive)
     assert message in str(refused.value)
@@ -179,7 +179,7 @@ def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Pr
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"source_id": [1], "colour": [1.0]}, "no column colour is known"),
+        ({"source_id": [1], "colour": [1.0]}, "unknown column: colour"),
         ({"source_id": [1.0]}, "source_id must be a column of 64-bit integers"),
         ({"flux": [1.0]}, "source_id must be"),
     ],

@@ -142,7 +142,7 @@ def test_a_table_that_cannot_become_a_job_is_refused_before(tmp_path: Path) -> N
     path = tmp_path / "stars.arrow"
     for columns, message in (
         ({"source_id": [1, None]}, "must be there for each star"),
-        ({"source_id": [1], "nonsense": [2]}, "no column nonsense is known"),
+        ({"source_id": [1], "nonsense": [2]}, "unknown column: nonsense"),
         ({"source_id": [1], "ebv": [200.0]}, "ebv of row 0 is 200"),
         ({"source_id": []}, "source_id must be a column of 64-bit integers"),
     ):
