@@ -32,7 +32,7 @@ BIG = 5_937_083_312_263_887_616
 
 
 def no_archive(ids: np.ndarray) -> SpectraFile:
-    raise UserError("no spectrum is given, and this endpoint asks no archive for it")
+    raise UserError("no spectrum was sent, and this endpoint does not query Gaia's archive")
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_an_invalid_star_gets_a_reason_and_the_others_are_answered(
         5: ("Arcturus", "valid dictionary"),
         6: (star(spectra, 6, colour=1.0), "colour"),
         7: (short, "rp_coefficients: 54 numbers, not 55"),
-        8: ({"source_id": 7}, "no spectrum is given, and this endpoint asks no archive for it"),
+        8: ({"source_id": 7}, "no spectrum was sent, and this endpoint does not query Gaia's archive"),
         9: (star(spectra, 9) | {"bp_coefficients": [1.0]}, "not both"),
         10: (star(spectra, 10, flux_error=None), "belong together"),
         11: (star(spectra, 1), "repeated source_id"),
@@ -96,7 +96,7 @@ def test_stars_by_identifier_alone_come_from_the_archive(spectra: dict[str, np.n
     ]
     one = from_ids(ids[:1], "dr3", lambda given: GivenTable({n: v[:1] for n, v in stars.items()}))
     assert picture(one, predictor).startswith(b"\x89PNG")
-    assert from_ids(ids, "dr3", no_archive).reasons[2].startswith("no spectrum is given")
+    assert from_ids(ids, "dr3", no_archive).reasons[2].startswith("no spectrum was sent")
 
 
 def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> None:
@@ -201,13 +201,13 @@ def test_arrow_that_unpacks_to_much_is_refused_before_it_does(compression: str) 
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, zeros.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
         stream.write_table(zeros)
-    with pytest.raises(UserError, match="a compressed Arrow stream is not taken"):
+    with pytest.raises(UserError, match="compressed Arrow streams are not accepted"):
         read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
     words = pa.table({"source_id": pa.array(["x", "y"]).dictionary_encode()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, words.schema) as stream:
         stream.write_table(words)
-    with pytest.raises(UserError, match="dictionaries in an Arrow stream are not taken"):
+    with pytest.raises(UserError, match="dictionaries in an Arrow stream are not accepted"):
         read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
 
 

@@ -68,10 +68,10 @@ def test_pyvo_finds_the_stars(url: str, release: Published) -> None:
     ("parameters", "message"),
     [
         ({"RA": "1", "DEC": "2"}, "SR is missing"),
-        ({"RA": "x", "DEC": "2", "SR": "1"}, "RA is no number"),
+        ({"RA": "x", "DEC": "2", "SR": "1"}, "RA is not a number"),
         ({"RA": "1", "DEC": "95", "SR": "1"}, "DEC -90 to 90"),
         ({"RA": "nan", "DEC": "5", "SR": "1"}, "RA is not finite"),
-        ({"RA": "1", "DEC": "5", "SR": "100"}, "SR is 10 degrees at most"),
+        ({"RA": "1", "DEC": "5", "SR": "100"}, "SR must be at most 10 degrees"),
         ({"RA": "1", "DEC": "5", "SR": "1", "VERB": "7"}, "VERB must be"),
     ],
 )

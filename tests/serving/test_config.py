@@ -25,7 +25,7 @@ def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
         ("num_replicas: 1", "num_replicas: many", "num_replicas"),
         ("      model:", "      modell:", "args.model"),
         ("applications:", "applications: [", "not YAML"),
-        ("127.0.0.1", "0.0.0.0", r"host 0\.0\.0\.0 is open to others, and no keys guard it"),
+        ("127.0.0.1", "0.0.0.0", r"host 0\.0\.0\.0 is reachable by others, and no keys protect it"),
     ],
 )
 def test_a_wrong_config_is_refused_and_named(tmp_path: Path, old: str, new: str, message: str) -> None:

@@ -141,7 +141,7 @@ def test_what_are_no_identifiers_is_refused_in_one_line(body: bytes, message: st
 def test_a_table_that_cannot_become_a_job_is_refused_before(tmp_path: Path) -> None:
     path = tmp_path / "stars.arrow"
     for columns, message in (
-        ({"source_id": [1, None]}, "must be there for each star"),
+        ({"source_id": [1, None]}, "source_id is missing for some stars"),
         ({"source_id": [1], "nonsense": [2]}, "unknown column: nonsense"),
         ({"source_id": [1], "ebv": [200.0]}, "ebv of row 0 is 200"),
         ({"source_id": []}, "source_id must be a column of 64-bit integers"),
@@ -213,7 +213,7 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
         assert desk.all(key) == []
         with pytest.raises(HTTPException, match="404: there is no such job of this key"):
             desk.find(key, made[0].id)
-    with pytest.raises(HTTPException, match="429: the limit of this key is 3 jobs that have not ended") as refused:
+    with pytest.raises(HTTPException, match="429: the limit of this key is 3 unfinished jobs") as refused:
         desk.check_room(mine)
     assert refused.value.headers == {"Retry-After": "60"}
     for folder in made:
@@ -221,6 +221,6 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
     desk.check_room(mine)
     for _ in range(MAX_KEPT - MAX_UNFINISHED):
         made_folder(tmp_path, mine.sha256[:32], order, JobEnd(state=JobState.CANCELLED))
-    with pytest.raises(HTTPException, match="429: the limit of this key is 20 jobs that are kept") as refused:
+    with pytest.raises(HTTPException, match="429: the limit of this key is 20 kept jobs") as refused:
         desk.check_room(mine)
     assert 86_000 < int(refused.value.headers["Retry-After"]) <= 86_400

@@ -98,7 +98,7 @@ def test_a_job_gives_what_a_request_gives(address: str, spectra: dict[str, np.nd
 
 def test_a_job_that_is_none_is_refused_in_one_shape(address: str) -> None:
     for path, body, headers, status, message in (
-        ("", b'{"source_ids": [1]}', {"Content-Type": "application/json"}, 422, "asks no archive"),
+        ("", b'{"source_ids": [1]}', {"Content-Type": "application/json"}, 422, "does not query"),
         ("", b"x", {"Content-Type": "text/plain"}, 415, "or a file with ?name="),
         ("", b"x", ARROW, 422, "not an Arrow stream"),
         ("?name=stars.exe", b"x", {}, 415, "must end in .csv"),
@@ -203,7 +203,7 @@ def test_a_job_survives_its_replica_its_keeper_its_worker_and_its_cluster(
         job = requests.post(url, arrow_stream(stars), headers=ARROW, timeout=60).json()
         cancelled = requests.post(url, arrow_stream(stars), headers=ARROW, timeout=60).json()
         refused = requests.post(url, json={"source_ids": ids}, timeout=60)
-        assert (refused.status_code, "3 jobs that have not ended" in refused.text) == (429, True)
+        assert (refused.status_code, "3 unfinished jobs" in refused.text) == (429, True)
         assert ended(f"{url}/{asked['id']}")["rejected"] == 1
         rows = pl.read_parquet(io.BytesIO(requests.get(f"{url}/{asked['id']}/result", timeout=60).content))
         assert rows["source_id"].to_list() == ids

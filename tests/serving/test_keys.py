@@ -23,11 +23,11 @@ def test_a_key_is_kept_by_its_hash_alone_and_taken_back(tmp_path: Path) -> None:
     assert key is not None
     assert (key.name, key.scopes, key.requests_per_minute, key.stars_per_day) == ("vienna", BOTH, 60, 1000)
     assert server.find(token[:-1]) is None
-    with pytest.raises(UserError, match="there is a key of vienna already"):
+    with pytest.raises(UserError, match="vienna already has a key"):
         owner.add("vienna", BOTH, 60, 1000)
     owner.revoke("vienna")
     assert server.find(token) is None
-    with pytest.raises(UserError, match="there is no key of vienna"):
+    with pytest.raises(UserError, match="vienna has no key"):
         owner.revoke("vienna")
 
 
@@ -42,7 +42,7 @@ def test_keys_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["{", "[]", '{"keys": [{"name": "a"}]}', ""])
 def test_a_file_that_is_none_of_keys_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys.json").write_text(content)
-    with pytest.raises(UserError, match=r"keys\.json: not a file of keys"):
+    with pytest.raises(UserError, match=r"keys\.json: not a key file"):
         Keys(tmp_path / "keys.json").find("a")
 
 

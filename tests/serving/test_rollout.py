@@ -60,7 +60,7 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
         assert (before, answering()) == (str(bundle), second)
         with monkeypatch.context() as patched:  # a folder that only this process sees, say
             patched.setattr(deployment, "_checked", lambda model: model)
-            with pytest.raises(UserError, match=r"nowhere: its replicas failed, .*pretrained goes on serving"):
+            with pytest.raises(UserError, match=r"nowhere: its replicas failed, .*pretrained is still served"):
                 rollout(config, "/nowhere")
         assert answering() == second
         assert serving(config).model == after
@@ -71,10 +71,10 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
 
 
 def test_a_model_that_is_none_is_refused_before_anything_changes(address: str, config: Config) -> None:
-    told = serving(config)
+    before = serving(config)
     with pytest.raises(UserError, match="nowhere: not a model bundle"):
         rollout(config, "/nowhere")
-    assert serving(config) == told
+    assert serving(config) == before
 
 
 @pytest.mark.slow  # a quarter of a minute

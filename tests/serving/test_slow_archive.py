@@ -39,7 +39,7 @@ def test_a_slow_archive_is_given_up_and_no_more_are_sent_there(monkeypatch: pyte
     for _ in range(AT_ONCE):
         with pytest.raises(UserError, match=r"not answered in 0\.15 s"):
             asked.bring(np.array([1]))
-    with pytest.raises(UserError, match="being asked for other requests"):
+    with pytest.raises(UserError, match="being queried for other requests"):
         asked.bring(np.array([1]))
     answers.set()
     asked._threads.shutdown(wait=True)
@@ -61,12 +61,12 @@ def test_an_archive_that_cannot_be_reached_is_given_up_soon(
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
     assert archive.SILENCE_S < 5
     begun = time.monotonic()
-    with pytest.raises(UserError, match=r"^Gaia's archive cannot be reached, nor a mirror"):
+    with pytest.raises(UserError, match=r"^Gaia's archive cannot be reached, nor can a mirror"):
         Archive("dr3", away_at("http://127.0.0.1:9")).bring(STAR)  # refused at once: no second attempt
     assert time.monotonic() - begun < 2
     monkeypatch.setattr(archive, "SILENCE_S", 0.2)
     quick = replace(away_at(silent), answer_s=0.5)
-    with pytest.raises(UserError, match=r"^Gaia's archive cannot be reached, nor a mirror"):
+    with pytest.raises(UserError, match=r"^Gaia's archive cannot be reached, nor can a mirror"):
         Archive("dr3", quick).bring(STAR)
 
 

@@ -71,7 +71,7 @@ def pretrain(
     workers: MembersAtOnce = 1,
     settings: Set = [],
 ) -> None:
-    """Train the model that the package ships, from the packaged library; it is the same each time."""
+    """Train the model that the package ships, from the packaged library; the result is the same each time."""
     from xpfeh.commands.pretrain import pretrain
 
     card = pretrain(out, recipe_named("best").with_overrides(settings), workers)

@@ -52,7 +52,7 @@ class Star(BaseModel):
     parallax: float | None = Field(None, description="as in gaia_source (mas); gives the distance if rgeo does not")
     parallax_error: float | None = Field(None, gt=0, description="mas")
     parallax_over_error: float | None = Field(None, description="computed from the two if not given")
-    nu_eff_used_in_astrometry: float | None = Field(None, description="1/micrometre; this and the next four: zero point")
+    nu_eff_used_in_astrometry: float | None = Field(None, description="1/micrometre; these five give the zero point")
     pseudocolour: float | None = Field(None, description="1/micrometre")
     ecl_lat: float | None = Field(None, ge=-90, le=90, description="ecliptic latitude (deg)")
     astrometric_params_solved: int | None = Field(None, ge=0, le=127, description="DR3's: 3, 31 or 95")

@@ -85,7 +85,7 @@ SPECTRA_FILES = {
     "spectra: brackets without a match": Case(f"{SPECTRA} 'star[1].csv'", nothing, r"star\[1\].csv: no file has such"),
     "spectra: nobody's home": Case(f"{SPECTRA} {NOBODY}/x.csv", nothing, f"{NOBODY}/x.csv: there is no user"),
     "spectra: unknown stage": Case(
-        "spectra {star} --out out.fits --stage raw", nothing, "--stage raw: unknown; there are calib"
+        "spectra {star} --out out.fits --stage raw", nothing, "--stage raw: unknown; choose from calib"
     ),
     "spectra: a suffix not to be written": Case("spectra {star} --out out.xls", nothing, "out.xls: not a kind of file"),
     "spectra: lists as CSV": Case("spectra {star} --out out.csv", nothing, "CSV cannot hold the columns flux"),
