@@ -1,4 +1,4 @@
-"""Requests, read without a server: each star is checked for itself."""
+"""Requests, read without a server: each star is checked on its own."""
 
 import json
 from collections.abc import Callable
@@ -146,8 +146,8 @@ def test_arrow_gives_what_json_gives(spectra: dict[str, np.ndarray], predictor: 
     assert len(tables[0]) == 300
 
 
-def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Predictor, tmp_path: Path) -> None:
-    """A genuine spectrum beside a genuine row of gaia_source: a file, a table in memory, JSON and Arrow."""
+def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_path(predictor: Predictor, tmp_path: Path) -> None:
+    """A genuine spectrum with a genuine row of gaia_source: as a file, a table in memory, JSON and Arrow."""
     path = datalink_file("csv", tmp_path)
     row = gaia_source_rows().row(by_predicate=pl.col("source_id") == 6636090339113063296, named=True)
     known = {name: row[name] for name in Star.model_fields if row.get(name) is not None} | {"source_id": BIG}
@@ -184,7 +184,7 @@ def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Pr
         ({"flux": [1.0]}, "source_id must be"),
     ],
 )
-def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: str) -> None:
+def test_invalid_arrow_is_refused(columns: dict[str, list], message: str) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, pa.table(columns).schema) as stream:
         stream.write_table(pa.table(columns))
@@ -196,7 +196,7 @@ def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: 
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_arrow_that_unpacks_to_much_is_refused_before_it_does(compression: str) -> None:
+def test_compressed_arrow_is_refused_before_it_is_unpacked(compression: str) -> None:
     zeros = pa.table({"source_id": np.zeros(2_000_000, np.int64)})  # 16 MB
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, zeros.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
@@ -211,9 +211,7 @@ def test_arrow_that_unpacks_to_much_is_refused_before_it_does(compression: str) 
         read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
 
 
-def test_tables_have_a_row_for_each_star_and_an_error_where_there_is_one(
-    spectra: dict[str, np.ndarray], predictor: Predictor
-) -> None:
+def test_tables_have_a_row_for_each_star_and_its_error(spectra: dict[str, np.ndarray], predictor: Predictor) -> None:
     found = asked(star(spectra, 0, flux=[1.0]), star(spectra, 1))
     table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
     assert table["source_id"].to_pylist() == spectra["source_id"][:2].tolist()
@@ -255,7 +253,7 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
 
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(stars=st.lists(STARS | ANYTHING, min_size=1, max_size=5))
-def test_any_star_is_read_or_has_one_short_reason(stars: list[Any]) -> None:
+def test_any_star_is_read_or_gets_one_short_reason(stars: list[Any]) -> None:
     found = asked(*stars)
     answered = [place for _, places in found.spectra for place in places.tolist()]
     assert sorted([*answered, *found.reasons]) == list(range(len(stars)))
@@ -285,10 +283,10 @@ def test_any_tensors_are_refused_in_one_short_line(content: Any) -> None:
         assert len(refusal(read, json.dumps(content).encode())) < 500
 
 
-def test_a_reddening_of_ones_own_gets_the_same_bytes_on_every_way(
+def test_a_given_reddening_gets_the_same_bytes_on_every_path(
     spectra: dict[str, np.ndarray], hint_bundle: Path, tmp_path: Path
 ) -> None:
-    """As JSON and Arrow, beside samples and beside an identifier alone, and as a table in memory."""
+    """As JSON and Arrow, with samples and with an identifier alone, and as a table in memory."""
     predictor = Predictor(hint_bundle)
     stars = {name: values[:3] for name, values in spectra.items() if name != "rgeo"}
     ids, ebv = stars["source_id"], [0.3, None, 0.0]
@@ -318,7 +316,7 @@ def test_a_reddening_of_ones_own_gets_the_same_bytes_on_every_way(
             assert np.asarray(expected[name]).tobytes() == same, name
 
 
-def test_a_reddening_that_cannot_be_is_refused(spectra: dict[str, np.ndarray]) -> None:
+def test_an_impossible_reddening_is_refused(spectra: dict[str, np.ndarray]) -> None:
     found = asked(star(spectra, 0, ebv=-0.1), star(spectra, 1, ebv=101.0), star(spectra, 2, ebv="much"))
     assert [reason.split(":")[0] for reason in found.reasons.values()] == ["ebv"] * 3
     with pytest.raises(UserError, match="ebv of row 0 is -1, outside 0 to 100"):

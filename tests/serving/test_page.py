@@ -33,7 +33,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def ten_stars(page: Page, address: str, spectra: dict[str, np.ndarray]) -> Iterator[list[str]]:
-    """Ten identifiers; the endpoint gets spectra with them, as if Gaia's archive had been asked: the last has none."""
+    """Ten identifiers; the endpoint gets their spectra as if from Gaia's archive: the last star has none."""
     known = {str(spectra["source_id"][i]): star_json(spectra, i) for i in range(9)}
 
     def with_spectra(route: Route) -> None:
@@ -103,7 +103,7 @@ def test_the_spectrum_is_read_by_pointer_and_by_keys(page: Page, address: str, t
     assert page.get_by_role("img", name=f"Spectrum of {ten_stars[0]}").count() == 1
 
 
-def test_ten_stars_are_a_line_each_and_sorted_by_keys(page: Page, address: str, ten_stars: list[str]) -> None:
+def test_ten_stars_are_a_row_each_and_sorted_by_keys(page: Page, address: str, ten_stars: list[str]) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{address}/?id={','.join(ten_stars)}")
     page.wait_for_selector("svg")  # the first star is open
@@ -210,7 +210,7 @@ def test_many_stars_are_a_job_that_a_reload_finds_again(page: Page, address: str
         page.unroute_all()
 
 
-def test_everything_that_is_operated_has_a_name(page: Page, address: str, ten_stars: list[str]) -> None:
+def test_every_control_has_a_name(page: Page, address: str, ten_stars: list[str]) -> None:
     page.goto(f"{address}/?id={ten_stars[0]}")
     page.wait_for_selector("svg")
     unnamed = page.eval_on_selector_all(

@@ -122,9 +122,9 @@ def _checked(columns: Mapping[str, Any]) -> Features:
         try:
             features[name] = np.asarray(values, dtype=np.float64)
         except (ValueError, TypeError):
-            raise UserError(f"{name}: must be numbers, {_shape(name)} a star") from None
+            raise UserError(f"{name}: must be numbers, {_shape(name)} per star") from None
         if features[name].shape[1:] != tuple(_SHAPES[name][1:]) or features[name].ndim != len(_SHAPES[name]):
-            raise UserError(f"{name}: is needed, {_shape(name)} a star")
+            raise UserError(f"{name}: missing or of the wrong shape; send {_shape(name)} per star")
     stars = {len(values) for values in features.values()}
     if len(stars) != 1 or not 1 <= stars.pop() <= MAX_STARS:
         raise UserError(f"flux, flux_error and ebv must be of the same stars, 1 to {MAX_STARS}")
