@@ -62,7 +62,7 @@ def test_an_answer_that_breaks_off_is_asked_for_again(caplog: pytest.LogCaptureF
     with _server(BROKEN_OFF, FAILED, DONE) as asked:
         mlflow_runs.log("run", history=HISTORY)
     assert len(asked) == 3
-    assert caplog.text.count("cannot be reached; tried again for 10 minutes") == 1
+    assert caplog.text.count("cannot be reached; retrying for 10 minutes") == 1
 
 
 def test_what_the_server_refuses_is_not_asked_for_again() -> None:

@@ -33,7 +33,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run with a model"):
         registry.candidate_of(empty)
     mlflow_runs.client().set_tag(empty, "model_version", "of a run whose artifacts are gone")
-    with pytest.raises(UserError, match="cannot be fetched from the model store"):
+    with pytest.raises(UserError, match="cannot be downloaded from the model store"):
         registry.candidate_of(empty)
     assert mlflow_runs.run_of("x/1", "x") == empty
 

@@ -43,7 +43,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
     assert bundle.card.stars.validation == np.isfinite(stars_for(best.winner.recipe, sample)["feh"]).sum()
 
-    with pytest.raises(UserError, match="recorded in MLflow already"):
+    with pytest.raises(UserError, match="already recorded in MLflow"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")
     with pytest.raises(UserError, match="a search of that name is there"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path)

@@ -116,7 +116,7 @@ def test_a_driver_that_is_interrupted_and_then_killed(driver: Driver) -> None:
     driver.wait_until(lambda: sum("validation_mae" in run.data.metrics for run in _runs()))
     driver.process.send_signal(signal.SIGINT)
     assert driver.process.wait(timeout=60) == 2
-    assert f"go on with --resume {NAME}" in driver.output().splitlines()[-1]
+    assert f"continue with --resume {NAME}" in driver.output().splitlines()[-1]
     driver.start("--resume", NAME, "--trials", "3")
     driver.wait_until(lambda: _ended_trials("FINISHED"))
     time.sleep(0.5)  # Ray Tune copies its state to the storage
