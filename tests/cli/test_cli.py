@@ -166,7 +166,7 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path
 def test_a_file_that_two_sources_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     source = datalink_file("csv", tmp_path)
     line = fails(capsys, "ingest", source, tmp_path / "*.csv", "--out", tmp_path / "features")
-    assert f"{source}: is given 2 times" in line
+    assert f"{source}: given 2 times" in line
     assert not (tmp_path / "features").exists()
 
 

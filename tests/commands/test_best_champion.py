@@ -139,5 +139,5 @@ def test_without_xgboost_the_first_champion_is_not_compared_and_the_note_says_so
 
 
 def test_a_model_that_answers_for_no_star_is_refused_in_one_line(promote_beside: Promote) -> None:
-    with pytest.raises(UserError, match=r"made-up: gives none of the held-out stars an \[Fe/H\]"):
+    with pytest.raises(UserError, match=r"made-up: predicts \[Fe/H\] for none of the held-out stars"):
         promote_beside(np.nan)

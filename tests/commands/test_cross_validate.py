@@ -80,5 +80,5 @@ def test_two_models_of_one_name_are_refused(
     with pytest.raises(SystemExit) as stopped:
         main(["cross-validate", *data, *recipes, "--set", f"name={taken}"])
     assert stopped.value.code == 2
-    assert "two models of one name" in capsys.readouterr().err
+    assert "two models of a report have the same name" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

@@ -138,12 +138,12 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     figure.savefig(tmp_path / "star.png")
     plt.close(figure)
     listed = ", ".join(map(str, spectra["source_id"][:5].tolist()))
-    with pytest.raises(xpfeh.InputError, match=f"there are several stars; name one by its source_id: {listed}, ...$"):
+    with pytest.raises(xpfeh.InputError, match=f"there are several stars; choose one by its source_id: {listed}, ...$"):
         xpfeh.plot(spectra, model=bundle)
-    with pytest.raises(xpfeh.InputError, match=f"there is no such star, source_id 5: the source has {listed}, ...$"):
+    with pytest.raises(xpfeh.InputError, match=f"no such star, source_id 5: the source has {listed}, ...$"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
     for not_one in ("Sirius", 5.9e18):
-        with pytest.raises(xpfeh.InputError, match=r"source_id .* is no identifier; give an integer, or its digits"):
+        with pytest.raises(xpfeh.InputError, match=r"source_id .* is not an identifier; give an integer, or its digits"):
             xpfeh.plot(spectra, source_id=not_one, model=bundle)
 
 
@@ -200,7 +200,7 @@ def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:
     figure = xpfeh.plot(source, model=bundle, photometry=gaia)
     assert "G 9.75" in figure.axes[0]._right_title.get_text()
     plt.close(figure)
-    with pytest.raises(UserError, match=r"star.gif: not a kind of picture .* choose .png, .pdf, .svg"):
+    with pytest.raises(UserError, match=r"star.gif: this picture format .* choose .png, .pdf, .svg"):
         plot_star(source, None, bundle, tmp_path / "star.gif")
 
 

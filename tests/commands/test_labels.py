@@ -56,7 +56,7 @@ def test_a_test_sample_leaves_the_training_stars_out(tmp_path: Path, gaia: Path)
     counts = write_labels("saga", table, gaia, tmp_path / "test.parquet", without=tmp_path / "train.parquet")
     assert counts["not among the stars to leave out"] == 1
     assert read_labels(tmp_path / "test.parquet").source_id.tolist() == [13]
-    with pytest.raises(UserError, match="no star is left"):
+    with pytest.raises(UserError, match="no stars left"):
         write_labels("saga", table, _elsewhere(tmp_path), tmp_path / "none.parquet")
 
 

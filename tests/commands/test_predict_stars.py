@@ -61,7 +61,7 @@ def test_positions_get_answers_and_a_table_of_which_is_which(
 def test_a_model_answers_for_its_own_release_alone(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text(f"{STAR}\n")
     choice, out = StarChoice(ids=tmp_path / "ids.txt"), tmp_path / "feh.csv"
-    with pytest.raises(UserError, match=r"--release dr4: the model best-\w+ answers for DR3 spectra alone"):
+    with pytest.raises(UserError, match=r"--release dr4: the model best-\w+ answers only for DR3 spectra"):
         predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, "dr4", services)
     with pytest.raises(UserError, match="give one of --ids, --adql, --cone, --around"):
         predict_stars(StarChoice(), PRETRAINED, out, NO_COMPANIONS, services=services)

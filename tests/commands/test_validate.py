@@ -149,7 +149,7 @@ def test_models_of_two_splits_do_not_stand_in_one_report(
         (["--catalog", "nothing"], "no dataset of xpfeh here"),
         (["--reference", "galah=.", "--reference", "galah=."], "given twice"),
         (["--neighbourhood", "."], "--neighbourhood needs --earlier"),
-        (["--catalog", "made"], "was made by m-1; this report is on"),
+        (["--catalog", "made"], "was made by m-1; this report judges"),
         (["--earlier", "nothing"], "nothing: no such file"),
         (["--earlier", "."], "is not a report"),
     ],
