@@ -67,7 +67,7 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
 
 
 def test_photometry_of_other_stars_is_an_error_at_the_end(folder: Path, tmp_path: Path) -> None:
-    """The features are there, flagged; and the same call says it again, without making them again."""
+    """The features exist, flagged; and the same call reports it again, without making them again."""
     columns = {name: [1.0] for name in PHOTOMETRY}
     pl.DataFrame({"source_id": [7], **columns}).write_parquet(tmp_path / "other.parquet")
     companions = CompanionFiles((str(tmp_path / "other.parquet"),))

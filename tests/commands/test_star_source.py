@@ -27,7 +27,7 @@ BANDS = ("bp", "rp")
 
 @pytest.fixture
 def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's functions ask the archive on this machine."""
+    """Python's functions query the archive on this machine."""
     monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: bring(ids, release, services))
 
 
@@ -62,7 +62,7 @@ def test_identifiers_in_every_form(given: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def wide(table: Table) -> Table:
-    """The coefficients of a table, a column each."""
+    """The coefficients of a table, one column each."""
     columns = {"source_id": table["source_id"]}
     for band in BANDS:
         for kind, prefix in (("coefficients", ""), ("coefficient_errors", "e_")):
@@ -145,7 +145,7 @@ def test_a_wide_table_is_read_like_its_file(tmp_path: Path) -> None:
         (object(), "no stars in object"),
     ],
 )
-def test_what_is_no_star_is_refused_in_one_line(given: Any, message: str) -> None:
+def test_what_is_not_stars_is_refused_in_one_line(given: Any, message: str) -> None:
     with pytest.raises(xpfeh.InputError, match=message):
         source_of(given)
 
@@ -199,7 +199,7 @@ def test_photometry_and_distances_in_every_form(form: str, tmp_path: Path) -> No
     assert batch.matched == {"photometry": 1, "distances": 1}
 
 
-def test_photometry_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_invalid_photometry_is_refused_by_its_name(tmp_path: Path) -> None:
     star = datalink_file("csv", tmp_path)
     for given, message in (
         (7, "no table in int; give a file's name"),

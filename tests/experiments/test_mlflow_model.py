@@ -1,4 +1,4 @@
-"""What MLflow does with a model by itself, in a process that knows only the stored folder."""
+"""A model served by MLflow alone, in a process that knows only the stored folder."""
 
 import json
 import subprocess

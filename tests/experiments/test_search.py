@@ -62,7 +62,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert later[winner.info.run_id] == winner.info.end_time, "trained again"
 
 
-def test_a_search_of_a_wrong_name_or_size_or_that_is_not_there_is_refused(sample: Sample, tmp_path: Path) -> None:
+def test_a_search_of_a_wrong_name_or_size_or_a_missing_one_is_refused(sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a name has letters"):
         search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
     with pytest.raises(

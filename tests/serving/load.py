@@ -36,7 +36,7 @@ def load(
 ) -> Iterator[Load]:
     """Let clients send requests during the context, one after another; if refused, after `Retry-After`.
 
-    An outcome is what `judge` says of an answer, another status than 200, or the kind of error.
+    An outcome is the verdict of `judge` on an answer, a status other than 200, or the kind of error.
     """
     seen, stop = Load(), threading.Event()
 

@@ -167,7 +167,7 @@ def test_a_client_makes_a_job_of_many_stars(
         np.testing.assert_array_equal(answer[name], expected[name])
     assert requests.get(f"{address}/v1/jobs/{job['id']}", timeout=60).status_code == 404
     assert len(list(kept.iterdir())) == 1
-    with pytest.raises(EndpointError, match="there is no such job of this key"):
+    with pytest.raises(EndpointError, match="this key has no such job"):
         client.job(job["id"]).result()
 
 

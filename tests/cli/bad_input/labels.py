@@ -29,7 +29,7 @@ TRAIN = "train --features {features} --out new/model --labels "
 
 
 def true_labels(stars: int, **changed: float) -> Make:
-    """Make labels.csv of some of the real labels, with columns set to one value."""
+    """Make labels.csv from some of the real labels, with columns set to one value."""
 
     def make(here: Path, given: Given) -> None:
         ids = pl.read_parquet(given.features / "part-00000.parquet", columns=["source_id"])

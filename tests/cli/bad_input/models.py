@@ -1,4 +1,4 @@
-"""Model bundles that were changed, are of another version or are none."""
+"""Model bundles that were changed, are of another version or are not bundles."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ SPECTRA = "spectra --out new/out.parquet "
 
 
 def wide(*without: str) -> Make:
-    """Make wide.fits, a column a coefficient, without those whose name begins so."""
+    """Make wide.fits, one column per coefficient, without those whose names begin so."""
     names = ["source_id", *(f"{e}{band}_coeff_{i}" for e in ("", "e_") for band in ("bp", "rp") for i in range(55))]
     kept = [name for name in names if not name.startswith(without)] if without else names
     return fits_table("wide.fits", {name: [1] for name in kept})
