@@ -109,7 +109,7 @@ def test_distances_are_fetched_in_the_same_call_and_once(
     monkeypatch.setattr(archives, "PUBLIC", services)
     found, _ = predict(tmp_path / "feh.parquet", capsys, "--distances", "fetch")
     assert found["rgeo"].to_list() == [1.5] * 12
-    assert "--distances: either fetch, or tables" in refused(
+    assert "--distances: either fetch, or your own tables" in refused(
         tmp_path, capsys, "--distances", "fetch", "--distances", "x"
     )
     asked = len(archive.log)

@@ -279,7 +279,7 @@ def test_a_report_lies_in_the_release(catalog: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_report_is_refused(catalog: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").touch()
-    with pytest.raises(UserError, match=r"no report \(no metrics.json\); name the folder that xpfeh validate"):
+    with pytest.raises(UserError, match=r"not a report \(no metrics.json\); name the folder that xpfeh validate"):
         publish(catalog, tmp_path / "out", ["parquet"], report=tmp_path)
     for content, complaint in (
         ("{", "names no model"),

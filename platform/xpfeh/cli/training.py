@@ -98,7 +98,8 @@ def tune(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Maximum concurrent trials; an autoscaling cluster grows. Default: as many as fit now."
+            min=1,
+            help="Maximum concurrent trials; an autoscaling cluster grows. Default: as many as current cores allow.",
         ),
     ] = None,
     cpus_per_worker: CpusEach = 1.0,

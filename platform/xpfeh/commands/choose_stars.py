@@ -63,7 +63,7 @@ def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Se
         If not exactly one choice was made, a table cannot be read, no star is found, or the archive does not respond.
     """
     if sum(map(bool, (choice.ids, choice.adql, choice.cone, choice.around))) != 1:
-        raise UserError("choose stars with one of --ids, --adql, --cone, --around")
+        raise UserError("choose stars: give one of --ids, --adql, --cone, --around")
     if choice.cone:
         return star_lists.ids_by_cone(*choice.cone, release, services)
     if choice.adql:

@@ -40,7 +40,7 @@ export function figure(star, spectrum, keep) {
   return made("figure", {}, drawing, pointer, readout, feh, caption);
 }
 
-/** What is known of a star besides its labels. */
+/** The lines of numbers next to a star's spectrum. */
 function aside(star) {
   const known = [["G", star.PHOT_G_MEAN_MAG], ["(BP−RP)₀", star.BP_RP0], ["E(B−V)", star.EBV], ["M_G", star.M_G]];
   const interval = `95 % interval ${number(star.FEH_lo95)} to ${number(star.FEH_hi95)}`;
