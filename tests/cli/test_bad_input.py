@@ -221,7 +221,7 @@ def test_a_part_changed_within_its_size_is_refused_by_the_workers(
     catalog = Dataset.begin("catalog", plan_catalog("data", given.bundle))
     work = make_work(str(outside / "data"), pack(given.bundle))
     shard = catalog.plan.shards[1]
-    with pytest.raises(UserError, match=f"data/{PART}: .*; delete it, and ingest again"):
+    with pytest.raises(UserError, match=f"data/{PART}: .*; delete it and ingest again"):
         catalog.commit(shard, work(shard))
     assert shard in catalog.pending()
 

@@ -75,7 +75,7 @@ def test_a_run_older_than_a_setting_had_its_default() -> None:
 
 def test_a_run_without_a_model_is_left_out() -> None:
     mlflow_runs.client().create_run(mlflow_runs.experiment_id())
-    with pytest.raises(UserError, match="no run holds a model yet"):
+    with pytest.raises(UserError, match="no run has a model yet"):
         rows_of("xpfeh")
 
 

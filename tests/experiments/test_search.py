@@ -45,9 +45,9 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
 
     with pytest.raises(UserError, match="already recorded in MLflow"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="a search of that name is there"):
+    with pytest.raises(UserError, match="a search of that name exists"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path)
-    with pytest.raises(UserError, match=r"begun with trials 3 \(given: 4\), steps 600 \(given: 500\)"):
+    with pytest.raises(UserError, match=r"started with trials 3 \(given: 4\), steps 600 \(given: 500\)"):
         search([sample], "small", trials=4, steps=500, storage=tmp_path, resume=True)
     lost = finalist.info.run_id
     client.delete_run(lost)  # as if the driver was killed while the tracking server was away

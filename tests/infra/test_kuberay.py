@@ -214,7 +214,7 @@ def commands(manifests: list[Manifest]) -> Iterator[str]:
             if share := given.get("gpus_per_worker"):
                 there, workers = room(manifest["spec"]["rayClusterSpec"]), given["workers"]
                 if workers * share > there["GPU"] or workers * given["cpus_per_worker"] > there["CPU with GPU"]:
-                    yield f"{where(manifest)}: {workers} trials at a time have no room"
+                    yield f"{where(manifest)}: {workers} concurrent trials have no room"
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
@@ -454,10 +454,10 @@ PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
         ("max_surge_percent", "max_surge_pct", serving, "does not know"),
         ("retry_after_s: 2", "retry_after_s: two", serving, "retry_after_s"),
         ("keys: /etc/xpfeh/keys.json", "key: /etc/xpfeh/keys.json", serving, "args.key"),
-        ("keys: /etc/xpfeh/keys.json", "archive: true", serving, "no keys guard it"),
+        ("keys: /etc/xpfeh/keys.json", "archive: true", serving, "no keys protect it"),
         ("mountPath: /etc/xpfeh", "mountPath: /etc/keys", serving, "is not mounted"),
         ("maxReplicas: 16", "maxReplicas: 8", serving, "no room for 16 new replicas"),
-        ("max_ongoing_requests: 32", "max_ongoing_requests: 33", production, "not what serve_configs/production.yaml"),
+        ("max_ongoing_requests: 32", "max_ongoing_requests: 33", production, "not the same as serve_configs/production.yaml"),
         ("node-type: worker}\n", "node-type: workers}\n", of.selectors, "no pod has ray.io/node-type=workers"),
         ("secretName: keys", "secretName: key", secrets, "makes no Secret key"),
     ],
@@ -499,7 +499,7 @@ PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
     ],
     "jobs/base/tune.yaml": [
         ("--trials 100", "--trials many", commands, "valid integer"),
-        ("--workers 20", "--workers 21", commands, "21 trials at a time have no room"),
+        ("--workers 20", "--workers 21", commands, "21 concurrent trials have no room"),
     ],
     "jobs/base/catalog.yaml": [
         ("catalog run", "catalogue run", commands, "No such command 'catalogue'"),

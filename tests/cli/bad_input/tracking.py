@@ -39,7 +39,7 @@ MLFLOW = {
     "MLflow: no such experiment": Case(
         "compare nonesuch", nothing, "no experiment 'nonesuch' at sqlite:.*there are: .*xpfeh"
     ),
-    "MLflow: no run yet": Case("compare", nothing, "experiment 'xpfeh': no run holds a model yet"),
+    "MLflow: no run yet": Case("compare", nothing, "experiment 'xpfeh': no run has a model yet"),
     "MLflow: no such run": Case(
         "promote 12ab34 --features {features} --labels {labels}", nothing, "no run .* begins with '12ab34'"
     ),
