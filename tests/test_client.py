@@ -22,7 +22,7 @@ def test_stars_that_are_all_rejected_give_a_table_without_rows(monkeypatch: pyte
 
 
 class _Cutting(BaseHTTPRequestHandler):
-    """Sends 100 kB of what it declares, as a proxy does whose time is up."""
+    """Sends only 100 kB of what it declares, like a proxy that times out."""
 
     content = bytes(range(256)) * 1000
     most = 100_000
@@ -39,7 +39,7 @@ class _Cutting(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_download_that_is_cut_goes_on_where_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_is_cut_off_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     with HTTPServer(("127.0.0.1", 0), _Cutting) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         connection = Connection(f"http://127.0.0.1:{server.server_port}", None, 5.0)

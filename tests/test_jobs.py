@@ -1,4 +1,4 @@
-"""Scripts in jobs/ under `ray job submit`, on a real cluster of its own on this machine.
+"""Scripts in jobs/ under `ray job submit`, on a real, private cluster on this machine.
 
 The folder called platform/ must not get in the way: were it a package, the job would stay PENDING for ever.
 """
@@ -51,7 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 
 def _wait_for(environment: dict[str, str]) -> None:
-    """Wait until the cluster runs a job: it answers some seconds before its agent takes one."""
+    """Wait until the cluster runs a job: it answers some seconds before its agent accepts one."""
     for _ in range(40):
         done = job(environment, "submit", "--", "true")
         if done.returncode == 0:
@@ -67,7 +67,7 @@ def job(environment: dict[str, str], what: str, *arguments: object) -> subproces
 
 
 def submit(environment: dict[str, str], variables: dict[str, str], *script: object, name: str = "") -> str:
-    """Submit a script; wait for its end, unless it is given a name."""
+    """Submit a script; wait for its end, unless a name is given."""
     runtime = ("--working-dir", ROOT, "--runtime-env-json", json.dumps({"env_vars": variables}))
     named = ("--submission-id", name, "--no-wait") if name else ()
     done = job(environment, "submit", *runtime, *named, "--", sys.executable, *script)
@@ -102,7 +102,7 @@ print("CODE", pathlib.Path(xpfeh.__file__).is_relative_to(here))
 """
 
 
-def test_a_job_takes_along_only_what_it_needs(cluster: dict[str, str]) -> None:
+def test_a_job_uploads_only_what_it_needs(cluster: dict[str, str]) -> None:
     output = submit(cluster, {"PYTHONPATH": "platform"}, "-c", _SHIPPED)
     words = {line.split()[0]: line.split()[1:] for line in output.splitlines() if line.strip()}
     assert {"jobs", "platform"} <= set(words["SHIPPED"])
@@ -129,8 +129,8 @@ def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, 
     token = {"Authorization": f"Bearer {cluster['RAY_AUTH_TOKEN']}"}  # what `ray job stop` does in two seconds
     assert requests.post(f"http://127.0.0.1:{DASHBOARD_PORT}/api/jobs/first/stop", headers=token, timeout=60).ok
     deadline = time.monotonic() + 60
-    while "was stopped" not in (said := job(cluster, "status", "first").stdout):
-        assert time.monotonic() < deadline, said
+    while "was stopped" not in (printed := job(cluster, "status", "first").stdout):
+        assert time.monotonic() < deadline, printed
     assert "fingerprints of spectra" in job(cluster, "logs", "first").stdout
     before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
     assert len(before) < 8, "it was stopped in the middle"
@@ -154,8 +154,8 @@ def test_two_searches_at_once_on_one_cluster_and_one_tracking_server(
                 "--name", name, name=name,
             )  # fmt: skip
         for name in names:
-            while "succeeded" not in (said := job(cluster, "status", name).stdout):
-                assert "failed" not in said, job(cluster, "logs", name).stdout
+            while "succeeded" not in (printed := job(cluster, "status", name).stdout):
+                assert "failed" not in printed, job(cluster, "logs", name).stdout
                 time.sleep(3)
         runs = mlflow_runs.client().search_runs([mlflow_runs.experiment_id()])
     tags = sorted(run.data.tags[mlflow_runs.TRIAL_TAG] for run in runs)

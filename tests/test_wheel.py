@@ -53,4 +53,4 @@ def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path
         done = run(command)
         assert done.returncode == 2
         assert done.stderr.count("\n") == 1
-        assert f"which this needs: pip install 'xpfeh[{extra}]'" in done.stderr
+        assert f"which is not installed: pip install 'xpfeh[{extra}]'" in done.stderr

@@ -1,4 +1,4 @@
-"""Commands that ask the archive, as a user sees them; a server on this machine plays it."""
+"""Commands that query the archive, as a user sees them; a server on this machine plays it."""
 
 import re
 from pathlib import Path
@@ -40,7 +40,9 @@ def test_identifiers_in_answers_out(archive: ArchiveServer, tmp_path: Path, caps
         assert (code, f"dr3 {counts}" in " ".join(output.replace("│", " ").split())) == (0, True)
 
 
-def test_a_probe_says_what_differs_by_its_exit_code(archive: ArchiveServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_probe_reports_differences_by_its_exit_code(
+    archive: ArchiveServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     code, output = run(capsys, "probe", "dr4")
     assert (code, "1 unknown" in output) == (0, True)
     archive.n_bp = 53

@@ -80,7 +80,7 @@ def given(
 
 @pytest.fixture
 def outside(given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working directory, and an environment in which nothing is there and nothing may begin."""
+    """An empty working directory, and an environment in which nothing exists and nothing may start."""
 
     def begun(*arguments: object, **options: object) -> None:
         raise AssertionError("a mistake must be found before Ray starts or a network is trained")
@@ -106,7 +106,7 @@ def outside(given: Given, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 
 def listing(here: Path) -> dict[str, str]:
-    """Return every file and folder with what it holds."""
+    """Return every file and folder with its contents."""
     return {
         str(path.relative_to(here)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
         for path in sorted(here.rglob("*"))
@@ -164,9 +164,7 @@ def test_odd_tables_are_read(outside: Path, name: str, content: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["star[1].csv", "folder[2]/star.csv", "~/star.csv"])
-def test_odd_names_are_meant_as_they_are_written(
-    given: Given, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str
-) -> None:
+def test_odd_names_are_taken_literally(given: Given, outside: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("HOME", str(outside))
     place = Path(name).expanduser()
     place.parent.mkdir(exist_ok=True)
@@ -196,7 +194,7 @@ def test_a_run_is_resumed_from_another_working_directory(
     assert Dataset.at("here/features").read(["source_id"]).num_rows == 1
 
 
-def test_junk_beside_the_parts_is_not_read_and_verify_names_it(
+def test_junk_next_to_the_parts_is_not_read_and_verify_names_it(
     given: Given, outside: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(given.catalog, outside / "data")
@@ -217,13 +215,13 @@ def test_junk_beside_the_parts_is_not_read_and_verify_names_it(
 def test_a_part_changed_within_its_size_is_refused_by_the_workers(
     given: Given, outside: Path, change: Callable[[Path], object]
 ) -> None:
-    """The driver of `catalog run` compares sizes alone: to hash all features there would be to read them twice."""
+    """The driver of `catalog run` compares only sizes: hashing all features there would mean reading them twice."""
     shutil.copytree(given.features, outside / "data")
     change(outside / "data")
     catalog = Dataset.begin("catalog", plan_catalog("data", given.bundle))
     work = make_work(str(outside / "data"), pack(given.bundle))
     shard = catalog.plan.shards[1]
-    with pytest.raises(UserError, match=f"data/{PART}: .*; delete it, and ingest again"):
+    with pytest.raises(UserError, match=f"data/{PART}: .*; delete it and ingest again"):
         catalog.commit(shard, work(shard))
     assert shard in catalog.pending()
 

@@ -1,4 +1,4 @@
-"""What the commands for datasets print of a real catalog of three parts."""
+"""The commands for datasets print the state of a real catalog of three parts."""
 
 import re
 import shutil
@@ -73,7 +73,7 @@ def test_verify_and_publish_of_a_finished_run(
     assert {path.name for path in out.iterdir()} == {"catalog.fits", "MANIFEST.json", "README.txt", "zenodo.json"}
 
 
-def test_a_run_ends_with_how_many_stars_are_good(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
+def test_a_run_ends_with_the_number_of_good_stars(capsys: pytest.CaptureFixture[str], finished: Path) -> None:
     dataset = Dataset.at(finished)
     print_rows("catalog", dataset.records())
     line = capsys.readouterr().out.strip()

@@ -156,7 +156,7 @@ def test_spectra_at_every_stage(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 
 def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    """The library behind the tables would take brackets for colours, and words between colons for pictures."""
+    """Rich would take brackets for colours, and words between colons for emoji."""
     source, out = datalink_file("csv", tmp_path), tmp_path / "run[red] :star:.parquet"
     with pytest.raises(SystemExit):
         main(["spectra", str(source), "--out", str(out)])
@@ -166,11 +166,11 @@ def test_a_path_is_printed_as_it_is(capsys: pytest.CaptureFixture[str], tmp_path
 def test_a_file_that_two_sources_name_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     source = datalink_file("csv", tmp_path)
     line = fails(capsys, "ingest", source, tmp_path / "*.csv", "--out", tmp_path / "features")
-    assert f"{source}: is given 2 times" in line
+    assert f"{source}: given 2 times" in line
     assert not (tmp_path / "features").exists()
 
 
-def test_a_demo_whose_model_misses_a_gate_exits_with_3(
+def test_a_demo_whose_model_fails_a_gate_exits_with_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*arguments: object) -> None:
@@ -207,7 +207,7 @@ main(["serve"])
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_ends_the_endpoint_in_order(name: str) -> None:
+def test_a_signal_stops_the_endpoint_in_order(name: str) -> None:
     done = subprocess.run([sys.executable, "-c", _SERVE, name], capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines()[-1] == "withdrawn"

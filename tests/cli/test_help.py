@@ -1,4 +1,4 @@
-"""`--help`: its panels, its examples, and shell completion; what the commands call their options."""
+"""`--help`: its panels, its examples, and shell completion; the names of options."""
 
 import os
 import re
@@ -18,7 +18,7 @@ ROOT: Any = typer.main.get_command(app)
 
 
 def leaves(group: Any = ROOT, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Each command that does something, by its words after `xpfeh`."""
+    """Each command that can be run, by its words after `xpfeh`."""
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from leaves(command, (*path, name))
@@ -34,7 +34,7 @@ def examples(command: Any) -> list[str]:
 
 
 def parse(words: list[str]) -> str:
-    """The command that is meant, by its words; wrong options and missing ones are refused, and nothing is run."""
+    """The words of the parsed command; wrong and missing options are refused, and nothing is run."""
     command, names = ROOT, []
     while hasattr(command, "commands"):
         names.append(words[len(names)])

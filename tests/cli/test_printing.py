@@ -1,4 +1,4 @@
-"""What commands print fits a terminal of 80 columns, and a pipe, which has as many."""
+"""The output of commands fits into a terminal of 80 columns, and a pipe, which has as many."""
 
 from datetime import UTC, datetime
 from pathlib import Path

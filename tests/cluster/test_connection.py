@@ -19,7 +19,7 @@ from tests.processes import environment, free_port, kill
 
 @pytest.mark.parametrize("enter", [join, connect])
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "nowhere", "127.0.0.1:port"])
-def test_a_cluster_that_has_ended_is_reported_at_once(
+def test_a_stopped_cluster_is_reported_at_once(
     address: str, enter: Callable[[], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
@@ -46,7 +46,7 @@ sys.stderr.write("ours")
 
 @pytest.mark.slow
 def test_what_ray_s_core_reports_does_not_reach_the_terminal() -> None:
-    """Of every pool of actors Ray 2.60 reports that their arguments are in the object store."""
+    """For every pool of actors Ray 2.60 reports that their arguments are in the object store."""
     command = [sys.executable, "-c", _POOL]
     done = subprocess.run(command, env=environment({}), capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == ("[{'id': 0}]\n", "ours")
@@ -78,7 +78,7 @@ sys.stdin.read()
 
 
 def listening(process: psutil.Popen) -> set[str]:
-    """The addresses at which a process and its children listen, as `ss -ltn` has them."""
+    """The addresses at which a process and its children listen, as `ss -ltn` shows them."""
     found = set()
     for member in [process, *process.children(recursive=True)]:
         with suppress(psutil.NoSuchProcess):
@@ -95,8 +95,8 @@ exec "$@"
 
 
 @pytest.mark.slow
-def test_a_machine_that_cannot_reach_its_own_address_has_a_cluster_of_its_own() -> None:
-    """A VPN, or an odd /etc/hosts: packets to the address that this machine goes by are lost."""
+def test_a_machine_that_cannot_reach_its_own_address_starts_a_private_cluster() -> None:
+    """A VPN, or an odd /etc/hosts: packets to this machine's own address are lost."""
     if not shutil.which("unshare"):
         pytest.skip("needs unshare, to have a network of its own")
     command = ["unshare", "-n", "bash", "-c", _UNREACHABLE, "bash", sys.executable, "-c", _START]
@@ -112,7 +112,7 @@ _JOIN = "import ray; from xpfeh.cluster.connection import connect, join; join();
 
 
 @pytest.mark.slow
-def test_a_cluster_of_ones_own_listens_on_loopback_alone_and_asks_for_its_token() -> None:
+def test_a_private_cluster_listens_on_loopback_only_and_needs_its_token() -> None:
     with psutil.Popen(
         [sys.executable, "-c", _START], env=environment({}), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -136,7 +136,7 @@ def test_a_cluster_of_ones_own_listens_on_loopback_alone_and_asks_for_its_token(
 
 
 @pytest.mark.slow  # a quarter of a minute
-def test_the_endpoint_listens_on_loopback_alone(bundle: Path, tmp_path: Path) -> None:
+def test_the_endpoint_listens_on_loopback_only(bundle: Path, tmp_path: Path) -> None:
     text = package_file("xpfeh", "serving/local.yaml").read_text()
     (tmp_path / "serve.yaml").write_text(text.replace("port: 8000", f"port: {free_port()}"))
     command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(tmp_path / "serve.yaml"), "--model", str(bundle)]

@@ -1,4 +1,4 @@
-"""A cluster that grows by demand: for datasets and searches it starts nodes, and ends them after."""
+"""A cluster that grows on demand: for datasets and searches it starts nodes, and stops them afterwards."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
 
 @contextmanager
 def nodes(variables: dict[str, str]) -> Iterator[Iterator[int]]:
-    """How many nodes with a CPU there are, again and again."""
+    """The number of nodes with a CPU, polled continuously."""
     with psutil.Popen(
         [sys.executable, "-c", _COUNT], env=environment(variables), stdout=subprocess.PIPE, text=True
     ) as counter:
@@ -107,7 +107,7 @@ def test_it_grows_for_our_work_and_shrinks_after(
         assert (verify(out).problems, verify(out).parts) == ([], PARTS)
 
 
-def test_a_node_that_joins_is_used_and_one_that_is_taken_away_costs_its_parts_in_hand(tmp_path: Path) -> None:
+def test_a_node_that_joins_is_used_and_a_lost_one_costs_only_its_current_parts(tmp_path: Path) -> None:
     with two_nodes() as pair:
         process = start(pair.variables, tmp_path, "-c", _SLOWLY, tmp_path / "out")
         done = tmp_path / "out" / "_xpfeh" / "done"

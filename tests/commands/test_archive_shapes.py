@@ -1,4 +1,4 @@
-"""`xpfeh predict --ids` of twelve stars answers alike whatever the archive calls things, and when it is away."""
+"""`xpfeh predict --ids` of twelve stars gives the same answers whatever the archive's names, and when it is down."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -27,7 +27,7 @@ each_answering_shape = pytest.mark.parametrize("shape", ANSWERING, ids=lambda sh
 
 @pytest.fixture
 def everyone(archive: ArchiveServer, services: Services, tmp_path: Path) -> Iterator[tuple[ArchiveServer, Services]]:
-    """ESA's archive and one mirror; what ESA's then becomes is up to the test."""
+    """ESA's archive and one mirror; each test changes ESA's."""
     mirror = ArchiveServer(datalink_file("csv", tmp_path).read_text())
     yield archive, services_of(archive, mirror)
     mirror.close()
@@ -59,17 +59,17 @@ def test_predict_by_identifiers(
 ) -> None:
     archive, services = everyone
     monkeypatch.setattr(archives, "PUBLIC", services)
-    usual, said = predict(tmp_path / "usual.parquet", capsys)
-    assert (usual["source_id"].to_list(), said) == (IDS.tolist(), "")
+    usual, printed = predict(tmp_path / "usual.parquet", capsys)
+    assert (usual["source_id"].to_list(), printed) == (IDS.tolist(), "")
     cache.forget("dr3")
     shape(archive)
     monkeypatch.setattr(archives, "PUBLIC", replace(services, state=ServiceState()))  # as another process has it
-    found, said = predict(tmp_path / "found.parquet", capsys)
+    found, printed = predict(tmp_path / "found.parquet", capsys)
     # Where the archive has no excess factor it is computed, and a flag follows from it.
     computed = ["phot_bp_rp_excess_factor", "flags"] if shape in (draft, excess_factor_gone) else []
     assert found.drop(computed).equals(usual.drop(computed))
     assert found["FEH"].null_count() == 0
-    lines = said.splitlines()
+    lines = printed.splitlines()
     assert len(lines) == (2 if shape in AWAY else 0)
     assert all(line.startswith("xpfeh: warning: ") and "from ARI Heidelberg" in line for line in lines)
     archive.log.clear()
@@ -79,8 +79,8 @@ def test_predict_by_identifiers(
 
 
 @each_answering_shape
-def test_stars_of_dr4_are_brought(archive: ArchiveServer, services: Services, shape: Shape) -> None:
-    """By ESA's archive alone: no mirror will have DR4 on the first day."""
+def test_stars_of_dr4_are_downloaded(archive: ArchiveServer, services: Services, shape: Shape) -> None:
+    """From ESA's archive alone: no mirror will have DR4 on the first day."""
     shape(archive)
     archive.not_best = {int(IDS[3])}
     (batch,) = cache.bring(IDS, "dr4", services).read(0, None)
@@ -109,7 +109,7 @@ def test_distances_are_fetched_in_the_same_call_and_once(
     monkeypatch.setattr(archives, "PUBLIC", services)
     found, _ = predict(tmp_path / "feh.parquet", capsys, "--distances", "fetch")
     assert found["rgeo"].to_list() == [1.5] * 12
-    assert "--distances: either fetch, or tables" in refused(
+    assert "--distances: either fetch, or your own tables" in refused(
         tmp_path, capsys, "--distances", "fetch", "--distances", "x"
     )
     asked = len(archive.log)
@@ -117,7 +117,7 @@ def test_distances_are_fetched_in_the_same_call_and_once(
     assert len(archive.log) == asked
 
 
-def test_one_archive_alone_can_be_named(
+def test_a_single_archive_can_be_chosen(
     everyone: tuple[ArchiveServer, Services],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -125,8 +125,8 @@ def test_one_archive_alone_can_be_named(
 ) -> None:
     archive, services = everyone
     monkeypatch.setattr(archives, "PUBLIC", services)
-    found, said = predict(tmp_path / "feh.parquet", capsys, "--archive", "ari")
-    assert (len(found), said, archive.log) == (12, "", [])
+    found, printed = predict(tmp_path / "feh.parquet", capsys, "--archive", "ari")
+    assert (len(found), printed, archive.log) == (12, "", [])
     with pytest.raises(SystemExit):
         main(["predict", "spectra.csv", "--archive", "ari", "--out", str(tmp_path / "feh.csv")])
     assert "--archive need --ids" in capsys.readouterr().err

@@ -56,7 +56,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def assert_whole(out: Path, undisturbed: Path) -> None:
-    """Every star once, byte for byte what an undisturbed run writes, and nothing besides."""
+    """Every star once, byte for byte what an undisturbed run writes, and nothing else."""
     account = verify(out)
     assert account.problems == []
     assert account.requested == account.written == 39_851

@@ -1,4 +1,4 @@
-"""What one gets who has coefficients and their errors alone: no correlations, no photometry, no distance."""
+"""Answers from coefficients and their errors alone: no correlations, no photometry, no distance."""
 
 import warnings
 
@@ -39,7 +39,7 @@ def test_each_star_is_called_a_giant_or_not(answers: Table) -> None:
     assert 0.5 < not_giant < 0.98  # most sources of the sky are dwarfs
 
 
-def test_no_flag_stands_on_all_but_those_that_say_where_numbers_come_from(answers: Table) -> None:
+def test_only_flags_on_the_origin_of_numbers_are_on_all_stars(answers: Table) -> None:
     flags = np.asarray(answers["flags"]).astype(np.int64)
     shares = {flag: ((flags & flag) > 0).mean() for flag in Flag}
     wholesale = {flag for flag, share in shares.items() if share > 0.9}

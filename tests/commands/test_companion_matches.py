@@ -1,4 +1,4 @@
-"""Photometry and distances of other stars: an error if they know none, a line if they know few."""
+"""Photometry and distances of other stars: an error if none match, a warning if few do."""
 
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def test_distances_of_other_stars_are_refused(five_stars: str, bundle: Path, tmp
     assert not (tmp_path / "out.parquet").exists()
 
 
-def test_a_file_of_few_of_the_stars_is_told(
+def test_a_file_of_few_of_the_stars_gives_a_warning(
     five_stars: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out.parquet"
@@ -71,8 +71,8 @@ def test_a_file_of_few_of_the_stars_is_told(
     with pytest.raises(SystemExit) as exit_:
         main(["spectra", five_stars, "--photometry", few, "--distances", half, "--out", str(out)])
     assert exit_.value.code == 0
-    told = f"photometry: 2 of 5 stars are in {few}; the others get colour and magnitude from their spectra"
-    assert capsys.readouterr().err == f"xpfeh: warning: {told}\n"
+    line = f"photometry: 2 of 5 stars are in {few}; the others get colour and magnitude from their spectra"
+    assert capsys.readouterr().err == f"xpfeh: warning: {line}\n"
     assert pl.read_parquet(out).height == 5
 
 
@@ -81,10 +81,10 @@ def test_python_warns(spectra: dict[str, np.ndarray], bundle: Path, tmp_path: Pa
     ids = given["source_id"].tolist()
     gaia = photometry(tmp_path / "gaia.csv", ids)
     assert len(xpfeh.predict(given, model=bundle, photometry=[gaia])) == 5
-    with pytest.warns(UserWarning, match=r"^distances: 1 of 5 stars is in .*; the others have no distance") as told:
+    with pytest.warns(UserWarning, match=r"^distances: 1 of 5 stars is in .*; the others have no distance") as warned:
         features = xpfeh.preprocess(given, photometry=[gaia], distances=[distances(tmp_path / "d.csv", ids[:1])])
     assert len(features) == 5
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     one = {name: values[5:6] for name, values in spectra.items() if name in given}
     with pytest.raises(UserError, match=r"^photometry: the one star is not in .*gaia\.csv; are these the same stars"):
         xpfeh.preprocess(one, photometry=[gaia])

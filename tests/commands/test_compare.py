@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("mlflow_store")]  # each
 
 
 def recorded(recipe: Recipe, mae: float, begun: int = 100, seconds: float = 60, stars: int = 500, **tags: str) -> str:
-    """Record a run by hand, as one with a model is left in MLflow."""
+    """Record a run by hand, like one with a model in MLflow."""
     client = mlflow_runs.client()
     experiment = mlflow_runs.experiment_id()
     made = client.create_run(experiment, start_time=1000 * begun, tags={"model_version": "made", **tags})
@@ -54,7 +54,7 @@ def test_of_two_runs_of_one_seed_the_newer_counts() -> None:
 @pytest.mark.parametrize(
     ("other", "differs"), [({"stars": 501}, "validation_stars"), ({"features": "b" * 16}, "features")]
 )
-def test_seeds_on_other_data_are_no_repetition(other: dict, differs: str) -> None:
+def test_seeds_on_other_data_are_another_recipe(other: dict, differs: str) -> None:
     recorded(Recipe(seed=1), 0.08, features="a" * 16)
     recorded(Recipe(seed=2), 0.09, **{"features": "a" * 16, **other})
     rows = rows_of("xpfeh")
@@ -75,11 +75,11 @@ def test_a_run_older_than_a_setting_had_its_default() -> None:
 
 def test_a_run_without_a_model_is_left_out() -> None:
     mlflow_runs.client().create_run(mlflow_runs.experiment_id())
-    with pytest.raises(UserError, match="no run holds a model yet"):
+    with pytest.raises(UserError, match="no run has a model yet"):
         rows_of("xpfeh")
 
 
-def test_a_run_that_was_cut_off_as_it_was_written_is_left_out_or_has_what_it_has() -> None:
+def test_a_run_cut_off_while_being_written_is_left_out_or_partial() -> None:
     recorded(Recipe(), 0.08)
     client = mlflow_runs.client()
     for numbers in ({}, {"mae": 0.09}):
@@ -100,7 +100,7 @@ def test_a_finalist_knows_its_trial_whichever_was_recorded_first() -> None:
     assert trial_row.best.trial is lost.best.trial is None
 
 
-def test_a_run_keeps_the_stars_that_it_was_judged_by_and_its_version_knows_nothing_of_them(bundle: Path) -> None:
+def test_a_run_keeps_the_stars_it_was_judged_on_and_its_version_does_not_depend_on_them(bundle: Path) -> None:
     card = read_card(bundle)
     old, new = (mlflow_runs.run_of(name, name) for name in ("old", "new"))
     mlflow_runs.log(new, params=card.recipe.model_dump())

@@ -23,7 +23,7 @@ SMALL = Recipe(name="small", steps=60)
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("mlflow_store")
-def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
+def test_every_giant_is_predicted_once_and_a_killed_call_resumes(
     features_dir: Path, labels_file: Path, sample: Sample, tmp_path: Path
 ) -> None:
     def go(baseline: bool = False) -> Metrics:
@@ -72,7 +72,7 @@ def test_every_giant_is_predicted_once_and_a_killed_call_goes_on(
 
 
 @pytest.mark.parametrize("taken", ["same", BASELINE])
-def test_two_models_of_one_name_are_refused(
+def test_two_models_of_the_same_name_are_refused(
     taken: str, features_dir: Path, labels_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = ["--features", str(features_dir), "--labels", str(labels_file), "--out", str(tmp_path)]
@@ -80,5 +80,5 @@ def test_two_models_of_one_name_are_refused(
     with pytest.raises(SystemExit) as stopped:
         main(["cross-validate", *data, *recipes, "--set", f"name={taken}"])
     assert stopped.value.code == 2
-    assert "two models of one name" in capsys.readouterr().err
+    assert "two models of a report have the same name" in capsys.readouterr().err
     assert not list(tmp_path.iterdir())

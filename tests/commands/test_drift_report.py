@@ -1,4 +1,4 @@
-"""A dataset held against the stars that a model knows, by the command."""
+"""A dataset compared with a model's stars, by the command."""
 
 import json
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_the_report_has_the_numbers_and_a_picture(
     assert found.drift.differences == report["differences"]
 
 
-def test_spectra_are_compared_as_the_networks_take_them(features_dir: Path, bundle: Path, tmp_path: Path) -> None:
+def test_spectra_are_compared_as_the_networks_see_them(features_dir: Path, bundle: Path, tmp_path: Path) -> None:
     """The recipe removes dust; as observed, the same stars would be redder than those in the card."""
     predictor, stars = Predictor(bundle), to_arrays(Dataset.at(features_dir).some(STARS))
     assert predictor.card.recipe.dust == "removed"
@@ -49,7 +49,7 @@ def test_spectra_are_compared_as_the_networks_take_them(features_dir: Path, bund
     assert observed[-1] > 1.1 * given.flux[-1]
 
 
-def test_some_stars_stand_for_a_large_dataset(features_dir: Path) -> None:
+def test_some_stars_represent_a_large_dataset(features_dir: Path) -> None:
     table = Dataset.at(features_dir).some(300)
     assert 290 <= table.num_rows <= 300
     assert table["source_id"].combine_chunks().value_counts().field("counts").to_pylist() == [1] * table.num_rows

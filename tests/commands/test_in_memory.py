@@ -46,16 +46,16 @@ def test_a_table_gets_the_rows_of_its_file(bundle: Path, tmp_path: Path) -> None
     assert "calibrated 68 % interval" in answer["FEH_err"].description
 
 
-def test_a_file_that_is_replaced_is_said(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_replaced_file_is_reported(bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = f"predict {datalink_file('csv', tmp_path)} --model {bundle} --out {tmp_path}/feh.vot"
-    for said in ("feh.vot\n", "feh.vot (replaced)\n"):
+    for ending in ("feh.vot\n", "feh.vot (replaced)\n"):
         with pytest.raises(SystemExit):
             main(shlex.split(command))
-        assert capsys.readouterr().out.endswith(said)
+        assert capsys.readouterr().out.endswith(ending)
     assert len(Table.read(tmp_path / "feh.vot")) == 1
 
 
-def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+def test_a_loaded_model_gives_the_same_answers_and_meta_names_it(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
     model = xpfeh.load_model(bundle)
     answers = [model.predict(spectra), xpfeh.predict(spectra, model=model), xpfeh.predict(spectra, model=str(bundle))]
     assert len({np.asarray(answer["FEH"]).tobytes() for answer in answers}) == 1
@@ -66,11 +66,11 @@ def test_a_loaded_model_answers_alike_and_meta_says_what_made_it(bundle: Path, s
     assert xpfeh.load_model(model) is model
 
 
-def test_rejected_rows_are_said_and_listed(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+def test_rejected_rows_are_reported_and_listed(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
     twice = {name: np.concatenate([values[:3], values[:1]]) for name, values in spectra.items()}
-    with pytest.warns(UserWarning, match="1 row was rejected .*lists them") as told:
+    with pytest.warns(UserWarning, match="1 row was rejected .*lists them") as warned:
         answer = xpfeh.predict(twice, model=bundle)
-    assert told[0].filename == __file__
+    assert warned[0].filename == __file__
     assert len(answer) == 3
     line = f"the table: row 3, source_id {spectra['source_id'][0]}: repeated source_id"
     assert answer.meta["rejected"] == [line]
@@ -114,7 +114,7 @@ def test_sensitivity_is_that_of_the_file(bundle: Path, spectra: dict[str, np.nda
 
 
 @pytest.mark.parametrize("sampling", [None, np.linspace(400, 900, 51)])
-def test_calibrate_stands_in_for_gaiaxpys(sampling: np.ndarray | None, tmp_path: Path) -> None:
+def test_calibrate_can_replace_gaiaxpys(sampling: np.ndarray | None, tmp_path: Path) -> None:
     path = datalink_file("csv", tmp_path)
     ours, our_grid = xpfeh.calibrate(str(path), sampling=sampling)
     theirs, their_grid = gaiaxpy_calibrate(str(path), sampling=sampling, save_file=False)
@@ -138,12 +138,14 @@ def test_a_picture_of_a_star_names_what_it_shows(bundle: Path, spectra: dict[str
     figure.savefig(tmp_path / "star.png")
     plt.close(figure)
     listed = ", ".join(map(str, spectra["source_id"][:5].tolist()))
-    with pytest.raises(xpfeh.InputError, match=f"there are several stars; name one by its source_id: {listed}, ...$"):
+    with pytest.raises(xpfeh.InputError, match=f"there are several stars; choose one by its source_id: {listed}, ...$"):
         xpfeh.plot(spectra, model=bundle)
-    with pytest.raises(xpfeh.InputError, match=f"there is no such star, source_id 5: the source has {listed}, ...$"):
+    with pytest.raises(xpfeh.InputError, match=f"no such star, source_id 5: the source has {listed}, ...$"):
         xpfeh.plot(spectra, source_id=5, model=bundle)
     for not_one in ("Sirius", 5.9e18):
-        with pytest.raises(xpfeh.InputError, match=r"source_id .* is no identifier; give an integer, or its digits"):
+        with pytest.raises(
+            xpfeh.InputError, match=r"source_id .* is not an identifier; give an integer, or its digits"
+        ):
             xpfeh.plot(spectra, source_id=not_one, model=bundle)
 
 
@@ -155,7 +157,7 @@ def drawn(features: dict[str, np.ndarray], answer: dict[str, np.ndarray], bundle
     return figure
 
 
-def test_a_picture_shows_no_more_than_there_is(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+def test_a_picture_shows_only_what_is_known(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
     star = {name: np.array(values[7:8]) for name, values in spectra.items()}
     features = {name: np.asarray(values) for name, values in xpfeh.preprocess(star).items()}
     answer = {name: np.asarray(values) for name, values in xpfeh.predict(star, model=bundle).items()}
@@ -172,7 +174,9 @@ def test_a_picture_shows_no_more_than_there_is(bundle: Path, spectra: dict[str, 
     assert [axes.axison for axes in bad.axes] == [False]
 
 
-def test_a_picture_does_not_warn_of_a_distance_by_parallax(bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+def test_a_picture_does_not_warn_about_a_distance_from_the_parallax(
+    bundle: Path, spectra: dict[str, np.ndarray]
+) -> None:
     stars = {name: values[:20] for name, values in spectra.items()}
     stars |= {"parallax": np.full(20, 0.2), "parallax_error": np.full(20, 0.01)}
     flags = np.asarray(xpfeh.predict(stars, model=bundle)["flags"])
@@ -200,11 +204,11 @@ def test_a_picture_as_a_file(bundle: Path, tmp_path: Path) -> None:
     figure = xpfeh.plot(source, model=bundle, photometry=gaia)
     assert "G 9.75" in figure.axes[0]._right_title.get_text()
     plt.close(figure)
-    with pytest.raises(UserError, match=r"star.gif: not a kind of picture .* choose .png, .pdf, .svg"):
+    with pytest.raises(UserError, match=r"star.gif: this picture format .* choose .png, .pdf, .svg"):
         plot_star(source, None, bundle, tmp_path / "star.gif")
 
 
-def test_photometry_that_changed_on_disk_is_read_anew(bundle: Path, tmp_path: Path) -> None:
+def test_photometry_that_changed_on_disk_is_read_again(bundle: Path, tmp_path: Path) -> None:
     spectrum = str(datalink_file("csv", tmp_path))
     stars = xpfeh.predict(spectrum, model=bundle)
     photometry = tmp_path / "gaia_source.csv"
@@ -215,7 +219,7 @@ def test_photometry_that_changed_on_disk_is_read_anew(bundle: Path, tmp_path: Pa
         assert xpfeh.predict(spectrum, model=bundle, photometry=[str(photometry)])["PHOT_G_MEAN_MAG"][0] == g_mag
 
 
-def test_a_reddening_of_ones_own_is_answered_with_and_marked(hint_bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+def test_a_given_reddening_is_used_and_flagged(hint_bundle: Path, spectra: dict[str, np.ndarray]) -> None:
     plain = xpfeh.predict(spectra, model=hint_bundle)
     ebv = np.asarray(plain["EBV"]).copy()
     ebv[::2] = np.nan
@@ -235,8 +239,8 @@ def test_a_reddening_of_ones_own_is_answered_with_and_marked(hint_bundle: Path, 
         xpfeh.predict({**spectra, "ebv": np.where(np.arange(300) == 1, -99, 0.1)}, model=hint_bundle)
 
 
-def test_a_catalog_beside_photometry_brings_its_reddening(hint_bundle: Path, tmp_path: Path) -> None:
-    """A catalog itself has no BP and RP, and is no photometry; joined with gaia_source its EBV is taken."""
+def test_a_catalog_joined_with_photometry_gives_its_reddening(hint_bundle: Path, tmp_path: Path) -> None:
+    """A catalog itself has no BP and RP, and is not photometry; joined with gaia_source its EBV is used."""
     spectrum = str(datalink_file("csv", tmp_path))
     catalog = xpfeh.predict(spectrum, model=hint_bundle)
     catalog.write(tmp_path / "catalog.ecsv")

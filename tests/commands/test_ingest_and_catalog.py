@@ -1,4 +1,4 @@
-"""Ray Data on a real local cluster, on a real file of 400 stars of the library's layout."""
+"""Ray Data on a real local cluster, on a real file of 400 stars in the library's layout."""
 
 import os
 import shutil
@@ -59,7 +59,9 @@ def test_every_star_becomes_a_row_once(features: Path, spectra_file: Path) -> No
     assert provenance["parts"] == -(-len(expected) // 100)
 
 
-def test_the_accounts_close(features: Path, spectra_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requested_is_written_plus_rejected(
+    features: Path, spectra_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(library, "_RANGE_STARS", 100)
     before = {path: path.stat().st_mtime_ns for path in features.glob("*.parquet")}
     records = ingest([str(spectra_file)], features, PreprocessSettings())
@@ -126,7 +128,7 @@ def test_features_of_another_dust_map_become_a_catalog_by_a_model_that_takes_it_
 
 @pytest.mark.slow
 def test_a_killed_ingest_is_finished_by_the_same_command(tmp_path: Path) -> None:
-    """SIGKILL while shards are being written; what was done stays, and the rest has the bytes of a clean run."""
+    """SIGKILL while shards are being written; finished parts stay, and the rest has the bytes of a clean run."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
     out = tmp_path / "features"
     command = [sys.executable, "-m", "xpfeh", "ingest", NAME, "--out"]

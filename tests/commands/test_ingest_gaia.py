@@ -67,7 +67,7 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
 
 
 def test_photometry_of_other_stars_is_an_error_at_the_end(folder: Path, tmp_path: Path) -> None:
-    """The features are there, flagged; and the same call says it again, without making them again."""
+    """The features exist, flagged; and the same call reports it again, without making them again."""
     columns = {name: [1.0] for name in PHOTOMETRY}
     pl.DataFrame({"source_id": [7], **columns}).write_parquet(tmp_path / "other.parquet")
     companions = CompanionFiles((str(tmp_path / "other.parquet"),))
@@ -135,10 +135,10 @@ def test_two_releases_are_not_mixed(folder: Path, row: pd.Series, tmp_path: Path
     bulk(tmp_path / "dr4.csv.gz", [dr4])
     (tmp_path / "dr3.csv.gz").write_bytes((folder / "a.csv.gz").read_bytes())
     with pytest.raises(
-        UserError, match=r"dr4.csv.gz: holds spectra of DR4, the settings say DR3.*each release by itself"
+        UserError, match=r"dr4.csv.gz: holds DR4 spectra, but the settings are for DR3.*each release separately"
     ):
         ingest([str(tmp_path)], tmp_path / "features", PreprocessSettings())
-    with pytest.raises(UserError, match=r"dr3.csv.gz: holds spectra of DR3, the settings say DR4"):
+    with pytest.raises(UserError, match=r"dr3.csv.gz: holds DR3 spectra, but the settings are for DR4"):
         ingest([str(tmp_path / "dr3.csv.gz")], tmp_path / "features", PreprocessSettings(release="dr4"))
     with pytest.raises(UserError, match="no bases for Gaia DR4"):
         ingest([str(tmp_path / "dr4.csv.gz")], tmp_path / "features", PreprocessSettings(release="dr4"))

@@ -1,4 +1,4 @@
-"""Labels from the literature for Gaia stars, on made-up tables."""
+"""Labels from the literature for Gaia stars, on synthetic tables."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def test_gaia_stars_of_vizier(tmp_path: Path) -> None:
 
 
 def test_positions_of_gaia_stars_at_j2000_are_not_moved_back(tmp_path: Path) -> None:
-    """VizieR's RAJ2000 of a Gaia star is where it was in 2000; its proper motion here is 16 arcsec in 16 years."""
+    """VizieR's RAJ2000 of a Gaia star is its position in 2000; its proper motion here is 16 arcsec in 16 years."""
     (tmp_path / "pastel.csv").write_text("name,ra,dec,feh\nA,10.0,1.0,-1.0\n")
     (tmp_path / "gaia.csv").write_text("Source,RAJ2000,DEJ2000,pmRA,pmDE\n11,10,1,0,1000\n")
     counts = write_labels("pastel", tmp_path / "pastel.csv", tmp_path / "gaia.csv", tmp_path / "labels.parquet")
@@ -56,7 +56,7 @@ def test_a_test_sample_leaves_the_training_stars_out(tmp_path: Path, gaia: Path)
     counts = write_labels("saga", table, gaia, tmp_path / "test.parquet", without=tmp_path / "train.parquet")
     assert counts["not among the stars to leave out"] == 1
     assert read_labels(tmp_path / "test.parquet").source_id.tolist() == [13]
-    with pytest.raises(UserError, match="no star is left"):
+    with pytest.raises(UserError, match="no stars left"):
         write_labels("saga", table, _elsewhere(tmp_path), tmp_path / "none.parquet")
 
 

@@ -58,10 +58,10 @@ def test_positions_get_answers_and_a_table_of_which_is_which(
     assert matched.select("name", "source_id").rows() == [("HD 1", STAR)]
 
 
-def test_a_model_answers_for_its_own_release_alone(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_a_model_answers_only_for_its_own_release(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     (tmp_path / "ids.txt").write_text(f"{STAR}\n")
     choice, out = StarChoice(ids=tmp_path / "ids.txt"), tmp_path / "feh.csv"
-    with pytest.raises(UserError, match=r"--release dr4: the model best-\w+ answers for DR3 spectra alone"):
+    with pytest.raises(UserError, match=r"--release dr4: the model best-\w+ answers only for DR3 spectra"):
         predict_stars(choice, PRETRAINED, out, NO_COMPANIONS, "dr4", services)
     with pytest.raises(UserError, match="give one of --ids, --adql, --cone, --around"):
         predict_stars(StarChoice(), PRETRAINED, out, NO_COMPANIONS, services=services)
@@ -97,7 +97,7 @@ RED_GIANT = {"phot_g_mean_mag": 12.0, "phot_bp_mean_mag": 12.6, "phot_rp_mean_ma
 def test_without_a_distance_the_giant_cut_is_made_by_the_parallax(
     archive: ArchiveServer, services: Services, tmp_path: Path, release_values: dict[str, float], parallax: float
 ) -> None:
-    """The zero point is subtracted, so the star is nearer and fainter than 1/parallax says."""
+    """The zero point is subtracted, so the star is nearer and fainter than by 1/parallax."""
     if "tentative_parallax_bias" in release_values:
         archive.tables["gaiadr3.gaia_source"]["tentative_parallax_bias"] = "double"
     archive.values = {**RED_GIANT, **release_values, "parallax": parallax, "ra": 200.0, "dec": 60.0}
@@ -135,7 +135,7 @@ main(["predict", "--ids", ids, "--out", out])
 
 
 @pytest.mark.slow
-def test_a_killed_call_is_resumed_and_asks_nothing_twice(
+def test_a_killed_call_is_resumed_and_requests_nothing_twice(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     ids, out = tmp_path / "ids.txt", tmp_path / "feh.csv"
@@ -182,7 +182,7 @@ def test_another_dust_map_for_identifiers(
     assert [bool(flags & Flag.OWN_EBV) for flags in rows["sfd"]["flags"]] == [False, True]
 
 
-def test_a_dust_map_that_cannot_be_is_refused_before_the_archive_is_asked(
+def test_an_impossible_dust_map_is_refused_before_the_archive_is_queried(
     archive: ArchiveServer, services: Services, bundle: Path, hint_bundle: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "ids.txt").write_text(f"{STAR}\n")

@@ -1,4 +1,4 @@
-"""The model that the package ships: what it says of itself, and how it is made."""
+"""The model that the package ships: its card, and how it is made."""
 
 from pathlib import Path
 

@@ -58,7 +58,7 @@ def test_a_good_model_becomes_champion_and_can_be_taken_back(store: dict[str, st
     promotion = promote(store["sound"], sample)
     assert promotion.version == "1"
     assert all(gate.holds for gate in promotion.gates)
-    with pytest.raises(UserError, match="no earlier champion"):
+    with pytest.raises(UserError, match="no previous champion"):
         registry.rollback()
     assert promote(store["sound"][:8], sample).version == "2"
     assert registry.resolve_alias("models:/xpfeh@champion") == "models:/xpfeh/2"
@@ -122,7 +122,7 @@ def test_a_lock_that_a_dead_process_left_is_broken(
     candidate = registry.candidate_of(store["sound"])
     MlflowClient().create_registered_model(registry._LOCK)
     monkeypatch.setattr(registry, "_LOCK_PAUSE_S", 0.01)
-    with pytest.raises(UserError, match="another promotion is under way"):
+    with pytest.raises(UserError, match="another promotion is running"):
         registry.make_champion(candidate, None, {})
     monkeypatch.setattr(registry, "_LOCK_STALE_S", 0.0)
     assert registry.make_champion(candidate, None, {}) == "1"

@@ -255,7 +255,7 @@ def test_a_sample_without_stars_says_why(stars: pa.Table, tmp_path: Path) -> Non
     flags = np.full(STARS, Flag.CUT_NOT_EVALUATED, np.uint32)
     folder = write_catalog(tmp_path / "catalog", with_values(stars, flags=flags))
     with pytest.raises(
-        UserError, match=r"no star belongs to the sample paper .* of 3,000 stars 3,000 may be giants or dwarfs"
+        UserError, match=r"no star is in the sample paper .* of 3,000 stars 3,000 may be giants or dwarfs"
     ):
         publish(folder, tmp_path / "out", ["fits"], "paper")
     assert not (tmp_path / "out").exists()
@@ -279,12 +279,12 @@ def test_a_report_lies_in_the_release(catalog: Path, tmp_path: Path) -> None:
 
 def test_a_folder_without_a_report_is_refused(catalog: Path, tmp_path: Path) -> None:
     (tmp_path / "index.html").touch()
-    with pytest.raises(UserError, match=r"no report \(no metrics.json\); name the folder that xpfeh validate"):
+    with pytest.raises(UserError, match=r"not a report \(no metrics.json\); name the folder that xpfeh validate"):
         publish(catalog, tmp_path / "out", ["parquet"], report=tmp_path)
     for content, complaint in (
         ("{", "names no model"),
         ('{"looks": 1}', "names no model"),
-        ('{"made_from": {"models": {"best": ["m-2"], "other": ["m-1"]}}}', "is on m-2; the catalog was made by m-1"),
+        ('{"made_from": {"models": {"best": ["m-2"], "other": ["m-1"]}}}', "judges m-2; the catalog was made by m-1"),
     ):
         (tmp_path / METRICS).write_text(content)
         with pytest.raises(UserError, match=complaint):
@@ -392,7 +392,7 @@ def test_mistakes_are_named(catalog: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="no such format: csv, doc; choose from parquet, hats, fits, votable, cds"):
         publish(catalog, tmp_path / "out", ["fits", "csv", "doc"])
-    with pytest.raises(UserError, match="no format asked for"):
+    with pytest.raises(UserError, match="no format given"):
         publish(catalog, tmp_path / "out", [])
     with pytest.raises(UserError, match=r"no such sample: dwarfs; choose from all \(.*good \(.*paper \("):
         publish(catalog, tmp_path / "out", ["fits"], "dwarfs")
@@ -407,7 +407,7 @@ def test_mistakes_are_named(catalog: Path, tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(UserError, match="cannot be written"):
         publish(catalog, tmp_path / "occupied" / "file" / "out", ["fits"])
     monkeypatch.setattr(publish_module, "MAX_VOTABLE_ROWS", STARS - 1)
-    with pytest.raises(UserError, match=r"3,000 stars are too many for votable .* take fits"):
+    with pytest.raises(UserError, match=r"3,000 stars are too many for votable .* use fits"):
         publish(catalog, tmp_path / "out", ["votable"])
     assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
 

@@ -27,7 +27,7 @@ BANDS = ("bp", "rp")
 
 @pytest.fixture
 def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Python's functions ask the archive on this machine."""
+    """Python's functions query the archive on this machine."""
     monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: bring(ids, release, services))
 
 
@@ -62,7 +62,7 @@ def test_identifiers_in_every_form(given: Any, monkeypatch: pytest.MonkeyPatch) 
 
 
 def wide(table: Table) -> Table:
-    """The coefficients of a table, a column each."""
+    """The coefficients of a table, one column each."""
     columns = {"source_id": table["source_id"]}
     for band in BANDS:
         for kind, prefix in (("coefficients", ""), ("coefficient_errors", "e_")):
@@ -132,20 +132,20 @@ def test_a_wide_table_is_read_like_its_file(tmp_path: Path) -> None:
         ([], "there are no stars; give"),
         (5.9e18, "identifiers are float64, which loses digits"),
         ([1.5, 2.5], "identifiers are float64, which loses digits"),
-        ([[STAR]], "not one identifier or file after the other in list"),
-        (MaskedColumn([STAR, 1], mask=[False, True]), "not one identifier or file after the other in MaskedColumn"),
-        ([str(STAR), "stars.csv"], "'stars.csv' is no identifier, but others are"),
+        ([[STAR]], "not a list of identifiers or files: list"),
+        (MaskedColumn([STAR, 1], mask=[False, True]), "not a list of identifiers or files: MaskedColumn"),
+        ([str(STAR), "stars.csv"], "'stars.csv' is not an identifier, but others are"),
         ("9" * 30, "an identifier is negative, or has more than 63 bits"),
         (-5, "an identifier is negative, or has more than 63 bits"),
         (np.uint64(2**63), "an identifier is negative, or has more than 63 bits"),
-        ([[STAR], [STAR, 1]], "not one identifier or file after the other in list"),
-        (list(Table({"source_id": [STAR, 1]})), "not one identifier or file after the other in list"),
-        (np.zeros(2, [("source_id", "i8")]), "not one identifier or file after the other in ndarray"),
+        ([[STAR], [STAR, 1]], "not a list of identifiers or files: list"),
+        (list(Table({"source_id": [STAR, 1]})), "not a list of identifiers or files: list"),
+        (np.zeros(2, [("source_id", "i8")]), "not a list of identifiers or files: ndarray"),
         (pd.Series({"source_id": float(STAR), "bp_coeff_0": 1.0}), r"source_id is a float.*stars.iloc\[\[0\]\]"),
         (object(), "no stars in object"),
     ],
 )
-def test_what_is_no_star_is_refused_in_one_line(given: Any, message: str) -> None:
+def test_what_is_not_stars_is_refused_in_one_line(given: Any, message: str) -> None:
     with pytest.raises(xpfeh.InputError, match=message):
         source_of(given)
 
@@ -199,7 +199,7 @@ def test_photometry_and_distances_in_every_form(form: str, tmp_path: Path) -> No
     assert batch.matched == {"photometry": 1, "distances": 1}
 
 
-def test_photometry_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:
+def test_invalid_photometry_is_refused_by_its_name(tmp_path: Path) -> None:
     star = datalink_file("csv", tmp_path)
     for given, message in (
         (7, "no table in int; give a file's name"),

@@ -1,4 +1,4 @@
-"""A report on a real model: nothing that it has seen judges it, and everything to compare with finds its stars."""
+"""A report on a real model: it is judged on unseen stars only, and every comparison finds its stars."""
 
 import json
 from dataclasses import replace
@@ -61,7 +61,7 @@ def numbers_of(report: Path) -> dict:
 
 
 @pytest.mark.slow
-def test_the_numbers_are_those_of_the_held_out_stars_alone(report: Path, sample: Sample) -> None:
+def test_the_numbers_are_those_of_the_held_out_stars_only(report: Path, sample: Sample) -> None:
     every = numbers_of(report)["models"]["small"]["slices"]["all"]
     assert every["n"] + every["n_without_feh"] == len(sample.part("test"))
     stars = pl.read_parquet(report / "stars.parquet")
@@ -72,14 +72,14 @@ def test_the_numbers_are_those_of_the_held_out_stars_alone(report: Path, sample:
 
 
 @pytest.mark.slow
-def test_the_whole_sky_has_numbers_of_its_own(report: Path, sample: Sample) -> None:
+def test_the_whole_sky_has_its_own_numbers(report: Path, sample: Sample) -> None:
     every = numbers_of(report)["sections"]["through_the_plane"]["small"]["all"]["all"]
     assert every["n"] + every["n_without_feh"] == len(sample.part("test", "test-other"))
-    assert "learn [Fe/H] alone" in (report / "index.html").read_text()  # what the recipe `paper` says of a whole star
+    assert "learn [Fe/H] alone" in (report / "index.html").read_text()  # the note on the recipe `paper` and whole stars
 
 
 @pytest.mark.slow
-def test_in_sample_numbers_stand_apart(report: Path, sample: Sample) -> None:
+def test_in_sample_numbers_are_separate(report: Path, sample: Sample) -> None:
     tests = numbers_of(report)["sections"]["compared_with_paper"]
     (in_sample,) = (one for title, one in tests.items() if "in-sample" in title)
     assert in_sample["n"] == pytest.approx(len(sample.part("train")), rel=0.02)  # some may have no [Fe/H]
@@ -130,7 +130,7 @@ def test_every_look_is_counted(report: Path) -> None:
     assert [numbers_of(folder)["looks"] for folder in (report, report.parent / "again")] == [1, 2]
 
 
-def test_models_of_two_splits_do_not_stand_in_one_report(
+def test_models_of_two_splits_are_not_in_one_report(
     bundle: Path, features_dir: Path, labels_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = CrossValidated([bundle])
@@ -149,12 +149,12 @@ def test_models_of_two_splits_do_not_stand_in_one_report(
         (["--catalog", "nothing"], "no dataset of xpfeh here"),
         (["--reference", "galah=.", "--reference", "galah=."], "given twice"),
         (["--neighbourhood", "."], "--neighbourhood needs --earlier"),
-        (["--catalog", "made"], "was made by m-1; this report is on"),
+        (["--catalog", "made"], "was made by m-1; this report judges"),
         (["--earlier", "nothing"], "nothing: no such file"),
         (["--earlier", "."], "is not a report"),
     ],
 )
-def test_what_cannot_be_compared_with_is_refused_in_one_line(
+def test_an_impossible_comparison_is_refused_in_one_line(
     options: list[str],
     complaint: str,
     bundle: Path,

@@ -1,4 +1,4 @@
-"""Gates by hand: each one fails for its reason, and holds otherwise."""
+"""Each gate fails for its own reason, and holds otherwise."""
 
 import math
 
@@ -17,7 +17,7 @@ GOOD = {
 
 
 def slices(**changed: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Numbers of a good model but for some slices."""
+    """Numbers of a good model except for some slices."""
     return {label: GOOD | changed.get(label, {}) for label in (*MAX_BIAS, FAINT)}
 
 
@@ -26,7 +26,7 @@ FOUND = {"n": 5000, "purity": 0.96, "purity_se": 0.004, "completeness": 0.96, "c
 
 
 def whole_sky(**changed: dict[str, float]) -> dict[str, dict[str, float]]:
-    """Numbers of a good model that learns from the whole sky, but for some groups."""
+    """Numbers of a good model that learns from the whole sky, except for some groups."""
     groups = {label: SKY | changed.get(label, {}) for label in MAX_SKY_BIAS}
     return slices() | groups | {BY_SPECTRUM: FOUND | changed.get(BY_SPECTRUM, {})}
 
@@ -69,7 +69,7 @@ def test_a_slice_of_few_stars_is_not_judged() -> None:
     assert missed(slices(**{"alpha<0.1": {"n": 29, "median": 0.2}})) == []
 
 
-def test_a_bias_that_two_standard_errors_explain_is_none() -> None:
+def test_a_bias_within_two_standard_errors_passes() -> None:
     assert missed(slices(**{"alpha<0.1": {"median": 0.05, "median_se": 0.03}})) == []
     assert missed(slices(**{"alpha<0.1": {"median": 0.05, "median_se": math.nan}})) == ["bias: median, alpha<0.1"]
 
@@ -108,7 +108,7 @@ def test_another_model_is_not_judged_by_the_whole_sky() -> None:
     assert not [gate for gate in judge(slices(), None, None) if "giants" in gate.name or "dwarfs" in gate.name]
 
 
-def test_a_spread_fails_only_if_it_is_both_worse_and_worse_for_sure() -> None:
+def test_a_spread_fails_only_if_it_is_both_worse_and_significantly_so() -> None:
     assert missed(slices(), rival(0.090, 0.080, low=0.005)) == ["spread: MAE"]
     assert missed(slices(), rival(0.090, 0.080, low=-0.001)) == []  # 12 % worse, by luck of the cells
     assert missed(slices(), rival(0.082, 0.080, low=0.001)) == []  # surely worse, by 2.5 %
@@ -121,7 +121,7 @@ def test_a_slow_model_fails_and_a_first_champion_must_beat_the_trees() -> None:
     assert [gate.name for gate in judge(slices(), None, None) if gate.name.startswith(("spread", "speed"))] == []
 
 
-def test_made_up_stars_are_compared_with_a_rival_with_less_noise() -> None:
+def test_synthetic_stars_are_compared_with_a_rival_with_less_noise() -> None:
     worse, better = held_out(800, scatter=0.09), held_out(800, scatter=0.06, seed=1)
     given = np.isfinite(worse["FEH"]) & (np.arange(800) < 760)
     residuals = [stars["FEH"] - stars["feh"] for stars in (worse, better)]
@@ -133,6 +133,6 @@ def test_made_up_stars_are_compared_with_a_rival_with_less_noise() -> None:
     ]  # fmt: skip
 
 
-def test_a_value_that_is_no_number_does_not_hold() -> None:
+def test_nan_does_not_hold() -> None:
     assert not Gate("x", math.nan, 0, 1).holds
     assert Gate("x", 1.5, 0, 1).misses_by == 0.5

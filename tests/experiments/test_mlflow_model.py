@@ -1,4 +1,4 @@
-"""What MLflow does with a model by itself, in a process that knows only the stored folder."""
+"""A model served by MLflow alone, in a process that knows only the stored folder."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ from xpfeh.labels.sample import Sample
 
 def test_a_folder_without_a_bundle_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
-    with pytest.raises(UserError, match="no xpfeh model"):
+    with pytest.raises(UserError, match="not an xpfeh model"):
         mlflow_model.bundle_in(tmp_path)
 
 

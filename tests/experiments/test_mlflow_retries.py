@@ -1,4 +1,4 @@
-"""What is done about a tracking server that breaks off, refuses or is not there."""
+"""A tracking server that breaks off, refuses or cannot be reached."""
 
 import os
 import shutil
@@ -25,7 +25,7 @@ REFUSED = (404, b'{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such 
 
 @contextmanager
 def _server(*answers: tuple[int, bytes, int]) -> Iterator[list[str]]:
-    """Give these answers one after the other: status, body, Content-Length; yield the paths that were asked for."""
+    """Give these answers one after the other: status, body, Content-Length; yield the requested paths."""
     left, asked = list(answers), []
 
     class Handler(BaseHTTPRequestHandler):
@@ -58,14 +58,14 @@ def short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mlflow_retries, "_PAUSE_S", 0.01)
 
 
-def test_an_answer_that_breaks_off_is_asked_for_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_answer_that_breaks_off_is_requested_again(caplog: pytest.LogCaptureFixture) -> None:
     with _server(BROKEN_OFF, FAILED, DONE) as asked:
         mlflow_runs.log("run", history=HISTORY)
     assert len(asked) == 3
-    assert caplog.text.count("cannot be reached; tried again for 10 minutes") == 1
+    assert caplog.text.count("cannot be reached; retrying for 10 minutes") == 1
 
 
-def test_what_the_server_refuses_is_not_asked_for_again() -> None:
+def test_a_refused_request_is_not_retried() -> None:
     with _server(REFUSED, DONE) as asked, pytest.raises(UserError, match=r"refuses.*no such run"):
         mlflow_runs.log("run", history=HISTORY)
     assert len(asked) == 1
@@ -79,15 +79,15 @@ def test_what_the_server_refuses_is_not_asked_for_again() -> None:
         (404, "is MLFLOW_TRACKING_URI right"),
     ],
 )
-def test_a_refusal_says_what_to_look_at_and_no_password(
+def test_a_refusal_says_what_to_check_and_shows_no_password(
     status: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with _server((status, b"no", 2)):
         uri = os.environ["MLFLOW_TRACKING_URI"].replace("//", "//anna:secret@")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
-        with pytest.raises(UserError, match=rf"refuses; {message}") as told:
+        with pytest.raises(UserError, match=rf"refuses; {message}") as refused:
             mlflow_runs.log("run", history=HISTORY)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(refused.value)
 
 
 def test_patience_ends() -> None:

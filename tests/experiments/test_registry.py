@@ -25,7 +25,7 @@ def test_a_run_records_what_made_it(sample: Sample, tmp_path: Path) -> None:
     assert [r.info.run_id for r in mlflow_runs.finished_runs()] == [run.info.run_id]
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no experiment"):
         mlflow_runs.finished_runs("nonesuch")
     mlflow_runs.experiment_id()
@@ -33,7 +33,7 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no run with a model"):
         registry.candidate_of(empty)
     mlflow_runs.client().set_tag(empty, "model_version", "of a run whose artifacts are gone")
-    with pytest.raises(UserError, match="cannot be fetched from the model store"):
+    with pytest.raises(UserError, match="cannot be downloaded from the model store"):
         registry.candidate_of(empty)
     assert mlflow_runs.run_of("x/1", "x") == empty
 
@@ -46,7 +46,9 @@ def test_looks_are_counted_by_split_and_two_at_once_are_two(tmp_path: Path) -> N
         assert sorted(pool.map(registry.count_look, ["sky", "sky"])) == [3, 4]
 
 
-def test_without_a_store_nothing_is_counted_and_none_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_store_nothing_is_counted_and_none_is_created(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     monkeypatch.chdir(tmp_path)
     assert registry.count_look("sky") is None

@@ -43,11 +43,11 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
     assert bundle.card.stars.validation == np.isfinite(stars_for(best.winner.recipe, sample)["feh"]).sum()
 
-    with pytest.raises(UserError, match="recorded in MLflow already"):
+    with pytest.raises(UserError, match="already recorded in MLflow"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="a search of that name is there"):
+    with pytest.raises(UserError, match="a search of that name exists"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path)
-    with pytest.raises(UserError, match=r"begun with trials 3 \(given: 4\), steps 600 \(given: 500\)"):
+    with pytest.raises(UserError, match=r"started with trials 3 \(given: 4\), steps 600 \(given: 500\)"):
         search([sample], "small", trials=4, steps=500, storage=tmp_path, resume=True)
     lost = finalist.info.run_id
     client.delete_run(lost)  # as if the driver was killed while the tracking server was away
@@ -62,7 +62,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert later[winner.info.run_id] == winner.info.end_time, "trained again"
 
 
-def test_a_search_of_a_wrong_name_or_size_or_that_is_not_there_is_refused(sample: Sample, tmp_path: Path) -> None:
+def test_a_search_of_a_wrong_name_or_size_or_a_missing_one_is_refused(sample: Sample, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="a name has letters"):
         search([sample], "o'brien/../x", trials=1, steps=100, storage=tmp_path)
     with pytest.raises(

@@ -30,7 +30,7 @@ for run in sys.argv[1:]:
 
 
 class Driver:
-    """``xpfeh tune`` in a process of its own, in a session of its own."""
+    """``xpfeh tune`` in a separate process and session."""
 
     def __init__(self, features: Path, labels: Path, folder: Path) -> None:
         self.folder = folder
@@ -84,7 +84,7 @@ def _tag(run: Run) -> str:
 
 
 def _ended_trials(*statuses: str) -> dict[str, tuple[str, int]]:
-    """Run and time of the end of every trial that has ended with such a status."""
+    """Run and end time of every trial with such a final status."""
     trials = [run for run in _runs() if _tag(run).count("/") == 1]
     chosen = statuses or ("FINISHED", "KILLED")
     return {_tag(run): (run.info.run_id, run.info.end_time) for run in trials if run.info.status in chosen}
@@ -95,7 +95,7 @@ def _interruptions(driver: Driver) -> int:
 
 
 def _assert_whole(driver: Driver, trials: int) -> None:
-    """Every trial is there once and has ended; each that was not stopped early has its numbers and its bundle."""
+    """Every trial is recorded once and finished; each that was not stopped early has its numbers and its bundle."""
     runs = _runs()
     tags = [_tag(run) for run in runs]
     assert len(set(tags)) == len(tags) == 1 + trials + 1
@@ -116,7 +116,7 @@ def test_a_driver_that_is_interrupted_and_then_killed(driver: Driver) -> None:
     driver.wait_until(lambda: sum("validation_mae" in run.data.metrics for run in _runs()))
     driver.process.send_signal(signal.SIGINT)
     assert driver.process.wait(timeout=60) == 2
-    assert f"go on with --resume {NAME}" in driver.output().splitlines()[-1]
+    assert f"continue with --resume {NAME}" in driver.output().splitlines()[-1]
     driver.start("--resume", NAME, "--trials", "3")
     driver.wait_until(lambda: _ended_trials("FINISHED"))
     time.sleep(0.5)  # Ray Tune copies its state to the storage
@@ -143,14 +143,14 @@ def test_a_lost_node_and_then_a_killed_worker(driver: Driver) -> None:
     _assert_whole(driver, trials=3)
 
 
-def test_an_outage_of_thetracking_server(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_outage_of_the_tracking_server(driver: Driver, monkeypatch: pytest.MonkeyPatch) -> None:
     port = free_port()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     with tracking_server(driver.folder, port):
         mlflow_runs.experiment_id()
         driver.start("--name", NAME, "--trials", "3")
         driver.wait_until(_ended_trials)
-    driver.wait_until(lambda: "3/3 trials" in driver.output())  # the search goes on
+    driver.wait_until(lambda: "3/3 trials" in driver.output())  # the search continues
     with tracking_server(driver.folder, port):
         driver.finish()
         _assert_whole(driver, trials=3)

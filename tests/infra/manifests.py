@@ -1,4 +1,4 @@
-"""Manifests of Ray clusters, and what can be wrong with any: each check yields the problems that it finds, in words."""
+"""Manifests of Ray clusters, and checks on them: each check yields the problems it finds, in words."""
 
 import functools
 import re
@@ -30,7 +30,7 @@ Manifest = dict[str, Any]
 
 
 def built(folder: Path) -> list[Manifest]:
-    """What `kubectl kustomize` makes of a folder, and the manifests that lie in its ConfigMaps."""
+    """The output of `kubectl kustomize` for a folder, and the manifests in its ConfigMaps."""
     done = subprocess.run(["kubectl", "kustomize", folder], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     manifests = list(yaml.safe_load_all(done.stdout))
@@ -54,7 +54,7 @@ def where(manifest: Manifest) -> str:
 
 
 def clusters(manifests: Iterable[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Every specification of a Ray cluster, and where it stands."""
+    """Every specification of a Ray cluster, and its place."""
     for manifest in of_kind(manifests, "RayCluster", "RayJob", "RayService"):
         part = {"RayJob": "rayClusterSpec", "RayService": "rayClusterConfig"}.get(manifest["kind"])
         spec = manifest["spec"].get(part) if part else manifest["spec"]
@@ -69,7 +69,7 @@ def groups(cluster: Manifest) -> Iterator[tuple[str, Manifest]]:
 
 
 def pods(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Every pod template, and where it stands; Ray's heads with the autoscaler that KubeRay puts beside them."""
+    """Every pod template, and its place; Ray's heads with the autoscaler container that KubeRay adds."""
     for place, cluster in clusters(manifests):
         for name, group in groups(cluster):
             template = group["template"]
@@ -97,7 +97,7 @@ def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest, Manif
 
 @functools.cache
 def definition(kind: str) -> jsonschema.Draft202012Validator:
-    """Of a kind of KubeRay, by which a field that it does not name is wrong."""
+    """The schema of a KubeRay kind, in which unknown fields are errors."""
     path = DEFINITIONS / f"ray.io_{kind.lower()}s.yaml"
     (version,) = (
         each for each in yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["versions"] if each["name"] == "v1"
@@ -108,7 +108,7 @@ def definition(kind: str) -> jsonschema.Draft202012Validator:
 
 
 def strict(schema: Manifest) -> Manifest:
-    """Forbid what a structural schema does not name, unless it says that it keeps unknown fields."""
+    """Forbid fields that a structural schema does not name, unless it keeps unknown fields."""
     made = dict(schema)
     if "properties" in schema:
         made["properties"] = {name: strict(each) for name, each in schema["properties"].items()}
@@ -132,7 +132,7 @@ def kuberay_definitions(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def kubernetes_definitions(manifests: list[Manifest]) -> Iterator[str]:
-    """Of all other kinds, and of the pods in those of KubeRay, whose own definitions know less of them."""
+    """The schemas of all other kinds, and of pods in KubeRay's kinds, whose own definitions are less strict."""
     others = [(where(manifest), manifest) for manifest in manifests if manifest["apiVersion"] != "ray.io/v1"]
     templates = [
         (f"{place}, {name}", {"apiVersion": "v1", "kind": "PodTemplate", "template": group["template"]})
@@ -147,7 +147,7 @@ def kubernetes_definitions(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def kuberay_rules(manifests: list[Manifest]) -> Iterator[str]:
-    """What the operator refuses and the definitions do not say (its `validation.go`)."""
+    """Rules of the operator that are not in the definitions (its `validation.go`)."""
     for manifest in of_kind(manifests, "RayJob"):
         spec = manifest["spec"]
         if ("rayClusterSpec" in spec) == ("clusterSelector" in spec):
@@ -160,7 +160,7 @@ def kuberay_rules(manifests: list[Manifest]) -> Iterator[str]:
             yield f"{where(manifest)}: deletionStrategy and shutdownAfterJobFinishes exclude each other"
     for place, cluster in clusters(manifests):
         if cluster.get("upgradeStrategy") and not place.startswith("RayCluster"):
-            yield f"{place}: upgradeStrategy is for a cluster that stands alone"
+            yield f"{place}: upgradeStrategy is only for a cluster without an owner"
         for name, group in groups(cluster):
             if "restartPolicy" in group["template"]["spec"]:
                 yield f"{place}, {name}: the autoscaler wants no restartPolicy"
@@ -177,7 +177,7 @@ def limits(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def confinement(manifests: list[Manifest]) -> Iterator[str]:
-    """No root, no capabilities, a disk that cannot be written to, and room for what has to be."""
+    """No root, no capabilities, a read-only disk, and volumes for what must be written."""
     for place, pod, container in containers(manifests):
         context = {**pod.get("securityContext", {}), **container.get("securityContext", {})}
         for name, value in CONFINED.items():
@@ -206,7 +206,7 @@ def volumes(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def accounts(manifests: list[Manifest]) -> Iterator[str]:
-    """A pod has an account's token only where it asks Kubernetes for something; and may do no more than it must."""
+    """A pod has an account's token only if it calls Kubernetes, and only the permissions it needs."""
     made = {manifest["metadata"]["name"] for manifest in of_kind(manifests, "ServiceAccount")}
     for place, pod in pods(manifests):
         account = pod["spec"].get("serviceAccountName")
@@ -226,7 +226,7 @@ def accounts(manifests: list[Manifest]) -> Iterator[str]:
 
 
 def secrets(manifests: list[Manifest], given: dict[str, set[str]]) -> Iterator[str]:
-    """A secret stands nowhere but in the Secrets that are `given` by name, with the keys that are asked for."""
+    """Secrets come only from the Secrets that are `given` by name, with the keys that are used."""
     yield from (f"{where(manifest)}: a secret in a file" for manifest in of_kind(manifests, "Secret"))
     for place, key, reference in references(manifests, "secretKeyRef", "secretRef", "secret"):
         name = reference.get("name") or reference.get("secretName")
@@ -235,7 +235,7 @@ def secrets(manifests: list[Manifest], given: dict[str, set[str]]) -> Iterator[s
         elif "key" in reference and reference["key"] not in given[name]:
             yield f"{place}: the Secret {name} has no {reference['key']}"
         elif key == "secretRef" and not all(part.isupper() for part in given[name]):
-            yield f"{place}: {name} is no environment"
+            yield f"{place}: {name} is not an environment"
     for place, _, container in containers(manifests):
         for variable in container.get("env", []):
             if SECRETS.search(variable["name"]) and "value" in variable:
@@ -243,7 +243,7 @@ def secrets(manifests: list[Manifest], given: dict[str, set[str]]) -> Iterator[s
 
 
 def references(manifests: list[Manifest], *kinds: str) -> Iterator[tuple[str, str, Manifest]]:
-    """Every reference of such a kind, however deep: where, its kind, and what it names."""
+    """Every reference of such a kind, however deep: place, kind and name."""
 
     def visit(place: str, part: Any) -> Iterator[tuple[str, str, Manifest]]:
         for key, value in part.items() if isinstance(part, dict) else enumerate(part) if isinstance(part, list) else ():
@@ -296,7 +296,7 @@ def is_everybody(peer: Manifest) -> bool:
 
 
 def selectors(manifests: list[Manifest]) -> Iterator[str]:
-    """Whoever selects pods by labels finds some."""
+    """Every selector of pods by labels finds some."""
     labelled = []
     for place, pod in pods(manifests):
         labels = pod["metadata"]["labels"]

@@ -1,4 +1,4 @@
-"""The images: what the Dockerfile's steps do, without Docker, and the pins of everything they install."""
+"""The images: the Dockerfile's steps, run without Docker, and the pins of everything they install."""
 
 import os
 import re
@@ -39,7 +39,7 @@ def stages(dockerfile: str) -> dict[str, list[Step]]:
 
 
 def needed(target: str, of: dict[str, list[Step]]) -> list[str]:
-    """The stages that a target is made of, itself last."""
+    """The stages of a target, itself last."""
     names: list[str] = []
     for instruction, rest in of[target]:
         name = re.match(r"(--from=)?(\S+)", rest)
@@ -59,7 +59,7 @@ def test_an_image_starts_xpfeh_and_not_as_root(target: str) -> None:
     assert steps["ENTRYPOINT"] == '["xpfeh"]'
 
 
-def test_the_build_is_sent_what_it_copies_and_no_more() -> None:
+def test_docker_is_sent_only_what_the_build_copies() -> None:
     copied = set()
     for instruction, rest in (step for steps in STAGES.values() for step in steps):
         if instruction == "COPY" and not rest.startswith("--from="):
@@ -83,7 +83,7 @@ def test_the_endpoints_image_has_the_settings_of_haproxy() -> None:
 
 
 @pytest.mark.skipif(not HADOLINT.exists(), reason="needs hadolint, of the extra dev")
-def test_hadolint_has_nothing_to_say() -> None:
+def test_hadolint_finds_nothing() -> None:
     text = (DOCKER / "Dockerfile").read_text()
     assert hadolint(text) == ""
     assert "DL3008" in hadolint(text.replace('"wget=1.21.*"', "wget"))
@@ -103,7 +103,7 @@ CONSTRAINTS = pins((ROOT / "constraints.txt").read_text())
 
 
 def faults(lock: str) -> list[str]:
-    """What is wrong with a lock: all its lines are pins with hashes, of the versions of constraints.txt."""
+    """Faults of a lock: all its lines must be pins with hashes, in the versions of constraints.txt."""
     found = [
         line
         for line in lock.replace("\\\n", " ").splitlines()
@@ -135,7 +135,7 @@ def test_a_lock_has_all_that_its_extra_needs(name: str, extra: str) -> None:
 
 
 def requirements(extra: str | None) -> list[Requirement]:
-    """What pyproject.toml asks for an extra, and for the extras that it is made of."""
+    """The requirements in pyproject.toml of an extra, and of the extras it includes."""
     found: list[Requirement] = []
     for text in [*PROJECT["dependencies"], *(PROJECT["optional-dependencies"][extra] if extra else [])]:
         requirement = Requirement(text)
@@ -148,7 +148,7 @@ def requirements(extra: str | None) -> list[Requirement]:
 
 @pytest.mark.slow
 def test_the_steps_of_the_endpoints_image_install_an_xpfeh_that_predicts(tmp_path: Path) -> None:
-    """In a folder that stands for the image's root, without those that only root may run."""
+    """In a folder that plays the image's root, without the steps that only root may run."""
     (tmp_path / "base").mkdir()
     (tmp_path / "base" / "python").symlink_to(sys._base_executable)  # the base image calls it so, Debian does not
     path = f"{tmp_path / 'base'}:{os.environ['PATH']}"

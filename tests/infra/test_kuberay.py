@@ -1,4 +1,4 @@
-"""infra/kuberay without a Kubernetes: what kustomize makes of each folder, and planted faults that must be found."""
+"""infra/kuberay without Kubernetes: the output of kustomize for each folder, and planted faults that must be found."""
 
 import functools
 import os
@@ -66,7 +66,7 @@ def versions(manifests: list[Manifest]) -> Iterator[str]:
 
 @functools.cache
 def secrets_of_the_readme() -> dict[str, set[str]]:
-    """The Secrets that README.md has made, and their keys."""
+    """The Secrets that README.md creates, and their keys."""
     made = {}
     for line in re.findall(r"^kubectl .*create secret generic .*$", (FOLDER / "README.md").read_text(), re.MULTILINE):
         words = shlex.split(line)
@@ -107,14 +107,14 @@ def serving(manifests: list[Manifest]) -> Iterator[str]:
         replicas = config.options.get("autoscaling_config", {}).get("max_replicas", config.options.get("num_replicas"))
         cores = replicas * config.options["ray_actor_options"]["num_cpus"]
         if room(manifest["spec"]["rayClusterConfig"])["CPU"] < 2 * cores:
-            yield f"{where(manifest)}: no room for {replicas} new replicas beside as many old ones"
+            yield f"{where(manifest)}: no room for {replicas} new replicas next to as many old ones"
 
 
 def production(manifests: list[Manifest]) -> Iterator[str]:
     shipped = yaml.safe_load((ROOT / "serve_configs" / "production.yaml").read_text())
     for manifest in of_kind(manifests, "RayService"):
         if yaml.safe_load(manifest["spec"]["serveConfigV2"]) != shipped:
-            yield f"{where(manifest)}: not what serve_configs/production.yaml says"
+            yield f"{where(manifest)}: not the same as serve_configs/production.yaml"
 
 
 # --- the clusters -----------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def node_types(cluster: Manifest) -> dict[str, Any]:
 
 
 def room(cluster: Manifest) -> dict[str, int]:
-    """Cores and GPUs of a cluster that has grown as far as it may, and the cores that are beside GPUs."""
+    """Cores and GPUs of a cluster that has grown as far as it may, and the cores on nodes with GPUs."""
     kinds = [(kind["max_workers"], kind["resources"]) for kind in node_types(cluster).values()]
     return {
         "CPU": sum(most * resources["CPU"] for most, resources in kinds),
@@ -153,11 +153,11 @@ STAND_IN = """#!/bin/sh
 printf '%s\\n' "${0##*/}" "$@" --- >>"$SAID"
 case " $* " in *" $REFUSED "*) exit 2 ;; esac
 """
-"""Instead of a program: says with which words it was called, one a line, and fails if one of them is to be refused."""
+"""A stand-in for a program: records its arguments, one per line, and fails on those to be refused."""
 
 
 def called(entrypoint: str, refused: str = "nothing") -> list[list[str]]:
-    """The commands that a shell makes of an entry point, as Ray has one do it; ValueError if it complains."""
+    """The commands that a shell runs for an entry point, as under Ray; ValueError if it complains."""
     with tempfile.TemporaryDirectory() as name:
         said = Path(name) / "said"
         said.touch()
@@ -174,7 +174,7 @@ def called(entrypoint: str, refused: str = "nothing") -> list[list[str]]:
 
 
 def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
-    """The command of `xpfeh` that is meant, and its parameters; nothing is run."""
+    """The parsed command of `xpfeh`, and its parameters; nothing is run."""
     command: Any = typer.main.get_command(app)
     context, names = command.make_context("xpfeh", list(words), resilient_parsing=False), []
     while hasattr(command, "resolve_command"):
@@ -185,10 +185,10 @@ def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:
 
 
 def places(given: dict[str, Any]) -> Iterator[str]:
-    """What all pods of a cluster must see."""
+    """The paths that all pods of a cluster must share."""
     for name in ("source", "photometry", "features", "out", "storage"):
         value = given.get(name) or []
-        if not isinstance(value, Path):  # which is on the machine of the command alone, and says so to a URI
+        if not isinstance(value, Path):  # which is local to the command, and refuses a URI
             yield from [value] if isinstance(value, str) else value
 
 
@@ -214,7 +214,7 @@ def commands(manifests: list[Manifest]) -> Iterator[str]:
             if share := given.get("gpus_per_worker"):
                 there, workers = room(manifest["spec"]["rayClusterSpec"]), given["workers"]
                 if workers * share > there["GPU"] or workers * given["cpus_per_worker"] > there["CPU with GPU"]:
-                    yield f"{where(manifest)}: {workers} trials at a time have no room"
+                    yield f"{where(manifest)}: {workers} concurrent trials have no room"
 
 
 # --- all of them ------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ CHECKS: tuple[Check, ...] = (
     versions,
 )
 OF_ALL = (of.network, of.selectors, of.config_maps)
-"""What only the whole can be asked: `jobs` brings the jobs alone."""
+"""Checks that need the whole: `jobs` contains only the jobs."""
 folder_and_check = [
     pytest.param(folder, check, id=f"{folder}-{check.__name__}")
     for folder in FOLDERS
@@ -261,7 +261,7 @@ def test_every_folder_with_a_kustomization_is_built() -> None:
     assert standing == {*FOLDERS, "base/verify", "jobs/base"}  # the last two are built as parts of others
 
 
-def test_all_that_is_needed_is_there() -> None:
+def test_everything_needed_exists() -> None:
     kinds = {(manifest["kind"], where(manifest).split()[1]) for manifest in shipped("overlays/production")}
     assert {
         ("Namespace", "xpfeh"), ("RayCluster", "xpfeh"), ("RayService", "endpoint"), ("CronJob", "verify"),
@@ -304,7 +304,7 @@ def test_jobs_have_the_cluster_of_their_overlay_and_room_for_their_workers() -> 
 
 
 @pytest.mark.parametrize("folder", ["jobs/local", "jobs/production"])
-def test_a_search_resumes_or_else_begins(folder: str) -> None:
+def test_a_search_resumes_or_else_starts(folder: str) -> None:
     entrypoint = one(folder, "RayJob", "tune")["spec"]["entrypoint"]
     fetch, *resumed = called(entrypoint)
     _, *begun = called(entrypoint, refused="--resume")
@@ -418,7 +418,7 @@ def test_the_readme_is_right() -> None:
 
 # --- planted faults ---------------------------------------------------------------------------------------------------
 
-# By file: what is right there, what is wrong, which check finds it, and what it says.
+# By file: the right text, a wrong one, the check that finds it, and its message.
 PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
     "base/namespace.yaml": [("restricted", "baseline", of.network, "does not enforce `restricted`")],
     "base/environment.yaml": [("data:", "data:\n  API_TOKEN: hunter2", of.config_maps, "a value of API_TOKEN")],
@@ -454,10 +454,10 @@ PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
         ("max_surge_percent", "max_surge_pct", serving, "does not know"),
         ("retry_after_s: 2", "retry_after_s: two", serving, "retry_after_s"),
         ("keys: /etc/xpfeh/keys.json", "key: /etc/xpfeh/keys.json", serving, "args.key"),
-        ("keys: /etc/xpfeh/keys.json", "archive: true", serving, "no keys guard it"),
+        ("keys: /etc/xpfeh/keys.json", "archive: true", serving, "no keys protect it"),
         ("mountPath: /etc/xpfeh", "mountPath: /etc/keys", serving, "is not mounted"),
         ("maxReplicas: 16", "maxReplicas: 8", serving, "no room for 16 new replicas"),
-        ("max_ongoing_requests: 32", "max_ongoing_requests: 33", production, "not what serve_configs/production.yaml"),
+        ("max_ongoing_requests: 32", "max_ongoing_requests: 33", production, "not the same as serve_configs/production.yaml"),
         ("node-type: worker}\n", "node-type: workers}\n", of.selectors, "no pod has ray.io/node-type=workers"),
         ("secretName: keys", "secretName: key", secrets, "makes no Secret key"),
     ],
@@ -499,7 +499,7 @@ PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
     ],
     "jobs/base/tune.yaml": [
         ("--trials 100", "--trials many", commands, "valid integer"),
-        ("--workers 20", "--workers 21", commands, "21 trials at a time have no room"),
+        ("--workers 20", "--workers 21", commands, "21 concurrent trials have no room"),
     ],
     "jobs/base/catalog.yaml": [
         ("catalog run", "catalogue run", commands, "No such command 'catalogue'"),

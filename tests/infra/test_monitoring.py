@@ -1,4 +1,4 @@
-"""Dashboard and alerts ask for what is there: say a parser, promtool, and a Prometheus that scrapes a live Ray."""
+"""Dashboard and alerts query existing metrics, by a parser, promtool, and a Prometheus that scrapes a live Ray."""
 
 import ast
 import json
@@ -54,7 +54,7 @@ needs_promtool = pytest.mark.skipif(PROMTOOL is None, reason="needs promtool: ap
 
 
 def asked(title: str) -> list[str]:
-    """The queries of a panel, as Grafana asks them."""
+    """The queries of a panel, as Grafana sends them."""
     return [query.replace("$__rate_interval", "5m") for query in DASHBOARD[title]]
 
 
@@ -68,7 +68,7 @@ EXPORTED = {"Counter": ["ray_{}_total"], "Gauge": ["ray_{}"], "Histogram": ["ray
 
 @cache
 def our_metrics() -> set[str]:
-    """What the package counts, by the names that Ray exports it with."""
+    """The package's metrics, by the names that Ray exports."""
     names = set()
     for path in (ROOT / "platform" / "xpfeh").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -81,13 +81,13 @@ def our_metrics() -> set[str]:
 
 @cache
 def rays_metrics() -> set[str]:
-    """What the dashboards ask for that Ray brings."""
+    """Ray's own metrics that the dashboards use."""
     folder = Path(ray.__file__).parent / "dashboard" / "modules" / "metrics" / "dashboards"
     return {name for path in folder.glob("*.py") for name in re.findall(r"\bray_\w+", path.read_text())}
 
 
 def metrics_of(query: str) -> set[str]:
-    """The metrics that a query asks for."""
+    """The metrics of a query."""
     found: set[str] = set()
 
     def visit(node: Any) -> bool:
@@ -100,7 +100,7 @@ def metrics_of(query: str) -> set[str]:
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_every_query_asks_for_metrics_that_exist(query: str) -> None:
+def test_every_query_uses_metrics_that_exist(query: str) -> None:
     asked_for = metrics_of(query)
     assert asked_for
     assert asked_for <= our_metrics() | rays_metrics() | {rule.get("record") for rule in RULES}
@@ -121,7 +121,7 @@ def test_queries_name_the_endpoint_as_its_configuration_does() -> None:
 @pytest.mark.parametrize("wrong", ["sum(", "rate(ray_xpfeh_stars_total)", "ray_xpfeh_starz_total"])
 def test_a_wrong_query_is_noticed(wrong: str) -> None:
     with pytest.raises((ValueError, AssertionError)):
-        test_every_query_asks_for_metrics_that_exist(wrong)
+        test_every_query_uses_metrics_that_exist(wrong)
 
 
 # --- promtool ---------------------------------------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def promtool(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 @needs_promtool
-def test_promtool_takes_the_files() -> None:
+def test_promtool_accepts_the_files() -> None:
     done = promtool("check", "config", FOLDER / "prometheus.yml")  # and the rules that it names
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -204,7 +204,7 @@ TROUBLE: dict[str, dict[str, str]] = {
 
 @needs_promtool
 @pytest.mark.parametrize("alert", TROUBLE)
-def test_each_alert_fires_in_its_own_trouble_alone(tmp_path: Path, alert: str) -> None:
+def test_each_alert_fires_only_for_its_own_fault(tmp_path: Path, alert: str) -> None:
     series = [{"series": name, "values": values} for name, values in (WELL | TROUBLE[alert]).items()]
     firing = [{"labels": f'{{alertname="{alert}"}}', "value": 1}] if alert else []
     query = {"expr": 'count by (alertname) (ALERTS{alertstate="firing"})', "eval_time": "3h", "exp_samples": firing}
@@ -217,7 +217,7 @@ def test_each_alert_fires_in_its_own_trouble_alone(tmp_path: Path, alert: str) -
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_every_alert_has_its_trouble() -> None:
+def test_every_alert_has_a_fault() -> None:
     assert set(TROUBLE) == {"", *ALERTS}
 
 
@@ -225,7 +225,7 @@ def test_every_alert_has_its_trouble() -> None:
 
 
 class Counted:
-    """Instead of Ray's meters: what they were told, by name and label."""
+    """A stand-in for Ray's meters: their counts, by name and label."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, module: Any) -> None:
         self.stars: Counter[tuple[str, str]] = Counter()
@@ -267,7 +267,7 @@ def test_a_batch_is_counted_as_its_stars_are(monkeypatch: pytest.MonkeyPatch) ->
     assert +counted.stars == expected
 
 
-def test_a_part_without_stars_is_done_and_a_line_tells_of_each(
+def test_a_part_without_stars_is_done_and_each_part_is_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     counted = Counted(monkeypatch, run_meters)
@@ -322,7 +322,7 @@ class Watched:
         return reply.json()["data"]
 
     def ask(self, query: str) -> list[tuple[dict[str, str], float]]:
-        """The series that a query gives now: labels and value."""
+        """The current series of a query: labels and value."""
         return [(each["metric"], float(each["value"][1])) for each in self.get("query", query=query)["result"]]
 
     def run(self, *command: object) -> subprocess.CompletedProcess[str]:
@@ -352,7 +352,7 @@ def started(log: Path, variables: dict[str, str], *command: object) -> Iterator[
 
 
 def eventually(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float = 90.0) -> None:
-    """Ask until the answer is wanted: workers report to Ray every 10 s."""
+    """Query until the answer is as expected: workers report to Ray every 10 s."""
     end = time.monotonic() + seconds
     while not wanted(found := what()):
         assert time.monotonic() < end, found
@@ -408,7 +408,7 @@ def test_the_stars_of_a_run_are_on_the_dashboard_and_in_the_log(watched: Watched
 
 
 @pytest.mark.slow
-def test_a_part_that_fails_rings_the_bell(watched: Watched) -> None:
+def test_a_failed_part_fires_an_alert(watched: Watched) -> None:
     star = datalink_file("csv", watched.folder)
     failed = watched.run(sys.executable, "-c", _VANISHES, star, "failing")
     assert f"{star}: no such file" in failed.stderr
@@ -418,7 +418,7 @@ def test_a_part_that_fails_rings_the_bell(watched: Watched) -> None:
 
 
 @pytest.mark.slow
-def test_every_panel_of_a_living_endpoint_has_data_and_every_rule_is_well(watched: Watched) -> None:
+def test_every_panel_of_a_live_endpoint_has_data_and_every_rule_is_healthy(watched: Watched) -> None:
     port, config = free_port(), watched.folder / "serve.yaml"
     local = package_file("xpfeh", "serving/local.yaml").read_text()
     config.write_text(local.replace("port: 8000", f"port: {port}").replace("archive: true", "archive: false"))

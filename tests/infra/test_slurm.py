@@ -1,4 +1,4 @@
-"""The batch script on Debian's Slurm: two nodes on this machine, each with processes, network and /tmp of its own."""
+"""The batch script on Debian's Slurm: two nodes on this machine, each with its own processes, network and /tmp."""
 
 import os
 import shutil
@@ -94,7 +94,7 @@ class Cluster:
     controller: int
 
     def run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run a command where the controller runs."""
+        """Run a command on the controller's machine."""
         enter = [
             "timeout",
             "60",
@@ -158,7 +158,7 @@ def submit(cluster: Cluster, *words: str | Path) -> str:
 
 
 def until(cluster: Cluster, job: str, *states: str) -> str:
-    """Wait for one of some states of a job, and give it with the exit code and the number of restarts."""
+    """Wait until a job is in one of some states; return it with the exit code and the number of restarts."""
     for _ in range(300):
         time.sleep(1)
         words = cluster.run("scontrol", "--oneliner", "show", "job", job).stdout.split()
@@ -190,7 +190,7 @@ def test_two_nodes_make_a_catalog(cluster: Cluster, features_dir: Path, tmp_path
 
 
 def of_a_stranger(cluster: Cluster, job: str) -> str:
-    """What somebody without the token is told by the head of a job."""
+    """The reply of a job's head to a client without the token."""
     log = cluster.folder / f"xpfeh-{job}.log"
     while not log.exists() or "Head node started" not in log.read_text():
         time.sleep(0.5)
@@ -200,7 +200,7 @@ def of_a_stranger(cluster: Cluster, job: str) -> str:
 
 
 def test_a_wrong_command_fails_the_job_with_its_exit_code(cluster: Cluster) -> None:
-    """In an image; what stands for Apptainer runs the words that it is given."""
+    """In an image; a stand-in for Apptainer runs its arguments."""
     (cluster.folder / "apptainer").write_text('#!/bin/bash\necho "in $2"\nshift 2\nexec "$@"\n')
     (cluster.folder / "apptainer").chmod(0o755)
     image = "--export=ALL,XPFEH_IMAGE=my image.sif"
@@ -211,13 +211,13 @@ def test_a_wrong_command_fails_the_job_with_its_exit_code(cluster: Cluster) -> N
 
 
 def test_a_job_whose_ray_does_not_start_fails(cluster: Cluster) -> None:
-    """`ray symmetric-run` itself gives 0 here."""
+    """`ray symmetric-run` itself returns 0 here."""
     job = submit(cluster, "--export=ALL,RAY_OVERRIDE_RESOURCES=none", SCRIPT, "flags")
     assert end(cluster, job) == "FAILED 1:0 0"
     assert "Failed to start Ray" in cluster.log(job)
 
 
-def test_a_requeued_job_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_requeued_job_resumes(cluster: Cluster, tmp_path: Path) -> None:
     features = tmp_path / "features"
     job = submit(cluster, SCRIPT, "ingest", "apogee-library", "--out", features)
     while not (before := {part: part.stat().st_mtime_ns for part in features.glob("part-*.parquet")}):
@@ -230,7 +230,7 @@ def test_a_requeued_job_goes_on(cluster: Cluster, tmp_path: Path) -> None:
 
 
 def requeue(cluster: Cluster, job: str) -> None:
-    """As Slurm does when a node is lost, but for its pause of two minutes."""
+    """As Slurm does when a node is lost, without its pause of two minutes."""
     assert cluster.run("scontrol", "requeue", job).returncode == 0
     until(cluster, job, "PENDING")
     assert cluster.run("scontrol", "update", f"JobId={job}", "StartTime=now").returncode == 0

@@ -1,4 +1,4 @@
-"""infra/mlflow: its files are right, and the server that they describe keeps the runs of two searches at once.
+"""infra/mlflow: its files are valid, and the server that they describe keeps the runs of two searches at once.
 
 The server is the Dockerfile's command with the environment of its ENV and of compose.yaml, on this machine's PostgreSQL
 and a bucket of its own.
@@ -40,7 +40,7 @@ FOLDER = ROOT / "infra" / "mlflow"
 COMPOSE, KUBERNETES, DOCKERFILE = (FOLDER / name for name in ("compose.yaml", "kubernetes.yaml", "Dockerfile"))
 BIN = Path(sys.executable).parent
 REQUIRED = re.compile(r"\$\{(\w+):\?[^}]+\}")
-"""A variable without which Compose does not begin."""
+"""A variable without which Compose does not start."""
 
 
 def pins() -> dict[str, str]:
@@ -59,18 +59,18 @@ def compose_config(text: str, folder: Path, variables: Mapping[str, str]) -> sub
 
 
 def given() -> dict[str, str]:
-    """Every variable that compose.yaml asks for."""
+    """Every variable that compose.yaml needs."""
     return dict.fromkeys(REQUIRED.findall(COMPOSE.read_text()), "given")
 
 
-def test_compose_takes_the_file(tmp_path: Path) -> None:
+def test_compose_accepts_the_file(tmp_path: Path) -> None:
     done = compose_config(COMPOSE.read_text(), tmp_path, given())
     assert (done.returncode, done.stderr) == (0, "")
     assert set(yaml.safe_load(done.stdout)["services"]) == {"database", "server"}
 
 
 @pytest.mark.parametrize("missing", sorted(given()))
-def test_compose_does_not_begin_without(missing: str, tmp_path: Path) -> None:
+def test_compose_does_not_start_without(missing: str, tmp_path: Path) -> None:
     done = compose_config(COMPOSE.read_text(), tmp_path, {**given(), missing: ""})
     assert done.returncode != 0
     assert f"required variable {missing} is missing" in done.stderr
@@ -85,14 +85,14 @@ def test_compose_does_not_begin_without(missing: str, tmp_path: Path) -> None:
         ("condition: service_healthy", "condition: healthy"),
     ],
 )
-def test_a_planted_fault_of_compose_is_seen(right: str, wrong: str, tmp_path: Path) -> None:
+def test_a_planted_fault_of_compose_is_found(right: str, wrong: str, tmp_path: Path) -> None:
     text = COMPOSE.read_text()
     assert right in text
     assert compose_config(text.replace(right, wrong), tmp_path, given()).returncode != 0
 
 
 def check_manifest(text: str) -> None:
-    """Raise if Kubernetes would not take it, or its parts do not find each other."""
+    """Raise if Kubernetes would not accept it, or its parts do not fit together."""
     documents = list(yaml.safe_load_all(text))
     for document in documents:
         kubernetes_validate.validate(document, kubernetes_validate.latest_version(), strict=True)
@@ -110,7 +110,7 @@ def check_manifest(text: str) -> None:
     assert "env" not in container, "the Secret alone has its variables"
 
 
-def test_kubernetes_takes_the_manifest() -> None:
+def test_kubernetes_accepts_the_manifest() -> None:
     check_manifest(KUBERNETES.read_text())
 
 
@@ -129,7 +129,7 @@ def test_kubernetes_takes_the_manifest() -> None:
         ("- name: tmp  #", "- name: temp  #"),
     ],
 )
-def test_a_planted_fault_of_the_manifest_is_seen(right: str, wrong: str) -> None:
+def test_a_planted_fault_of_the_manifest_is_found(right: str, wrong: str) -> None:
     text = KUBERNETES.read_text()
     assert right in text
     with pytest.raises((kubernetes_validate.ValidationError, AssertionError)):
@@ -151,7 +151,7 @@ def test_the_versions_are_those_of_constraints() -> None:
 
 
 def secret_values(text: str) -> list[str]:
-    """Lines that give a password or a key a value of their own, where only the name of a variable belongs."""
+    """Lines that give a password or a key a value, where only the name of a variable belongs."""
     named = re.compile(
         r"""\w*(?:password|secret|key|token)\w*["']?\s*[:=]\s*["']?(?!\$|\?|\.\.\.|false$)[^\s"']""", re.IGNORECASE
     )
@@ -177,7 +177,7 @@ def test_no_file_holds_a_secret(path: Path) -> None:
         "database_uri = postgresql+psycopg://mlflow:hunter2@database/mlflow",
     ],
 )
-def test_a_planted_secret_is_seen(planted: str) -> None:
+def test_a_planted_secret_is_found(planted: str) -> None:
     assert secret_values(f"first line\n{planted}\n") == [planted]
 
 
@@ -187,7 +187,7 @@ POSTGRES = max(Path("/usr/lib/postgresql").glob("*/bin"), default=None, key=lamb
 OWNER = ("/usr/sbin/runuser", "-u", "postgres", "--") if os.geteuid() == 0 else ()  # PostgreSQL refuses to run as root
 PASSWORDS = {name: f"the-password-of-{name}" for name in ("admin", "anna", "ben", "reader")}
 TRAINERS = {"a": "anna", "b": "ben"}
-"""Name of a search, and whose it is."""
+"""Name of a search, and its owner."""
 TRIALS, BUCKET = 2, "bucket"
 
 
@@ -238,7 +238,7 @@ def bucket() -> Iterator[dict[str, str]]:
 
 
 def shipped_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """What the server's container has: the Dockerfile's ENV, and compose.yaml's environment with these variables."""
+    """The environment of the server's container: the Dockerfile's ENV, and compose.yaml's with these variables."""
     text = REQUIRED.sub(lambda match: variables.get(match[1], ""), COMPOSE.read_text())
     (env,) = re.findall(r"^ENV (.*?[^\\])\n", DOCKERFILE.read_text(), re.MULTILINE | re.DOTALL)
     image = dict(word.split("=", 1) for word in env.replace("\\\n", "").split())
@@ -281,7 +281,7 @@ def healthy(url: str) -> bool:
 
 @pytest.fixture(scope="module")
 def server(database: dict[str, str], bucket: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with the accounts that README.md makes."""
+    """A server with the accounts that README.md creates."""
     pytest.importorskip("flask_wtf", reason="no Flask-WTF here: pip install 'mlflow[auth]'")
     secrets = {"MLFLOW_AUTH_ADMIN_PASSWORD": PASSWORDS["admin"], "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests"}
     with tracking_server(tmp_path_factory.mktemp("server"), {**database, **bucket, **secrets}) as url:

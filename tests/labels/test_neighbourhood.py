@@ -49,7 +49,7 @@ def test_labels_move_one_to_one_and_the_others_are_counted(tmp_path: Path) -> No
 
 def test_labels_of_which_none_can_be_moved_are_refused(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text(f"source_id,feh\n{OLD + 2},-1\n{OLD + 9},-1\n")
-    with pytest.raises(UserError, match="no label can be moved: rows 2, moved 0, ambiguous 1, without counterpart 1"):
+    with pytest.raises(UserError, match="no labels can be moved: rows 2, moved 0, ambiguous 1, without counterpart 1"):
         move_labels(tmp_path / "labels.csv", pairs(MADE, tmp_path / "pairs.csv"), tmp_path / "moved.parquet")
     (tmp_path / "other.csv").write_text("dr3_source_id,dr4_source_id\n1,2\n")
     with pytest.raises(UserError, match=r"other.csv: no column angular_distance and magnitude_difference"):

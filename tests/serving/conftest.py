@@ -21,7 +21,7 @@ CONFIG = package_file("xpfeh", "serving/local.yaml")
 
 @pytest.fixture(scope="session")
 def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, pa.Table]:
-    """A folder of a release of made stars, and the stars."""
+    """The folder of a release of synthetic stars, and the stars."""
     folder, catalog = tmp_path_factory.mktemp("published") / "parquet", made_catalog()
     write_parquet(folder, CATALOG, [catalog])
     return str(folder), catalog

@@ -1,4 +1,4 @@
-"""Clients that ask an endpoint all the time, and what they got."""
+"""Clients that send requests to an endpoint continuously, and the outcomes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import requests
 
 @dataclass
 class Load:
-    """Requests by what became of them, with when each ended and how long it took (s)."""
+    """Requests by outcome, with the time of each answer and how long it took (s)."""
 
     ended: list[tuple[float, float, str]] = field(default_factory=list)
 
@@ -26,7 +26,7 @@ class Load:
         return sorted(seconds for _, seconds, each in self.ended if each == outcome)
 
     def failures(self) -> list[tuple[float, float, str]]:
-        """What was neither right nor a refusal for too many."""
+        """Outcomes that are neither right nor a refusal with 429."""
         return [each for each in self.ended if each[-1] not in ("right", "429")]
 
 
@@ -34,9 +34,9 @@ class Load:
 def load(
     url: str, body: bytes, judge: Callable[[requests.Response], str], clients: int, timeout_s: float = 60.0
 ) -> Iterator[Load]:
-    """Let clients ask for as long as the context lasts: each asks again, refused after `Retry-After`.
+    """Let clients send requests during the context, one after another; if refused, after `Retry-After`.
 
-    An outcome is what `judge` says of an answer, another status than 200, or the kind of error.
+    An outcome is the verdict of `judge` on an answer, a status other than 200, or the kind of error.
     """
     seen, stop = Load(), threading.Event()
 

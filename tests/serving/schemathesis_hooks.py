@@ -1,4 +1,4 @@
-"""What schemathesis is told: bodies of bytes are sent as they are."""
+"""A hook for schemathesis: bodies of bytes are sent unchanged."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Thousands of requests that nobody thought of, made from the endpoint's own description of its API."""
+"""Thousands of random requests, generated from the endpoint's own description of its API."""
 
 import os
 import re
@@ -17,11 +17,11 @@ def test_no_request_makes_the_endpoint_fail_or_break_its_own_description(address
         [
             *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"),
             *("--max-examples", "300", "--phases", "coverage,fuzzing", "--seed", "1", "--request-timeout", "60"),
-            # Not these: a spectrum is more than its schema says, and a star that breaks it has its own error.
+            # Not these: a spectrum has rules beyond its schema, and an invalid star gets its own error.
             *("--exclude-checks", "positive_data_acceptance,negative_data_rejection"),
         ],
         env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": HERE, "NO_COLOR": "1"},
-        cwd=tmp_path,  # it leaves what it has found
+        cwd=tmp_path,  # it leaves its findings there
         capture_output=True,
         text=True,
     )

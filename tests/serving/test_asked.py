@@ -1,4 +1,4 @@
-"""Requests, read without a server: each star is checked for itself."""
+"""Requests, read without a server: each star is checked on its own."""
 
 import json
 from collections.abc import Callable
@@ -32,7 +32,7 @@ BIG = 5_937_083_312_263_887_616
 
 
 def no_archive(ids: np.ndarray) -> SpectraFile:
-    raise UserError("no spectrum is given, and this endpoint asks no archive for it")
+    raise UserError("no spectrum was sent, and this endpoint does not query Gaia's archive")
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def answered(found: Asked, predictor: Predictor) -> list[dict[str, Any]]:
     return json.loads(answers.as_json(found, catalogs, predictor))["stars"]
 
 
-def test_a_star_that_is_wrong_has_its_reason_and_the_others_are_answered(
+def test_an_invalid_star_gets_a_reason_and_the_others_are_answered(
     spectra: dict[str, np.ndarray], predictor: Predictor, tmp_path: Path
 ) -> None:
     coefficients = {n: v[0].tolist() for n, v in read_whole(datalink_file("csv", tmp_path)).columns.items()}
@@ -70,7 +70,7 @@ def test_a_star_that_is_wrong_has_its_reason_and_the_others_are_answered(
         5: ("Arcturus", "valid dictionary"),
         6: (star(spectra, 6, colour=1.0), "colour"),
         7: (short, "rp_coefficients: 54 numbers, not 55"),
-        8: ({"source_id": 7}, "no spectrum is given, and this endpoint asks no archive for it"),
+        8: ({"source_id": 7}, "no spectrum was sent, and this endpoint does not query Gaia's archive"),
         9: (star(spectra, 9) | {"bp_coefficients": [1.0]}, "not both"),
         10: (star(spectra, 10, flux_error=None), "belong together"),
         11: (star(spectra, 1), "repeated source_id"),
@@ -96,7 +96,7 @@ def test_stars_by_identifier_alone_come_from_the_archive(spectra: dict[str, np.n
     ]
     one = from_ids(ids[:1], "dr3", lambda given: GivenTable({n: v[:1] for n, v in stars.items()}))
     assert picture(one, predictor).startswith(b"\x89PNG")
-    assert from_ids(ids, "dr3", no_archive).reasons[2].startswith("no spectrum is given")
+    assert from_ids(ids, "dr3", no_archive).reasons[2].startswith("no spectrum was sent")
 
 
 def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> None:
@@ -115,14 +115,14 @@ def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> No
         (b"[]", 'must be {"stars"'),
         (b'{"stars": {}}', 'must be {"stars"'),
         (b'{"stars": [], "more": 1}', 'must be {"stars"'),
-        (b'{"stars": []}', "0 stars are asked for; a request has 1 to 1000"),
-        (b'{"stars": [' + b"{}," * 1000 + b"{}]}", "1001 stars are asked for"),
+        (b'{"stars": []}', "the request has 0 stars; it must have 1 to 1000"),
+        (b'{"stars": [' + b"{}," * 1000 + b"{}]}", "the request has 1001 stars"),
         (b'{"stars": [{"source_id": NaN}]}', "not JSON"),
         (b"[" * 100_000, "not JSON"),
         (b'{"stars": "\xff"}', "not JSON"),
     ],
 )
-def test_a_body_that_is_none_is_refused_in_one_line(body: bytes, message: str) -> None:
+def test_an_invalid_body_is_refused_in_one_line(body: bytes, message: str) -> None:
     with pytest.raises(UserError) as refused:
         read_json(body, "dr3", no_archive)
     assert message in str(refused.value)
@@ -146,8 +146,8 @@ def test_arrow_gives_what_json_gives(spectra: dict[str, np.ndarray], predictor: 
     assert len(tables[0]) == 300
 
 
-def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Predictor, tmp_path: Path) -> None:
-    """A genuine spectrum beside a genuine row of gaia_source: a file, a table in memory, JSON and Arrow."""
+def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_path(predictor: Predictor, tmp_path: Path) -> None:
+    """A genuine spectrum with a genuine row of gaia_source: as a file, a table in memory, JSON and Arrow."""
     path = datalink_file("csv", tmp_path)
     row = gaia_source_rows().row(by_predicate=pl.col("source_id") == 6636090339113063296, named=True)
     known = {name: row[name] for name in Star.model_fields if row.get(name) is not None} | {"source_id": BIG}
@@ -179,12 +179,12 @@ def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_way(predictor: Pr
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"source_id": [1], "colour": [1.0]}, "no column colour is known"),
+        ({"source_id": [1], "colour": [1.0]}, "unknown column: colour"),
         ({"source_id": [1.0]}, "source_id must be a column of 64-bit integers"),
         ({"flux": [1.0]}, "source_id must be"),
     ],
 )
-def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: str) -> None:
+def test_invalid_arrow_is_refused(columns: dict[str, list], message: str) -> None:
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, pa.table(columns).schema) as stream:
         stream.write_table(pa.table(columns))
@@ -196,24 +196,22 @@ def test_arrow_that_is_no_request_is_refused(columns: dict[str, list], message: 
 
 
 @pytest.mark.parametrize("compression", ["lz4", "zstd"])
-def test_arrow_that_unpacks_to_much_is_refused_before_it_does(compression: str) -> None:
+def test_compressed_arrow_is_refused_before_it_is_unpacked(compression: str) -> None:
     zeros = pa.table({"source_id": np.zeros(2_000_000, np.int64)})  # 16 MB
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, zeros.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as stream:
         stream.write_table(zeros)
-    with pytest.raises(UserError, match="a compressed Arrow stream is not taken"):
+    with pytest.raises(UserError, match="compressed Arrow streams are not accepted"):
         read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
     words = pa.table({"source_id": pa.array(["x", "y"]).dictionary_encode()})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, words.schema) as stream:
         stream.write_table(words)
-    with pytest.raises(UserError, match="dictionaries in an Arrow stream are not taken"):
+    with pytest.raises(UserError, match="dictionaries in an Arrow stream are not accepted"):
         read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
 
 
-def test_tables_have_a_row_for_each_star_and_an_error_where_there_is_one(
-    spectra: dict[str, np.ndarray], predictor: Predictor
-) -> None:
+def test_tables_have_a_row_for_each_star_and_its_error(spectra: dict[str, np.ndarray], predictor: Predictor) -> None:
     found = asked(star(spectra, 0, flux=[1.0]), star(spectra, 1))
     table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
     assert table["source_id"].to_pylist() == spectra["source_id"][:2].tolist()
@@ -255,7 +253,7 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
 
 @hypothesis_settings(max_examples=300, deadline=None)
 @given(stars=st.lists(STARS | ANYTHING, min_size=1, max_size=5))
-def test_any_star_is_read_or_has_one_short_reason(stars: list[Any]) -> None:
+def test_any_star_is_read_or_gets_one_short_reason(stars: list[Any]) -> None:
     found = asked(*stars)
     answered = [place for _, places in found.spectra for place in places.tolist()]
     assert sorted([*answered, *found.reasons]) == list(range(len(stars)))
@@ -285,10 +283,10 @@ def test_any_tensors_are_refused_in_one_short_line(content: Any) -> None:
         assert len(refusal(read, json.dumps(content).encode())) < 500
 
 
-def test_a_reddening_of_ones_own_gets_the_same_bytes_on_every_way(
+def test_a_given_reddening_gets_the_same_bytes_on_every_path(
     spectra: dict[str, np.ndarray], hint_bundle: Path, tmp_path: Path
 ) -> None:
-    """As JSON and Arrow, beside samples and beside an identifier alone, and as a table in memory."""
+    """As JSON and Arrow, with samples and with an identifier alone, and as a table in memory."""
     predictor = Predictor(hint_bundle)
     stars = {name: values[:3] for name, values in spectra.items() if name != "rgeo"}
     ids, ebv = stars["source_id"], [0.3, None, 0.0]
@@ -318,7 +316,7 @@ def test_a_reddening_of_ones_own_gets_the_same_bytes_on_every_way(
             assert np.asarray(expected[name]).tobytes() == same, name
 
 
-def test_a_reddening_that_cannot_be_is_refused(spectra: dict[str, np.ndarray]) -> None:
+def test_an_impossible_reddening_is_refused(spectra: dict[str, np.ndarray]) -> None:
     found = asked(star(spectra, 0, ebv=-0.1), star(spectra, 1, ebv=101.0), star(spectra, 2, ebv="much"))
     assert [reason.split(":")[0] for reason in found.reasons.values()] == ["ebv"] * 3
     with pytest.raises(UserError, match="ebv of row 0 is -1, outside 0 to 100"):

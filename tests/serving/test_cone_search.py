@@ -1,4 +1,4 @@
-"""Simple Cone Search, asked by the clients that people have: pyvo, and STILTS where it is installed."""
+"""Simple Cone Search with real clients: pyvo, and STILTS if it is installed."""
 
 import io
 import re
@@ -68,14 +68,14 @@ def test_pyvo_finds_the_stars(url: str, release: Published) -> None:
     ("parameters", "message"),
     [
         ({"RA": "1", "DEC": "2"}, "SR is missing"),
-        ({"RA": "x", "DEC": "2", "SR": "1"}, "RA is no number"),
+        ({"RA": "x", "DEC": "2", "SR": "1"}, "RA is not a number"),
         ({"RA": "1", "DEC": "95", "SR": "1"}, "DEC -90 to 90"),
         ({"RA": "nan", "DEC": "5", "SR": "1"}, "RA is not finite"),
-        ({"RA": "1", "DEC": "5", "SR": "100"}, "SR is 10 degrees at most"),
+        ({"RA": "1", "DEC": "5", "SR": "100"}, "SR must be at most 10 degrees"),
         ({"RA": "1", "DEC": "5", "SR": "1", "VERB": "7"}, "VERB must be"),
     ],
 )
-def test_a_mistake_is_the_standards_votable(
+def test_an_error_is_the_standard_votable(
     release: Published, parameters: dict[str, str], message: str, url: str
 ) -> None:
     votable = parse(io.BytesIO(search(release, parameters)))
@@ -93,13 +93,13 @@ def _by_pyvo(url: str, parameters: dict[str, str]) -> None:
     query.execute()
 
 
-def test_columns_types_and_overflow_are_the_standards(release: Published, tmp_path: Path) -> None:
+def test_columns_types_and_overflow_follow_the_standard(release: Published, tmp_path: Path) -> None:
     content = search(release, {"ra": "266", "dec": "-29", "sr": "1", "MAXREC": "5", "VERB": "1"})
     path = tmp_path / "cone.vot"
     path.write_bytes(content)
     complaints = io.StringIO()
     validate(path, output=complaints)
-    # The standard asks for UCDs of the first kind, which VOTable has left behind: nothing else is complained of.
+    # The standard requires UCD1, which VOTable has since dropped: that is the only complaint.
     assert set(re.findall(r"\b[WE]\d\d\b", complaints.getvalue())) == {"W06"}
     table = parse(path).get_first_table()
     by_ucd = {field.ucd: field for field in table.fields}
@@ -114,7 +114,7 @@ def test_columns_types_and_overflow_are_the_standards(release: Published, tmp_pa
     assert (len(nothing.array), len(nothing.fields)) == (0, len(CATALOG))
 
 
-def test_stilts_takes_it(url: str, tmp_path: Path) -> None:
+def test_stilts_reads_it(url: str, tmp_path: Path) -> None:
     if shutil.which("stilts") is None:
         pytest.skip("STILTS is not installed (Debian: apt install stilts)")
     out = tmp_path / "found.csv"

@@ -10,7 +10,7 @@ CONFIGS = [LOCAL, *sorted((Path(__file__).parents[2] / "serve_configs").glob("*.
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.name)
-def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
+def test_ray_serve_accepts_every_config(path: Path) -> None:
     config = read_config(path)
     assert config.options["backpressure_config"]["status_code"] == 429
     assert config.http_options["request_timeout_s"] > 0
@@ -25,10 +25,10 @@ def test_every_config_is_one_that_ray_serve_knows(path: Path) -> None:
         ("num_replicas: 1", "num_replicas: many", "num_replicas"),
         ("      model:", "      modell:", "args.model"),
         ("applications:", "applications: [", "not YAML"),
-        ("127.0.0.1", "0.0.0.0", r"host 0\.0\.0\.0 is open to others, and no keys guard it"),
+        ("127.0.0.1", "0.0.0.0", r"host 0\.0\.0\.0 is reachable by others, and no keys protect it"),
     ],
 )
-def test_a_wrong_config_is_refused_and_named(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_an_invalid_config_is_refused_with_its_error(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "serve.yaml"
     path.write_text(LOCAL.read_text().replace(old, new))
     with pytest.raises(UserError, match=message):

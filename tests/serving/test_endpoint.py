@@ -100,7 +100,7 @@ def test_arrow_csv_and_votable_hold_the_same_rows(address: str, spectra: dict[st
     assert str(votable["ra"].unit) == "deg"
 
 
-def test_a_wrong_star_has_its_error_in_its_place(address: str, spectra: dict[str, np.ndarray]) -> None:
+def test_an_invalid_star_has_its_error_in_its_place(address: str, spectra: dict[str, np.ndarray]) -> None:
     stars = [star_json(spectra, 0), star_json(spectra, 1, dec=91.0), {"source_id": 2**60 + 1}]
     answer = requests.post(f"{address}/v1/predict", json={"stars": stars}, timeout=60).json()["stars"]
     assert answer[0]["source_id"] == stars[0]["source_id"]
@@ -109,7 +109,7 @@ def test_a_wrong_star_has_its_error_in_its_place(address: str, spectra: dict[str
         {
             "source_id": 2**60 + 1,
             "good": False,
-            "error": "no spectrum is given, and this endpoint asks no archive for it",
+            "error": "no spectrum was sent, and this endpoint does not query Gaia's archive",
         },
     ]
 
@@ -125,7 +125,7 @@ def test_a_wrong_star_has_its_error_in_its_place(address: str, spectra: dict[str
         (b"x" * 80_000_001, {}, 413, "at most 80 MB"),
     ],
 )
-def test_a_request_that_is_none_is_refused_in_one_shape(
+def test_an_invalid_request_is_refused_in_one_form(
     address: str, body: bytes, headers: dict[str, str], status: int, message: str
 ) -> None:
     reply = requests.post(
@@ -136,13 +136,13 @@ def test_a_request_that_is_none_is_refused_in_one_shape(
     assert message in reply.json()["error"]["message"]
 
 
-def test_what_is_not_there_is_refused_in_the_same_shape(address: str) -> None:
+def test_unknown_paths_are_refused_in_the_same_form(address: str) -> None:
     for path, status in (("/v1/nothing", 404), ("/v1/predict", 405)):
         reply = requests.get(f"{address}{path}", timeout=60)
         assert (reply.status_code, reply.json()["error"]["status"]) == (status, status)
 
 
-def test_a_large_body_of_wrong_values_gets_a_small_answer(address: str) -> None:
+def test_a_large_body_of_invalid_values_gets_a_small_answer(address: str) -> None:
     stars = [{"source_id": i, "flux": ["x" * 10] * 343, "flux_error": ["x" * 10] * 343} for i in range(200)]
     reply = requests.post(f"{address}/v1/predict", json={"stars": stars}, timeout=60)
     assert len(reply.content) < 100_000
@@ -195,7 +195,7 @@ def guarded(address: str, bundle: Path, config: Config, tmp_path: Path) -> Itera
 
 
 @pytest.mark.slow  # deploys twice
-def test_keys_guard_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spectra: dict[str, np.ndarray]) -> None:
+def test_keys_protect_an_endpoint_without_a_restart(guarded: tuple[str, Keys], spectra: dict[str, np.ndarray]) -> None:
     address, keys = guarded
     body = {"stars": [star_json(spectra, 0)]}
 
@@ -249,7 +249,7 @@ def test_a_broken_file_is_refused_by_its_own_name(address: str) -> None:
         assert "/tmp" not in reply.text
 
 
-def test_a_picture_is_of_the_star(address: str, spectra: dict[str, np.ndarray]) -> None:
+def test_a_picture_shows_the_star(address: str, spectra: dict[str, np.ndarray]) -> None:
     reply = requests.post(f"{address}/v1/picture", json={"stars": [star_json(spectra, 0)]}, timeout=60)
     assert reply.content.startswith(b"\x89PNG")
     numbers = requests.post(
@@ -268,7 +268,7 @@ def test_a_picture_is_of_the_star(address: str, spectra: dict[str, np.ndarray]) 
     wrong = requests.post(f"{address}/v1/picture", json={"stars": [{"source_id": 5}]}, timeout=60)
     assert wrong.status_code == 422
     of_archive = requests.get(f"{address}/v1/stars/5/spectrum.png", timeout=60)
-    assert (of_archive.status_code, "asks no archive" in of_archive.text) == (404, True)
+    assert (of_archive.status_code, "does not query" in of_archive.text) == (404, True)
 
 
 def test_published_stars_and_cones(address: str, published: tuple[str, pa.Table]) -> None:
@@ -280,7 +280,7 @@ def test_published_stars_and_cones(address: str, published: tuple[str, pa.Table]
     assert requests.get(f"{address}/v1/stars/{2**64}", timeout=60).status_code == 422
     found = pyvo.dal.conesearch(f"{address}/v1/cone", (266.0, -29.0), 0.2)
     assert len(found) > 3
-    with pytest.raises(pyvo.dal.DALQueryError, match="SR is 10 degrees at most"):
+    with pytest.raises(pyvo.dal.DALQueryError, match="SR must be at most 10 degrees"):
         pyvo.dal.conesearch(f"{address}/v1/cone", (266.0, -29.0), 20.0)
 
 

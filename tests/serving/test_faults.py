@@ -77,13 +77,13 @@ def freeze(process: psutil.Process) -> None:
         # Clients in flight fail, no more.
         pytest.param(lambda running: running.one_of(REPLICA).kill(), CLIENTS, 5.0, id="replica killed"),
         pytest.param(lambda running: running.nodes.lose_a_node(), CLIENTS, 10.0, id="node killed"),
-        # What is sent to a frozen replica waits until its health check fails.
+        # Requests to a frozen replica wait until its health check fails.
         pytest.param(lambda running: freeze(running.one_of(REPLICA)), 3 * CLIENTS, 20.0, id="replica frozen"),
-        # There is one HAProxy: clients are refused until its manager has started another.
+        # The only HAProxy: clients are refused until its manager has started another.
         pytest.param(lambda running: running.haproxy().kill(), None, 20.0, id="HAProxy killed"),
         pytest.param(lambda running: freeze(running.haproxy()), None, 30.0, id="HAProxy frozen"),
         pytest.param(lambda running: running.one_of(MANAGER).kill(), None, 20.0, id="manager killed"),
-        # It passes no request on.
+        # It forwards no requests.
         pytest.param(lambda running: freeze(running.one_of(MANAGER)), 0, 0.0, id="manager frozen"),
     ],
 )

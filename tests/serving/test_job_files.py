@@ -1,4 +1,4 @@
-"""Jobs without Ray: what is ordered, answered and kept, and for how long."""
+"""Jobs without Ray: orders, answers, what is kept, and for how long."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -54,7 +54,7 @@ def arrow_stream(spectra: dict[str, np.ndarray], rows: list[int], too_short: int
 
 
 def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dataset, pa.Table]:
-    """The ledger and the result of a job, worked on here."""
+    """The ledger and the result of a job, done in this process."""
     folder = begin(str(jobs), "anybody", given, PRETRAINED, predictor)
     dataset = Dataset.at(folder.uri(ANSWERS))
     for shard in dataset.plan.shards:
@@ -65,7 +65,7 @@ def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dat
 def test_a_table_gets_the_bytes_that_a_request_gets(
     spectra: dict[str, np.ndarray], predictor: Predictor, tmp_path: Path
 ) -> None:
-    rows = [*range(12), 3, 11]  # in three shards; the last two stars came before, one of them in another shard
+    rows = [*range(12), 3, 11]  # in three shards; the last two stars are repeated, one of them from another shard
     stream = arrow_stream(spectra, rows, too_short=7)
     (tmp_path / "stars.arrow").write_bytes(stream)
     given = of_arrow(tmp_path / "stars.arrow", tmp_path, archive=False)
@@ -105,7 +105,7 @@ def test_a_file_gets_the_bytes_that_an_upload_gets(predictor: Predictor, tmp_pat
 
 
 @pytest.mark.slow
-def test_jobs_lie_in_a_bucket_too(predictor: Predictor, tmp_path: Path, place: str) -> None:
+def test_jobs_can_be_in_a_bucket(predictor: Predictor, tmp_path: Path, place: str) -> None:
     jobs, path = place.format("jobs"), datalink_file("fits", tmp_path)
     assert list(folders(jobs)) == []
     _, result = worked(of_file(path, "mine.fits"), predictor, jobs)
@@ -133,16 +133,16 @@ def test_jobs_lie_in_a_bucket_too(predictor: Predictor, tmp_path: Path, place: s
         (b'{"source_ids": [1], "name": 2}', "name: Extra inputs are not permitted"),
     ],
 )
-def test_what_are_no_identifiers_is_refused_in_one_line(body: bytes, message: str, tmp_path: Path) -> None:
+def test_invalid_identifiers_are_refused_in_one_line(body: bytes, message: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=message):
         of_ids(body, tmp_path)
 
 
-def test_a_table_that_cannot_become_a_job_is_refused_before(tmp_path: Path) -> None:
+def test_an_invalid_table_is_refused_before_a_job_starts(tmp_path: Path) -> None:
     path = tmp_path / "stars.arrow"
     for columns, message in (
-        ({"source_id": [1, None]}, "must be there for each star"),
-        ({"source_id": [1], "nonsense": [2]}, "no column nonsense is known"),
+        ({"source_id": [1, None]}, "source_id is missing for some stars"),
+        ({"source_id": [1], "nonsense": [2]}, "unknown column: nonsense"),
         ({"source_id": [1], "ebv": [200.0]}, "ebv of row 0 is 200"),
         ({"source_id": []}, "source_id must be a column of 64-bit integers"),
     ):
@@ -167,7 +167,7 @@ def made_folder(jobs: Path, owner: str, *files: JobOrder | JobProgress | JobEnd)
     return folder
 
 
-def test_a_job_is_kept_for_a_day_after_its_last_sign_of_life(tmp_path: Path) -> None:
+def test_a_job_is_kept_for_a_day_after_its_last_progress(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     old, new = now - timedelta(hours=30), now - timedelta(hours=20)
     begun = JobOrder(source="stars.parquet", name="the stars", stars=9, created=old)
@@ -191,7 +191,7 @@ def test_a_job_is_kept_for_a_day_after_its_last_sign_of_life(tmp_path: Path) -> 
     assert before.id not in [each.id for each in folders(str(tmp_path))]
 
 
-def test_only_results_and_what_is_known_stay_of_a_job_that_is_done(tmp_path: Path) -> None:
+def test_only_results_and_json_are_kept_of_a_finished_job(tmp_path: Path) -> None:
     folder = made_folder(tmp_path, "me", JobEnd(state=JobState.DONE))
     for name in ("stars.parquet", "result.csv", "model.onnx", "answers/part-00000.parquet"):
         folder.store(name, b"x")
@@ -211,9 +211,9 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
     for key in (other, None):
         desk.check_room(key)
         assert desk.all(key) == []
-        with pytest.raises(HTTPException, match="404: there is no such job of this key"):
+        with pytest.raises(HTTPException, match="404: this key has no such job"):
             desk.find(key, made[0].id)
-    with pytest.raises(HTTPException, match="429: the limit of this key is 3 jobs that have not ended") as refused:
+    with pytest.raises(HTTPException, match="429: the limit of this key is 3 unfinished jobs") as refused:
         desk.check_room(mine)
     assert refused.value.headers == {"Retry-After": "60"}
     for folder in made:
@@ -221,6 +221,6 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
     desk.check_room(mine)
     for _ in range(MAX_KEPT - MAX_UNFINISHED):
         made_folder(tmp_path, mine.sha256[:32], order, JobEnd(state=JobState.CANCELLED))
-    with pytest.raises(HTTPException, match="429: the limit of this key is 20 jobs that are kept") as refused:
+    with pytest.raises(HTTPException, match="429: the limit of this key is 20 kept jobs") as refused:
         desk.check_room(mine)
     assert 86_000 < int(refused.value.headers["Retry-After"]) <= 86_400

@@ -1,4 +1,4 @@
-"""Jobs at a real endpoint, by real Ray: the same bytes, through every death."""
+"""Jobs at a real endpoint, on real Ray: the same bytes, whatever dies."""
 
 import io
 import subprocess
@@ -46,7 +46,7 @@ def arrow_stream(stars: dict[str, np.ndarray]) -> bytes:
 
 
 def ended(url: str, headers: dict[str, str] | None = None, *, within_s: float = 120.0) -> dict[str, Any]:
-    """A job when it has ended."""
+    """A job once it has ended."""
     return until(lambda job: job["state"] not in ("queued", "running"), url, headers, within_s=within_s)
 
 
@@ -96,10 +96,10 @@ def test_a_job_gives_what_a_request_gives(address: str, spectra: dict[str, np.nd
         assert (gone.status_code, gone.json()["error"]["status"]) == (404, 404)
 
 
-def test_a_job_that_is_none_is_refused_in_one_shape(address: str) -> None:
+def test_an_invalid_job_is_refused_in_one_form(address: str) -> None:
     for path, body, headers, status, message in (
-        ("", b'{"source_ids": [1]}', {"Content-Type": "application/json"}, 422, "asks no archive"),
-        ("", b"x", {"Content-Type": "text/plain"}, 415, "or a file with ?name="),
+        ("", b'{"source_ids": [1]}', {"Content-Type": "application/json"}, 422, "does not query"),
+        ("", b"x", {"Content-Type": "text/plain"}, 415, "for a file give ?name="),
         ("", b"x", ARROW, 422, "not an Arrow stream"),
         ("?name=stars.exe", b"x", {}, 415, "must end in .csv"),
         ("?name=stars.csv", b"a,b\n1,2\n", {}, 422, "stars.csv: not a file of XP continuous spectra"),
@@ -167,13 +167,13 @@ def test_a_client_makes_a_job_of_many_stars(
         np.testing.assert_array_equal(answer[name], expected[name])
     assert requests.get(f"{address}/v1/jobs/{job['id']}", timeout=60).status_code == 404
     assert len(list(kept.iterdir())) == 1
-    with pytest.raises(EndpointError, match="there is no such job of this key"):
+    with pytest.raises(EndpointError, match="this key has no such job"):
         client.job(job["id"]).result()
 
 
 @contextmanager
 def serving(folder: Path, port: int) -> Iterator[psutil.Popen]:
-    """`xpfeh serve` of the package's model, in a process of its own."""
+    """`xpfeh serve` with the packaged model, in a separate process."""
     text = package_file("xpfeh", "serving/local.yaml").read_text().replace("port: 8000", f"port: {port}")
     (folder / "serve.yaml").write_text(text)
     command = [sys.executable, "-m", "xpfeh", "serve", "--config", str(folder / "serve.yaml"), "--model", "pretrained"]
@@ -190,7 +190,7 @@ def serving(folder: Path, port: int) -> Iterator[psutil.Popen]:
 def test_a_job_survives_its_replica_its_keeper_its_worker_and_its_cluster(
     archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The archive's answers are brought before, by the server in its place: the endpoint finds them in the cache."""
+    """A stand-in for the archive fills the cache first: the endpoint finds its answers there."""
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path / "data"))
     archive.absent = {77}
     ids, stars = [STAR, 77, STAR + 1], library_stars(0, 15_000)
@@ -203,7 +203,7 @@ def test_a_job_survives_its_replica_its_keeper_its_worker_and_its_cluster(
         job = requests.post(url, arrow_stream(stars), headers=ARROW, timeout=60).json()
         cancelled = requests.post(url, arrow_stream(stars), headers=ARROW, timeout=60).json()
         refused = requests.post(url, json={"source_ids": ids}, timeout=60)
-        assert (refused.status_code, "3 jobs that have not ended" in refused.text) == (429, True)
+        assert (refused.status_code, "3 unfinished jobs" in refused.text) == (429, True)
         assert ended(f"{url}/{asked['id']}")["rejected"] == 1
         rows = pl.read_parquet(io.BytesIO(requests.get(f"{url}/{asked['id']}/result", timeout=60).content))
         assert rows["source_id"].to_list() == ids
@@ -225,7 +225,7 @@ def test_a_job_survives_its_replica_its_keeper_its_worker_and_its_cluster(
     old = Path(expired.path)
     old = old.rename(old.with_name(f"{int(long_ago.timestamp()):08x}{old.name[8:]}"))
     assert list((jobs / "anybody" / job["id"] / "answers").glob("part-*.parquet"))
-    with serving(tmp_path, port):  # nobody asks: it goes on by itself
+    with serving(tmp_path, port):  # without a request: it resumes by itself
         for _ in range(600):
             if any(each.id == job["id"] and each.job().has_ended for each in folders(str(jobs))):
                 break

@@ -11,7 +11,7 @@ from xpfeh.serving.keys import PREFIX, Keys, Scope, Spending
 BOTH = (Scope.PREDICT, Scope.READ)
 
 
-def test_a_key_is_kept_by_its_hash_alone_and_taken_back(tmp_path: Path) -> None:
+def test_only_a_keys_hash_is_stored_and_it_can_be_revoked(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     server, owner = Keys(path), Keys(path)
     assert server.find("anything") is None
@@ -23,15 +23,15 @@ def test_a_key_is_kept_by_its_hash_alone_and_taken_back(tmp_path: Path) -> None:
     assert key is not None
     assert (key.name, key.scopes, key.requests_per_minute, key.stars_per_day) == ("vienna", BOTH, 60, 1000)
     assert server.find(token[:-1]) is None
-    with pytest.raises(UserError, match="there is a key of vienna already"):
+    with pytest.raises(UserError, match="vienna already has a key"):
         owner.add("vienna", BOTH, 60, 1000)
     owner.revoke("vienna")
     assert server.find(token) is None
-    with pytest.raises(UserError, match="there is no key of vienna"):
+    with pytest.raises(UserError, match="vienna has no key"):
         owner.revoke("vienna")
 
 
-def test_keys_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
+def test_keys_created_at_once_are_all_kept(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as threads:
         tokens = list(threads.map(lambda i: Keys(tmp_path / "k.json").add(f"n{i}", BOTH, 1, 1), range(24)))
     keys = Keys(tmp_path / "k.json")
@@ -40,9 +40,9 @@ def test_keys_that_are_made_at_once_are_all_kept(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"keys": [{"name": "a"}]}', ""])
-def test_a_file_that_is_none_of_keys_is_refused(tmp_path: Path, content: str) -> None:
+def test_an_invalid_key_file_is_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "keys.json").write_text(content)
-    with pytest.raises(UserError, match=r"keys\.json: not a file of keys"):
+    with pytest.raises(UserError, match=r"keys\.json: not a key file"):
         Keys(tmp_path / "keys.json").find("a")
 
 
@@ -56,5 +56,5 @@ def test_limits_of_one_key_are_not_those_of_another(tmp_path: Path) -> None:
     assert spending.ask(other) == 0
     assert spending.spend(one, 90) == 0
     assert 1 <= spending.spend(one, 11) <= 86_401
-    assert spending.spend(one, 10) == 0  # what was refused is not counted
+    assert spending.spend(one, 10) == 0  # refused stars are not counted
     assert spending.spend(other, 100) == 0

@@ -1,4 +1,4 @@
-"""More requests than there is room for, senders that dawdle, and lies about lengths."""
+"""More requests than there is room for, slow senders, and false lengths."""
 
 import json
 import socket
@@ -46,7 +46,7 @@ HEAD = "POST /v1/predict HTTP/1.1\r\nHost: here\r\nContent-Type: application/jso
 
 
 def answer_to(address: str, head: str, body: bytes = b"") -> str:
-    """Send bytes as they are, hang up, and return what came back."""
+    """Send raw bytes, hang up, and return the reply."""
     with connected(address) as there:
         there.sendall(head.encode() + b"\r\n" + body)
         there.shutdown(socket.SHUT_WR)
@@ -56,7 +56,7 @@ def answer_to(address: str, head: str, body: bytes = b"") -> str:
     return received.decode()
 
 
-def test_lies_about_lengths_and_hangups_harm_nobody(address: str, spectra: dict[str, np.ndarray]) -> None:
+def test_false_lengths_and_hangups_harm_nobody(address: str, spectra: dict[str, np.ndarray]) -> None:
     body = body_of([star_json(spectra, 0)])
     for head, sent in (
         (HEAD + f"Content-Length: {len(body) + 100}\r\n", body),
@@ -74,11 +74,11 @@ def test_lies_about_lengths_and_hangups_harm_nobody(address: str, spectra: dict[
     assert requests.post(f"{address}/v1/predict", body, timeout=60).status_code == 200
 
 
-def test_json_that_is_deep_or_has_no_number_is_refused(address: str) -> None:
+def test_deep_json_and_non_numbers_are_refused(address: str) -> None:
     for body, message in (
         (b'{"stars":' + b"[" * 200_000, "not JSON"),
-        (b'{"stars": [{"source_id": 1, "ra": NaN}]}', "NaN is written null"),
-        (b'{"stars": [{"source_id": 1, "ra": Infinity}]}', "NaN is written null"),
+        (b'{"stars": [{"source_id": 1, "ra": NaN}]}', "write NaN as null"),
+        (b'{"stars": [{"source_id": 1, "ra": Infinity}]}', "write NaN as null"),
         ("{'stars': 'ü'}".encode("latin-1"), "not JSON"),
         (json.dumps({"stars": [{"source_id": 1, "ra": "\0"}]}).encode(), ""),
         (b'{"stars": [{"source_id": 1e400}]}', ""),

@@ -33,7 +33,7 @@ def page() -> Iterator[Page]:
 
 @pytest.fixture
 def ten_stars(page: Page, address: str, spectra: dict[str, np.ndarray]) -> Iterator[list[str]]:
-    """Ten identifiers; the endpoint gets spectra with them, as if Gaia's archive had been asked: the last has none."""
+    """Ten identifiers; the endpoint gets their spectra as if from Gaia's archive: the last star has none."""
     known = {str(spectra["source_id"][i]): star_json(spectra, i) for i in range(9)}
 
     def with_spectra(route: Route) -> None:
@@ -103,7 +103,7 @@ def test_the_spectrum_is_read_by_pointer_and_by_keys(page: Page, address: str, t
     assert page.get_by_role("img", name=f"Spectrum of {ten_stars[0]}").count() == 1
 
 
-def test_ten_stars_are_a_line_each_and_sorted_by_keys(page: Page, address: str, ten_stars: list[str]) -> None:
+def test_ten_stars_are_a_row_each_and_sorted_by_keys(page: Page, address: str, ten_stars: list[str]) -> None:
     page.set_viewport_size({"width": 1280, "height": 900})
     page.goto(f"{address}/?id={','.join(ten_stars)}")
     page.wait_for_selector("svg")  # the first star is open
@@ -145,7 +145,7 @@ def test_it_fits_its_window(page: Page, address: str, ten_stars: list[str], widt
     assert page.get_by_role("columnheader", name="good").get_by_role("button").is_visible()
 
 
-def test_the_keyboard_alone_asks_and_is_told_why_there_is_no_answer(page: Page, address: str) -> None:
+def test_the_keyboard_alone_works_and_errors_are_shown(page: Page, address: str) -> None:
     page.goto(address)
     page.wait_for_selector("text=Answered by the model")
     page.keyboard.press("Tab")
@@ -155,11 +155,11 @@ def test_the_keyboard_alone_asks_and_is_told_why_there_is_no_answer(page: Page, 
     assert "whole number" in page.inner_text("#status")
     page.fill("#ids", f"Gaia DR3 {STAR}")
     page.press("#ids", "Enter")
-    page.wait_for_selector("text=this endpoint asks no archive for it")
+    page.wait_for_selector("text=this endpoint does not query Gaia's archive")
     assert STAR in page.inner_text("#rows")
     assert page.url == f"{address}/?id={STAR}"
     page.reload()
-    page.wait_for_selector("text=this endpoint asks no archive for it")
+    page.wait_for_selector("text=this endpoint does not query Gaia's archive")
     page.go_back()
     page.wait_for_selector("#answers", state="hidden")
 
@@ -187,7 +187,7 @@ def test_many_stars_are_a_job_that_a_reload_finds_again(page: Page, address: str
         page.goto(address)
         page.wait_for_selector("text=Answered by the model")
         page.fill("#ids", " ".join(map(str, range(10**18, 10**18 + 1001))))
-        page.click("text=Ask")
+        page.click("text=Predict")
         page.wait_for_selector("text=400 of 1,001 stars, 3 of them rejected")
         assert page.url == f"{address}/?job=j1"
         page.reload()
@@ -210,7 +210,7 @@ def test_many_stars_are_a_job_that_a_reload_finds_again(page: Page, address: str
         page.unroute_all()
 
 
-def test_everything_that_is_operated_has_a_name(page: Page, address: str, ten_stars: list[str]) -> None:
+def test_every_control_has_a_name(page: Page, address: str, ten_stars: list[str]) -> None:
     page.goto(f"{address}/?id={ten_stars[0]}")
     page.wait_for_selector("svg")
     unnamed = page.eval_on_selector_all(

@@ -1,4 +1,4 @@
-"""Clients that exist already: MLflow's protocol, and the Open Inference Protocol by NVIDIA's client."""
+"""Standard clients: MLflow's protocol, and the Open Inference Protocol with NVIDIA's client."""
 
 import json
 from typing import Any
@@ -62,15 +62,15 @@ def test_the_open_inference_protocol_by_nvidias_client(address: str, features: d
         (invocation, [], "must be an object"),
         (invocation, {}, "dataframe_split or dataframe_records"),
         (invocation, {"dataframe_split": {"columns": ["flux"], "data": [[1, 2]]}}, "as many values"),
-        (invocation, {"dataframe_records": [{"flux": [1.0]}]}, "flux: must be"),
+        (invocation, {"dataframe_records": [{"flux": [1.0]}]}, "flux: missing"),
         (invocation, {"dataframe_records": [{"flux": ["x"] * 343}]}, "flux: must be numbers"),
         (inference, {"inputs": 3}, "a list of tensors"),
         (inference, {"inputs": [{"name": "colour"}]}, "inputs must be flux"),
         (inference, {"inputs": [{"name": "ebv", "datatype": "INT8", "data": [1]}]}, "ebv: datatype must be"),
         (inference, {"inputs": [{"name": "ebv", "datatype": "FP32", "shape": [2], "data": [1]}]}, "of that shape"),
-        (inference, {"inputs": [{"name": "ebv", "datatype": "FP32", "shape": [1], "data": [1]}]}, "flux: must be"),
+        (inference, {"inputs": [{"name": "ebv", "datatype": "FP32", "shape": [1], "data": [1]}]}, "flux: missing"),
     ],
 )
-def test_what_is_no_request_of_theirs_is_refused(read: Any, content: Any, message: str) -> None:
+def test_invalid_requests_are_refused(read: Any, content: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         read(json.dumps(content).encode())

@@ -1,4 +1,4 @@
-"""A new model under continuous traffic: no request fails, and no answer is anything but its model's."""
+"""A new model under continuous traffic: no request fails, and each answer is that of one of the two models."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -30,7 +30,7 @@ OTHER = "pretrained"
 
 
 def versions_of(models: list[str], stars: dict[str, np.ndarray]) -> Callable[[requests.Response], str]:
-    """Judge answers: the version of the model that gave just these rows, or ``wrong``."""
+    """Judge answers: the version of the model that gave exactly these rows, or ``wrong``."""
     predictors = [Predictor(bundle_folder(model)) for model in models]
     expected = {
         each.version: to_table(estimate(preprocess(stars, each.card.preprocess), each), CATALOG).to_pylist()
@@ -60,7 +60,7 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
         assert (before, answering()) == (str(bundle), second)
         with monkeypatch.context() as patched:  # a folder that only this process sees, say
             patched.setattr(deployment, "_checked", lambda model: model)
-            with pytest.raises(UserError, match=r"nowhere: its replicas failed, .*pretrained goes on serving"):
+            with pytest.raises(UserError, match=r"nowhere: its replicas failed, .*pretrained is still served"):
                 rollout(config, "/nowhere")
         assert answering() == second
         assert serving(config).model == after
@@ -70,15 +70,15 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
     assert min(seen.outcomes().values()) > 10
 
 
-def test_a_model_that_is_none_is_refused_before_anything_changes(address: str, config: Config) -> None:
-    told = serving(config)
+def test_an_invalid_model_is_refused_before_anything_changes(address: str, config: Config) -> None:
+    before = serving(config)
     with pytest.raises(UserError, match="nowhere: not a model bundle"):
         rollout(config, "/nowhere")
-    assert serving(config) == told
+    assert serving(config) == before
 
 
 @pytest.mark.slow  # a quarter of a minute
-def test_a_challenger_in_the_dark_is_compared_and_answers_nobody(
+def test_shadow_traffic_compares_a_challenger_that_answers_nobody(
     address: str, config: Config, spectra: dict[str, np.ndarray], bundle: Path, tmp_path: Path
 ) -> None:
     keys = Keys(tmp_path / "keys.json")

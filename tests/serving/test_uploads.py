@@ -1,4 +1,4 @@
-"""Files that were damaged on their way: each is read, or refused in one line that names nothing of this machine."""
+"""Files damaged in transfer: each is read, or refused in one line without paths of this machine."""
 
 from pathlib import Path
 
@@ -45,7 +45,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 
 @st.composite
 def damages(draw: st.DrawFn, content: bytes) -> bytes:
-    """Bits that flipped, ends that were lost, pieces that stand twice or elsewhere, numbers that became words."""
+    """Flipped bits, lost ends, pieces repeated or moved, numbers turned into words."""
     damaged = bytearray(content)
     for _ in range(draw(st.integers(1, 4))):
         here = draw(st.integers(0, max(0, len(damaged) - 1)))
@@ -70,7 +70,7 @@ def damages(draw: st.DrawFn, content: bytes) -> bytes:
     return bytes(damaged)
 
 
-@pytest.mark.slow  # minutes; it found what the next tests hold
+@pytest.mark.slow  # minutes; it found the cases of the next tests
 @pytest.mark.filterwarnings("ignore")  # of readers, about what was damaged
 @pytest.mark.parametrize("suffix", [".csv", ".ecsv", ".fits", ".xml", ".parquet"])
 def test_a_damaged_file_is_read_or_refused(
@@ -94,7 +94,7 @@ def test_a_damaged_file_is_read_or_refused(
     holds()
 
 
-def test_a_small_parquet_file_that_unpacks_to_much_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+def test_a_small_parquet_file_that_unpacks_to_too_much_is_refused(predictor: Predictor, tmp_path: Path) -> None:
     path = tmp_path / "upload.parquet"
     for rows, width, message in (
         (60_000, 55, "has more than 50,000 stars"),

@@ -1,4 +1,4 @@
-"""Commands that answer for stars, on this machine alone."""
+"""Commands that answer for stars, on this machine only."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ app = typer.Typer()
 def predict(
     out: Annotated[Path, local("File to write: .parquet, .fits, .vot, .ecsv or .csv.")],
     source: Annotated[
-        str | None, typer.Argument(help="Spectra, as for `xpfeh spectra`; or choose stars by one of the options.")
+        str | None, typer.Argument(help="Spectra, as for `xpfeh spectra`; or choose stars with one of the options.")
     ] = None,
     ids: Ids = None,
     adql: Adql = None,
@@ -60,7 +60,7 @@ def predict(
 ) -> None:
     """Predict [Fe/H], T_eff, log g and [alpha/M] from a file of spectra or a list of stars.
 
-    For --ids, --adql, --cone and --around the spectra are downloaded from Gaia's archive, once: see `xpfeh cache`.
+    With --ids, --adql, --cone or --around the spectra are downloaded from Gaia's archive and cached: see `xpfeh cache`.
     """
     from xpfeh.archive.archives import PUBLIC
     from xpfeh.commands.choose_stars import StarChoice
@@ -108,7 +108,7 @@ def plot(
     photometry: Photometry = [],
     distances: Distances = [],
 ) -> None:
-    """One star in a picture: spectrum, what its [Fe/H] rests on, [Fe/H] with its intervals, its flags in words."""
+    """Plot one star: its spectrum, what its [Fe/H] depends on, [Fe/H] with its intervals, its flags in words."""
     from xpfeh.commands.plot import plot_star
     from xpfeh.experiments.models import bundle_folder
 

@@ -1,4 +1,4 @@
-"""Commands that make data: features and spectra; and what is kept of the archive's answers."""
+"""Commands that make features and spectra, and show the cache of the archive's answers."""
 
 from __future__ import annotations
 
@@ -65,16 +65,16 @@ def spectra(
     from xpfeh.sources.reader import CompanionFiles
 
     if stage not in list(Stage):
-        raise UserError(f"--stage {stage}: unknown; there are {', '.join(Stage)}")
+        raise UserError(f"--stage {stage}: unknown; choose from {', '.join(Stage)}")
     chosen = PreprocessSettings().with_overrides(settings)
     print_written(out, write_spectra(source, out, Stage(stage), chosen, CompanionFiles.find(photometry, distances)))
 
 
 @app.command(rich_help_panel=DATA, epilog=examples("xpfeh cache", "xpfeh cache --forget dr4"))
 def cache(
-    forget: Annotated[str | None, typer.Option(help="Delete what is cached of a data release: dr3 or dr4.")] = None,
+    forget: Annotated[str | None, typer.Option(help="Delete the cache of a data release: dr3 or dr4.")] = None,
 ) -> None:
-    """Show what is cached of the archive's answers, and how large it is."""
+    """Show which answers of Gaia's archive are cached, and their size."""
     from xpfeh.archive import cache as kept
 
     if valid_release(forget):

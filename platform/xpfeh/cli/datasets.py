@@ -1,4 +1,4 @@
-"""Commands for datasets: make and publish a catalog; how far a dataset is, what failed, and whether it is whole."""
+"""Commands for datasets: make and publish a catalog; a dataset's progress, failures and completeness."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def publish(
 
 @app.command(rich_help_panel=CATALOG, epilog=examples("xpfeh status catalog"))
 def status(out: DatasetDir) -> None:
-    """Show how far a dataset is, during a run or after it was killed."""
+    """Show a dataset's progress, during a run or after it was killed."""
     from xpfeh.dataset.status import status
 
     print_status(out, status(out))
@@ -92,7 +92,7 @@ def failed(
 def verify(out: DatasetDir) -> None:
     """Check that a dataset has every star exactly once, or rejected with a reason.
 
-    Exit code 1: it does not.
+    Exit code 1: it has problems.
     """
     from xpfeh.dataset.verify import verify
 

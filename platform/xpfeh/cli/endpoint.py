@@ -40,8 +40,8 @@ def serve(
     if follow and model:
         raise UserError("--follow serves each champion: leave out --model")
     with running_endpoint(config or LOCAL_CONFIG, model) as address:
-        # SIGTERM ends it like Ctrl-C: by default the process dies at once, and leaves the endpoint to a joined cluster.
-        # And a process that a shell starts in the background ignores Ctrl-C unless it says otherwise.
+        # SIGTERM stops it like Ctrl-C: by default the process would die and leave the endpoint on a joined cluster.
+        # And a process that a shell starts in the background ignores SIGINT unless it sets a handler.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         console.print(f"serving at {address} (API: {address}/docs); press Ctrl-C to stop", soft_wrap=True)
@@ -63,14 +63,14 @@ def rollout(
         typer.Option(
             min=0.001,
             max=1.0,
-            help="Send this share of the requests to the new model as shadow traffic, and replace nothing.",
+            help="Send this share of the requests to the new model as shadow traffic, and keep serving the old one.",
         ),
     ] = None,
 ) -> None:
     """Replace the model of a running endpoint without failing a request.
 
-    New replicas start beside the old ones as soon as a core is free; if they fail, the old ones stay. To go back, run
-    the same command with the previous model. GET /v1/shadow compares the answers to shadow traffic.
+    New replicas start next to the old ones as soon as a core is free; if they fail, the old ones stay. To go back, run
+    the same command with the previous model. GET /v1/shadow compares both models' answers to shadow traffic.
     """
     from xpfeh.commands.serve import LOCAL_CONFIG, roll_out
 

@@ -1,9 +1,9 @@
-"""`xpfeh fetch`: what a user with a network can download."""
+"""`xpfeh fetch`: downloads from Gaia's archive and other services."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from xpfeh.cli.options import Adql, ArchiveName, Around, Cone, Epoch, Ids, Radiu
 from xpfeh.cli.panels import examples
 from xpfeh.cli.printing import console
 from xpfeh.errors import UserError
+
+if TYPE_CHECKING:
+    from xpfeh.archive.gaia_archive import Tally
 
 fetch = typer.Typer(no_args_is_help=True, help="Download spectra, photometry, distances and more (needs a network).")
 
@@ -56,7 +59,7 @@ def xp(
         console.print(f"{len(fetch_bulk(bulk, out, release))} bulk files, MD5 checked -> {out}", soft_wrap=True)
         return
     services = PUBLIC.only(archive)
-    _print_account(fetch_xp(choose_stars(choice, release, out, services), out, release, services), out)
+    _print_tally(fetch_xp(choose_stars(choice, release, out, services), out, release, services), out)
 
 
 @fetch.command("gaia-source", epilog=examples("xpfeh fetch gaia-source --ids stars.txt --out gaia_source.parquet"))
@@ -79,7 +82,7 @@ def gaia_source(
     valid_release(release)
     services = PUBLIC.only(archive)
     chosen = choose_stars(StarChoice(ids, adql, cone, around, radius, epoch), release, out, services)
-    _print_account(fetch_gaia_source(chosen, out, release, services), out)
+    _print_tally(fetch_gaia_source(chosen, out, release, services), out)
 
 
 @fetch.command(epilog=examples("xpfeh fetch neighbourhood --ids labels.parquet --out neighbourhood.parquet"))
@@ -88,12 +91,12 @@ def neighbourhood(
     out: ParquetOut,
     archive: ArchiveName = None,
 ) -> None:
-    """Download which DR4 stars lie near DR3 stars: for `xpfeh labels move`."""
+    """Download the DR4 neighbours of DR3 stars, for `xpfeh labels move`."""
     from xpfeh.archive.archives import PUBLIC
     from xpfeh.archive.gaia_archive import fetch_neighbourhood
     from xpfeh.archive.star_lists import read_ids
 
-    _print_account(fetch_neighbourhood(read_ids(ids), out, "dr4", PUBLIC.only(archive)), out)
+    _print_tally(fetch_neighbourhood(read_ids(ids), out, "dr4", PUBLIC.only(archive)), out)
 
 
 @fetch.command(epilog=examples("xpfeh fetch distances --ids stars.txt --out distances.parquet"))
@@ -107,7 +110,7 @@ def distances(
     from xpfeh.archive.star_lists import read_ids
 
     valid_release(release)
-    _print_account(fetch_distances(read_ids(ids), out, release), out)
+    _print_tally(fetch_distances(read_ids(ids), out, release), out)
 
 
 @fetch.command(epilog=examples("xpfeh fetch pastel --out pastel.csv"))
@@ -120,13 +123,13 @@ def pastel(out: Annotated[Path, local("CSV table to write.")]) -> None:
 
 @fetch.command(epilog=examples("xpfeh fetch saga"))
 def saga() -> None:
-    """Say how to get SAGA, which is exported by hand."""
+    """Explain how to get SAGA, which must be exported by hand."""
     raise UserError("export SAGA by hand at saga.sci.hokudai.ac.jp; then: xpfeh labels saga TABLE --gaia ... --out ...")
 
 
 @fetch.command(epilog=examples("xpfeh fetch corrections"))
 def corrections() -> None:
-    """Say what to download for the systematics correction, and where to put it."""
+    """Explain what to download for the systematics correction, and where to put it."""
     from xpfeh.files import data_folder
     from xpfeh.xp.correction_tables import CorrectionTables
 
@@ -142,6 +145,6 @@ def sfd() -> None:
     console.print(f"SFD98: {fetch_sfd()}", soft_wrap=True)
 
 
-def _print_account(account: Any, out: Path) -> None:
-    counts = f"{account.asked:,} requested = {account.received:,} received + {account.missing:,} missing"
+def _print_tally(tally: Tally, out: Path) -> None:
+    counts = f"{tally.asked:,} requested = {tally.received:,} received + {tally.missing:,} missing"
     console.print(f"{counts} -> {out}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Commands that judge models, and choose the one that answers."""
+"""Commands that judge models, and choose the champion."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def validate(
     earlier: Earlier = None,
     neighbourhood: OfNeighbours = None,
 ) -> None:
-    """Judge models on the stars held out from them: numbers, pictures, a page.
+    """Judge models on their held-out stars: numbers, figures and a page.
 
     Models of other splits of the sky (`xpfeh train --salt`) show how much the numbers depend on the split.
     """
@@ -82,7 +82,7 @@ def validate(
 )
 def compare(
     experiment: Annotated[str, typer.Argument(help="MLflow experiment.")] = "xpfeh",
-    rows: Annotated[int, typer.Option(min=1, help="Maximum number of rows to print; the page has all.")] = 20,
+    rows: Annotated[int, typer.Option(min=1, help="Maximum number of rows to print; the page shows all.")] = 20,
     html: Annotated[Path | None, local("Also write a page with pictures to this file.")] = None,
     reports: Annotated[
         tuple[str, str] | None,
@@ -95,7 +95,7 @@ def compare(
 ) -> None:
     """Compare runs side by side, best first: one row for each recipe, with all its seeds."""
     if reports and html:
-        raise UserError("--html shows runs and --reports compares stars: give one of them")
+        raise UserError("--html shows runs and --reports compares stars: give only one")
     if reports:
         from xpfeh.evaluate.paired import star_by_star
         from xpfeh.labels.neighbourhood import Neighbourhood
@@ -144,7 +144,7 @@ def promote(
 
 @app.command(rich_help_panel=TRAINING, epilog=examples("xpfeh rollback"))
 def rollback() -> None:
-    """Make the previous champion the champion again."""
+    """Restore the previous champion."""
     from xpfeh.experiments.registry import rollback
 
     console.print(f"champion: models:/xpfeh/{rollback()}")
@@ -161,7 +161,7 @@ def drift(
     out: Annotated[Path, local("Folder for the report.")],
     model: Model = CHAMPION,
 ) -> None:
-    """Check whether a dataset is like the stars that a model was judged by."""
+    """Check whether a dataset resembles the stars that a model was judged on."""
     from xpfeh.commands.drift import find_drift
     from xpfeh.experiments.models import bundle_folder
 

@@ -16,7 +16,7 @@ from xpfeh.files import data_folder
 keys = typer.Typer(no_args_is_help=True, help="Manage the keys of an endpoint: one for each collaborator.")
 
 File = Annotated[
-    Path | None, local("The endpoint's file of keys, as its args.keys names it. Default: ~/.xpfeh/keys.json.")
+    Path | None, local("The endpoint's key file: args.keys of its configuration. Default: ~/.xpfeh/keys.json.")
 ]
 Name = Annotated[str, typer.Argument(help="Name of its owner.")]
 
@@ -29,18 +29,18 @@ def add(
     per_day: Annotated[int, typer.Option(min=1, help="Stars per day.")] = 1_000_000,
     file: File = None,
 ) -> None:
-    """Make a key. It is shown only once: the file keeps its hash."""
+    """Create a key. It is shown only once: the file keeps its hash."""
     from xpfeh.serving.keys import Keys, Scope
 
     if unknown := set(scope) - set(Scope):
-        raise UserError(f"--scope {unknown.pop()}: unknown; there are {', '.join(Scope)}")
+        raise UserError(f"--scope {unknown.pop()}: unknown; choose from {', '.join(Scope)}")
     made = Keys(file or data_folder("keys.json")).add(name, tuple(map(Scope, scope)), per_minute, per_day)
     console.print(made, soft_wrap=True)
 
 
 @keys.command("list", epilog=examples("xpfeh keys list"))
 def list_keys(file: File = None) -> None:
-    """List who has a key, and what it allows."""
+    """List who has a key, with its scopes and limits."""
     from xpfeh.serving.keys import Keys
 
     print_keys(Keys(file or data_folder("keys.json")).all())

@@ -36,7 +36,7 @@ def literature(out: Out) -> None:
 def apogee(
     library: Annotated[str, typer.Argument(help="apogee-library, or a FITS file of the same layout.")], out: Out
 ) -> None:
-    """Take the APOGEE labels of a library of spectra."""
+    """Extract the APOGEE labels of a library of spectra."""
     from xpfeh.commands.labels import write_apogee
 
     console.print(f"{write_apogee(library, out):,} labels -> {out}", soft_wrap=True)
@@ -76,10 +76,10 @@ for kind, name in {"pastel": "PASTEL", "saga": "SAGA", "jinabase": "JINAbase"}.i
 @labels.command(epilog=examples("xpfeh labels merge survey.parquet pastel.parquet --out merged.parquet"))
 def merge(
     survey: Annotated[str, typer.Argument(help="Labels of the survey.")],
-    literature: Annotated[list[str], typer.Argument(help="One or more tables of the literature.")],
+    literature: Annotated[list[str], typer.Argument(help="One or more tables of literature values.")],
     out: Out,
 ) -> None:
-    """Merge the labels of a survey with tables of the literature."""
+    """Merge the labels of a survey with tables of literature values."""
     from xpfeh.commands.labels import merge_labels
 
     _print_merge(merge_labels(survey, literature, out), out)

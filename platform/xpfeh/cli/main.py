@@ -1,4 +1,4 @@
-"""The command line: each command is a few lines on the package. `xpfeh --help` reads like a tour."""
+"""The command line: each command is a few lines that call the package. `xpfeh --help` reads like a tour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from xpfeh.cli.panels import CATALOG, DATA, examples
 from xpfeh.cli.printing import console, print_warning
 from xpfeh.errors import Notice, UserError
 
-# A full disk, a quota, places where one may not write, names too long: the user's to mend, whoever met them.
+# A full disk, a quota, missing permissions, names too long: the user can fix these, wherever they occur.
 _USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
 
 _EXTRAS = {
@@ -29,7 +29,7 @@ _EXTRAS = {
     **dict.fromkeys(("serve", "keys"), "serve"),
     "demo": "demo",
 }
-"""Which extra of the package brings what a command needs beside the core."""
+"""The extra of the package that installs what a command needs beyond the core."""
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 app.add_typer(answers.app)
@@ -53,7 +53,7 @@ app.add_typer(tools.app)
 def tour(version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False) -> None:
     """[Fe/H] of giant stars, with calibrated uncertainties, from Gaia XP spectra.
 
-    **predict** answers for your own stars. For models and catalogs of your own: **ingest** spectra, **train** a model
+    **predict** answers for your own stars. To make your own models and catalogs: **ingest** spectra, **train** a model
     or **tune** many, **promote** the best, make a **catalog**, and **serve** it to others.
     """
     if version:
@@ -76,11 +76,11 @@ def main(arguments: list[str] | None = None) -> None:
     except UserError as error:
         _exit_with(str(error))
     except ModuleNotFoundError as error:
-        if (error.name or "xpfeh").startswith("xpfeh"):  # our own mistake
+        if (error.name or "xpfeh").startswith("xpfeh"):  # a bug of ours
             raise
         given = sys.argv[1:] if arguments is None else arguments
-        extra = next((_EXTRAS[word] for word in given if word in _EXTRAS), "train")  # of others: MLflow, for its store
-        _exit_with(f"{error.name} is not installed, which this needs: pip install 'xpfeh[{extra}]'")
+        extra = next((_EXTRAS[word] for word in given if word in _EXTRAS), "train")  # default: for MLflow
+        _exit_with(f"this needs {error.name}, which is not installed: pip install 'xpfeh[{extra}]'")
     except OSError as error:
         if error.errno not in _USER_ERRNOS:
             raise

@@ -17,12 +17,12 @@ CHAMPION, PRETRAINED = "models:/xpfeh@champion", "pretrained"
 
 
 def local(help: str) -> Any:
-    """Return an option that takes a local path, and no URI: Path would make the folder ``s3:`` of an ``s3://``."""
+    """Return an option that takes a local path but no URI: Path would turn ``s3://`` into a folder ``s3:``."""
     return typer.Option(help=help, parser=local_path, metavar="PATH")
 
 
 def valid_release(release: str | None) -> str | None:
-    """Return a data release as it is called here, or refuse it."""
+    """Return a known data release, or None; refuse any other."""
     from xpfeh.releases import check_release
 
     if release is not None:
@@ -38,12 +38,12 @@ def comparisons_of(
     earlier: Path | None = None,
     neighbourhood: Path | None = None,
 ) -> Comparisons:
-    """Return what a report compares with, as options name it."""
+    """Return what a report compares with, from its options."""
     from xpfeh.commands.report_stars import Comparisons
     from xpfeh.evaluate.baseline import BASELINE
 
     if baseline not in (None, BASELINE):
-        raise UserError(f"--baseline {baseline}: unknown; there is {BASELINE}")
+        raise UserError(f"--baseline {baseline}: unknown; the only one is {BASELINE}")
     named = {}
     for each in references:
         name, equals, path = each.partition("=")
@@ -121,10 +121,10 @@ OfModelRelease = Annotated[
     str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4. Default: the model's.")
 ]
 Ids = Annotated[Path | None, local("Gaia identifiers: one per line, or any table with source_id.")]
-Adql = Annotated[str | None, typer.Option(help="A query of the Gaia archive that returns source_id.")]
+Adql = Annotated[str | None, typer.Option(help="An ADQL query of Gaia's archive that returns source_id.")]
 ArchiveName = Annotated[
     str | None,
-    typer.Option("--archive", help="Query only this archive: esa, ari or aip. Default: ESA's, a mirror if it is down."),
+    typer.Option("--archive", help="Query only esa, ari or aip. Default: ESA's archive, or a mirror if it is down."),
 ]
 Cone = Annotated[
     tuple[float, float, float] | None, typer.Option(metavar="RA DEC RADIUS", help="All stars in a cone; degrees.")

@@ -1,4 +1,4 @@
-"""The panels of `xpfeh --help`, and the examples that end each command's help."""
+"""The panels of `xpfeh --help`, and the examples at the end of each command's help."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TOOLS = "Tools"
 
 
 def examples(*commands: str) -> str:
-    r"""Return the end of a command's help: examples, a line each (Markdown).
+    r"""Return the end of a command's help: examples, one per line (Markdown).
 
     Examples
     --------

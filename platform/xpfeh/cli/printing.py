@@ -32,12 +32,12 @@ if TYPE_CHECKING:
 
 console = Console(markup=False, emoji=False)  # a path may hold [brackets] and :colons:
 
-_OF_A_SLICE = ("mae", "bias", "median", "robust_sigma", "coverage_68", "coverage_95", "nll")
-"""Numbers of `xpfeh.evaluate.metrics.summary`: those for which 80 columns have room; a report has all."""
+_SLICE_KEYS = ("mae", "bias", "median", "robust_sigma", "coverage_68", "coverage_95", "nll")
+"""Numbers of `xpfeh.evaluate.metrics.summary` that fit into 80 columns; a report shows all."""
 
 
 def _table(*columns: str | Column, title: str | None = None) -> Table:
-    """Return a table without side borders: it has more room, and can be copied from a terminal."""
+    """Return a table without side borders: more fits in, and it can be copied from a terminal."""
     return Table(*columns, title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
 
 
@@ -58,7 +58,7 @@ def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
         *(Column(title, justify="right", min_width=6) for title in titles(OF_A_RUN)),
         title=f"{experiment}: validation stars, {len(rows[:shown])} of {len(rows)} recipes",
     )
-    parameters = _table(Column("run", no_wrap=True), "what differs")
+    parameters = _table(Column("run", no_wrap=True), "settings that differ")
     for row in rows[:shown]:
         run = row.best.run_id[:SHORT_ID]
         numbers.add_row(run, row.recipes, str(len(row.runs)), *(row.text(number) for number in OF_A_RUN))
@@ -69,7 +69,7 @@ def print_recipes(rows: Sequence[Row], shown: int, experiment: str) -> None:
 
 
 def print_differences(reports: tuple[Any, Any], differences: Sequence[Difference]) -> None:
-    """Print two reports star by star."""
+    """Print the star-by-star comparison of two reports."""
     table = _table(
         Column("dex", no_wrap=True), *map(_number, ("A", "B", "A − B", "95 % interval")), "",
         title=f"{differences[0].n:,} stars in both",
@@ -82,7 +82,7 @@ def print_differences(reports: tuple[Any, Any], differences: Sequence[Difference
 
 
 def print_rows(out: str, records: Sequence[Record]) -> None:
-    """Print what became of a dataset's rows: of a catalog's, what kinds of answers they are."""
+    """Print how many rows of a dataset were written and rejected; for a catalog, the kinds of answers."""
     read, written = sum(r.rows_read for r in records), sum(r.rows_written for r in records)
     rejected: Counter[str] = sum((Counter(r.rejected) for r in records), Counter())
     kinds: Counter[str] = sum((Counter(r.kinds) for r in records), Counter())
@@ -99,7 +99,7 @@ def print_warning(line: str) -> None:
 
 
 def print_written(out: Any, written: Written) -> None:
-    """Print what became of the rows of a source."""
+    """Print how many stars of a source were written and rejected."""
     for line in written.warnings:
         print_warning(line)
     counts = f"{_stars(written.stars)} written, {written.rejected:,} rejected"
@@ -117,7 +117,7 @@ def print_answers(out: Any, written: Written) -> None:
 
 
 def _count(kinds: Mapping[str, int]) -> str:
-    """Return how many stars there are, how many of them are good, and how many of each other kind.
+    """Return the number of stars, of good ones, and of each other kind.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def _name(out: Any, written: Written) -> str:
 
 
 def print_cache(sizes: Mapping[str, Size]) -> None:
-    """Print what is cached of the archive's answers."""
+    """Print how much of the archive's answers is cached, by release."""
     table = _table("release", *map(_number, ("stars", "with spectrum", "MB")), Column("folder", overflow="fold"))
     for release, size in sizes.items():
         table.add_row(
@@ -166,7 +166,7 @@ def print_keys(keys: Iterable[Key]) -> None:
 
 
 def print_findings(release: str, findings: Iterable[Finding], as_json: bool = False) -> list[Finding]:
-    """Print what the archives have, what is expected, and what to do; return the findings."""
+    """Print what the archives should have and do have, and advice; return the findings."""
     from xpfeh.archive.probe import advice
 
     with console.status("querying the archive", spinner="dots") if not as_json else nullcontext():
@@ -188,7 +188,7 @@ def print_findings(release: str, findings: Iterable[Finding], as_json: bool = Fa
 
 
 def print_status(out: str, now: Status) -> None:
-    """Print how far a dataset is."""
+    """Print a dataset's progress."""
     table = Table(show_header=False, title=f"{now.kind}: {out}", title_justify="left", box=None, pad_edge=False)
     table.add_row("parts", f"{now.done:,} of {now.parts:,} done" + (f", {now.failed:,} failed" if now.failed else ""))
     table.add_row("rows", f"{now.rows_read:,} read = {now.rows_written:,} written + {now.rejected.total():,} rejected")
@@ -227,10 +227,10 @@ def print_metrics(metrics: Metrics, where: str) -> None:
     from xpfeh.evaluate.section import text_of
 
     for name, slices in metrics.items():
-        table = _table(Column("stars", no_wrap=True), *_numbers(("n", *_OF_A_SLICE)), title=f"{name}: {where}")
+        table = _table(Column("stars", no_wrap=True), *_numbers(("n", *_SLICE_KEYS)), title=f"{name}: {where}")
         for label, m in slices.items():
             if m["n"]:
-                table.add_row(label, str(m["n"]), *(text_of(m[key], NUMBERS[key].form) for key in _OF_A_SLICE))
+                table.add_row(label, str(m["n"]), *(text_of(m[key], NUMBERS[key].form) for key in _SLICE_KEYS))
         console.print(table)
         if "caught" in slices["all"]:
             found, caught = slices["all"]["catastrophic"], slices["all"]["caught"]
@@ -244,7 +244,7 @@ def print_spread(judged: Sequence[Metrics]) -> None:
         for name, slices in metrics.items():
             by_name.setdefault(name, []).append(slices)
     for name, runs in by_name.items():
-        for keys in (_OF_A_SLICE[:3], _OF_A_SLICE[3:]):  # 80 columns have room for three, or for four short ones
+        for keys in (_SLICE_KEYS[:3], _SLICE_KEYS[3:]):  # three fit into 80 columns, or four short ones
             title = f"{name}: mean ± standard deviation over {len(runs)} models"
             table = _table(Column("stars", no_wrap=True), *_numbers(keys), title=title)
             for label in runs[0]:
@@ -269,19 +269,19 @@ def _numbers(keys: Iterable[str]) -> list[Column]:
 
 
 def print_drift(found: FoundDrift) -> None:
-    """Print how a dataset differs from what a model knows, and which cuts could not be evaluated."""
+    """Print how a dataset differs from a model's stars, and which cuts could not be evaluated."""
     console.print(
         f"{found.given.stars:,} of {found.stars_read:,} stars fail none of the paper's cuts 1 to 3; of these "
         f"{found.drift.outside:.1%} are outside the model's domain"
     )
     for cut, share in found.not_evaluated.items():
         console.print(f"{cut}: not evaluated for {share:.1%} of them")
-    for line in found.drift.differences or ["no difference from the training stars is worth mentioning"]:
+    for line in found.drift.differences or ["no noteworthy difference from the training stars"]:
         console.print(line, soft_wrap=True)
 
 
 def print_gates(judged: Promotion | NotPromotedError) -> None:
-    """Print what a challenger was judged by and beside whom, and by how much it missed."""
+    """Print the gates of a challenger, and by how much it missed each that failed."""
     table = _table("gate", *map(_number, ("value", "from", "to")), Column("", no_wrap=True), title="gates")
     for gate in judged.gates:
         verdict = Text("passes") if gate.holds else Text(f"fails by {gate.misses_by:.3g}", style="red")
@@ -290,7 +290,7 @@ def print_gates(judged: Promotion | NotPromotedError) -> None:
     for note in judged.notes:
         console.print(note, soft_wrap=True)
     if judged.looks is not None:
-        console.print(f"models judged by these held-out stars so far: {judged.looks}")
+        console.print(f"models judged on these held-out stars so far: {judged.looks}")
 
 
 def print_refusal(refused: NotPromotedError) -> None:
@@ -310,6 +310,6 @@ def print_flags() -> None:
         table.add_row(str(bit.bit_length() - 1), str(int(bit)), bit.name, spoils, meaning)
     console.print(table)
     console.print(
-        f"good: {GOOD}. It has none of the flags marked x, and, if the model learned from the paper's stars alone, "
-        "none of those marked (x)."
+        f"good: {GOOD}. It has none of the flags marked x, nor, if the model was trained on the paper's stars only, "
+        "any marked (x)."
     )

@@ -16,7 +16,7 @@ app = typer.Typer()
 
 @app.command(rich_help_panel=TOOLS, epilog=examples("xpfeh demo", "xpfeh demo --out /tmp/demo --trials 4 --steps 1000"))
 def demo(
-    out: Annotated[Path, local("Folder for everything it makes.")] = Path("demo"),
+    out: Annotated[Path, local("Folder for all output.")] = Path("demo"),
     trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 10,
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 5_000,
     paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe.")] = 60_000,
@@ -25,7 +25,7 @@ def demo(
 ) -> None:
     """Run the whole pipeline on 39,851 real spectra: ingest to endpoint.
 
-    Exit code 3: the best model failed a gate, as may happen with few steps.
+    Exit code 3: the best model failed a gate, which can happen with few steps.
     """
     from xpfeh.commands.demo import run_demo
     from xpfeh.commands.promote import NotPromotedError
@@ -50,8 +50,8 @@ def probe(
 ) -> None:
     """Check whether a data release in Gaia's archive is as xpfeh expects.
 
-    Looks at tables, columns, DataLink's retrieval type and data structure, one star's spectrum and GaiaXPy's bases, in
-    the archive and its mirrors, and says what to do about differences. Exit code 1: something differs.
+    Compares tables, columns, DataLink's retrieval type and data structure, one star's spectrum and GaiaXPy's bases, in
+        the archive and its mirrors, with advice on differences. Exit code 1: something differs.
     """
     from xpfeh.archive.archives import PUBLIC
     from xpfeh.archive.probe import Verdict, probe

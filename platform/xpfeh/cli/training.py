@@ -71,7 +71,7 @@ def pretrain(
     workers: MembersAtOnce = 1,
     settings: Set = [],
 ) -> None:
-    """Train the model that the package ships, from the packaged library; it is the same each time."""
+    """Train the model that the package ships, from the packaged library; the result is the same each time."""
     from xpfeh.commands.pretrain import pretrain
 
     card = pretrain(out, recipe_named("best").with_overrides(settings), workers)
@@ -98,7 +98,8 @@ def tune(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Maximum concurrent trials; an autoscaling cluster grows. Default: as many as fit now."
+            min=1,
+            help="Maximum concurrent trials; an autoscaling cluster grows. Default: as many as current cores allow.",
         ),
     ] = None,
     cpus_per_worker: CpusEach = 1.0,

@@ -1,4 +1,4 @@
-"""A client of the endpoint: stars in, an astropy Table out, however many they are."""
+"""A client of the endpoint: any number of stars in, an astropy Table out."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from xpfeh.sources.samples import SAMPLES
 from xpfeh.xp.parallax import PARALLAX
 
 _ARROW, _JSON = "application/vnd.apache.arrow.stream", "application/json"
-_PIECE = 1_000  # stars, of which a body is made up
-_FULL = 0.9  # of the largest body: Arrow's own bytes are not counted
+_PIECE = 1_000  # stars: a body consists of whole pieces
+_FULL = 0.9  # of the largest body allowed: Arrow's own bytes are not counted
 
 
 @dataclass(frozen=True)
 class _Body:
-    """What is sent at a time."""
+    """The body of one request or job."""
 
     stars: int
     content: bytes
@@ -46,12 +46,12 @@ class _Body:
 
 
 class Client:
-    """An endpoint of xpfeh, elsewhere.
+    """An xpfeh endpoint that others run.
 
     Parameters
     ----------
     url : str
-        Where it answers, as in ``http://127.0.0.1:8000``.
+        Its address, as in ``http://127.0.0.1:8000``.
     key : str, optional
         The collaborator's key.
     timeout_s : float
@@ -67,7 +67,7 @@ class Client:
         self.url = self._connection.url
 
     def health(self) -> dict[str, Any]:
-        """Return the endpoint's model and what a request may have.
+        """Return the endpoint's model and the limits of a request.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class Client:
         return self._connection.ask("GET", "/v1/health").json()
 
     def job(self, job_id: str) -> Job:
-        """Return a job that was begun earlier, here or elsewhere.
+        """Return a job that was started earlier, here or elsewhere.
 
         Examples
         --------
@@ -88,29 +88,29 @@ class Client:
     def predict(
         self, stars: Any, photometry: Any = None, distances: Any = None, keep: str | Path | None = None
     ) -> Table:
-        """Return the catalog's rows of stars, in their order, as `xpfeh.predict` does.
+        """Return the catalog rows of stars, in their order, as `xpfeh.predict` does.
 
-        More stars than one request takes become a job: it shows its progress, goes on if this call is interrupted,
-        and is deleted once its result is here.
+        More stars than fit into one request become a job: it shows its progress, continues if this call is interrupted,
+        and is deleted once its result is downloaded.
 
         Parameters
         ----------
         stars, photometry, distances
-            As `xpfeh.predict` takes them. Spectra that are named by identifiers come from Gaia's archive: to the
-            endpoint if these become a job there, else to this machine, and from here to the endpoint.
+            As for `xpfeh.predict`. Spectra of stars given by identifiers come from Gaia's archive: directly to the
+            endpoint if they become a job there, otherwise through this machine.
         keep : str or Path, optional
-            Folder for the answers as they come; a call that was interrupted goes on from there.
+            Folder for the answers as they arrive; an interrupted call resumes from there.
 
         Returns
         -------
         astropy.table.Table
-            ``meta["rejected"]`` has the rows that are not sound, and were not sent, and the stars that the endpoint
-            did not answer.
+            ``meta["rejected"]`` lists the invalid rows, which were not sent, and the stars that the endpoint did not
+            answer.
 
         Raises
         ------
         InputError
-            If the stars are none.
+            If the stars cannot be read.
         EndpointError
             If the endpoint refuses a request, or does not answer.
         """
@@ -146,7 +146,7 @@ class Client:
             return stream.read_all()
 
     def _by_job(self, body: _Body, note: Path | None) -> pa.Table:
-        """Return the answers of a job: of one that was begun earlier, if the file `note` has its id."""
+        """Return the answers of a job: of an earlier one, if the file `note` has its id."""
         job = self._noted(note)
         if job is None:
             headers = {"Content-Type": body.kind}
@@ -157,7 +157,7 @@ class Client:
         try:
             answers = job.answers()
         except KeyboardInterrupt:
-            line = f'the job goes on: client.job("{job.id}").result() fetches its answers, .cancel() ends it'
+            line = f'the job continues: client.job("{job.id}").result() fetches its answers, .cancel() stops it'
             Console(stderr=True).print(line, soft_wrap=True)
             raise
         job.cancel()
@@ -171,7 +171,7 @@ class Client:
         job = self.job(note.read_text())
         try:
             return job if job.status()["state"] in ("queued", "running", "done") else None
-        except EndpointError:  # it is not kept any more
+        except EndpointError:  # it has been deleted
             return None
 
 
@@ -182,7 +182,7 @@ def _of_ids(ids: NDArray[np.int64], most: int) -> Iterator[_Body]:
 
 
 def _of_spectra(raws: Iterable[Mapping[str, NDArray]], most_bytes: float) -> Iterator[_Body]:
-    """Yield Arrow streams of so many bytes at most."""
+    """Yield Arrow streams of at most `most_bytes` each."""
     waiting: list[pa.Table] = []
     for piece in _pieces(raws):
         full = sum(table.nbytes for table in waiting) + piece.nbytes > most_bytes
@@ -197,7 +197,7 @@ def _of_spectra(raws: Iterable[Mapping[str, NDArray]], most_bytes: float) -> Ite
 def _pieces(raws: Iterable[Mapping[str, NDArray]]) -> Iterator[pa.Table]:
     for raw in raws:
         lists = SAMPLES if "flux" in raw else LIST_COLUMNS
-        # The parallax has no zero point any more: of what gives one nothing is sent.
+        # The parallax is already corrected: the columns that give its zero point are not sent.
         names = ("source_id", *PHOTOMETRY, *PARALLAX, "ebv", "rgeo", *lists)
         columns = {name: raw[name] for name in names if name in raw}
         table = pa.table({name: _arrow(values) for name, values in columns.items()})

@@ -1,4 +1,4 @@
-"""What an endpoint answers becomes an astropy Table, as from `xpfeh.predict`."""
+"""Turns an endpoint's answers into an astropy Table, as from `xpfeh.predict`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from xpfeh.sources.coefficients import Reject
 from xpfeh.tables.astropy_table import to_astropy
 
 NO_ANSWERS = CATALOG.append(pa.field("error", pa.string())).empty_table()
-"""Where all rows are rejected before they are sent."""
+"""The answers if all rows are rejected before they are sent."""
 
 
 def found_of(table: pa.Table, url: str, not_sent: Sequence[tuple[str, Reject]] = ()) -> Table:
-    """Return the rows of answers that have no error; ``meta["rejected"]`` has the others, and what was not sent."""
+    """Return the answers without an error; ``meta["rejected"]`` lists the others, and the rows that were not sent."""
     refused = pc.is_valid(table["error"])
     reasons = table.select(["source_id", "error"]).filter(refused).to_pylist()
-    rows = np.flatnonzero(refused)  # among the stars that were sent
+    rows = np.flatnonzero(refused)  # among the stars sent
     rejected = [*not_sent, *((url, Reject(int(row), *why.values())) for row, why in zip(rows, reasons, strict=True))]
     found = to_astropy(table.filter(pc.invert(refused)).drop_columns("error"))
     models = pc.drop_null(pc.unique(table["model_version"])).to_pylist()  # two if a rollout came between two requests

@@ -1,4 +1,4 @@
-"""HTTP to an endpoint: patient where it is a matter of time, one line where it is not."""
+"""HTTP to an endpoint: retries what may pass, and reports the rest in one line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import tenacity
 
 from xpfeh.errors import EndpointError
 
-_WAIT = (429, 502, 503, 504)  # statuses that pass by themselves: limits, restarts, overload
+_TEMPORARY = (429, 502, 503, 504)  # limits, restarts, overload
 _ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0
-_CHUNK = 1 << 16  # bytes: of one that is cut nothing is kept
+_CHUNK = 1 << 16  # bytes: a chunk that is cut off is lost
 
 
 class Connection:
-    """An endpoint's address, and the key that is shown there.
+    """A connection to an endpoint, with a key if it needs one.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class Connection:
             self._session.headers["Authorization"] = f"Bearer {key}"
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Ask, and again while the endpoint says that it is a matter of time.
+        """Send a request, and retry while the failure is temporary.
 
         Raises
         ------
@@ -44,7 +44,7 @@ class Connection:
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=_wait,
             retry=tenacity.retry_if_exception_type(requests.ConnectionError)
-            | tenacity.retry_if_result(lambda response: response.status_code in _WAIT),
+            | tenacity.retry_if_result(lambda response: response.status_code in _TEMPORARY),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:
@@ -56,7 +56,7 @@ class Connection:
         return response
 
     def download(self, path: str) -> bytes:
-        """Return a file; where the connection is cut, as proxies do after a while, the rest is asked for.
+        """Return a file; if the connection is cut, as by proxies after a while, continue with the rest.
 
         Raises
         ------
@@ -80,12 +80,12 @@ class Connection:
 
 
 def _wait(state: tenacity.RetryCallState) -> float:
-    """Wait as long as the endpoint says, or twice as long each time."""
+    """Wait as long as the endpoint demands, or twice as long each time."""
     doubled = min(0.5 * 2 ** (state.attempt_number - 1), _LONGEST_WAIT_S)
     if state.outcome is None or state.outcome.failed:
         return doubled
-    said = state.outcome.result().headers.get("Retry-After", "")
-    return min(float(said), _LONGEST_WAIT_S) if said.isdigit() else doubled
+    demanded = state.outcome.result().headers.get("Retry-After", "")
+    return min(float(demanded), _LONGEST_WAIT_S) if demanded.isdigit() else doubled
 
 
 def _message(response: requests.Response) -> str:

@@ -1,4 +1,4 @@
-"""A job at an endpoint: long work that goes on there, whether anybody waits or not."""
+"""A job at an endpoint: long work that continues there, whether or not anybody waits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from xpfeh.client.answers import found_of
 from xpfeh.client.connection import Connection
 from xpfeh.errors import EndpointError
 
-_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0  # between two looks; a key may have few requests a minute
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 10.0  # between two status requests: a key may have few per minute
 
 
 class Job:
@@ -41,22 +41,22 @@ class Job:
         return self._connection.ask("GET", self._path).json()
 
     def result(self) -> Table:
-        """Wait for the end, with a progress bar, and return the catalog's rows, as `Client.predict` does.
+        """Wait for the end, with a progress bar, and return the catalog rows, as `Client.predict` does.
 
         Raises
         ------
         EndpointError
-            If the job failed, was cancelled, or is not there.
+            If the job failed, was cancelled, or does not exist.
         """
         return found_of(self.answers(), self._connection.url)
 
     def answers(self) -> pa.Table:
-        """Return the result as the endpoint has it, with a column ``error``; see `result`."""
+        """Return the result as stored by the endpoint, with a column ``error``; see `result`."""
         self._wait()
         return pq.read_table(io.BytesIO(self._connection.download(f"{self._path}/result?format=parquet")))
 
     def cancel(self) -> None:
-        """Cancel the job; delete one that has ended.
+        """Cancel the job; delete it if it has finished.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""The Ray cluster that a command runs on: the one of ``RAY_ADDRESS``, or one of its own on this machine."""
+"""The Ray cluster that a command runs on: the one at ``RAY_ADDRESS``, or a private one on this machine."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _LOG_LEVELS = {
     "ray.data": logging.WARNING,
     "ray.serve": logging.WARNING,
     "ray.tune": logging.WARNING,
-    "ray.data._internal.progress": logging.ERROR,  # warns that its progress bars make room for ours
-    "ray._private.authentication": logging.ERROR,  # warns that a cluster of one's own is guarded by a token
+    "ray.data._internal.progress": logging.ERROR,  # warns that ours replace its progress bars
+    "ray._private.authentication": logging.ERROR,  # warns that a private cluster is protected by a token
 }
 
 
 def join() -> None:
-    """Join the cluster of ``RAY_ADDRESS``, or the one that runs on this machine.
+    """Join the cluster at ``RAY_ADDRESS``, or the one that runs on this machine.
 
     Raises
     ------
     UserError
-        If there is none.
+        If there is no cluster.
     """
     _quiet()
     if ray.is_initialized():
@@ -45,7 +45,7 @@ def join() -> None:
     try:
         wanted = os.environ.get("RAY_ADDRESS", "auto")
         host, _, port = str(get_ray_address_from_environment(wanted, None)).rpartition(":")
-        # Ray itself tries one that has ended, and whose address it has kept, for a quarter of an hour.
+        # Ray itself would retry a stopped cluster, whose address it remembers, for a quarter of an hour.
         socket.create_connection((host, int(port)), timeout=5).close()
         _listen_on_loopback(host.startswith("127."))
         _init(address=wanted)
@@ -54,12 +54,12 @@ def join() -> None:
 
 
 def is_own() -> bool:
-    """Return whether commands start a Ray of their own, since ``RAY_ADDRESS`` names no cluster."""
+    """Return whether commands start a private Ray, since ``RAY_ADDRESS`` names no cluster."""
     return (os.environ.get("RAY_ADDRESS") or "local") == "local"
 
 
 def connect() -> None:
-    """Join the cluster of ``RAY_ADDRESS`` (set inside a submitted job), or start a local one, on loopback alone.
+    """Join the cluster at ``RAY_ADDRESS`` (set inside a submitted job), or start a local one, on loopback only.
 
     Raises
     ------
@@ -76,11 +76,11 @@ def connect() -> None:
 
 
 def _init(**options: Any) -> None:
-    """Start Ray, or join it, without what its C++ core writes to the user's terminal.
+    """Start or join Ray, without its C++ core's messages on the user's terminal.
 
-    As errors that core reports what Ray Data does with each actor of a pool (ray-project/ray#53727, #57733), and what a
-    user must know of comes as an exception; so only what ends the process is left. The core says on stderr that it was
-    told so, while it starts.
+    The core logs as errors what Ray Data does with each actor of a pool (ray-project/ray#53727, #57733), and a user
+    learns of real errors by exceptions; so only fatal ones are shown. While it starts, the core announces this setting
+    on stderr.
     """
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     with silent_stderr():
@@ -88,7 +88,7 @@ def _init(**options: Any) -> None:
 
 
 def _listen_on_loopback(only: bool) -> None:
-    """Choose between loopback and all interfaces: Ray 2.60 offers it on macOS and Windows alone, by this constant."""
+    """Choose between loopback and all interfaces: Ray 2.60 offers this only on macOS and Windows, by this constant."""
     ray_constants.ENABLE_RAY_CLUSTER = not only
 
 
@@ -99,7 +99,7 @@ def _quiet() -> None:
 
 @contextmanager
 def own_interrupts() -> Iterator[None]:
-    """Take Ctrl-C back from Ray Tune once it has ended; its handler keeps an actor alive, too."""
+    """Take Ctrl-C back from Ray Tune once it has finished; its handler also keeps an actor alive."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -111,7 +111,7 @@ def own_interrupts() -> Iterator[None]:
 
 
 def result_of(task: ray.ObjectRef) -> Any:
-    """Return the result of a Ray task, and raise a `UserError` in it as it was: Ray makes a stack trace of its line."""
+    """Return the result of a Ray task, or raise its own `UserError`: Ray would turn its one line into a stack trace."""
     try:
         return ray.get(task)
     except RayTaskError as error:
@@ -122,15 +122,15 @@ def result_of(task: ray.ObjectRef) -> Any:
 
 @dataclass(frozen=True)
 class Share:
-    """What a small task gets: shares of a CPU core and of a GPU, so that many pack onto one."""
+    """The resources of a small task: shares of a CPU core and of a GPU, so that several fit on one."""
 
     cpus: float = 1.0
     gpus: float = 0.0
 
     def fit_now(self) -> int:
-        """Return how many such tasks the cluster has room for as it is now; at least one."""
-        there = ray.cluster_resources()
-        room = [there.get(kind, 0) / each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each]
+        """Return how many such tasks fit on the cluster's current nodes; at least one."""
+        total = ray.cluster_resources()
+        room = [total.get(kind, 0) / each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each]
         return max(1, int(min(room)))
 
 

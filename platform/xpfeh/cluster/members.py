@@ -1,7 +1,7 @@
-"""Members of an ensemble trained on the workers of a cluster, each alone: five workers take the time of one.
+"""Members of an ensemble trained in parallel on the workers of a cluster.
 
-Members do not talk to each other, so each is a Ray task and not a rank of a Ray Train group: a lost worker costs its
-member alone, results need no disk that all machines share, and pending tasks make an autoscaling cluster grow.
+Members do not communicate, so each is a Ray task and not a rank of a Ray Train group: a lost worker costs only its
+member, results need no shared disk, and pending tasks make an autoscaling cluster grow.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ _RETRIES = 3  # of a member whose worker or node is lost
 
 
 def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
-    """Return a function that trains the members of a recipe on a cluster, so many at a time.
+    """Return a function that trains the members of a recipe on a cluster, `workers` at a time.
 
-    The weights are those that one process would give, to the bit, on machines of one kind.
+    On machines of the same kind the weights equal those of a single process to the bit.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a running plan says to Prometheus, and to its workers' logs: infra/monitoring has both."""
+"""What a running plan reports to Prometheus, and to its workers' logs: infra/monitoring explains both."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class PlanMeters:
     def __init__(self, plan: Plan) -> None:
         self._stars = Counter("xpfeh_stars", "Stars written to parts", ("kind",))
         self._rejected = Counter("xpfeh_rejected", "Stars rejected, by reason", ("kind", "reason"))
-        self._parts = Counter("xpfeh_parts", "Parts that were tried, by outcome", ("kind", "outcome"))
+        self._parts = Counter("xpfeh_parts", "Parts attempted, by outcome", ("kind", "outcome"))
         self._seconds = Histogram("xpfeh_part_seconds", "How long a part took", _SECONDS, ("kind",))
         for meter in (self._stars, self._rejected, self._parts, self._seconds):
             meter.set_default_tags({"kind": plan.kind})
         self._run = {"run": plan.fingerprint(), "kind": plan.kind}
         _LOG.setLevel(logging.INFO)
         if not _LOG.hasHandlers():
-            _LOG.addHandler(logging.StreamHandler())  # in a worker there is none; Ray keeps its stderr
+            _LOG.addHandler(logging.StreamHandler())  # a worker has none; Ray keeps its stderr
 
     def done(self, record: Record) -> None:
-        """Tell of a finished part."""
+        """Record a finished part."""
         if record.rows_written:  # Ray refuses to count 0
             self._stars.inc(record.rows_written)
         for reason, rows in record.rejected.items():
@@ -42,7 +42,7 @@ class PlanMeters:
         self._log("done", record.shard, rows=record.rows_written, seconds=record.seconds, rejected=record.rejected)
 
     def failed(self, failure: Failure) -> None:
-        """Tell of a part that could not be made."""
+        """Record a failed part."""
         self._parts.inc(1, {"outcome": "failed"})
         self._log("failed", failure.shard, reason=failure.reason)
 

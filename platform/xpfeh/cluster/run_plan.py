@@ -1,4 +1,4 @@
-"""Ray Data runs the shards of a plan; the dataset says which are left and records what is done."""
+"""Ray Data runs the shards of a plan; the dataset knows which are left and records what is done."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import absolute
 
 ShardWork = Callable[[Shard], Iterable[Delivery]]
-"""Makes a shard's rows, some at a time; built once in each worker process."""
+"""Makes a shard's rows in batches; built once in each worker process."""
 
 MAX_WORKERS = 128
 """Enough for most clusters."""
@@ -27,7 +27,7 @@ _GATHER_EVERY = 1000  # parts: `xpfeh status` then reads fewer records one by on
 
 
 class _Outcome(TypedDict):
-    """What became of a shard: the stars written, or in one line why it could not be made."""
+    """The outcome of a shard: the stars written, or in one line why it failed."""
 
     rows: int
     failure: str
@@ -45,12 +45,12 @@ class _Worker:
     def __call__(self, row: Mapping[str, object]) -> _Outcome:
         shard = Shard.model_validate(row["shard"])
         try:
-            if self._work is None:  # not sooner: a node that cannot read the input then says so in a failure
+            if self._work is None:  # not sooner: so a node that cannot read the input records a failure
                 self._work = self._make_work()
             record = self._dataset.commit(shard, self._work(shard))
             self._meters.done(record)
             return {"rows": record.rows_written, "failure": ""}
-        except Exception as error:  # whatever it is, it is recorded, and the other shards go on
+        except Exception as error:  # of any kind: it is recorded, and the other shards continue
             failure = self._dataset.fail(shard, error)
             self._meters.failed(failure)
             return {"rows": 0, "failure": failure.reason}
@@ -69,8 +69,8 @@ def run_plan(
     make_work : callable
         Called once in each worker; returns the function that makes a shard's rows.
     max_workers : int
-        So many workers at most, a core each: Ray Data begins with the cores that are there, asks an autoscaling
-        cluster for more, and uses a node that joins later.
+        Maximum number of workers, of one core each: Ray Data starts with the available cores, requests more from an
+        autoscaling cluster, and uses nodes that join later.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def run_plan(
         failures = _run(dataset, absolute(uri), pending, make_work, max_workers)
         if failures:
             more = f" (and {len(failures) - 1} more: xpfeh failed {uri})" if len(failures) > 1 else ""
-            raise UserError(f"{failures[0]}{more}; the other parts are done, run again once it is mended")
+            raise UserError(f"{failures[0]}{more}; the other parts are done; rerun once it is fixed")
     dataset.clear()
     dataset.gather_records()
     return dataset.records()
@@ -91,10 +91,10 @@ def run_plan(
 def _run(
     dataset: Dataset, uri: str, pending: list[Shard], make_work: Callable[[], ShardWork], max_workers: int
 ) -> list[str]:
-    """Make the shards on the cluster and return why some could not be made."""
+    """Make the shards on the cluster and return the reasons of those that failed."""
     connect()
     most = min(max_workers, len(pending))
-    # No more at the start than there is room for: actors that wait on a node that is lost are slow to come back.
+    # No more at the start than fit: actors that wait for a lost node are slow to come back.
     first = min(most, ONE_CORE.fit_now())
     shards = ray.data.from_items([{"shard": shard.model_dump()} for shard in pending], override_num_blocks=len(pending))
     done = shards.map(
@@ -104,7 +104,7 @@ def _run(
         num_cpus=1,
     )
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("parts"))
-    speed = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} a second")
+    speed = TextColumn("{task.fields[stars]:,} stars, {task.fields[rate]:,.0f} per second")
     failures: list[str] = []
     stars = 0
     with Progress(*columns, speed, TimeRemainingColumn()) as bar:

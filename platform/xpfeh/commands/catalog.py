@@ -1,4 +1,4 @@
-"""The catalog: features and a model to the paper's Table 2, a row for every star."""
+"""The catalog: from features and a model to the paper's Table 2, a row for every star."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def make_catalog(
     Raises
     ------
     UserError
-        If the features are incomplete or do not fit the model, the bundle is none, or `out` holds another run.
+        If the features are incomplete or do not fit the model, the bundle is invalid, or `out` holds another run.
     """
     plan = plan_catalog(features, bundle)
     return run_plan(out, plan, partial(make_work, absolute(features), pack(bundle)), max_workers)
@@ -67,7 +67,7 @@ def plan_catalog(features: str | Path, bundle: str | Path) -> Plan:
 
 
 def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
-    """Return the function that makes a shard's rows of the catalog, by a `packed` bundle."""
+    """Return the function that makes a shard's rows of the catalog with a `packed` bundle."""
     dataset = Dataset.at(features)
     fs = dataset.fs
     with unpack(bundle) as place:
@@ -78,13 +78,13 @@ def make_work(features: str, bundle: dict[str, bytes]) -> ShardWork:
         try:
             with fs.open_input_file(path) as file:
                 part = pq.ParquetFile(file)
-                for group in range(part.num_row_groups):  # 8 MB; all of a part at once would be 180 MB
+                for group in range(part.num_row_groups):  # 8 MB; a whole part at once would be 180 MB
                     for batch in part.iter_batches(_ROWS, row_groups=[group]):
                         stars = to_arrays(pa.Table.from_batches([batch]))
                         answers = estimate(stars, predictor)
                         yield Delivery(to_table(answers, CATALOG), kinds=kinds_of(answers))
             if digest(fs, path) != shard.fingerprint:
-                raise UserError(f"{path}: is not the part that xpfeh ingest wrote; delete it, and ingest again")
+                raise UserError(f"{path}: not the part that xpfeh ingest wrote; delete it and ingest again")
         except (OSError, pa.ArrowInvalid) as error:
             raise UserError(
                 f"{path}: cannot be read ({first_line(error)}); if it is damaged, delete it and ingest again"

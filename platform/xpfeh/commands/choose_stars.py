@@ -1,4 +1,4 @@
-"""Which stars of the archive a user means: a list, a query, a cone, or positions."""
+"""The user's choice of stars in the archive: a list, a query, a cone, or positions."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from xpfeh.files import whole_file
 
 @dataclass(frozen=True)
 class StarChoice:
-    """One way to say which stars; the others are None.
+    """One way to choose stars; the others are None.
 
     Attributes
     ----------
     ids : Path
         A text file of identifiers, or a table with ``source_id``.
     adql : str
-        A query of the archive that gives ``source_id``.
+        A query of the archive that returns ``source_id``.
     cone : tuple of float
         Right ascension, declination and radius, degrees.
     around : Path
         A table with ``ra`` and ``dec``, degrees.
     radius_arcsec, epoch : float
-        Of the match with `around`: largest separation, and Julian year of its positions.
+        For `around`: maximum separation, and Julian year of the positions.
     """
 
     ids: Path | None = None
@@ -42,28 +42,28 @@ class StarChoice:
 
     @property
     def made(self) -> bool:
-        """Whether there is one at all."""
+        """Whether any choice was made."""
         return any((self.ids, self.adql, self.cone, self.around))
 
 
 def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Services = PUBLIC) -> NDArray[np.int64]:
-    """Return the identifiers of the chosen stars (N,); which row of a table is which star goes to OUT.matched.csv.
+    """Return the identifiers of the chosen stars (N,); OUT.matched.csv gets the star of each row of `around`.
 
     Parameters
     ----------
     choice : StarChoice
     release : {"dr3", "dr4"}
     out : str or Path
-        What the stars are wanted for.
+        The output that the stars are for.
     services : Services
 
     Raises
     ------
     UserError
-        If there is not one way alone, a table cannot be read, no star is found, or the archive does not respond.
+        If not exactly one choice was made, a table cannot be read, no star is found, or the archive does not respond.
     """
     if sum(map(bool, (choice.ids, choice.adql, choice.cone, choice.around))) != 1:
-        raise UserError("which stars: give one of --ids, --adql, --cone, --around")
+        raise UserError("choose stars: give one of --ids, --adql, --cone, --around")
     if choice.cone:
         return star_lists.ids_by_cone(*choice.cone, release, services)
     if choice.adql:

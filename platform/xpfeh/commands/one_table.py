@@ -1,4 +1,4 @@
-"""From spectra to one table, on this machine, in a file or in memory: what `predict`, `spectra` and Python share."""
+"""From spectra to one table, on this machine, in a file or in memory: shared by `predict`, `spectra` and Python."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions
 from xpfeh.tables.writing import check_format, write_table
 
 ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
-"""Makes the rows to write of some stars' raw columns."""
+"""Makes the rows to write from stars' raw columns."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What became of the rows of a source.
+    """The outcome of writing a source's stars.
 
     Attributes
     ----------
     stars : int
-        Rows of the file.
+        Rows written.
     rejected : int
-        Rows of the source that are not among them.
+        Rows of the source that were not.
     listing : Path
-        Lists these with their reasons.
+        The file that lists these with their reasons.
     warnings : tuple of str
     replaced : bool
-        Whether there was such a file before.
+        Whether a file was overwritten.
     repeated : int
-        Of the rejected rows, those whose star came before.
+        How many of the rejected rows repeat an earlier star.
     kinds : mapping
-        How many answers of each kind there are, see `xpfeh.inference.kinds.kinds_of`; empty where there are none.
+        Number of answers of each kind, see `xpfeh.inference.kinds.kinds_of`; empty if nothing is predicted.
     """
 
     stars: int
@@ -63,7 +63,7 @@ class Written:
 
 
 def with_provenance(schema: pa.Schema, settings: PreprocessSettings, **more: str | list[float]) -> pa.Schema:
-    """Return a schema that says what made its rows and what to cite; `more` has names of 8 letters, as headers do."""
+    """Return a schema with the origin of its rows and what to cite; FITS wants keys of `more` of at most 8 letters."""
     paper, *_ = references()
     made_by = {**more, "settings": settings.model_dump(mode="json"), "versions": code_version(), "cite": paper}
     return schema.with_metadata({PROVENANCE_KEY: json.dumps(made_by)})
@@ -76,14 +76,14 @@ def read_all(
     description: str | None = None,
     warn: Callable[[str], object] = warnings.warn,
 ) -> Generator[dict[str, NDArray]]:
-    """Yield the raw columns of all stars of a source; the rows that are not sound go to `rejected`.
+    """Yield the raw columns of all stars of a source; invalid rows go to `rejected`.
 
-    With a description there is a progress bar. At the end `warn` is told of companion files with few of the stars.
+    A description shows a progress bar. At the end `warn` is called for companion files with few of the stars.
 
     Raises
     ------
     UserError
-        If a file cannot be read, none holds a star, or companion files have none of them, which shows only at the end.
+        If a file cannot be read, there are no stars, or companion files have none of them, which is known at the end.
     """
     check_not_forked()
     forget_companions()
@@ -106,7 +106,7 @@ def read_all(
 def write_file(
     source: str | ArchiveStars, out: str | Path, companions: CompanionFiles, description: str, to_table: ToTable
 ) -> Written:
-    """Write a row for each star of `source` that can be read; the others and their reasons go to OUT.rejected.csv.
+    """Write a row for each valid star of `source`; the others and their reasons go to OUT.rejected.csv.
 
     Parameters
     ----------
@@ -121,15 +121,15 @@ def write_file(
     Raises
     ------
     UserError
-        If the source is not one of spectra, holds no star, none of its stars is in the companion files of a kind, or
-        `out` cannot be written.
+        If the source has no spectra or no stars, none of its stars is in the companion files of a kind, or `out` cannot
+        be written.
     """
     check_format(out)
     replaced = local_path(out).exists()
     rejected: list[tuple[str, Reject]] = []
-    told: list[str] = []
-    # Closed here whatever happens: a progress bar that the garbage collector ends may wait for its own lock for ever.
-    with closing(read_all(source, companions, rejected, description, told.append)) as stars_read:
+    warned: list[str] = []
+    # Always closed here: a progress bar that the garbage collector stops may wait for its own lock for ever.
+    with closing(read_all(source, companions, rejected, description, warned.append)) as stars_read:
         stars = write_table(out, map(to_table, stars_read))
     listing = local_path(f"{out}.rejected.csv")
     listing.unlink(missing_ok=True)
@@ -137,4 +137,4 @@ def write_file(
         with whole_file(listing) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([("source", *Reject._fields), *((path, *reject) for path, reject in rejected)])
     repeated = sum(reject.reason == REPEATED for _, reject in rejected)
-    return Written(stars, len(rejected), listing, tuple(told), replaced, repeated)
+    return Written(stars, len(rejected), listing, tuple(warned), replaced, repeated)

@@ -1,4 +1,4 @@
-"""One star in one picture."""
+"""Plot one star."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _identifier(source_id: int | str | None) -> int | None:
     if source_id is None:
         return None
     if not (digits := str(source_id).strip()).isdecimal():  # a float has lost digits
-        raise InputError(f"source_id {source_id!r} is no identifier; give an integer, or its digits")
+        raise InputError(f"source_id {source_id!r} is not an identifier; give an integer, or its digits")
     return int(digits)
 
 
@@ -57,12 +57,12 @@ def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) ->
             found.append({name: values[chosen] for name, values in raw.items()})
     listed = ", ".join(map(str, ids[:_NAMED])) + (", ..." if len(ids) > _NAMED else "")
     if sum(len(raw["source_id"]) for raw in found) > 1:
-        raise InputError(f"there are several stars; name one by its source_id: {listed}")
+        raise InputError(f"there are several stars; choose one by its source_id: {listed}")
     if not found:
         why = [each.reason for _, each in rejected if source_id in (None, each.source_id)]
         reason = f"rejected, {why[0]}" if why else f"the source has {listed or 'none'}"
         named = "" if source_id is None else f", source_id {source_id}"
-        raise InputError(f"there is no such star{named}: {reason}")
+        raise InputError(f"no such star{named}: {reason}")
     return found[0]
 
 
@@ -79,11 +79,11 @@ def plot_star(
     Raises
     ------
     UserError
-        If there is no such star, or several and none is named, or `out` cannot be written.
+        If there is no such star, or several and none is chosen, or `out` cannot be written.
     """
     suffix = check_output_file(out).suffix
     if suffix not in FORMATS:
-        raise UserError(f"{out}: not a kind of picture that can be written; choose {', '.join(FORMATS)}")
+        raise UserError(f"{out}: this picture format cannot be written; choose {', '.join(FORMATS)}")
     plt.switch_backend("agg")
     figure = star_picture(source, source_id, Predictor(bundle), photometry, distances)
     with whole_file(out) as temporary:

@@ -28,7 +28,7 @@ from xpfeh.xp.pixels import centres_nm
 from xpfeh.xp.preprocess import preprocess
 
 FETCH = "fetch"
-"""In place of a table of distances: VizieR's, for stars whose spectra come from the archive."""
+"""Instead of a table of distances: download VizieR's, for stars whose spectra come from the archive."""
 
 
 def predict_file(
@@ -41,7 +41,7 @@ def predict_file(
 ) -> Written:
     """Write the catalog rows of all stars of `source`, with model, settings and versions in the header.
 
-    CSV gets a column ``flag_names`` beside ``flags``, as `xpfeh.flags.names` gives them.
+    CSV gets a column ``flag_names`` next to ``flags``, from `xpfeh.flags.names`.
 
     Parameters
     ----------
@@ -51,15 +51,15 @@ def predict_file(
     out : str or Path
         See `xpfeh.tables.writing.write_table`.
     release : {"dr3", "dr4"}, optional
-        What the spectra are said to be of; by default the model's.
+        Stated release of the spectra; by default the model's.
     dust_map : {"sfd-nside64", "sfd"}, optional
         See `xpfeh.inference.predictor.Predictor.preprocess_by`.
 
     Raises
     ------
     UserError
-        If the source or the bundle is not one, the model is of another data release than the one that is said or
-        cannot take that dust map, or `out` is of a format that cannot be written.
+        If the source or the bundle is invalid, the model is for another data release than the stated one or cannot use
+        that dust map, or the format of `out` cannot be written.
     """
     check_format(out)
     predictor = Predictor(bundle)
@@ -85,9 +85,9 @@ def _predict(
 
 
 def catalog_rows(predictor: Predictor, settings: PreprocessSettings, kinds: Counter[str] | None = None) -> ToTable:
-    """Return what makes catalog rows of raw columns, with model, settings and versions in their schema.
+    """Return the function from raw columns to catalog rows, with model, settings and versions in their schema.
 
-    `kinds`, if given, counts the kinds of answers, see `xpfeh.inference.kinds.kinds_of`.
+    `kinds`, if given, counts the kinds of answers; see `xpfeh.inference.kinds.kinds_of`.
     """
     schema = with_provenance(CATALOG, settings, model=predictor.version)
 
@@ -110,18 +110,18 @@ def predict_stars(
     fetch_distances: bool = False,
     dust_map: str | None = None,
 ) -> Written:
-    """Write the catalog rows of stars whose spectra and photometry come from the archive, in the order asked.
+    """Write the catalog rows of stars whose spectra and photometry come from the archive, in the requested order.
 
     Parameters
     ----------
     choice : StarChoice
     bundle, out, companions, dust_map
-        As for `predict_file`; a star's own photometry comes first.
+        As for `predict_file`; the archive's photometry takes precedence.
     release : {"dr3", "dr4"}, optional
         By default the model's.
     services : Services
     fetch_distances : bool
-        Whether VizieR is asked for their distances, too, and the answer kept.
+        Whether their distances are also downloaded from VizieR, and cached.
 
     Raises
     ------
@@ -131,7 +131,7 @@ def predict_stars(
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
-    own = predictor.preprocess_by(dust_map).release  # an impossible map is refused before the archive is asked
+    own = predictor.preprocess_by(dust_map).release  # an impossible map is refused before the archive is queried
     ids = choose_stars(choice, own, out, services)
     fetched = bring_distances(ids, own, services) if fetch_distances else []
     stars = replace(bring(ids, own, services), distances=fetched)
@@ -139,18 +139,18 @@ def predict_stars(
 
 
 def _with_flag_names(table: pa.Table) -> pa.Table:
-    """Return a catalog's rows with the names of their flags beside these: nobody reads bits in a text file."""
+    """Return catalog rows with the names of their flags next to the bits, which nobody reads in a text file."""
     place = table.schema.get_field_index("flags") + 1
     return table.add_column(place, "flag_names", to_arrow(names(table)))
 
 
 def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:
-    """Return the tables of distances, and whether they are to be fetched.
+    """Return the tables of distances, and whether to download distances.
 
     Raises
     ------
     UserError
-        If both are wanted.
+        If both are requested.
 
     Examples
     --------
@@ -158,7 +158,7 @@ def without_fetch(distances: Sequence[str]) -> tuple[list[str], bool]:
     (([], True), (['mine.csv'], False))
     """
     if FETCH in distances and len(distances) > 1:
-        raise UserError("--distances: either fetch, or tables of your own")
+        raise UserError("--distances: either fetch, or your own tables")
     return [each for each in distances if each != FETCH], FETCH in distances
 
 
@@ -166,8 +166,8 @@ def _check_release(predictor: Predictor, release: str | None) -> None:
     own = predictor.card.preprocess.release
     if release not in (None, own):
         raise UserError(
-            f"--release {release}: the model {predictor.version} answers for {own.upper()} spectra alone; name one "
-            f"trained on {release.upper()} spectra by --model"
+            f"--release {release}: the model {predictor.version} answers only for {own.upper()} spectra; choose one "
+            f"trained on {release.upper()} spectra with --model"
         )
 
 
@@ -177,14 +177,14 @@ def sensitivity_file(source: str, bundle: str | Path, out: str | Path, companion
     Raises
     ------
     UserError
-        If the source or the bundle is not one, or `out` is of a format that cannot be written.
+        If the source or the bundle is invalid, or the format of `out` cannot be written.
     """
     check_format(out)
     return write_file(source, out, companions, "sensitivity", sensitivity_rows(Predictor(bundle)))
 
 
 def sensitivity_rows(predictor: Predictor) -> ToTable:
-    """Return what makes sensitivities of raw columns, with their wavelengths in the schema."""
+    """Return the function from raw columns to sensitivities, with their wavelengths in the schema."""
     card = predictor.card
     schema = with_provenance(
         sensitivity_schema(card.recipe.n_pixels),

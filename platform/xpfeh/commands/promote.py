@@ -1,4 +1,4 @@
-"""Promotion: a challenger is judged beside the best champion so far on the same held-out stars, then is champion."""
+"""Promotion: a challenger that passes the gates, against the best champion so far, becomes champion."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class Promotion:
     version : str
         In the registry.
     gates : list of Gate
-        That it was judged by.
+        The gates it was judged by.
     notes : list of str
-        What it was compared with, and what could not be compared, and why.
+        What it was compared with, what could not be compared, and why.
     looks : int or None
-        How often these held-out stars were looked at so far, this time included.
+        How often these held-out stars have been looked at, including this time.
     """
 
     version: str
@@ -53,7 +53,7 @@ class Promotion:
 
 
 class NotPromotedError(Exception):
-    """A gate does not hold.
+    """A gate failed.
 
     Attributes
     ----------
@@ -74,19 +74,19 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
     Parameters
     ----------
     run : str
-        The run's id, or enough of its beginning.
+        The run's id, or a unique prefix of it.
     sample : Sample
-        Its test stars judge; a model that learns from the whole sky, by the rest of its test sky too.
+        Its test stars judge; a model that learns from the whole sky is also judged on the rest of the test sky.
     force : str, optional
-        Promote even so, for this reason, which is recorded.
+        Promote even if a gate fails, for this reason, which is recorded.
 
     Raises
     ------
     NotPromotedError
-        If a gate does not hold and there is no reason to force it.
+        If a gate fails and the promotion is not forced.
     UserError
-        If there is no such run, its model or today's champion cannot be judged on the sample, or another promotion
-        came first.
+        If there is no such run, its model or the current champion cannot be judged on the sample, or another model was
+        promoted meanwhile.
     """
     candidate = registry.candidate_of(run)
     before = registry.champion()
@@ -97,7 +97,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
     if champions:
         version = max(champions, key=lambda version: challenger.mae_beyond(champions[version]))
         notes.append(f"compared with version {version}, the best on these stars of {len(champions)} champions")
-        rival = challenger.beside(champions[version])
+        rival = challenger.against(champions[version])
     else:
         baseline_mae = _baseline_mae(challenger, sample, notes)
     gates = judge(challenger.metrics(sample), rival, baseline_mae)
@@ -111,7 +111,7 @@ def promote(run: str, sample: Sample, force: str | None = None) -> Promotion:
 
 @dataclass(frozen=True)
 class _Judged:
-    """A model, and the held-out stars with its answers."""
+    """A model, and the held-out stars with its predictions."""
 
     predictor: Predictor
     stars: dict[str, NDArray]
@@ -122,29 +122,29 @@ class _Judged:
         stars = sample.part("test").columns
         answered = answers(predictor, stars)
         if not np.isfinite(answered["FEH"]).any():
-            raise UserError(f"{predictor.version}: gives none of the held-out stars an [Fe/H]")
+            raise UserError(f"{predictor.version}: predicts [Fe/H] for none of the held-out stars")
         return cls(predictor, answered)
 
     @property
     def residual(self) -> NDArray[np.float64]:
-        """Dex, NaN where there is no [Fe/H]."""
+        """Predicted minus true [Fe/H] (N,), dex; NaN without a prediction."""
         return self.stars["FEH"].astype(np.float64) - self.stars["feh"]
 
     def mae_beyond(self, other: _Judged) -> float:
-        """Return by how much the MAE is larger than another model's (dex), on the stars that both give [Fe/H]."""
+        """Return by how much the MAE exceeds another model's (dex), on stars for which both predict [Fe/H]."""
         a, b = np.abs(self.residual), np.abs(other.residual)
         both = np.isfinite(a) & np.isfinite(b)
         return float(np.mean(a[both] - b[both])) if both.any() else -np.inf
 
-    def beside(self, other: _Judged) -> Rival:
-        """Return another model as this one's rival."""
+    def against(self, other: _Judged) -> Rival:
+        """Return the comparison with another model, this one's rival."""
         a, b = self.residual, other.residual
         both = np.isfinite(a) & np.isfinite(b)
         spreads = bootstrap(a[both], b[both], self.stars["source_id"][both])
         return Rival(spreads, _stars_per_second(other.predictor, other.stars))
 
     def metrics(self, sample: Sample) -> dict[str, dict[str, float]]:
-        """Return what `xpfeh.experiments.gates.judge` judges by."""
+        """Return the numbers for `xpfeh.experiments.gates.judge`."""
         metrics = sliced_summary(self.stars)
         outside = self.stars["domain_score"] > self.predictor.card.domain_threshold
         metrics["all"]["outside"] = float(np.mean(outside))
@@ -159,7 +159,7 @@ class _Judged:
 
 
 def _whole_sky(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
-    """Return the numbers of the groups that a model of the whole sky is judged by, and how it tells giants."""
+    """Return the numbers of the groups that a whole-sky model is judged on, and how well it finds giants."""
     chosen = groups_of(stars)
     numbers = {group: with_errors(rows_of(stars, chosen[group])) for group in MAX_SKY_BIAS}
     if not np.isfinite(stars["LOGG"]).any():
@@ -168,12 +168,12 @@ def _whole_sky(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
 
 
 def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
-    """Return the predictor of a bundle that the test stars of `sample` can judge.
+    """Return the predictor of a bundle that can fairly be judged on the test stars of `sample`.
 
     Raises
     ------
     UserError
-        If the bundle is none, does not fit the features, or was trained on another split of the sky, or no star is
+        If the bundle is invalid, does not fit the features, or was trained on another split of the sky, or no star is
         held out.
     """
     predictor = Predictor(bundle)
@@ -189,7 +189,7 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
 
 
 def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[str, _Judged], list[str]]:
-    """Return the champions so far that can be judged on the sample, by version, and why others cannot."""
+    """Return the champions so far that can be judged on the sample, by version, and why the others cannot."""
     if before is None:
         return {}, []
     judged, notes = {}, []
@@ -199,15 +199,15 @@ def _champions(before: str | None, sample: Sample, forced: bool) -> tuple[dict[s
         except UserError as error:
             if version == before and not forced:
                 raise UserError(
-                    f"today's champion, version {version}, cannot be judged beside this model ({error}); to promote "
-                    "it even so: --force --why"
+                    f"the current champion, version {version}, cannot be compared with this model ({error}); to "
+                    "promote it anyway: --force --why"
                 ) from None
             notes.append(f"version {version} not compared: {error}")
     return judged, notes
 
 
 def _baseline_mae(challenger: _Judged, sample: Sample, notes: list[str]) -> float | None:
-    """Return the MAE (dex) of boosted trees on the stars that the challenger gives [Fe/H], if they can be trained."""
+    """Return the MAE (dex) of boosted trees on the challenger's stars with [Fe/H], if they can be trained."""
     try:
         feh = boosted_trees(sample, sample.part("test").columns)["FEH"]
     except UserError as error:
@@ -219,7 +219,7 @@ def _baseline_mae(challenger: _Judged, sample: Sample, notes: list[str]) -> floa
 
 
 def _stars_per_second(predictor: Predictor, stars: Mapping[str, NDArray]) -> float:
-    """Return the best of three timings of some full chunks."""
+    """Return the best of three timings with full chunks."""
     rows = np.resize(np.arange(len(stars["feh"])), 64 * CHUNK)
     many = {name: stars[name][rows] for name in INPUTS}
     times = []

@@ -1,4 +1,4 @@
-"""Publish: a catalog to the formats that astronomers load, in the order of the sky."""
+"""Publish a catalog in the formats that astronomers load, in HEALPix order."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from xpfeh.tables.votable import MAX_VOTABLE_ROWS
 
 ZENODO = "zenodo.json"
 _REPORT = "report"
-_METRICS = "metrics.json"  # of every report; xpfeh.evaluate.report would bring Matplotlib along
+_METRICS = "metrics.json"  # of every report; importing xpfeh.evaluate.report would load Matplotlib
 
 
 class PublishedFile(TypedDict):
@@ -43,10 +43,10 @@ class PublishedFile(TypedDict):
 
 
 class Manifest(TypedDict):
-    """What a release holds and where it comes from; it stands in MANIFEST.json.
+    """Contents and origin of a release, in MANIFEST.json.
 
-    ``files`` has the path, bytes and SHA-256 of each file but itself, and its rows if it holds stars; ``catalog`` the
-    plan of the catalog and, in ``made_by``, each version of the code that made some of its parts.
+    ``files`` has the path, bytes and SHA-256 of each file but itself, and the rows of those with stars; ``catalog`` the
+    plan of the catalog and, in ``made_by``, each version of the code that made any of its parts.
     """
 
     sample: str
@@ -77,20 +77,20 @@ def publish(
     catalog : str or Path
         Folder or URI of a whole catalog.
     out : str or Path
-        A local folder that is empty or not there.
+        A local folder that is empty or does not exist.
     formats : sequence of str
         Any of `xpfeh.catalog.formats.FORMATS`.
     sample : str
         One of `xpfeh.catalog.samples.SAMPLES`.
     report : str or Path, optional
-        A report on the model, as `xpfeh validate` writes: it becomes a part of the release.
+        A report on the model, as `xpfeh validate` writes it: it becomes part of the release.
 
     Raises
     ------
     UserError
-        If the catalog is none, lacks a part, has one that was changed, holds a star twice, or has no star of this
-        sample; if a format or sample is not known; if `out` is occupied or not local; if `report` is none, or on
-        another model; or if the stars are too many for VOTable.
+        If the catalog is invalid, lacks a part, has a changed part, holds a star twice, or has no star of this sample;
+        if a format or sample is unknown; if `out` is occupied or not local; if `report` is invalid or on another model;
+        or if there are too many stars for VOTable.
     """
     chosen = _sample_named(sample)
     report_files = _report_files(report) if report is not None else {}
@@ -110,12 +110,12 @@ def publish(
     if not rows:
         raise UserError(f"{catalog}: {_why_empty(fs, paths, chosen)}")
     if "votable" in writers and rows > MAX_VOTABLE_ROWS:
-        raise UserError(f"{rows:,} stars are too many for votable (at most {MAX_VOTABLE_ROWS:,}); take fits instead")
+        raise UserError(f"{rows:,} stars are too many for votable (at most {MAX_VOTABLE_ROWS:,}); use fits instead")
 
     provenance = catalog_provenance | {"sample": sample}
     schema = _schema(pq.read_schema(paths[0], filesystem=fs), provenance)
     description = describe_catalog(rows, chosen, dataset.plan.model, made_by)
-    # The stars wait on the disk of `out`: it must have room for the catalog anyway, and /tmp may not.
+    # Temporary files are on the disk of `out`: it must have room for the catalog anyway, and /tmp may not.
     with whole_folder(out) as folder, tempfile.TemporaryDirectory(dir=folder.parent, prefix=".spilled.") as spilled:
         stars = spill(fs, paths, chosen.holds, counts, schema, Path(spilled))
         publication = Publication(folder, stars, schema, provenance, description)
@@ -152,7 +152,7 @@ def _check_formats(formats: Sequence[str]) -> Sequence[str]:
     if unknown := [name for name in formats if name not in FORMATS]:
         raise UserError(f"no such format: {', '.join(unknown)}; choose from {', '.join(FORMATS)}")
     if not formats:
-        raise UserError(f"no format asked for; choose from {', '.join(FORMATS)}")
+        raise UserError(f"no format given; choose from {', '.join(FORMATS)}")
     return formats
 
 
@@ -168,21 +168,21 @@ def _report_files(report: str | Path) -> dict[str, Path]:
     folder = local_path(report)
     if not (folder / _METRICS).is_file():
         raise UserError(
-            f"{report}: no report (no {_METRICS}); name the folder that xpfeh validate --out wrote, of several models "
-            "one of those in it"
+            f"{report}: not a report (no {_METRICS}); name the folder that xpfeh validate --out wrote, or, for several "
+            "models, one of its subfolders"
         )
     return {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
 
 
 def _check_model(report: str | Path, model: str) -> None:
-    """Refuse a report that says nothing of the model that made the catalog."""
+    """Refuse a report that does not judge the catalog's model."""
     try:
         models = json.loads((local_path(report) / _METRICS).read_text())["made_from"]["models"]
-        judged = next(iter(models.values()))  # the first, which pictures show
+        judged = next(iter(models.values()))  # the first, which figures show
     except (ValueError, KeyError, TypeError, AttributeError, StopIteration):
-        raise UserError(f"{report}: its {_METRICS} names no model; write it anew with xpfeh validate") from None
+        raise UserError(f"{report}: its {_METRICS} names no model; rerun xpfeh validate") from None
     if model not in judged:
-        raise UserError(f"{report}: is on {', '.join(judged)}; the catalog was made by {model}")
+        raise UserError(f"{report}: judges {', '.join(judged)}; the catalog was made by {model}")
 
 
 def _copy(files: Mapping[str, Path], folder: Path) -> None:
@@ -192,7 +192,7 @@ def _copy(files: Mapping[str, Path], folder: Path) -> None:
 
 
 def _code_versions(records: Sequence[Record]) -> list[dict[str, str]]:
-    """Return each version of the code that made some of the parts, once."""
+    """Return each version of the code that made any of the parts, once."""
     versions: list[dict[str, str]] = []
     for record in records:
         if record.made_by not in versions:
@@ -213,7 +213,7 @@ def _why_empty(fs: pafs.FileSystem, paths: Sequence[str], sample: CatalogSample)
         stars += flags.size
         not_evaluated += int(np.count_nonzero(flags & np.uint32(Flag.CUT_NOT_EVALUATED)))
     return (
-        f"no star belongs to the sample {sample.name} ({sample.definition}): of {stars:,} stars {not_evaluated:,} "
+        f"no star is in the sample {sample.name} ({sample.definition}): of {stars:,} stars {not_evaluated:,} "
         "may be giants or dwarfs (flag CUT_NOT_EVALUATED: neither M_G nor LOGG is known)"
     )
 

@@ -1,4 +1,4 @@
-"""What several commands begin with: the stars that have both features and labels."""
+"""The stars that have both features and labels, which several commands start from."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def read_sample(
     Raises
     ------
     UserError
-        If the features are not whole, the labels cannot be read, or no star has both and passes the cuts.
+        If the features are incomplete, the labels cannot be read, or no star has both and passes the cuts.
     """
     (sample,) = read_samples(features, labels, salt, [test_fold])
     return sample
@@ -38,7 +38,7 @@ def read_sample(
 def read_samples(
     features: str | Path, labels: str | Path | Labels, salt: str, test_folds: Iterable[int]
 ) -> Iterator[Sample]:
-    """Give the same stars, read once, with each of some fifths of the sky held out in turn; else as `read_sample`."""
+    """Yield the same stars, read once, with each given fifth of the sky held out in turn; else as `read_sample`."""
     check_name("--salt", salt)
     read = labels if isinstance(labels, Labels) else read_labels(labels)
     dataset = Dataset.finished(features, "features")
@@ -48,6 +48,6 @@ def read_samples(
 
 
 def origin_of(dataset: Dataset) -> FeaturesOrigin:
-    """Return where the stars of a features dataset come from."""
+    """Return the origin of a features dataset's stars."""
     stars = sum(record.rows_written for record in dataset.records())
     return FeaturesOrigin(str(dataset.uri), dataset.plan.settings, dataset.plan.fingerprint(), stars)

@@ -34,16 +34,16 @@ class Comparisons:
     Attributes
     ----------
     references : mapping of Path
-        Files of reference catalogs, by names as `xpfeh.labels.references.read_reference` takes them.
+        Files of reference catalogs, by names known to `xpfeh.labels.references.read_reference`.
     clusters : Path, optional
-        A table as `xpfeh.labels.clusters.read_clusters` takes it.
+        A table for `xpfeh.labels.clusters.read_clusters`.
     catalog : str, optional
         Folder or URI of a catalog, for the section on the final sample.
     baseline : bool
         Also train XGBoost on the same folds and judge it.
     earlier, neighbourhood : Path, optional
-        An earlier report on the same stars, and, if that is of the data release before, the archive's table of which
-        stars are the same.
+        An earlier report on the same stars, and, if it is on the previous data release, the archive's table that
+        matches the stars of both.
     """
 
     references: Mapping[str, Path] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Comparisons:
         Raises
         ------
         UserError
-            Naming the first.
+            Names the first missing file.
         """
         for path in (*self.references.values(), self.clusters, self.earlier, self.neighbourhood):
             if path is not None and not path.exists():
@@ -78,9 +78,9 @@ class Given:
     stars : mapping of (N, ...) arrays
         Features, labels (NaN where a star has none), ``snr`` and ``judges``, in the order of their identifiers.
     labelled : mapping of arrays
-        The features of the labelled stars, and where they come from: what samples are made of.
+        The features of the labelled stars and their origin, from which samples are made.
     places : mapping of arrays
-        Identifier and place of every star of the features; empty if nothing needs to be found by its place.
+        Identifier and position of every star of the features; empty if nothing is matched by position.
     references : sequence of (ReferenceStars, polars.DataFrame)
         Each catalog, and its stars among those of the features.
     clusters : sequence of Members, optional

@@ -1,4 +1,4 @@
-"""The endpoint, for as long as it is wanted, and its model replaced while it answers."""
+"""Run the endpoint, and replace its model while it answers."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LOCAL_CONFIG = package_file("xpfeh", "serving/local.yaml")
 
 @contextmanager
 def running_endpoint(config: str | Path, model: str | None = None) -> Iterator[str]:
-    """Serve a model and give the address; the endpoint ends with the context.
+    """Serve a model and yield the address; the endpoint stops with the context.
 
     Parameters
     ----------
     config : str or Path
         Ray Serve YAML.
     model : str, optional
-        Serve this model and not the configured one.
+        Serve this model instead of the configured one.
 
     Raises
     ------
     UserError
-        If the configuration or the model is none.
+        If the configuration or the model is invalid.
     """
     parsed = read_config(config)
     address = deploy(parsed, model)
@@ -47,14 +47,14 @@ def roll_out(config: str | Path, model: str, share: float | None = None) -> tupl
 
 
 def champions(config: str | Path, every_s: float = 30.0) -> Iterator[str]:
-    """Roll out each model that the configured alias comes to mean, and say so, for ever; one that fails is tried once.
+    """Roll out each new model of the configured alias, for ever, and yield a line on each; a failing one is tried once.
 
     Parameters
     ----------
     config : str or Path
-        What the endpoint was started with.
+        The configuration that the endpoint was started with.
     every_s : float
-        How often the registry is asked.
+        How often the registry is queried.
     """
     parsed = read_config(config)
     tried = serving(parsed).model

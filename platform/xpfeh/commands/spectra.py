@@ -1,4 +1,4 @@
-"""Spectra as a file of one's own, at any stage of the way to features."""
+"""Write spectra to a file, at any stage between calibration and features."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xpfeh.xp.preprocess import correct_spectra, deredden_spectra, preprocess, s
 
 
 class Stage(StrEnum):
-    """How far a spectrum has come."""
+    """A stage of processing a spectrum."""
 
     CALIBRATED = "calibrated"
     CORRECTED = "corrected"
@@ -37,7 +37,7 @@ def write_spectra(
     source, companions
         As for `xpfeh.sources.reader.find_spectra` and `read`.
     out : str or Path
-        See `xpfeh.tables.writing.write_table`; no CSV, which has no lists.
+        See `xpfeh.tables.writing.write_table`; not CSV, which has no lists.
     stage : Stage
         ``calibrated``: absolute flux, equal to `gaiaxpy.calibrate`; then ``corrected``, ``dereddened``, ``features``.
     settings : PreprocessSettings
@@ -45,13 +45,13 @@ def write_spectra(
     Raises
     ------
     UserError
-        If the source is none or does not fit the settings, or `out` cannot be written.
+        If the source is invalid or does not fit the settings, or `out` cannot be written.
     """
     return write_file(source, out, companions, stage.value, spectra_rows(stage, settings))
 
 
 def spectra_rows(stage: Stage, settings: PreprocessSettings) -> ToTable:
-    """Return what makes spectra of raw columns, with settings, versions and wavelengths in their schema."""
+    """Return the function from raw columns to spectra, with settings, versions and wavelengths in their schema."""
     schema = FEATURES if stage is Stage.FEATURES else SPECTRA
     return partial(_at_stage, stage, settings, with_provenance(schema, settings, wave_nm=WAVELENGTH_NM.tolist()))
 

@@ -1,4 +1,4 @@
-"""Whatever a user hands over as stars becomes one source of spectra: the one way in of the Python interface."""
+"""Turns whatever a user gives as stars into one source of spectra: the only entry of the Python interface."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
     ----------
     stars
         An identifier, an integer or its digits, or a list, array, column or series of them: their spectra come from
-        Gaia's archive. A path, or a list of paths. A table, or one row of it.
+        Gaia's archive. A path, or a list of paths. A table, or one of its rows.
     release : {"dr3", "dr4"}
-        What identifiers are of.
+        Data release of identifiers.
 
     Raises
     ------
@@ -44,7 +44,7 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
 
 
 def ids_or_source(stars: Any) -> Any:
-    """Return identifiers (N,) int64 if the stars are given by these, else as `source_of`.
+    """Return identifiers (N,) int64 if the stars are given by identifiers; otherwise as `source_of`.
 
     Examples
     --------
@@ -60,7 +60,7 @@ def ids_or_source(stars: Any) -> Any:
         return _one_row(stars.to_dict())
     if is_table(stars):
         return _one_row(stars) if isinstance(stars, Mapping) and _is_one_row(stars) else stars
-    not_in_a_row = InputError(f"not one identifier or file after the other in {type(stars).__name__}; {_ACCEPTED}")
+    not_in_a_row = InputError(f"not a list of identifiers or files: {type(stars).__name__}; {_ACCEPTED}")
     try:
         values = np.atleast_1d(np.ma.asarray(stars))
     except (TypeError, ValueError):  # lists of rows, or of lists of several lengths
@@ -85,7 +85,7 @@ def _ids_or_files(values: NDArray, stars: Any) -> Any:
             return _int64(text)
         if digits.any():
             raise InputError(
-                f"{str(text[~digits][0])!r} is no identifier, but others are; give identifiers or files alone"
+                f"{str(text[~digits][0])!r} is not an identifier, but others are; give only identifiers or only files"
             )
         return [str(each) for each in values.tolist()]
     if kinds and all(issubclass(kind, str | Path) for kind in kinds):
@@ -94,12 +94,12 @@ def _ids_or_files(values: NDArray, stars: Any) -> Any:
 
 
 def _int64(values: NDArray) -> NDArray[np.int64]:
-    refused = InputError("an identifier is negative, or has more than 63 bits; Gaia's have 19 digits at most")
+    refused = InputError("an identifier is negative, or has more than 63 bits; Gaia's have at most 19 digits")
     try:
         ids = values.astype(np.int64)
     except (OverflowError, ValueError):
         raise refused from None
-    if (ids < 0).any():  # unsigned ones of 64 bits become negative, too
+    if (ids < 0).any():  # unsigned 64-bit integers can become negative, too
         raise refused
     return ids
 

@@ -1,4 +1,4 @@
-"""Train one model outside a search, and record it as a run."""
+"""Train one model outside a search, and record it in MLflow."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def train_and_record(
     recipe : Recipe
     out : str or Path
     workers : int
-        1 trains here; more train the members of an ensemble on the cluster, so many at a time.
+        1 trains here; more train that many members of an ensemble at a time on the cluster.
     share : Share
-        What each worker gets.
+        Resources of each worker.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def train_and_record(
         As `xpfeh.training.train.train`, and if the tracking server cannot be reached.
     """
     check_output_folder(out, mark=CARD)
-    mlflow_runs.experiment_id()  # a tracking server that does not answer is noticed now, not after the training
+    mlflow_runs.experiment_id()  # an unreachable tracking server fails now, not after the training
     curve = LearningCurve(recipe)
     with curve.progress_bar() as report:
         card = train(sample, recipe, out, report, fit_members if workers == 1 else fit_on_workers(workers, share))
@@ -58,7 +58,7 @@ def train_and_record(
 
 
 def is_recorded(card: ModelCard) -> bool:
-    """Return whether MLflow has a model's whole run: a process killed after the training leaves the bundle alone."""
+    """Return whether MLflow has a model's complete run: a process killed after the training leaves only the bundle."""
     run_id = mlflow_runs.find_run(_tag(card))
     return run_id is not None and mlflow_runs.get(run_id).info.status == "FINISHED"
 

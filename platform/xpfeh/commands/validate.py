@@ -1,4 +1,4 @@
-"""Judge models on stars that they have not seen, with the predictor that makes catalogs, and write a report."""
+"""Judge models on stars they have not seen, with the predictor that makes catalogs, and write a report."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ class Report:
 def validate_models(
     models: Sequence[str], features: str, labels: str | Path, out: Path, comparisons: Comparisons = NOTHING
 ) -> list[Report]:
-    """Write a report on each model, on the stars held out from it.
+    """Write a report on each model, judged on its held-out stars.
 
     Parameters
     ----------
     models : sequence of str
-        As `xpfeh.experiments.models.bundle_folders` takes them.
+        As for `xpfeh.experiments.models.bundle_folders`.
     features : str
     labels : str or Path
     out : Path
-        Folder of the report; of several models, a folder in it each.
+        Folder of the report; for several models, with a subfolder for each.
     comparisons : Comparisons
 
     Raises
@@ -87,20 +87,20 @@ def validate(
     Parameters
     ----------
     models : mapping of CrossValidated
-        By their names in the report; pictures show the first.
+        By their names in the report; figures show the first.
     features : str or Path
     labels : str or Path
     out : str or Path
         Folder of the report.
     comparisons : Comparisons
     truth : str
-        Name of the labels in pictures.
+        Name of the labels in figures.
 
     Raises
     ------
     UserError
-        If the features, the labels or something to compare with cannot be read, a model does not fit the features,
-        models were trained on other splits of the sky, or no labelled star is held out.
+        If the features, the labels or a comparison cannot be read, a model does not fit the features, models were
+        trained on different splits of the sky, or no labelled star is held out.
     """
     check_output_folder(out, mark=METRICS)
     comparisons.check()
@@ -124,7 +124,7 @@ def validate(
 
 
 def _judge(judge: CrossValidated, given: Given) -> Judged:
-    """Return the predictions for the stars that a model has not seen, fainter copies, and those it has learned from."""
+    """Return the predictions for a model's unseen stars, their fainter copies, and its training stars."""
     stars = given.stars
     unseen = judge.unseen_by(stars["source_id"])
     judging = np.where(stars["judges"], unseen, NONE)
@@ -198,7 +198,7 @@ def _find_members(found: Members, given: Given, unseen: Columns) -> Members:
 def _read_catalog(catalog: str, first: Judged) -> pl.DataFrame:
     dataset, judged = Dataset.finished(catalog, "catalog"), [card.version for card in first.cards]
     if dataset.plan.model not in judged:  # the contamination is expected from this report's judging stars
-        raise UserError(f"{catalog}: was made by {dataset.plan.model}; this report is on {', '.join(judged)}")
+        raise UserError(f"{catalog}: was made by {dataset.plan.model}; this report judges {', '.join(judged)}")
     return pl.DataFrame(dataset.read(final_sample.OF_CATALOG))
 
 

@@ -1,6 +1,6 @@
-"""The best trials of a search, trained as ensembles and cross-validated over the sky: that decides, not a part of it.
+"""The best trials of a search, trained as ensembles and cross-validated over the whole sky, which decides.
 
-454 validation stars in 162 cells know a mean absolute error to 0.004 dex, which is more than good recipes differ by
+454 validation stars in 162 cells give a mean absolute error to 0.004 dex, which is more than good recipes differ by
 (LOG 2026-11-25). A cross-fitted ensemble is judged on eight times as many stars, and the winner's is ready to serve.
 """
 
@@ -26,7 +26,7 @@ FOLDS = 5
 
 @dataclass(frozen=True)
 class BestTrial:
-    """A trial that goes on: its tag in MLflow, its recipe, and which of the samples it was trained on."""
+    """A trial that becomes a finalist: its tag in MLflow, its recipe, and the index of its sample."""
 
     trial: str
     recipe: Recipe
@@ -58,7 +58,7 @@ def decide(
 ) -> Winner:
     """Train every finalist as an ensemble whose members leave out parts of the sky; return the best.
 
-    A finalist that an earlier, interrupted call has finished is not trained again; one that cannot be trained is out.
+    A finalist that an earlier, interrupted call finished is not trained again; one that fails is left out.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def decide(
     UserError
         If no finalist could be trained.
     """
-    found, out = [], []
+    found, failures = [], []
     for finalist in finalists:
         recipe = finalist.recipe.with_overrides([f"members={members}", f"folds={FOLDS}", "keep=last"])
         tag = f"{finalist.trial}{ENSEMBLE}"
@@ -88,12 +88,12 @@ def decide(
             raise
         except UserError as error:
             mlflow_runs.close(run, "FAILED")
-            out.append(error)
+            failures.append(error)
             continue
         metrics = mlflow_runs.get(run).data.metrics
         found.append(Winner(run, recipe, metrics["mae"], metrics["mae_error"]))
     if not found:
-        raise UserError(f"no finalist could be trained as an ensemble; the first: {out[0]}")
+        raise UserError(f"no finalist could be trained as an ensemble; the first failure: {failures[0]}")
     return min(found, key=lambda each: each.mae)
 
 

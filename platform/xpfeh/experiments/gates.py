@@ -1,16 +1,16 @@
-"""What a model must pass before it may serve: absolute bounds, and not worse than the best champion so far.
+"""What a model must pass before it is served: absolute bounds, and being no worse than the best champion so far.
 
 The bounds are this project's own choice (LOG 2026-11-23).
 
-The best champion so far, and not the last: a challenger may be a little worse than the one before, and so might the
-next; compared with the last only, a row of small losses would pass. All champions that can still be read are judged on
-the same stars as the challenger, now, since labels and features change; the best of them is its rival.
+The best champion so far, not the latest: each challenger may be slightly worse than its predecessor, so compared with
+the latest only, a series of small losses would pass. All champions that can still be read are judged on the same stars
+as the challenger, each time, since labels and features change; the best of them is its rival.
 
-A spread is refused if it is worse by more than 3 % and if the difference is real: if zero lies below the 95 % interval
-of a bootstrap that takes both models' predictions for the same stars, by whole cells of the sky. Either alone would
-refuse the wrong models. On a thousand stars the MAE of two equal networks differs by 3 % by chance; and a loss of 1 %
-may well be real, and the price of better uncertainties. A bias is refused in the same way: beyond its bound, and beyond
-two standard errors of that number of stars.
+A spread is refused if it is worse by more than 3 % and the difference is significant: zero is below the 95 % interval
+of a paired bootstrap of both models' predictions by whole cells of the sky. Either criterion alone would refuse the
+wrong models. On a thousand stars the MAE of two equal networks differs by 3 % by chance; and a loss of 1 % may well be
+real, and the price of better uncertainties. A bias is refused in the same way: beyond its bound, and beyond two
+standard errors for that number of stars.
 
 A model that learns from the whole sky is also judged there: giants by E(B-V), dwarfs, and whether its log g separates
 them. Its bounds are wider: the labels are sparser there, and every number contains the dust map's errors.
@@ -31,11 +31,11 @@ Slices = Mapping[str, Mapping[str, float]]
 """A model's numbers by slice of the stars, by name."""
 
 WORSE = 1.03
-"""How much larger than the best champion's a spread may be: less than one split's own uncertainty."""
+"""Maximum ratio of a spread to the best champion's: less than one split's own uncertainty."""
 MAX_BIAS = {"all": 0.02, "feh<-1": 0.05, "feh<-2": 0.10} | dict.fromkeys((*EBV_SLICES, *ALPHA_SLICES), 0.03)
 """Largest median residual, dex."""
 COVERAGE = {"coverage_68": (0.68, 0.04), "coverage_95": (0.95, 0.02)}
-"""The nominal share of each, and the tolerance in addition to two standard errors of that number of stars."""
+"""The nominal share of each, and the tolerance beyond two standard errors for that number of stars."""
 MAX_SKY_BIAS = dict.fromkeys((*DUSTY, DWARFS), 0.05) | {DUSTY[-1]: 0.08}
 """Largest median residual of a group of the whole sky, dex."""
 SKY_COVERAGE = {"coverage_68": (0.68, 0.05), "coverage_95": (0.95, 0.03)}
@@ -45,18 +45,18 @@ BY_SPECTRUM = "giants by spectrum"
 MIN_SHARE = 0.95
 """Minimum purity and completeness of that selection."""
 FAINT_G = 17.0
-"""Magnitude of the faint copies: most stars of a catalog are fainter than the labels, which end near 15."""
+"""Magnitude of the faint copies: most stars of a catalog are fainter than the labels, which reach about 15."""
 FAINT = f"as if G={FAINT_G:g}"
 FAINT_COVERAGE = (0.60, 0.80)
-"""Share of the faint copies inside their 68 % intervals: wide, since their noise is made."""
+"""Share of the faint copies inside their 68 % intervals: wide, since their noise is simulated."""
 MAX_OUTSIDE = 0.05
 """Maximum share of held-out stars beyond the domain threshold; of the validation stars it is 1 %."""
 MAX_WITHOUT_FEH = 0.02
-"""Maximum share of held-out stars without [Fe/H]: no model must improve by leaving out hard stars."""
+"""Maximum share of held-out stars without [Fe/H]: a model must not improve by leaving out hard stars."""
 MIN_SPEED = 0.1
 """Minimum stars per second, as a share of the best champion's: an ensemble may replace a single network."""
 
-_MIN_STARS = 30  # with fewer, a median means nothing
+_MIN_STARS = 30  # with fewer, a median is meaningless
 _MIN_OF_A_GROUP = 100  # with fewer, two standard errors of a coverage are 0.09 and more
 # With fewer held-out stars the sample has fewer than 10,000, too few to learn log g as well as the bound requires: with
 # 4,900, purity 0.91 and completeness 0.94 (2026-11-29).
@@ -73,7 +73,7 @@ class Gate:
     value : float
         The challenger's.
     low, high : float
-        The value must lie between these.
+        Inclusive bounds of the value.
 
     Examples
     --------
@@ -140,7 +140,7 @@ def judge(challenger: Slices, champion: Rival | None, baseline_mae: float | None
     every = challenger["all"]
     gates = [Gate("predicts: n", every["n"], _MIN_STARS, math.inf)]
     if not gates[0].holds:
-        return gates  # with so few stars nothing else is known
+        return gates  # with so few stars nothing else can be judged
     without = every["n_without_feh"] / (every["n"] + every["n_without_feh"])
     gates += [
         Gate("predicts: share without [Fe/H]", without, 0.0, MAX_WITHOUT_FEH),
@@ -169,7 +169,7 @@ def _whole_sky(challenger: Slices) -> list[Gate]:
     if not MAX_SKY_BIAS.keys() & challenger.keys():
         return gates
     for label, bound in MAX_SKY_BIAS.items():
-        numbers = challenger[label]  # all groups or no group is there: a single missing one is our bug
+        numbers = challenger[label]  # all groups or none are present: a single missing one is our bug
         if numbers["n"] < _MIN_OF_A_GROUP:
             continue
         gates.append(_bias(label, numbers, bound))

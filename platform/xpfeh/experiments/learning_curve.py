@@ -1,4 +1,4 @@
-"""What the members of an ensemble report while they are trained: a progress bar, and a history for MLflow."""
+"""Reports of an ensemble's members during training, as a progress bar and a history for MLflow."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class LearningCurve:
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe
-        # By step and member: the report of a member that is started afresh takes the place of its earlier one.
+        # By step and member: a restarted member's reports replace its earlier ones.
         self._reports: dict[int, dict[int, dict[str, float]]] = {}
         self._steps: dict[int, int] = {}
 

@@ -1,4 +1,4 @@
-"""A bundle as an MLflow model: `mlflow models predict` loads it by itself, and nothing in it is pickled."""
+"""A bundle as an MLflow model: `mlflow models predict` can load it, and nothing in it is pickled."""
 
 from __future__ import annotations
 
@@ -46,16 +46,16 @@ def bundle_in(folder: str | Path) -> Path:
     Raises
     ------
     UserError
-        If there is none, as in models of other programs or of early versions.
+        If there is none, as in models of other programs or early versions.
     """
     found = list(Path(folder).glob(f"data/*/{CARD}"))
     if len(found) != 1:
-        raise UserError(f"{folder}: no xpfeh model; train it again with this version")
+        raise UserError(f"{folder}: not an xpfeh model; retrain it with this version")
     return found[0].parent
 
 
 class _Model:
-    """What MLflow calls."""
+    """The model that MLflow calls."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor

@@ -1,4 +1,4 @@
-"""A tracking server that cannot be reached: asked again where work would be lost, else reported in one line."""
+"""An unreachable tracking server: retried where work would be lost, otherwise reported in one line."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_de
 from xpfeh.errors import UserError
 
 PATIENCE_S = 600
-"""How long a search waits for its tracking server: longer than a restart of it takes."""
+"""How long a search waits for its tracking server: longer than a restart takes."""
 
 _PAUSE_S = 2
 _UNAVAILABLE = ("INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED")
@@ -28,7 +28,7 @@ _LASTING = {
     "readonly database": "this needs to write to it, and it is read-only",
     "read-only transaction": "this needs to write to it, and it is read-only",  # PostgreSQL's words
 }
-"""Faults of a database that no waiting mends, by what their messages hold, and what to do."""
+"""Permanent faults of a database, by part of their messages, and what to do."""
 
 _logger = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ class UnreachableError(UserError):
 
 
 def is_unavailable(error: BaseException) -> bool:
-    """Return whether the server did not answer, or could not; otherwise it has answered that it will not."""
+    """Return whether the server was temporarily unable to answer, rather than refusing."""
     if _lasting(error):
         return False
     if isinstance(error, MlflowException):
@@ -52,7 +52,7 @@ def is_unavailable(error: BaseException) -> bool:
 
 
 def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Decorate what asks the tracking server; with `seconds`, what may be done twice is tried again for so long.
+    """Decorate requests to the tracking server; with `seconds`, those that may be repeated are retried for that long.
 
     Raises
     ------
@@ -62,7 +62,7 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
 
     def warn(state: RetryCallState) -> None:
         if state.attempt_number == 1:
-            _logger.warning("%s cannot be reached; tried again for %.0f minutes", _server(), seconds / 60)
+            _logger.warning("%s cannot be reached; retrying for %.0f minutes", _server(), seconds / 60)
 
     def decorate(request: Callable[P, R]) -> Callable[P, R]:
         @wraps(request)
@@ -79,7 +79,7 @@ def patient(seconds: float = 0) -> Callable[[Callable[P, R]], Callable[P, R]]:
             except _FROM_THE_SERVER as error:
                 detail = f"({shorten(str(error), 200)})"
                 if is_unavailable(error):
-                    message = f"{_server()} cannot be reached; does it run, is MLFLOW_TRACKING_URI right? {detail}"
+                    message = f"{_server()} cannot be reached; is it running, is MLFLOW_TRACKING_URI right? {detail}"
                     raise UnreachableError(message) from error
                 raise UserError(f"{_server()} refuses; {_what_to_do(error)} {detail}") from error
 
@@ -98,7 +98,7 @@ def _server() -> str:
 
 
 def _lasting(error: BaseException) -> str:
-    """Return what to do about a fault that stays, or nothing."""
+    """Return what to do about a permanent fault, or an empty text."""
     return next((advice for words, advice in _LASTING.items() if words in str(error)), "")
 
 
@@ -109,5 +109,5 @@ def _what_to_do(error: BaseException) -> str:
         case "UNAUTHENTICATED":
             return "are MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD right?"
         case "PERMISSION_DENIED":
-            return "this account may not do that; ask who keeps the server for a role"
+            return "this account may not do that; ask the server's administrator for a role"
     return "is MLFLOW_TRACKING_URI right?"

@@ -1,4 +1,4 @@
-"""MLflow: where runs are recorded, and one run each for what was trained."""
+"""MLflow: where runs are recorded, one run for each training."""
 
 from __future__ import annotations
 
@@ -24,38 +24,38 @@ from xpfeh.inference.card import ModelCard
 
 EXPERIMENT = "xpfeh"
 TRIAL_TAG = "xpfeh.trial"
-"""Names what a run records, for ever: `Tuner.restore` would otherwise begin a second run for a trial."""
+"""The permanent identity of a run: without it `Tuner.restore` would start a second run for a trial."""
 ENSEMBLE = "/ensemble"
-"""What a finalist's trial tag ends with; before it stands its trial's."""
+"""Suffix of a finalist's trial tag, after that of its trial."""
 MODEL_FOLDER = "model"
 """The folder of a run's artifacts that holds its model."""
 
 _STORES = (Path("mlflow/mlflow.db"), Path("demo/mlflow/mlflow.db"))
 _DATABASES = ("postgresql", "mysql", "mssql", "sqlite")
-_BATCH = 1000  # the most metrics that MLflow's REST API takes in a request
+_BATCH = 1000  # maximum number of metrics in a request to MLflow's REST API
 
 logging.getLogger("mlflow").setLevel(logging.WARNING)  # its notes on database migrations are for its own developers
-logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # prints what it raises, and we report
-os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # a bar a file
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # logs what it raises, which we report
+os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")  # one bar per file
 
 
-_chosen = ""  # the store that was found here, in a process whose user has named none
+_chosen = ""  # the store found here, if the user has named none
 
 
 def client(begin: bool = False) -> MlflowClient:
     """Return a client of ``MLFLOW_TRACKING_URI``, or of the store in the working directory.
 
-    That is ``mlflow/mlflow.db``; where there is none yet but `xpfeh demo` was run here, the demo's.
+    That is ``mlflow/mlflow.db``, or the demo's if there is no such file but `xpfeh demo` was run here.
 
     Parameters
     ----------
     begin : bool
-        Begin a store here if there is none, and never write to the demo's: the next demo replaces it.
+        Create a store here if there is none, and never write to the demo's: the next demo replaces it.
 
     Raises
     ------
     UserError
-        If there is no store here and none is to begin.
+        If there is no store here and `begin` is false.
     """
     global _chosen
     if os.environ.get("MLFLOW_TRACKING_URI", "") in ("", _chosen):
@@ -65,8 +65,8 @@ def client(begin: bool = False) -> MlflowClient:
             store.parent.mkdir(parents=True, exist_ok=True)
         if store is None:
             raise UserError(
-                f"no runs and no models here ({' or '.join(map(str, _STORES))}); xpfeh train, tune and demo make them, "
-                "or set MLFLOW_TRACKING_URI to where they are"
+                f"no runs and no models here ({' or '.join(map(str, _STORES))}); make some with xpfeh train, tune or "
+                "demo, or set MLFLOW_TRACKING_URI to their store"
             )
         _chosen = os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{store.absolute()}"
     uri = os.environ["MLFLOW_TRACKING_URI"]
@@ -77,7 +77,7 @@ def client(begin: bool = False) -> MlflowClient:
 
 @lru_cache(maxsize=8)
 def _check_database(uri: str) -> None:
-    """Ask a database once: MLflow would ask ten times, for a minute and a half, whatever is wrong with it."""
+    """Try a database once: MLflow would try ten times, for a minute and a half, whatever is wrong with it."""
     if not uri.startswith(_DATABASES):
         return
     if uri.startswith("sqlite:///"):
@@ -86,7 +86,7 @@ def _check_database(uri: str) -> None:
         except UserError as error:
             raise UserError(f"MLFLOW_TRACKING_URI {tracking_uri()}: {error}") from None
         if not file.exists():
-            return  # MLflow makes it
+            return  # MLflow creates it
     try:
         sqlalchemy.inspect(sqlalchemy.create_engine(uri)).get_table_names()
     except ImportError as error:
@@ -96,7 +96,7 @@ def _check_database(uri: str) -> None:
 
 @patient()
 def experiment_id(name: str = EXPERIMENT) -> str:
-    """Return the experiment's id, of a new one if there is none; in a sqlite file it keeps its artifacts beside it."""
+    """Return the id of an experiment, created if need be; with a sqlite file its artifacts are next to the file."""
     mlflow_client = client(begin=True)
     if found := mlflow_client.get_experiment_by_name(name):
         return found.experiment_id
@@ -107,14 +107,14 @@ def experiment_id(name: str = EXPERIMENT) -> str:
     try:
         return mlflow_client.create_experiment(name, artifact_location=location)
     except MlflowException:
-        if found := mlflow_client.get_experiment_by_name(name):  # of another process that began at the same time
+        if found := mlflow_client.get_experiment_by_name(name):  # created by another process at the same time
             return found.experiment_id
         raise
 
 
 @patient(PATIENCE_S)
 def run_of(trial: str, name: str, parent: str | None = None) -> str:
-    """Return the id of the one run with this trial tag, begun now if there is none."""
+    """Return the id of the one run with this trial tag, created if need be."""
     if found := find_run(trial):
         return found
     tags = {TRIAL_TAG: trial} | ({"mlflow.parentRunId": parent} if parent else {})
@@ -130,7 +130,7 @@ def find_run(trial: str) -> str | None:
 
 @patient(PATIENCE_S)
 def children(parent: str) -> dict[str, RunInfo]:
-    """Return what MLflow knows of the runs under this one, by trial tag."""
+    """Return MLflow's record of each run under this one, by trial tag."""
     where = f"tags.`mlflow.parentRunId` = '{parent}'"
     found = client().search_runs([experiment_id()], where, max_results=50_000)
     return {run.data.tags[TRIAL_TAG]: run.info for run in found}
@@ -138,7 +138,7 @@ def children(parent: str) -> dict[str, RunInfo]:
 
 @patient(PATIENCE_S)
 def get(run_id: str) -> Run:
-    """Return what MLflow knows of a run."""
+    """Return MLflow's record of a run."""
     return client().get_run(run_id)
 
 
@@ -157,7 +157,7 @@ def log(
     run_id : str
     params : mapping
     history : sequence of mappings
-        Metrics by their names, with the ``step`` they were measured at; 0 where there is none.
+        Metrics by name, with the ``step`` they were measured at (default: 0).
     tags : mapping of str
     """
     metrics = [

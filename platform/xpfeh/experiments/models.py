@@ -1,4 +1,4 @@
-"""From what a user calls a model to the folder of its bundle. MLflow is loaded for a model of its store alone."""
+"""From a model's name to the folder of its bundle. MLflow is loaded only for a model of its store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xpfeh.files import absolute, local_path
 from xpfeh.inference.bundle import CARD, PRETRAINED, PRETRAINED_FOLDER
 
 STORE = "models:/"
-"""How the names of models in an MLflow store begin."""
+"""Prefix of the names of models in an MLflow store."""
 
 
 def bundle_folder(model: str | Path) -> Path:
@@ -61,7 +61,7 @@ def bundle_folders(model: str | Path) -> list[Path]:
 
 
 def pinned_model(model: str) -> str:
-    """Return the name that means the same model later and elsewhere: an alias as its version, a folder's whole path.
+    """Return a name that means the same model later and elsewhere: an alias's version, a folder's absolute path.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Runs as MLflow has them, grouped: a row is a recipe, with all its seeds."""
+"""Runs in MLflow, grouped by recipe: a row is a recipe with all its seeds."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def rows_of(experiment: str) -> list[Row]:
     """
     known = [
         run for run in finished_runs(experiment) if "mae" in run.data.metrics
-    ]  # else it was killed as it wrote them
+    ]  # otherwise it was killed while it wrote them
     by_tag = {run.data.tags.get(TRIAL_TAG, ""): run for run in known}
     recipes: dict[frozenset[tuple[str, str]], dict[str, Run]] = {}
     for finished in sorted(known, key=lambda run: run.info.start_time):
@@ -39,14 +39,14 @@ def rows_of(experiment: str) -> list[Row]:
             run = replace(run, trial=_run(trial))
         recipes.setdefault(frozenset(run.parameters.items()), {})[run.seed] = run
     if not recipes:
-        raise UserError(f"experiment {experiment!r}: no run holds a model yet; xpfeh train and xpfeh tune make them")
+        raise UserError(f"experiment {experiment!r}: no run has a model yet; run xpfeh train or xpfeh tune")
     rows = [Row(sorted(seeds.values(), key=lambda run: run.numbers["mae"])) for seeds in recipes.values()]
     return sorted(rows, key=lambda row: row.mae)
 
 
 @patient()
 def stars_of(runs: Iterable[Run]) -> dict[str, Columns]:
-    """Return the validation stars with their predictions, by the id of each run that has kept them."""
+    """Return the validation stars with their predictions, by the id of each run that has stored them."""
     mlflow_client = client()
     found: dict[str, Columns] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -59,7 +59,7 @@ def stars_of(runs: Iterable[Run]) -> dict[str, Columns]:
 
 
 def _run(finished: MlflowRun) -> Run:
-    """Return a run with every setting: those younger than it had the values that are now their defaults."""
+    """Return a run with every setting: a setting added later had the value that is now its default."""
     data = finished.data
     parameters = {name: str(value) for name, value in Recipe().model_dump().items()} | data.params
     recipe, seed = parameters.pop("name"), parameters.pop("seed")

@@ -1,7 +1,7 @@
-"""The registered model ``xpfeh``: its champion, those before, and the bundles of its versions and of runs.
+"""The registered model ``xpfeh``: its champion, earlier champions, and the bundles of its versions and of runs.
 
-Also counted here: how often the held-out stars of a split were looked at. Each look chooses a little, and a number on
-stars that were looked at a hundred times is no longer one on unseen stars.
+It also counts how often the held-out stars of a split were looked at. Each look selects a little, and after a hundred
+looks the stars no longer count as unseen.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ CHAMPION, PREVIOUS = "champion", "previous"
 _LOOKS = "looks"
 _LOCK = "xpfeh-promotion-lock"
 _LOCK_TRIES, _LOCK_PAUSE_S = 20, 0.5
-_LOCK_STALE_S = 300.0  # longer than any request takes, and than clocks of two machines differ
+_LOCK_STALE_S = 300.0  # longer than any request, and than the clocks of two machines differ
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run's model: the run, where its bundle lies in the store, and a copy of it here."""
+    """A run's model: the run, its bundle's location in the store, and a local copy."""
 
     run_id: str
     source: str
@@ -45,7 +45,7 @@ def candidate_of(run: str) -> Candidate:
     Raises
     ------
     UserError
-        If no run with a model has an id that begins so, or several have.
+        If no run with a model matches, or several do.
     """
     matches = [found for found in finished_runs() if found.info.run_id.startswith(run)]
     if len(matches) != 1:
@@ -57,13 +57,13 @@ def candidate_of(run: str) -> Candidate:
 
 
 def champion() -> str | None:
-    """Return the version that is champion now, if there is one."""
+    """Return the current champion's version, if there is one."""
     return _aliases().get(CHAMPION)
 
 
 @patient()
 def champions(most: int) -> list[str]:
-    """Return the versions that have been champion, the latest first, at most so many: none is registered otherwise."""
+    """Return at most `most` versions that have been champion, the latest first: only champions are registered."""
     found = client().search_model_versions(f"name = '{REGISTERED_NAME}'")
     return [str(version) for version in sorted((int(each.version) for each in found), reverse=True)[:most]]
 
@@ -75,15 +75,15 @@ def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]
     Raises
     ------
     UserError
-        If another promotion has come in between.
+        If another model was promoted in the meantime.
     """
     mlflow_client = client()
     with _one_at_a_time():
         now = champion()
         if now != before:
             raise UserError(
-                f"the champion changed from {before or 'none'} to {now} while this model was judged; promote again to "
-                "be judged beside the new one"
+                f"the champion changed from {before or 'none'} to {now} while this model was judged; promote it again "
+                "to compare it with the new one"
             )
         if not mlflow_client.search_registered_models(f"name = '{REGISTERED_NAME}'"):
             mlflow_client.create_registered_model(REGISTERED_NAME)
@@ -96,7 +96,7 @@ def make_champion(candidate: Candidate, before: str | None, tags: dict[str, str]
 
 @patient()
 def rollback() -> str:
-    """Swap ``champion`` and ``previous``; return the version that is champion now.
+    """Swap ``champion`` and ``previous``; return the new champion's version.
 
     Raises
     ------
@@ -107,7 +107,7 @@ def rollback() -> str:
     with _one_at_a_time():
         known = _aliases()
         if CHAMPION not in known or PREVIOUS not in known:
-            raise UserError("there is no earlier champion to go back to")
+            raise UserError("there is no previous champion to restore")
         mlflow_client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, known[PREVIOUS])
         mlflow_client.set_registered_model_alias(REGISTERED_NAME, PREVIOUS, known[CHAMPION])
     return known[PREVIOUS]
@@ -115,10 +115,10 @@ def rollback() -> str:
 
 @patient()
 def count_look(salt: str) -> int | None:
-    """Count one more look at the held-out stars of a split, and return how many there were; None if nothing counts.
+    """Count one more look at the held-out stars of a split, and return the total; None if they are not counted.
 
-    They are counted in the store that the runs are in, on their experiment. Without a store, or where none of its
-    runs is ours, nothing is begun: a bundle is validated without MLflow too.
+    They are counted in the runs' store, on their experiment. Without a store or experiment nothing is created: a
+    bundle can be validated without MLflow.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def count_look(salt: str) -> int | None:
     try:
         mlflow_client = client()
     except UserError:
-        if os.environ.get("MLFLOW_TRACKING_URI"):  # a store is named, and is none
+        if os.environ.get("MLFLOW_TRACKING_URI"):  # the named store does not exist
             raise
         return None
     experiment = mlflow_client.get_experiment_by_name(EXPERIMENT)
@@ -143,7 +143,7 @@ def count_look(salt: str) -> int | None:
 
 @patient()
 def resolve_alias(model: str) -> str:
-    """Return ``models:/NAME@ALIAS`` as ``models:/NAME/VERSION``, and a name with a version as it is.
+    """Return ``models:/NAME@ALIAS`` as ``models:/NAME/VERSION``, and a name with a version unchanged.
 
     Raises
     ------
@@ -163,7 +163,7 @@ def resolve_alias(model: str) -> str:
 
 @patient()
 def fetch(model: str) -> Path:
-    """Copy the bundle of ``models:/NAME@ALIAS`` or ``models:/NAME/2`` from the store, and return its folder here."""
+    """Copy the bundle of ``models:/NAME@ALIAS`` or ``models:/NAME/2`` from the store, and return its local folder."""
     client()
     return _download(resolve_alias(model))
 
@@ -172,7 +172,7 @@ def _download(uri: str) -> Path:
     try:
         return mlflow_model.bundle_in(mlflow.artifacts.download_artifacts(artifact_uri=uri))
     except (MlflowException, OSError) as error:
-        raise ModelError(f"{uri}: cannot be fetched from the model store ({error})") from None
+        raise ModelError(f"{uri}: cannot be downloaded from the model store ({error})") from None
 
 
 @patient()
@@ -187,10 +187,9 @@ def _aliases() -> dict[str, str]:
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Hold the store's lock: a registered model of its own, since only one process can create a name.
+    """Hold the store's lock: a separate registered model, since only one process can create a name.
 
-    It is held for a moment only, so one that is minutes old, longer than any request takes and clocks differ, belongs
-    to a process that died and is broken.
+    It is held only briefly, so a lock that is minutes old belongs to a dead process and is broken.
     """
     mlflow_client = client()
     for attempt in range(_LOCK_TRIES):
@@ -198,11 +197,11 @@ def _one_at_a_time() -> Iterator[None]:
             mlflow_client.create_registered_model(_LOCK, description="held while the champion changes")
             break
         except MlflowException as error:
-            # It does not exist: it did when it was to be created, and was deleted before MLflow looked it up.
+            # It does not exist: another process deleted it between MLflow's attempt to create it and its look-up.
             if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "RESOURCE_DOES_NOT_EXIST"):
                 raise
         if attempt == _LOCK_TRIES - 1:
-            raise UserError("another promotion is under way; try again, in five minutes if it was killed")
+            raise UserError("another promotion is running; retry, or, if it was killed, wait five minutes")
         _break_if_stale(mlflow_client)
         time.sleep(_LOCK_PAUSE_S)
     try:

@@ -1,4 +1,4 @@
-"""Ray Tune searches UA-CSNet's hyperparameters; every trial is one MLflow run under the search's own."""
+"""Ray Tune searches UA-CSNet's hyperparameters; every trial is one MLflow run under the search's run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _RETRIES = 3  # of a trial whose worker or node is lost
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search has found: its winner, and how many trials it had and how many of them failed."""
+    """The result of a search: its winner, the number of trials, and how many failed."""
 
     winner: Winner
     trials: int
@@ -53,32 +53,32 @@ def search(
     Parameters
     ----------
     samples : sequence of Sample
-        The same labelled stars by one or more features datasets (with other corrections, say), which are searched over
-        too; trials train on "train" and are judged on "validation".
+        The same labelled stars from one or more features datasets (with different corrections, say), which are searched
+        over too; trials train on "train" and are judged on "validation".
     name : str
-        The search's name: its folder under `storage`, and the beginning of its trials' tags in MLflow.
+        The search's name: its folder under `storage`, and the prefix of its trials' tags in MLflow.
     trials, steps : int
         How many trials, and optimiser steps of a trial that is not stopped early.
     storage : str or Path
         Folder or URI for Ray Tune's state and the bundles.
     share : Share
     resume : bool
-        Go on with the search of that name; finished trials are not run again.
+        Resume the search of that name; finished trials are not repeated.
     finalists : int
-        So many of the best trials are trained as ensembles, and their cross-validated error decides.
+        Number of best trials that are trained as ensembles; their cross-validated error decides.
     members : int
         Networks of such an ensemble.
     max_workers : int, optional
-        So many trials at a time; those that have no core yet wait for one, for which an autoscaling cluster grows. By
-        default as many as the cluster has cores or, if trials use them, GPUs now: trials that start together cannot
-        learn from each other.
+        Maximum concurrent trials; those without a core wait, for which an autoscaling cluster grows. By default as many
+        as the cluster's current cores or, if trials use them, GPUs: trials that start together cannot learn from each
+        other.
 
     Raises
     ------
     UserError
-        If the search to resume is not there or was begun with other data or settings, a new one's name is taken or no
-        name, another process, here or elsewhere, runs it, it is interrupted, no trial finished, or the tracking server
-        stays away; what was not recorded then is recorded when the search is resumed.
+        If the search to resume does not exist or was started with other data or settings, a new one's name is taken or
+        invalid, another process runs it, it is interrupted, no trial finished, or the tracking server cannot be
+        reached; what was not recorded then is recorded when the search is resumed.
     """
     check_name("--name", name)
     if members % FOLDS or members < 2 * FOLDS:
@@ -90,16 +90,16 @@ def search(
     folder = f"{storage}/{name}"
     _check_storage(folder)
     if resume and not tune.Tuner.can_restore(folder):
-        raise UserError(f"{folder}: there is no such search to resume")
+        raise UserError(f"{folder}: no such search to resume")
     with only_one(folder):
         if not resume and tune.Tuner.can_restore(folder):
-            raise UserError(f"{folder}: a search of that name is there; use --resume, or another name")
+            raise UserError(f"{folder}: a search of that name exists; use --resume, or another name")
         parent = _run_of_search(name, {"trials": str(trials), "steps": str(steps), **_data(samples)}, resume)
         tuner = _tuner(samples, name, trials, steps, storage, share, parent, max_workers)
         with own_interrupts():
             results = tuner.fit()
         if len(results) < trials or any(result.error is None and not result.metrics.get("done") for result in results):
-            raise UserError(f"search {name} was interrupted; go on with --resume {name}")
+            raise UserError(f"search {name} was interrupted; continue with --resume {name}")
         winner = decide(_best(results, name, steps, finalists), samples, parent, members, share)
         mlflow_runs.close(parent)
     return Outcome(winner, trials=len(results), failed=results.num_errors)
@@ -115,7 +115,7 @@ def _tuner(
     parent: str,
     max_workers: int | None,
 ) -> tune.Tuner:
-    """Return the search as it was saved, or a new one."""
+    """Return the saved search, or a new one."""
     connect()
     trainable = tune.with_resources(
         tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
@@ -138,7 +138,9 @@ def _tuner(
             name=name,
             storage_path=storage,
             callbacks=[SearchProgress(), RunWriter(name, parent, steps)],
-            checkpoint_config=CheckpointConfig(num_to_keep=1),  # saves the search's state at each, not every 10 s
+            checkpoint_config=CheckpointConfig(
+                num_to_keep=1
+            ),  # saves the search's state at each checkpoint, not every 10 s
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
             verbose=0,
         ),
@@ -151,7 +153,7 @@ def _best(results: tune.ResultGrid, name: str, steps: int, n: int) -> list[BestT
     if not done:
         first = next(result.error for result in results if result.error is not None)
         reason = str(getattr(first, "cause", None) or first).splitlines()[0]
-        raise UserError(f"search {name}: no trial finished; the first says: {reason}")
+        raise UserError(f"search {name}: no trial finished; the first error: {reason}")
     return [
         BestTrial(f"{name}/{result.metrics['trial_id']}", recipe_of(result.config, steps), result.config["features"])
         for result in sorted(done, key=lambda result: result.metrics[METRIC])[:n]
@@ -172,27 +174,27 @@ def _trial(config: Mapping[str, Any], samples: list[Sample], steps: int) -> None
 
 
 def _data(samples: Sequence[Sample]) -> dict[str, str]:
-    """Return the fingerprints of what is learnt from."""
+    """Return the fingerprints of the training data."""
     first = samples[0].origin
     features = " ".join(sample.origin.features for sample in samples)
     return {"features": features, "labels_sha256": first.labels_sha256, "split": first.split.salt}
 
 
 def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
-    """Return the search's own run: a new one, or that of its beginning if it was begun with the same."""
-    mlflow_runs.experiment_id()  # without patience: so far nothing would be lost
+    """Return the search's own run: a new one, or the existing one if it was started with the same data and settings."""
+    mlflow_runs.experiment_id()  # without retries: nothing would be lost yet
     run = mlflow_runs.find_run(name)
     if run is None and resume:
-        raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI that of its beginning?")
-    if run is not None and not resume and mlflow_runs.children(run):  # else it was killed before its first trial
-        raise UserError(f"a search {name!r} is recorded in MLflow already; choose another --name")
+        raise UserError(f"search {name!r} is not recorded in MLflow; is MLFLOW_TRACKING_URI the same as at its start?")
+    if run is not None and not resume and mlflow_runs.children(run):  # otherwise it was killed before its first trial
+        raise UserError(f"a search {name!r} is already recorded in MLflow; choose another --name")
     run = run or mlflow_runs.run_of(name, name)
     begun = mlflow_runs.get(run).data.params
     if differences := [
         f"{what} {value} (given: {given[what]})" for what, value in begun.items() if given[what] != value
     ]:
         raise UserError(
-            f"search {name} was begun with {', '.join(differences)}; go on with the same, or choose another --name"
+            f"search {name} was started with {', '.join(differences)}; continue with the same, or choose another --name"
         )
     if not begun:
         mlflow_runs.log(run, params=given)
@@ -200,13 +202,13 @@ def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
 
 
 def _check_storage(folder: str) -> None:
-    """Refuse a place that cannot hold the search's state, before a run of it is recorded."""
-    fs, path = filesystem(folder)  # says if a bucket cannot be reached
+    """Refuse a folder that cannot hold the search's state, before its run is recorded."""
+    fs, path = filesystem(folder)  # raises if a bucket cannot be reached
     if fs.type_name == "local":
         check_output_file(f"{path}/state")
 
 
 def _has_state(folder: str) -> bool:
-    """Return whether Ray Tune can go on; a driver killed at its very beginning leaves nothing to go on with."""
+    """Return whether Ray Tune can resume; a driver killed at its very start leaves nothing to resume."""
     fs, path = filesystem(folder)
     return any(Path(each).name.startswith("experiment_state") for each in list_files(fs, path, ".json"))

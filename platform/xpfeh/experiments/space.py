@@ -1,4 +1,4 @@
-"""What a search searches: UA-CSNet's hyperparameters, where it begins, and the recipe that a choice stands for."""
+"""The space of a search: UA-CSNet's hyperparameters, the starting point, and the recipe of each choice."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ METRIC = "validation_mae"
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 NO_L2 = 1e-7
-"""A logarithmic range has no zero: its lower end stands for no L2 at all."""
+"""A logarithmic range has no zero: its lower end means no L2 at all."""
 
 SPACE: dict[str, object] = {
     "components": tune.choice([96, 128, 160]),
@@ -40,7 +40,7 @@ _BASE = RECIPES["best"].model_copy(update={"name": "tuned", "members": 1, "folds
 
 
 def recipe_of(config: Mapping[str, Any], steps: int) -> Recipe:
-    """Return the recipe that a trial's parameters stand for; what is not searched is as in the recipe `best`."""
+    """Return the recipe of a trial's parameters; settings that are not searched are those of the recipe `best`."""
     parsed = {
         **{name: value for name, value in config.items() if name != "features"},
         "hidden": _numbers(config["hidden"]),
@@ -52,7 +52,7 @@ def recipe_of(config: Mapping[str, Any], steps: int) -> Recipe:
 
 
 def sampler() -> OptunaSearch:
-    """Return Optuna's TPE, which begins with the recipe `best`."""
+    """Return Optuna's TPE, starting with the recipe `best`."""
     own = {name: getattr(_BASE, name) for name in SPACE}
     first = {
         **own,

@@ -1,4 +1,4 @@
-"""What happens in a search, as MLflow runs: one for every trial, under the search's own."""
+"""A search recorded as MLflow runs: one for every trial, under the search's run."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from xpfeh.inference.bundle import read_card
 class RunWriter(Callback):
     """Writes each trial to its MLflow run.
 
-    The driver alone writes, one thing after the other in a thread of its own: a search goes on while the tracking
-    server is slow or cannot be reached.
+    Only the driver writes, in order, in a separate thread: the search continues while the tracking server is slow or
+    cannot be reached.
     """
 
     def __init__(self, search: str, parent: str, steps: int) -> None:
         self._search, self._parent, self._steps = search, parent, steps
 
     def setup(self, **info: Any) -> None:
-        """Start the writing thread as the search begins or is resumed."""
+        """Start the writing thread when the search starts or resumes."""
         self._thread = ThreadPoolExecutor(1)
         self._last: Future[None] = self._thread.submit(lambda: None)
 
@@ -49,15 +49,15 @@ class RunWriter(Callback):
         self._later(self._write_end, trial)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """Wait until all is written, what a killed driver had left unwritten too, and drop runs of trials it lost."""
-        with suppress(UnreachableError):  # what could not be written then is written now
+        """Wait until all is written, also what a killed driver left unwritten, and drop runs of trials it lost."""
+        with suppress(UnreachableError):  # what could not be written then is written below
             self._last.result()
         self._thread.shutdown()
         try:
             self._complete(trials)
         except UnreachableError as error:
             raise UnreachableError(
-                f"{error}; nothing is lost, go on with --resume {self._search} when it is back"
+                f"{error}; nothing is lost, continue with --resume {self._search} when it is back"
             ) from error
 
     def _complete(self, trials: list[Trial]) -> None:
@@ -67,14 +67,14 @@ class RunWriter(Callback):
             if (status := status_of(trial)) != "RUNNING" and (known is None or known.status != status):
                 mlflow_runs.log(self._run(trial), history=_history(trial))
                 self._write_end(trial)
-        # A trial that Ray Tune had not saved when its driver was killed begins anew under another name.
+        # A trial that Ray Tune had not saved when its driver was killed restarts under another name.
         saved = {self._tag(trial) for trial in trials}
         for tag, run in runs.items():
             if saved and run.status == "RUNNING" and tag.removesuffix(ENSEMBLE) not in saved:
                 mlflow_runs.discard(run.run_id)
 
     def _later(self, write: Callable[..., None], *what: Any) -> None:
-        """Write it after what came before, and not at all if that could not be written."""
+        """Queue a write after the earlier ones, and skip it if one of those failed."""
         before = self._last
 
         def in_order() -> None:
@@ -104,7 +104,7 @@ class RunWriter(Callback):
 
 
 def status_of(trial: Trial) -> str:
-    """Return the status for MLflow; an interrupted trial is running still, Ray Tune goes on with it too."""
+    """Return the status for MLflow; an interrupted trial still counts as running, since Ray Tune resumes it."""
     if trial.status == Trial.ERROR:
         return "FAILED"
     if not trial.last_result.get("done"):

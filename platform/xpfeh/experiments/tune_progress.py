@@ -1,4 +1,4 @@
-"""A search's progress bar: how many trials have ended, and the best error so far."""
+"""A search's progress bar: the number of finished trials, and the best error so far."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SearchProgress(Callback):
         self._best = float("inf")
 
     def setup(self, total_num_samples: int | None = None, **info: Any) -> None:
-        """Show the bar as the search begins or is resumed."""
+        """Show the bar when the search starts or resumes."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("trials"))
         self._bar = Progress(*columns, TimeElapsedColumn())
         self._task = self._bar.add_task("tune", total=total_num_samples)
@@ -43,7 +43,7 @@ class SearchProgress(Callback):
         self._count(trials)
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
-        """End the bar."""
+        """Stop the bar."""
         self._count(trials)
         self._bar.stop()
 

@@ -1,4 +1,4 @@
-"""Answers: the catalog's rows of the stars asked for, as JSON, Arrow, CSV or VOTable."""
+"""Answers: the catalog rows of the requested stars, as JSON, Arrow, CSV or VOTable."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ JSON, ARROW, CSV, VOTABLE = (
 
 
 def catalog_of(raws: Sequence[Columns], predictor: Predictor) -> list[Columns]:
-    """Return the catalog's columns of several batches of raw columns, computed together.
+    """Return the catalog columns of several batches of raw columns, computed together.
 
-    A star's bytes are the same however it is gathered with others (`xpfeh.inference.graph`).
+    A star's bytes do not depend on the stars it is batched with (`xpfeh.inference.graph`).
     """
     kinds: dict[tuple[str, ...], list[int]] = {}
     for number, raw in enumerate(raws):
@@ -51,7 +51,7 @@ def catalog_of(raws: Sequence[Columns], predictor: Predictor) -> list[Columns]:
 
 
 def answered(requests: Sequence[tuple[Asked, str]], predictor: Predictor) -> tuple[list[Columns], list[bytes]]:
-    """Return the catalog's columns of all requests, computed together, and each one's answer as the kind it wants."""
+    """Return the catalog columns of all requests, computed together, and each request's answer in its media type."""
     catalogs = catalog_of([raw for asked, _ in requests for raw, _ in asked.spectra], predictor)
     rest = iter(catalogs)
     own = [[next(rest) for _ in asked.spectra] for asked, _ in requests]
@@ -62,7 +62,7 @@ def answered(requests: Sequence[tuple[Asked, str]], predictor: Predictor) -> tup
 
 
 def as_json(asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
-    """Return an answer as JSON: a row, or an error, in the place of each star; a number that is not known is null."""
+    """Return an answer as JSON: a row or an error for each star, in the request's order; unknown numbers are null."""
     stars: list[dict[str, Any]] = [
         {"source_id": source_id, "good": False, "error": asked.reasons.get(place, "")}
         for place, source_id in enumerate(asked.source_ids)
@@ -78,7 +78,7 @@ def as_json(asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> 
 
 
 def as_table(asked: Asked, catalogs: Sequence[Columns]) -> pa.Table:
-    """Return an answer as a table: the catalog's columns and ``error``, null where there is none.
+    """Return an answer as a table: the catalog columns and ``error``, null if the star was answered.
 
     A star with an error is not good.
     """
@@ -93,7 +93,7 @@ def as_table(asked: Asked, catalogs: Sequence[Columns]) -> pa.Table:
     table = table.set_column(place, schema.field(place), table["good"].fill_null(False))
     ids = pa.array(asked.source_ids, pa.int64())
     errors = pa.array([asked.reasons.get(place) for place in range(len(order))], pa.string())
-    reason = pa.field("error", pa.string(), metadata={"description": "why the star is not answered", "unit": ""})
+    reason = pa.field("error", pa.string(), metadata={"description": "why the star was not answered", "unit": ""})
     return table.set_column(0, schema.field(0), ids).append_column(reason, errors)
 
 
@@ -106,7 +106,7 @@ def as_arrow(table: pa.Table) -> bytes:
 
 
 def as_csv(table: pa.Table) -> bytes:
-    """Return a table as CSV; what is not known is empty."""
+    """Return a table as CSV; unknown values are empty."""
     sink = io.BytesIO()
     pacsv.write_csv(table, sink)
     return sink.getvalue()
@@ -115,7 +115,7 @@ def as_csv(table: pa.Table) -> bytes:
 def as_votable(table: pa.Table) -> bytes:
     """Return a table as a VOTable with units and UCDs."""
     sink = io.BytesIO()
-    # It has no null for text and whole numbers.
+    # VOTable has no null for text and whole numbers.
     for name, nothing in (("model_version", ""), ("error", ""), ("flags", 0)):
         place = table.schema.get_field_index(name)
         field = table.schema.field(place)
@@ -125,16 +125,16 @@ def as_votable(table: pa.Table) -> bytes:
 
 
 TABLES: Mapping[str, Callable[[pa.Table], bytes]] = {ARROW: as_arrow, CSV: as_csv, VOTABLE: as_votable}
-"""How a table is written, by media type."""
+"""Writers of a table, by media type."""
 
 
 def accepted(header: str, kinds: Sequence[str] = ()) -> str:
-    """Return the first kind of answer in an ``Accept`` header that there is; JSON where it takes anything.
+    """Return the first media type of an ``Accept`` header that is available; JSON if it accepts anything.
 
     Raises
     ------
     HTTPException
-        406 if there is none.
+        406 if none is available.
     """
     for each in header.lower().split(","):
         kind = each.partition(";")[0].strip()
@@ -142,11 +142,11 @@ def accepted(header: str, kinds: Sequence[str] = ()) -> str:
             return JSON
         if kind in (*TABLES, *kinds):
             return kind
-    raise HTTPException(406, f"answers are {', '.join(dict.fromkeys((JSON, *TABLES, *kinds)))}")
+    raise HTTPException(406, f"available media types: {', '.join(dict.fromkeys((JSON, *TABLES, *kinds)))}")
 
 
 def written(kind: str, asked: Asked, catalogs: Sequence[Columns]) -> bytes:
-    """Return an answer as a table of a kind of `TABLES`."""
+    """Return an answer as a table in one of the media types of `TABLES`."""
     return TABLES[kind](as_table(asked, catalogs))
 
 

@@ -42,7 +42,7 @@ from xpfeh.serving.models import replicas_bundle
 from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, SPECTRUM, gives, takes
 from xpfeh.serving.ports import listen_as_the_node_does
 from xpfeh.serving.problems import answer_problems, read_body
-from xpfeh.serving.shadow import SHADOW, InTheDark
+from xpfeh.serving.shadow import SHADOW, ShadowTraffic
 from xpfeh.serving.uploads import MAX_FILE_BYTES
 from xpfeh.sources.reader import SpectraFile
 
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
     from xpfeh.catalog.published import Published
 
 MAX_BODY_BYTES = 80_000_000
-"""1,000 stars as coefficients with correlations, in JSON."""
-_BODY_SECONDS = 20.0  # less than the proxy waits (request_timeout_s), whose refusal has another shape
+"""Holds 1,000 stars as coefficients with correlations, in JSON."""
+_BODY_SECONDS = 20.0  # less than the proxy's request_timeout_s, whose refusal has another form
 
-FileName = Annotated[str, Query(max_length=200, description="the file's name: its suffix tells the format")]
+FileName = Annotated[str, Query(max_length=200, description="the file's name: its suffix gives the format")]
 PartName = Annotated[str, PathItem(pattern=r"^[a-z_]+\.(css|js)$")]
 SourceId = Annotated[int, PathItem(ge=0, lt=2**63)]
 FileStar = Annotated[int, Query(ge=0, lt=2**63, description="which star of the file")]
@@ -63,7 +63,7 @@ PAGE = Path(__file__).parent / "page"
 api = FastAPIOffline(
     title="xpfeh",
     version=__version__,
-    summary="[Fe/H] of giant stars, with errors that are true, from Gaia XP spectra",
+    summary="[Fe/H] of giant stars, with calibrated uncertainties, from Gaia XP spectra",
     responses=REFUSALS,
 )
 answer_problems(api)
@@ -74,24 +74,24 @@ api.include_router(router)
 class _Endpoint:
     """Answers for stars with one pinned model.
 
-    Modules that only some endpoints, or some requests, need are loaded there: they would be half of a replica's memory.
+    Modules that only some endpoints or requests need are imported there: they would be half of a replica's memory.
 
     Parameters
     ----------
     args : EndpointArgs
     shadow : DeploymentHandle, optional
-        Of the challenger in the dark.
+        Of the challenger that gets shadow traffic.
     """
 
     def __init__(self, args: EndpointArgs, shadow: DeploymentHandle | None = None) -> None:
         listen_as_the_node_does()
-        self._told = args
+        self._args = args
         bundle = replicas_bundle(args.model)
         self._predictor = Predictor(bundle)
         self.guard = Guard(args.keys)
         self.desk = Desk(args, bundle, self._predictor)
         self._meters = Meters(self._predictor.version)
-        self._shadow = InTheDark(shadow, args.shadow.share) if shadow and args.shadow else None
+        self._shadow = ShadowTraffic(shadow, args.shadow.share) if shadow and args.shadow else None
         self._archive = None
         if args.archive:
             from xpfeh.serving.archive import Archive
@@ -103,21 +103,21 @@ class _Endpoint:
 
             self._release = Published(args.release)
 
-    def told(self) -> dict[str, Any]:
+    def args(self) -> dict[str, Any]:
         """Return the arguments: for `xpfeh.serving.deploy`, not over HTTP."""
-        return self._told.model_dump()
+        return self._args.model_dump()
 
     def check_health(self) -> None:
-        """Serve asks every `health_check_period_s`; who watches the endpoint then knows which model is alive."""
+        """Report the live model; Ray Serve calls this every `health_check_period_s`."""
         self._meters.alive()
 
     @api.post("/v1/predict", responses=gives(JSON, ARROW, CSV, VOTABLE, json=ANSWER), openapi_extra=takes(JSON, ARROW))
     async def predict(self, request: Request) -> Response:
-        """Return each star's catalog row, in the order asked; a star that cannot be answered has its own error.
+        """Return each star's catalog row, in the request's order; a star that cannot be answered has its own error.
 
-        Stars come as JSON or as an Arrow stream (`Content-Type`): as coefficients by Gaia's own names, as 343 samples,
-        or by `source_id` alone where the endpoint asks Gaia's archive. Answers are JSON, an Arrow stream, CSV or a
-        VOTable (`Accept`).
+        Stars are sent as JSON or as an Arrow stream (`Content-Type`): as coefficients by Gaia's own names, as 343
+        samples, or by `source_id` alone if the endpoint queries Gaia's archive. Answers are JSON, an Arrow stream, CSV
+        or a VOTable (`Accept`).
         """
         key = self.guard.admitted(request, Scope.PREDICT)
         wanted = accepted(request.headers.get("accept", JSON))
@@ -133,7 +133,7 @@ class _Endpoint:
     async def predict_file(self, request: Request, name: FileName) -> Response:
         """Return the catalog row of each star of a file of XP spectra, in the file's order.
 
-        The body is the file, `name` its name: its suffix tells the format, any that `xpfeh ingest` reads. The answer is
+        The body is the file, `name` its name; the suffix gives the format, any that `xpfeh ingest` reads. The answer is
         JSON, an Arrow stream, CSV, a VOTable, FITS or Parquet (`Accept`).
         """
         key = self.guard.admitted(request, Scope.PREDICT)
@@ -155,9 +155,9 @@ class _Endpoint:
         response_class=Response,
     )
     async def picture(self, request: Request) -> Response:
-        """Return one star's picture (PNG): spectrum, what its [Fe/H] rests on, intervals, flags in words.
+        """Return one star's picture (PNG): spectrum, what its [Fe/H] depends on, intervals, flags in words.
 
-        As JSON (`Accept`): the numbers of the spectrum, and what its [Fe/H] rests on.
+        As JSON (`Accept`): the numbers of the spectrum, and what its [Fe/H] depends on.
         """
         key = self.guard.admitted(request, Scope.PREDICT)
         return await self._picture(request, key, await self._read(request))
@@ -169,7 +169,7 @@ class _Endpoint:
         response_class=Response,
     )
     async def picture_of_file(self, request: Request, name: FileName, source_id: FileStar) -> Response:
-        """Return the picture of a star of a file, see `picture` and `predict/file`."""
+        """Return the picture of one star of a file; see `picture` and `predict/file`."""
         from xpfeh.serving import uploads
 
         key = self.guard.admitted(request, Scope.PREDICT)
@@ -180,16 +180,16 @@ class _Endpoint:
 
     @api.get("/v1/stars/{source_id}/spectrum.png", responses=gives(PNG), response_class=Response)
     async def picture_of_id(self, request: Request, source_id: SourceId) -> Response:
-        """Return the picture (PNG) of a star whose spectrum Gaia's archive has, see `picture`."""
+        """Return the picture (PNG) of a star whose spectrum Gaia's archive has; see `picture`."""
         key = self.guard.admitted(request, Scope.PREDICT)
         if self._archive is None:
-            raise HTTPException(404, "this endpoint asks no archive for spectra")
+            raise HTTPException(404, "this endpoint does not query Gaia's archive")
         asked = await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
         return await self._picture(request, key, asked)
 
     @api.get("/v1/stars/{source_id}", responses=gives(JSON, json=ROW))
     async def star(self, request: Request, source_id: SourceId) -> Response:
-        """Return the row of a star of the published release that this endpoint has."""
+        """Return a star's row in the published release that this endpoint serves."""
         self.guard.admitted(request, Scope.READ)
         row = await asyncio.to_thread(self._published().star, source_id)
         if row is None:
@@ -198,7 +198,7 @@ class _Endpoint:
 
     @api.get("/v1/cone", responses=gives(VOTABLE), openapi_extra=CONE, response_class=Response)
     async def cone(self, request: Request) -> Response:
-        """VO Simple Cone Search: `RA`, `DEC`, `SR` (deg), `VERB`, `MAXREC`; a VOTable, of mistakes too."""
+        """VO Simple Cone Search: `RA`, `DEC`, `SR` (deg), `VERB`, `MAXREC`; a VOTable, for errors too."""
         from xpfeh.serving.cone_search import search
 
         self.guard.admitted(request, Scope.READ)
@@ -211,7 +211,7 @@ class _Endpoint:
     @api.get("/v2/models/{name}/ready", include_in_schema=False)
     @api.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False)
     def ping(self) -> Response:
-        """Say to clients of MLflow and of the Open Inference Protocol that the model is loaded."""
+        """Tell clients of MLflow and of the Open Inference Protocol that the model is loaded."""
         return Response("\n", media_type=JSON)
 
     @api.get("/version", include_in_schema=False)
@@ -240,7 +240,7 @@ class _Endpoint:
 
     @api.post("/v2/models/xpfeh/infer", responses=gives(JSON), openapi_extra=takes(JSON))
     async def infer(self, request: Request) -> Response:
-        """Answer as the Open Inference Protocol (V2) says, from features: `flux`, `flux_error`, `ebv`."""
+        """Answer as the Open Inference Protocol (V2) requires, from features: `flux`, `flux_error`, `ebv`."""
         key = self.guard.admitted(request, Scope.PREDICT)
         features, name = protocols.inference(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
         self.guard.spend(key, len(features["ebv"]))
@@ -262,7 +262,7 @@ class _Endpoint:
     # Two at a time: while one is computed the other is read and written.
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0, max_concurrent_batches=2)
     async def _answered(self, requests: list[tuple[Asked, str]]) -> list[bytes]:
-        """Predict what waits, together, and write each answer; nothing waits for more."""
+        """Predict the waiting requests together, and write each answer; no request waits for more to come."""
         predicted, answers = await asyncio.to_thread(answered, requests, self._predictor)
         self._meters.answered(predicted, sum(len(asked.reasons) for asked, _ in requests))
         if self._shadow:
@@ -281,27 +281,27 @@ class _Endpoint:
 
     @api.get("/v1/shadow", responses=gives(JSON))
     async def shadow(self, request: Request) -> dict[str, Any]:
-        """Return how far the challenger in the dark differs: [Fe/H] minus ours, dex."""
+        """Return how far the challenger differs on shadow traffic: its [Fe/H] minus the champion's, dex."""
         self.guard.admitted(request, Scope.ADMIN)
         if self._shadow is None:
-            raise HTTPException(404, "no challenger answers in the dark")
+            raise HTTPException(404, "no challenger gets shadow traffic")
         return await self._shadow.summary()
 
     @api.get("/v1/health")
     def health(self) -> dict[str, Any]:
-        """Say that the model is loaded, what a request may have, and which flags a good star does not have."""
-        limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._told.archive}
+        """Return the loaded model, the limits of a request, and the flags that a good star does not have."""
+        limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._args.archive}
         limits |= {"max_job_stars": MAX_JOB_STARS, "max_file_bytes": MAX_FILE_BYTES}
         model = {"model_version": self._predictor.version, "release": self._release_of_model}
         reasons = [flag.name for flag in not_good(self._predictor.card.recipe.stars == "all")]
         return {"status": "ok", **model, **limits, "not_good": reasons}
 
     async def _read(self, request: Request) -> Asked:
-        """Return what a JSON or Arrow body asks."""
+        """Read the stars of a JSON or Arrow body."""
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         readers = {JSON: read_json, ARROW: read_arrow}
         if kind not in readers:
-            raise HTTPException(415, f"a body of {', '.join(readers)} is taken")
+            raise HTTPException(415, f"Content-Type must be {' or '.join(readers)}")
         body = await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS)
         return await asyncio.to_thread(readers[kind], body, self._release_of_model, self._bring)
 
@@ -311,7 +311,7 @@ class _Endpoint:
 
     def _bring(self, ids: NDArray[np.int64]) -> SpectraFile:
         if self._archive is None:
-            raise UserError("no spectrum is given, and this endpoint asks no archive for it")
+            raise UserError("no spectrum was sent, and this endpoint does not query Gaia's archive")
         return self._archive.bring(ids)
 
     async def _picture(self, request: Request, key: Key | None, asked: Asked) -> Response:
@@ -331,7 +331,7 @@ ENDPOINT = serve.deployment(_Endpoint, name="Endpoint")
 
 
 def application(args: EndpointArgs, options: dict[str, Any]) -> Application:
-    """Return what Ray Serve runs: the endpoint, and the challenger in the dark if there is one.
+    """Return what Ray Serve runs: the endpoint, and the challenger that gets shadow traffic, if any.
 
     Parameters
     ----------
@@ -344,7 +344,7 @@ def application(args: EndpointArgs, options: dict[str, Any]) -> Application:
 
 
 def app(args: EndpointArgs) -> Application:
-    """Return the application of a Ray Serve YAML file, its aliases resolved once for all replicas there will be."""
+    """Return the application of a Ray Serve YAML file, its aliases resolved once for all future replicas."""
     shadow = args.shadow and args.shadow.model_copy(update={"model": pinned_model(args.shadow.model)})
     pinned = args.model_copy(update={"model": pinned_model(args.model), "shadow": shadow})
     return application(pinned, {})

@@ -1,6 +1,6 @@
-"""Gaia's archive behind the endpoint: asked for two requests at a time, and no longer than a request may take.
+"""Gaia's archive behind the endpoint: queried for two requests at a time, and no longer than a request may take.
 
-So an archive that is slow, or away, costs those who ask for its stars an error, and the others nothing.
+So a slow or unreachable archive costs requests for its stars an error, and other requests nothing.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from xpfeh.errors import ArchiveError, UserError
 from xpfeh.sources.reader import SpectraFile
 
 AT_ONCE, WAIT_S = 2, 20.0
-SILENCE_S = 4.0  # somebody waits for it; an archive that is up answers its first, short query within about a second
+SILENCE_S = 4.0  # an archive that is up answers its first, short query within about a second
 
 
 class Archive:
-    """Brings spectra of stars; what comes too late for a request is kept for the next one.
+    """Downloads spectra of stars; what comes too late for a request is cached for the next one.
 
     Parameters
     ----------
@@ -38,26 +38,26 @@ class Archive:
         Raises
         ------
         UserError
-            If the archive refuses, has given no sign of life in `SILENCE_S`, has not answered in `WAIT_S`, or is being
-            asked for others.
+            If the archive refuses, has given no sign of life in `SILENCE_S`, has not answered in `WAIT_S`, or is busy
+            with other requests.
         """
-        from xpfeh.archive.cache import bring  # pyvo and astroquery take a replica 75 MB: not before it is asked
+        from xpfeh.archive.cache import bring  # pyvo and astroquery take 75 MB: not before they are needed
 
         if not self._free.acquire(blocking=False):
-            raise UserError("Gaia's archive is being asked for other requests; ask again later, or send the spectra")
-        asking = self._threads.submit(bring, ids, self._release, self._services)
-        asking.add_done_callback(lambda _: self._free.release())
+            raise UserError("Gaia's archive is being queried for other requests; retry later, or send the spectra")
+        query = self._threads.submit(bring, ids, self._release, self._services)
+        query.add_done_callback(lambda _: self._free.release())
         try:
-            return asking.result(SILENCE_S)
+            return query.result(SILENCE_S)
         except (TimeoutError, ArchiveError):
             if not self._services.state.any_has_answered():
                 raise UserError(
-                    "Gaia's archive cannot be reached, nor a mirror of it; ask again later, or send the spectra"
+                    "Gaia's archive cannot be reached, nor can a mirror; retry later, or send the spectra"
                 ) from None
         try:
-            return asking.result(WAIT_S - SILENCE_S)
+            return query.result(WAIT_S - SILENCE_S)
         except TimeoutError:
             raise UserError(
-                f"Gaia's archive has not answered in {WAIT_S:g} s; ask again later (what it gives is kept), "
+                f"Gaia's archive has not answered in {WAIT_S:g} s; retry later (its answer will be cached), "
                 "or send the spectra"
             ) from None

@@ -1,4 +1,4 @@
-"""Arrow streams from outside: read as they lie there, for what is compressed unpacks to anything."""
+"""Arrow streams from outside: only uncompressed ones, since a small compressed one can unpack to any size."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyarrow as pa
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
 
-# Places in the tables of Arrow's format (Message.fbs, 1.5): a table's fields are numbered, and may be missing.
+# Field numbers in the tables of Arrow's format (Message.fbs, 1.5): fields are optional.
 _HEADER_OF_MESSAGE, _COMPRESSION_OF_BATCH = 2, 3
 
 
@@ -23,7 +23,7 @@ def read_stream(source: bytes | pa.NativeFile) -> pa.Table:
     """
     try:
         buffer = pa.py_buffer(source) if isinstance(source, bytes) else source.read_buffer()
-        _check_as_it_is(buffer)
+        _check_uncompressed(buffer)
         with pa.ipc.open_stream(buffer) as stream:
             table = stream.read_all()
         table.validate(full=True)
@@ -32,13 +32,13 @@ def read_stream(source: bytes | pa.NativeFile) -> pa.Table:
     return table
 
 
-def _check_as_it_is(stream: pa.Buffer) -> None:
-    """pyarrow unpacks a batch whole before anybody can ask how large it becomes."""
+def _check_uncompressed(stream: pa.Buffer) -> None:
+    """Refuse compression: pyarrow unpacks a whole batch before one can ask how large it becomes."""
     for message in pa.ipc.MessageReader.open_stream(stream):
         if message.type == "record batch" and _is_compressed(message.metadata.to_pybytes()):
-            raise UserError("a compressed Arrow stream is not taken; write it without compression")
+            raise UserError("compressed Arrow streams are not accepted; write it without compression")
         if message.type == "dictionary":
-            raise UserError("dictionaries in an Arrow stream are not taken; write numbers and lists of numbers")
+            raise UserError("dictionaries in an Arrow stream are not accepted; write numbers and lists of numbers")
 
 
 def _is_compressed(message: bytes) -> bool:
@@ -50,7 +50,7 @@ def _is_compressed(message: bytes) -> bool:
 
 
 def _field(message: bytes, table: int, number: int) -> int:
-    """Return where a field of a table of FlatBuffers is; 0 if it is missing."""
+    """Return the offset of a field of a FlatBuffers table; 0 if it is missing."""
     (back,) = struct.unpack_from("<i", message, table)
     size, _, *places = struct.unpack_from(f"<{2 + number + 1}H", message, table - back)
     return table + places[number] if 4 + 2 * number < size and places[number] else 0

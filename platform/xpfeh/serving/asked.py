@@ -1,6 +1,6 @@
-"""What a request asks: stars as coefficients, as samples, or by identifier alone, from JSON or Arrow.
+"""The stars of a request: as coefficients, as samples, or by identifier alone, from JSON or Arrow.
 
-Each star is checked for itself: one that cannot be read has its own reason, and the others are answered.
+Each star is checked on its own: one that cannot be read gets a reason, and the others are still answered.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ MAX_STARS = 1000
 """Stars a request: 15 MB of JSON as samples, 64 MB as coefficients with correlations."""
 
 Bring = Callable[[NDArray[np.int64]], SpectraFile]
-"""Gets spectra of stars from Gaia's archive, by identifier."""
+"""Downloads spectra of stars from Gaia's archive, by identifier."""
 
 Numbers = Annotated[list[float] | None, Field(None)]
 _LISTS = (*SAMPLES, *LIST_COLUMNS)
 
 
 class Star(BaseModel):
-    """A star: its XP spectrum as coefficients or as samples, or its identifier alone; photometry as far as known."""
+    """A star: its XP spectrum as coefficients or as samples, or its identifier alone; photometry where known."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -52,16 +52,16 @@ class Star(BaseModel):
     parallax: float | None = Field(None, description="as in gaia_source (mas); gives the distance if rgeo does not")
     parallax_error: float | None = Field(None, gt=0, description="mas")
     parallax_over_error: float | None = Field(None, description="computed from the two if not given")
-    nu_eff_used_in_astrometry: float | None = Field(None, description="1/micrometre; this and what follows: zero point")
+    nu_eff_used_in_astrometry: float | None = Field(None, description="1/micrometre; these five give the zero point")
     pseudocolour: float | None = Field(None, description="1/micrometre")
     ecl_lat: float | None = Field(None, ge=-90, le=90, description="ecliptic latitude (deg)")
     astrometric_params_solved: int | None = Field(None, ge=0, le=127, description="DR3's: 3, 31 or 95")
     tentative_parallax_bias: float | None = Field(None, description="DR4's zero point (mas)")
     flux: Numbers = Field(None, description="343 samples, 336 to 1020 nm in steps of 2 nm, W m-2 nm-1")
-    flux_error: Numbers = Field(None, description="their errors, W m-2 nm-1")
+    flux_error: Numbers = Field(None, description="errors of the samples, W m-2 nm-1")
     bp_coefficients: Numbers
     bp_coefficient_errors: Numbers
-    bp_coefficient_correlations: Numbers = Field(None, description="strict lower triangle row by row; may be missing")
+    bp_coefficient_correlations: Numbers = Field(None, description="strict lower triangle, row by row; optional")
     rp_coefficients: Numbers
     rp_coefficient_errors: Numbers
     rp_coefficient_correlations: Numbers
@@ -80,7 +80,7 @@ class Star(BaseModel):
 
     @property
     def kind(self) -> tuple[str, ...]:
-        """The lists that the spectrum is given by; none for an identifier alone."""
+        """Names of the lists that hold the spectrum; empty for an identifier alone."""
         return SAMPLES if self._has(SAMPLES) else LIST_COLUMNS if self._has(LIST_COLUMNS) else ()
 
 
@@ -96,16 +96,16 @@ class PredictRequest(BaseModel):
 
 @dataclass
 class Asked:
-    """The stars of a request, in the order asked.
+    """The stars of a request, in its order.
 
     Attributes
     ----------
     source_ids : list
         Identifiers; None where one cannot be read.
     reasons : dict
-        Why a star cannot be answered, by its place.
+        Why a star cannot be answered, by its position in the request.
     spectra : list
-        Raw columns of the others (`xpfeh.xp.preprocess`), and their places (N,).
+        Raw columns of the others (`xpfeh.xp.preprocess`), and their positions (N,).
     """
 
     source_ids: list[int | None]
@@ -113,7 +113,7 @@ class Asked:
     spectra: list[tuple[dict[str, NDArray], NDArray[np.intp]]] = field(default_factory=list)
 
     def add(self, places: NDArray[np.intp], file: SpectraFile, ebv: NDArray[np.float64] | None = None) -> None:
-        """Read stars (N,) that stand at these places of the request; E(B-V) (N,) is what came with them, or NaN."""
+        """Read the stars at these positions (N,) of the request; E(B-V) (N,) as sent with them, or NaN."""
         for first, rows in file.ranges():
             for batch in read(file, first, rows, NO_COMPANIONS):
                 bad = np.array([reject.row for reject in batch.rejected], dtype=np.intp)
@@ -124,28 +124,28 @@ class Asked:
 
 
 def read_json(body: bytes, release: str, bring: Bring) -> Asked:
-    """Return what a JSON body asks.
+    """Read the stars of a JSON body.
 
     Parameters
     ----------
     body : bytes
     release : {"dr3", "dr4"}
-        The model's: coefficients must be of it.
+        The model's release: coefficients must be of the same.
     bring : callable
-        Raises `UserError` where no archive is asked.
+        Raises `UserError` if the archive cannot be queried.
 
     Raises
     ------
     UserError
-        If it is no JSON, or has no list of 1 to `MAX_STARS` stars.
+        If it is not JSON, or does not list 1 to `MAX_STARS` stars.
     """
     try:
         content = from_json(body, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
-        raise UserError(f"the body is not JSON ({first_line(error)}); NaN is written null") from None
+        raise UserError(f"the body is not JSON ({first_line(error)}); write NaN as null") from None
     given = content.get("stars") if isinstance(content, dict) else None
     if not isinstance(given, list) or set(content) != {"stars"}:
-        raise UserError('the body must be {"stars": [...]}, a star an object')
+        raise UserError('the body must be {"stars": [...]}, each star an object')
     _check_number(len(given))
     asked = Asked([None] * len(given))
     kinds: dict[tuple[str, ...], list[tuple[int, Star]]] = {}
@@ -165,12 +165,12 @@ def read_json(body: bytes, release: str, bring: Bring) -> Asked:
 
 
 def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
-    """Return what an Arrow stream asks: a table with the columns of `Star`, all of one kind; see `read_json`.
+    """Read the stars of an Arrow stream: a table with the columns of `Star`, all of one kind; see `read_json`.
 
     Raises
     ------
     UserError
-        If it is no Arrow stream, has a column that is not known, or not 1 to `MAX_STARS` rows.
+        If it is not an Arrow stream, has an unknown column, or does not have 1 to `MAX_STARS` rows.
     """
     table = read_stream(body)
     _check_number(len(table))
@@ -181,9 +181,9 @@ def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
 
 
 def check_columns(schema: pa.Schema) -> None:
-    """Raise a `UserError` if a table has other columns than those of `Star`, or no identifiers."""
+    """Raise a `UserError` if a table has columns that `Star` does not have, or no identifiers."""
     if unknown := [name[:40] for name in schema.names if name not in Star.model_fields]:
-        raise UserError(f"no column {', '.join(unknown[:3])} is known; there are {', '.join(Star.model_fields)}")
+        raise UserError(f"unknown column: {', '.join(unknown[:3])}; the columns are {', '.join(Star.model_fields)}")
     if "source_id" not in schema.names or not pa.types.is_integer(schema.field("source_id").type):
         raise UserError("source_id must be a column of 64-bit integers")
 
@@ -197,7 +197,7 @@ def from_ids(ids: list[int], release: str, bring: Bring) -> Asked:
 
 def _check_number(stars: int) -> None:
     if not 1 <= stars <= MAX_STARS:
-        raise UserError(f"{stars} stars are asked for; a request has 1 to {MAX_STARS}")
+        raise UserError(f"the request has {stars} stars; it must have 1 to {MAX_STARS}")
 
 
 def has_spectra(schema: pa.Schema) -> bool:
@@ -206,7 +206,7 @@ def has_spectra(schema: pa.Schema) -> bool:
 
 
 def ebv_of(table: pa.Table) -> NDArray[np.float64] | None:
-    """Return what a table says of its stars' E(B-V) (N,), NaN where unknown; None if it has no such column."""
+    """Return a table's E(B-V) (N,), NaN where unknown; None if it has no such column."""
     return numbers_in(table, "ebv") if "ebv" in table.column_names else None
 
 

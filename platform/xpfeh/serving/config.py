@@ -18,14 +18,14 @@ _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Challenger(BaseModel):
-    """A model that answers in the dark.
+    """A model that gets shadow traffic.
 
     Attributes
     ----------
     model : str
         As `EndpointArgs.model`.
     share : float
-        Of the requests that it gets, too.
+        Share of the requests that it gets, too.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,20 +35,20 @@ class Challenger(BaseModel):
 
 
 class EndpointArgs(BaseModel):
-    """What an endpoint is told: ``args`` of the application.
+    """The arguments of an endpoint: ``args`` of the application.
 
     Attributes
     ----------
     model : str
         A bundle's folder, ``models:/NAME@ALIAS``, or ``pretrained``.
     archive : bool
-        Whether Gaia's archive is asked for the spectra of stars that are given by identifier alone.
+        Whether Gaia's archive is queried for the spectra of stars given by identifier alone.
     release : str, optional
-        Folder or URI of a published catalog, Parquet or HATS, whose stars and cones can be asked for.
+        Folder or URI of a published catalog, Parquet or HATS, for queries by star and by cone.
     keys : str, optional
-        File of the keys (`xpfeh.serving.keys`); without one, whoever reaches the endpoint may ask.
+        Key file (`xpfeh.serving.keys`); without one, anyone who reaches the endpoint may use it.
     jobs : str, optional
-        Folder or URI of jobs (`xpfeh.serving.jobs`), which all nodes see; by default ``jobs`` of ``XPFEH_DATA``.
+        Folder or URI of jobs (`xpfeh.serving.jobs`), shared by all nodes; by default ``jobs`` in ``XPFEH_DATA``.
     shadow : Challenger, optional
     """
 
@@ -71,8 +71,8 @@ class _Application(BaseModel):
     deployments: list[dict[str, Any]] = Field(min_length=1, max_length=1)
 
 
-class _File(BaseModel):
-    """What we ask of a file besides what Ray Serve asks: one application, whose model is named, of one deployment."""
+class _ServeFile(BaseModel):
+    """Our requirements beyond Ray Serve's: one application that names its model, with one deployment."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -125,13 +125,13 @@ def read_config(path: str | Path) -> Config:
     Raises
     ------
     UserError
-        If the file is missing, no YAML, has a key that Ray Serve does not know (it would be ignored), is not one
-        application with one deployment that names its model, or binds to more than this machine without keys.
+        If the file is missing or not YAML, has a key that Ray Serve does not know (it would be ignored), is not one
+        application with one deployment that names its model, or listens beyond this machine without keys.
     """
     try:
         raw = yaml.safe_load(local_path(path).read_text())
         known = ServeDeploySchema.model_validate(raw).model_dump(exclude_unset=True)
-        (application,) = _File.model_validate(raw).applications
+        (application,) = _ServeFile.model_validate(raw).applications
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -143,8 +143,8 @@ def read_config(path: str | Path) -> Config:
     host = raw.get("http_options", {}).get("host", _LOOPBACK[0])
     if host not in _LOOPBACK and application.args.keys is None:
         raise UserError(
-            f"{path}: host {host} is open to others, and no keys guard it; make one (xpfeh keys add NAME) and name the "
-            "file as args.keys"
+            f"{path}: host {host} is reachable by others, and no keys protect it; create one (xpfeh keys add NAME) and "
+            "set args.keys to the file"
         )
     return Config(
         name=application.name,

@@ -1,4 +1,4 @@
-"""Start an endpoint, replace its model while it answers, and end it."""
+"""Start an endpoint, replace its model while it answers, and stop it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def deploy(config: Config, model: str | None = None) -> str:
     ----------
     config : Config
     model : str, optional
-        Serve this model and not the one that the configuration names.
+        Serve this model instead of the configured one.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def deploy(config: Config, model: str | None = None) -> str:
 def rollout(config: Config, model: str, share: float | None = None) -> tuple[str, str]:
     """Replace the model of the endpoint of `config` while it answers; return the names of the model before and after.
 
-    New replicas start beside the old ones, which end when they have answered what they have (``max_surge_percent``).
+    New replicas start next to the old ones, which stop after their last answer (``max_surge_percent``).
     If the new ones fail, the old ones stay.
 
     Parameters
@@ -51,12 +51,12 @@ def rollout(config: Config, model: str, share: float | None = None) -> tuple[str
     model : str
         As `EndpointArgs.model`.
     share : float, optional
-        Let `model` answer this share of the requests in the dark, and replace nothing.
+        Send `model` this share of the requests as shadow traffic, and replace nothing.
 
     Raises
     ------
     UserError
-        If there is no such endpoint, the model is none, or the new replicas failed.
+        If there is no such endpoint or model, or the new replicas failed.
     """
     pinned = _checked(model)
     join()
@@ -70,32 +70,32 @@ def rollout(config: Config, model: str, share: float | None = None) -> tuple[str
     except RuntimeError as error:
         _run(config, before)
         raise UserError(
-            f"{model}: its replicas failed, {before.model} goes on serving ({first_line(error)}); why: the logs of Ray"
+            f"{model}: its replicas failed, {before.model} is still served ({first_line(error)}); see Ray's logs"
         ) from None
     return before.model, pinned
 
 
 def serving(config: Config) -> EndpointArgs:
-    """Return what the endpoint of `config` that runs now was told.
+    """Return the arguments of the running endpoint of `config`.
 
     Raises
     ------
     UserError
-        If there is none.
+        If it does not run.
     """
     try:
-        return EndpointArgs.model_validate(serve.get_app_handle(config.name).told.remote().result(timeout_s=30))
+        return EndpointArgs.model_validate(serve.get_app_handle(config.name).args.remote().result(timeout_s=30))
     except (BackPressureError, TimeoutError):
-        raise UserError(f"the endpoint {config.name} is too busy to say what it serves; try again") from None
+        raise UserError(f"the endpoint {config.name} is too busy to report what it serves; try again") from None
     except RayServeException:
         raise UserError(
-            f"no endpoint {config.name} runs on this cluster; start it with xpfeh serve, "
+            f"no endpoint {config.name} is running on this cluster; start it with xpfeh serve, "
             "or set RAY_ADDRESS to its cluster"
         ) from None
 
 
 def withdraw(config: Config) -> None:
-    """End the endpoint of `config`, and this process's part in the cluster."""
+    """Stop the endpoint of `config`, and disconnect this process from the cluster."""
     node = ray.get_runtime_context().get_node_id()
     if is_own():
         serve.shutdown()
@@ -106,7 +106,7 @@ def withdraw(config: Config) -> None:
 
 
 def _checked(model: str) -> str:
-    """Return a model's pinned name; one that is none is noticed now, not by the replicas."""
+    """Return a model's pinned name; an invalid model fails here, not in the replicas."""
     name = pinned_model(model)
     Predictor(bundle_folder(name))
     return name

@@ -1,4 +1,4 @@
-"""Who may ask an endpoint, and how much: the keys of its file, applied to requests."""
+"""Who may use an endpoint, and how much: the keys of its file, applied to requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from xpfeh.serving.keys import Key, Keys, Scope, Spending
 from xpfeh.serving.problems import too_many
 
-_STARS = Counter("xpfeh_stars_asked", "Stars that were asked for", ("key",))
+_STARS = Counter("xpfeh_stars_asked", "Stars requested", ("key",))
 
 
 class Guard:
@@ -20,7 +20,7 @@ class Guard:
     Parameters
     ----------
     keys : str, optional
-        File of the keys; without one everybody is admitted.
+        Key file; without one everybody is admitted.
     """
 
     def __init__(self, keys: str | None) -> None:
@@ -28,12 +28,12 @@ class Guard:
         self._spending = Spending()
 
     def admitted(self, request: Request, scope: Scope) -> Key | None:
-        """Return the key of a request, or None where none is needed.
+        """Return the key of a request, or None if no key is needed.
 
         Raises
         ------
         HTTPException
-            401 without a key that holds, 403 for what it may not do, 429 if it asks too often.
+            401 without a valid key, 403 for what it may not do, 429 for too many requests.
         """
         if self._keys is None:
             return None
@@ -53,12 +53,12 @@ class Guard:
         Raises
         ------
         HTTPException
-            429 if they are more than the key has left today, 422 if it never has so many.
+            429 if the key has fewer left today, 422 if its daily limit is lower.
         """
         if key and stars > key.stars_per_day:
-            raise HTTPException(422, f"this key may ask for {key.stars_per_day:,} stars a day; send fewer")
+            raise HTTPException(422, f"the limit of this key is {key.stars_per_day:,} stars a day; send fewer")
         if key and (seconds := self._spending.spend(key, stars)):
             raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
         name = key.name if key else "none"
         _STARS.inc(stars, {"key": name})
-        logging.getLogger("ray.serve").info("key %s asked for %d stars", name, stars)
+        logging.getLogger("ray.serve").info("key %s requested %d stars", name, stars)

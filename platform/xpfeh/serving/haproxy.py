@@ -1,4 +1,4 @@
-"""What HAProxy needs of a machine before Ray Serve starts it for an endpoint of one's own."""
+"""What HAProxy needs on a machine before Ray Serve starts it for a local endpoint."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _START_S = 60.0  # HAProxy takes a second or two, on a busy machine
 
 
 def prepare(host: str, port: int) -> None:
-    """Check that the endpoint's port is free, choose Ray Serve's other one, and make HAProxy's folder.
+    """Check that the endpoint's port is free, choose Ray Serve's fallback port, and make HAProxy's folder.
 
     Raises
     ------
@@ -23,26 +23,26 @@ def prepare(host: str, port: int) -> None:
         If the port is in use, or the folder is another user's.
     """
     _check_port(host, port)
-    # By default Ray 2.60 opens 8500 for each cluster, so that a second endpoint on the machine would have none.
+    # By default Ray 2.60 opens 8500 for each cluster, so a second endpoint on the machine would get no port.
     os.environ.setdefault("RAY_SERVE_FALLBACK_PROXY_HTTP_PORT", str(_free_port()))
     folder = Path(haproxy_folder())
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
         raise UserError(f"{folder}: belongs to another user; remove it, or set RAY_SERVE_ENABLE_HA_PROXY=0")
     for node in folder.iterdir():
-        # One that starts now does not answer yet.
+        # One that is just starting does not answer yet.
         if time.time() - node.stat().st_mtime > _START_S and not _answers(node / "admin.sock"):
             shutil.rmtree(node, ignore_errors=True)
 
 
 def clean_up(node: str) -> None:
-    """Remove what a HAProxy that has ended left; after one that was killed, `prepare` does."""
+    """Remove what a stopped HAProxy left behind; after one that was killed, `prepare` does it."""
     shutil.rmtree(Path(haproxy_folder(), node), ignore_errors=True)
 
 
 def _check_port(host: str, port: int) -> None:
     with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that has just ended lingers otherwise
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a socket that was just closed lingers otherwise
         try:
             probe.bind((host, port))
         except OSError as error:

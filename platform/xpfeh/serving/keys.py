@@ -1,6 +1,6 @@
-"""Keys of collaborators: who may ask, what, and how much.
+"""Keys of collaborators: who may do what, and how much.
 
-A file of JSON that only its owner may read, with the SHA-256 of each key and never the key: keys are 256 random bits,
+A JSON file that only its owner may read, with the SHA-256 of each key and never the key: keys are 256 random bits,
 so no slow hash is needed. Replicas read it again when it changes.
 """
 
@@ -26,11 +26,11 @@ from xpfeh.files import local_path, whole_file
 from xpfeh.settings import check_name, first_problem
 
 PREFIX = "xpfeh_"
-"""Begins every key, so that one that is published by mistake is recognised."""
+"""Every key starts with it, so that a key published by mistake is recognised."""
 
 
 class Scope(StrEnum):
-    """What a key may do: ask for predictions, read published stars, or see what the operator sees."""
+    """What a key may do: request predictions, read published stars, or see what the operator sees."""
 
     PREDICT = "predict"
     READ = "read"
@@ -38,7 +38,7 @@ class Scope(StrEnum):
 
 
 class Key(BaseModel):
-    """A collaborator's key, as it is kept."""
+    """A collaborator's key, as stored."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -50,7 +50,7 @@ class Key(BaseModel):
     made: datetime
 
 
-class _File(BaseModel):
+class _KeyFile(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     keys: list[Key] = []
@@ -70,24 +70,24 @@ class Keys:
         self._keys: list[Key] = []
 
     def all(self) -> list[Key]:
-        """Return the keys that hold now.
+        """Return the keys that are valid now.
 
         Raises
         ------
         UserError
-            If the file is not one of keys.
+            If it is not a key file.
         """
         changed = self.path.stat().st_mtime_ns if self.path.exists() else 0
         if changed != self._read_at:
             try:
-                self._keys = _File.model_validate_json(self.path.read_bytes()).keys if changed else []
+                self._keys = _KeyFile.model_validate_json(self.path.read_bytes()).keys if changed else []
             except ValidationError as error:
-                raise UserError(f"{self.path}: not a file of keys ({first_problem(error)})") from None
+                raise UserError(f"{self.path}: not a key file ({first_problem(error)})") from None
             self._read_at = changed
         return self._keys
 
     def find(self, token: str) -> Key | None:
-        """Return the key that a request shows; each is compared, in a time that tells nothing of which."""
+        """Return the key that a request shows; all are compared in constant time, which leaks nothing about them."""
         shown = _hash(token)
         found = None
         for key in self.all():
@@ -96,18 +96,18 @@ class Keys:
         return found
 
     def add(self, name: str, scopes: tuple[Scope, ...], requests_per_minute: int, stars_per_day: int) -> str:
-        """Make a key and return it: it is shown this once.
+        """Create a key and return it: it cannot be shown again.
 
         Raises
         ------
         UserError
-            If there is a key of that name.
+            If a key of that name exists.
         """
         check_name("key", name)
         token = PREFIX + secrets.token_urlsafe(32)
         with self._changing() as keys:
             if any(key.name == name for key in keys):
-                raise UserError(f"{self.path}: there is a key of {name} already; revoke it first")
+                raise UserError(f"{self.path}: {name} already has a key; revoke it first")
             keys.append(
                 Key(
                     name=name,
@@ -121,22 +121,22 @@ class Keys:
         return token
 
     def revoke(self, name: str) -> None:
-        """Take a key back; replicas refuse it from their next request on.
+        """Revoke a key; replicas refuse it from their next request on.
 
         Raises
         ------
         UserError
-            If there is no such key.
+            If it does not exist.
         """
         with self._changing() as keys:
             kept = [key for key in keys if key.name != name]
             if len(kept) == len(keys):
-                raise UserError(f"{self.path}: there is no key of {name}")
+                raise UserError(f"{self.path}: {name} has no key")
             keys[:] = kept
 
     @contextmanager
     def _changing(self) -> Iterator[list[Key]]:
-        """Give the keys to change, alone, and write them."""
+        """Yield the keys to change, under a lock, and write them."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with open(f"{self.path}.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -144,27 +144,27 @@ class Keys:
             yield keys
             with whole_file(self.path) as temporary:
                 temporary.touch(mode=0o600)
-                temporary.write_text(_File(keys=keys).model_dump_json(indent=1))
+                temporary.write_text(_KeyFile(keys=keys).model_dump_json(indent=1))
 
 
 class Spending:
-    """What keys have used of their limits, as far as this replica has answered them."""
+    """How much of their limits keys have used at this replica."""
 
     def __init__(self) -> None:
         storage = MemoryStorage()
         self._minute, self._day = MovingWindowRateLimiter(storage), FixedWindowRateLimiter(storage)
 
     def ask(self, key: Key) -> int:
-        """Count a request; return 0, or after how many seconds one may ask again."""
+        """Count a request; return 0, or the seconds until the next is allowed."""
         limit = RateLimitItemPerMinute(key.requests_per_minute)
         return 0 if self._minute.hit(limit, key.name) else self._left(self._minute, limit, key)
 
     def spend(self, key: Key, stars: int) -> int:
-        """Count stars; return 0, or after how many seconds there is quota again."""
+        """Count stars; return 0, or the seconds until the quota is renewed."""
         limit = RateLimitItemPerDay(key.stars_per_day)
         # Tested first: a refused hit would be counted, too.
-        there = self._day.test(limit, key.name, cost=stars) and self._day.hit(limit, key.name, cost=stars)
-        return 0 if there else self._left(self._day, limit, key)
+        within = self._day.test(limit, key.name, cost=stars) and self._day.hit(limit, key.name, cost=stars)
+        return 0 if within else self._left(self._day, limit, key)
 
     def _left(
         self,

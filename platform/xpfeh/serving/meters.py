@@ -1,4 +1,4 @@
-"""What a replica says to Prometheus of the stars it answers; infra/monitoring has the dashboard and the alerts."""
+"""What a replica reports to Prometheus about the stars it answers; infra/monitoring has the dashboard and alerts."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _UP_TO = np.array([0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0])  # most gian
 _OUTCOMES = [{"outcome": "answered"}, {"outcome": "error"}]
 _FLAGS = [{"flag": str(flag.name)} for flag in Flag]
 _RANGES = [{"up_to": each} for each in (*(f"{edge:g}" for edge in _UP_TO), "+Inf")]
-_NOTHING = 1e-300  # Ray refuses 0, and a rate needs a series that is there before its first star
+_NOTHING = 1e-300  # Ray refuses 0, and a rate needs a series that exists before its first star
 
 
 class Meters:
-    """The counters of one replica; the stars of a batch are counted together, since each count takes microseconds.
+    """The counters of one replica; stars are counted a batch at a time, since each count takes microseconds.
 
     Parameters
     ----------
@@ -28,20 +28,20 @@ class Meters:
 
     def __init__(self, model_version: str) -> None:
         self._version = {"model_version": model_version}
-        self._model = Gauge("xpfeh_model_info", "1 of each replica that lives, with its model", ("model_version",))
+        self._model = Gauge("xpfeh_model_info", "1 for each live replica, with its model", ("model_version",))
         self._counters = (
             (Counter("xpfeh_answers", "Stars of requests, by outcome", ("outcome",)), _OUTCOMES),
-            (Counter("xpfeh_flags", "Answered stars that have a flag", ("flag",)), _FLAGS),
+            (Counter("xpfeh_flags", "Answered stars with a flag", ("flag",)), _FLAGS),
             (Counter("xpfeh_domain_scores", "Answered stars, by range of their score", ("up_to",)), _RANGES),
         )
         self._count(*([_NOTHING] * len(labels) for _, labels in self._counters))
 
     def alive(self) -> None:
-        """Name the model again: Ray forgets a gauge that is not set for 20 s."""
+        """Set the gauge of the model again: Ray forgets one that is not set for 20 s."""
         self._model.set(1, self._version)
 
     def answered(self, catalogs: Sequence[Columns], errors: int) -> None:
-        """Count the stars of some requests: the rows that were answered, and those that have an error instead."""
+        """Count the stars of some requests: those answered, and those with an error instead."""
         flags = np.concatenate([np.empty(0, np.uint32), *(each["flags"] for each in catalogs)])
         scores = np.concatenate([np.empty(0, np.float32), *(each["domain_score"] for each in catalogs)])
         with_flag = ((flags[:, np.newaxis] >> _BITS) & 1).sum(axis=0)  # (N, flags) -> (flags,)

@@ -1,4 +1,4 @@
-"""What the description of the API (OpenAPI) says of bodies and answers that FastAPI does not see in types."""
+"""OpenAPI descriptions of the bodies and answers that FastAPI cannot derive from types."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
     for status, text in (
         (401, "a key is needed"),
         (403, "the key may not do this"),
-        (404, "this endpoint has none"),
-        (406, "there is no such form of answer"),
-        (408, "the body did not come in time"),
+        (404, "not found at this endpoint"),
+        (406, "no answer of this media type"),
+        (408, "the body did not arrive in time"),
         (413, "the body is too large"),
-        (415, "the body is of a kind that is not taken"),
-        (422, "the request is not as described"),
-        (429, "a limit is reached, or too many requests wait; Retry-After says when to ask again"),
+        (415, "the body's media type is not accepted"),
+        (422, "the request is invalid"),
+        (429, "a limit is reached, or too many requests wait; retry after Retry-After seconds"),
     )
 }
-"""Of every path."""
+"""Refusals that every path can give."""
 
 
 def _type(field: pa.Field) -> dict[str, Any]:
@@ -71,7 +71,7 @@ ANSWER: dict[str, Any] = {
         },
     },
 }
-"""The answer for stars in JSON: a row each, or its error."""
+"""The JSON answer for stars: a row for each, or its error."""
 _NUMBERS = {"type": "array", "items": {"type": ["number", "null"]}}
 _PLOTTED = {
     "wavelength_nm": "of the samples",
@@ -98,7 +98,7 @@ def gives(*kinds: str, json: dict[str, Any] = _ANYTHING) -> dict[int | str, dict
     """Describe answers of some media types, JSON's by its schema."""
     schema = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds if kind != JSON}
     answer = {JSON: {"schema": json}} if JSON in kinds else {}
-    return {200: {"description": "what was asked for", "content": {**answer, **schema}}}
+    return {200: {"description": "the answer", "content": {**answer, **schema}}}
 
 
 CONE = {
@@ -115,15 +115,15 @@ CONE = {
             ("DEC", "number", "declination, ICRS (deg)"),
             ("SR", "number", "radius (deg)"),
             ("VERB", "integer", "1: few columns, 2 and 3: all"),
-            ("MAXREC", "integer", "rows at most"),
+            ("MAXREC", "integer", "maximum number of rows"),
         )
     ]
 }
-"""Of the cone search, whose names are read in any case."""
+"""Parameters of the cone search, whose names may be in any case."""
 
 
 def takes(*kinds: str) -> dict[str, Any]:
-    """Describe bodies of some media types; JSON's is one of `PredictRequest`, if others are taken beside it."""
+    """Describe bodies of some media types; JSON is a `PredictRequest` if other types are accepted too."""
     stars = PredictRequest.model_json_schema()
     stars["properties"]["stars"]["items"] = stars.pop("$defs")["Star"]  # a reference would be to the whole document
     json = stars if len(kinds) > 1 else {"type": "object"}

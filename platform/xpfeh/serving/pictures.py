@@ -1,4 +1,4 @@
-"""One star's picture, as `xpfeh.plot` draws it, or its numbers, for a page that draws them itself."""
+"""One star's picture, as `xpfeh.plot` draws it, or its numbers, for a page that draws the picture itself."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def wanted(accept: str) -> str:
 
 
 def picture(asked: Asked, predictor: Predictor, kind: str = PNG) -> bytes:
-    """Return the picture of the one star that is asked for, or its numbers (`xpfeh.serving.openapi.SPECTRUM`).
+    """Return the picture of the one star of a request, or its numbers (`xpfeh.serving.openapi.SPECTRUM`).
 
     Raises
     ------
     UserError
-        If it cannot be answered, or there are several.
+        If it cannot be answered, or the request has several stars.
     """
     if len(asked.source_ids) != 1 or asked.reasons:
-        raise UserError(asked.reasons.get(0) or "a picture is of one star")
+        raise UserError(asked.reasons.get(0) or "a picture shows one star; send only one")
     features = preprocess(asked.spectra[0][0], predictor.card.preprocess)
     return _numbers(features, predictor) if kind == JSON else _image(features, predictor)
 

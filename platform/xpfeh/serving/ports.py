@@ -8,9 +8,9 @@ from ray.serve._private.replica import add_port_to_grpc_server
 
 
 def listen_as_the_node_does() -> None:
-    """Open this replica's port for other deployments at its node's address alone: loopback, for a Ray of one's own.
+    """Open this replica's port for other deployments at its node's address only: loopback, for a local Ray.
 
-    Serve 2.60 opens it on all interfaces, without a token and without an option, once the application is built.
+    Ray Serve 2.60 opens it on all interfaces, without a token and with no option to change that.
     """
     address = f"{ray.util.get_node_ip_address()}:0"
     replica.add_port_to_grpc_server = lambda server, _: add_port_to_grpc_server(server, address)

@@ -1,4 +1,4 @@
-"""What goes wrong, in one shape everywhere: ``{"error": {"status": ..., "message": ...}}``; no value is echoed."""
+"""Errors in one form everywhere: ``{"error": {"status": ..., "message": ...}}``; no value is echoed."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from starlette.routing import compile_path
 
 from xpfeh.errors import UserError
 
-_NAMED = 3  # problems of a request that its message names; a body can have a million
+_NAMED = 3  # problems that a message names; a body can have a million
 
 
 class Problem(BaseModel):
@@ -33,7 +33,7 @@ def problem(status: int, message: str, headers: dict[str, str] | None = None) ->
 
 
 def named(error: ValidationError | RequestValidationError) -> str:
-    """Return the first problems of a value from outside in one line: where and what, never the value."""
+    """Return the first problems of an outside value in one line: where and what, never the value."""
     errors = error.errors()
     lines = [f"{_place(each['loc'])}: {each['msg']}".removeprefix(": ") for each in errors[:_NAMED]]
     more = f"; and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
@@ -72,22 +72,22 @@ def _path(request: Request) -> str:
 
 
 def _methods(api: FastAPI, path: str) -> list[str]:
-    """Return what may be done at a path: of several functions there Starlette names the first one's method alone."""
+    """Return the methods of a path: Starlette names only those of its first function."""
     described = (operations for each, operations in api.openapi()["paths"].items() if compile_path(each)[0].match(path))
     return [method.upper() for operations in described for method in operations]
 
 
 async def read_body(request: Request, most: int, seconds: float) -> bytes:
-    """Return the body of a request, of at most so many bytes, sent within so many seconds.
+    """Return the body of a request, if it has at most `most` bytes and arrives within `seconds`.
 
     Raises
     ------
     HTTPException
-        413, 408, or 415 for a body that is compressed: small ones unpack to anything.
+        413, 408, or 415 for a compressed body: a small one can unpack to any size.
     """
     if request.headers.get("content-encoding", "identity") != "identity":
-        raise HTTPException(415, "a compressed body is not taken; send it as it is, without Content-Encoding")
-    too_large = HTTPException(413, f"a body of at most {most / 1e6:g} MB is taken; send fewer stars at a time")
+        raise HTTPException(415, "compressed bodies are not accepted; send it uncompressed, without Content-Encoding")
+    too_large = HTTPException(413, f"a body may have at most {most / 1e6:g} MB; send fewer stars at a time")
     declared = request.headers.get("content-length", "0")
     if declared.isdigit() and int(declared) > most:
         raise too_large
@@ -99,11 +99,11 @@ async def read_body(request: Request, most: int, seconds: float) -> bytes:
                 if len(body) > most:
                     raise too_large
     except TimeoutError:
-        raise HTTPException(408, f"the body did not come within {seconds:g} s") from None
+        raise HTTPException(408, f"the body did not arrive within {seconds:g} s") from None
     return bytes(body)
 
 
 def too_many(limit: str, seconds: int) -> HTTPException:
-    """Return the refusal of a key that has reached a limit, and may ask again after so many seconds."""
-    message = f"the limit of this key is {limit}; ask again in {seconds} s"
+    """Return the refusal of a key that has reached a limit, and may retry in `seconds`."""
+    message = f"the limit of this key is {limit}; retry in {seconds} s"
     return HTTPException(429, message, {"Retry-After": str(seconds)})

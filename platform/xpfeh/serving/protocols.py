@@ -1,4 +1,4 @@
-"""The model as clients of others know it: MLflow's scoring server, and the Open Inference Protocol (V2, REST, JSON).
+"""The model for standard clients: MLflow's scoring server, and the Open Inference Protocol (V2, REST, JSON).
 
 Both take features, not spectra: what `xpfeh.preprocess` gives as ``flux``, ``flux_error`` and ``ebv``.
 """
@@ -32,7 +32,7 @@ def invocation(body: bytes) -> Features:
     Raises
     ------
     UserError
-        If it is none, or its columns are not those of the logged signature.
+        If it is invalid, or its columns are not those of the logged signature.
     """
     content = _json(body)
     records: Any
@@ -57,7 +57,7 @@ def inference(body: bytes) -> tuple[Features, str | None]:
     Raises
     ------
     UserError
-        If it is none, or its tensors are not those of the model's metadata.
+        If it is invalid, or its tensors are not those of the model's metadata.
     """
     content = _json(body)
     inputs = content.get("inputs")
@@ -86,7 +86,7 @@ def predictions(predicted: Mapping[str, NDArray[np.float32]]) -> bytes:
 
 
 def inferred(predicted: Mapping[str, NDArray[np.float32]], version: str, request: str | None) -> bytes:
-    """Return the protocol's answer: a tensor a column; NaN, which JSON does not have, is null."""
+    """Return the protocol's answer: one tensor per column; NaN, which JSON lacks, is null."""
     outputs = [
         {"name": column, "shape": [len(predicted[column])], "datatype": "FP32", "data": predicted[column].tolist()}
         for column in COLUMNS
@@ -122,9 +122,9 @@ def _checked(columns: Mapping[str, Any]) -> Features:
         try:
             features[name] = np.asarray(values, dtype=np.float64)
         except (ValueError, TypeError):
-            raise UserError(f"{name}: must be numbers, {_shape(name)} a star") from None
+            raise UserError(f"{name}: must be numbers, {_shape(name)} per star") from None
         if features[name].shape[1:] != tuple(_SHAPES[name][1:]) or features[name].ndim != len(_SHAPES[name]):
-            raise UserError(f"{name}: must be there, {_shape(name)} a star")
+            raise UserError(f"{name}: missing or of the wrong shape; send {_shape(name)} per star")
     stars = {len(values) for values in features.values()}
     if len(stars) != 1 or not 1 <= stars.pop() <= MAX_STARS:
         raise UserError(f"flux, flux_error and ebv must be of the same stars, 1 to {MAX_STARS}")

@@ -1,4 +1,4 @@
-"""A challenger in the dark: it answers a share of the requests, nobody sees its answers, and what differs is told."""
+"""Shadow traffic: a challenger answers a share of the requests unseen, and its differences are reported."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ _LOG = logging.getLogger("ray.serve")
 
 
 class Shadow:
-    """Predicts what the endpoint has predicted, with another model, and keeps how far the two differ."""
+    """Predicts the endpoint's stars with another model, and keeps statistics of the differences."""
 
     def __init__(self, model: str) -> None:
         self._predictor = Predictor(replicas_bundle(model))
@@ -32,11 +32,11 @@ class Shadow:
         _LOG.info("shadow %s: %s", self._predictor.version, self._differences.summary())
 
     def summary(self) -> dict[str, Any]:
-        """Return the challenger's name, and how far it differs so far."""
+        """Return the challenger's version, and its differences so far."""
         return {"model_version": self._predictor.version, **self._differences.summary()}
 
 
-# It must not cost those who ask anything: it holds no core, and what it has no time for is left out.
+# It must not slow requests down: it holds no core, and drops what it has no time for.
 SHADOW = serve.deployment(
     Shadow,
     name="Shadow",
@@ -72,7 +72,7 @@ class Differences:
             self._largest_of = int(ours["source_id"][size.argmax()])
 
     def summary(self) -> dict[str, Any]:
-        """Return stars, mean, standard deviation and largest of the differences (dex), and what only one answers."""
+        """Return mean, standard deviation and largest difference (dex), and numbers of stars."""
         mean = self._sum / self._both if self._both else None
         spread = None if mean is None else max(0.0, self._squares / self._both - mean**2) ** 0.5
         return {
@@ -86,8 +86,8 @@ class Differences:
         }
 
 
-class InTheDark:
-    """The endpoint's side: sends a share of what was answered to the `Shadow`, and waits for nothing.
+class ShadowTraffic:
+    """The endpoint's side: sends a share of the answered stars to the `Shadow`, without waiting.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ class InTheDark:
         self._sending: set[asyncio.Task[None]] = set()
 
     def send(self, raws: list[Columns], answered: list[Columns]) -> None:
-        """Send stars, perhaps."""
+        """Send stars, with the probability `share`."""
         if raws and random.random() < self._share:
             task = asyncio.create_task(self._sent(raws, answered))
             self._sending.add(task)  # the event loop itself keeps only weak references
@@ -118,7 +118,7 @@ class InTheDark:
         try:
             found = await self._handle.summary.remote()
         except BackPressureError:
-            raise HTTPException(429, "the challenger is busy; ask again in 1 s", {"Retry-After": "1"}) from None
+            raise HTTPException(429, "the challenger is busy; retry in 1 s", {"Retry-After": "1"}) from None
         return {"share": self._share, "left_out_by_this_replica": self._left_out, **found}
 
     async def _sent(self, raws: list[Columns], answered: list[Columns]) -> None:
@@ -126,6 +126,6 @@ class InTheDark:
             await self._handle.compare.remote(raws, answered)
         except BackPressureError:
             self._left_out += sum(len(raw["source_id"]) for raw in raws)
-        except Exception as error:  # whatever it is, those who ask must not notice
+        except Exception as error:  # of any kind: the request itself must not fail
             self._left_out += sum(len(raw["source_id"]) for raw in raws)
             _LOG.warning("the shadow failed: %s", error)

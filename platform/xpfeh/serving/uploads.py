@@ -1,4 +1,4 @@
-"""A file of spectra in, the catalog's rows of its stars out, in any format that files have."""
+"""A file of spectra in, the catalog rows of its stars out, in any file format."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from xpfeh.tables.gunzip import GZIP_MAGIC
 from xpfeh.tables.writing import write_table
 
 MAX_FILE_BYTES = 200_000_000
-"""Some 5,000 stars of DataLink's CSV, 30,000 of Parquet."""
+"""About 5,000 stars in DataLink's CSV, 30,000 in Parquet."""
 MAX_FILE_STARS = 50_000
-_MOST_VALUES = 10_000  # of a list: correlations of DR3 are 1,485
+_MOST_VALUES = 10_000  # of a list: DR3 has 1,485 correlations
 _TOO_MANY = f"{{}}: has more than {MAX_FILE_STARS:,} stars; send it in parts"
-_COMPRESSED = "a compressed file is not taken, a small one unpacks to anything; unpack it"
+_COMPRESSED = "compressed files are not accepted, as a small one can unpack to any size; unpack it"
 
 
 async def stored(request: Request, name: str, folder: Path) -> Path:
-    """Return the file that a body becomes, its suffix that of `name`.
+    """Write a body to a file with the suffix of `name`, and return the file.
 
     Raises
     ------
@@ -48,7 +48,7 @@ async def stored(request: Request, name: str, folder: Path) -> Path:
 
 
 async def received(request: Request, path: Path) -> Path:
-    """Write a body to a file, as it comes, never whole in memory, and return the file.
+    """Write a body to a file as it arrives, never whole in memory, and return the file.
 
     Raises
     ------
@@ -63,27 +63,27 @@ async def received(request: Request, path: Path) -> Path:
             if beginning == GZIP_MAGIC:
                 raise HTTPException(415, _COMPRESSED)
             if size > MAX_FILE_BYTES:
-                raise HTTPException(413, f"a file of at most {MAX_FILE_BYTES / 1e6:g} MB is taken")
+                raise HTTPException(413, f"a file may have at most {MAX_FILE_BYTES / 1e6:g} MB")
             file.write(chunk)
     return path
 
 
 def predicted(path: Path, name: str, predictor: Predictor, spend: Callable[[int], None]) -> tuple[Asked, list[Columns]]:
-    """Return what a file asks, and the catalog's columns of its stars, read and predicted batch by batch.
+    """Return the stars of a file, and their catalog columns, read and predicted batch by batch.
 
     Parameters
     ----------
     path : Path
     name : str
-        What the sender calls the file.
+        The sender's name of the file.
     predictor : Predictor
     spend : callable
-        Is told how many stars will be computed next, and raises if they may not be.
+        Called with the number of stars to be computed next; raises if the key may not have them.
 
     Raises
     ------
     UserError
-        If it cannot be read, or has too many stars.
+        If the file cannot be read, or has too many stars.
     """
     asked, catalogs = Asked([]), list[Columns]()
     file = GaiaFile(str(path))
@@ -130,11 +130,11 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
                     return Asked([source_id], spectra=[(star, np.arange(1))])
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None
-    raise UserError(f"{name}: has no star {source_id}, or not a sound row of it")
+    raise UserError(f"{name}: has no star {source_id}, or no valid row of it")
 
 
 def check_parquet(path: Path) -> None:
-    """Refuse Parquet that is small only as it lies there: equal values take no room, and unpack to any size."""
+    """Refuse Parquet that is small only on disk: repeated values take no room, and unpack to any size."""
     if path.suffix != ".parquet":
         return
     with readable(str(path)):

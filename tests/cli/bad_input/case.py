@@ -1,4 +1,4 @@
-"""What a case of bad input is made of: a command, the files it finds, and the message."""
+"""A case of bad input: a command, the files it finds, and the message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NOBODY = "~nosuchuser"
 
 @dataclass(frozen=True)
 class Given:
-    """Sound input, made once; cases read it, or alter a copy."""
+    """Valid input, made once; cases read it, or alter a copy."""
 
     features: Path
     labels: Path

@@ -1,4 +1,4 @@
-"""Datasets that were damaged, are unfinished or are none."""
+"""Datasets that are damaged, unfinished or not datasets."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def edit_json(name: str, **values: object) -> Callable[[Path], object]:
 
 
 def flip_a_bit(name: str) -> Callable[[Path], object]:
-    """Change a file's bytes and not its size."""
+    """Change a file's bytes but not its size."""
 
     def change(folder: Path) -> None:
         content = bytearray((folder / name).read_bytes())
@@ -52,13 +52,13 @@ def flip_a_bit(name: str) -> Callable[[Path], object]:
 
 
 def replace_part(dataset: Path) -> None:
-    """Put another sound part in a part's place, as if it had the same size."""
+    """Replace a part by another valid one, as if it had the same size."""
     content = (dataset / "part-00000.parquet").read_bytes()
     (dataset / PART).write_bytes(content)
     edit_json(RECORD, bytes=len(content))(dataset)
 
 
-def lost_beside_a_stranger(dataset: Path) -> None:
+def lost_with_a_stranger(dataset: Path) -> None:
     (dataset / PART).rename(dataset / "mine.parquet")
 
 
@@ -73,12 +73,12 @@ CHANGED = "(is not the part that was recorded|was changed after it was recorded)
 
 
 def damaged(what: str) -> dict[str, tuple[Make, str]]:
-    """Faults of a dataset, and what every command says of them."""
+    """Faults of a dataset, and every command's message."""
     return {
         "part altered": (copy(what, "data", flip_a_bit(PART)), f"data/{PART}: {CHANGED}"),
         "part of another size": (copy(what, "data", write(PART, b"junk")), "data: 1 of 3 parts .*first: part-00001"),
         "part replaced": (copy(what, "data", replace_part), f"data/{PART}: {CHANGED}"),
-        "part gone beside a stranger": (copy(what, "data", lost_beside_a_stranger), "data: 1 of 3 parts are missing"),
+        "part lost, and a stranger": (copy(what, "data", lost_with_a_stranger), "data: 1 of 3 parts are missing"),
         "part and record of elsewhere": (
             copy(what, "data", edit_json(RECORD, source_fingerprint="md5:0")),
             "data: 1 of 3 parts are missing",

@@ -29,7 +29,7 @@ TRAIN = "train --features {features} --out new/model --labels "
 
 
 def true_labels(stars: int, **changed: float) -> Make:
-    """Make labels.csv of some of the real labels, with columns set to one value."""
+    """Make labels.csv from some of the real labels, with columns set to one value."""
 
     def make(here: Path, given: Given) -> None:
         ids = pl.read_parquet(given.features / "part-00000.parquet", columns=["source_id"])
@@ -135,7 +135,7 @@ COMPILATIONS = {
             "text position": (compilation("ra,dec,feh\nnorth,5,-1\n"), "table.csv: ra of row 0 is 'north', neither"),
             "dec 95": (compilation("ra,dec,feh\n10,95,-1\n"), "table.csv: dec of row 0 is 95, outside"),
             "text feh": (compilation("ra,dec,feh\n10,5,poor\n"), "table.csv: feh of row 0 is 'poor'"),
-            "no match": (compilation("ra,dec,feh\n90,5,-1\n"), "table.csv: no star is left"),
+            "no match": (compilation("ra,dec,feh\n90,5,-1\n"), "table.csv: no stars left"),
             "Gaia's dec 95": (
                 both(TABLE, file("gaia.csv", "source_id,ra,dec\n1,10,95\n")),
                 "gaia.csv: dec of row 0 is 95",

@@ -1,4 +1,4 @@
-"""Model bundles that were changed, are of another version or are none."""
+"""Model bundles that were changed, are of another version or are not bundles."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ MODELS = {
     "validate: unknown baseline": Case(
         "validate --features {features} --labels {labels} --model {bundle} --out report --baseline forest",
         nothing,
-        "--baseline forest: unknown; there is xgboost",
+        "--baseline forest: unknown; the only one is xgboost",
     ),
     "sensitivity: as CSV": Case(
         "sensitivity {star} --model {bundle} --out a.csv", nothing, "CSV cannot hold the columns"

@@ -78,7 +78,7 @@ OUTPUTS = {
         "catalog publish {catalog} --out r --sample x", nothing, "no such sample: x; choose"
     ),
     "publish: a sample of no star": Case(
-        "catalog publish {catalog} --out r --sample paper", nothing, "no star belongs to the sample paper"
+        "catalog publish {catalog} --out r --sample paper", nothing, "no star is in the sample paper"
     ),
     "demo: out holds other files": Case("demo --out demo", folder("demo", "thesis"), "demo: holds other files"),
     "compare: page is a folder": Case("compare --html page.html", folder("page.html"), "page.html: is a folder"),

@@ -24,7 +24,7 @@ SECOND = FIRST.replace("name: xpfeh", "name: second").replace("route_prefix: /",
 
 
 def config(old: str = "", new: str = "") -> Make:
-    """Make serve.yaml, that of the repository with one change."""
+    """Make serve.yaml from the repository's, with one change."""
     assert old in CONFIG
     return file("serve.yaml", CONFIG.replace(old, new) if old else CONFIG)
 
@@ -85,15 +85,13 @@ FETCHING = {
     "predict: another release": Case(
         "predict --ids ids.txt --release dr4 --out a.fits", IDS, "--release dr4: the model best-"
     ),
-    "predict: a release that is none": Case("predict {star} --release dr9 --out a.fits", nothing, "release dr9: there"),
+    "predict: an unknown release": Case("predict {star} --release dr9 --out a.fits", nothing, "release dr9: there"),
     "predict: positions without columns": Case(
         "predict --around p.csv --out a.fits", file("p.csv", "name\nHD1\n"), "p.csv: no column ra and dec"
     ),
-    "ingest: a release that is none": Case(
-        "ingest {star} --release dr9 --out new/f", nothing, "release dr9: there are"
-    ),
-    "probe: a release that is none": Case("probe dr5", nothing, "release dr5: there are dr3, dr4"),
-    "cache: a release that is none": Case("cache --forget dr5", nothing, "release dr5: there are dr3, dr4"),
+    "ingest: an unknown release": Case("ingest {star} --release dr9 --out new/f", nothing, "release dr9: there are"),
+    "probe: an unknown release": Case("probe dr5", nothing, "release dr5: there are dr3, dr4"),
+    "cache: an unknown release": Case("cache --forget dr5", nothing, "release dr5: there are dr3, dr4"),
     "fetch distances: of DR4": Case(
         "fetch distances --ids ids.txt --release dr4 --out d.parquet", IDS, "no table of distances of Gaia DR4 is known"
     ),
@@ -106,7 +104,7 @@ FETCHING = {
     ),
     "fetch xp: out in a bucket": Case("fetch xp --out s3://b/xp --ids ids.txt", IDS, "s3://b/xp: must be a local path"),
     "fetch xp: out is a file": Case("fetch xp --out xp --ids ids.txt", both(IDS, file("xp", "")), "xp.* is a file"),
-    "fetch xp: a cone that is none": Case("fetch xp --out xp --cone 10 95 1", nothing, "--cone 10 95 1: "),
+    "fetch xp: an invalid cone": Case("fetch xp --out xp --cone 10 95 1", nothing, "--cone 10 95 1: "),
     "fetch xp: a cone of no radius": Case("fetch xp --out xp --cone 10 5 nan", nothing, "--cone 10 5 nan: "),
     "fetch saga": Case("fetch saga", nothing, "export SAGA by hand at saga.sci.hokudai.ac.jp"),
     "fetch corrections": Case("fetch corrections", nothing, "has no .*inter_BP.csv, .*get the tables from"),

@@ -38,7 +38,7 @@ SETTINGS = {
         },
     ),
     **settings(
-        "ingest {star} --out new/features", {"release=dr4": "star.csv: holds spectra of DR3, the settings say DR4"}
+        "ingest {star} --out new/features", {"release=dr4": "star.csv: holds DR3 spectra, but the settings are for DR4"}
     ),
     **settings(
         "train --features {features} --labels {labels} --out new/model --recipe paper",

@@ -26,7 +26,7 @@ SPECTRA = "spectra --out new/out.parquet "
 
 
 def wide(*without: str) -> Make:
-    """Make wide.fits, a column a coefficient, without those whose name begins so."""
+    """Make wide.fits, one column per coefficient, without those whose names begin so."""
     names = ["source_id", *(f"{e}{band}_coeff_{i}" for e in ("", "e_") for band in ("bp", "rp") for i in range(55))]
     kept = [name for name in names if not name.startswith(without)] if without else names
     return fits_table("wide.fits", {name: [1] for name in kept})
@@ -85,7 +85,7 @@ SPECTRA_FILES = {
     "spectra: brackets without a match": Case(f"{SPECTRA} 'star[1].csv'", nothing, r"star\[1\].csv: no file has such"),
     "spectra: nobody's home": Case(f"{SPECTRA} {NOBODY}/x.csv", nothing, f"{NOBODY}/x.csv: there is no user"),
     "spectra: unknown stage": Case(
-        "spectra {star} --out out.fits --stage raw", nothing, "--stage raw: unknown; there are calib"
+        "spectra {star} --out out.fits --stage raw", nothing, "--stage raw: unknown; choose from calib"
     ),
     "spectra: a suffix not to be written": Case("spectra {star} --out out.xls", nothing, "out.xls: not a kind of file"),
     "spectra: lists as CSV": Case("spectra {star} --out out.csv", nothing, "CSV cannot hold the columns flux"),

@@ -39,11 +39,11 @@ MLFLOW = {
     "MLflow: no such experiment": Case(
         "compare nonesuch", nothing, "no experiment 'nonesuch' at sqlite:.*there are: .*xpfeh"
     ),
-    "MLflow: no run yet": Case("compare", nothing, "experiment 'xpfeh': no run holds a model yet"),
+    "MLflow: no run yet": Case("compare", nothing, "experiment 'xpfeh': no run has a model yet"),
     "MLflow: no such run": Case(
         "promote 12ab34 --features {features} --labels {labels}", nothing, "no run .* begins with '12ab34'"
     ),
-    "MLflow: no champion before": Case("rollback", nothing, "no earlier champion"),
+    "MLflow: no champion before": Case("rollback", nothing, "no previous champion"),
     "promote: --force without --why": Case(
         "promote 12ab --features {features} --labels {labels} --force", nothing, "--force and --why belong together"
     ),
@@ -56,7 +56,7 @@ MLFLOW = {
         "--name 'a b': a name has letters",
     ),
     "tune: nothing to resume": Case(
-        "tune --features {features} --labels {labels} --resume lost", nothing, "searches/lost: there is no such search"
+        "tune --features {features} --labels {labels} --resume lost", nothing, "searches/lost: no such search"
     ),
     "tune: storage is a file": Case(
         "tune --features {features} --labels {labels} --storage data", file("data", ""), "data.* is a file"

@@ -1,4 +1,4 @@
-"""Make the RayJob of rayjob.yaml: what `kubectl create` does, in an image without kubectl."""
+"""Create the RayJob of rayjob.yaml: what `kubectl create` does, in an image without kubectl."""
 
 import ssl
 import urllib.request
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def create(server: str, account: Path, job: bytes) -> None:
-    """Ask Kubernetes as the service account whose token lies in the folder `account`; raise if it refuses."""
+    """Create it as the service account whose token is in the folder `account`; raise if Kubernetes refuses."""
     namespace, token = ((account / name).read_text() for name in ("namespace", "token"))
     request = urllib.request.Request(
         f"{server}/apis/ray.io/v1/namespaces/{namespace}/rayjobs?fieldValidation=Strict",

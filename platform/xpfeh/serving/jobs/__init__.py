@@ -1,1 +1,1 @@
-"""Long work: a job is a plan of its own on the endpoint's cluster, and what is known of it lies in files."""
+"""Long work: each job is a separate plan on the endpoint's cluster, and its whole state is in files."""

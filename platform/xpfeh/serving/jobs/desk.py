@@ -1,4 +1,4 @@
-"""Where a replica takes orders for jobs: who may have how many, and which are whose."""
+"""How a replica takes orders for jobs: how many a key may have, and which are its own."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from xpfeh.serving.keys import Key
 from xpfeh.serving.problems import too_many
 
 MAX_UNFINISHED, MAX_KEPT = 3, 20
-"""Jobs of a key: so one cannot keep the others waiting for days, or fill the disk."""
-_ASK_AGAIN_S = 60
+"""Jobs of one key: so that nobody can keep others waiting for days, or fill the disk."""
+_RETRY_S = 60
 _LOG = logging.getLogger("ray.serve")
 
 
 class Desk:
-    """Takes orders of a replica.
+    """Takes a replica's orders for jobs.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Desk:
         self._jobs = absolute(args.jobs or data_folder("jobs"))
         try:
             keeper.resume(self._jobs)
-        except (UserError, OSError) as error:  # no reason not to answer requests
+        except (UserError, OSError) as error:  # requests can still be answered
             _LOG.warning("jobs cannot be resumed: %s", error)
 
     def all(self, key: Key | None) -> list[JobStatus]:
@@ -55,15 +55,15 @@ class Desk:
         Raises
         ------
         HTTPException
-            404 if this key has no such job, or has it no more.
+            404 if this key has no such job, or no longer.
         """
         folder = JobFolder(self._jobs, _owner(key), job_id)
         if (job := folder.job()) is None:
-            raise HTTPException(404, "there is no such job of this key, or no longer: a job is kept for a day")
+            raise HTTPException(404, "this key has no such job, or no longer: a job is kept for a day")
         return folder, job
 
     def check_room(self, key: Key | None) -> None:
-        """Refuse a job more than a key may have.
+        """Refuse a key that has its maximum number of jobs.
 
         Raises
         ------
@@ -72,10 +72,10 @@ class Desk:
         """
         jobs = self.all(key)
         if sum(not job.has_ended for job in jobs) >= MAX_UNFINISHED:
-            raise too_many(f"{MAX_UNFINISHED} jobs that have not ended", _ASK_AGAIN_S)
+            raise too_many(f"{MAX_UNFINISHED} unfinished jobs", _RETRY_S)
         if len(jobs) >= MAX_KEPT:
             left = min(job.expires for job in jobs) - datetime.now(UTC)
-            raise too_many(f"{MAX_KEPT} jobs that are kept; DELETE one, or", max(1, round(left.total_seconds())))
+            raise too_many(f"{MAX_KEPT} kept jobs; DELETE one, or", max(1, round(left.total_seconds())))
 
     def order(self, key: Key | None, given: JobInput) -> JobStatus:
         """Begin a job.
@@ -83,7 +83,7 @@ class Desk:
         Raises
         ------
         HTTPException
-            503 if it cannot be kept, or nobody can work on it.
+            503 if it cannot be stored, or no keeper can work on it.
         """
         try:
             folder = begin(self._jobs, _owner(key), given, self._bundle, self._predictor)
@@ -100,33 +100,33 @@ class Desk:
         return job
 
     def take(self, folder: JobFolder) -> None:
-        """Have a job begun, or resumed: where the whole cluster has died, by whoever asks for it first.
+        """Start or resume a job: after the whole cluster has died, the first request for a job resumes it.
 
         Raises
         ------
         HTTPException
-            503 if nobody can work on it.
+            503 if no keeper can work on it.
         """
         try:
             keeper.take(folder)
         except (UserError, RayActorError):
-            _LOG.exception("nobody can work on jobs")
+            _LOG.exception("no keeper can work on jobs")
             raise _unavailable() from None
 
     def cancel(self, folder: JobFolder) -> None:
-        """End a job, or delete one that has ended; see `take`."""
+        """Cancel a job, or delete a finished one; see `take`."""
         try:
             keeper.cancel(folder)
         except (UserError, RayActorError):
-            _LOG.exception("nobody can work on jobs")
+            _LOG.exception("no keeper can work on jobs")
             raise _unavailable() from None
 
 
 def _owner(key: Key | None) -> str:
-    """Return the folder of a key's jobs; not by its name, which another may have after it is revoked."""
+    """Return the folder of a key's jobs; not its name, which another key may get after it is revoked."""
     return key.sha256[:32] if key else "anybody"
 
 
 def _unavailable() -> HTTPException:
-    message = "this endpoint cannot take jobs now; its operator finds why in Ray's logs"
-    return HTTPException(503, message, {"Retry-After": str(_ASK_AGAIN_S)})
+    message = "this endpoint cannot take jobs now; its operator finds the reason in Ray's logs"
+    return HTTPException(503, message, {"Retry-After": str(_RETRY_S)})

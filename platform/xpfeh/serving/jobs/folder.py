@@ -1,7 +1,7 @@
-"""A job as files in a folder of its own: order, progress, end and result. To read them, nothing needs to run.
+"""A job as files in its own folder: order, progress, end and result. They can be read while nothing runs.
 
-``JOBS/OWNER/ID/`` holds ``order.json``, written once all else that the work needs is there; ``progress.json``, by
-whoever works on it; ``end.json``, by the keeper alone, and nothing changes after it. Each is written whole or not at
+``JOBS/OWNER/ID/`` holds ``order.json``, written once all other files that the work needs exist; ``progress.json``,
+by the running task; ``end.json``, by the keeper alone, and nothing changes after it. Each is written whole or not at
 all.
 """
 
@@ -22,16 +22,16 @@ from xpfeh.serving.answers import CSV, VOTABLE
 from xpfeh.serving.openapi import FITS, PARQUET
 
 KEPT = timedelta(days=1)
-"""How long a job is kept after its last sign of life."""
+"""How long a job is kept after its last progress or its end."""
 
 ID = r"^[0-9a-f]{32}$"
-_SECONDS_DIGITS = 8  # of an id: when it was made, so that the age of a folder without an order is known, too
+_SECONDS_DIGITS = 8  # of an id: its creation time, so that the age of a folder without an order is known, too
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class JobState(StrEnum):
-    """How far a job is."""
+    """The state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -44,7 +44,7 @@ MAX_VOTABLE_STARS = 100_000
 
 
 class ResultForm(StrEnum):
-    """A form of the result."""
+    """A format of the result."""
 
     PARQUET = "parquet"
     CSV = "csv"
@@ -53,7 +53,7 @@ class ResultForm(StrEnum):
 
     @property
     def file(self) -> str:
-        """Its file in the job's folder."""
+        """Name of its file in the job's folder."""
         return f"result.{'vot' if self is ResultForm.VOTABLE else self}"
 
     def takes(self, stars: int) -> bool:
@@ -62,7 +62,7 @@ class ResultForm(StrEnum):
 
     @property
     def media_type(self) -> str:
-        """What HTTP calls it."""
+        """Its media type in HTTP."""
         return _MEDIA_TYPES[self]
 
 
@@ -75,9 +75,9 @@ _MEDIA_TYPES = {
 
 
 class JobOrder(BaseModel):
-    """What was ordered: this never changes.
+    """What was ordered; it never changes.
 
-    ``source`` is the input's name in the folder, ``name`` what the sender calls it.
+    ``source`` is the input's name in the folder, ``name`` the sender's name for it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -89,7 +89,7 @@ class JobOrder(BaseModel):
 
 
 class JobProgress(BaseModel):
-    """How many stars have been answered or rejected so far, and how many of these rejected."""
+    """How many stars have been answered or rejected so far, and how many of these were rejected."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -114,10 +114,10 @@ class JobStatus(BaseModel):
     id: str
     state: JobState
     stars: int = Field(description="stars that were sent")
-    done: int = Field(description="of these, how many are answered or rejected so far")
-    rejected: int = Field(description="of the done ones, how many are rejected; the result has their reasons")
+    done: int = Field(description="of these, how many have been answered or rejected")
+    rejected: int = Field(description="of the done ones, how many were rejected; the result has the reasons")
     created: datetime
-    expires: datetime = Field(description="when it is deleted; later for as long as it makes progress")
+    expires: datetime = Field(description="when it will be deleted; postponed while it makes progress")
     error: str | None = Field(description="why it failed")
 
     @property
@@ -144,7 +144,7 @@ class JobFolder:
         self.fs, self.path = filesystem(self.uri())
 
     def uri(self, name: str = "") -> str:
-        """Return the URI of the folder, or of a file in it; options of a bucket (``?...``) stay at the end."""
+        """Return the URI of the folder, or of a file in it; a bucket's options (``?...``) stay at the end."""
         place, mark, options = self.jobs.partition("?") if "://" in self.jobs else (self.jobs, "", "")
         return f"{place.rstrip('/')}/{self.owner}/{self.id}/{name}".rstrip("/") + mark + options
 
@@ -153,13 +153,13 @@ class JobFolder:
         return self._read(JobOrder)
 
     def job(self) -> JobStatus | None:
-        """Return the job; None if there is none, or it has expired."""
+        """Return the job's status; None if there is no such job, or it has expired."""
         if (order := self.order()) is None:
             return None
-        told = self._read(JobProgress)
-        progress = told or JobProgress(at=order.created)
+        started = self._read(JobProgress)
+        progress = started or JobProgress(at=order.created)
         end = self._read(JobEnd)
-        state = end.state if end else JobState.RUNNING if told else JobState.QUEUED
+        state = end.state if end else JobState.RUNNING if started else JobState.QUEUED
         expires = (end.at if end else progress.at) + KEPT
         if datetime.now(UTC) > expires:
             return None
@@ -175,16 +175,16 @@ class JobFolder:
         )
 
     def is_over(self) -> bool:
-        """Whether it may be deleted: it has expired, or was never ordered to the end."""
+        """Whether it may be deleted: it has expired, or its order was never completed."""
         begun = datetime.fromtimestamp(int(self.id[:_SECONDS_DIGITS], 16), UTC)
         return self.job() is None and datetime.now(UTC) > begun + KEPT
 
     def write(self, content: JobOrder | JobProgress | JobEnd) -> None:
-        """Write one of the files of JSON."""
+        """Write one of the JSON files."""
         self.store(_NAMES[type(content)], content.model_dump_json(indent=1).encode())
 
     def store(self, name: str, content: bytes) -> None:
-        """Write another file."""
+        """Write any other file."""
         write_whole(self.fs, f"{self.path}/{name}", content)
 
     def put(self, name: str, file: Path) -> None:
@@ -207,7 +207,7 @@ class JobFolder:
         return folder / name
 
     def delete(self, *, but_results: bool = False) -> None:
-        """Delete the folder, or all in it that is neither JSON nor a result."""
+        """Delete the folder, or everything in it except JSON and results."""
         if not but_results:
             if self.fs.get_file_info(self.path).type == pafs.FileType.Directory:
                 self.fs.delete_dir(self.path)
@@ -224,12 +224,12 @@ class JobFolder:
 
 
 def new_id() -> str:
-    """Return an identifier that nobody guesses."""
+    """Return an identifier that nobody can guess."""
     return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{secrets.token_hex(12)}"
 
 
 def folders(jobs: str, owner: str | None = None) -> Iterator[JobFolder]:
-    """Yield the folders of all jobs, or of an owner's, half-made ones too."""
+    """Yield the folders of all jobs, or of one owner's, incomplete ones too."""
     fs, path = filesystem(jobs)
     for each in [owner] if owner else _inside(fs, path):
         for job_id in _inside(fs, f"{path}/{each}"):

@@ -1,4 +1,4 @@
-"""What is ordered becomes a job's folder: the input, the model that serves now, the plan, and last the order."""
+"""An order becomes a job's folder: the input, the model now served, the plan, and last the order itself."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from xpfeh.sources.gaia_files import GaiaFile
 
 MAX_STARS = 1_000_000
 STARS = "stars.parquet"
-"""The input if it is a table or identifiers; of a file it is ``upload`` with its suffix."""
+"""The input if it is a table or identifiers; a file becomes ``upload`` with its suffix."""
 ANSWERS = "answers"
-"""The dataset of what is answered, inside a job's folder."""
+"""The dataset of the answers, in a job's folder."""
 _SHARD = 5_000  # stars: one request to Gaia's archive, and a few seconds of a core
 
 
@@ -40,7 +40,7 @@ class JobRequest(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"source_ids": [3849881110721354752]}]})
 
-    # A million mistakes would be a million messages: the first is enough.
+    # A million invalid values would give a million messages: the first is enough.
     source_ids: list[Annotated[int, Field(ge=0, lt=2**63, strict=True)]] = Field(
         min_length=1, max_length=MAX_STARS, fail_fast=True
     )
@@ -48,7 +48,7 @@ class JobRequest(BaseModel):
 
 @dataclass(frozen=True)
 class JobInput:
-    """The input of a job, still outside its folder.
+    """The input of a job, not yet in its folder.
 
     Attributes
     ----------
@@ -56,9 +56,9 @@ class JobInput:
     source : str
         Its name in the job's folder.
     name : str
-        What the sender calls it.
+        The sender's name for it.
     ranges : list of (int, int)
-        First row and rows of each shard.
+        First row and number of rows of each shard.
     """
 
     file: Path
@@ -68,7 +68,7 @@ class JobInput:
 
     @property
     def stars(self) -> int:
-        """How many stars are asked for."""
+        """Number of stars."""
         return sum(rows for _, rows in self.ranges)
 
 
@@ -93,22 +93,22 @@ def of_arrow(file: Path, folder: Path, archive: bool) -> JobInput:
     Raises
     ------
     UserError
-        If it is not one, has too many stars, or lacks an identifier; or spectra, where no archive is asked for them.
+        If it is not one, has too many stars, or lacks an identifier; or if it has no spectra and no archive is queried.
     """
     with pa.memory_map(str(file)) as mapped:
         table = read_stream(mapped)
     check_columns(table.schema)
     if not 1 <= len(table) <= MAX_STARS:
-        raise UserError(f"{len(table):,} stars are asked for; a job has 1 to {MAX_STARS:,}")
+        raise UserError(f"the job has {len(table):,} stars; it must have 1 to {MAX_STARS:,}")
     if not has_spectra(table.schema) and not archive:
-        raise UserError("no spectra are given, and this endpoint asks no archive for them")
+        raise UserError("no spectra were sent, and this endpoint does not query Gaia's archive")
     ebv_of(table)
     if table["source_id"].null_count:
-        raise UserError("source_id must be there for each star")
+        raise UserError("source_id is missing for some stars; each star needs one")
     try:
         place = table.schema.get_field_index("source_id")
         return _of_table(table.set_column(place, "source_id", table["source_id"].cast(pa.int64())), folder)
-    except (pa.ArrowException, ValueError) as error:  # a type that Parquet does not have
+    except (pa.ArrowException, ValueError) as error:  # a type that Parquet lacks
         raise UserError(f"the columns must be numbers and lists of numbers ({first_line(error)})") from None
 
 
@@ -118,7 +118,7 @@ def of_file(file: Path, name: str) -> JobInput:
     Raises
     ------
     UserError
-        If it cannot be read as one, or has too many stars.
+        If it cannot be read, or has too many stars.
     """
     spectra = GaiaFile(str(file))
     try:
@@ -127,7 +127,7 @@ def of_file(file: Path, name: str) -> JobInput:
     except UserError as error:
         raise UserError(str(error).replace(str(file), name)) from None
     if not sum(rows for _, rows in starts):
-        raise UserError(f"{name}: holds no star")
+        raise UserError(f"{name}: has no stars")
     return JobInput(file, file.name, name, starts)
 
 
@@ -141,7 +141,7 @@ def begin(jobs: str, owner: str, given: JobInput, bundle: Path, predictor: Predi
     owner : str
     given : JobInput
     bundle, predictor
-        The model that answers: its files go with the job, which a rollout then does not touch.
+        The model that answers: its files are copied to the job, so that a rollout does not affect it.
     """
     folder = JobFolder(jobs, owner, new_id())
     fingerprint = f"sha256:{sha256_of(given.file)}"

@@ -1,7 +1,7 @@
-"""The keeper: one detached actor that has the work of jobs done by Ray, whatever becomes of replicas.
+"""The keeper: one detached actor that runs the tasks of jobs on Ray, independently of replicas.
 
-Jobs take turns, one task at a time: Ray keeps no order between tasks that wait for a core and a replica that does, so a
-second task that waits could hold up a rollout for as long as there are jobs.
+Jobs take turns, one task at a time: Ray keeps no order between tasks and replicas that wait for a core, so a second
+waiting task could hold up a rollout for as long as there are jobs.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ _LOG = logging.getLogger("ray.serve")
 _NAMESPACE = "xpfeh"
 _SWEEP_S, _LOOK_S = 300.0, 0.5
 _ATTEMPTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 7, 30.0, 900.0
-"""Of a shard while the archive is down: half an hour in all."""
+"""Retries of a shard while the archive is down: half an hour in all."""
 
 
 class Keeper:
-    """Works on jobs until they end, removes what has been kept long enough, and ends when there is nothing left.
+    """Works on jobs until they end, deletes expired ones, and stops when none are left.
 
-    Ray restarts it where it dies, and then it resumes what its ledgers say is not done.
+    Ray restarts it if it dies; it then resumes what the ledgers show as unfinished.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Keeper:
     Raises
     ------
     UserError
-        If another endpoint's keeper is at work there.
+        If another endpoint's keeper works on the same folder.
     """
 
     def __init__(self, jobs: str) -> None:
@@ -63,12 +63,12 @@ class Keeper:
         threading.Thread(target=self._keep, daemon=True).start()
 
     def take(self, owner: str, job_id: str) -> None:
-        """Begin a job, or go on with it.
+        """Start or resume a job.
 
         Raises
         ------
         UserError
-            If its folder is not there: this node sees another folder than the replica.
+            If its folder does not exist here: the replica's node sees a different folder.
         """
         folder = JobFolder(self._jobs, owner, job_id)
         if folder.order() is None:
@@ -76,7 +76,7 @@ class Keeper:
         self._begin(folder)
 
     def cancel(self, owner: str, job_id: str) -> None:
-        """End a job; of one that has ended delete all."""
+        """Cancel a job, keeping its record; delete a finished one entirely."""
         folder = JobFolder(self._jobs, owner, job_id)
         with self._changing:
             work = self._work.get(job_id)
@@ -101,7 +101,7 @@ class Keeper:
 
     def _keep(self) -> None:
         while True:
-            with suppress(OSError, UserError):  # a bucket that is away for a moment
+            with suppress(OSError, UserError):  # a bucket may be unreachable for a moment
                 self._sweep()
             time.sleep(_SWEEP_S)
 
@@ -120,7 +120,7 @@ class _CancelledError(Exception):
 
 
 class _Work(threading.Thread):
-    """One job: waits for its tasks, one after the other, and takes turns with others."""
+    """One job: waits for its tasks, one after another, and takes turns with other jobs."""
 
     def __init__(self, folder: JobFolder, turn: threading.Lock) -> None:
         super().__init__(daemon=True)
@@ -129,36 +129,36 @@ class _Work(threading.Thread):
         self._task: ray.ObjectRef | None = None
 
     def cancel(self) -> None:
-        """End the work, and wait until nobody is at it."""
+        """Cancel the work, and wait until no task runs."""
         self._cancelled.set()
         while self.is_alive():
             if self._task is not None:
                 ray.cancel(self._task, force=True)
-            self.join(_LOOK_S)  # a task may have begun since
+            self.join(_LOOK_S)  # a task may have started since
 
     def is_cancelled(self) -> bool:
-        """Whether nobody may begin it again."""
+        """Whether it must not be restarted."""
         return self._cancelled.is_set()
 
     def run(self) -> None:
-        """Have all tasks done, and write how it ended."""
+        """Run all tasks, and write how the job ended."""
         try:
-            self._have_all_done()
+            self._run_tasks()
             end = JobEnd(state=JobState.DONE)
         except _CancelledError:
             return
         except UserError as error:
             end = JobEnd(state=JobState.FAILED, error=str(error))
-        except Exception as error:  # a mistake of ours, or a worker that died again and again
+        except Exception as error:  # a bug of ours, or a worker that died repeatedly
             _LOG.exception("job %s failed", self._folder.id)
             why = f"the endpoint failed ({type(error).__name__}); its operator finds more in Ray's logs"
             end = JobEnd(state=JobState.FAILED, error=why)
         self._folder.write(end)
-        if end.state == JobState.DONE:  # the ledger of a failed one says where it failed
+        if end.state == JobState.DONE:  # the ledger of a failed job shows where it failed
             self._folder.delete(but_results=True)
         _LOG.info("job %s: %s", self._folder.id, end.state)
 
-    def _have_all_done(self) -> None:
+    def _run_tasks(self) -> None:
         dataset = Dataset.at(self._folder.uri(ANSWERS))
         pending = dataset.without_part(records := dataset.records())
         left = {shard.name for shard in pending}
@@ -168,7 +168,7 @@ class _Work(threading.Thread):
         self._result(make_result, _progress(records))
 
     def _result(self, task: Any, *given: object) -> Any:
-        """Return the result of a task, tried again while the archive does not respond."""
+        """Return the result of a task, retried while the archive does not respond."""
 
         def once() -> Any:
             with self._my_turn():
@@ -214,31 +214,31 @@ def _keeper(jobs: str) -> ActorHandle:
     ).remote(jobs)  # fmt: skip
 
 
-# A keeper that is just ending, with nothing left to keep, is followed by another.
-_while_ending = tenacity.retry(
+# A keeper that is just stopping, with no jobs left, is replaced by another.
+_retried = tenacity.retry(
     retry=tenacity.retry_if_exception_type(RayActorError), stop=tenacity.stop_after_attempt(2), reraise=True
 )
 
 
 def resume(jobs: str) -> None:
-    """Start the keeper if there are jobs, and do not wait for it."""
+    """Start the keeper if there are jobs, without waiting for it."""
     if next(folders(jobs), None):
         _keeper(jobs)
 
 
-@_while_ending
+@_retried
 def take(folder: JobFolder) -> None:
-    """Let the keeper begin a job, or go on with it.
+    """Let the keeper start or resume a job.
 
     Raises
     ------
     UserError, RayActorError
-        If there can be none: see `Keeper`.
+        If no keeper can run: see `Keeper`.
     """
     result_of(_keeper(folder.jobs).take.remote(folder.owner, folder.id))
 
 
-@_while_ending
+@_retried
 def cancel(folder: JobFolder) -> None:
-    """Let the keeper end a job, or delete one that has ended; see `take`."""
+    """Let the keeper cancel a job, or delete a finished one; see `take`."""
     result_of(_keeper(folder.jobs).cancel.remote(folder.owner, folder.id))

@@ -26,11 +26,11 @@ from xpfeh.serving.problems import Refusal, read_body
 from xpfeh.serving.uploads import received, stored
 
 _MAX_BODY_BYTES, _BODY_SECONDS = 30_000_000, 20.0
-"""A million identifiers have 22 MB; a file or table goes to the disk as it comes."""
+"""A million identifiers take 22 MB; a file or table is written to disk as it arrives."""
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-FileName = Annotated[str | None, Query(max_length=200, description="of a file: its suffix tells the format")]
+FileName = Annotated[str | None, Query(max_length=200, description="the file's name: its suffix gives the format")]
 JobId = Annotated[str, PathItem(pattern=ID)]
 
 
@@ -78,10 +78,10 @@ _RESULT: dict[int | str, dict[str, Any]] = {
     responses={503: {"model": Refusal, "description": "this endpoint cannot take jobs now"}},
 )
 async def submit(request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, name: FileName = None) -> JSONResponse:
-    """Begin a job: long work, which goes on without you.
+    """Start a job: long work that continues without you.
 
-    The body is a list of `source_id`s, whose spectra come from Gaia's archive; or an Arrow stream as `predict` takes
-    it; or, with `name`, a file as `predict/file` takes it.
+    The body is a list of `source_id`s, whose spectra come from Gaia's archive; or an Arrow stream, as for `predict`;
+    or, with `name`, a file, as for `predict/file`.
     """
     await asyncio.to_thread(desk.check_room, key)
     with tempfile.TemporaryDirectory() as work:
@@ -94,13 +94,13 @@ async def submit(request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, 
 
 @router.get("")
 def jobs(key: OurKey, desk: OurDesk) -> list[JobStatus]:
-    """Return the jobs of your key, the latest first."""
+    """Return your key's jobs, the latest first."""
     return desk.all(key)
 
 
 @router.get("/{job_id}")
 def job(found: Found, desk: OurDesk) -> JobStatus:
-    """Return how far a job is."""
+    """Return a job's progress."""
     folder, known = found
     if not known.has_ended:
         desk.take(folder)
@@ -109,7 +109,7 @@ def job(found: Found, desk: OurDesk) -> JobStatus:
 
 @router.delete("/{job_id}")
 def cancel(found: Found, desk: OurDesk) -> JobStatus:
-    """Cancel a job; delete one that has ended, with its result."""
+    """Cancel a job; delete a finished one, with its result."""
     folder, known = found
     desk.cancel(folder)
     return folder.job() or known
@@ -117,7 +117,7 @@ def cancel(found: Found, desk: OurDesk) -> JobStatus:
 
 @router.get("/{job_id}/result", response_class=FileResponse, responses=_RESULT)
 def result(found: Found, form: Annotated[ResultForm, Query(alias="format")] = ResultForm.PARQUET) -> FileResponse:
-    """Return the result of a job that is done: a row for each star that was sent, in that order.
+    """Return the result of a job that is done: a row for each star sent, in that order.
 
     A rejected star has its reason in the column `error`. `Range` resumes a download.
     """
@@ -139,7 +139,7 @@ async def _given(request: Request, name: str | None, work: Path, archive: bool) 
     if kind == ARROW:
         return await asyncio.to_thread(of_arrow, await received(request, work / "stars.arrow"), work, archive)
     if kind != JSON:
-        raise HTTPException(415, f"a body of {JSON} or {ARROW} is taken, or a file with ?name=")
+        raise HTTPException(415, f"Content-Type must be {JSON} or {ARROW}; for a file give ?name=")
     if not archive:
-        raise UserError("this endpoint asks no archive for spectra; send them")
+        raise UserError("this endpoint does not query Gaia's archive; send the spectra")
     return await asyncio.to_thread(of_ids, await read_body(request, _MAX_BODY_BYTES, _BODY_SECONDS), work)

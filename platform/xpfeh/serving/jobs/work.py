@@ -1,4 +1,4 @@
-"""The work of a job, as Ray tasks: one for each shard, and one for the result."""
+"""The work of a job as Ray tasks: one for each shard, and one for the result."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from xpfeh.tables.writing import write_table
 
 _REJECTS = {"source": pl.String, "row": pl.Int64, "source_id": pl.Int64, "reason": pl.String}
 _NICEST = 19
-"""A job gets the time of a core that nobody else wants: the processes of those who wait come first."""
+"""A job gets only idle CPU time: processes that answer requests come first."""
 
-# A process ends with its task: Ray would give it to others, a new replica too, as nice as it is by then. And a core is
-# free between two tasks, so that a rollout's new replica does not wait for the end of a job.
+# A process ends with its task: Ray would reuse it, for a new replica too, with its low priority. And a core is free
+# between two tasks, so that a rollout's new replica need not wait for the end of a job.
 _task = ray.remote(num_cpus=1, max_calls=1, max_retries=3)
 
 
@@ -59,7 +59,7 @@ def make_part(jobs: str, owner: str, job_id: str, so_far: JobProgress, shard: Sh
 
 @_task
 def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None:
-    """Write the result in each format: a row for each star that was asked for, in that order."""
+    """Write the result in each format: a row for each star of the request, in its order."""
     os.nice(_NICEST)
     folder = JobFolder(jobs, owner, job_id)
     folder.write(so_far)
@@ -77,7 +77,7 @@ def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None
 
 
 def answers_of(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterator[Delivery]:
-    """Yield the catalog's rows of a shard's stars, and the rows that are rejected."""
+    """Yield the catalog rows of a shard's stars, and the rejected rows."""
     if shard.source != STARS:
         yield from _answers_of_file(folder, shard, predictor)
         return
@@ -100,7 +100,7 @@ def _answers_of_file(folder: JobFolder, shard: Shard, predictor: Predictor) -> I
 
 
 def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
-    """Return the stars of a shard of a table; one that came before, in an earlier shard too, is rejected."""
+    """Return the stars of a shard of a table; a repeated star, also of an earlier shard, is rejected."""
     with folder.fs.open_input_file(f"{folder.path}/{STARS}") as opened:
         file = pq.ParquetFile(opened)
         fresh = pl.Series(file.read(["source_id"])["source_id"]).is_first_distinct().to_numpy()
@@ -109,9 +109,9 @@ def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
     asked = Asked(table["source_id"].to_pylist(), dict.fromkeys(np.flatnonzero(~fresh).tolist(), REPEATED))
     if fresh.any():
         table = table.filter(pa.array(fresh))
-        from xpfeh.archive.cache import bring  # 75 MB that a replica, which has this module too, does not need
+        from xpfeh.archive.cache import bring  # 75 MB that a replica, which imports this module too, does not need
 
-        # An archive that is down is no reason for each star, as it is for a request: the shard is tried again.
+        # Other than for a request, an archive that is down does not reject the stars: the shard is retried.
         given = has_spectra(table.schema)
         spectra = GivenTable(table, release) if given else bring(pl.Series(table["source_id"]).to_numpy(), release)
         asked.add(np.flatnonzero(fresh), spectra, None if given else ebv_of(table))
@@ -119,7 +119,7 @@ def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
 
 
 def gathered(dataset: Dataset) -> pa.Table:
-    """Return all answers of a finished dataset in the order of the request, as the endpoint's answers are tables."""
+    """Return all answers of a finished dataset as the endpoint's answer table, in the order of the request."""
     dataset.require_whole()
     return pa.concat_tables(map(partial(_rows, dataset), dataset.plan.shards, dataset.records()))
 

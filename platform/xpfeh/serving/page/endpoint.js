@@ -1,4 +1,4 @@
-// Requests to the endpoint, and what the page says meanwhile.
+// Requests to the endpoint, and the status shown meanwhile.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -9,10 +9,10 @@ export function made(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Answers are JSON, whose numbers have 53 bits in JavaScript; a source_id has 63, and is kept as text. */
+/** Parse a JSON answer: JavaScript's numbers have 53 bits; a source_id has 63, and is kept as text. */
 export const parsed = (text) => JSON.parse(text.replace(/("source_id":)(\d+)/g, '$1"$2"'));
 
-/** What the endpoint refuses, in its own words. */
+/** A refusal by the endpoint, with its message. */
 export class Refusal extends Error {
   constructor(status, message) {
     super(message);
@@ -27,7 +27,7 @@ export async function ask(path, options = {}) {
   if (reply.ok) return reply;
   const text = await reply.text();
   let message = `status ${reply.status}`;
-  try { message = JSON.parse(text).error.message; } catch { /* not one of ours: a proxy's */ }
+  try { message = JSON.parse(text).error.message; } catch { /* not JSON of ours, but from a proxy */ }
   if (reply.status === 401) {
     byId("key-box").open = true;
     byId("key").focus();
@@ -44,7 +44,7 @@ export function say(text, wrong = false) {
 
 let latest = null;
 
-/** Do some work, saying so; of several at a time the latest speaks. */
+/** Do some work and show its status; of several at a time only the latest is shown. */
 export async function during(what, work) {
   const mine = latest = {};
   const current = () => mine === latest;
@@ -61,7 +61,7 @@ export async function during(what, work) {
 
 const FORMATS = {CSV: "csv", VOTable: "vot", FITS: "fits", Parquet: "parquet"};
 
-/** Put a button for each format into `place`; `request` of a format's name gives the reply to keep. */
+/** Put a button for each format into `place`; `request` of a format's name returns the reply to save. */
 export function offerDownloads(place, names, request) {
   place.replaceChildren(...names.map((name) => {
     const button = made("button", {type: "button", textContent: `Download ${name}`});

@@ -1,14 +1,15 @@
-// A job: stars that are too many for one request. It lives in the endpoint; the address of the page names it.
+// A job: too many stars for one request. It runs on the endpoint; the address of the page names it.
 
 import {ask, byId, offerDownloads, Refusal, say} from "./endpoint.js";
 import {counted} from "./words.js";
 
-const EVERY_MS = 1000, LATER_MS = 5000;  // between two looks at a job, and where the endpoint is away or busy
+const EVERY_MS = 1000, LATER_MS = 5000;  // between two looks at a job, and if the endpoint is down or busy
 const RESULTS = {CSV: "csv", VOTable: "votable", FITS: "fits", Parquet: "parquet"};
+const MAX_VOTABLE_STARS = 100000;  // as serving/jobs/folder.py
 
 let watched = null;
 
-/** Hand in a request, and return the job's id. */
+/** Submit a request, and return the job's id. */
 export async function submit(path, options) {
   return (await (await ask(path, {...options, method: "POST"})).json()).id;
 }
@@ -38,8 +39,8 @@ export async function watch(id) {
       if (!["queued", "running"].includes(job.state)) return;
     } catch (error) {
       if (watched !== mine) return;
-      say(error instanceof TypeError ? "The endpoint does not answer; asking again …" : error.message, true);
-      before = null;  // what is said next counts again
+      say(error instanceof TypeError ? "The endpoint does not answer; retrying …" : error.message, true);
+      before = null;  // the state must be shown again
       const final = error instanceof Refusal && error.status < 500 && error.status !== 429;
       if (final) return;
       wait = LATER_MS;
@@ -60,11 +61,12 @@ function show(job, path) {
   byId("job-state").textContent = `${job.state}${soFar}${job.error ? `: ${job.error}` : ""}`;
   byId("job-state").className = job.state === "failed" ? "error" : "";
   const until = new Date(job.expires).toLocaleString();
-  byId("job-kept").textContent = `This page's address leads back here. Kept until ${until}.`;
+  byId("job-kept").textContent = `Bookmark this page to come back. Kept until ${until}.`;
   byId("job-cancel").hidden = !runs;
   if (job.state === "done") {
     const result = (name) => ask(`${path}/result?format=${RESULTS[name]}`);
-    offerDownloads(byId("job-downloads"), Object.keys(RESULTS), result);
+    const offered = Object.keys(RESULTS).filter((name) => name !== "VOTable" || job.stars <= MAX_VOTABLE_STARS);
+    offerDownloads(byId("job-downloads"), offered, result);
   }
   byId("job").hidden = false;
 }

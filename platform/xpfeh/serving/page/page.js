@@ -1,4 +1,4 @@
-// The page: what is asked by identifiers, by a file, or by the address, and where the answers go.
+// The page: requests by identifiers, by a file, or by the page's address, and their answers.
 
 import {ask, byId, during, JSON_BODY, offerDownloads, parsed, save, say} from "./endpoint.js";
 import * as job from "./job.js";
@@ -6,8 +6,8 @@ import {copy, ofFile, ofIds, starsOf} from "./programs.js";
 import {StarTable} from "./table.js";
 import {counted} from "./words.js";
 
-const EXAMPLE = "3849881110721354752";  // a giant of [Fe/H] -1.8 that is good
-const LARGE_FILE = 20e6;  // bytes: 500 stars of DataLink's CSV, 3,000 of Parquet; more takes longer than a person waits
+const EXAMPLE = "3849881110721354752";  // a good giant with [Fe/H] -1.8
+const LARGE_FILE = 20e6;  // bytes: 500 stars of DataLink's CSV, 3,000 of Parquet; more takes too long to wait for
 const IDS_IN_ADDRESS = 200;  // 4 kB: proxies refuse addresses from 8 kB on
 const ACCEPT = {
   CSV: "text/csv", VOTable: "application/x-votable+xml", FITS: "application/fits",
@@ -16,7 +16,7 @@ const ACCEPT = {
 
 const health = ask("v1/health").then((reply) => reply.json());
 
-/** Return the identifiers in a text; a release before one, as in "Gaia DR3 123", may stay. */
+/** Return the identifiers in a text; each may follow a release, as in "Gaia DR3 123". */
 function idsIn(text) {
   const ids = text.replace(/\bgaia\s+dr\d\b/gi, " ").split(/[\s,;]+/).filter(Boolean);
   const wrong = ids.find((id) => !/^\d{1,19}$/.test(id) || BigInt(id) >= 2n ** 63n);
@@ -24,7 +24,7 @@ function idsIn(text) {
   return ids;
 }
 
-let view = null, again = open;  // what the page shows, or waits for; and how to ask for it once more
+let view = null, again = open;  // what the page shows or waits for, and how to request it again
 
 /** Make room for another view, and return it. */
 function clear() {
@@ -33,7 +33,7 @@ function clear() {
   return view = {};
 }
 
-/** Show what `request` gives; `picture` is a star's, `kinds` what can be downloaded. */
+/** Show the answer of `request`; `picture` requests a star's picture, `kinds` can be downloaded. */
 async function answer(mine, {request, picture, kinds, programs}) {
   const {stars} = parsed(await (await request("application/json")).text());
   const {not_good: reasons} = await health;
@@ -81,12 +81,12 @@ async function askFor(ids) {
   const {max_stars: most} = await health;
   if (ids.length > most) {
     const body = `{"source_ids": [${ids.join(", ")}]}`;
-    const why = `${counted(ids.length, "star")} are more than one request takes: making a job of them`;
+    const why = `${counted(ids.length, "star")} are too many for one request: starting a job`;
     asJob(mine, why, "v1/jobs", {headers: JSON_BODY, body});
     return;
   }
   const post = (path, accept, body) => ask(path, {method: "POST", headers: {...JSON_BODY, Accept: accept}, body});
-  during(`Asking for ${counted(ids.length, "star")}`, () => answer(mine, {
+  during(`Requesting ${counted(ids.length, "star")}`, () => answer(mine, {
     request: (accept) => post("v1/predict", accept, starsOf(ids)),
     picture: (star, accept) => post("v1/picture", accept, starsOf([star.source_id])),
     kinds: ["CSV", "VOTable"],
@@ -99,7 +99,7 @@ function take(file) {
   again = () => take(file);
   const name = `name=${encodeURIComponent(file.name)}`;
   if (file.size > LARGE_FILE) {
-    asJob(mine, "The file is large: making a job of it", `v1/jobs?${name}`, {body: file});
+    asJob(mine, "The file is large: starting a job", `v1/jobs?${name}`, {body: file});
     return;
   }
   address("");
@@ -133,7 +133,7 @@ function submit(event) {
   event.preventDefault();
   try {
     const ids = idsIn(byId("ids").value);
-    if (!ids.length) throw new Error("Give a source_id.");
+    if (!ids.length) throw new Error("Enter a source_id.");
     if (ids.length <= IDS_IN_ADDRESS) address(`?id=${ids.join(",")}`);
     else address("");
     askFor(ids);
@@ -166,8 +166,8 @@ addEventListener("popstate", open);
 
 health.then(({model_version: model, archive}) => {
   byId("model").textContent =
-    `Answered by the model ${model}, from Gaia's low-resolution XP spectra, with calibrated errors.`;
-  if (!archive) byId("id-help").textContent = "This endpoint does not ask Gaia's archive: give a file.";
+    `Answered by the model ${model}, from Gaia's low-resolution XP spectra, with calibrated uncertainties.`;
+  if (!archive) byId("id-help").textContent = "This endpoint does not query Gaia's archive: choose a file.";
   byId("example").hidden = !archive;
   open();
 }).catch((error) => say(error.message, true));

@@ -1,4 +1,4 @@
-// A request of the page as a command or a program, to be copied. A key stays out of it: it is named by its variable.
+// A request of the page as a command or a program to copy. It names a variable instead of the key itself.
 
 import {byId, say} from "./endpoint.js";
 
@@ -31,17 +31,17 @@ export const ofFile = (name) => ({
 /** The body of a request for stars by identifier: as text, since they have more bits than JavaScript's numbers. */
 export const starsOf = (ids) => `{"stars": [${ids.map((id) => `{"source_id": ${id}}`).join(", ")}]}`;
 
-/** Show a program, selected, and copy it where the browser lets a page do so. */
+/** Show a program, selected, and copy it if the browser allows that. */
 export async function copy(program) {
   const pre = byId("program");
   pre.textContent = program;
   pre.hidden = false;
   getSelection().selectAllChildren(pre);
   try {
-    await navigator.clipboard.writeText(program);  // missing where the page came without TLS from another machine
+    await navigator.clipboard.writeText(program);  // missing if the page came from another machine without TLS
     say("Copied.");
   } catch {
     pre.focus();
-    say("This browser does not let the page copy: press Ctrl+C.");
+    say("This browser does not allow copying by a page: press Ctrl+C.");
   }
 }

@@ -1,9 +1,9 @@
-// A star's spectrum with its error, what its [Fe/H] rests on, and [Fe/H] with its intervals: drawn as SVG.
+// A star's spectrum with its error, what its [Fe/H] depends on, and [Fe/H] with its intervals: drawn as SVG.
 
 import {made} from "./endpoint.js";
 import {measured, number} from "./words.js";
 
-const LEFT = 46, RIGHT = 8;  // px; room for the numbers of the vertical axes
+const LEFT = 46, RIGHT = 8;  // px; room for the numbers at the vertical axes
 const FLUX = {top: 14, height: 190}, CHANGE = {top: 228, height: 84}, SPECTRUM_HEIGHT = 348;
 const FEH = {top: 18, height: 30}, FEH_HEIGHT = 84;
 
@@ -31,7 +31,7 @@ export function figure(star, spectrum, keep) {
   });
   new ResizeObserver(() => {
     const width = drawing.clientWidth;
-    if (!width) return;  // taken out of the page
+    if (!width) return;  // removed from the page
     draw(drawing, star, spectrum);
     feh.replaceChildren(svg(width, FEH_HEIGHT, fehInWords(star), fehPanel(star, spectrum.labels, width)));
     show();
@@ -40,7 +40,7 @@ export function figure(star, spectrum, keep) {
   return made("figure", {}, drawing, pointer, readout, feh, caption);
 }
 
-/** What is known of a star besides its labels. */
+/** The lines of numbers next to a star's spectrum. */
 function aside(star) {
   const known = [["G", star.PHOT_G_MEAN_MAG], ["(BP−RP)₀", star.BP_RP0], ["E(B−V)", star.EBV], ["M_G", star.M_G]];
   const interval = `95 % interval ${number(star.FEH_lo95)} to ${number(star.FEH_hi95)}`;
@@ -72,7 +72,7 @@ function scale([low, high], [from, to]) {
 function draw(drawing, star, spectrum) {
   const width = drawing.clientWidth, nm = spectrum.wavelength_nm;
   const x = drawing.scale = scale([nm[0], nm.at(-1)], [LEFT, width - RIGHT]);
-  const words = `Spectrum of ${star.source_id} with its error, and what 1 % more flux at each place does to [Fe/H]`;
+  const words = `Spectrum of ${star.source_id} with its error, and how 1 % more flux in each range changes [Fe/H]`;
   const parts = [
     ...fluxPanel(spectrum, x, width), ...changePanel(spectrum, x, width),
     ...axisBelow(x, [400, 500, 600, 700, 800, 900, 1000], CHANGE.top + CHANGE.height, "wavelength (nm)"),
@@ -95,7 +95,7 @@ function fehInWords(star) {
 
 function fluxPanel({wavelength_nm: nm, flux, flux_error: error}, x, width) {
   const known = nm.map((_, place) => place).filter((place) => flux[place] != null);
-  if (!known.length) return [text(LEFT, FLUX.top + 40, "no spectrum that can be used")];
+  if (!known.length) return [text(LEFT, FLUX.top + 40, "no usable spectrum")];
   const ends = (sign) => known.map((place) => flux[place] + sign * (error[place] ?? 0));
   const values = known.map((place) => flux[place]);
   const low = Math.min(0, ...values), high = 1.05 * Math.max(...values);

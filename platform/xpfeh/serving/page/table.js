@@ -1,11 +1,11 @@
-// The answers: one line a star, sorted by any column; below a star that is open, its spectrum and its flags in words.
+// The answers: one row per star, sorted by any column; an open star shows its spectrum and its flags in words.
 
 import {byId, made} from "./endpoint.js";
 import {figure} from "./spectrum.js";
 import {measured, number} from "./words.js";
 
 const SHOWN = 200;  // a browser is slow with more rows
-const CHIPS = 2;  // of flags in a line; the others are counted
+const CHIPS = 2;  // flags shown in a row; the others are counted
 
 const COLUMNS = [
   {head: "source_id", text: (star) => star.source_id ?? "unreadable", value: (star) => BigInt(star.source_id)},
@@ -17,7 +17,7 @@ const COLUMNS = [
     head: "[α/M]", of: "ALPHA_M", text: (star) => measured(star.ALPHA_M, star.ALPHA_M_err),
     value: (star) => star.ALPHA_M,
   },
-  {head: "good", value: (star) => (star.good ? 0 : 100) + star.flag_names.length, hint: "those to use first"},
+  {head: "good", value: (star) => (star.good ? 0 : 100) + star.flag_names.length, hint: "good stars first"},
 ];
 
 function interval(star) {
