@@ -1,4 +1,4 @@
-"""The report on models: ``index.html``, ``metrics.json``, pictures, tables, and the stars behind them."""
+"""The report on models: ``index.html``, ``metrics.json``, figures, tables, and the stars behind them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from xpfeh.evaluate.study import Judged, Study
 from xpfeh.files import whole_folder
 
 Metrics = dict[str, dict[str, dict[str, float]]]
-"""Numbers by model, by slice of the stars or fainter copy, by name: see `xpfeh.evaluate.metrics`."""
+"""Numbers by model, by slice of the stars or fainter copy, and by name: see `xpfeh.evaluate.metrics`."""
 
 METRICS = "metrics.json"
 STARS = "stars.parquet"
@@ -53,7 +53,7 @@ _STAR_COLUMNS = (
     "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err",
 )  # fmt: skip
 _TRUE = {name: f"{name}_true" for name in ("feh", "feh_err", "teff", "logg", "alpha_m")}
-"""The labels in tables with predictions: FITS, VOTable and TOPCAT take ``feh`` and ``FEH`` for one column."""
+"""Names of labels next to predictions: to FITS, VOTable and TOPCAT ``feh`` and ``FEH`` are the same column."""
 _BEFORE = (
     accuracy, compared_with_paper, training_stars, trends, sky, errors, outliers, selecting, through_the_plane,
     whole_star, abundances, clusters,
@@ -62,7 +62,7 @@ _AFTER = (final_sample, releases, faint_copies, wavelengths, slice_by_slice)
 
 
 def write_report(out: str | Path, study: Study) -> Metrics:
-    """Write the report of a study, whole or not at all, and return the numbers of its models.
+    """Write the report of a study, whole or not at all, and return its models' numbers.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _numbers(model: Judged) -> dict[str, dict[str, float]]:
 
 
 def _write_stars(study: Study, work: Path) -> None:
-    """Write every unseen star: of the first model ``stars.parquet``, of others ``stars-NAME.parquet``."""
+    """Write every unseen star: ``stars.parquet`` for the first model, ``stars-NAME.parquet`` for the others."""
     for number, (name, model) in enumerate(study.models.items()):
         table = pl.DataFrame({column: model.unseen[column] for column in _STAR_COLUMNS if column in model.unseen})
         table = table.with_columns(pl.col("judges").cast(pl.UInt8)).rename(_TRUE, strict=False)
