@@ -84,5 +84,5 @@ def test_stars_without_photometry_have_no_photometry_line(tmp_path: Path) -> Non
 
 def test_no_passing_star_is_an_error() -> None:
     none = stars(flags=np.full(STARS, Flag.NOT_GIANT, np.uint32))
-    with pytest.raises(UserError, match=r"of 2000 stars none passes cuts 1 to 3"):
+    with pytest.raises(UserError, match=r"none of 2000 stars passes cuts 1 to 3"):
         describe(none)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import BLUE, GREY, styled
 from xpfeh.flags import INFORMATIVE, MEANING, Flag
-from xpfeh.inference.domain import WORST, averaged
+from xpfeh.inference.domain import WORST, to_ranges
 from xpfeh.inference.seen import PERCENTILES, Seen
 from xpfeh.typing import Columns
 from xpfeh.xp.grid import WAVELENGTH_NM
@@ -28,7 +28,7 @@ _LABELS = {
 }
 # The first is reported separately; the others describe the data, not the stars, and older cards may lack them.
 _NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
-_CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
+_CENTRES_NM = to_ranges(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
 
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import matplotlib.pyplot as plt
@@ -130,7 +129,7 @@ def _with_code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
+def _plain(study: Study, sections: Sequence[Section]) -> object:
     """Return the contents of ``metrics.json``; a number that cannot be computed is null."""
     first = study.first.cards[-1] if study.first.cards else None
     made = {} if first is None else {
@@ -149,7 +148,7 @@ def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
     })  # fmt: skip
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

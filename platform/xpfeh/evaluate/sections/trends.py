@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -78,5 +77,5 @@ def _shown(name: str, values: NDArray) -> NDArray:
     return np.log10(values) if name == "snr" else values
 
 
-def _plain(line: Running) -> dict[str, Any]:
+def _plain(line: Running) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in vars(line).items()}
