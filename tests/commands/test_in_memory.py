@@ -268,5 +268,5 @@ def test_another_dust_map_for_models_that_take_it_as_a_hint(
     assert (np.asarray(own["EBV"]) != by_full["EBV"]).all()
     given_back = xpfeh.predict({**spectra, "ebv": np.asarray(by_full["EBV"])}, model=hint_bundle)
     assert np.asarray(given_back["FEH"]).tobytes() == np.asarray(by_full["FEH"]).tobytes()
-    with pytest.raises(UserError, match=r"recipe paper dereddens by the map it was trained with \(sfd-nside64\)"):
+    with pytest.raises(UserError, match=r"recipe paper dereddens with the map it was trained with \(sfd-nside64\)"):
         xpfeh.predict(spectra, model=bundle, dust_map="sfd")

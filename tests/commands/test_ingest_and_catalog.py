@@ -122,7 +122,7 @@ def test_features_of_another_dust_map_become_a_catalog_by_a_model_that_takes_it_
     catalog = Dataset.at(tmp_path / "catalog")
     assert catalog.plan.settings.dust_map == "sfd"
     np.testing.assert_array_equal(to_arrays(catalog.read())["EBV"], columns["ebv"])
-    with pytest.raises(UserError, match="dust_map is sfd, the model has sfd-nside64"):
+    with pytest.raises(UserError, match="dust_map is sfd, the model expects sfd-nside64"):
         make_catalog(tmp_path / "features", bundle, tmp_path / "other")
 
 

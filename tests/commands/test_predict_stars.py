@@ -187,7 +187,7 @@ def test_an_impossible_dust_map_is_refused_before_the_archive_is_queried(
 ) -> None:
     (tmp_path / "ids.txt").write_text(f"{STAR}\n")
     choice, out = StarChoice(ids=tmp_path / "ids.txt"), tmp_path / "feh.csv"
-    for model, message in ((bundle, "recipe paper dereddens by the map"), (hint_bundle, "xpfeh fetch sfd")):
+    for model, message in ((bundle, "recipe paper dereddens with the map"), (hint_bundle, "xpfeh fetch sfd")):
         with pytest.raises(UserError, match=message):
             predict_stars(choice, model, out, NO_COMPANIONS, services=services, dust_map="sfd")
     assert archive.log == []

@@ -1,4 +1,4 @@
-"""Pictures that tests make are closed after each."""
+"""Close the figures that each test makes."""
 
 from collections.abc import Iterator
 

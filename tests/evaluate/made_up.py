@@ -14,19 +14,19 @@ ONE_CELL = 2**49  # source_ids: HEALPix level 5
 
 
 def gaussian(residual: np.ndarray, error: np.ndarray) -> dict[str, np.ndarray]:
-    """Stars of true [Fe/H] 0 and predictions with Gaussian intervals."""
+    """Return stars of true [Fe/H] 0 and predictions with Gaussian intervals."""
     ends = {f"FEH_{end}{level}": residual + k * error for end, level, k in
             (("lo", 68, -1), ("hi", 68, 1), ("lo", 95, -1.96), ("hi", 95, 1.96))}  # fmt: skip
     return {"feh": np.zeros(len(residual)), "FEH": residual, "FEH_err": error, **ends}
 
 
 def in_cells(n: int) -> np.ndarray:
-    """Source_ids of n stars, four in each cell of the sky."""
+    """Return source_ids of n stars, four in each cell of the sky."""
     return np.arange(n) // STARS_PER_CELL * ONE_CELL + np.arange(n)
 
 
 def held_out(n: int = 400, poor: int = 40, scatter: float = 0.08, seed: int = 0) -> dict[str, np.ndarray]:
-    """Stars with all columns of a report: the last `poor` are metal-poor, open below -3, silent below -3.6."""
+    """Return stars with all columns of a report: the last `poor` are metal-poor, open below -3, null below -3.6."""
     rng = np.random.default_rng(seed)
     truth = np.r_[rng.uniform(-1.2, 0.4, n - poor), rng.uniform(-3.9, -1.6, poor)]
     stars = gaussian(scatter * rng.standard_normal(n), np.full(n, scatter))
@@ -70,7 +70,7 @@ def held_out(n: int = 400, poor: int = 40, scatter: float = 0.08, seed: int = 0)
 
 
 def whole_sky(n: int = 1200, seed: int = 0) -> dict[str, np.ndarray]:
-    """Held-out stars behind any dust, every fourth a dwarf; only giants behind little dust judge."""
+    """Return held-out stars behind all amounts of dust, every fourth a dwarf; only giants behind little dust judge."""
     rng = np.random.default_rng(seed + 100)
     stars = held_out(n, poor=0, seed=seed)
     ebv = np.resize([0.1, 0.1, 0.3, 0.6, 1.0, 2.0, 4.0], n)
@@ -88,7 +88,7 @@ def whole_sky(n: int = 1200, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.ndarray]) -> Study:
-    """Return what a report of made-up stars is made of, the first model's pictures included."""
+    """Return the input of a report on made-up stars, including the first model's spectra."""
     judged = {}
     for name, stars in models.items():
         unseen = {column: values for column, values in stars.items() if column not in ("flux", "flux_error")}
@@ -100,7 +100,7 @@ def study(truth: str = "APOGEE", looks: int | None = 3, **models: dict[str, np.n
 
 
 def card(version: str) -> SimpleNamespace:
-    """Return what a report reads of a model's card."""
+    """Return the parts of a model's card that a report reads."""
     return SimpleNamespace(
         version=version,
         recipe=RECIPES["best"],

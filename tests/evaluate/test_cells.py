@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resampled, standard_errors, weighted_median
+from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resample, standard_errors, weighted_median
 from xpfeh.evaluate.metrics import summary, with_errors
 from xpfeh.evaluate.residuals import SPREADS, robust_sigma, spreads
 from xpfeh.labels.sample import split_by_sky
@@ -8,13 +8,13 @@ from xpfeh.labels.sample import split_by_sky
 from tests.evaluate.made_up import ONE_CELL, gaussian, held_out, in_cells
 
 
-def test_stars_of_one_cell_are_in_one_part_of_the_split() -> None:
+def test_stars_in_one_cell_are_in_one_part_of_the_split() -> None:
     source_id = np.random.default_rng(0).integers(0, 40 * ONE_CELL, 5000)
     parts = {(cell, part) for cell, part in zip(by_cell(source_id), split_by_sky(source_id, "xpfeh"), strict=True)}
     assert len(parts) == 40
 
 
-def test_numbers_of_a_resample_are_those_of_the_stars_repeated() -> None:
+def test_a_resample_equals_repeated_stars() -> None:
     rng = np.random.default_rng(0)
     residual = np.round(rng.normal(0, 0.1, 60), 2)  # with ties
     weight = rng.integers(0, 4, (20, 60)).astype(float)
@@ -29,14 +29,14 @@ def test_numbers_of_a_resample_are_those_of_the_stars_repeated() -> None:
             assert found[name][row] == pytest.approx(number, abs=1e-12), name
 
 
-def test_an_even_number_of_stars_has_its_median_between_the_middle_ones() -> None:
+def test_the_median_of_an_even_number_is_between_the_middle_two() -> None:
     values = np.array([[4.0, 1.0, 2.0, 3.0]])
     assert weighted_median(values, np.ones((1, 4)))[0] == 2.5
     assert weighted_median(values, np.array([[0.0, 1.0, 1.0, 1.0]]))[0] == 2.0
 
 
 def test_errors_agree_with_a_slow_loop_over_cells() -> None:
-    """Independent of `resampled`: cells are drawn one by one, and their stars put in a list."""
+    """Compare with a computation independent of `resample`: cells drawn one by one, their stars in a list."""
     stars = held_out(300, poor=0)
     numbers = with_errors(stars)
     cell = by_cell(stars["source_id"])
@@ -50,7 +50,7 @@ def test_errors_agree_with_a_slow_loop_over_cells() -> None:
         assert numbers[f"{name}_se"] == pytest.approx(np.std([each[name] for each in drawn]), rel=0.15), name
 
 
-def test_what_stars_of_a_cell_share_makes_the_error_larger() -> None:
+def test_an_offset_shared_by_a_cell_increases_the_error() -> None:
     rng = np.random.default_rng(0)
     n = 2000
     alone = {"source_id": in_cells(n), **gaussian(rng.normal(0, 0.1, n), np.full(n, 0.1))}
@@ -59,7 +59,7 @@ def test_what_stars_of_a_cell_share_makes_the_error_larger() -> None:
     assert with_errors(shared)["bias_se"] == pytest.approx(0.1 / np.sqrt(n / 4), rel=0.1)
 
 
-def test_of_few_cells_no_error_is_given() -> None:
+def test_few_cells_give_no_error() -> None:
     source_id = in_cells(4 * (FEW_CELLS - 1))
     stars = {"source_id": source_id, **gaussian(np.zeros(len(source_id)), np.full(len(source_id), 0.1))}
     numbers = with_errors(stars)
@@ -69,11 +69,11 @@ def test_of_few_cells_no_error_is_given() -> None:
     assert standard_errors(cells, ["mean"], lambda weight: (weight @ cells / weight.sum(axis=1))[None])["mean_se"] > 0
 
 
-def test_resamples_are_the_same_whatever_fits_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resamples_do_not_depend_on_the_block_size(monkeypatch: pytest.MonkeyPatch) -> None:
     cell = np.arange(50)
 
     def drawn() -> np.ndarray:
-        return resampled(cell, lambda weight: weight.sum(axis=1)[None], 64)
+        return resample(cell, lambda weight: weight.sum(axis=1)[None], 64)
 
     whole = drawn()
     assert whole.shape == (1, 64)

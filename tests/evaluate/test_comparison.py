@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 from xpfeh.cli.main import main
 from xpfeh.errors import UserError
-from xpfeh.evaluate.comparison.finalists import finalists_figure, ranked
+from xpfeh.evaluate.comparison.finalists import finalists_figure, rank_finalists
 from xpfeh.evaluate.comparison.page import write_page
 from xpfeh.evaluate.comparison.runs import Row, Run, varied
 from xpfeh.evaluate.paired import bootstrap, star_by_star
@@ -19,7 +19,7 @@ VOID = {"meta", "img", "br", "hr", "link"}
 
 
 class Checked(HTMLParser):
-    """Every tag that opens must close, in order."""
+    """Checks that every tag that opens also closes, in order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,7 +48,7 @@ def report(folder: Path, ids: list[int], truth: np.ndarray, predicted: np.ndarra
 
 
 def kept(n: int, scatter: float, seed: int = 0) -> dict[str, np.ndarray]:
-    """Stars in cells of their own, as a run keeps them."""
+    """Return stars in separate cells, as a run keeps them."""
     rng = np.random.default_rng(seed)
     feh = rng.uniform(-2.5, 0.3, n).astype(np.float32)
     return {
@@ -60,7 +60,7 @@ def kept(n: int, scatter: float, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def written(tmp_path: Path, rows: list[Row], stars: dict[str, dict[str, np.ndarray]] | None = None) -> str:
-    """The page of rows, without its scripts."""
+    """Return the page of rows, without its scripts."""
     write_page(tmp_path / "new" / "page.html", rows, stars or {}, "xpfeh")
     page = (tmp_path / "new" / "page.html").read_text()
     checked = Checked()
@@ -82,13 +82,13 @@ def test_a_page_is_one_file_with_every_recipe(tmp_path: Path) -> None:
     assert "finalist" not in page
 
 
-def test_one_recipe_has_nothing_that_differs_and_a_folder_is_refused(tmp_path: Path) -> None:
+def test_one_recipe_shows_no_differing_settings_and_a_folder_is_refused(tmp_path: Path) -> None:
     assert "differ" not in written(tmp_path, [Row([run("a" * 32, 0.07)])])
     with pytest.raises(UserError, match="is a folder; name a file"):
         write_page(tmp_path, [Row([run("a" * 32, 0.07)])], {}, "xpfeh")
 
 
-def test_a_run_without_a_number_has_a_dash(tmp_path: Path) -> None:
+def test_a_missing_number_is_a_dash(tmp_path: Path) -> None:
     rows = [Row([Run(name * 32, "tuned", "0", {}, numbers)]) for name, numbers in (
         ("a", {"mae": 0.07, "nll": float("nan")}), ("b", {"mae": 0.08, "nll": -1.0})
     )]  # fmt: skip
@@ -99,7 +99,7 @@ def test_a_run_without_a_number_has_a_dash(tmp_path: Path) -> None:
     assert '<td data-value="-1.0">−1.00</td>' in page
 
 
-def test_the_name_of_a_run_is_not_run_as_code(tmp_path: Path) -> None:
+def test_a_run_name_is_escaped(tmp_path: Path) -> None:
     named = Run("a" * 32, "</script><script>alert(1)</script>", "0", {}, {"mae": 0.07})
     write_page(tmp_path / "page.html", [Row([named])], {}, "xpfeh")
     assert "<script>alert" not in (tmp_path / "page.html").read_text()
@@ -115,11 +115,11 @@ def test_finalists_are_compared_with_their_trials_and_star_by_star(tmp_path: Pat
     same, worse = kept(400, 0.1), kept(400, 0.3)
     worse["FEH"] = worse["feh"] + 3 * (same["FEH"] - same["feh"])
     stars = {"a0" * 16: same, "b0" * 16: kept(400, 0.1), "c0" * 16: worse}
-    best, other, third, unkept = ranked(rows, stars, most=4)
+    best, other, third, unkept = rank_finalists(rows, stars, most=4)
     assert best.behind is None
     assert unkept.behind is None
     assert (other.behind.a - other.behind.b, other.behind.n) == (0, 400)
-    assert "no difference" in other.behind.verdict()
+    assert "no significant difference" in other.behind.verdict()
     assert third.behind.verdict("it", "the best") == "the best is better"
     residual = [np.abs(each["FEH"] - each["feh"]).mean() for each in (worse, same)]
     np.testing.assert_allclose(third.behind.a - third.behind.b, residual[0] - residual[1], atol=1e-6)
@@ -143,7 +143,7 @@ def test_the_same_predictions_show_no_difference() -> None:
     residual = np.random.default_rng(1).normal(0, 0.1, 300)
     for found in bootstrap(residual, residual, in_cells(300)):
         assert (found.a - found.b, found.low, found.high) == (0, 0, 0)
-        assert found.verdict() == "no difference that these 300 stars can show"
+        assert found.verdict() == "no significant difference on these 300 stars"
 
 
 def test_less_noise_is_better_and_swapping_the_models_swaps_the_verdict() -> None:
@@ -153,7 +153,7 @@ def test_less_noise_is_better_and_swapping_the_models_swaps_the_verdict() -> Non
     assert [found.verdict() for found in bootstrap(bad, good, in_cells(1000))] == ["B is better"] * 3
 
 
-def test_the_interval_of_the_mae_is_that_of_a_mean_of_pairs() -> None:
+def test_the_interval_of_the_mae_matches_that_of_a_mean_of_pairs() -> None:
     rng = np.random.default_rng(2)
     a = rng.normal(0, 0.1, 2000)
     b = 1.1 * a + rng.normal(0, 0.02, 2000)
@@ -163,8 +163,8 @@ def test_the_interval_of_the_mae_is_that_of_a_mean_of_pairs() -> None:
     np.testing.assert_allclose([found.low, found.high], expected, atol=0.1 * np.ptp(expected))
 
 
-def test_whole_cells_are_resampled_and_not_single_stars() -> None:
-    """Four stars with one difference are one piece of evidence: the interval is twice as long."""
+def test_whole_cells_are_resampled_not_single_stars() -> None:
+    """Four stars with the same difference are one piece of evidence: the interval is twice as long."""
     rng = np.random.default_rng(2)
     b = np.repeat(rng.normal(0, 0.1, 500), 4)
     a = b + np.repeat(rng.normal(0, 0.02, 500), 4)
@@ -172,19 +172,19 @@ def test_whole_cells_are_resampled_and_not_single_stars() -> None:
     np.testing.assert_allclose((together.high - together.low) / (alone.high - alone.low), 2, rtol=0.1)
 
 
-def test_stars_of_few_cells_show_no_difference() -> None:
+def test_stars_in_few_cells_show_no_difference() -> None:
     found = bootstrap(np.full(400, 0.1), np.full(400, 0.2), np.arange(400))
     assert np.isnan(found[0].low)
-    assert all("no difference" in each.verdict() for each in found)
+    assert all("no significant difference" in each.verdict() for each in found)
 
 
-def test_two_models_of_like_quality_cannot_be_told_apart() -> None:
+def test_models_of_similar_quality_are_indistinguishable() -> None:
     rng = np.random.default_rng(3)
     found = bootstrap(rng.normal(0, 0.1, 500), rng.normal(0, 0.1, 500), in_cells(500))
-    assert all("no difference" in each.verdict() for each in found)
+    assert all("no significant difference" in each.verdict() for each in found)
 
 
-def test_reports_are_matched_by_star_and_not_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_reports_are_matched_by_star_not_by_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rng = np.random.default_rng(0)
     ids, truth = in_cells(400).tolist(), rng.uniform(-2, 0, 400)
     noise = rng.normal(0, 0.1, 400)

@@ -11,7 +11,7 @@ STARS = 2000
 
 
 def stars(**changed: np.ndarray) -> dict[str, np.ndarray]:
-    """Made stars of 60 pixels, with one in a hundred outside the domain."""
+    """Return made-up stars of 60 pixels, one in a hundred of them outside the domain."""
     rng = np.random.default_rng(7)
     flags = np.zeros(STARS, np.uint32)
     flags[::100] |= np.uint32(Flag.OUTSIDE_DOMAIN)
@@ -27,7 +27,7 @@ def stars(**changed: np.ndarray) -> dict[str, np.ndarray]:
     return made | changed
 
 
-def test_what_is_seen_is_counted_over_the_stars_that_pass() -> None:
+def test_only_stars_that_pass_the_cuts_are_counted() -> None:
     made = stars()
     passing = (made["flags"] & np.uint32(Flag.NOT_GIANT)) == 0
     found = describe(made)
@@ -39,7 +39,7 @@ def test_what_is_seen_is_counted_over_the_stars_that_pass() -> None:
     assert Seen.model_validate_json(found.model_dump_json()) == found
 
 
-def test_like_stars_show_no_drift() -> None:
+def test_similar_stars_show_no_drift() -> None:
     found = drift(describe(stars()), describe({name: values[::2] for name, values in stars().items()}))
     assert found.differences == []
     assert np.abs(found.shift).max() < 0.3
@@ -49,7 +49,7 @@ def test_like_stars_show_no_drift() -> None:
     ("name", "change", "message"),
     [
         ("flux", lambda flux: flux + 0.2 * (np.arange(60) == 30), "spreads off at 684 nm"),
-        ("flags", lambda flags: flags | np.uint32(Flag.LOW_SN), "LOW_SN: 100.0%, of the training stars 0.0%"),
+        ("flags", lambda flags: flags | np.uint32(Flag.LOW_SN), "LOW_SN: 100.0%; training stars: 0.0%"),
         (
             "flags",
             lambda flags: flags | np.where(np.arange(STARS) % 20 == 0, np.uint32(Flag.OUTSIDE_DOMAIN), np.uint32(0)),
@@ -58,14 +58,14 @@ def test_like_stars_show_no_drift() -> None:
         ("phot_g_mean_mag", lambda g: g + 3, "phot_g_mean_mag: median 16.0"),
     ],
 )
-def test_each_kind_of_drift_is_told(name: str, change: object, message: str) -> None:
+def test_each_kind_of_drift_is_reported(name: str, change: object, message: str) -> None:
     made = stars()
     found = drift(describe(made), describe({**made, name: change(made[name]).astype(made[name].dtype)}))
     assert len(found.differences) == 1
     assert message in found.differences[0]
 
 
-def test_distances_by_parallax_are_no_drift_and_older_cards_do_not_know_them() -> None:
+def test_distances_by_parallax_are_not_drift_and_older_cards_lack_them() -> None:
     made = stars()
     older = describe(made)
     del older.flags["PARALLAX_DISTANCE"]
@@ -75,14 +75,14 @@ def test_distances_by_parallax_are_no_drift_and_older_cards_do_not_know_them() -
     drift_figure(older, given, "made stars")
 
 
-def test_stars_without_photometry_have_no_line_of_it(tmp_path: Path) -> None:
+def test_stars_without_photometry_have_no_photometry_line(tmp_path: Path) -> None:
     unknown = stars(phot_g_mean_mag=np.full(STARS, np.nan), bp_rp0=np.full(STARS, np.nan))
     assert drift(describe(stars()), describe(unknown)).differences == []
     figure = drift_figure(describe(stars()), describe(unknown), "made stars")
     figure.savefig(tmp_path / "drift.png")
 
 
-def test_no_star_that_passes_is_told() -> None:
+def test_no_passing_star_is_an_error() -> None:
     none = stars(flags=np.full(STARS, Flag.NOT_GIANT, np.uint32))
-    with pytest.raises(UserError, match=r"of 2000 stars none passes cuts 1 to 3"):
+    with pytest.raises(UserError, match=r"none of 2000 stars passes cuts 1 to 3"):
         describe(none)

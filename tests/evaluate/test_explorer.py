@@ -1,4 +1,4 @@
-"""The plots that one may zoom and hover, in a real browser, without a request to another host."""
+"""The interactive plots in a real browser, without a request to another host."""
 
 import shutil
 from pathlib import Path
@@ -11,7 +11,7 @@ from xpfeh.evaluate.explorer import explorer
 from tests.evaluate.made_up import held_out
 
 
-def test_a_choice_of_stars_is_seen_in_all_plots_without_another_host(tmp_path: Path) -> None:
+def test_a_selection_shows_in_all_plots_without_another_host(tmp_path: Path) -> None:
     if (browser := shutil.which("chromium")) is None:
         pytest.skip("needs a browser (Debian: apt install chromium)")
     stars = held_out()

@@ -1,4 +1,4 @@
-"""The section on a catalog: which of its stars it shows, what is missing said, and what contamination to expect."""
+"""The section on a catalog: the stars shown, what is missing, and the expected contamination."""
 
 import numpy as np
 import polars as pl
@@ -12,7 +12,7 @@ from tests.evaluate.made_up import held_out, study
 
 
 def catalog(n: int = 300) -> pl.DataFrame:
-    """Made-up rows, a third of which the paper's cuts or its limit in E(B-V) leave out."""
+    """Return made-up rows, a third of which fail the paper's cuts or its limit in E(B-V)."""
     rng = np.random.default_rng(0)
     feh = rng.uniform(-2.4, 0.3, n)
     columns = dict.fromkeys(OF_CATALOG, np.ones(n)) | {
@@ -29,7 +29,7 @@ def section_of(table: pl.DataFrame) -> Section:
     return final_sample(Study(given.models, given.spectra, "APOGEE", catalog=table))
 
 
-def test_the_papers_cuts_choose_and_distances_make_maps() -> None:
+def test_the_papers_cuts_apply_and_distances_make_maps() -> None:
     section = section_of(catalog())
     assert section.numbers["catalog"] == 300
     assert section.numbers["after cuts 1 to 3, E(B-V) < 0.5"] == 200
@@ -39,19 +39,19 @@ def test_the_papers_cuts_choose_and_distances_make_maps() -> None:
 
 
 @pytest.mark.parametrize("missing", ["rgeo", "PHOT_G_MEAN_MAG", "FEH_err"])
-def test_what_a_catalog_does_not_know_is_left_out(missing: str) -> None:
+def test_missing_columns_are_left_out(missing: str) -> None:
     section = section_of(catalog().with_columns(pl.lit(None, pl.Float64).alias(missing)))
     assert ("galaxy" in [picture.name for picture in section.pictures]) == (missing != "rgeo")
     assert ("need distances" in section.text) == (missing == "rgeo")
 
 
-def test_a_catalog_without_a_star_that_passes_says_so() -> None:
+def test_a_catalog_without_a_passing_star_is_reported() -> None:
     section = section_of(catalog().with_columns(EBV=pl.lit(0.9)))
     assert "No star of the catalog passes" in section.absent
     assert section.pictures == ()
 
 
-def test_no_share_is_made_of_too_few_judging_stars() -> None:
+def test_too_few_judging_stars_give_no_share() -> None:
     judges = {"FEH": np.full(4, -2.1), "feh": np.full(4, -2.2)}
     stars = {"FEH": np.array([-2.1]), "FEH_hi68": np.array([-2.0])}
     assert np.isnan(contamination(judges, stars, -2.0)["right"])

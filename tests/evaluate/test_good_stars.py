@@ -1,4 +1,4 @@
-"""The numbers of good stars, by hand."""
+"""The numbers of good stars, checked by hand."""
 
 import numpy as np
 import pytest
@@ -34,13 +34,13 @@ def test_good_stars_by_hand() -> None:
     assert all(np.isnan(numbers[f"{name}_se"]) for name in OF_GOOD_STARS), "nine cells say nothing of an error"
 
 
-def test_errors_are_those_of_the_cells() -> None:
+def test_errors_are_by_cell() -> None:
     numbers, few = good_numbers(made_up(50)), good_numbers(made_up())
     assert [numbers[name] for name in OF_GOOD_STARS] == pytest.approx([few[name] for name in OF_GOOD_STARS])
     assert numbers["completeness_se"] == pytest.approx(np.sqrt(2 / 9 / 300), rel=0.1)  # binomial, 300 giants
 
 
-def test_they_are_told_apart_by_dust() -> None:
+def test_numbers_are_split_by_dust() -> None:
     sky = whole_sky()
     groups = good_by_dust(sky)
     assert [groups[name]["n"] for name in ("ebv<0.5", "ebv>=0.5")] == [
@@ -49,7 +49,7 @@ def test_they_are_told_apart_by_dust() -> None:
     assert groups["all"] == good_numbers(sky)
 
 
-def test_of_a_model_that_calls_no_star_good_there_is_no_accuracy() -> None:
+def test_a_model_without_good_stars_has_no_accuracy() -> None:
     stars = made_up(50)
     numbers = good_numbers(stars | {"good": np.zeros(450, dtype=bool)})
     assert (numbers["n"], numbers["completeness"]) == (0, 0.0)

@@ -18,7 +18,7 @@ def test_a_gaussian_with_true_errors_gives_textbook_numbers() -> None:
     np.testing.assert_allclose(numbers["nll"], np.mean(np.log(error)) + 0.5 * np.log(2 * np.pi) + 0.5, atol=0.01)
 
 
-def test_one_outlier_moves_std_and_not_the_robust_sigma() -> None:
+def test_one_outlier_changes_std_but_not_the_robust_sigma() -> None:
     residual = np.r_[np.linspace(-0.1, 0.1, 101), 50.0]
     assert robust_sigma(residual) < 0.09
     assert residual.std() > 4
@@ -53,7 +53,7 @@ def test_an_interval_may_be_lopsided() -> None:
     assert summary(stars)["coverage_68"] == 0.5
 
 
-def test_an_open_end_leaves_nothing_out() -> None:
+def test_an_open_end_excludes_nothing() -> None:
     nan = np.nan
     stars = gaussian(np.full(4, 0.0), np.full(4, 0.1))
     stars |= {"FEH_lo68": np.array([nan, nan, 0.1, nan]), "FEH_hi68": np.array([0.2, -0.1, nan, nan])}
@@ -64,7 +64,7 @@ def test_an_open_end_leaves_nothing_out() -> None:
     assert numbers["n_open"] == 3
 
 
-def test_stars_without_an_answer_are_counted_and_have_no_residual() -> None:
+def test_stars_without_a_prediction_are_counted_but_have_no_residual() -> None:
     stars = gaussian(np.array([0.1, -0.1, np.nan, 0.3]), np.array([0.1, 0.1, np.nan, np.nan]))
     stars["domain_score"] = np.array([1.0, 2.0, np.nan, 3.0])
     numbers = summary(stars)
@@ -106,7 +106,7 @@ def test_slices_by_hand() -> None:
     assert np.isnan(numbers["all"]["mae_se"])  # one cell
 
 
-def test_the_slope_against_alpha_is_found_and_single_outliers_do_not_decide_it() -> None:
+def test_the_slope_against_alpha_is_robust_to_single_outliers() -> None:
     stars = held_out(2000, poor=100)
     stars["FEH"] = stars["FEH"] + 0.2 * np.nan_to_num(stars["alpha_m"])
     found = residual_slope(stars, "alpha_m")
@@ -114,7 +114,7 @@ def test_the_slope_against_alpha_is_found_and_single_outliers_do_not_decide_it()
     slope, _ = np.polyfit(stars["alpha_m"][known], (stars["FEH"] - stars["feh"])[known], 1)
     assert found.n == 1900
     np.testing.assert_allclose(found.slope, slope)
-    # Of independent stars: scatter over sqrt(n) times the scatter of [alpha/M], which is uniform over 0.3 dex.
+    # For independent stars: scatter over sqrt(n) times the scatter of [alpha/M], which is uniform over 0.3 dex.
     np.testing.assert_allclose(found.slope_se, 0.08 / np.sqrt(1900) / (0.3 / np.sqrt(12)), rtol=0.1)
     broken = stars["FEH"].copy()
     broken[np.argsort(np.where(known, stars["alpha_m"], np.inf))[:20]] = 5.0

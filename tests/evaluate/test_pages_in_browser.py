@@ -1,4 +1,4 @@
-"""The pages of comparison and report in a real browser: they fit, sort by keyboard and ask no other host."""
+"""The comparison and report pages in a real browser: they fit, sort by keyboard and contact no other host."""
 
 import shutil
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from xpfeh.evaluate.sections.through_the_plane import through_the_plane
 from tests.evaluate.made_up import in_cells, study, whole_sky
 from tests.evaluate.test_comparison import kept
 
-pytestmark = pytest.mark.slow  # half a minute of browser; test_comparison has the rest
+pytestmark = pytest.mark.slow  # half a minute of browser; test_comparison covers the rest
 
 _SETTINGS = [f"a_rather_long_setting_{number}" for number in range(20)]
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of six runs, of which one is a finalist."""
+    """Return the page of six runs, one of them a finalist."""
     rows = []
     for number, (mae, seconds) in enumerate(((0.07, 9), (0.08, 100), (0.09, None), (0.10, 20), (0.11, 1))):
         settings = {name: str(number) for name in _SETTINGS}
@@ -99,8 +99,8 @@ def test_controls_and_the_picture_have_names(page: Page) -> None:
     assert "with its standard error" in (page.get_attribute("img", "alt") or "")
 
 
-def test_the_tables_of_a_report_are_whole_at_1200_pixels(browser: Browser, tmp_path: Path) -> None:
-    """With numbers of as many digits as real ones: 35,000 stars and three models."""
+def test_a_reports_tables_fit_in_1200_pixels(browser: Browser, tmp_path: Path) -> None:
+    """Numbers have as many digits as real ones: 35,000 stars and three models."""
     sky = {name: np.concatenate([values] * 9) for name, values in whole_sky().items()}
     sky["source_id"] = in_cells(len(sky["feh"]))
     made = study(best=sky, paper=sky, xgboost=sky)

@@ -49,7 +49,7 @@ Report = tuple[Path, Any, str, Any]
 
 
 @pytest.mark.slow
-def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(report: Report) -> None:
+def test_open_intervals_and_missing_predictions_are_drawn_counted_and_written(report: Report) -> None:
     out, metrics, page, numbers = report
     stars = held_out()
     assert np.isnan(stars["FEH"]).any()
@@ -61,7 +61,7 @@ def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(report
     assert every["n_open"] > every["n_without_feh"] > 0
     assert f"{every['mae']:.4f} ± {every['mae_se']:.4f}" in page
     assert "Looks at these stars so far: 3." in page
-    assert "A consistency check and not a validation" in page
+    assert "A consistency check, not a validation" in page
     assert "nan" not in page
     table = pl.read_parquet(out / "stars.parquet")
     assert {"flags", "alpha_m_true", "teff_true", "feh_true", "reference"} <= set(table.columns)
@@ -70,7 +70,7 @@ def test_open_intervals_and_missing_answers_are_drawn_counted_and_written(report
     assert numbers["looks"] == 3
 
 
-def test_the_file_of_numbers_holds_what_the_page_shows(report: Report) -> None:
+def test_metrics_json_contains_the_numbers_on_the_page(report: Report) -> None:
     _, metrics, page, numbers = report
     best, sections = numbers["models"]["best"], numbers["sections"]
     assert {**best["slices"], **sections["faint_copies"]["best"]} == {
@@ -92,14 +92,21 @@ def test_every_section_is_there_with_pictures_for_screen_and_print(report: Repor
     assert SECTIONS <= set(numbers["sections"])
     for key in numbers["sections"]:
         assert f'id="{key}"' in page
-    shown = set(re.findall(r'<img src="([a-z_]+)\.png" alt="[^"]{40,}"', page))  # in words too, for who cannot see
+    shown = set(
+        re.findall(r'<img src="([a-z_]+)\.png" alt="[^"]{40,}"', page)
+    )  # with alternative text, for blind readers
     assert shown == {path.stem for path in out.glob("*.png")} == {path.stem for path in out.glob("*.pdf")}
-    for absent in ("No table of clusters was given", "No catalog was given", "No earlier report was given", "SAGA"):
+    for absent in (
+        "No table of clusters was provided",
+        "No catalog was provided",
+        "No earlier report was provided",
+        "SAGA",
+    ):
         assert absent in page
     assert not re.findall(r'(?:src|href)="https?:', page)
 
 
-def test_tables_for_papers_hold_the_numbers_of_the_page(report: Report) -> None:
+def test_tables_for_papers_have_the_numbers_on_the_page(report: Report) -> None:
     out, _, _, numbers = report
     mae = numbers["models"]["best"]["slices"]["all"]["mae"]
     for kind in ("md", "tex"):
@@ -108,13 +115,13 @@ def test_tables_for_papers_hold_the_numbers_of_the_page(report: Report) -> None:
         assert "0.22" in (out / f"compared_with_paper.{kind}").read_text()
 
 
-def test_the_answers_of_every_model_are_kept(report: Report) -> None:
+def test_every_models_predictions_are_kept(report: Report) -> None:
     first, other = (pl.read_parquet(report[0] / name) for name in ("stars.parquet", "stars-other.parquet"))
     assert first.height == other.height == 400
     assert (first["FEH"] != other["FEH"]).any()
 
 
-def test_models_of_other_stars_are_compared_on_those_that_neither_has_seen(report: Report) -> None:
+def test_models_of_different_stars_are_compared_on_stars_that_neither_has_seen(report: Report) -> None:
     assert "those that none of them has seen" not in report[2]
     some = {name: values[:120] for name, values in held_out(seed=1).items()}
     own, common = accuracy(study(best=held_out(), part=some)).tables
@@ -123,7 +130,7 @@ def test_models_of_other_stars_are_compared_on_those_that_neither_has_seen(repor
 
 
 @pytest.mark.slow
-def test_stars_of_the_whole_sky_have_their_sections_and_move_no_number_of_the_papers(tmp_path: Path) -> None:
+def test_whole_sky_stars_have_their_sections_and_do_not_change_the_papers_numbers(tmp_path: Path) -> None:
     sky = whole_sky()
     dusty = ~sky["judges"]
     other = {**sky, "FEH": np.where(dusty, sky["FEH"] + 1, sky["FEH"])}
@@ -145,7 +152,7 @@ def test_stars_of_the_whole_sky_have_their_sections_and_move_no_number_of_the_pa
     assert {"plane_map", "kiel", "alpha_feh", "labels"} <= {path.stem for path in (tmp_path / "report").glob("*.png")}
 
 
-def test_a_model_of_one_label_has_dashes_beside_one_that_learns_more() -> None:
+def test_a_model_of_one_label_has_dashes_next_to_one_with_more() -> None:
     sky = whole_sky()
     alone = {name: values for name, values in sky.items() if not name.startswith(("TEFF", "LOGG", "ALPHA_M"))}
     both = whole_star(study(best=sky, alone=alone))
@@ -156,20 +163,20 @@ def test_a_model_of_one_label_has_dashes_beside_one_that_learns_more() -> None:
     (how,) = (row for row in giants.rows if row[1] == "by the flags" and row[-1] != "–")
     assert float(how[-1].split()[0]) > 0.9
     assert whole_star(study(alone=alone)).absent
-    assert whole_star(study(alone=alone, best=sky)).pictures == []  # pictures show the first model
+    assert whole_star(study(alone=alone, best=sky)).pictures == []  # figures show the first model
 
 
-def test_clusters_name_the_dust_that_the_recipe_has_learned_from() -> None:
+def test_clusters_name_the_dust_in_the_training_sample() -> None:
     stars = held_out()
     cluster = Cluster("made up", ra=10, dec=10, rhalf=2.0, distance_modulus=14, feh=-1.0, feh_spread=np.nan)
     members = Members(cluster, rows=np.arange(20), m_g=np.zeros(20), field=0.0)
     made = replace(study(best=stars), clusters=[members])
-    assert "from stars behind any dust" in clusters(made).pictures[1].caption
+    assert "on stars behind any amount of dust" in clusters(made).pictures[1].caption
     made.first.cards[0].recipe = RECIPES["paper"]
-    assert "from no star beyond E(B−V) = 0.2" in clusters(made).pictures[1].caption
+    assert "only on stars with E(B−V) < 0.2" in clusters(made).pictures[1].caption
 
 
-def test_what_there_are_too_few_stars_for_is_not_shown() -> None:
+def test_sections_with_too_few_stars_are_not_shown() -> None:
     few = study(looks=None, best=held_out(200, poor=5))
     assert [picture.name for picture in accuracy(few).pictures] == ["predicted"]
     assert np.isnan(few.first.slices["feh<-2"]["mae_se"])
@@ -180,13 +187,13 @@ def test_what_there_are_too_few_stars_for_is_not_shown() -> None:
     assert section.numbers["alpha_slope"]["best"]["all"]["n"] == 0
 
 
-def test_outliers_are_not_explained_by_where_a_distance_comes_from() -> None:
+def test_outliers_are_not_explained_by_the_source_of_a_distance() -> None:
     stars = held_out()
     stars["flags"] |= np.uint32(Flag.PARALLAX_DISTANCE)
     assert set(outliers(study(best=stars)).numbers["by_flag"]) == {"ODD_SN", "FEH_EDGE"}
 
 
-def test_an_open_interval_is_an_arrow_and_a_silent_star_a_cross() -> None:
+def test_an_open_interval_is_an_arrow_and_a_star_without_feh_a_cross() -> None:
     stars = held_out()
     axes = metal_poor(stars).axes[0]
     poor = stars["feh"] < -1.5
@@ -205,8 +212,8 @@ def test_a_folder_of_other_files_is_not_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
 
 
-def test_figures_do_not_take_gaiaxpys_latex() -> None:
-    """GaiaXPy turns LaTeX on for the whole process as it is imported; LaTeX is not there on most machines."""
+def test_figures_do_not_use_gaiaxpys_latex() -> None:
+    """GaiaXPy turns LaTeX on for the whole process when it is imported; most machines lack LaTeX."""
     import gaiaxpy
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""Statistics of residuals against an independent computation, and against what they must be."""
+"""Statistics of residuals compared with an independent computation, and with known results."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,13 @@ SEED = 20261126
 
 
 def made_up(n: int = 3000, outliers: int = 60) -> dict[str, np.ndarray]:
-    """Stars alone in their cells: a Gaussian core of sigma 0.08 around +0.02, and outliers."""
+    """Return stars in separate cells: a Gaussian core of sigma 0.08 around +0.02, and outliers."""
     rng = np.random.default_rng(SEED)
     residual = np.r_[rng.normal(0.02, 0.08, n), rng.uniform(-1.5, 1.5, outliers)]
     return {"source_id": np.arange(n + outliers) * ONE_CELL, "feh": np.zeros(n + outliers), "FEH": residual}
 
 
-def test_numbers_are_those_of_scipy_and_numpy() -> None:
+def test_numbers_equal_scipys_and_numpys() -> None:
     stars = made_up()
     residual, numbers = stars["FEH"], residual_numbers(stars)
     assert numbers["n"] == 3060
@@ -39,7 +39,7 @@ def test_the_gaussian_fit_is_astropys_clipping_corrected_for_the_cut() -> None:
     assert abs(sigma - kept.std() / np.sqrt(cut)) < 0.001
 
 
-def test_the_gaussian_fit_is_that_of_a_histogram_to_its_error() -> None:
+def test_the_gaussian_fit_agrees_with_a_histogram_within_its_error() -> None:
     stars = made_up()
     numbers = residual_numbers(stars)
     counts, edges = np.histogram(stars["FEH"], np.linspace(-0.4, 0.4, 81))
@@ -49,18 +49,18 @@ def test_the_gaussian_fit_is_that_of_a_histogram_to_its_error() -> None:
     )
     assert abs(numbers["gauss_mean"] - mean) < 2 * numbers["gauss_mean_se"]
     assert abs(numbers["gauss_sigma"] - sigma) < 2 * numbers["gauss_sigma_se"]
-    assert numbers["std"] > 1.7 * numbers["gauss_sigma"]  # outliers make the one, and not the other
+    assert numbers["std"] > 1.7 * numbers["gauss_sigma"]  # outliers raise the one, not the other
 
 
 @pytest.mark.parametrize(("name", "statistic"), [("bias", np.mean), ("std", np.std), ("median", np.median)])
-def test_errors_are_scipys_bootstrap_where_each_star_has_its_own_cell(name: str, statistic: object) -> None:
+def test_errors_equal_scipys_bootstrap_where_each_star_has_its_own_cell(name: str, statistic: object) -> None:
     stars = made_up(600, 0)
     found = residual_numbers(stars)[f"{name}_se"]
     expected = bootstrap((stars["FEH"],), statistic, n_resamples=2000, rng=np.random.default_rng(1)).standard_error
-    np.testing.assert_allclose(found, expected, rtol=0.12)  # two bootstraps, each good to some 3 per cent
+    np.testing.assert_allclose(found, expected, rtol=0.12)  # two bootstraps, each accurate to about 3 per cent
 
 
-def test_stars_of_one_cell_are_not_independent() -> None:
+def test_stars_in_one_cell_are_not_independent() -> None:
     rng = np.random.default_rng(SEED)
     of_cell = np.repeat(rng.normal(0, 0.1, 100), 20)
     stars = {"source_id": np.repeat(np.arange(100), 20) * ONE_CELL, "feh": np.zeros(2000), "FEH": of_cell}
@@ -76,7 +76,7 @@ def test_few_stars_have_no_width_and_few_cells_no_errors() -> None:
     assert np.isnan(numbers["gauss_sigma_se"])
 
 
-def test_running_means_are_those_of_their_bins() -> None:
+def test_running_means_match_their_bins() -> None:
     stars = made_up()
     x = np.random.default_rng(3).uniform(0, 1, len(stars["FEH"]))
     line = running(x, stars, bins=5)

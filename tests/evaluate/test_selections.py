@@ -12,7 +12,7 @@ def test_purity_and_completeness_by_hand() -> None:
     stars |= {
         "feh": np.array([-2.7, -2.6, -2.1, -1.9, -0.5, -3.5]),
         "FEH": np.array([-2.6, -2.3, -1.8, -2.2, -0.6, nan]),
-        "FEH_hi68": np.array([-2.4, -2.1, -1.5, -1.9, -0.5, -2.9]),  # the last: no answer, but surely below
+        "FEH_hi68": np.array([-2.4, -2.1, -1.5, -1.9, -0.5, -2.9]),  # the last: no prediction, but certainly below
         "flags": np.array([0, 0, 0, 0, 0, Flag.FEH_EDGE], dtype=np.uint32),
     }
     found = {(each.stars, each.below, each.by): each for each in selections(stars)}
@@ -30,7 +30,7 @@ def test_purity_and_completeness_by_hand() -> None:
 
 
 @pytest.mark.parametrize("by", ["point", "interval"])
-def test_perfect_answers_are_pure_and_complete(by: str) -> None:
+def test_perfect_predictions_are_pure_and_complete(by: str) -> None:
     stars = held_out()
     stars |= {"FEH": stars["feh"], "FEH_hi68": stars["feh"]}
     for each in selections(stars):

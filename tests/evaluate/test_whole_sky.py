@@ -1,9 +1,9 @@
-"""Groups of the labelled stars of the whole sky, and what else is said of them, by hand."""
+"""Groups of the labelled stars of the whole sky, and their numbers, checked by hand."""
 
 import numpy as np
 import pytest
 from xpfeh.evaluate.whole_sky import DUSTIEST, DUSTY, DWARFS, EVERY, GIANTS, PLANE, TITLES, groups_of, sky_numbers
-from xpfeh.evaluate.whole_star import called_giants, giants_found, label_numbers, predicted
+from xpfeh.evaluate.whole_star import giants_by_flags, giants_found, label_numbers, prediction
 from xpfeh.flags import Flag
 from xpfeh.inference.further_labels import FURTHER_LABELS
 
@@ -21,7 +21,7 @@ def test_every_giant_is_in_one_group_of_dust_and_every_star_of_known_log_g_a_gia
     np.testing.assert_array_equal(groups[DUSTIEST[0]] | groups[DUSTIEST[1]], groups[DUSTY[-1]])
     np.testing.assert_array_equal(groups[GIANTS] ^ groups[DWARFS], np.isfinite(stars["logg"]))
     assert groups[EVERY].all()
-    assert (groups[PLANE] == groups[GIANTS] & (stars["ebv"] > 0.5)).all()  # so they were made
+    assert (groups[PLANE] == groups[GIANTS] & (stars["ebv"] > 0.5)).all()  # by construction
 
 
 @pytest.mark.parametrize(("ebv", "group"), [(0.1999, 0), (0.2, 1), (0.5, 2), (0.8, 3), (1.5, 4), (12.0, 4)])
@@ -30,11 +30,11 @@ def test_a_group_begins_with_its_lower_edge(ebv: float, group: int) -> None:
     assert [name for name in DUSTY if groups[name][0]] == [DUSTY[group]]
 
 
-def test_a_bias_behind_dust_shows_in_its_group_alone_and_flags_take_stars_away() -> None:
+def test_a_bias_behind_dust_shows_only_in_its_group_and_flags_remove_stars() -> None:
     stars = whole_sky()
     before = sky_numbers(stars)
     dusty = stars["ebv"] == 0.6
-    stars["feh"] = stars["feh"] - 0.3 * dusty  # the intervals stay
+    stars["feh"] = stars["feh"] - 0.3 * dusty  # the intervals are unchanged
     stars["flags"][:100] |= np.uint32(Flag.OUTSIDE_DOMAIN)
     after = sky_numbers(stars)
     moved = {name for name in DUSTY if after[name]["all"]["median"] != before[name]["all"]["median"]}
@@ -47,7 +47,7 @@ def test_a_bias_behind_dust_shows_in_its_group_alone_and_flags_take_stars_away()
     assert 0 < after[DWARFS]["all"]["mae_se"] < 0.01
 
 
-def test_a_star_without_an_error_is_open_and_one_without_an_answer_is_counted() -> None:
+def test_a_star_without_an_error_is_open_and_one_without_a_prediction_is_counted() -> None:
     stars = whole_sky()
     full = label_numbers(stars, TEFF)
     assert full["n"] == 1200
@@ -63,7 +63,7 @@ def test_a_star_without_an_error_is_open_and_one_without_an_answer_is_counted() 
 
 
 @pytest.mark.parametrize("absent", [True, False])
-def test_of_a_label_that_is_not_learnt_nothing_is_said(absent: bool) -> None:
+def test_a_label_that_is_not_learned_has_no_numbers(absent: bool) -> None:
     stars = whole_sky()
     for name in ("ALPHA_M", "ALPHA_M_err"):
         if absent:
@@ -73,14 +73,14 @@ def test_of_a_label_that_is_not_learnt_nothing_is_said(absent: bool) -> None:
     found = label_numbers(stars, ALPHA_M)
     assert (found["n"], found["n_without"]) == (0, 1200)
     assert np.isnan([found["mae"], found["coverage_68"], found["coverage_68_se"]]).all()
-    assert np.isnan(predicted(stars, "ALPHA_M")).all()
+    assert np.isnan(prediction(stars, "ALPHA_M")).all()
 
 
-def test_giants_that_are_missed_and_dwarfs_that_are_taken_are_counted() -> None:
+def test_missed_giants_and_selected_dwarfs_are_counted() -> None:
     logg = np.repeat([2.0, 4.5], 200)
     stars = {"source_id": np.arange(400) * ONE_CELL, "logg": logg, "flags": np.zeros(400, np.uint32)}
     low = logg.copy()
-    low[:20], low[20:30], low[200:240] = 4.0, np.nan, 3.0  # 30 missed, 10 of them silent; 40 dwarfs taken
+    low[:20], low[20:30], low[200:240] = 4.0, np.nan, 3.0  # 30 missed, 10 of them without LOGG; 40 dwarfs selected
     found = giants_found(stars, low < 3.5)
     assert (found["truly"], found["called"], found["right"]) == (200, 210, 170)
     assert (found["purity"], found["completeness"]) == (170 / 210, 0.85)
@@ -90,16 +90,16 @@ def test_giants_that_are_missed_and_dwarfs_that_are_taken_are_counted() -> None:
     assert np.isnan(nothing["purity"])
 
 
-def test_a_star_of_unknown_gravity_says_nothing_of_a_selection() -> None:
+def test_a_star_of_unknown_gravity_does_not_count_in_a_selection() -> None:
     stars = whole_sky()
     found = giants_found(stars, stars["LOGG"] < 3.5)
     stars["logg"][:8] = np.nan
     assert giants_found(stars, stars["LOGG"] < 3.5)["n"] == found["n"] - 8
 
 
-def test_the_flags_call_a_giant_what_neither_is_a_dwarf_nor_undecided() -> None:
+def test_by_the_flags_a_giant_is_neither_a_dwarf_nor_undecided() -> None:
     flags = np.array([0, Flag.NOT_GIANT, Flag.CUT_NOT_EVALUATED, Flag.GIANT_BY_SPECTRUM, 0], dtype=np.uint32)
     stars = {"source_id": np.arange(5), "flags": flags, "LOGG": np.array([2.0, 4.0, 3.4, 2.0, np.nan])}
-    assert called_giants(stars).tolist() == [True, False, False, True, False]
+    assert giants_by_flags(stars).tolist() == [True, False, False, True, False]
     del stars["LOGG"]
-    assert not called_giants(stars).any()  # flags alone, of trees, decide nothing
+    assert not giants_by_flags(stars).any()  # flags alone, as of boosted trees, are not enough

@@ -1,4 +1,4 @@
-"""Intervals against made-up residuals whose true quantiles are known, and against real held-out stars."""
+"""Intervals tested on made-up residuals whose true quantiles are known, and on real held-out stars."""
 
 from pathlib import Path
 
@@ -9,8 +9,8 @@ from xpfeh.evaluate.metrics import summary
 from xpfeh.inference.calibration import (
     DUST_ERROR,
     Calibration,
-    Fitted,
     FurtherCalibration,
+    LinearQuantiles,
     covariates,
     fit_calibration,
     fit_further,
@@ -30,14 +30,14 @@ GAUSSIAN = Calibration(
     slopes=((0.0,) * 5,) * 4,
     dust_error=DUST_ERROR,
 )
-"""Takes the network's sigma at its word."""
+"""Uses the network's sigma unchanged."""
 DUST_BINS = ((0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.5), (1.5, 9.0))
 GIANT = (3.5 - 2.2) / 0.8
 """A log g of 3.5 on the networks' scale."""
 
 
 def made_answers(n: int, rng: np.random.Generator) -> Columns:
-    """What networks say that learn [Fe/H] alone."""
+    """Return answers of networks that learn only [Fe/H]."""
     return {
         "feh": rng.uniform(-2.5, 0.5, n),
         "aleatoric": rng.uniform(0.05, 0.2, n),
@@ -48,7 +48,7 @@ def made_answers(n: int, rng: np.random.Generator) -> Columns:
 
 
 def further_answers(n: int, rng: np.random.Generator) -> Columns:
-    """What networks say that learn the further labels too, of a whole sky of giants and dwarfs."""
+    """Return answers of networks that also learn the further labels, for a whole sky of giants and dwarfs."""
     dwarf = rng.random(n) < 0.2
     given = made_answers(n, rng) | {
         "ebv": np.exp(rng.normal(-1.2, 1.2, n)).clip(0, 5),
@@ -63,7 +63,7 @@ def further_answers(n: int, rng: np.random.Generator) -> Columns:
 
 
 def sigma(given: Columns, dust_error: float = DUST_ERROR) -> np.ndarray:
-    """Noise, disagreement, and 16 % of E(B-V) at 2.2 dex a magnitude."""
+    """Noise, disagreement, and 16 % of E(B-V) at 2.2 dex per magnitude."""
     return np.sqrt(given["aleatoric"] ** 2 + given["epistemic"] ** 2 + (dust_error * given["ebv"]) ** 2)
 
 
@@ -84,7 +84,7 @@ def shares(calibration: Calibration, given: Columns, feh: np.ndarray) -> list[fl
     return [((feh >= ends[f"FEH_lo{p}"]) & (feh <= ends[f"FEH_hi{p}"])).mean() for p in (68, 95)]
 
 
-def test_the_gaussian_takes_sigma_at_its_word() -> None:
+def test_the_gaussian_uses_sigma_unchanged() -> None:
     rng = np.random.default_rng(0)
     given = made_answers(100_000, rng)
     feh = given["feh"] + rng.normal(size=100_000) * sigma(given)
@@ -92,16 +92,16 @@ def test_the_gaussian_takes_sigma_at_its_word() -> None:
 
 
 @pytest.mark.parametrize("dust_error", [0.0, DUST_ERROR, 1.0])
-def test_the_error_of_dust_grows_with_it(dust_error: float) -> None:
-    """Nothing is added for networks that know of dust."""
+def test_the_dust_error_grows_with_dust(dust_error: float) -> None:
+    """Nothing is added for networks that are given E(B-V)."""
     given = made_answers(100, np.random.default_rng(1))
     calibration = GAUSSIAN.model_copy(update={"dust_error": dust_error})
     error = calibration.intervals(single(given))["FEH_err"]
     np.testing.assert_allclose(error, 0.9945 * sigma(given, dust_error), rtol=1e-4)
 
 
-def test_heavy_lopsided_tails_that_depend_on_everything_are_held() -> None:
-    """Student-t residuals, too wide for sigma where dusty, shifted where poor: no Gaussian fits them."""
+def test_heavy_lopsided_tails_that_depend_on_everything_are_covered() -> None:
+    """Student-t residuals, too wide for sigma where dusty, shifted where metal-poor: no Gaussian fits them."""
     rng = np.random.default_rng(1)
 
     def draw(n: int) -> tuple[Columns, np.ndarray]:
@@ -116,13 +116,13 @@ def test_heavy_lopsided_tails_that_depend_on_everything_are_held() -> None:
 
 
 def whole_sky(n: int, rng: np.random.Generator) -> tuple[Columns, np.ndarray]:
-    """Residuals too narrow for sigma under a clear sky, too wide behind dust and for dwarfs, and heavy in the tails."""
+    """Return residuals too narrow for sigma without dust, too wide behind dust and for dwarfs, with heavy tails."""
     given = further_answers(n, rng)
     grows = 0.7 + 0.6 * np.log1p(given["ebv"] / 0.1) * np.where(given["logg"] > GIANT, 1.5, 1.0)
     return given, given["feh"] + sigma(given, 0.0) * grows * rng.standard_t(6, n)
 
 
-def test_as_many_are_inside_behind_any_dust_and_among_dwarfs() -> None:
+def test_coverage_is_the_same_behind_dust_and_among_dwarfs() -> None:
     rng = np.random.default_rng(8)
     calibration = fitted(*whole_sky(20_000, rng), dust_error=0.0)
     given, feh = whole_sky(100_000, rng)
@@ -134,8 +134,8 @@ def test_as_many_are_inside_behind_any_dust_and_among_dwarfs() -> None:
         np.testing.assert_allclose(found, [0.68, 0.95], atol=0.02, err_msg=name)
 
 
-def test_the_few_stars_below_minus_two_are_held_too() -> None:
-    """One star in forty: too few to move the quantiles of all, whose 68 % intervals would hold 57 % of them."""
+def test_the_few_stars_below_minus_two_are_covered_too() -> None:
+    """One star in forty: too few to change the quantiles of all, whose 68 % intervals would cover 57 % of them."""
     rng = np.random.default_rng(7)
 
     def draw(n: int) -> tuple[Columns, np.ndarray]:
@@ -151,7 +151,7 @@ def test_the_few_stars_below_minus_two_are_held_too() -> None:
     np.testing.assert_allclose(shares(calibration, rows(given, poor), feh[poor]), [0.68, 0.95], atol=0.05)
 
 
-def test_beyond_the_stars_it_was_fitted_to_it_stays_as_at_their_edge() -> None:
+def test_covariates_are_clipped_to_the_range_of_the_fit() -> None:
     rng = np.random.default_rng(2)
     given = made_answers(3000, rng)
     calibration = fitted(given, given["feh"] + 0.1 * rng.normal(size=3000) * (1 + given["ebv"]))
@@ -173,7 +173,7 @@ def test_a_label_with_a_huge_error_does_not_count() -> None:
 
 
 def with_copies(n: int, spread: float, fainter: float, rng: np.random.Generator) -> tuple[Columns, np.ndarray]:
-    """Stars, then a copy of each with `fainter` times the noise, whose residual is `spread` sigma wide."""
+    """Return stars, then a copy of each with `fainter` times the noise, whose residual is `spread` sigma wide."""
     given = {name: np.tile(values, 2) for name, values in made_answers(n, rng).items()}
     given["noise"][n:] *= fainter
     return given, given["feh"] + sigma(given) * np.repeat([1.0, spread], n) * rng.normal(size=2 * n)
@@ -183,8 +183,8 @@ def fitted_with_copies(n: int, given: Columns, feh: np.ndarray) -> Calibration:
     return fit_calibration(given, feh, np.zeros(2 * n), np.tile(np.arange(n) % 5, 2), copies=1, dust_error=DUST_ERROR)
 
 
-def test_fainter_copies_carry_the_trend() -> None:
-    """Their residuals are twice as wide as sigma: taken at its word it would hold 38 % of them."""
+def test_fainter_copies_set_the_trend() -> None:
+    """Their residuals are twice as wide as sigma: unchanged, it would cover 38 % of them."""
     rng = np.random.default_rng(4)
     calibration = fitted_with_copies(1500, *with_copies(1500, 2.0, 1000.0, rng))
     given, feh = with_copies(10_000, 2.0, 1000.0, rng)
@@ -192,16 +192,16 @@ def test_fainter_copies_carry_the_trend() -> None:
         np.testing.assert_allclose(shares(calibration, rows(given, half), feh[half]), [0.68, 0.95], atol=0.08)
 
 
-def test_copies_do_not_decide_the_level() -> None:
-    """Copies that nothing tells from their stars have no residual: they would leave 60 % of the stars inside."""
+def test_copies_do_not_set_the_level() -> None:
+    """Copies indistinguishable from their stars have no residual: they would leave 60 % of the stars inside."""
     rng = np.random.default_rng(5)
     calibration = fitted_with_copies(1500, *with_copies(1500, 0.0, 1.0, rng))
     given, feh = with_copies(10_000, 0.0, 1.0, rng)
     np.testing.assert_allclose(shares(calibration, rows(given, slice(10_000)), feh[:10_000]), [0.68, 0.95], atol=0.03)
 
 
-def test_intervals_are_nested_whatever_the_quantiles() -> None:
-    """Fits of four quantiles can cross far from most stars: the ends never do, and have some width."""
+def test_intervals_are_nested_for_any_quantiles() -> None:
+    """Fits of four quantiles can cross far from most stars: the limits never do, and keep some width."""
     rng = np.random.default_rng(9)
     given = single(further_answers(2000, rng))
     k = covariates(given).shape[1]
@@ -235,7 +235,7 @@ def test_without_log_g_quantiles_depend_on_five_numbers() -> None:
     assert (np.delete(more, 3, axis=1) == 0).all()
 
 
-def test_with_log_g_they_bend_in_the_dust_between_giants_and_dwarfs_and_for_hot_stars() -> None:
+def test_with_log_g_they_bend_with_dust_between_giants_and_dwarfs_and_for_hot_stars() -> None:
     given = further_answers(50, np.random.default_rng(11))
     plain = covariates({name: given[name] for name in made_answers(0, np.random.default_rng(0))})
     found = covariates(given)
@@ -247,7 +247,7 @@ def test_with_log_g_they_bend_in_the_dust_between_giants_and_dwarfs_and_for_hot_
         moved = covariates({**star, name: np.array(values)})
         return moved[:, np.ptp(moved, axis=0) > 0]
 
-    assert changing("ebv", [-1.0, 0.0]).size == 0  # no less dust than none
+    assert changing("ebv", [-1.0, 0.0]).size == 0  # negative dust counts as none
     counts = [changing("ebv", [at, 1.01 * at]).shape[1] for at in (0.01, 0.1, 0.3, 0.6, 1.0, 3.0)]
     assert counts == sorted(counts)
     assert len(set(counts)) == len(counts)  # a bend in each range
@@ -274,14 +274,14 @@ FITS = {"low": (0.0, 0.0), "high": (1.0, 1.0), "intercepts": (0.0,) * 4, "slopes
         {"intercepts": (0.0,) * 5},
     ],
 )
-def test_a_card_whose_widths_do_not_fit_together_is_refused(change: dict) -> None:
-    for kind, more in ((Fitted, {}), (FurtherCalibration, {}), (Calibration, {"dust_error": 0.0})):
+def test_a_card_with_mismatched_widths_is_refused(change: dict) -> None:
+    for kind, more in ((LinearQuantiles, {}), (FurtherCalibration, {}), (Calibration, {"dust_error": 0.0})):
         assert kind.model_validate(FITS | more)
         with pytest.raises(ValidationError):
             kind.model_validate(FITS | more | change)
 
 
-def test_intervals_have_four_ends() -> None:
+def test_intervals_have_four_limits() -> None:
     three = FITS | {"intercepts": (0.0,) * 3, "slopes": ((0.0, 0.0),) * 3}
     assert FurtherCalibration.model_validate(three)
     with pytest.raises(ValidationError, match="intercepts"):
@@ -289,7 +289,9 @@ def test_intervals_have_four_ends() -> None:
 
 
 def test_quantiles_are_linear_within_the_range_of_the_covariates() -> None:
-    made = Fitted(low=(-1.0, 0.0), high=(1.0, 2.0), intercepts=(0.5, 1.0, 2.0), slopes=((1.0, 0.0), (0.0, 2.0), (1, 1)))
+    made = LinearQuantiles(
+        low=(-1.0, 0.0), high=(1.0, 2.0), intercepts=(0.5, 1.0, 2.0), slopes=((1.0, 0.0), (0.0, 2.0), (1, 1))
+    )
     x = np.float32([[0.5, 1.0], [-7.0, 1.0], [0.5, 9.0]])
     np.testing.assert_allclose(made.quantiles(x), [[1.0, 3.0, 3.5], [-0.5, 3.0, 2.0], [1.0, 5.0, 4.5]])
 
@@ -298,7 +300,7 @@ def test_quantiles_are_linear_within_the_range_of_the_covariates() -> None:
 
 
 def further_sky(n: int, rng: np.random.Generator) -> tuple[Columns, np.ndarray]:
-    """Labels on the networks' scale, further off than sigma says behind dust, more so of dwarfs; heavy in the tails."""
+    """Return labels on the networks' scale, further off than sigma behind dust and for dwarfs, with heavy tails."""
     given = further_answers(n, rng)
     grows = 0.5 + 0.5 * np.log1p(given["ebv"] / 0.1) * np.where(given["logg"] > GIANT, 1.5, 1.0)
     off = rng.standard_t(6, (n, 3)) * grows[:, None]
@@ -306,7 +308,7 @@ def further_sky(n: int, rng: np.random.Generator) -> tuple[Columns, np.ndarray]:
     return given, np.stack([given[label.name] for label in FURTHER_LABELS], axis=1) + np.stack(own, axis=1) * off
 
 
-def test_68_of_100_further_labels_are_within_their_errors_behind_any_dust_and_among_dwarfs() -> None:
+def test_68_percent_of_further_labels_are_within_their_errors_behind_dust_and_among_dwarfs() -> None:
     rng = np.random.default_rng(12)
     calibration = fit_further(*further_sky(40_000, rng))
     given, labels = further_sky(100_000, rng)
@@ -332,7 +334,7 @@ def test_further_columns_are_in_the_labels_own_units() -> None:
     np.testing.assert_allclose(found["LOGG_err"], 2 * 0.8 * own, rtol=1e-5)
 
 
-def test_a_star_whose_label_is_unknown_does_not_count_for_it() -> None:
+def test_a_star_whose_label_is_unknown_does_not_count() -> None:
     rng = np.random.default_rng(14)
     given, labels = further_sky(4000, rng)
     missing = labels.copy()
@@ -344,13 +346,13 @@ def test_a_star_whose_label_is_unknown_does_not_count_for_it() -> None:
     middle = np.float32([[(low + high) / 2 for low, high in zip(found.low, found.high, strict=True)]])
     assert found.quantiles(middle)[0, 2] == pytest.approx(half.quantiles(middle)[0, 2], rel=0.05)
     nothing = fit_further(given, np.where([True, True, False], labels, np.nan))
-    assert (nothing.intercepts[2], nothing.slopes[2]) == (1.0, (0.0,) * k)  # sigma at its word; Edges gives null
+    assert (nothing.intercepts[2], nothing.slopes[2]) == (1.0, (0.0,) * k)  # sigma unchanged; Edges sets null
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stars", ["paper", "all"])
-def test_real_stars_that_no_training_saw_lie_in_their_intervals(sample: Sample, tmp_path: Path, stars: str) -> None:
-    """A tenth of the library and a short fit: intervals may be somewhat too wide, and never too short.
+def test_unseen_real_stars_are_in_their_intervals(sample: Sample, tmp_path: Path, stars: str) -> None:
+    """A tenth of the library and a short fit: intervals may be slightly too wide, but never too short.
 
     They are calibrated on two members each, that have seen half of the stars; the four together err less.
     """

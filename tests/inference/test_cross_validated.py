@@ -1,4 +1,4 @@
-"""Each star is answered for by the model that has not seen its part of the sky."""
+"""Each star is predicted by the model that has not seen its part of the sky."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ from xpfeh.labels.sample import TEST_FOLDS, Sample, split_by_sky
 
 @pytest.fixture(scope="module")
 def five(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Five copies of one model that say of themselves that they hold out one fifth each."""
+    """Return five copies of one model whose cards claim that each holds out a different fifth."""
     folder = tmp_path_factory.mktemp("five")
     for fold in range(TEST_FOLDS):
         shutil.copytree(bundle, folder / str(fold))
@@ -37,7 +37,7 @@ def test_every_star_has_one_model_that_has_not_seen_it(five: list[Path], sample:
     assert len(np.unique(unseen)) == TEST_FOLDS
 
 
-def test_one_model_answers_for_its_fifth_alone(bundle: Path, sample: Sample) -> None:
+def test_one_model_predicts_only_its_fifth(bundle: Path, sample: Sample) -> None:
     judge = CrossValidated([bundle])
     stars = sample.columns
     by = judge.unseen_by(stars["source_id"])
@@ -61,7 +61,7 @@ def test_answers_keep_the_order_of_the_stars(five: list[Path], sample: Sample) -
     np.testing.assert_array_equal(slopes, Predictor(five[0]).sensitivity(sample.columns)[by != NONE])  # copies of one
 
 
-def test_models_that_are_no_cross_validation_are_refused(five: list[Path], bundle: Path, tmp_path: Path) -> None:
+def test_models_not_from_one_cross_validation_are_refused(five: list[Path], bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="hold out the same fifth"):
         CrossValidated([five[1], five[1]])
     other = tmp_path / "other"
@@ -69,5 +69,5 @@ def test_models_that_are_no_cross_validation_are_refused(five: list[Path], bundl
     card = read_card(bundle)
     split = card.split.model_copy(update={"salt": "another"})
     (other / CARD).write_text(card.model_copy(update={"split": split}).model_dump_json())
-    with pytest.raises(UserError, match="not one cross-validation"):
+    with pytest.raises(UserError, match="not from one cross-validation"):
         CrossValidated([five[0], other])

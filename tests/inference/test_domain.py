@@ -11,7 +11,7 @@ from xpfeh.training.noise import fainter
 
 
 def test_a_score_by_hand() -> None:
-    """Two pixels that vary alone: each deviation counts in units of its own spread and noise."""
+    """Two pixels that vary independently: each deviation counts in units of its own spread and noise."""
     rng = np.random.default_rng(0)
     flux = np.exp(rng.normal(size=(200_000, 2)) * [0.1, 0.3]).astype(np.float32)
     domain = domain_of(flux)
@@ -27,7 +27,7 @@ def test_a_score_by_hand() -> None:
     np.testing.assert_allclose(score(noisy, 0.02), 2 * score(noisy, 0.0), rtol=1e-5)
 
 
-def test_a_star_hotter_than_any_with_a_metallicity_is_the_farther_outside_the_hotter_it_is() -> None:
+def test_the_score_grows_with_temperature_beyond_the_hottest_star_with_feh() -> None:
     """The score doubles 100 K, a fifth of the networks' unit, beyond the hottest; unknown labels do not count."""
     rng = np.random.default_rng(1)
     flux = np.exp(0.1 * rng.normal(size=(5000, 2))).astype(np.float32)
@@ -44,8 +44,8 @@ def test_a_star_hotter_than_any_with_a_metallicity_is_the_farther_outside_the_ho
     assert domain_of(flux, (np.full(5000, np.nan), seen)).hottest is None
 
 
-def test_a_spectrum_that_the_networks_are_unusually_unsure_of_is_far_outside() -> None:
-    """Twice the sigma that is usual at its noise, however large that is: four times the score."""
+def test_an_unusually_large_sigma_is_far_outside() -> None:
+    """Twice the usual sigma for the star's noise, however large that is: four times the score."""
     rng = np.random.default_rng(1)
     flux = np.exp(0.1 * rng.normal(size=(5000, 2))).astype(np.float32)
     noise = rng.uniform(0.01, 0.2, 500)
@@ -57,7 +57,7 @@ def test_a_spectrum_that_the_networks_are_unusually_unsure_of_is_far_outside() -
     np.testing.assert_allclose(scores / scores[0], [1, 4, 1, 4], rtol=1e-4)
 
 
-def test_noise_alone_does_not_take_a_giant_out_of_the_domain(sample: Sample) -> None:
+def test_noise_alone_does_not_put_a_giant_outside_the_domain(sample: Sample) -> None:
     giants = sample.part("test").columns
     domain = domain_of(sample.part("train").columns["flux"])
     agreed = {"aleatoric": np.full(len(giants["feh"]), 0.1), "epistemic": np.zeros(len(giants["feh"]))}

@@ -1,4 +1,4 @@
-"""Where answers end, on made columns and on real stars."""
+"""The limits of predictions, on made-up columns and on real stars."""
 
 from pathlib import Path
 
@@ -18,15 +18,15 @@ EDGES = Edges(low=-2.5, high=0.3, further=FURTHER)
 
 
 def columns_of(feh: float, **further: float) -> dict[str, np.ndarray]:
-    """[Fe/H] +- 0.1 (68 %) and +- 0.2 (95 %), and further columns."""
+    """Return [Fe/H] +- 0.1 (68 %) and +- 0.2 (95 %), and further columns."""
     offsets = {"FEH": 0, "FEH_lo95": -0.2, "FEH_lo68": -0.1, "FEH_hi68": 0.1, "FEH_hi95": 0.2}
     feh_columns = {name: feh + offset for name, offset in offsets.items()} | {"FEH_err": 0.1}
     return {name: np.array([value]) for name, value in {**feh_columns, **further}.items()}
 
 
 def opened(columns: dict[str, np.ndarray], edges: Edges = EDGES) -> dict[str, float | None]:
-    """What is left of a star's columns; None where that is nothing."""
-    left = {name: float(np.array(values)[0]) for name, values in edges.opened(columns).items()}
+    """Return a star's columns after the limits; None for NaN."""
+    left = {name: float(np.array(values)[0]) for name, values in edges.open_intervals(columns).items()}
     return {name: None if np.isnan(value) else round(value, 6) for name, value in left.items()}
 
 
@@ -43,7 +43,7 @@ def opened(columns: dict[str, np.ndarray], edges: Edges = EDGES) -> dict[str, fl
         (0.9, {"FEH", "FEH_lo95", "FEH_lo68", "FEH_hi68", "FEH_hi95", "FEH_err"}),
     ],
 )
-def test_a_limit_beyond_the_labels_is_none_and_far_beyond_there_is_no_answer(feh: float, open_ends: set[str]) -> None:
+def test_a_limit_beyond_the_labels_is_null_and_far_beyond_so_is_the_prediction(feh: float, open_ends: set[str]) -> None:
     left = opened(columns_of(feh))
     assert {name for name, value in left.items() if value is None} == open_ends
     whole = {"FEH": feh, "FEH_lo95": feh - 0.2, "FEH_lo68": feh - 0.1, "FEH_hi68": feh + 0.1, "FEH_hi95": feh + 0.2}
@@ -56,7 +56,7 @@ def test_a_limit_beyond_the_labels_is_none_and_far_beyond_there_is_no_answer(feh
         ("TEFF", 4500.0, 100.0, set()),
         ("TEFF", 4050.0, 100.0, {"TEFF_err"}),  # its interval ends below 4000 K
         ("TEFF", 4950.0, 100.0, {"TEFF_err"}),
-        ("TEFF", 3800.0, 10.0, {"TEFF_err"}),  # beyond, and less than half of 500 K
+        ("TEFF", 3800.0, 10.0, {"TEFF_err"}),  # beyond, but by less than half of 500 K
         ("TEFF", 3740.0, 10.0, {"TEFF", "TEFF_err"}),
         ("TEFF", 5260.0, 10.0, {"TEFF", "TEFF_err"}),
         ("LOGG", 4.3, 0.1, {"LOGG_err"}),
@@ -66,7 +66,7 @@ def test_a_limit_beyond_the_labels_is_none_and_far_beyond_there_is_no_answer(feh
         ("ALPHA_M", -0.07, 0.01, {"ALPHA_M", "ALPHA_M_err"}),
     ],
 )
-def test_further_labels_end_by_the_same_rules_in_their_own_units(
+def test_further_labels_follow_the_same_rules_in_their_own_units(
     name: str, value: float, error: float, null: set[str]
 ) -> None:
     left = opened(columns_of(-1.0, **{name: value, f"{name}_err": error}))
@@ -75,25 +75,25 @@ def test_further_labels_end_by_the_same_rules_in_their_own_units(
 
 
 @given(value=st.floats(-6, 12), error=st.floats(1e-3, 5))
-def test_an_error_never_stands_without_its_value(value: float, error: float) -> None:
+def test_an_error_never_comes_without_its_value(value: float, error: float) -> None:
     left = opened(columns_of(-1.0, LOGG=value, LOGG_err=error))
     assert left["LOGG_err"] is None or left["LOGG"] is not None
     assert left["FEH"] == -1.0
 
 
-def test_without_a_metallicity_the_other_labels_still_answer() -> None:
+def test_without_feh_the_other_labels_are_still_predicted() -> None:
     left = opened(columns_of(-9.0, TEFF=4500.0, TEFF_err=10.0))
     assert (left["FEH"], left["TEFF"], left["TEFF_err"]) == (None, 4500.0, 10.0)
 
 
-def test_five_labels_lie_beyond_either_edge() -> None:
+def test_five_labels_are_beyond_either_edge() -> None:
     feh = np.random.default_rng(0).permutation(np.r_[-9.0, 9.0, np.linspace(-2, 0, 100)])
     edges = edges_of({"feh": feh})
     assert ((feh < edges.low).sum(), (feh > edges.high).sum()) == (5, 5)
 
 
-def test_edges_of_further_labels_are_of_those_that_are_known_and_as_they_are_learnt() -> None:
-    """Hot stars are learnt as so many units off the giants, so nothing hotter is answered; half have no log g."""
+def test_edges_of_further_labels_use_known_labels_as_learned() -> None:
+    """Labels of hot stars are clipped in training, so nothing hotter is predicted; half have no log g."""
     rng = np.random.default_rng(1)
     labels = {"feh": rng.normal(-1, 0.5, 200), "teff": rng.uniform(4000, 15_000, 200), "logg": rng.uniform(0, 5, 200)}
     labels["logg"][::2] = np.nan
@@ -106,13 +106,13 @@ def test_edges_of_further_labels_are_of_those_that_are_known_and_as_they_are_lea
 
 
 @given(value=st.floats(-100, 100), error=st.floats(1e-3, 5))
-def test_a_label_that_no_star_has_taught_has_no_value_and_no_error(value: float, error: float) -> None:
+def test_a_label_without_training_stars_has_no_value_and_no_error(value: float, error: float) -> None:
     edges = edges_of({"feh": np.linspace(-2, 0, 50), "alpha_m": np.full(50, np.nan)})
     left = opened(columns_of(-1.0, ALPHA_M=value, ALPHA_M_err=error), edges)
     assert (left["ALPHA_M"], left["ALPHA_M_err"], left["FEH"]) == (None, None, -1.0)
 
 
-def test_a_label_that_three_stars_have_taught_has_no_error() -> None:
+def test_a_label_with_three_training_stars_has_no_error() -> None:
     edges = edges_of({"feh": np.linspace(-2, 0, 50), "alpha_m": np.r_[0.0, 0.1, 0.2, np.full(47, np.nan)]})
     assert opened(columns_of(-1.0, ALPHA_M=0.1, ALPHA_M_err=0.01), edges)["ALPHA_M_err"] is None
 
@@ -133,7 +133,7 @@ def test_real_stars_near_the_edge_are_flagged(bundle: Path, sample: Sample) -> N
     assert poor.any()
     assert (flags[poor] == Flag.FEH_EDGE).all()
     assert 10 < (flags == Flag.FEH_EDGE).sum() < len(flags) / 2
-    assert flags[0] == Flag.BAD_SPECTRUM  # and no flag of a prediction
+    assert flags[0] == Flag.BAD_SPECTRUM  # and no flag that follows from a prediction
     sure = flags[1:] == 0
     assert (predicted["FEH_lo95"][1:][sure] >= edges.low).all()
     assert (predicted["FEH_hi95"][1:][sure] <= edges.high).all()

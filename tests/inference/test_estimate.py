@@ -1,4 +1,4 @@
-"""From features to rows of a catalog: what a prediction flags."""
+"""From features to catalog rows: the flags that follow from a prediction."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ GIANT, DWARF = (2.0, 0.1), (4.4, 0.1)
 
 
 def flags_of(logg: float, error: float, m_g: float, flags: int = 0, **changes: float) -> Flag:
-    """The flags of one star whose [Fe/H] is good; its features have `flags`."""
+    """Return the flags of one star whose [Fe/H] is good; its features have `flags`."""
     star = dict.fromkeys(COLUMNS, 0.0) | {"LOGG": logg, "LOGG_err": error, "domain_score": 1.0} | changes
     columns = {name: np.array([value], np.float32) for name, value in star.items()}
     features = {"flags": np.array([flags], np.uint32), "m_g": np.array([m_g])}
@@ -24,7 +24,7 @@ def flags_of(logg: float, error: float, m_g: float, flags: int = 0, **changes: f
 
 
 @pytest.mark.parametrize("logg_and_error", [GIANT, DWARF, (UNKNOWN, UNKNOWN), (4.4, 2.0)])
-def test_with_a_distance_the_flag_of_the_features_decides(logg_and_error: tuple[float, float]) -> None:
+def test_with_a_distance_the_features_flag_decides(logg_and_error: tuple[float, float]) -> None:
     assert flags_of(*logg_and_error, m_g=0.5) == Flag(0)
 
 
@@ -38,7 +38,7 @@ def test_with_a_distance_the_flag_of_the_features_decides(logg_and_error: tuple[
         (2.0, 0.75, Flag.CUT_NOT_EVALUATED),
         (4.4, 3.0, Flag.CUT_NOT_EVALUATED),
         (4.4, UNKNOWN, Flag.CUT_NOT_EVALUATED),
-        (0.0, UNKNOWN, Flag.GIANT_BY_SPECTRUM),  # near the end of the labels, far from where giants end
+        (0.0, UNKNOWN, Flag.GIANT_BY_SPECTRUM),  # near the end of the labels, far from the border to dwarfs
         (4.6, UNKNOWN, Flag.GIANT_BY_SPECTRUM | Flag.NOT_GIANT),
         (UNKNOWN, UNKNOWN, Flag.CUT_NOT_EVALUATED),
     ],
@@ -48,7 +48,7 @@ def test_without_a_distance_log_g_decides_if_it_can(logg: float, error: float, f
 
 
 @pytest.mark.parametrize("why", [Flag.BAD_SPECTRUM, Flag.NO_DUST])
-def test_a_star_that_cannot_be_predicted_keeps_the_flag_that_says_why(why: Flag) -> None:
+def test_a_star_that_cannot_be_predicted_keeps_the_flag_with_the_reason(why: Flag) -> None:
     nothing = {name: UNKNOWN for name in COLUMNS if "LOGG" not in name}
     assert flags_of(UNKNOWN, UNKNOWN, UNKNOWN, why, **nothing) == why
 
@@ -60,23 +60,23 @@ def test_a_spectrum_that_a_recipe_cannot_deredden_is_bad() -> None:
     )
 
 
-def test_what_is_odd_and_what_is_open_is_flagged_whatever_log_g_says() -> None:
+def test_odd_spectra_and_open_intervals_are_flagged_for_any_log_g() -> None:
     assert flags_of(*GIANT, 0.5, domain_score=2.1) == Flag.OUTSIDE_DOMAIN
     assert flags_of(*GIANT, 0.5, FEH_lo95=UNKNOWN) == Flag.FEH_EDGE
     assert flags_of(*GIANT, UNKNOWN, FEH_hi95=UNKNOWN) == Flag.FEH_EDGE | Flag.GIANT_BY_SPECTRUM
 
 
-def test_where_a_statement_comes_from_is_nothing_to_beware_of() -> None:
+def test_flags_that_name_an_origin_are_no_warning() -> None:
     assert not INFORMATIVE & (NO_PREDICTION | OUTSIDE_PAPER_SAMPLE)
     assert Flag.GIANT_BY_SPECTRUM in INFORMATIVE
     assert Flag.OWN_EBV in INFORMATIVE
     assert unflagged(np.array([INFORMATIVE], dtype=np.uint32)).all()
-    assert (Flag.GIANT_BY_SPECTRUM, Flag.OWN_EBV) == (262_144, 524_288)  # published catalogs hold them
+    assert (Flag.GIANT_BY_SPECTRUM, Flag.OWN_EBV) == (262_144, 524_288)  # published catalogs contain them
     assert set(MEANING) == set(Flag)
 
 
 def test_a_catalog_has_all_columns_and_the_flags_of_features_and_prediction(features_dir: Path, bundle: Path) -> None:
-    """A recipe that has not learnt log g cannot say of a star without a distance whether it is a giant."""
+    """A recipe without log g cannot decide whether a star without a distance is a giant."""
     features = {name: values[:500] for name, values in to_arrays(Dataset.at(features_dir).read()).items()}
     features["m_g"] = np.where(np.arange(500) % 2, 0.5, np.nan)
     found = estimate(features, Predictor(bundle))

@@ -1,4 +1,4 @@
-"""The scale on which networks learn T_eff, log g and [alpha/M], and where their columns come from."""
+"""The scale on which networks learn T_eff, log g and [alpha/M], and the origin of their columns."""
 
 import numpy as np
 import pytest
@@ -14,18 +14,18 @@ from xpfeh.settings import Recipe
 
 
 @given(st.floats(-LARGEST, LARGEST), st.sampled_from(FURTHER_LABELS))
-def test_the_scale_goes_there_and_back(units: float, label: object) -> None:
+def test_the_scale_is_invertible(units: float, label: object) -> None:
     star = {each.name: np.array([each.centre + units * each.unit]) for each in FURTHER_LABELS}
     np.testing.assert_allclose(network_labels(star), np.float32(units), atol=1e-5)
 
 
-def test_hot_stars_are_learnt_as_warm_ones_and_unknown_labels_stay_unknown() -> None:
+def test_labels_of_hot_stars_are_clipped_and_unknown_labels_stay_unknown() -> None:
     star = {"teff": np.array([15_000.0, 1000.0]), "logg": np.array([np.nan, 2.2]), "alpha_m": np.array([0.22, np.nan])}
     np.testing.assert_allclose(network_labels(star), [[LARGEST, np.nan, 1], [-LARGEST, 0, np.nan]], atol=1e-6)
 
 
 @pytest.mark.parametrize(("name", "giant", "dwarf"), [("teff", 4700, 5800), ("logg", 2.2, 4.4), ("alpha_m", 0.1, 0.0)])
-def test_usual_stars_are_within_some_units_of_the_giants(name: str, giant: float, dwarf: float) -> None:
+def test_usual_stars_are_within_a_few_units_of_giants(name: str, giant: float, dwarf: float) -> None:
     (label,) = [each for each in FURTHER_LABELS if each.name == name]
     assert abs(giant - label.centre) <= 0.5 * label.unit
     assert abs(dwarf - label.centre) < LARGEST * label.unit
@@ -40,7 +40,7 @@ def test_each_has_its_columns_in_labels_and_catalogs() -> None:
     assert all(CATALOG.field(name).nullable for name in COLUMNS)
 
 
-def test_a_recipe_without_further_labels_gives_null_for_them() -> None:
+def test_a_recipe_without_further_labels_has_null_for_them() -> None:
     plain, all_of_them = columns_of(Recipe()), columns_of(Recipe(further_labels=0.1))
     assert plain == all_of_them[: len(plain)]
     assert all_of_them == COLUMNS
@@ -53,11 +53,11 @@ def test_a_recipe_without_further_labels_gives_null_for_them() -> None:
     found["FEH"][0] = 9.0
     found["TEFF"][0] = 9.0
     assert columns["FEH"][0] == 0.0
-    assert np.isnan(found["LOGG"]).all()  # no two columns are one array
+    assert np.isnan(found["LOGG"]).all()  # no two columns share an array
 
 
 def members(labels: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, sigma and deviation, (6, L)."""
+    """Return mean, sigma and deviation, (6, L)."""
     rng = np.random.default_rng(0)
     mean = rng.normal(size=(6, labels))
     mean[:, 0] = [-3.0, -2.5, -2.0, -1.0, 0.0, 0.4]
@@ -81,13 +81,13 @@ def test_answers_have_names_and_the_first_is_stretched() -> None:
         np.testing.assert_array_equal(found[f"{label.name}_epistemic"], deviation[:, i])
 
 
-def test_answers_of_one_label_have_no_others() -> None:
+def test_answers_for_one_label_have_no_others() -> None:
     found = answers_of(*members(1), INPUTS, UNSTRETCHED)
     assert set(found) == {"feh", "aleatoric", "epistemic", "noise", "ebv"}
 
 
-def test_noise_is_that_of_the_light_and_not_of_the_scale() -> None:
-    """Behind dust a spectrum that is 1 around 550 nm is bright in the red, and so are its errors."""
+def test_noise_is_relative_to_the_total_flux_not_to_the_scale() -> None:
+    """Behind dust a spectrum that is 1 around 550 nm is bright in the red, and its errors are large there."""
     found, same = (
         answers_of(
             *members(1), {**INPUTS, "flux": f * INPUTS["flux"], "flux_error": f * INPUTS["flux_error"]}, UNSTRETCHED

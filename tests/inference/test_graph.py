@@ -1,4 +1,4 @@
-"""A star's bytes depend on nothing but the star, whatever the kernels do."""
+"""A star's bytes depend on that star alone, whatever the kernels do."""
 
 from pathlib import Path
 
@@ -25,7 +25,7 @@ def test_batch_and_order_and_threads_change_nothing(
     content: bytes, alike: bool, threads: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", threads)
-    monkeypatch.setattr(Graph, "_rows_are_alike", lambda _: alike)
+    monkeypatch.setattr(Graph, "_rows_are_independent", lambda _: alike)
     graph, given = Graph(content), stars(2 * CHUNK + 77)
     (whole,) = graph(given)
     assert np.isfinite(whole[:, 0]).any()
@@ -36,12 +36,12 @@ def test_batch_and_order_and_threads_change_nothing(
         assert graph({name: values[part] for name, values in given.items()})[0].tobytes() == whole[part].tobytes()
 
 
-def test_that_rows_are_alike_is_tried_and_holds_here(content: bytes) -> None:
-    assert Graph(content)._rows_are_alike()
+def test_rows_are_checked_to_be_independent(content: bytes) -> None:
+    assert Graph(content)._rows_are_independent()
 
 
-def test_rows_that_are_not_alike_are_noticed(content: bytes) -> None:
-    """As by a kernel that sums the last row of a call in another order."""
+def test_dependent_rows_are_detected(content: bytes) -> None:
+    """As if a kernel summed the last row of a call in another order."""
     graph = Graph(content)
     session = graph._session
 
@@ -52,9 +52,9 @@ def test_rows_that_are_not_alike_are_noticed(content: bytes) -> None:
             return found
 
     graph._session = Lopsided()
-    assert not graph._rows_are_alike()
+    assert not graph._rows_are_independent()
 
 
-def test_what_is_no_graph_is_refused() -> None:
+def test_an_invalid_graph_is_refused() -> None:
     with pytest.raises(UserError, match="not an ONNX graph"):
         Graph(b"PK\x03\x04")

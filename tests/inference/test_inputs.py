@@ -1,4 +1,4 @@
-"""What networks take, against what features held while they were dereddened."""
+"""The networks' inputs compared with features from when these were dereddened."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def features(features_dir: Path) -> Columns:
 
 
 def dereddened_pixels(raw: Columns, settings: PreprocessSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Flux and error (N, 60) star by star: the dust off the spectrum itself, 1 around 550 nm, medians, rms."""
+    """Return flux and error (N, 60) star by star: spectrum dereddened, scaled to 1 around 550 nm, medians, rms."""
     spectrum = deredden_spectra(raw, settings)
     low, high = settings.normalise_nm
     inside = [i for i, nm in enumerate(WAVELENGTH_NM) if low <= nm <= high]
@@ -41,8 +41,8 @@ def dereddened_pixels(raw: Columns, settings: PreprocessSettings) -> tuple[np.nd
 
 
 @pytest.mark.parametrize("settings", [SETTINGS, PreprocessSettings(normalise_nm=(600.0, 650.0))])
-def test_removed_dust_leaves_what_dereddened_features_held(spectra: Columns, settings: PreprocessSettings) -> None:
-    """To the rounding of features: 2^-13 of a flux, 2^-9 of an error. A flux near 0 is rounded by more than itself."""
+def test_dereddened_inputs_equal_dereddened_features(spectra: Columns, settings: PreprocessSettings) -> None:
+    """Within the rounding of features: 2^-13 of a flux, 2^-9 of an error; relatively more for a flux near 0."""
     found = network_inputs(preprocess(spectra, settings), REMOVED, settings)
     flux, flux_error = dereddened_pixels(spectra, settings)
     assert found["ebv"].max() > 1
@@ -55,7 +55,7 @@ def test_removed_dust_leaves_what_dereddened_features_held(spectra: Columns, set
 
 
 @pytest.mark.parametrize("n_pixels", [60, 343])
-def test_a_hint_leaves_the_spectrum_as_it_is_observed(features: Columns, n_pixels: int) -> None:
+def test_a_hint_leaves_the_spectrum_as_observed(features: Columns, n_pixels: int) -> None:
     found = network_inputs(features, HINT.model_copy(update={"n_pixels": n_pixels}), SETTINGS)
     cuts = edges(n_pixels)
     for pixel in (0, n_pixels // 3, n_pixels - 1):
@@ -66,7 +66,7 @@ def test_a_hint_leaves_the_spectrum_as_it_is_observed(features: Columns, n_pixel
     assert found["ebv"] is features["ebv"]
 
 
-def test_dust_that_is_a_hint_changes_no_spectrum_and_dust_that_is_removed_does(features: Columns) -> None:
+def test_only_removed_dust_changes_the_spectrum(features: Columns) -> None:
     more = {**features, "ebv": features["ebv"] + 0.1}
     for recipe, changes in ((HINT, False), (REMOVED, True)):
         one, other = (network_inputs(stars, recipe, SETTINGS)["flux"] for stars in (features, more))
@@ -88,7 +88,7 @@ def test_a_stars_bytes_do_not_depend_on_its_batch(features: Columns, recipe: Rec
         assert values.tobytes() == others[name][places].tobytes(), name
 
 
-def test_a_star_of_unknown_dust_is_nan_and_no_other_changes(features: Columns) -> None:
+def test_a_star_of_unknown_dust_is_nan_and_others_are_unchanged(features: Columns) -> None:
     few = {name: values[:3].copy() for name, values in features.items()}
     good = network_inputs(few, REMOVED, SETTINGS)
     few["ebv"][1] = np.nan
@@ -101,8 +101,8 @@ def test_a_star_of_unknown_dust_is_nan_and_no_other_changes(features: Columns) -
     assert np.isfinite(hint["flux"]).all()
 
 
-def test_noise_without_any_light_behind_its_dust_is_nan() -> None:
-    """As observed it is 1 around 550 nm; what is left of it where dust dims most is negative."""
+def test_noise_without_light_behind_dust_is_nan() -> None:
+    """As observed it is 1 around 550 nm; dereddened, it is negative where dust dims most."""
     flux = np.where(WAVELENGTH_NM < 545, -1.0, 1.0)
     flux /= flux[(WAVELENGTH_NM >= 540) & (WAVELENGTH_NM <= 560)].mean()
     star = {"flux": np.float32(flux[None]), "flux_error": np.full((1, 343), 0.1, np.float32), "ebv": np.array([30.0])}
@@ -111,12 +111,12 @@ def test_noise_without_any_light_behind_its_dust_is_nan() -> None:
         assert np.isfinite(network_inputs(star, HINT, SETTINGS)[name]).all()
 
 
-def test_the_darkest_cloud_of_the_map_overflows_nothing() -> None:
+def test_the_darkest_cloud_of_the_map_does_not_overflow() -> None:
     star = {"flux": np.ones((1, 343), np.float32), "flux_error": np.ones((1, 343), np.float32), "ebv": np.array([50.0])}
     assert np.isfinite(network_inputs(star, REMOVED, SETTINGS)["flux"]).all()
 
 
-def test_types_are_those_of_the_graph(features: Columns) -> None:
+def test_types_match_the_graph(features: Columns) -> None:
     for recipe in (REMOVED, HINT):
         found = network_inputs(features, recipe, SETTINGS)
         assert tuple(found) == INPUTS
@@ -124,7 +124,7 @@ def test_types_are_those_of_the_graph(features: Columns) -> None:
         assert found["flux"].shape == (6000, recipe.n_pixels)
 
 
-def test_a_spectrum_behind_more_dust_than_numbers_hold_is_nan_and_no_warning() -> None:
+def test_a_spectrum_that_overflows_is_nan_without_a_warning() -> None:
     star = {"flux": np.ones((2, 343), np.float32), "flux_error": np.full((2, 343), 0.01, np.float32)}
     inputs = network_inputs({**star, "ebv": np.array([0.1, 99.0])}, Recipe(), PreprocessSettings())
     assert np.isfinite(inputs["flux"][0]).all()

@@ -1,4 +1,4 @@
-"""Draws of [Fe/H] have the intervals that they are drawn from."""
+"""Draws of [Fe/H] reproduce the intervals that they are drawn from."""
 
 import numpy as np
 import pyarrow as pa

@@ -1,4 +1,4 @@
-"""What kind of answer each star got: all count once."""
+"""Counts of good and other stars: each counts once."""
 
 import numpy as np
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""What is no star like those with an [Fe/H]: real hot stars, and made quasars, galaxies and white dwarfs."""
+"""Sources unlike stars with an [Fe/H]: real hot stars, and made-up quasars, galaxies and white dwarfs."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def predictor() -> Predictor:
 
 @pytest.fixture(scope="module")
 def library() -> Columns:
-    """Features and labels of stars, in one order."""
+    """Return features and labels of stars, in the same order."""
     path = library_path(NAME)
     features = preprocess(read_spectra(path, 0, STARS), PreprocessSettings())
     labels = read_apogee_stars(path)
@@ -41,7 +41,7 @@ def good(predictor: Predictor, features: Columns) -> np.ndarray:
 
 
 def made(spectra: list[np.ndarray], signal_to_noise: float, library: Columns) -> Columns:
-    """Return features of made spectra with the noise of a giant of that signal-to-noise."""
+    """Return features of made-up spectra with the noise of a giant of that signal-to-noise."""
     giants = (library["logg"] < 3) & (library["teff"] > 4200) & (library["teff"] < 4900) & (library["ebv"] < 0.05)
     relative = np.median(library["flux_error"][giants] / np.abs(library["flux"][giants]), axis=0)
     flux = np.array(spectra)
@@ -77,7 +77,7 @@ def elliptical(redshift: float, library: Columns) -> np.ndarray:
 
 
 def test_hot_stars_are_outside_the_domain(predictor: Predictor, library: Columns) -> None:
-    """Real ones, to which APOGEE gives no [Fe/H]; T_eff is APOGEE's."""
+    """Real ones without [Fe/H] in APOGEE; T_eff is APOGEE's."""
     hot = (library["teff"] > 8000) & np.isnan(library["feh"])
     assert hot.sum() > 500
     assert outside(predictor, {name: library[name][hot] for name in ("flux", "flux_error", "ebv")}).mean() > 0.85
@@ -89,7 +89,7 @@ def test_stars_like_the_labelled_ones_are_inside(predictor: Predictor, library: 
 
 
 @pytest.mark.parametrize(("signal_to_noise", "of_quasars", "of_galaxies"), [(20, 0.35, 0.9), (50, 0.9, 0.95)])
-def test_made_quasars_and_galaxies_are_outside_the_domain_and_never_good(
+def test_made_up_quasars_and_galaxies_are_outside_the_domain_and_never_good(
     predictor: Predictor, library: Columns, signal_to_noise: float, of_quasars: float, of_galaxies: float
 ) -> None:
     quasars = [quasar(redshift) for redshift in np.linspace(0.3, 3.0, 109)]

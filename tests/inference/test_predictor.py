@@ -18,7 +18,7 @@ from xpfeh.xp.pixels import edges, normalisation, rebin
 
 
 def first(sample: Sample, n: int) -> dict[str, np.ndarray]:
-    """What the predictor takes, 343 samples a spectrum, of `n` stars that are like the test stars."""
+    """Return the predictor's input, 343 samples per spectrum, for `n` stars like the test stars."""
     stars = sample.part("train", "validation", "test").columns
     return {name: stars[name][:n] for name in INPUTS}
 
@@ -48,7 +48,7 @@ def test_a_stars_bytes_do_not_depend_on_its_batch(predictor: Predictor, sample: 
             assert alone[name].tobytes() == whole[name][star : star + 1].tobytes()
 
 
-def test_intervals_are_nested_and_hold_the_estimate(predictor: Predictor, sample: Sample) -> None:
+def test_intervals_are_nested_and_contain_the_estimate(predictor: Predictor, sample: Sample) -> None:
     p = predictor.predict(sample.part("train", "validation", "test").columns)
     ordered = np.stack([p[f"FEH{name}"] for name in ("_lo95", "_lo68", "", "_hi68", "_hi95")])
     assert not (np.diff(ordered, axis=0) < 0).any()  # an open end is NaN
@@ -56,10 +56,10 @@ def test_intervals_are_nested_and_hold_the_estimate(predictor: Predictor, sample
     np.testing.assert_allclose(p["FEH_err"], (p["FEH_hi68"] - p["FEH_lo68"]) / 2, rtol=1e-4)
 
 
-def test_samples_are_seen_in_the_recipes_pixels(predictor: Predictor, sample: Sample) -> None:
+def test_samples_are_binned_into_the_recipes_pixels(predictor: Predictor, sample: Sample) -> None:
     """Any samples with the same medians behind the dust, and the same root mean squares of errors, are the same star.
 
-    Save those around 550 nm, which make up the scale.
+    Except those around 550 nm, which set the scale.
     """
     stars = first(sample, 20)
     dimming, level = intrinsic(stars)
@@ -79,7 +79,7 @@ def test_samples_are_seen_in_the_recipes_pixels(predictor: Predictor, sample: Sa
 
 
 def test_sensitivity_is_the_slope_of_the_estimate(predictor: Predictor, sample: Sample) -> None:
-    """By the flux that is left when the dust is removed."""
+    """With respect to the dereddened flux."""
     stars = first(sample, 40)
     slopes = predictor.sensitivity(stars)
     dimming, level = intrinsic(stars)
@@ -94,7 +94,7 @@ def test_sensitivity_is_the_slope_of_the_estimate(predictor: Predictor, sample: 
         assert np.nanmedian(np.abs(slopes[:, pixel] - (up - down) / (2 * step))) < 0.05 * np.abs(slopes).max()
 
 
-def test_all_columns_are_there_and_those_that_the_recipe_has_not_learnt_are_null(
+def test_all_columns_are_there_and_null_if_the_recipe_has_not_learned_them(
     predictor: Predictor, sample: Sample
 ) -> None:
     found = predictor.predict(first(sample, 5))
@@ -103,7 +103,7 @@ def test_all_columns_are_there_and_those_that_the_recipe_has_not_learnt_are_null
     assert unknown == {"TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err"}
 
 
-def test_nan_in_gives_nan_out_and_no_other_star_changes(predictor: Predictor, sample: Sample) -> None:
+def test_nan_in_gives_nan_out_and_other_stars_are_unchanged(predictor: Predictor, sample: Sample) -> None:
     stars = {name: values.copy() for name, values in first(sample, 5).items()}
     good = predictor.predict(stars)
     stars["flux"][2, 7] = stars["ebv"][4] = np.nan
@@ -134,7 +134,7 @@ def test_a_fresh_process_predicts_the_same_bytes(
     assert all(here[name].tobytes() == there[name].tobytes() for name in here)
 
 
-def test_the_card_names_what_made_the_model(bundle: Path, sample: Sample) -> None:
+def test_the_card_describes_how_the_model_was_made(bundle: Path, sample: Sample) -> None:
     card = read_card(bundle)
     assert card.recipe.steps == 1000
     assert card.stars.train == len(sample.part("train"))
@@ -144,10 +144,10 @@ def test_the_card_names_what_made_the_model(bundle: Path, sample: Sample) -> Non
     assert {"commit", "keras", "numpy", "xpfeh"} <= set(card.made_by)
 
 
-def test_of_a_model_that_calls_no_star_good_the_card_says_so(bundle: Path) -> None:
-    card = read_card(bundle)  # of a recipe without log g, and stars without a distance
+def test_the_card_of_a_model_without_good_stars(bundle: Path) -> None:
+    card = read_card(bundle)  # for a recipe without log g, and stars without a distance
     assert card.good == {"n": 0, "completeness": 0, "completeness_se": 0}
-    earlier = card.model_dump(exclude={"good"})  # cards that were written before there was such a column
+    earlier = card.model_dump(exclude={"good"})  # cards from before that column existed
     assert ModelCard.model_validate(earlier) == card.model_copy(update={"good": {}})
 
 
@@ -162,7 +162,7 @@ def test_a_tampered_file_is_refused(bundle: Path, sample: Sample, tmp_path: Path
         Predictor(copy).sensitivity(first(sample, 3))
 
 
-def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path, bundle: Path) -> None:
+def test_a_folder_that_is_not_a_bundle_is_refused(tmp_path: Path, bundle: Path) -> None:
     with pytest.raises(UserError, match="not a model bundle"):
         Predictor(tmp_path)
     (tmp_path / CARD).write_text(json.dumps({**read_card(bundle).model_dump(mode="json"), "format": 99}))
@@ -189,7 +189,7 @@ def test_a_card_changed_by_hand_is_refused(bundle: Path, tmp_path: Path, change:
         Predictor(copy)
 
 
-def test_workers_get_what_predicts_and_no_more(predictor: Predictor, bundle: Path, sample: Sample) -> None:
+def test_workers_get_only_the_files_needed_to_predict(predictor: Predictor, bundle: Path, sample: Sample) -> None:
     files = pack(bundle)
     assert set(files) == {MODEL, CARD}
     stars = first(sample, 100)
@@ -207,12 +207,10 @@ def test_a_folder_of_other_files_is_not_overwritten(tmp_path: Path, predictor: P
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 
 
-def test_a_map_of_dust_may_differ_where_dust_is_but_a_hint(
-    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A spectrum from which it was removed is another spectrum by another map."""
+def test_the_dust_map_may_differ_if_dust_is_only_a_hint(predictor: Predictor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spectrum dereddened with another map is a different spectrum."""
     other = predictor.card.preprocess.model_copy(update={"dust_map": "sfd"})
-    with pytest.raises(UserError, match="dust_map is sfd, the model has sfd-nside64"):
+    with pytest.raises(UserError, match="dust_map is sfd, the model expects sfd-nside64"):
         predictor.check_features(other, "features")
     recipe = predictor.card.recipe.model_copy(update={"dust": "hint"})
     monkeypatch.setattr(predictor, "card", predictor.card.model_copy(update={"recipe": recipe}))
@@ -225,21 +223,21 @@ def test_features_of_other_settings_are_refused(predictor: Predictor) -> None:
     expected = predictor.card.preprocess
     predictor.check_features(expected, "features")
     for name, value, own in (("sun_height_pc", 20.8, "0.0"), ("release", "dr4", "dr3")):
-        with pytest.raises(UserError, match=f"{name} is {value}, the model has {own}"):
+        with pytest.raises(UserError, match=f"{name} is {value}, the model expects {own}"):
             predictor.check_features(expected.model_copy(update={name: value}), "features")
 
 
-def test_a_recipe_that_removes_dust_takes_its_own_map_alone(predictor: Predictor, full_map: None) -> None:
+def test_a_recipe_that_removes_dust_accepts_only_its_own_map(predictor: Predictor, full_map: None) -> None:
     own = predictor.card.preprocess
     assert predictor.preprocess_by(None) == predictor.preprocess_by("sfd-nside64") == own
     with pytest.raises(UserError) as refused:
         predictor.preprocess_by("sfd")
-    assert str(refused.value).startswith("recipe paper dereddens by the map it was trained with (sfd-nside64)")
-    with pytest.raises(UserError, match="dust_map is sfd, the model has sfd-nside64"):
+    assert str(refused.value).startswith("recipe paper dereddens with the map it was trained with (sfd-nside64)")
+    with pytest.raises(UserError, match="dust_map is sfd, the model expects sfd-nside64"):
         predictor.check_features(own.model_copy(update={"dust_map": "sfd"}), "features")
 
 
-def test_a_recipe_that_takes_dust_as_a_hint_takes_any_map(hint_bundle: Path, full_map: None) -> None:
+def test_a_recipe_that_takes_dust_as_a_hint_accepts_any_map(hint_bundle: Path, full_map: None) -> None:
     predictor = Predictor(hint_bundle)
     own = predictor.card.preprocess
     assert predictor.preprocess_by(None) == own
@@ -252,9 +250,7 @@ def test_a_recipe_that_takes_dust_as_a_hint_takes_any_map(hint_bundle: Path, ful
         predictor.preprocess_by("planck")
 
 
-def test_a_map_that_is_not_here_is_missed_at_once(
-    hint_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_map_is_reported_at_once(hint_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XPFEH_DATA", str(tmp_path))
     with pytest.raises(UserError, match="get it with: xpfeh fetch sfd"):
         Predictor(hint_bundle).preprocess_by("sfd")

@@ -1,4 +1,4 @@
-"""Smoothed quantile regression against what a linear program finds, and against what quantiles are."""
+"""Smoothed quantile regression compared with a linear program, and properties of quantiles."""
 
 import numpy as np
 import pytest
@@ -11,18 +11,18 @@ SHARES = (0.025, 0.16, 0.5, 0.84, 0.975)
 
 
 def heteroscedastic(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two covariates and values, in sigmas, whose spread grows with the first and whose middle goes with the second."""
+    """Return two covariates, and values (sigmas) whose spread grows with the first and whose centre with the second."""
     rng = np.random.default_rng(seed)
     x = rng.uniform(-1, 1, (n, 2)) * [1.0, 3.0] + [0.0, 10.0]
     return x, 0.2 * x[:, 1] + (1.5 + x[:, 0]) * rng.normal(size=n)
 
 
 @pytest.mark.parametrize("share", SHARES)
-def test_a_share_of_the_values_lies_below_wherever_they_are(share: float) -> None:
+def test_the_share_of_values_below_is_the_same_everywhere(share: float) -> None:
     intercepts, slopes = fit_quantiles(*heteroscedastic(8000, 0), np.ones(8000), (share,))
     x, z = heteroscedastic(100_000, 1)
     below = z < intercepts[0] + x @ slopes[0]
-    spread = np.sqrt(share * (1 - share) / 8000)  # of a fit to so many
+    spread = np.sqrt(share * (1 - share) / 8000)  # of a fit to 8,000 values
     assert abs(below.mean() - share) < 4 * spread
     for covariate in x.T:
         for half in (covariate < np.median(covariate), covariate >= np.median(covariate)):
@@ -31,7 +31,7 @@ def test_a_share_of_the_values_lies_below_wherever_they_are(share: float) -> Non
 
 @pytest.mark.parametrize("share", SHARES)
 def test_equals_the_linear_program(share: float) -> None:
-    """To the rounding of the loss's corner and the penalty on slopes: a few hundredths of a sigma."""
+    """Within the smoothing of the loss and the penalty on slopes: a few hundredths of a sigma."""
     rng = np.random.default_rng(2)
     x, weight = rng.standard_normal((3000, 5)), rng.uniform(0.2, 4.0, 3000)
     z = rng.standard_normal(3000) * (1 + 0.5 * np.abs(x[:, 0])) + 0.3 * x[:, 1]
@@ -43,7 +43,7 @@ def test_equals_the_linear_program(share: float) -> None:
     assert np.sqrt(np.mean(apart**2)) < 0.04
 
 
-def test_without_covariates_that_matter_it_is_the_quantile_itself() -> None:
+def test_with_irrelevant_covariates_it_is_the_plain_quantile() -> None:
     rng = np.random.default_rng(3)
     z = rng.normal(size=20_000)
     intercepts, slopes = fit_quantiles(rng.normal(size=(20_000, 3)), z, np.ones(20_000), SHARES)
@@ -59,8 +59,8 @@ def test_a_covariate_that_never_changes_does_no_harm() -> None:
 
 
 @pytest.mark.parametrize("scale", [0.5, 0.8, 1.25, 2.0])
-def test_values_that_are_stretched_have_quantiles_that_are(scale: float) -> None:
-    """Up to the corner's width and the penalty, which are not stretched: they are felt in the tails."""
+def test_stretched_values_have_stretched_quantiles(scale: float) -> None:
+    """Except for the smoothing width and the penalty, which are not stretched and matter in the tails."""
     x, z = heteroscedastic(2000, 5)
     weight = np.ones(2000)
     (one, slopes), (other, stretched) = (fit_quantiles(x, each, weight, SHARES) for each in (z, scale * z))
@@ -84,11 +84,11 @@ def test_a_shift_is_exact() -> None:
     np.testing.assert_allclose(same, slopes, atol=1e-4)
 
 
-def test_a_weight_counts_like_as_many_rows() -> None:
+def test_a_weight_counts_like_repeated_rows() -> None:
     x, z = heteroscedastic(800, 8)
     weight = np.random.default_rng(0).integers(0, 5, 800)
     repeated = np.repeat(np.arange(800), weight)
-    # Covariates are standardised without weights, so slopes are penalised a little otherwise.
+    # Covariates are standardised without weights, so slopes are penalised slightly differently.
     (one, slopes), (other, same) = (
         fit_quantiles(x, z, weight.astype(float), SHARES),
         fit_quantiles(x[repeated], z[repeated], np.ones(len(repeated)), SHARES),
@@ -96,20 +96,20 @@ def test_a_weight_counts_like_as_many_rows() -> None:
     np.testing.assert_allclose(one + x @ slopes.T, other + x @ same.T, atol=0.02)
 
 
-def test_only_the_ratios_of_weights_count() -> None:
+def test_only_ratios_of_weights_matter() -> None:
     x, z = heteroscedastic(500, 9)
     for one, other in zip(*(fit_quantiles(x, z, np.full(500, w), SHARES) for w in (1.0, 40.0)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-9)
 
 
-def test_quantiles_come_in_their_order() -> None:
+def test_quantiles_are_in_order() -> None:
     x, z = heteroscedastic(3000, 10)
     intercepts, slopes = fit_quantiles(x, z, np.ones(3000), SHARES)
     assert (np.diff(intercepts + x @ slopes.T, axis=1) > 0).all()
 
 
-def test_covariates_that_say_the_same_share_their_slope() -> None:
-    """Without a penalty there would be no end to what one may gain and the other lose."""
+def test_identical_covariates_share_their_slope() -> None:
+    """Without a penalty one slope could grow without limit while the other shrinks."""
     x, z = heteroscedastic(2000, 11)
     twice = np.column_stack([x, x[:, 0]])
     (_, once), (_, both) = (fit_quantiles(each, z, np.ones(2000), SHARES) for each in (x, twice))
@@ -118,7 +118,7 @@ def test_covariates_that_say_the_same_share_their_slope() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.integers(1, 9)), min_size=1, max_size=20), st.floats(0.01, 0.99))
-def test_a_weighted_quantile_is_that_of_repeated_values(pairs: list[tuple[float, int]], share: float) -> None:
+def test_a_weighted_quantile_equals_that_of_repeated_values(pairs: list[tuple[float, int]], share: float) -> None:
     values, weight = map(np.array, zip(*pairs, strict=True))
     repeated = np.quantile(np.repeat(values, weight), share, method="inverted_cdf")
     found = weighted_quantile(values, share, weight.astype(float))

@@ -1,4 +1,4 @@
-"""Below -2 alone, without a fold or a gap; and its factor from made numbers."""
+"""The stretch: only below -2, monotone and continuous; and its factor from made-up numbers."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def test_changes_nothing_above_the_bend(factor: float, feh: float) -> None:
 
 @settings(deadline=None)
 @given(FACTORS, st.floats(0.001, 2.0))
-def test_what_lies_below_the_bend_is_longer_and_so_are_its_errors(factor: float, beyond: float) -> None:
+def test_distances_below_the_bend_and_errors_there_are_stretched(factor: float, beyond: float) -> None:
     stretch, below = Stretch(factor=factor), np.array([-2 - beyond])
     np.testing.assert_allclose(np.array(stretch.feh(below)), -2 - factor * beyond, rtol=1e-6)
     np.testing.assert_allclose(np.array(stretch.errors(below, np.array([0.1]))), 0.1 * factor, rtol=1e-6)
@@ -36,23 +36,23 @@ def test_what_lies_below_the_bend_is_longer_and_so_are_its_errors(factor: float,
 
 def test_the_factor_is_the_ratio_of_the_ranges() -> None:
     half = np.where(POOR == -3.0, -2.5, -2.25)
-    errors = np.where(np.arange(20) % 3, np.nan, 0.2)  # unknown is taken as 0
+    errors = np.where(np.arange(20) % 3, np.nan, 0.2)  # unknown counts as 0
     assert stretch_of(half, POOR, errors).factor == pytest.approx(2)
-    rich = np.linspace(-2.0, 0.5, 500)  # says nothing of what lies below
+    rich = np.linspace(-2.0, 0.5, 500)  # irrelevant below the bend
     assert stretch_of(np.r_[half, rich - 1], np.r_[POOR, rich], np.r_[errors, 0 * rich]).factor == pytest.approx(2)
     assert stretch_of(half, 2 * POOR + 2, errors).factor == pytest.approx(4)
 
 
-def test_answers_that_are_too_poor_are_not_drawn_back() -> None:
+def test_too_metal_poor_predictions_are_not_compressed() -> None:
     assert stretch_of(2 * POOR + 2, POOR, np.zeros(20)) == UNSTRETCHED
 
 
-def test_unsure_labels_do_not_count() -> None:
+def test_uncertain_labels_do_not_count() -> None:
     predicted, feh = np.r_[POOR, POOR], np.r_[2 * POOR + 2, 9 * POOR]
     assert stretch_of(predicted, feh, np.repeat([0.1, 0.21], 20)).factor == pytest.approx(2)
 
 
-def test_too_few_stars_say_nothing() -> None:
+def test_too_few_stars_give_no_stretch() -> None:
     nine, ten = (stretch_of(POOR[:n], 2 * POOR[:n] + 2, np.zeros(n)).factor for n in (9, 10))
     assert (nine, ten) == (1.0, pytest.approx(2))
     assert stretch_of(np.full(20, -1.9), POOR, np.zeros(20)) == UNSTRETCHED

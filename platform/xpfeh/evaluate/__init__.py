@@ -1,1 +1,1 @@
-"""Numbers and pictures of how good a model is."""
+"""Numbers and figures that show how good a model is."""

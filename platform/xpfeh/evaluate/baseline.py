@@ -1,4 +1,4 @@
-"""What a user would try first, to compare a model with: gradient-boosted trees on the paper's pixels."""
+"""The baseline that a user would try first: gradient-boosted trees on the paper's pixels."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from xpfeh.xp.pixels import flux_pixels
 
 BASELINE = "xgboost"
 
-_DARKEST = np.float32(1e-4)  # of the flux at 550 nm: below is noise, and a negative flux has no logarithm
-_PIXELS = 60  # the paper's; the time of training grows with their number
+_DARKEST = np.float32(1e-4)  # of the flux at 550 nm: anything below is noise, and a negative flux has no logarithm
+_PIXELS = 60  # the paper's; training time grows with their number
 
 
 def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
     """Train XGBoost on all training stars of `sample`, and return its predictions for M other stars.
 
     Its inputs are those of the recipe `best`: spectra as observed, and E(B-V). Early stopping and the constant errors
-    come from the validation stars of the paper's cuts; the columns are those of
+    come from the validation stars that pass the paper's cuts; the columns are those of
     `xpfeh.inference.predictor.Predictor.predict` that a point estimate can have.
 
     Parameters
     ----------
     sample : Sample
     stars : mapping of (M, ...) arrays
-        ``flux`` (M, 343) and ``ebv`` (mag) of stars of the sample's test sky.
+        ``flux`` (M, 343) and ``ebv`` (mag) of stars in the sample's test sky.
 
     Returns
     -------
@@ -73,6 +73,6 @@ def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
 
 
 def _inputs(stars: Columns) -> NDArray[np.float32]:
-    """Return the inputs of the trees, (N, 61): the logarithms of 60 pixels, and E(B-V)."""
+    """Return the trees' inputs, (N, 61): the logarithms of 60 pixels, and E(B-V)."""
     pixels = np.log(np.maximum(flux_pixels(stars["flux"], _PIXELS), _DARKEST))
     return np.column_stack([pixels, stars["ebv"]]).astype(np.float32)

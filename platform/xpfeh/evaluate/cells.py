@@ -1,7 +1,7 @@
 """Standard errors by resampling whole cells of the sky.
 
-Stars of one cell share their dust, their cluster and Gaia's scans: they are not independent, and a bootstrap of single
-stars would give errors that are too small. The cells are those of the split into training and held-out stars.
+Stars in one cell share dust, cluster and Gaia's scans: they are not independent, and a bootstrap of single stars would
+underestimate the errors. The cells are those of the split into training and held-out stars.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from xpfeh.tables.checks import IDS_PER_PIXEL
 from xpfeh.typing import Array
 
 FEW_CELLS = 10
-"""From fewer cells an error is not known to a quarter of itself, 1 / sqrt(2 cells), and is NaN."""
+"""With fewer cells an error's relative uncertainty, 1 / sqrt(2 cells), is a quarter or more, so it is NaN."""
 RESAMPLES = 1000
-"""A standard error is then good to 2 per cent of itself, 1 / sqrt(2 resamples)."""
+"""A standard error is then accurate to 2 per cent, 1 / sqrt(2 resamples)."""
 
 _IDS_PER_CELL = IDS_PER_PIXEL * 4 ** (12 - 5)  # HEALPix level 5, as in `xpfeh.labels.sample.split_by_sky`
 _NUMBERS_AT_ONCE = 2_000_000  # in memory: 16 MB for each array of (resamples, stars)
 
 Statistic = Callable[[Array], Array]
-"""Takes (B, N) weights, how often each star is in each of B resamples, and returns K numbers of each, (K, B)."""
+"""Takes (B, N) weights, how often each star is in each of B resamples, and returns K numbers for each, (K, B)."""
 
 
 def by_cell(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -38,13 +38,13 @@ def by_cell(source_id: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(source_id, dtype=np.int64) // _IDS_PER_CELL
 
 
-def resampled(cell: NDArray[np.int64], statistic: Statistic, resamples: int = RESAMPLES) -> Array:
-    """Return a statistic's K numbers in resamples of whole cells, (K, resamples), the same in every call.
+def resample(cell: NDArray[np.int64], statistic: Statistic, resamples: int = RESAMPLES) -> Array:
+    """Return a statistic's K numbers in resamples of whole cells, (K, resamples), identical in every call.
 
     Examples
     --------
     >>> cell, values = np.array([0, 0, 1, 2]), np.array([1.0, 1.0, 2.0, 3.0])
-    >>> (means,) = resampled(cell, lambda weight: (weight @ values / weight.sum(axis=1))[None])
+    >>> (means,) = resample(cell, lambda weight: (weight @ values / weight.sum(axis=1))[None])
     >>> means.shape, float(means.min()), float(means.max())
     ((1000,), 1.0, 3.0)
     """
@@ -61,19 +61,19 @@ def resampled(cell: NDArray[np.int64], statistic: Statistic, resamples: int = RE
 
 
 def standard_errors(cell: NDArray[np.int64], names: Sequence[str], statistic: Statistic) -> dict[str, float]:
-    """Return the standard error of each of a statistic's K numbers as ``NAME_se``; NaN from few cells."""
+    """Return the standard error of each of a statistic's K numbers as ``NAME_se``; NaN for fewer than `FEW_CELLS`."""
     keys = [f"{name}_se" for name in names]
     if len(np.unique(cell)) < FEW_CELLS:
         return dict.fromkeys(keys, math.nan)
-    return dict(zip(keys, resampled(cell, statistic).std(axis=1).tolist(), strict=True))
+    return dict(zip(keys, resample(cell, statistic).std(axis=1).tolist(), strict=True))
 
 
-def measured(cell: NDArray[np.int64], names: Sequence[str], statistic: Statistic) -> dict[str, float]:
-    """Return a statistic's K numbers of N stars by name, and their `standard_errors`; all NaN without stars.
+def estimates(cell: NDArray[np.int64], names: Sequence[str], statistic: Statistic) -> dict[str, float]:
+    """Return a statistic's K numbers for N stars by name, and their `standard_errors`; all NaN without stars.
 
     Examples
     --------
-    >>> numbers = measured(np.arange(100), ["mean"], lambda weight: (weight @ np.arange(100) / 100)[None])
+    >>> numbers = estimates(np.arange(100), ["mean"], lambda weight: (weight @ np.arange(100) / 100)[None])
     >>> numbers["mean"], round(numbers["mean_se"], 1)
     (49.5, 2.9)
     """
@@ -92,7 +92,7 @@ def ratios(part: Array, whole: Array, weight: Array) -> Array:
     >>> ratios(part, whole, np.array([[1.0, 1.0], [3.0, 1.0]])).tolist()
     [[0.5, 0.75]]
     """
-    # A resample of few cells may hold none of the stars: weights are whole numbers, and 0 / 1 is harmless.
+    # A resample of few cells may contain none of the stars: weights are whole numbers, and 0 / 1 is harmless.
     return ((weight @ part) / np.maximum(weight @ whole, 1)).T
 
 
@@ -106,7 +106,7 @@ def weighted_median(values: Array, weight: Array) -> Array:
     """
     order = np.argsort(values, axis=1, kind="stable")
     upto = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
-    # The two middle ones, counted from 0; of an odd number they are the same.
+    # The two middle ones, counted from 0; if the number is odd they are the same.
     ranks = (upto[:, -1:] + [-1, 0]) // 2  # (B, 2)
     middle = np.stack([np.searchsorted(row, rank, side="right") for row, rank in zip(upto, ranks, strict=True)])
     return np.take_along_axis(values, np.take_along_axis(order, middle, axis=1), axis=1).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Are these stars like those that a model was judged by? Numbers, what differs in words, and a picture."""
+"""Are these stars like those that a model was judged on? Numbers, differences in words, and a figure."""
 
 from __future__ import annotations
 
@@ -11,41 +11,41 @@ from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import BLUE, GREY, styled
 from xpfeh.flags import INFORMATIVE, MEANING, Flag
-from xpfeh.inference.domain import WORST, averaged
+from xpfeh.inference.domain import WORST, to_ranges
 from xpfeh.inference.seen import PERCENTILES, Seen
 from xpfeh.typing import Columns
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 OUTSIDE_TIMES = 3.0
-"""Times the training stars' 1 % outside the domain: beyond this the share is reported."""
-_SHARE = 0.05  # of the stars, by which a flag's share may differ
-_SPREADS = 1.0  # by which a pixel may shift: half the central 68 % of the training stars
+"""Multiple of the training stars' 1 % outside the domain, above which the share is reported."""
+_SHARE = 0.05  # a flag's share may differ by this before it is reported
+_SPREADS = 1.0  # a pixel may shift by this, in units of half the central 68 % of the training stars
 _LABELS = {
     "domain_score": "domain score",
     "phot_g_mean_mag": "G (mag)",
     "bp_rp0": "(BP−RP)$_0$ (mag)",
     "ebv": "E(B−V) (mag)",
 }
-# The first is reported by itself; the others describe the data and not the stars, and older cards may lack them.
+# The first is reported separately; the others describe the data, not the stars, and older cards may lack them.
 _NOT_COMPARED = Flag.OUTSIDE_DOMAIN | INFORMATIVE
-_CENTRES_NM = averaged(WAVELENGTH_NM[None])[0]
+_CENTRES_NM = to_ranges(WAVELENGTH_NM[None])[0]
 _MEDIAN, _LOW, _HIGH = (PERCENTILES.index(each) for each in (50, 16, 84))
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What differs.
+    """Differences between some stars and the training stars.
 
     Attributes
     ----------
     outside : float
-        Share of the stars outside the model's domain; of the training stars 1 %.
+        Share of the stars outside the model's domain; for the training stars it is 1 %.
     flags : dict of (float, float)
-        Share with each flag, training stars and these, where they differ by 5 % of the stars or more.
+        Share with each flag among the training stars and these, where the two differ by 5 % of the stars or more.
     shift : (P,) float64
         Shift of the median spectrum in each range, in spreads of the training stars.
     differences : list of str
-        What is reported, a line each.
+        The reported differences, one line each.
     """
 
     outside: float
@@ -55,7 +55,7 @@ class Drift:
 
 
 def drift(trained: Seen, given: Seen) -> Drift:
-    """Compare stars with those that a model was judged by."""
+    """Compare stars with those that a model was judged on."""
     outside = given.flags[str(Flag.OUTSIDE_DOMAIN.name)]
     flags = {
         name: (trained.flags[name], share)
@@ -65,9 +65,9 @@ def drift(trained: Seen, given: Seen) -> Drift:
     shift = (np.array(given.flux) - np.array(trained.flux)) / np.maximum(trained.spread, 1e-6)
     differences = []
     if outside > OUTSIDE_TIMES * WORST:
-        differences.append(f"{outside:.1%} are outside the model's domain, of the training stars {WORST:.0%}")
+        differences.append(f"{outside:.1%} are outside the model's domain; training stars: {WORST:.0%}")
     differences += [
-        f"{name}: {now:.1%}, of the training stars {before:.1%} ({MEANING[Flag[name]]})"
+        f"{name}: {now:.1%}; training stars: {before:.1%} ({MEANING[Flag[name]]})"
         for name, (before, now) in flags.items()
     ]
     worst = int(np.argmax(np.abs(shift)))
@@ -78,14 +78,14 @@ def drift(trained: Seen, given: Seen) -> Drift:
             trained.percentiles[name][_LOW] <= values[_MEDIAN] <= trained.percentiles[name][_HIGH]
         ):
             differences.append(
-                f"{name}: median {values[_MEDIAN]:.2f}, the central 68 % of the training stars are "
+                f"{name}: median {values[_MEDIAN]:.2f}; central 68 % of the training stars: "
                 f"{trained.percentiles[name][_LOW]:.2f} to {trained.percentiles[name][_HIGH]:.2f}"
             )
     return Drift(outside, flags, shift, differences)
 
 
 def not_evaluated(stars: Columns) -> dict[str, float]:
-    """Return the share of N stars for which each of the paper's cuts is unknown, without the cuts known for all.
+    """Return the share of N stars for which each of the paper's cuts is unknown, omitting cuts known for all stars.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def not_evaluated(stars: Columns) -> dict[str, float]:
 
 @styled
 def drift_figure(trained: Seen, given: Seen, title: str) -> Figure:
-    """Return the picture of a comparison: median spectra, distributions, shares of flags."""
+    """Draw a comparison: median spectra, distributions, shares of flags."""
     figure = plt.figure(figsize=(11, 8))
     top, middle, bottom = figure.subfigures(3, 1, height_ratios=[3, 2.2, 3])
     figure.suptitle(title, x=0.02, ha="left")

@@ -1,4 +1,4 @@
-"""Four linked plots of a report's stars to zoom, hover over and select in."""
+"""Four linked, interactive plots of a report's stars: zoom, hover, select."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xpfeh.flags import Flag
 from xpfeh.typing import Columns
 
 _MOST = 20_000
-"""Maximum number of stars on the page, sampled evenly: each takes some 150 bytes."""
+"""Maximum number of stars on the page, sampled evenly: each takes about 150 bytes."""
 _ALONG = {
     "true [Fe/H]": "feh",
     "predicted [Fe/H]": "FEH",
@@ -33,7 +33,7 @@ _TOOLS = "pan,wheel_zoom,box_zoom,box_select,lasso_select,reset,save"
 
 
 def explorer(stars: Columns) -> Markup:
-    """Return Bokeh's script, four linked plots of the stars and a choice of the axis, as self-contained HTML.
+    """Return Bokeh's script, four linked plots of the stars and a menu for the axis, as self-contained HTML.
 
     Parameters
     ----------
@@ -93,7 +93,9 @@ def _columns(stars: Columns) -> dict[str, object]:
     flags = stars["flags"][known]
     feh = np.asarray(stars["feh"][known], np.float32)
     return columns | {
-        "source_id": [str(each) for each in stars["source_id"][known]],  # JavaScript's numbers end at 2^53
+        "source_id": [
+            str(each) for each in stars["source_id"][known]
+        ],  # JavaScript's integers are exact only up to 2^53
         "reference": [str(each) for each in stars["reference"][known]],
         "low": stars["FEH_lo68"][known],
         "high": stars["FEH_hi68"][known],

@@ -1,4 +1,4 @@
-"""The pictures of a report that show predicted against true [Fe/H], with their intervals.
+"""The figures of a report that show predicted against true [Fe/H], with their intervals.
 
 An open interval is drawn as an arrow.
 """
@@ -29,17 +29,17 @@ from xpfeh.evaluate.slices import from_literature, unflagged
 from xpfeh.typing import Columns
 
 ENOUGH_POOR = 10
-"""Stars below -1.8: with fewer, their picture shows nothing."""
+"""Stars below -1.8: with fewer, their figure shows nothing."""
 
-_ARROW = 0.15  # dex long
-_POOR = -1.8  # dex: below it stars are counted
-# Dex: the picture begins at the first, or, with more stars than the last, at the second.
+_ARROW = 0.15  # length, dex
+_POOR = -1.8  # dex: the stars below it are counted
+# Upper limit of the figure, dex: the first, or the second if that leaves more stars than the third, a crowd.
 _POOR_SHOWN, _FEWER_SHOWN, _CROWD = -1.5, -2.0, 300
 
 
 @styled
 def predicted_against_true(stars: Columns, truth: str) -> Figure:
-    """Return predicted against true [Fe/H] with the residuals' histogram; flagged stars stand out.
+    """Draw predicted against true [Fe/H] with the residuals' histogram; flagged stars are highlighted.
 
     Many unflagged stars are drawn as their density, without intervals.
     """
@@ -85,7 +85,7 @@ def has_metal_poor(stars: Columns) -> bool:
 
 @styled
 def metal_poor(stars: Columns) -> Figure:
-    """Return predicted against true [Fe/H] below -1.5 (of many, below -2) with intervals, by source of the labels."""
+    """Draw predicted against true [Fe/H] below -1.5 (if crowded, -2) with intervals, by source of the labels."""
     figure, axes = plt.subplots(figsize=(8, 6))
     begins = _POOR_SHOWN if np.sum(stars["feh"] < _POOR_SHOWN) < _CROWD else _FEWER_SHOWN
     poor = _rows(stars, stars["feh"] < begins)
@@ -110,13 +110,13 @@ def metal_poor(stars: Columns) -> Figure:
     handles, _ = axes.get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color=GREY, lw=1.8, label="68 % interval, thin 95 %; arrow: open"))
     if numbers["n_without_feh"]:
-        handles.append(plt.Line2D([], [], color=GREY, marker="x", ls="", label=f"no {FEH} given"))
+        handles.append(plt.Line2D([], [], color=GREY, marker="x", ls="", label=f"no {FEH} predicted"))
     axes.legend(handles=handles, loc="upper left", fontsize=9)
     return figure
 
 
 def _draw_interval(axes: Axes, stars: Columns, level: int, colour: str, width: float) -> None:
-    """Draw each star's interval, and an arrow where it has no end, from the last number that is known there."""
+    """Draw each star's interval; where it is open, draw an arrow from the last known number on that side."""
     x, feh = stars["feh"], stars["FEH"]
     low, high = stars[f"FEH_lo{level}"], stars[f"FEH_hi{level}"]
     ends_low = _first_known(low, stars["FEH_lo68"], feh, stars["FEH_hi68"], high)

@@ -1,4 +1,4 @@
-"""What figures share: style and colours, labels of axes, and how stars are drawn."""
+"""Common to all figures: style and colours, axis labels, and how stars are drawn."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEH = "[Fe/H]"
 RESIDUAL = f"{FEH} predicted − true (dex)"
 DIVERGING = "RdBu_r"
 MAX_RESIDUAL = 0.8
-"""Dex; the few beyond would squeeze the others into a thin line."""
+"""Dex; the few stars beyond would squeeze the others into a thin line."""
 
 LABELS = {
     "feh": f"true {FEH} (dex)",
@@ -37,12 +37,12 @@ LABELS = {
     "phot_g_mean_mag": "G (mag)",
     "ebv": "E(B−V) SFD98 (mag)",
     "abs_b": "|b| (deg)",
-    "snr": "log$_{10}$ median S/N of a sample",
+    "snr": "log$_{10}$ median S/N per sample",
 }
 """The axis labels of the columns of stars."""
 
 MANY = 1500
-"""Beyond this number, stars would cover each other: their density is drawn instead."""
+"""Above this number, stars would hide each other: their density is drawn instead."""
 
 _RESOLVED = 60  # ranges of 11 nm, the paper's pixels: about what XP resolves
 
@@ -52,12 +52,12 @@ def by_resolved_range(
 ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
     """Return ranges of 11 nm, (ranges,) nm, and the effect of 1 % more flux there on [Fe/H], (N, ranges) dex.
 
-    XP resolves nothing narrower: opposite signs of neighbouring samples belong to no possible spectrum.
+    XP resolves nothing narrower: no real spectrum has opposite signs in neighbouring samples.
 
     Parameters
     ----------
     flux : (N, pixels) float32
-        As the networks take it.
+        The networks' input.
     slopes : (N, pixels) float32
         d[Fe/H] / d flux.
     """
@@ -70,7 +70,7 @@ def by_resolved_range(
 
 
 def draw_stars(axes: Axes, x: NDArray, y: NDArray) -> None:
-    """Draw N stars as points, or as their density where they are many."""
+    """Draw N stars as points, or as their density if there are more than `MANY`."""
     known = np.isfinite(x) & np.isfinite(y)
     x, y = x[known], y[known]
     if len(x) <= MANY:
@@ -82,7 +82,7 @@ def draw_stars(axes: Axes, x: NDArray, y: NDArray) -> None:
 def shade_stars(
     figure: Figure, axes: Axes, x: NDArray, y: NDArray, values: NDArray, label: str, limit: float | None = None
 ) -> None:
-    """Draw the mean of a third quantity over the plane of two; with a limit around zero, on a diverging scale."""
+    """Draw the mean of a third quantity over the plane of two; given a limit, on a diverging scale around zero."""
     known = np.isfinite(x) & np.isfinite(y) & np.isfinite(values)
     if not known.any():
         return
@@ -104,7 +104,7 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def span(values: NDArray) -> tuple[float, float]:
-    """Return the range of an axis that shows all values with a margin; NaN is left out.
+    """Return the range of an axis that shows all values with a margin; NaN is ignored.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How accurate the good stars are: those of the column ``good``, among stars of known [Fe/H] and log g."""
+"""How accurate the good stars (column ``good``) are, among stars of known [Fe/H] and log g."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from xpfeh.evaluate.cells import by_cell, measured, ratios
+from xpfeh.evaluate.cells import by_cell, estimates, ratios
 from xpfeh.evaluate.metrics import LEVELS, inside
 from xpfeh.evaluate.whole_sky import is_giant
 from xpfeh.typing import Columns
@@ -16,7 +16,7 @@ OF_GOOD_STARS = ("mae", *(f"coverage_{level}" for level in LEVELS), "dwarfs", "c
 
 
 def good_numbers(stars: Columns) -> dict[str, float]:
-    """Return how accurate good stars are, how many of them are dwarfs, and how many giants are good.
+    """Return how accurate good stars are, what share of them are dwarfs, and what share of the giants are good.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def good_numbers(stars: Columns) -> dict[str, float]:
     Returns
     -------
     dict
-        ``n``, good stars of known [Fe/H]; of these ``mae`` (dex), and ``coverage_68`` and ``coverage_95``, the share
-        within their intervals; ``dwarfs``, the share of the good that have log g >= 3.5; ``completeness``, the share
+        ``n``, good stars of known [Fe/H], and for these ``mae`` (dex), ``coverage_68`` and ``coverage_95``, the share
+        within their intervals; ``dwarfs``, the share of the good stars with log g >= 3.5; ``completeness``, the share
         of the giants that are good; standard errors by resampling cells of the sky, as ``mae_se`` and so on. NaN where
         a number cannot be computed.
 
@@ -46,6 +46,6 @@ def good_numbers(stars: Columns) -> dict[str, float]:
     held = [judged & inside(stars, level) for level in LEVELS]
     part = np.stack([residual, *held, good & known & ~giant, good & giant], axis=1).astype(np.float64)  # (N, 5)
     whole = np.stack([judged, *[judged] * len(LEVELS), good & known, giant], axis=1).astype(np.float64)
-    numbers = measured(by_cell(stars["source_id"]), OF_GOOD_STARS, partial(ratios, part, whole))
+    numbers = estimates(by_cell(stars["source_id"]), OF_GOOD_STARS, partial(ratios, part, whole))
     unknown = [name for name, n in zip(OF_GOOD_STARS, whole.sum(axis=0).tolist(), strict=True) if not n]
     return {"n": int(judged.sum())} | numbers | dict.fromkeys(unknown + [f"{name}_se" for name in unknown], math.nan)

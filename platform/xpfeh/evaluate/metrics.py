@@ -1,7 +1,7 @@
-"""How good predictions are: one summary of residuals and intervals, of all stars and of slices.
+"""How good predictions are: one summary of residuals and intervals, for all stars and for slices.
 
-An interval is open at an end that is NaN. A star without [Fe/H] is counted, and has
-no residual; one without any limit claims nothing, and does not count in a coverage.
+An interval is open at an end that is NaN. A star without [Fe/H] is counted but has no
+residual; a star without any limit claims nothing and is left out of coverages.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from xpfeh.evaluate.cells import by_cell, measured, ratios
+from xpfeh.evaluate.cells import by_cell, estimates, ratios
 from xpfeh.evaluate.residuals import SPREADS, robust_sigma, spreads
 from xpfeh.evaluate.slices import slices_of
 from xpfeh.typing import Array, Columns
 
 CATASTROPHIC = 0.5
-"""Residual (dex) beyond which a prediction is worse than none."""
+"""Residual (dex) beyond which a prediction is worse than no prediction."""
 LEVELS = (68, 95)
-"""Of the intervals, per cent."""
+"""Levels of the intervals, per cent."""
 
-_FREEDOM = 4  # of Student's t: its tails are those of the calibrated 95 % intervals, LOG 2026-11-23
-_WORST = 0.99  # quantile of the domain score beyond which a star counts as caught
+_FREEDOM = 4  # degrees of freedom of Student's t: its tails match the calibrated 95 % intervals, LOG 2026-11-23
+_WORST = 0.99  # quantile of the domain score above which a star counts as caught
 
 
 def inside(stars: Columns, level: int) -> NDArray[np.bool_]:
-    """Return whether each of N stars has its true [Fe/H] inside its interval; an open end leaves nothing out.
+    """Return whether each of N stars has its true [Fe/H] inside its interval; an open end excludes nothing.
 
     Examples
     --------
@@ -50,31 +50,31 @@ def coverage(stars: Columns, level: int) -> float:
 
 
 def summary(stars: Columns) -> dict[str, float]:
-    """Return the numbers of N stars.
+    """Return the numbers for N stars.
 
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        ``feh`` (true, dex) and what `xpfeh.inference.predictor.Predictor.predict` gives.
+        ``feh`` (true, dex) and the columns of `xpfeh.inference.predictor.Predictor.predict`.
 
     Returns
     -------
     dict
         ``n``, stars with a predicted [Fe/H], ``n_without_feh``, those without, and ``n_open``, those whose 95 %
         interval lacks an end; `xpfeh.evaluate.residuals.SPREADS` of the n residuals, dex; ``coverage_68`` and
-        ``coverage_95``, the share within their intervals of the stars that have one.
+        ``coverage_95``, the share of the stars with an interval that are within it.
 
-        Over stars with an error, whose 68 % interval is closed: ``z_robust_std`` of residual / ``FEH_err``; ``nll``,
+        For stars with an error, whose 68 % interval is closed: ``z_robust_std`` of residual / ``FEH_err``; ``nll``,
         the mean negative log-likelihood of a Gaussian with ``FEH_err``; ``nll_t``, that of Student's t with 4 degrees
-        of freedom and the same 68 % interval, whose tails are those of the calibrated 95 % intervals, and which a
-        single wrong label does not decide.
+        of freedom and the same 68 % interval, whose tails match the calibrated 95 % intervals, and which is not
+        dominated by a single wrong label.
 
         ``inside_own_sigma``, the share of residuals within the networks' own sigma, before calibration, where that is
         known.
 
         ``catastrophic``, the number of residuals beyond 0.5 dex, and ``caught``, how many of those are among the 1 %
-        with the largest domain scores, where these are known. NaN where a number cannot be computed; without any
-        [Fe/H], the counts alone.
+        with the largest domain scores, where these are known. NaN where a number cannot be computed; if no star has
+        an [Fe/H], only the counts.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def summary(stars: Columns) -> dict[str, float]:
 
 
 def with_errors(stars: Columns) -> dict[str, float]:
-    """Return `summary`, with standard errors of spreads and coverages by resampling cells, as ``mae_se``.
+    """Return `summary` with standard errors of spreads and coverages by resampling cells, as ``mae_se`` and so on.
 
     Parameters
     ----------
@@ -138,16 +138,16 @@ def with_errors(stars: Columns) -> dict[str, float]:
         return numbers
     cell, given = by_cell(stars["source_id"]), np.isfinite(stars["FEH"])
     residual = np.asarray(stars["FEH"], dtype=np.float64)[given] - stars["feh"][given]
-    numbers |= measured(cell[given], SPREADS, partial(spreads, residual))
+    numbers |= estimates(cell[given], SPREADS, partial(spreads, residual))
     for level in LEVELS:
         judged = has_interval(stars, level)
         held = inside(stars, level)[judged, None].astype(np.float64)
-        numbers |= measured(cell[judged], [f"coverage_{level}"], partial(ratios, held, np.ones_like(held)))
+        numbers |= estimates(cell[judged], [f"coverage_{level}"], partial(ratios, held, np.ones_like(held)))
     return numbers
 
 
 def sliced_summary(stars: Columns) -> dict[str, dict[str, float]]:
-    """Return `with_errors` of each of `xpfeh.evaluate.slices.slices_of`, by the slice's name.
+    """Return `with_errors` for each of `xpfeh.evaluate.slices.slices_of`, by the slice's name.
 
     Parameters
     ----------
@@ -164,7 +164,7 @@ def _likelihoods(residual: Array, error: Array) -> dict[str, float]:
     if not len(error):
         return dict.fromkeys(("z_robust_std", "nll", "nll_t"), math.nan)
     z = residual / error
-    # The t distribution's scale at which 68 % of it lie within the error.
+    # The scale of the t distribution that puts 68 % of it within the error.
     scale = error / student_t.ppf(0.84, _FREEDOM)
     return {
         "z_robust_std": robust_sigma(z),

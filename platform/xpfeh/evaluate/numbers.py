@@ -1,4 +1,4 @@
-"""The numbers of tables: what each is called and how it is written, said once for reports, pages and the terminal."""
+"""Headings and formats of the numbers in tables, defined once for reports, pages and the terminal."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ NUMBERS = {
     # a run
     "seconds": Number("cost (s)", ".0f"),
 }
-"""By the keys of ``metrics.json``."""
+"""By their keys in ``metrics.json``."""
 
 
 def titles(keys: Iterable[str]) -> list[str]:
@@ -82,16 +82,16 @@ def titles(keys: Iterable[str]) -> list[str]:
 
 
 def cells(keys: Iterable[str], numbers: Mapping[str, float], decimals: int | None = None) -> list[str]:
-    """Return numbers as a table shows them, each with its standard error ``KEY_se`` where that is known.
+    """Return numbers as text for a table, each with its standard error ``KEY_se`` where that is known.
 
     Parameters
     ----------
     keys : iterable of str
         Of `NUMBERS`.
     numbers : mapping of float
-        A missing one is a dash.
+        A missing one becomes a dash.
     decimals : int, optional
-        Instead of those of `NUMBERS`, for residuals in another unit than dex.
+        Replaces that of `NUMBERS`, for residuals in a unit other than dex.
 
     Examples
     --------
@@ -119,13 +119,13 @@ def number_table(
     Parameters
     ----------
     labels : sequence of str
-        Headings of the columns of words, which come first.
+        Headings of the text columns, which come first.
     keys : sequence of str
         Of `NUMBERS`.
     rows : iterable of (sequence of str, mapping of float)
-        The words and the numbers of each row.
+        The text and the numbers of each row.
     note, name : str
-        As `Table` has them.
+        As in `Table`.
 
     Examples
     --------
@@ -134,11 +134,11 @@ def number_table(
     [['best', 'all', '9'], ['', 'unflagged', '8']]
     """
     shown = [(words, cells(keys, numbers)) for words, numbers in rows]
-    return Table([*labels, *titles(keys)], grouped(shown), note, len(labels), name)
+    return Table([*labels, *titles(keys)], group_rows(shown), note, len(labels), name)
 
 
-def grouped(rows: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[list[str]]:
-    """Return rows of words and cells, without the leading words that a row shares with the one above it."""
+def group_rows(rows: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[list[str]]:
+    """Return rows of text and numbers, blanking the leading words that a row shares with the one above it."""
     above: Sequence[str] = ()
     found = []
     for words, shown in rows:

@@ -1,4 +1,4 @@
-"""Two models star by star: is the difference real? A bootstrap of their residuals, by cell of the sky."""
+"""Two models star by star: is the difference significant? A bootstrap of their residuals, by cell of the sky."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resampled
+from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resample
 from xpfeh.evaluate.numbers import NUMBERS
 from xpfeh.evaluate.residuals import SPREADS, spreads
 from xpfeh.labels.neighbourhood import Neighbourhood
@@ -19,7 +19,7 @@ from xpfeh.tables.reading import read_stars
 from xpfeh.typing import Array
 
 RESAMPLES = 2000
-"""The ends of a 95 % interval are then good to 1.5 per cent of its length."""
+"""The limits of a 95 % interval are then accurate to 1.5 per cent of its length."""
 COMPARED = ("mae", "robust_sigma", "std")
 """Of `xpfeh.evaluate.residuals.SPREADS`."""
 
@@ -37,7 +37,7 @@ class Difference:
     a, b : float
         Dex.
     low, high : float
-        95 % interval of a - b; NaN if the stars lie in fewer than ten cells of the sky.
+        95 % interval of a - b; NaN if the stars are in fewer than ten cells of the sky.
     n : int
         Stars.
 
@@ -55,25 +55,25 @@ class Difference:
     n: int
 
     def verdict(self, a: str = "A", b: str = "B") -> str:
-        """Return which of the two is better, if the stars can show it."""
+        """Return which of the two is better, if the stars are sufficient to show it."""
         if self.high < 0:
             return f"{a} is better"
         if self.low > 0:
             return f"{b} is better"
-        return f"no difference that these {self.n} stars can show"
+        return f"no significant difference on these {self.n} stars"
 
 
 def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -> list[Difference]:
-    """Return the differences in MAE, robust sigma and std of the reports A and B, by a paired bootstrap.
+    """Return the differences in MAE, robust sigma and std between the reports A and B, by a paired bootstrap.
 
     Stars without [Fe/H] in either are left out.
 
     Parameters
     ----------
     a, b : Path
-        Folders that `xpfeh.evaluate.report.write_report` wrote.
+        Folders written by `xpfeh.evaluate.report.write_report`.
     neighbourhood : Neighbourhood, optional
-        Where A is of the data release before B's: which stars are the same.
+        If A is of the data release before B's: which stars are the same.
 
     Raises
     ------
@@ -96,16 +96,16 @@ def star_by_star(a: Path, b: Path, neighbourhood: Neighbourhood | None = None) -
 
 
 def in_both(a: pl.DataFrame, b: pl.DataFrame, names: str, neighbourhood: Neighbourhood | None = None) -> pl.DataFrame:
-    """Return the stars that two reports have, B's columns with ``_b``.
+    """Return the stars common to two reports; B's columns get the suffix ``_b``.
 
     Parameters
     ----------
     a, b : polars.DataFrame
-        ``source_id``, ``feh``, ``FEH`` and perhaps more.
+        With ``source_id``, ``feh`` and ``FEH``.
     names : str
-        The names of the two in error messages.
+        Names of the two reports in error messages.
     neighbourhood : Neighbourhood, optional
-        As `star_by_star` takes it.
+        As in `star_by_star`.
 
     Raises
     ------
@@ -115,23 +115,23 @@ def in_both(a: pl.DataFrame, b: pl.DataFrame, names: str, neighbourhood: Neighbo
     stars = a if neighbourhood is None else neighbourhood.move(a).table
     both = stars.join(b, on="source_id", suffix="_b")
     if both.is_empty():
-        raise UserError(f"{names} have no star in common that both give [Fe/H]")
+        raise UserError(f"{names} have no star in common with [Fe/H] in both")
     different = int(((both["feh"] - both["feh_b"]).abs() > _SAME_TRUTH).sum())
     if different:
         raise UserError(
-            f"{names}: the true [Fe/H] of {different} of {len(both)} stars differs; judge with one --labels"
+            f"{names}: the true [Fe/H] of {different} of {len(both)} stars differs; judge both with the same --labels"
         )
     return both
 
 
 def differences_of(both: pl.DataFrame) -> list[Difference]:
-    """Return the differences of two answers, ``FEH`` and ``FEH_b``, to the same stars."""
+    """Return the differences between two predictions, ``FEH`` and ``FEH_b``, for the same stars."""
     truth = both["feh"].to_numpy()
     return bootstrap(both["FEH"].to_numpy() - truth, both["FEH_b"].to_numpy() - truth, both["source_id"].to_numpy())
 
 
 def bootstrap(a: Array, b: Array, source_id: NDArray[np.int64]) -> list[Difference]:
-    """Return the differences of two models' residuals (N,), dex; resamples take whole cells, and both of a star.
+    """Return the differences between two models' residuals (N,), dex; resamples take whole cells, and stars as pairs.
 
     Examples
     --------
@@ -144,7 +144,7 @@ def bootstrap(a: Array, b: Array, source_id: NDArray[np.int64]) -> list[Differen
     if len(np.unique(cell)) < FEW_CELLS:
         lows = highs = np.full(len(COMPARED), math.nan)
     else:
-        drawn = resampled(cell, lambda weight: _spreads(a, weight) - _spreads(b, weight), RESAMPLES)
+        drawn = resample(cell, lambda weight: _spreads(a, weight) - _spreads(b, weight), RESAMPLES)
         lows, highs = np.percentile(drawn, [2.5, 97.5], axis=1)  # (3, RESAMPLES) -> (3,), (3,)
     once = np.ones((1, n))
     columns = (_spreads(a, once)[:, 0], _spreads(b, once)[:, 0], lows, highs)
@@ -158,7 +158,7 @@ def _spreads(residual: Array, weight: Array) -> Array:
 
 
 def judging_stars(report: Path) -> pl.DataFrame:
-    """Return ``source_id``, ``feh``, ``FEH`` and ``phot_g_mean_mag`` of the stars that a report's numbers come from.
+    """Return ``source_id``, ``feh``, ``FEH`` and ``phot_g_mean_mag`` of the stars behind a report's numbers.
 
     Raises
     ------

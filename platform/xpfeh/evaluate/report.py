@@ -1,4 +1,4 @@
-"""The report on models: ``index.html``, ``metrics.json``, pictures, tables, and the stars behind them."""
+"""The report on models: ``index.html``, ``metrics.json``, figures, tables, and the stars behind them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import jinja2
 import matplotlib.pyplot as plt
@@ -42,7 +41,7 @@ from xpfeh.evaluate.study import Judged, Study
 from xpfeh.files import whole_folder
 
 Metrics = dict[str, dict[str, dict[str, float]]]
-"""Numbers by model, by slice of the stars or fainter copy, by name: see `xpfeh.evaluate.metrics`."""
+"""Numbers by model, by slice of the stars or fainter copy, and by name: see `xpfeh.evaluate.metrics`."""
 
 METRICS = "metrics.json"
 STARS = "stars.parquet"
@@ -53,7 +52,7 @@ _STAR_COLUMNS = (
     "TEFF", "TEFF_err", "LOGG", "LOGG_err", "ALPHA_M", "ALPHA_M_err",
 )  # fmt: skip
 _TRUE = {name: f"{name}_true" for name in ("feh", "feh_err", "teff", "logg", "alpha_m")}
-"""The labels in tables with predictions: FITS, VOTable and TOPCAT take ``feh`` and ``FEH`` for one column."""
+"""Names of labels next to predictions: to FITS, VOTable and TOPCAT ``feh`` and ``FEH`` are the same column."""
 _BEFORE = (
     accuracy, compared_with_paper, training_stars, trends, sky, errors, outliers, selecting, through_the_plane,
     whole_star, abundances, clusters,
@@ -62,7 +61,7 @@ _AFTER = (final_sample, releases, faint_copies, wavelengths, slice_by_slice)
 
 
 def write_report(out: str | Path, study: Study) -> Metrics:
-    """Write the report of a study, whole or not at all, and return the numbers of its models.
+    """Write the report of a study, whole or not at all, and return its models' numbers.
 
     Parameters
     ----------
@@ -101,7 +100,7 @@ def _numbers(model: Judged) -> dict[str, dict[str, float]]:
 
 
 def _write_stars(study: Study, work: Path) -> None:
-    """Write every unseen star: of the first model ``stars.parquet``, of others ``stars-NAME.parquet``."""
+    """Write every unseen star: ``stars.parquet`` for the first model, ``stars-NAME.parquet`` for the others."""
     for number, (name, model) in enumerate(study.models.items()):
         table = pl.DataFrame({column: model.unseen[column] for column in _STAR_COLUMNS if column in model.unseen})
         table = table.with_columns(pl.col("judges").cast(pl.UInt8)).rename(_TRUE, strict=False)
@@ -130,7 +129,7 @@ def _with_code(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
+def _plain(study: Study, sections: Sequence[Section]) -> object:
     """Return the contents of ``metrics.json``; a number that cannot be computed is null."""
     first = study.first.cards[-1] if study.first.cards else None
     made = {} if first is None else {
@@ -149,7 +148,7 @@ def _plain(study: Study, sections: Sequence[Section]) -> dict[str, Any]:
     })  # fmt: skip
 
 
-def _without_nan(value: Any) -> Any:
+def _without_nan(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: _without_nan(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

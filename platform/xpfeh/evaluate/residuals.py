@@ -9,22 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-from xpfeh.evaluate.cells import by_cell, measured, weighted_median
+from xpfeh.evaluate.cells import by_cell, estimates, weighted_median
 from xpfeh.typing import Array, Columns
 
 SPREADS = ("bias", "median", "robust_sigma", "std", "mae")
 """The numbers of `spreads`."""
 CLIP = 3.0
-"""Sigma, beyond which the Gaussian fit leaves residuals out, as the paper does (section 4.2.3)."""
+"""The Gaussian fit excludes residuals beyond this many sigma, as the paper does (section 4.2.3)."""
 FEW = 10
-"""Stars: with fewer, no width is given."""
+"""Stars: with fewer, no width is computed."""
 NAMES = ("gauss_mean", "gauss_sigma", *SPREADS)
-"""The numbers of `residual_numbers`; each has its standard error as ``mae_se`` and so on."""
+"""The numbers of `residual_numbers`; each has a standard error, ``mae_se`` and so on."""
 
 _MAD_TO_SIGMA = 1.4826  # standard deviation over median absolute deviation of a Gaussian: 1 / norm.ppf(3 / 4)
 
-_ROUNDS = 10  # the fit of a Gaussian core moves by less than 1e-4 of its sigma then
-# What a cut at 3 sigma leaves of a Gaussian is narrower, by this factor: the deviation of a truncated normal.
+_ROUNDS = 10  # by then the fit of a Gaussian core moves by less than 1e-4 of its sigma
+# A Gaussian cut at 3 sigma is narrower by this factor: the deviation of a truncated normal.
 _LEFT = float(np.sqrt(1 - 2 * CLIP * norm.pdf(CLIP) / (2 * norm.cdf(CLIP) - 1)))
 
 
@@ -36,7 +36,7 @@ def spreads(residual: Array, weight: Array) -> Array:
     >>> spreads(np.array([-0.1, 0.0, 0.1, 50.0]), np.array([[1.0, 1, 1, 0]])).round(4).ravel().tolist()
     [0.0, 0.0, 0.1483, 0.0816, 0.0667]
     """
-    # In rising order the residuals and their distances from a median are runs, which a stable sort merges quickly.
+    # In ascending order the residuals and their distances from a median form runs, which a stable sort merges fast.
     order = np.argsort(residual)
     residual, weight = residual[order], weight[:, order]
     moments = np.stack([residual, np.square(residual), np.abs(residual)], axis=1)  # (N, 3)
@@ -61,8 +61,8 @@ def robust_sigma(values: NDArray) -> float:
 def gaussian_fit(residual: Array, weight: Array) -> Array:
     """Return mean and sigma of the Gaussian core of (N,) residuals in B resamples, (2, B).
 
-    Mean and deviation of the residuals within 3 sigma, iterated, the deviation corrected for what the cut removes from
-    a Gaussian: no bins, and wrong labels do not widen it.
+    Mean and deviation of the residuals within 3 sigma, iterated; the deviation is corrected for what the cut removes
+    from a Gaussian. There are no bins, and wrong labels do not widen it.
 
     Parameters
     ----------
@@ -96,12 +96,12 @@ def residual_numbers(stars: Columns) -> dict[str, float]:
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        ``source_id``, ``feh`` (true) and ``FEH``, dex; stars of which either is NaN are left out.
+        ``source_id``, ``feh`` (true) and ``FEH``, dex; stars with NaN in either are left out.
 
     Returns
     -------
     dict
-        NaN from fewer than `FEW` stars, and errors also from fewer than `xpfeh.evaluate.cells.FEW_CELLS` cells.
+        NaN for fewer than `FEW` stars; errors also for fewer than `xpfeh.evaluate.cells.FEW_CELLS` cells.
 
     Examples
     --------
@@ -116,7 +116,7 @@ def residual_numbers(stars: Columns) -> dict[str, float]:
     if n < FEW:
         known &= False
     residual = np.asarray(stars["FEH"], np.float64)[known] - stars["feh"][known]
-    return {"n": n} | measured(by_cell(stars["source_id"][known]), NAMES, partial(_all_numbers, residual))
+    return {"n": n} | estimates(by_cell(stars["source_id"][known]), NAMES, partial(_all_numbers, residual))
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Running:
 def running(x: NDArray, stars: Columns, bins: int = 10) -> Running:
     """Return mean and scatter of the residuals along (N,) values of a quantity.
 
-    The bins lie between its 0.5th and 99.5th percentile: the outermost stars would make them too wide.
+    The bins span its 0.5th to 99.5th percentile: the outermost stars would make them too wide.
 
     Examples
     --------
@@ -161,7 +161,7 @@ def running(x: NDArray, stars: Columns, bins: int = 10) -> Running:
             chosen = known & (of_star == number)
             if chosen.sum() >= FEW:
                 fit = partial(gaussian_fit, residual[chosen])
-                found = measured(by_cell(stars["source_id"][chosen]), ["mean", "sigma"], fit)
+                found = estimates(by_cell(stars["source_id"][chosen]), ["mean", "sigma"], fit)
                 centre = (edges[number] + edges[number + 1]) / 2
                 rows.append([centre, chosen.sum(), *(found[key] for key in ("mean", "mean_se", "sigma", "sigma_se"))])
     return Running(*np.array(rows, dtype=np.float64).reshape(-1, 6).T)

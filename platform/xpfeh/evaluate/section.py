@@ -1,4 +1,4 @@
-"""The parts of a report: sections with tables, pictures and numbers; and their numbers as text."""
+"""The parts of a report: sections with tables, figures and numbers; and numbers as text."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from matplotlib.figure import Figure
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of words and numbers.
+    """Rows of text and numbers.
 
     Attributes
     ----------
     head : sequence of str
     rows : sequence of sequences of str
-        Cells as text. If any first cell is empty, a new group begins where it is not.
+        Cells as text. If some first cells are empty, each one that is not begins a new group.
     note : str
         The meaning of the columns.
     text_columns : int
-        The number of columns with words, from the left.
+        The number of text columns, from the left.
     name : str
-        Of its Markdown and LaTeX files; without it they are not written.
+        Of its Markdown and LaTeX files; if empty, they are not written.
     """
 
     head: Sequence[str]
@@ -50,14 +50,14 @@ class Section:
     Attributes
     ----------
     key : str
-        Names it in ``metrics.json`` and in addresses.
+        Its name in ``metrics.json`` and in links.
     title : str
     text : str
     tables, pictures : sequences
     numbers : mapping
         For ``metrics.json``.
     absent : str
-        If nothing is shown: the reason, and what to do.
+        If the section is empty: the reason, and what to do.
     """
 
     key: str
@@ -70,7 +70,7 @@ class Section:
 
 
 def text_of(value: float, form: str, error: float = math.nan) -> str:
-    """Return a number as a page shows it, with its standard error where that is known; NaN is a dash.
+    """Return a number as text for a page, with its standard error where that is known; NaN is a dash.
 
     Examples
     --------

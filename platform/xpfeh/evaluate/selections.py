@@ -12,9 +12,9 @@ from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
 from xpfeh.typing import Columns
 
 LIMITS = (-2.0, -2.5, -3.0)
-"""True [Fe/H] below which stars are wanted, dex: very metal-poor, where APOGEE's own grid ends, extremely so."""
+"""Selections are of stars with true [Fe/H] below these, dex: very metal-poor, APOGEE's limit, extremely metal-poor."""
 CUT_ON: dict[Literal["point", "interval"], str] = {"point": "FEH", "interval": "FEH_hi68"}
-"""The column of each cut: a star is below by point, or with its whole 68 % interval."""
+"""The column of each cut: either the star's point value is below the limit, or its whole 68 % interval."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def selections(stars: Columns) -> list[MetalPoorSelection]:
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        ``feh`` (true), ``FEH``, ``FEH_hi68``, and what `xpfeh.evaluate.slices.slices_of` takes.
+        ``feh`` (true), ``FEH``, ``FEH_hi68``, and the columns for `xpfeh.evaluate.slices.slices_of`.
     """
     slices = slices_of(stars)
     found = []

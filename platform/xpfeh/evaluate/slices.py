@@ -1,4 +1,4 @@
-"""The slices of held-out stars that numbers are given for, by short, stable names."""
+"""The slices of held-out stars in reports, by short, stable names."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from xpfeh.flags import Flag
 
 ALL, UNFLAGGED = "all", "unflagged"
 BOTH_SAMPLES = (ALL, UNFLAGGED)
-"""Always both samples: flags may explain outliers, and must not hide them."""
+"""Always both samples: flags may explain outliers, but must not hide them."""
 
 G_EDGES = (0.0, 11.0, 12.0, 13.0, 14.0, 15.0, 21.0)
 """Labelled stars end near 15, all of Gaia at 21."""
 EBV_EDGES = (0.0, 0.02, 0.05, 0.12, 0.2)
 """Test stars end at 0.2 (paper, cut 4)."""
 POOR = (-1.0, -2.0, -2.5)
-"""True [Fe/H], dex. APOGEE's own grid ends at -2.5."""
+"""Limits in true [Fe/H], dex. APOGEE's grid ends at -2.5."""
 ALPHA_LOW, ALPHA_HIGH = 0.1, 0.2
 """[alpha/M], dex: the gap between the two sequences of the disk."""
 LITERATURE_BELOW = -2.4
-"""Dex. Below it labels of the literature replace APOGEE's altogether."""
+"""Dex. Below it, all labels are from the literature: none are APOGEE's."""
 
 EBV_SLICES = ("ebv<0.02", "0.02<=ebv<0.05", "0.05<=ebv<0.12", "0.12<=ebv<0.2")
 ALPHA_SLICES = ("alpha<0.1", "alpha>=0.2")
@@ -32,7 +32,7 @@ APOGEE = "apogee"
 
 
 def unflagged(flags: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return whether each of N stars has none of the flags of doubtful [Fe/H].
+    """Return whether each of N stars has none of the flags for doubtful [Fe/H].
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Does [Fe/H] depend on another abundance? The slope of the residual, which no measure of the spread shows."""
+"""Does [Fe/H] depend on another abundance? The slope of the residual, which no measure of spread reveals."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from functools import partial
 
 import numpy as np
 
-from xpfeh.evaluate.cells import by_cell, measured
+from xpfeh.evaluate.cells import by_cell, estimates
 from xpfeh.evaluate.metrics import CATASTROPHIC
 from xpfeh.typing import Array, Columns
 
-_MIN_STARS = 30  # for a slope: as few as a gate judges by
+_MIN_STARS = 30  # for a slope: the minimum for a gate, too
 
 
 @dataclass(frozen=True)
@@ -22,9 +22,9 @@ class Slope:
     Attributes
     ----------
     n : int
-        Stars it was computed from.
+        Number of stars.
     slope, slope_se : float
-        Dex per dex, and its standard error by resampling cells; NaN from fewer than 30 stars.
+        Dex per dex, and its standard error by resampling cells; NaN for fewer than 30 stars.
     """
 
     n: int
@@ -35,8 +35,8 @@ class Slope:
 def residual_slope(stars: Columns, along: str) -> Slope:
     """Return the slope of predicted minus true [Fe/H] against [alpha/M] or [C/Fe], by least squares.
 
-    Residuals beyond 0.5 dex are left out: they are wrong labels and broken spectra, and a few of them at either end
-    of the abundance would decide a least-squares line. They are counted elsewhere.
+    Residuals beyond 0.5 dex are left out: they come from wrong labels and bad spectra, and a few of them at either end
+    of the abundance would dominate a least-squares line. They are counted elsewhere.
 
     Parameters
     ----------
@@ -55,12 +55,12 @@ def residual_slope(stars: Columns, along: str) -> Slope:
     """
     abundance = np.asarray(stars[along], dtype=np.float64)
     residual = np.asarray(stars["FEH"], dtype=np.float64) - stars["feh"]
-    used = np.isfinite(abundance) & (np.abs(residual) <= CATASTROPHIC)  # NaN is not
+    used = np.isfinite(abundance) & (np.abs(residual) <= CATASTROPHIC)  # NaN is false
     n = int(used.sum())
     if n < _MIN_STARS or not np.ptp(abundance[used]):
         return Slope(n, math.nan, math.nan)
     slopes = partial(_slopes, abundance[used], residual[used])
-    return Slope(n, **measured(by_cell(stars["source_id"][used]), ["slope"], slopes))
+    return Slope(n, **estimates(by_cell(stars["source_id"][used]), ["slope"], slopes))
 
 
 def _slopes(x: Array, y: Array, weight: Array) -> Array:

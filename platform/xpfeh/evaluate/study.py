@@ -1,4 +1,4 @@
-"""All that a report is made of: predictions of models for stars that they have not seen, and the labels of these."""
+"""The input of a report: models' predictions for stars that they have not seen, and the labels of these stars."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from xpfeh.typing import Columns
 
 @dataclass(frozen=True)
 class Judged:
-    """A model and its predictions. Of a cross-validated recipe, each star's is that of the model for its fold.
+    """A model and its predictions. In a cross-validated recipe, each star is predicted by the model for its fold.
 
     Attributes
     ----------
     cards : sequence of ModelCard
-        Several of a cross-validated recipe; a baseline has none.
+        Several for a cross-validated recipe; none for a baseline.
     unseen : mapping of (N, ...) arrays
         Stars whose part of the sky the model has not seen: the columns of features and labels without spectra,
         ``snr``, the predictor's columns, ``flags`` as in a catalog, and ``judges`` (bool): labelled giants that pass
-        the paper's cuts. The others have no label, lie behind more dust or near the plane, or are dwarfs.
+        the paper's cuts. The others have no label, are behind more dust or near the plane, or are dwarfs.
     in_sample : mapping of (K,) arrays
-        ``source_id``, ``feh`` and ``FEH`` of stars that the model has learned from; may be empty.
+        ``source_id``, ``feh`` and ``FEH`` of the model's training stars; may be empty.
     fainter : mapping of mappings
         The judging stars made fainter, by a name: ``feh`` and the predictor's columns.
     """
@@ -42,12 +42,12 @@ class Judged:
 
     @cached_property
     def stars(self) -> dict[str, NDArray]:
-        """The judging stars, which every number of the model comes from unless stated otherwise."""
+        """The judging stars, the source of all the model's numbers unless stated otherwise."""
         return rows_of(self.unseen, self.unseen["judges"])
 
     @cached_property
     def labelled(self) -> dict[str, NDArray]:
-        """Every star with a label, of the whole sky: giants behind any dust, dwarfs, and the judging stars too."""
+        """Every labelled star of the whole sky: giants behind any amount of dust, dwarfs, and the judging stars."""
         return rows_of(self.unseen, np.isfinite(self.unseen["feh"]))
 
     @cached_property
@@ -63,7 +63,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Compared:
-    """A catalog of the literature, or another one from XP spectra, and the model's predictions for its stars.
+    """A catalog from the literature, or another one based on XP spectra, and the model's predictions for its stars.
 
     Attributes
     ----------
@@ -93,9 +93,9 @@ class Spectra:
     flux : (N, 343) float32
         As observed.
     taken : (N, pixels) float32
-        As the networks take it.
+        The networks' input.
     slopes : (N, pixels) float32
-        d[Fe/H] / d flux, of the flux as taken.
+        d[Fe/H] / d flux, with respect to ``taken``.
     """
 
     flux: NDArray[np.float32]
@@ -105,26 +105,26 @@ class Spectra:
 
 @dataclass(frozen=True)
 class Study:
-    """All that a report is made of.
+    """The input of a report.
 
     Attributes
     ----------
     models : mapping of Judged
-        By name; pictures show the first.
+        By name; figures show the first.
     spectra : Spectra
     truth : str
         Name of the labels in text.
     looks : int or None
-        The number of looks at these stars so far, this one included, where that is counted.
+        Number of looks at these stars so far, including this one; None if looks are not counted.
     references : sequence of Compared
     absent : mapping of str
-        What to download for the reference catalogs that were not given, by their titles.
+        What to download for the reference catalogs not provided, by their titles.
     clusters : sequence of Members, optional
-        Their rows are those of the first model's `Judged.unseen`; None if no table of clusters was given.
+        Their rows refer to the first model's `Judged.unseen`; None if no table of clusters was provided.
     catalog : polars.DataFrame, optional
-        Columns of a catalog of a model, for the final sample.
+        Columns of a model's catalog, for the final sample.
     earlier : polars.DataFrame, optional
-        The judging stars that are also in an earlier report, as `xpfeh.evaluate.paired.in_both` gives them.
+        The judging stars that are also in an earlier report, as returned by `xpfeh.evaluate.paired.in_both`.
     """
 
     models: Mapping[str, Judged]
@@ -139,12 +139,12 @@ class Study:
 
     @property
     def first(self) -> Judged:
-        """The model that pictures show."""
+        """The model that figures show."""
         return next(iter(self.models.values()))
 
 
 def rows_of(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
-    """Return some of the stars: by (N,) bool or by row numbers.
+    """Return some of the stars, by an (N,) mask or by row numbers.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A model's validation stars with its predictions: a small table in the folder of its bundle, for comparisons."""
+"""A model's validation stars with its predictions: a small table in its bundle's folder, for comparisons."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from xpfeh.typing import Columns
 
 FILE = "validation.parquet"
-"""In the folder of the bundle, and not part of the model or its version."""
+"""In the bundle's folder, but not part of the model or its version."""
 OF_VALIDATION = ("source_id", "feh", "FEH", "FEH_err")
-"""The star, its true [Fe/H], and the prediction by members that had not learned from it, with its error (dex)."""
+"""The star, its true [Fe/H], and the prediction by members not trained on it, with its error (dex)."""
 
 
 def write_validation(bundle: str | Path, stars: Columns) -> None:
@@ -21,7 +21,7 @@ def write_validation(bundle: str | Path, stars: Columns) -> None:
 
 
 def read_validation(path: str | Path) -> dict[str, NDArray]:
-    """Return `OF_VALIDATION`, (N,) each, from such a table.
+    """Return `OF_VALIDATION`, (N,) each, from a table of `write_validation`.
 
     Examples
     --------

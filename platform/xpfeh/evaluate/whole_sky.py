@@ -1,7 +1,7 @@
-"""The labelled stars of the whole sky, in groups: giants behind any dust and in the plane, and dwarfs.
+"""The labelled stars of the whole sky, in groups: giants behind any amount of dust and in the plane, and dwarfs.
 
 The numbers to quote are those of the paper's stars (`xpfeh.evaluate.slices`), which are giants far from the plane and
-behind little dust. A model that learns from the whole sky must be right here too, uncertainties included.
+behind little dust. A model trained on the whole sky must be right here too, including its uncertainties.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ DUSTY = (
     "giants ebv<0.2", "giants 0.2<=ebv<0.5", "giants 0.5<=ebv<0.8", "giants 0.8<=ebv<1.5", "giants ebv>=1.5",
 )  # fmt: skip
 DUSTIEST = ("giants 1.5<=ebv<3", "giants ebv>=3")
-"""The last of `DUSTY` split in two."""
+"""The last of `DUSTY`, split in two."""
 TITLES = {
     EVERY: "all",
     GIANTS: "giants",
@@ -30,7 +30,7 @@ TITLES = {
     PLANE: "giants, |b| < 10°",
     DWARFS: "dwarfs and subgiants",
 }
-"""Names of the groups in tables, in their order."""
+"""Names of the groups in tables, in order."""
 
 _EBV_EDGES = (0.0, 0.2, 0.5, 0.8, 1.5, np.inf)  # mag; the paper's stars end at 0.2, its reliable sample at 0.5
 _DUSTIEST_EDGES = (1.5, 3.0, np.inf)
@@ -38,7 +38,7 @@ _PLANE_DEG = 10.0
 
 
 def is_giant(logg: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Return whether each of N stars is a giant by its surface gravity (dex); one of unknown gravity is not.
+    """Return whether each of N stars is a giant by its surface gravity (dex); False if that is unknown.
 
     Examples
     --------
@@ -49,12 +49,12 @@ def is_giant(logg: NDArray[np.floating]) -> NDArray[np.bool_]:
 
 
 def in_plane(stars: Columns) -> NDArray[np.bool_]:
-    """Return whether each of N stars, of Galactic latitude ``b`` (deg), is within 10 degrees of the plane."""
+    """Return whether each of N stars, by its Galactic latitude ``b`` (deg), is within 10 degrees of the plane."""
     return np.abs(stars["b"]) < _PLANE_DEG
 
 
 def groups_of(stars: Columns) -> dict[str, NDArray[np.bool_]]:
-    """Return the (N,) stars in each group of `TITLES`, by its name.
+    """Return the stars in each group of `TITLES` as (N,) masks, by group.
 
     Parameters
     ----------
@@ -77,17 +77,17 @@ def groups_of(stars: Columns) -> dict[str, NDArray[np.bool_]]:
 
 
 def sky_numbers(stars: Columns) -> dict[str, dict[str, dict[str, float]]]:
-    """Return `xpfeh.evaluate.metrics.with_errors` of each group, of all its stars and of the unflagged ones.
+    """Return `xpfeh.evaluate.metrics.with_errors` for each group, for all its stars and for the unflagged ones.
 
     Parameters
     ----------
     stars : mapping of (N,) arrays
-        As `with_errors` and `groups_of` take them, and ``flags`` (of the catalog).
+        As in `with_errors` and `groups_of`, and ``flags`` (of the catalog).
 
     Returns
     -------
     dict
-        By group, by "all" and "unflagged", by the number's name.
+        By group, then "all" or "unflagged", then the number's name.
     """
     calm = unflagged(stars["flags"])
     return {

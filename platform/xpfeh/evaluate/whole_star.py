@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from xpfeh.evaluate.cells import by_cell, measured, ratios
+from xpfeh.evaluate.cells import by_cell, estimates, ratios
 from xpfeh.evaluate.residuals import SPREADS, spreads
 from xpfeh.evaluate.whole_sky import is_giant
 from xpfeh.flags import Flag
@@ -19,7 +19,7 @@ COVERAGE = "coverage_68"
 SHARES = ("purity", "completeness")
 
 
-def predicted(stars: Columns, column: str) -> Array:
+def prediction(stars: Columns, column: str) -> Array:
     """Return a predicted column, (N,) float64; NaN for a model without it, such as boosted trees."""
     if column not in stars:
         return np.full(len(stars["source_id"]), np.nan)
@@ -38,9 +38,9 @@ def label_numbers(stars: Columns, label: FurtherLabel) -> dict[str, float]:
     Returns
     -------
     dict
-        ``n``, stars with a true and a predicted label; ``n_without``, those with a true one alone; ``n_open``, those
-        of the n that have no error. Of the n residuals `xpfeh.evaluate.residuals.SPREADS`, in the label's unit;
-        ``coverage_68``, the share of true labels within the error, of stars that have one. NaN where a number cannot
+        ``n``, stars with a true and a predicted label; ``n_without``, those with only a true one; ``n_open``, those
+        of the n that have no error; `xpfeh.evaluate.residuals.SPREADS` of the n residuals, in the label's unit;
+        ``coverage_68``, the share of stars with an error whose true label is within it. NaN where a number cannot
         be computed.
 
     Examples
@@ -53,7 +53,7 @@ def label_numbers(stars: Columns, label: FurtherLabel) -> dict[str, float]:
     {'n': 100, 'n_open': 0, 'bias': 0.1, 'mae': 0.2, 'mae_se': 0.01, 'coverage_68': 0.5}
     """
     truth = np.asarray(stars[label.name], dtype=np.float64)
-    value, error = predicted(stars, label.column), predicted(stars, label.error_column)
+    value, error = prediction(stars, label.column), prediction(stars, label.error_column)
     known = np.isfinite(truth) & np.isfinite(value)
     closed = known & np.isfinite(error)
     n = int(known.sum())
@@ -62,15 +62,15 @@ def label_numbers(stars: Columns, label: FurtherLabel) -> dict[str, float]:
     held = (np.abs(residual) <= error)[closed, None].astype(np.float64)
     return (
         counts
-        | measured(cell[known], SPREADS, partial(spreads, residual[known]))
-        | measured(cell[closed], [COVERAGE], partial(ratios, held, np.ones_like(held)))
+        | estimates(cell[known], SPREADS, partial(spreads, residual[known]))
+        | estimates(cell[closed], [COVERAGE], partial(ratios, held, np.ones_like(held)))
     )
 
 
-def called_giants(stars: Columns) -> NDArray[np.bool_]:
-    """Return whether each of N stars is a giant by its flags, where the model gives log g."""
+def giants_by_flags(stars: Columns) -> NDArray[np.bool_]:
+    """Return whether each of N stars is a giant by its flags, where the model predicts log g."""
     refused = (stars["flags"] & np.uint32(Flag.NOT_GIANT | Flag.CUT_NOT_EVALUATED)) > 0
-    return np.isfinite(predicted(stars, "LOGG")) & ~refused
+    return np.isfinite(prediction(stars, "LOGG")) & ~refused
 
 
 def giants_found(stars: Columns, called: NDArray[np.bool_]) -> dict[str, float]:
@@ -104,4 +104,4 @@ def giants_found(stars: Columns, called: NDArray[np.bool_]) -> dict[str, float]:
         return counts | dict.fromkeys([*SHARES, *(f"{name}_se" for name in SHARES)], math.nan)
     both, whole = np.stack([right, right], axis=1), np.stack([called, truly], axis=1)  # (N, 2)
     statistic = partial(ratios, both.astype(np.float64), whole.astype(np.float64))
-    return counts | measured(by_cell(stars["source_id"][known]), SHARES, statistic)
+    return counts | estimates(by_cell(stars["source_id"][known]), SHARES, statistic)

@@ -1,1 +1,1 @@
-"""From features to [Fe/H] with its errors: the bundle, its card, the predictor."""
+"""From features to [Fe/H] and its errors: the bundle, its card, the predictor."""

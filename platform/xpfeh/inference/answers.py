@@ -1,4 +1,4 @@
-"""What an ensemble of networks says of stars, by name: the same of arrays in training and of a graph."""
+"""An ensemble's predictions for stars, by name: the same code for arrays in training and for a graph."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from xpfeh.inference.stretch import Stretch
 from xpfeh.typing import AnyArray
 
 Answers = Mapping[str, AnyArray]
-"""(B,) arrays of NumPy or of a graph: ``feh``, ``aleatoric`` and ``epistemic``, the mean, the root of the mean
-variance, and the deviation between its members, dex; ``noise``, mean error over mean flux; ``ebv``, mag; and for each
-of `FURTHER_LABELS` that it has learnt ``teff``, ``teff_aleatoric``, ``teff_epistemic`` and so on, in network units."""
+"""(B,) arrays of NumPy or of a graph: ``feh``, ``aleatoric`` and ``epistemic``: the mean, the root of the mean
+variance, and the deviation between the members, dex; ``noise``, mean error over mean flux; ``ebv``, mag; and for each
+of `FURTHER_LABELS` that was learned ``teff``, ``teff_aleatoric``, ``teff_epistemic`` and so on, in network units."""
 
-_DARKEST = 1e-3  # of a flux that is 1 around 550 nm; a spectrum without any flux has no noise either
+_DARKEST = 1e-3  # of a flux that is 1 around 550 nm; keeps the noise of a spectrum without flux finite
 
 
 def answers_of(
@@ -26,10 +26,10 @@ def answers_of(
     Parameters
     ----------
     mean, sigma, deviation : (B, L) arrays
-        Of the ensemble: the mean of its members' means, the root of their mean variance, and the deviation between
+        For the ensemble: the mean of its members' means, the root of their mean variance, and the deviation between
         their means; [Fe/H] in dex, then the further labels, if any.
     inputs : mapping of arrays
-        As `xpfeh.inference.inputs.network_inputs` gives them.
+        As returned by `xpfeh.inference.inputs.network_inputs`.
     stretch : Stretch
     """
     feh, flux = mean[:, 0], inputs["flux"]
@@ -50,8 +50,8 @@ def answers_of(
 def _mean(spectra: AnyArray) -> AnyArray:
     """Return the (B,) means of (B, pixels) spectra.
 
-    As a product: ONNX Runtime sums 343 pixels in an order that depends on where a row lies in memory, and then a star's
-    bytes depend on its place in the batch.
+    Computed as a matrix product: ONNX Runtime sums 343 pixels in an order that depends on a row's place in memory, and
+    then a star's bytes would depend on its place in the batch.
     """
     xp, n_pixels = spectra.__array_namespace__(), spectra.shape[1]
     return xp.matmul(spectra, xp.asarray(np.full((n_pixels, 1), 1 / n_pixels, dtype=np.float32)))[:, 0]

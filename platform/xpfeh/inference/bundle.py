@@ -1,4 +1,4 @@
-"""A model bundle: a folder with ONNX graphs, the networks' weights and ``card.json``, and nothing that can run code."""
+"""A model bundle: a folder with ONNX graphs, the networks' weights and ``card.json``; nothing in it can run code."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from xpfeh.provenance import code_version
 from xpfeh.settings import Recipe, first_problem
 
 MODEL = "model.onnx"
-"""From features to all of the answer's columns."""
+"""The graph from features to all predicted columns."""
 SLOPES = "slopes.onnx"
-"""From features to d[Fe/H] / d flux."""
+"""The graph from features to d[Fe/H] / d flux."""
 WEIGHTS = "model.weights.h5"
-"""Of the networks, for Keras: to train on."""
+"""The networks' weights for Keras, for further training."""
 CARD = "card.json"
 
 PRETRAINED = "pretrained"
-"""The model that the package ships, made by ``make model``."""
+"""The model that ships with the package, made by ``make model``."""
 PRETRAINED_FOLDER = Path(__file__).parent / PRETRAINED
 
 
 def write_bundle(folder: str | Path, files: Mapping[str, bytes], recipe: Recipe, training: Training) -> ModelCard:
-    """Write a bundle, whole or not at all, and return its card; an earlier bundle at `folder` is replaced.
+    """Write a bundle, whole or not at all, and return its card; an earlier bundle in `folder` is replaced.
 
     Parameters
     ----------
     folder : str or Path
     files : mapping of bytes
-        By the names above.
+        By the file names above.
     recipe : Recipe
     training : Training
     """
@@ -72,13 +72,13 @@ def _text(card: ModelCard) -> str:
 
 
 def pack(folder: str | Path) -> dict[str, bytes]:
-    """Return what predicts of a bundle, by name, to be sent to where its folder is not."""
+    """Return the files of a bundle needed to predict, by name, to send to a machine without its folder."""
     return {name: (Path(folder) / name).read_bytes() for name in (MODEL, CARD)}
 
 
 @contextmanager
 def unpack(files: dict[str, bytes]) -> Iterator[Path]:
-    """Give the files that `pack` returned a folder, for a while."""
+    """Write the files returned by `pack` to a temporary folder."""
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
@@ -91,7 +91,7 @@ def read_card(folder: str | Path) -> ModelCard:
     Raises
     ------
     UserError
-        If the folder is not a bundle, its card was changed, or it is of a format that this version does not know.
+        If the folder is not a bundle, its card was changed, or this version does not know its format.
     """
     path = Path(folder) / CARD
     try:
@@ -102,26 +102,26 @@ def read_card(folder: str | Path) -> ModelCard:
         raise ModelError(f"{folder}: not a model bundle (no readable {CARD}); make one with xpfeh train") from None
     if version_of_format != FORMAT:
         raise ModelError(
-            f"{folder}: bundle of format {version_of_format}, this version reads format {FORMAT}; train it again"
+            f"{folder}: bundle of format {version_of_format}, this version reads format {FORMAT}; retrain the model"
         )
     try:
         return ModelCard.model_validate_json(text)
     except ValidationError as error:
         raise ModelError(
-            f"{path}: {first_problem(error)}; the card was changed, take the bundle from its source again"
+            f"{path}: {first_problem(error)}; the card was changed, copy the bundle from its source again"
         ) from None
 
 
 def read_file(folder: str | Path, name: str, card: ModelCard) -> bytes:
-    """Return a file of a bundle.
+    """Return the content of a file in a bundle.
 
     Raises
     ------
     UserError
-        If it is not the file that the card names.
+        If its checksum is not the one on the card.
     """
     path = Path(folder) / name
     content = path.read_bytes() if path.is_file() else b""
     if hashlib.sha256(content).hexdigest() != card.sha256.get(name):
-        raise ModelError(f"{path}: not the file that {CARD} names by checksum; take the bundle from its source again")
+        raise ModelError(f"{path}: does not match its checksum in {CARD}; copy the bundle from its source again")
     return content

@@ -1,9 +1,8 @@
-"""Intervals that hold what they say, from stars that the network was not trained on.
+"""Calibrated intervals, from stars that the network was not trained on.
 
-A network's sigma is right in shape at best: here quantiles of (true - predicted) / sigma, as they are on stars like
-those that the numbers are about, turn it into 68 % and 95 % intervals. They depend on what `covariates` names: where a
-star is in [Fe/H], T_eff and log g, behind how much dust, how noisy its spectrum is. Fainter copies of the stars carry
-them beyond the magnitudes of the labels.
+At best a network's sigma has the right shape. Here the quantiles of (true - predicted) / sigma for unseen stars turn it
+into 68 % and 95 % intervals. They depend on the `covariates`: the star's [Fe/H], T_eff and log g, the dust in front of
+it, the noise of its spectrum. Fainter copies of the stars extend them beyond the magnitudes of the labels.
 """
 
 from __future__ import annotations
@@ -23,36 +22,36 @@ from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.typing import AnyArray
 
 QUANTILES = (0.025, 0.16, 0.84, 0.975)
-"""The ends of the 95 % and of the 68 % interval."""
+"""The limits of the 95 % and of the 68 % interval."""
 DUST_ERROR = 0.16 * 2.2
-"""Of [Fe/H], dex per mag of E(B-V), where the spectrum was dereddened: SFD's own relative error (Schlegel et al. 1998,
+"""Error of [Fe/H], dex per mag of E(B-V), if the spectrum was dereddened: SFD's relative error (Schlegel et al. 1998,
 abstract) times d[Fe/H]/dE(B-V)."""
 
-_OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])  # where each of those ends moves when an interval grows
-_WEIGHT_OF_ORIGINALS = 4.0  # of a star against its fainter copy: the copies carry the trend, the stars the level
-_LEAST = 1e-3  # dex; an interval has some width, and a logarithm something to take
-_POOR = -2.0  # dex; where spectra begin to say less, and labels of APOGEE end
-_BELOW = 1  # the covariate that counts dex below that
-_BEYOND, _BEYOND_SHARE = 37, 0.005  # stars, or their share, beyond either end of a covariate: it is held there
-_LEAST_BELOW = 0.1  # dex: so little below -2, what a star lacks says nothing of how it grows
-_FEWEST = 40  # stars below it: of fewer, one in twenty is not known
-_LABEL_SIGMA = 0.1  # dex: a label whose own error is as large says half as much of the network's
+_OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])  # the direction in which each limit moves when an interval grows
+_WEIGHT_OF_ORIGINALS = 4.0  # of a star relative to its fainter copy: copies set the trend, stars the level
+_LEAST = 1e-3  # dex; keeps widths and arguments of logarithms positive
+_POOR = -2.0  # dex; below it spectra become less informative, and APOGEE's labels end
+_BELOW = 1  # index of the covariate "dex below that"
+_BEYOND, _BEYOND_SHARE = 37, 0.005  # a covariate is clipped so that this many stars, or this share, are beyond each end
+_LEAST_BELOW = 0.1  # dex: this close to -2, a star's deficit does not show how the deficit grows
+_FEWEST = 40  # stars below -2: with fewer, a 95 % quantile is unknown
+_LABEL_SIGMA = 0.1  # dex: a label with this error has half the weight of a perfect one
 
 # Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
 _DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)
 _BETWEEN = 0.2
 _HOT = 5500.0
 
-_Four = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]  # quantiles
+_FourQuantiles = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
 
 
-class Fitted(BaseModel):
+class LinearQuantiles(BaseModel):
     """Q quantiles, each linear in the K covariates.
 
     Attributes
     ----------
     low, high : K floats
-        The range of the covariates on the stars it was fitted to; beyond it they are held at its ends.
+        The range of the covariates among the fitted stars; covariates are clipped to it.
     intercepts : Q floats
     slopes : Q x K floats
     """
@@ -68,7 +67,7 @@ class Fitted(BaseModel):
     def _fits_together(self) -> Self:
         widths = {len(self.high), *map(len, self.slopes)}
         if widths != {len(self.low)} or len(self.slopes) != len(self.intercepts):
-            raise ValueError("quantiles and covariates are not as many everywhere")
+            raise ValueError("the numbers of quantiles and covariates do not match")
         return self
 
     def quantiles(self, x: AnyArray) -> AnyArray:
@@ -81,20 +80,20 @@ class Fitted(BaseModel):
         return xp.matmul(xp.minimum(xp.maximum(x, low), high), slopes) + intercepts
 
 
-class Calibration(Fitted):
+class Calibration(LinearQuantiles):
     """Quantiles of the standardised residual of [Fe/H], by `QUANTILES`.
 
     Attributes
     ----------
     dust_error : float
-        Of [Fe/H], dex per mag of E(B-V), beside what the networks say; 0 for networks that know of dust.
+        Of [Fe/H], dex per mag of E(B-V), added to the networks' sigma; 0 for networks that are given E(B-V).
     """
 
-    intercepts: _Four
+    intercepts: _FourQuantiles
     dust_error: float
 
     def intervals(self, answers: Answers) -> dict[str, AnyArray]:
-        """Return ``FEH_err`` and the ends of the intervals, dex, of B stars."""
+        """Return ``FEH_err`` and the limits of the intervals, dex, for B stars."""
         feh = answers["feh"]
         xp = feh.__array_namespace__()
         sigma = self._sigma(answers)
@@ -114,11 +113,11 @@ class Calibration(Fitted):
         return _sigma(answers["aleatoric"], answers["epistemic"], self.dust_error * answers["ebv"])
 
 
-class FurtherCalibration(Fitted):
-    """For each of `FURTHER_LABELS` the 68 % quantile of how many sigmas it is off."""
+class FurtherCalibration(LinearQuantiles):
+    """For each of `FURTHER_LABELS`, the 68 % quantile of its absolute residual in sigmas."""
 
     def columns(self, answers: Answers) -> dict[str, AnyArray]:
-        """Return each further label and its error, half the 68 % interval, in its own unit, by its column."""
+        """Return each further label and its error (half the 68 % interval), in the label's unit, by column."""
         factors = self.quantiles(covariates(answers))
         columns = {}
         for i, label in enumerate(FURTHER_LABELS):
@@ -139,32 +138,32 @@ def fit_calibration(
 ) -> Calibration:
     """Fit the intervals to stars that the networks were not trained on.
 
-    The quantiles are fitted to all; then both intervals are widened or narrowed by what the original stars lack in
-    a fit that has not seen their fold (conformalised quantile regression, Romano et al. 2019, arXiv:1905.03222),
-    first all alike, then those predicted below -2 in proportion to how far below.
+    The quantiles are fitted to all stars; then both intervals are widened or narrowed so that they cover the original
+    stars in fits that have not seen their fold (conformalised quantile regression, Romano et al. 2019,
+    arXiv:1905.03222): first all intervals equally, then those predicted below -2 in proportion to how far below.
 
     Parameters
     ----------
     answers : mapping of (N,) arrays
-        As `xpfeh.inference.answers.Answers`.
+        See `xpfeh.inference.answers.Answers`.
     feh, feh_err : (N,) float64
         True [Fe/H] and its error, dex; NaN where unknown, and taken as 0.
     fold : (N,) int64
         Part of the sky of each star.
     copies : int
-        The N rows are the stars, followed by so many copies of them with more noise, in the same order.
+        The N rows are the stars, followed by this number of noisier copies of them, in the same order.
     dust_error : float
         See `Calibration`.
     """
     given = {name: np.asarray(values, dtype=np.float64) for name, values in answers.items()}
     x, low, high = _clip(given)
-    below, x[:, _BELOW] = x[:, _BELOW].copy(), 0.0  # what it does is settled last
+    below, x[:, _BELOW] = x[:, _BELOW].copy(), 0.0  # its slopes are fitted last
     z = (feh - given["feh"]) / _sigma(given["aleatoric"], given["epistemic"], dust_error * given["ebv"])
     n_stars = len(z) // (1 + copies)
     weight = _LABEL_SIGMA**2 / (_LABEL_SIGMA**2 + np.square(np.nan_to_num(feh_err)))
     weight[:n_stars] *= _WEIGHT_OF_ORIGINALS
 
-    off = np.empty((4, n_stars))  # by how many sigmas the truth is beyond each end, in a fit that has not seen it
+    off = np.empty((4, n_stars))  # sigmas by which the truth is beyond each limit, in a fit that has not seen it
     for left_out in np.unique(fold):
         used, judged = fold != left_out, np.flatnonzero(fold[:n_stars] == left_out)
         intercepts, slopes = fit_quantiles(x[used], z[used], weight[used], QUANTILES)
@@ -177,7 +176,7 @@ def fit_calibration(
     intercepts, slopes = fit_quantiles(x, z, weight, QUANTILES)
     intercepts += _OUTWARD * wider
 
-    # Below -2 there are too few stars to move the quantiles of all: there the intervals widen by what those lack.
+    # Stars below -2 are too few to influence the fit to all: widen the intervals there by what these stars lack.
     poor = below[:n_stars] > 0
     if poor.sum() >= _FEWEST:
         far = np.maximum(below[:n_stars][poor], _LEAST_BELOW)
@@ -189,7 +188,7 @@ def fit_calibration(
 
 
 def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], copies: int = 0) -> FurtherCalibration:
-    """Fit the errors of the further labels, as `fit_calibration` does those of [Fe/H].
+    """Fit the errors of the further labels, as `fit_calibration` does for [Fe/H].
 
     Parameters
     ----------
@@ -212,7 +211,7 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
         original = (np.arange(len(x)) < n_stars)[known]
         weight = np.where(original, _WEIGHT_OF_ORIGINALS, 1.0)
         intercepts, slopes = fit_quantiles(x[known], off, weight, [0.68])
-        lacking = off - intercepts - slopes[0] @ x[known].T  # of the stars as they are, 68 % shall be inside
+        lacking = off - intercepts - slopes[0] @ x[known].T  # 68 % of the original stars must be inside
         fits.append((*(intercepts + np.quantile(lacking[original], 0.68)), *slopes[0]))
     return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
 
@@ -220,9 +219,9 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
 def covariates(answers: Answers) -> AnyArray:
     """Return the (B, K) numbers that the quantiles depend on.
 
-    [Fe/H], otherwise below -2 than above; the noise of the spectrum, which G and S/N come down to; the share of sigma
-    that is disagreement in the ensemble; E(B-V), in a network that knows of dust with bends; and T_eff and log g, where
-    it has learnt them.
+    [Fe/H], with another slope below -2; the noise of the spectrum, to which G and S/N reduce; the ensemble's
+    disagreement relative to sigma; E(B-V), with bends for a network that is given it; and T_eff and log g, if these
+    were learned.
     """
     feh, ebv, epistemic = answers["feh"], answers["ebv"], answers["epistemic"]
     xp = feh.__array_namespace__()
@@ -239,14 +238,14 @@ def covariates(answers: Answers) -> AnyArray:
 
 
 def _sigma(*parts: AnyArray) -> AnyArray:
-    """Return (B,) sigma before calibration: noise, disagreement, and perhaps dust, in quadrature."""
+    """Return (B,) sigma before calibration: noise, disagreement and possibly dust, added in quadrature."""
     first, *others = parts
     xp = first.__array_namespace__()
     return xp.sqrt(sum((xp.square(part) for part in others), xp.square(first)))
 
 
 def _clip(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return the covariates within the range of all but the outermost stars, and that range."""
+    """Return the covariates clipped to the range of all but the outermost stars, and that range."""
     x = covariates(given)
     beyond = 100 * min(_BEYOND_SHARE, _BEYOND / len(x))
     low, high = np.percentile(x, [beyond, 100 - beyond], axis=0)

@@ -1,4 +1,4 @@
-"""What a model says of itself: ``card.json`` of its bundle, typed, so that a wrong key cannot exist."""
+"""A model's description of itself: ``card.json`` in its bundle, typed so that a wrong key cannot exist."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from xpfeh.labels.sample import SampleOrigin
 from xpfeh.settings import Recipe
 
 FORMAT: Literal[7] = 7
-"""Of the bundle; the next number after each change that older bundles cannot be read with."""
+"""Of the bundle; incremented when a change makes older bundles unreadable."""
 
 
 class StarCounts(BaseModel):
-    """How many stars the members learnt from, were judged by, and have not seen at all."""
+    """The number of stars that the members were trained on, were judged on, and have not seen at all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,26 +29,26 @@ class StarCounts(BaseModel):
 
 
 class Training(SampleOrigin):
-    """How a model came about: its sample (see `SampleOrigin`) and what training it showed.
+    """How a model was made: its sample (see `SampleOrigin`) and the results of its training.
 
     Attributes
     ----------
     stars : StarCounts
     restarted_members : int
-        Members that collapsed in the warm-up and were started afresh.
+        Members that collapsed in the warm-up and were restarted.
     stretch, calibration, further, edges
-        What makes the networks' answers and their errors true, and where they end, as the graph has it.
+        The corrections of the networks' predictions and errors, and the limits of both, as in the graph.
     domain_threshold : float
-        Domain score of the worst 1 % of the validation stars.
+        Domain score that the worst 1 % of the validation stars exceed.
     seen : Seen
-        What the stars that it was judged by are like.
+        Properties of the stars that it was judged on.
     seconds : float
-        Time of training and calibrating.
+        Time for training and calibration.
     validation : dict of float
         `xpfeh.evaluate.metrics.summary` of the validation stars.
     good : dict of float
-        `xpfeh.evaluate.good_stars.good_numbers` of all stars that it was judged by; of the whole sky, if it learned
-        from that. What cannot be known is left out.
+        `xpfeh.evaluate.good_stars.good_numbers` of all stars that it was judged on: of the whole sky, if it was trained
+        on that. Unknown numbers are left out.
     """
 
     stars: StarCounts
@@ -61,7 +61,7 @@ class Training(SampleOrigin):
     seen: Seen
     seconds: float
     validation: dict[str, float]
-    good: dict[str, float] = Field(default_factory=dict)  # earlier cards have none
+    good: dict[str, float] = Field(default_factory=dict)  # earlier cards lack it
 
 
 class ModelCard(Training):
@@ -73,16 +73,16 @@ class ModelCard(Training):
     version : str
         The model's name: its recipe, and the beginning of the SHA-256 of its content.
     sha256 : dict of str
-        Of the bundle's other files, by their names.
+        Checksums of the bundle's other files, by name.
     recipe : Recipe
     golden : tuple of float
-        What it gives for the golden star (`xpfeh.inference.golden`).
+        Its prediction for the golden star (`xpfeh.inference.golden`).
     made_by : dict of str
         Versions of xpfeh, its commit and its packages.
     held_out : dict of dict of float
-        Of the model that the package ships: its numbers on the stars held out from it, as `xpfeh validate` gives them.
+        Only for the model that ships with the package: its numbers on held-out stars, as `xpfeh validate` reports them.
     data : str
-        Of that model: what it was trained on, whose it is, and on what terms.
+        Only for that model: its training data, their owners and terms of use.
     """
 
     format: Literal[7] = FORMAT

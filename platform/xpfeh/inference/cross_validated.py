@@ -1,4 +1,4 @@
-"""Models that share the sky: each star is answered for by the one that has not seen its part."""
+"""Models that share the sky: each star is predicted by the one that has not seen its part."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from xpfeh.labels.sample import split_by_sky
 from xpfeh.settings import PreprocessSettings
 
 NONE = -1
-"""No model: each has seen the star's part of the sky."""
+"""Stands for no model: all have seen the star's part of the sky."""
 
 
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return the stars with the predictor's columns, and ``flags`` and ``good`` as a catalog has them."""
+    """Return the stars with the predictor's columns, and ``flags`` and ``good`` as in a catalog."""
     predicted = predictor.predict(stars)
     flags = all_flags(stars, predicted, predictor.card.domain_threshold)
     return {**stars, **predicted, "flags": flags, "good": is_good(flags, predictor.card.recipe.stars == "all")}
 
 
 class CrossValidated:
-    """One model, or several of one recipe that each hold out another part of the sky.
+    """One model, or several of one recipe that each hold out a different part of the sky.
 
     Parameters
     ----------
     bundles : sequence of str or Path
-        Their folders: one model knows nothing of a fifth of the sky, five know nothing of one fifth each.
+        Their folders: one model, which has not seen one fifth of the sky, or five, each with a different unseen fifth.
 
     Raises
     ------
     UserError
-        If a folder is no bundle, or the models differ in their recipe or data, or two hold out the same stars.
+        If a folder is not a bundle, the models differ in recipe or data, or two hold out the same stars.
     """
 
     def __init__(self, bundles: Sequence[str | Path]) -> None:
@@ -50,50 +50,50 @@ class CrossValidated:
                 first.recipe, first.features, first.labels_sha256, first.split.salt
             ):  # fmt: skip
                 raise UserError(
-                    f"{card.version} and {first.version} differ in recipe, data or split: not one cross-validation"
+                    f"{card.version} and {first.version} differ in recipe, data or split: not from one cross-validation"
                 )
         folds = [card.split.test_fold for card in self.cards]
         if len(set(folds)) < len(folds):
-            raise UserError(f"{first.version}: two models hold out the same fifth of the sky; give one model for each")
+            raise UserError(f"{first.version}: two models hold out the same fifth of the sky; give one model per fifth")
 
     @property
     def cards(self) -> list[ModelCard]:
-        """What the models say of themselves."""
+        """The models' cards."""
         return [predictor.card for predictor in self.predictors]
 
     @property
     def salt(self) -> str:
-        """Names the split of the sky."""
+        """The name of the split of the sky."""
         return self.cards[0].split.salt
 
     @property
     def held_out(self) -> str:
-        """What the models have not seen, in words: the split and its folds."""
+        """The part of the sky that the models have not seen, as text: the split and its folds."""
         if len(self.cards) == 1:
             return self.cards[0].split.name
         return f"{self.salt}, folds {', '.join(str(card.split.test_fold) for card in self.cards)}"
 
     def check_features(self, preprocess: PreprocessSettings, where: str) -> None:
-        """Refuse features that were made with other settings than the training features, with a `UserError`."""
+        """Raise a `UserError` if features were made with other settings than the training features."""
         for predictor in self.predictors:
             predictor.check_features(preprocess, where)
 
     def unseen_by(self, source_id: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return for each of N stars which model has not seen its part of the sky, or `NONE`."""
-        return self._whose_part(source_id, "test")
+        """Return, for each of N stars, the model that has not seen its part of the sky, or `NONE`."""
+        return self._model_for(source_id, "test")
 
     def taught_by(self, source_id: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return for each of N stars one model that has learnt from its part of the sky, or `NONE`."""
-        return self._whose_part(source_id, "train")
+        """Return, for each of N stars, a model trained on its part of the sky, or `NONE`."""
+        return self._model_for(source_id, "train")
 
     def answers(self, stars: Mapping[str, NDArray], by: NDArray[np.int64]) -> dict[str, NDArray]:
-        """Return the K stars that have a model in `by` with its columns, in their order, without their spectra.
+        """Return the K stars that have a model in `by`, in order, with that model's columns and without spectra.
 
         Parameters
         ----------
         stars : mapping of (N, ...) arrays
         by : (N,) int64
-            As `unseen_by` gives it.
+            As returned by `unseen_by`.
         """
         rows = [np.flatnonzero(by == number) for number in range(len(self.predictors))]
         found = [
@@ -105,7 +105,7 @@ class CrossValidated:
         return {name: np.concatenate([part[name] for part in found])[order] for name in names}
 
     def sensitivity(self, stars: Mapping[str, NDArray], by: NDArray[np.int64]) -> NDArray[np.float32]:
-        """Return d[Fe/H] / d flux of the K stars that have a model in `by`, (K, pixels)."""
+        """Return d[Fe/H] / d flux for the K stars that have a model in `by`, (K, pixels)."""
         rows = [np.flatnonzero(by == number) for number in range(len(self.predictors))]
         slopes = [
             predictor.sensitivity({name: stars[name][mine] for name in INPUTS})
@@ -113,8 +113,8 @@ class CrossValidated:
         ]
         return np.concatenate(slopes)[np.argsort(np.concatenate(rows))]
 
-    def _whose_part(self, source_id: NDArray[np.int64], part: str) -> NDArray[np.int64]:
-        whose = np.full(len(source_id), NONE)
+    def _model_for(self, source_id: NDArray[np.int64], part: str) -> NDArray[np.int64]:
+        model = np.full(len(source_id), NONE)
         for number, card in enumerate(self.cards):
-            whose[split_by_sky(source_id, card.split.salt, card.split.test_fold) == part] = number
-        return whose
+            model[split_by_sky(source_id, card.split.salt, card.split.test_fold) == part] = number
+        return model

@@ -1,4 +1,4 @@
-"""Is a spectrum like those that the networks were trained on? Its distance from them, and how far they disagree."""
+"""Is a spectrum like those the networks were trained on? Its distance from them, and the networks' disagreement."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from pydantic import BaseModel, ConfigDict
 from xpfeh.inference.answers import Answers
 
 _FLOOR = 1e-3  # of a flux that is 1 around 550 nm: negative pixels have no logarithm
-_LARGEST_RELATIVE_ERROR = 5.0  # beyond it a pixel says nothing, whatever its error
-_DISAGREEMENT = 10.0  # how much disagreement counts beside distance; the product does both jobs best, LOG 2026-11-23
+_LARGEST_RELATIVE_ERROR = 5.0  # beyond it a pixel has no information, whatever its error
+_DISAGREEMENT = 10.0  # weight of disagreement relative to distance; the product serves both best, LOG 2026-11-23
 _USUAL_SIGMA = 0.1  # dex; the networks' own error at which disagreement begins to count
-_COARSE = 60  # pixels at most: as many as a spectrum of XP's resolution has independent ones
-_HEAT = 5.0  # by 100 K beyond the hottest stars the score doubles: hot stars have no lines that would tell them apart
-_HOTTEST = 0.999  # of the stars with [Fe/H]
+_COARSE = 60  # pixels at most: the number of independent ones at XP's resolution
+_HEAT = 5.0  # the score doubles 100 K beyond the hottest stars: hot stars have no lines that would reveal them
+_HOTTEST = 0.999  # quantile of T_eff among the stars with [Fe/H]
 WORST = 0.01
 """Share of the validation stars that count as outside."""
 
 
 class Domain(BaseModel):
-    """Principal components of the training stars' log flux, in P = 60 pixels at most.
+    """Principal components of the training stars' log flux, in at most P = 60 pixels.
 
     Attributes
     ----------
     mean : P floats
     components : P x P floats
-        One a row.
+        One per row.
     variances : P floats
-        Of the training stars along them.
+        Of the training stars along the components.
     hottest : float, optional
-        T_eff of the hottest of them with [Fe/H], on the networks' scale, if they learn T_eff.
+        T_eff of the hottest training stars with [Fe/H], on the networks' scale, if they learn T_eff.
     usual_sigma : (float, float), optional
-        Of log sigma, the networks' own, of stars that they have not seen: its value at a noise of 1 and its slope along
-        log noise.
+        Log of the networks' own sigma for stars that they have not seen: its value at a noise of 1, and its slope
+        along log noise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -48,12 +48,12 @@ class Domain(BaseModel):
     usual_sigma: tuple[float, float] | None = None
 
     def score(self, flux: Any, flux_error: Any, answers: Answers) -> Any:
-        """Return the score of B spectra.
+        """Return the scores of B spectra.
 
-        The distance is the root mean square of the components, each in units of what is expected: the spread of the
-        training stars, and the noise of this spectrum, which is not held against it. It counts the more, the more
-        the members disagree beyond what noise explains; and, of networks that learn the whole star, the hotter it is
-        than any with a label, and the less they are sure than they are of stars as noisy.
+        The distance is the root mean square of the components, each in units of the expected scatter: the spread of
+        the training stars plus the noise of this spectrum. It is multiplied by the members' disagreement beyond what
+        noise explains. If the networks also learn the further labels, it is multiplied further for a star hotter than
+        any with [Fe/H], and where sigma is larger than for equally noisy stars.
 
         Parameters
         ----------
@@ -91,7 +91,7 @@ def domain_of(
     whole_star : ((N,) float32, mapping of (M,) arrays), optional
         Their T_eff on the networks' scale, and the `Answers` for stars that the networks have not seen.
     """
-    log_flux = np.log(np.maximum(averaged(flux), _FLOOR))
+    log_flux = np.log(np.maximum(to_ranges(flux), _FLOOR))
     variances, components = np.linalg.eigh(np.cov(log_flux.T))
     hottest = usual_sigma = None
     if whole_star:
@@ -108,13 +108,13 @@ def domain_of(
     )
 
 
-def averaged(flux: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return (N, pixels) spectra in the P ranges of a `Domain`."""
+def to_ranges(flux: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return (N, pixels) spectra averaged over the P ranges of a `Domain`."""
     return flux.astype(np.float64) @ _means(flux.shape[1])
 
 
 def _means(n_pixels: int) -> NDArray[np.float32]:
-    """Return the (n_pixels, P) weights that average pixels to P ranges as even as possible."""
+    """Return the (n_pixels, P) weights that average pixels over P ranges of nearly equal width."""
     cuts = np.round(np.linspace(0, n_pixels, min(n_pixels, _COARSE) + 1)).astype(np.intp)
     widths = np.diff(cuts)
     return (np.repeat(np.eye(len(widths)), widths, axis=0) / widths).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Where answers end: beyond the labels' range an interval is open, and far beyond it there is no answer."""
+"""Limits of predictions: beyond the labels' range an interval is open, and far beyond it there is no prediction."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from pydantic import BaseModel, ConfigDict
 from xpfeh.inference.further_labels import FURTHER_LABELS, LARGEST
 from xpfeh.typing import AnyArray
 
-_LABELS_BEYOND = 5  # stars: a range that fewer reach into is not known
-_NO_LABELS = (1e9, -1e9)  # a range that nothing is in: what no star has taught is not answered
-_SENSELESS = 0.5  # dex beyond the range: so far a network says how its last layer is sloped, and nothing of a star
+_LABELS_BEYOND = 5  # stars beyond either end of a range: with fewer, the network cannot know that end
+_NO_LABELS = (1e9, -1e9)  # an empty range: a label without training stars is never predicted
+_SENSELESS = 0.5  # dex beyond the range: there a prediction reflects the slope of the last layer, not the star
 
 
 class Edges(BaseModel):
-    """The ranges that the training labels span.
+    """The ranges of the training labels.
 
     Attributes
     ----------
     low, high : float
         Of [Fe/H], dex: five labelled stars are beyond either.
     further : dict of (float, float)
-        Likewise of the further labels that the model has learnt, in their own units, by their columns.
+        The same for the further labels that the model has learned, in their own units, by column.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -33,10 +33,10 @@ class Edges(BaseModel):
     high: float
     further: dict[str, tuple[float, float]] = {}
 
-    def opened(self, columns: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """Return the predictor's columns with NaN for limits beyond the labels, and for answers without sense.
+    def open_intervals(self, columns: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
+        """Return the predictor's columns with NaN for limits beyond the labels, and for meaningless predictions.
 
-        Where a limit is NaN the interval is open. Without one of the limits of the 68 % interval there is no error.
+        Where a limit is NaN the interval is open. If either limit of the 68 % interval is NaN, so is the error.
         """
         feh = columns["FEH"]
         sense = (feh >= self.low - _SENSELESS) & (feh <= self.high + _SENSELESS)
@@ -58,7 +58,7 @@ class Edges(BaseModel):
 
 
 def edges_of(labels: Mapping[str, NDArray[np.float64]]) -> Edges:
-    """Return the edges of training labels, (N,) each, NaN where unknown: ``feh``, and perhaps further ones.
+    """Return the edges of training labels, (N,) each, NaN where unknown: ``feh``, and optionally further ones.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def edges_of(labels: Mapping[str, NDArray[np.float64]]) -> Edges:
     further = {}
     for label in FURTHER_LABELS:
         if label.name in labels:
-            taken = LARGEST * label.unit  # a label beyond is learnt as this
+            taken = LARGEST * label.unit  # labels beyond are clipped to this in training
             further[label.column] = _range(np.clip(labels[label.name], label.centre - taken, label.centre + taken))
     return Edges(low=low, high=high, further=further)
 

@@ -1,4 +1,4 @@
-"""From features to catalog rows: the same function makes a row of the catalog and an online answer."""
+"""From features to catalog rows: the same function for a catalog and for the endpoint."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ _FROM_FEATURES = {
     "EBV": "ebv",
     "rgeo": "rgeo",
 }
-"""The catalog's columns that features have, by the paper's names (Table 2)."""
+"""The catalog's columns that are copied from features, by the paper's names (Table 2)."""
 
-_CANNOT_SAY = 0.75  # dex, of LOGG_err: giants and dwarfs of one colour are 1 to 3 dex apart
-_CLEARLY = 1.0  # dex from the border: there LOGG says what a star is, though its error is open
+_UNDECIDED = 0.75  # dex, LOGG_err beyond which LOGG does not decide: giants and dwarfs of one colour differ by 1 to 3
+_CLEARLY = 1.0  # dex from the border: there LOGG decides even without an error
 
 
 def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
     """Return the columns of `xpfeh.columns.CATALOG` for N stars, in their order.
 
-    A star without a usable spectrum or E(B-V) keeps its row, with NaN for what is predicted and a flag.
+    A star without a usable spectrum or E(B-V) keeps its row, with NaN in the predicted columns and a flag.
     """
     predicted = predictor.predict(features)
     flags = all_flags(features, predicted, predictor.card.domain_threshold)
@@ -49,11 +49,11 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
 def all_flags(
     features: Mapping[str, NDArray], predicted: Mapping[str, NDArray], domain_threshold: float
 ) -> NDArray[np.uint32]:
-    """Return the (N,) flags of features, and those that a prediction decides.
+    """Return the (N,) flags of the features combined with those that follow from the prediction.
 
-    OUTSIDE_DOMAIN, and FEH_EDGE where a limit is open; of a star without a distance, GIANT_BY_SPECTRUM and NOT_GIANT if
-    LOGG says so, CUT_NOT_EVALUATED if it cannot say; and BAD_SPECTRUM where there is no answer and no flag says why: a
-    spectrum that a recipe could not deredden.
+    These are OUTSIDE_DOMAIN; FEH_EDGE if a limit is open; for a star without a distance GIANT_BY_SPECTRUM, and
+    NOT_GIANT by LOGG, or CUT_NOT_EVALUATED if LOGG does not decide; and BAD_SPECTRUM if there is no prediction and no
+    other flag explains why: the recipe could not deredden the spectrum.
 
     Parameters
     ----------
@@ -68,13 +68,13 @@ def all_flags(
     explained = (features["flags"] & np.uint32(NO_PREDICTION)) > 0
     no_distance = np.isnan(features["m_g"]) & answered
     logg, error = predicted["LOGG"], predicted["LOGG_err"]
-    # An error is open where its interval reaches the end of the labels, which is far from where giants end.
-    says = (error < _CANNOT_SAY) | (np.isnan(error) & (np.abs(logg - MAX_LOGG) > _CLEARLY))
+    # LOGG has no error if its interval reaches the end of the labels, far from the border between giants and dwarfs.
+    decides = (error < _UNDECIDED) | (np.isnan(error) & (np.abs(logg - MAX_LOGG) > _CLEARLY))
     return features["flags"] | bits({
         Flag.BAD_SPECTRUM: ~answered & ~explained,
         Flag.OUTSIDE_DOMAIN: predicted["domain_score"] > domain_threshold,
         Flag.FEH_EDGE: open_end & answered,
-        Flag.GIANT_BY_SPECTRUM: no_distance & says,
-        Flag.NOT_GIANT: no_distance & says & (logg >= MAX_LOGG),
-        Flag.CUT_NOT_EVALUATED: no_distance & ~says,
+        Flag.GIANT_BY_SPECTRUM: no_distance & decides,
+        Flag.NOT_GIANT: no_distance & decides & (logg >= MAX_LOGG),
+        Flag.CUT_NOT_EVALUATED: no_distance & ~decides,
     })  # fmt: skip

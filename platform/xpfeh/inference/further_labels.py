@@ -1,4 +1,4 @@
-"""What a star is besides its [Fe/H]: T_eff, log g and [alpha/M], on the scale on which networks learn them."""
+"""Labels in addition to [Fe/H]: T_eff, log g and [alpha/M], on the scale on which networks learn them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 LARGEST = 6.0
-"""On the networks' scale: a label beyond is taken as this, so that hot stars do not decide what is learnt of giants. Of
-T_eff it is 7700 K: beyond the stars that have a [Fe/H] (LOG 2026-11-29)."""
+"""On the networks' scale: labels beyond are clipped to this, so that hot stars do not dominate the training. For T_eff
+it is 7700 K: beyond the stars that have an [Fe/H] (LOG 2026-11-29)."""
 
 
 class FurtherLabel(NamedTuple):
-    """A label, by its name in tables of labels and in catalogs; its scale is that of the giants.
+    """A label, with its names in tables of labels and in catalogs; its scale is chosen for giants.
 
     Attributes
     ----------
     name, column : str
     centre, unit : float
-        In the label's own unit: ``centre`` is 0 for the networks, and ``centre + unit`` is 1.
+        In the label's own unit: to the networks ``centre`` is 0 and ``centre + unit`` is 1.
     """
 
     name: str
@@ -40,7 +40,7 @@ FURTHER_LABELS = (
     FurtherLabel("alpha_m", "ALPHA_M", 0.1, 0.12),
 )
 TEFF, LOGG, ALPHA_M = range(3)
-"""Their places."""
+"""Their indices."""
 
 
 def network_labels(stars: Mapping[str, NDArray]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
-"""The golden star: one real giant, whose answer each model keeps in its card and must give again wherever it is loaded.
+"""The golden star: one real giant. Each model's card records its prediction, to be reproduced wherever it is loaded.
 
-So a model that a machine computes wrongly (other libraries, a damaged kernel) is refused before it answers anybody.
+So a model that a machine computes wrongly (other libraries, a faulty kernel) is refused before it predicts anything.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from xpfeh.inference.inputs import network_inputs
 from xpfeh.settings import PreprocessSettings, Recipe
 
 AGREEMENT = 1e-5
-"""Dex, and relative: kernels of another kind of CPU sum in another order, and differ by no more."""
+"""Dex, and relative: another kind of CPU sums in a different order, but differs by no more than this."""
 
 GoldenAnswer = tuple[float | None, ...]
-"""What the graph gives for the star, in the order of its columns; None where it is NaN."""
+"""The graph's output for the star, in the order of its columns; None for NaN."""
 
 
 @cache
@@ -31,12 +31,12 @@ def golden_star() -> dict[str, NDArray]:
 
 
 def golden_answer(graph: Graph, recipe: Recipe, preprocess: PreprocessSettings) -> GoldenAnswer:
-    """Return what a model's graph gives for the star."""
+    """Return the output of a model's graph for the star."""
     (columns,) = graph(network_inputs(golden_star(), recipe, preprocess))
     return tuple(None if np.isnan(value) else float(value) for value in columns[0])
 
 
 def agrees(answer: GoldenAnswer, kept: GoldenAnswer) -> bool:
-    """Return whether two answers are one, within `AGREEMENT`."""
+    """Return whether two answers agree within `AGREEMENT`."""
     now, before = (np.array(each, dtype=np.float64) for each in (answer, kept))
     return now.shape == before.shape and np.allclose(now, before, rtol=AGREEMENT, atol=AGREEMENT, equal_nan=True)

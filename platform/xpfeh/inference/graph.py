@@ -1,8 +1,8 @@
-"""An ONNX graph of stars, computed so that a star's bytes depend on nothing but the star.
+"""An ONNX graph over stars, computed so that a star's bytes depend on that star alone.
 
-A kernel may sum in another order at the edge of its blocks: rows of a product then depend on how many they are, and on
-their place. Here stars are padded to whole blocks, and that rows are then alike is tried whenever a graph is loaded;
-where it does not hold (no such machine is known) each star is computed alone.
+A kernel may sum in a different order at the edge of its blocks: a row of a product then depends on the number of rows
+and on its place among them. Here stars are padded to whole blocks. Each time a graph is loaded, a test checks that rows
+are then independent; if not (no such machine is known), each star is computed alone.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from xpfeh.errors import ModelError
 from xpfeh.files import first_line
 
 BLOCK = 16
-"""Stars are computed in multiples of this: of the lanes and the block heights of the kernels in use."""
+"""Stars are computed in multiples of this, a multiple of the lanes and block heights of the kernels in use."""
 CHUNK = 256
-"""Stars a call at most: what ten networks make of more leaves the caches of a core."""
+"""Maximum number of stars per call: with more, the intermediate results of ten networks exceed a core's caches."""
 
-onnxruntime.set_default_logger_severity(3)  # errors: its warnings are to those who write graphs
+onnxruntime.set_default_logger_severity(3)  # errors only: its warnings are for authors of graphs
 
 
 class Graph:
@@ -42,21 +42,21 @@ class Graph:
     Raises
     ------
     UserError
-        If it is none.
+        If `content` is not a usable ONNX graph.
     """
 
     def __init__(self, content: bytes) -> None:
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1  # chunks are shared out among threads, and not sums
+        options.intra_op_num_threads = 1  # threads share the chunks, never a sum
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # each kind of failure has its own class, in a private module
             raise ModelError(f"not an ONNX graph that can be computed ({first_line(error)})") from None
         self.widths = {each.name: tuple(each.shape[1:]) for each in self._session.get_inputs()}
-        self._block, self._chunk = (BLOCK, CHUNK) if self._rows_are_alike() else (1, 1)
+        self._block, self._chunk = (BLOCK, CHUNK) if self._rows_are_independent() else (1, 1)
 
     def __call__(self, features: Mapping[str, NDArray]) -> list[NDArray[np.float32]]:
-        """Return the graph's outputs, (N, ...) each, for N stars; NaN for a star with NaN."""
+        """Return the graph's outputs, (N, ...) each, for N stars; NaN for a star with NaN in its inputs."""
         columns = {name: np.asarray(features[name]) for name in self.widths}
         usable = np.logical_and.reduce([_finite(values) for values in columns.values()])
         starts = range(0, max(1, len(usable)), self._chunk)
@@ -80,8 +80,8 @@ class Graph:
                 chunks = list(pool.map(outputs, starts))
         return [np.concatenate(same) for same in zip(*chunks, strict=True)]
 
-    def _rows_are_alike(self) -> bool:
-        """Return whether made-up stars get the same bytes in a chunk, in another order, and block by block."""
+    def _rows_are_independent(self) -> bool:
+        """Return whether made-up stars get the same bytes in one chunk, in another order, and block by block."""
         rng = np.random.default_rng(0)
         stars = {
             name: np.exp(rng.normal(0, 0.3, (CHUNK, *width))).astype(np.float32) for name, width in self.widths.items()
@@ -104,7 +104,7 @@ def _finite(values: NDArray) -> NDArray[np.bool_]:
 
 
 def _threads() -> int:
-    """Return how many cores this process may use: Ray tells its workers their share in ``OMP_NUM_THREADS``."""
+    """Return the number of cores this process may use: Ray sets its workers' share in ``OMP_NUM_THREADS``."""
     share = os.environ.get("OMP_NUM_THREADS", "")
     if share.isdigit() and int(share):
         return int(share)

@@ -1,4 +1,4 @@
-"""From features to what a recipe's networks take: dust removed where the recipe says so, in the recipe's pixels."""
+"""From features to the inputs of a recipe's networks: in the recipe's pixels, dereddened if the recipe removes dust."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from xpfeh.xp.pixels import normalisation, rebin
 
 INPUTS = ("flux", "flux_error", "ebv")
 CLEAREST = 0.02
-"""Magnitudes of E(B-V), added before its logarithm is taken: no map knows it any better."""
+"""Magnitudes, added to E(B-V) before taking its logarithm: no map is more accurate."""
 
 
 def network_inputs(
     features: Mapping[str, NDArray], recipe: Recipe, preprocess: PreprocessSettings
 ) -> dict[str, NDArray]:
-    """Return ``flux``, ``flux_error`` (N, the recipe's pixels) float32 and ``ebv`` (N,) of N stars.
+    """Return ``flux``, ``flux_error`` (N, the recipe's pixels) float32 and ``ebv`` (N,) for N stars.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def network_inputs(
         ``flux``, ``flux_error`` (N, 343), as observed, and ``ebv`` (N,).
     recipe : Recipe
     preprocess : PreprocessSettings
-        What made the features: a dereddened spectrum is scaled to 1 in the same range again.
+        The settings of the features: a dereddened spectrum is rescaled to 1 in the same range.
     """
     flux, flux_error, ebv = (features[name] for name in INPUTS)
     if recipe.dust == "removed":
@@ -39,7 +39,7 @@ def network_inputs(
 def _deredden(
     flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray, normalise_nm: tuple[float, float]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return flux and error without dust; NaN of a star that has no level then, or behind so much that it overflows."""
+    """Return flux and error without dust; NaN if no positive level is left, or if the correction overflows."""
     dimming = attenuation(np.asarray(ebv, dtype=np.float64))
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         intrinsic, intrinsic_error = flux / dimming, flux_error / dimming

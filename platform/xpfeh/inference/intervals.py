@@ -1,4 +1,4 @@
-"""The distribution that calibrated intervals stand for."""
+"""The distribution that calibrated intervals describe."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm
 
-_Z68, _Z95 = norm.ppf([0.84, 0.975])  # where a normal distribution has the ends of the intervals
+_Z68, _Z95 = norm.ppf([0.84, 0.975])  # upper limits of the two intervals for a normal distribution
 
 
 def quantile(ends: NDArray[np.float32], normal: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return quantiles of stars, interpolated between the ends of their intervals over those of a normal distribution.
+    """Return quantiles for stars, interpolated between the limits of their intervals along a normal distribution.
 
     Parameters
     ----------
     ends : (N, 5) float32
-        Lower end of the 95 % and of the 68 % interval, the median, upper ends.
+        Lower limits of the 95 % and of the 68 % interval, the median, upper limits of the 68 % and the 95 % interval.
     normal : (N, n) float32
-        Which quantiles: by those of a normal distribution, in sigmas.
+        Which quantiles: in sigmas of a normal distribution.
 
     Returns
     -------
     (N, n) float32
-        Beyond the 95 % interval the slope stays what it is within; NaN for a star with an open end.
+        Extrapolated linearly beyond the 95 % interval; NaN for a star with an open interval.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What kind of answer each star of a catalog got, in words for people."""
+"""The number of good stars in a catalog, and of others by reason, in words for summaries."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _REASONS = {
     "beyond the systematics correction": Flag.CORRECTION_RANGE,
     "outside the paper's sample": BEYOND_PAPER,
 }
-"""Why a star is not good: the first that applies counts, so what makes the others meaningless comes first.
+"""Why a star is not good: the first that applies counts, so reasons that make others meaningless come first.
 
-All flags that a good star does not have are here.
+Every flag that a good star cannot have is listed here.
 """
 
 
 def kinds_of(stars: Mapping[str, NDArray]) -> dict[str, int]:
-    """Return how many of N stars are good, and how many are not for each reason; each star counts once.
+    """Return how many of N stars are good, and how many are not, by reason; each star counts once.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The one predictor: evaluation, batch and online call this class and get the same bytes."""
+"""The one predictor: evaluation, catalogs and the endpoint use this class and get the same bytes."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _FEH_COLUMNS = (
 )  # fmt: skip
 _FURTHER_COLUMNS = tuple(name for label in FURTHER_LABELS for name in (label.column, label.error_column))
 COLUMNS = (*_FEH_COLUMNS, *_FURTHER_COLUMNS)
-"""What a predictor gives; NaN where its recipe has not learnt a label."""
+"""The columns that a predictor returns; NaN if its recipe has not learned a label."""
 
 Features = Mapping[str, NDArray]
-"""``flux``, ``flux_error`` (N, 343) and ``ebv`` (N,), as `xpfeh.xp.preprocess.preprocess` makes them."""
+"""``flux``, ``flux_error`` (N, 343) and ``ebv`` (N,), as returned by `xpfeh.xp.preprocess.preprocess`."""
 
 
 def columns_of(recipe: Recipe) -> tuple[str, ...]:
-    """Return the columns that a recipe's graph gives, in their order.
+    """Return the columns that a recipe's graph returns, in order.
 
     Examples
     --------
@@ -43,7 +43,7 @@ def columns_of(recipe: Recipe) -> tuple[str, ...]:
 
 
 def with_all_columns(columns: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float32]]:
-    """Return all `COLUMNS` of N stars, NaN where a recipe gives none."""
+    """Return all `COLUMNS` for N stars, NaN where a recipe predicts none."""
     unknown = np.full_like(columns["FEH"], np.nan)
     return {name: columns.get(name, unknown).copy() for name in COLUMNS}
 
@@ -54,7 +54,7 @@ class Predictor:
     Parameters
     ----------
     folder : str or Path
-        Of the model's bundle.
+        The model's bundle.
 
     Attributes
     ----------
@@ -63,15 +63,15 @@ class Predictor:
     Raises
     ------
     UserError
-        If it is no bundle, its files are not those that its card names, or they give something else here for the golden
-        star than where it was trained.
+        If the folder is not a bundle, a file does not match its checksum on the card, or the prediction for the golden
+        star is not the one on the card.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.card: ModelCard = read_card(folder)
         self._folder = folder
         self._columns = self._graph(MODEL)
-        self._give_the_golden_answer()
+        self._check_golden_star()
 
     @property
     def version(self) -> str:
@@ -79,17 +79,17 @@ class Predictor:
         return self.card.version
 
     def preprocess_by(self, dust_map: str | None) -> PreprocessSettings:
-        """Return the settings that spectra for this model become features by; E(B-V) may be of another map.
+        """Return the settings that turn spectra into features for this model; E(B-V) may be from another map.
 
         Parameters
         ----------
         dust_map : {"sfd-nside64", "sfd"}, optional
-            By default the one that the model was trained with.
+            By default the map that the model was trained with.
 
         Raises
         ------
         UserError
-            If there is no such map, it is not on this machine, or the model's recipe removes dust.
+            If the map is unknown or not on this machine, or the model's recipe removes dust.
         """
         own = self.card.preprocess
         if dust_map is None:
@@ -98,14 +98,14 @@ class Predictor:
         recipe = self.card.recipe
         if recipe.dust == "removed" and dust_map != own.dust_map:
             raise ModelError(
-                f"recipe {recipe.name} dereddens by the map it was trained with ({own.dust_map}), so {self.version} "
-                f"cannot take {dust_map}; models whose recipe has dust=hint can"
+                f"recipe {recipe.name} dereddens with the map it was trained with ({own.dust_map}), so {self.version} "
+                f"cannot use {dust_map}; models whose recipe has dust=hint can"
             )
         dust.check(dust_map)
         return settings
 
     def check_features(self, preprocess: PreprocessSettings, where: str) -> None:
-        """Refuse features that were made with other settings than the training features.
+        """Raise an error if features were made with other settings than the training features.
 
         Raises
         ------
@@ -114,9 +114,9 @@ class Predictor:
         """
         given, expected = dict(preprocess), dict(self.card.preprocess)
         if self.card.recipe.dust == "hint":
-            del expected["dust_map"]  # to these networks E(B-V) says where to look, and its error is known to be large
+            del expected["dust_map"]  # to these networks E(B-V) is only a hint, with an error known to be large
         if differences := [
-            f"{name} is {given[name]}, the model has {expected[name]}"
+            f"{name} is {given[name]}, the model expects {expected[name]}"
             for name in sorted(expected)
             if given[name] != expected[name]
         ]:
@@ -131,7 +131,7 @@ class Predictor:
             ``FEH``, the ensemble's mean, stretched below -2 (dex), NaN far beyond the labels' range; ``FEH_lo68``,
             ``FEH_hi68``, ``FEH_lo95``, ``FEH_hi95``, calibrated intervals, NaN where they are open
             (`xpfeh.inference.edges`); ``FEH_err``, half the 68 % interval; ``FEH_err_aleatoric`` and
-            ``FEH_err_epistemic``, what the networks say of the noise and how far they disagree, not recalibrated;
+            ``FEH_err_epistemic``, the networks' own sigma and their disagreement, not recalibrated;
             ``domain_score``, see `xpfeh.inference.domain`. Then ``TEFF`` (K), ``LOGG`` and ``ALPHA_M`` (dex), each
             with ``_err``, half its calibrated 68 % interval, NaN by the same rules, or if the recipe does not learn it.
         """
@@ -139,9 +139,9 @@ class Predictor:
         return with_all_columns(dict(zip(columns_of(self.card.recipe), columns.T, strict=True)))
 
     def sensitivity(self, features: Features) -> NDArray[np.float32]:
-        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) of N stars by the recipe's pixels, (N, pixels).
+        """Return d[Fe/H] / d flux (dex, flux being 1 around 550 nm) for N stars in the recipe's pixels, (N, pixels).
 
-        The flux is that which the networks take: dereddened, where the recipe removes dust.
+        The flux is the networks' input: dereddened if the recipe removes dust.
         """
         (slopes,) = self._slopes(self._inputs(features))
         return slopes
@@ -150,13 +150,13 @@ class Predictor:
     def _slopes(self) -> Graph:
         return self._graph(SLOPES)
 
-    def _give_the_golden_answer(self) -> None:
+    def _check_golden_star(self) -> None:
         answer = golden_answer(self._columns, self.card.recipe, self.card.preprocess)
         if not agrees(answer, self.card.golden):
             raise ModelError(
-                f"{self._folder}: gives [Fe/H] {answer[0]} for the golden star where its {CARD} has "
+                f"{self._folder}: predicts [Fe/H] {answer[0]} for the golden star, but its {CARD} has "
                 f"{self.card.golden[0]}; the card was changed, or "
-                "this machine computes wrongly: are its versions those of constraints.txt?"
+                "this machine computes wrongly: compare its versions with constraints.txt"
             )
 
     def _graph(self, name: str) -> Graph:
@@ -164,9 +164,9 @@ class Predictor:
         try:
             graph = Graph(content)
         except UserError as error:
-            raise ModelError(f"{self._folder}/{name}: {error}; take the bundle from its source again") from None
+            raise ModelError(f"{self._folder}/{name}: {error}; copy the bundle from its source again") from None
         if graph.widths["flux"] != (self.card.recipe.n_pixels,):
-            raise ModelError(f"{self._folder}/{name}: does not fit the recipe; take the bundle from its source again")
+            raise ModelError(f"{self._folder}/{name}: does not fit the recipe; copy the bundle from its source again")
         return graph
 
     def _inputs(self, features: Features) -> dict[str, NDArray]:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-_BANDWIDTHS = (0.5, 0.05)  # of the values, which are in sigmas: the first finds the way, the second is nearly sharp
-_RIDGE = 1e-3  # penalty on squared slopes: one that few stars ask for stays small
+_BANDWIDTHS = (0.5, 0.05)  # in sigmas, like the values: the first gives a starting point, the second is nearly sharp
+_RIDGE = 1e-3  # penalty on squared slopes: one that only a few stars support stays small
 
 
 def fit_quantiles(
@@ -30,12 +30,12 @@ def weighted_quantile(values: NDArray[np.float64], share: float, weight: NDArray
 def _quantile(
     design: NDArray[np.float64], z: NDArray[np.float64], weight: NDArray[np.float64], q: float
 ) -> NDArray[np.float64]:
-    """Return (1 + K,) intercept and slopes of one quantile: those with the least smoothed pinball loss.
+    """Return (1 + K,) intercept and slopes of one quantile: those that minimise the smoothed pinball loss.
 
     The corner of the loss is rounded by a Gaussian kernel (He et al. 2023, DOI 10.1016/j.jeconom.2021.07.010), so that
-    Newton's method finds the minimum: of 56,000 stars far faster than the linear program (LOG 2026-11-29).
+    Newton's method finds the minimum: for 56,000 stars far faster than a linear program (LOG 2026-11-29).
     """
-    from scipy.optimize import minimize  # half a second, which those who only predict need not wait
+    from scipy.optimize import minimize  # takes half a second, not needed for predicting
     from scipy.special import ndtr
 
     share = weight / weight.sum()

@@ -1,6 +1,6 @@
-"""What stars are like, as a model sees them.
+"""Properties of stars, as a model sees them.
 
-The card says it of the stars that the model was judged by; the stars of a dataset are held against them.
+The card records them for the stars that the model was judged on; the stars of a dataset are compared with these.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from pydantic import BaseModel, ConfigDict
 
 from xpfeh.errors import UserError
 from xpfeh.flags import MEANING, OUTSIDE_PAPER_SAMPLE
-from xpfeh.inference.domain import averaged
+from xpfeh.inference.domain import to_ranges
 
 PERCENTILES = (1, 5, 16, 25, 50, 75, 84, 95, 99)
 QUANTITIES = ("domain_score", "phot_g_mean_mag", "bp_rp0", "ebv")
 
 
 class Seen(BaseModel):
-    """Distributions over the stars that `is_compared` chooses.
+    """Distributions over the stars that `is_compared` selects.
 
     Attributes
     ----------
@@ -30,8 +30,8 @@ class Seen(BaseModel):
     flags : dict of float
         The share of the stars that have each flag, by its name.
     flux, spread : P floats
-        Median of the spectra as the networks take them, 1 around 550 nm, in P = 60 ranges, and half the central 68 %
-        of them. Where the recipe takes E(B-V) as a hint, dust is in both.
+        Median of the networks' input spectra, 1 around 550 nm, in P = 60 ranges, and half their central 68 %. If the
+        recipe takes E(B-V) as a hint, both include dust.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,12 +44,12 @@ class Seen(BaseModel):
 
 
 def is_compared(stars: Mapping[str, NDArray]) -> NDArray[np.bool_]:
-    """Return which of N stars have a score and fail none of cuts 1 to 3; a cut that is not known fails no star."""
+    """Return which of N stars have a score and fail none of cuts 1 to 3; an unknown cut does not count as failed."""
     return ((stars["flags"] & np.uint32(OUTSIDE_PAPER_SAMPLE)) == 0) & np.isfinite(stars["domain_score"])
 
 
 def describe(stars: Mapping[str, NDArray]) -> Seen:
-    """Return what N stars are like.
+    """Return the properties of N stars.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ def describe(stars: Mapping[str, NDArray]) -> Seen:
     """
     chosen = is_compared(stars)
     if not chosen.any():
-        raise UserError(f"of {len(chosen)} stars none passes cuts 1 to 3 and has a spectrum")
-    low, middle, high = np.percentile(averaged(stars["flux"][chosen]), (16, 50, 84), axis=0)
+        raise UserError(f"none of {len(chosen)} stars passes cuts 1 to 3 and has a spectrum")
+    low, middle, high = np.percentile(to_ranges(stars["flux"][chosen]), (16, 50, 84), axis=0)
     values = {name: stars[name][chosen] for name in QUANTITIES}
     return Seen(
         stars=int(chosen.sum()),

@@ -1,7 +1,7 @@
-"""The stretch below [Fe/H] = -2, where spectra say ever less and networks answer too near to what they know best.
+"""The stretch below [Fe/H] = -2, where spectra become less informative and predictions too close to the bulk of labels.
 
-A network that is unsure answers near the bulk of its labels: metal-poor stars come out too rich, the more so the poorer
-they are (LOG 2026-11-25: +0.26 dex at -2.4 to -3.2). One factor, from stars that the networks have not seen, undoes it.
+An uncertain network predicts values near the bulk of its labels: metal-poor stars come out too metal-rich, by more the
+poorer they are (LOG 2026-11-25: +0.26 dex at -2.4 to -3.2). One factor, from unseen stars, corrects this.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 _BEND = -2.0  # dex
-_LABEL_KNOWS = 0.2  # dex; labels with larger errors say nothing of a scale (those of APOGEE below -2 as merged)
-_FEWEST = 10  # stars whose scale means anything
+_LARGEST_ERROR = 0.2  # dex; labels with larger errors do not constrain a scale (merged APOGEE labels below -2)
+_FEWEST = 10  # stars: with fewer, the scale is meaningless
 
 
 class Stretch(BaseModel):
-    """What lies below the bend is made `factor` times longer, and so are the errors there."""
+    """Below the bend, the distance from it and the errors are multiplied by `factor`."""
 
     model_config = ConfigDict(frozen=True)
 
     factor: float = Field(ge=1)
 
     def feh(self, feh: Any) -> Any:
-        """Return (B,) [Fe/H] as stretched, dex."""
+        """Return (B,) stretched [Fe/H], dex."""
         return feh - (self.factor - 1) * feh.__array_namespace__().maximum(_BEND - feh, 0.0)
 
     def errors(self, feh: Any, error: Any) -> Any:
-        """Return (B,) errors of [Fe/H] as they are after its stretch, dex; `feh` is that before."""
+        """Return (B,) errors of the stretched [Fe/H], dex; `feh` is the value before."""
         return feh.__array_namespace__().where(feh < _BEND, self.factor * error, error)
 
 
@@ -37,10 +37,10 @@ UNSTRETCHED = Stretch(factor=1.0)
 
 
 def stretch_of(predicted: NDArray[np.float32], feh: NDArray[np.float64], feh_err: NDArray[np.float64]) -> Stretch:
-    """Return the stretch that gives unseen stars below the bend the range of their labels.
+    """Return the stretch that gives predictions for unseen stars below the bend the range of their labels.
 
-    Both have errors, so the factor is that between regressions of one on the other: the ratio of their root mean
-    squares (reduced major axis, through the bend). Never below 1; and 1 if there are too few stars with sure labels.
+    Both have errors, so the factor is between the two regressions of one on the other: the ratio of their root mean
+    squares (reduced major axis, through the bend). It is never below 1, and 1 if too few stars have accurate labels.
 
     Parameters
     ----------
@@ -55,9 +55,9 @@ def stretch_of(predicted: NDArray[np.float32], feh: NDArray[np.float64], feh_err
     >>> round(stretch_of((poor + 2) / 2 - 2, poor, np.full(20, 0.1)).factor, 6)
     2.0
     """
-    known = (feh < _BEND) & (np.nan_to_num(feh_err) <= _LABEL_KNOWS)
+    known = (feh < _BEND) & (np.nan_to_num(feh_err) <= _LARGEST_ERROR)
     below = np.maximum(_BEND - predicted[known].astype(np.float64), 0)
     if known.sum() < _FEWEST or not below.any():
         return UNSTRETCHED
-    asked = _BEND - feh[known]
-    return Stretch(factor=max(1.0, float(np.sqrt(np.square(asked).mean() / np.square(below).mean()))))
+    wanted = _BEND - feh[known]
+    return Stretch(factor=max(1.0, float(np.sqrt(np.square(wanted).mean() / np.square(below).mean()))))

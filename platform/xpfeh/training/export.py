@@ -109,7 +109,7 @@ def _columns(model: TrainedModel) -> bytes:
     mean, sigma = _forward(model.network, **inputs)  # (E, B, L) both
     own = onp.sqrt(onp.mean(onp.square(sigma), axis=0))
     answers = answers_of(onp.mean(mean, axis=0), own, onp.std(mean, axis=0), inputs, model.stretch)
-    columns = model.edges.opened(model.columns(answers, inputs))
+    columns = model.edges.open_intervals(model.columns(answers, inputs))
     return _built(inputs, {"columns": onp.stack([columns[name] for name in columns_of(recipe)], axis=1)})  # (B, C)
 
 

@@ -94,7 +94,7 @@ def train(
     model = TrainedModel(network, stretch, calibration, further, domain, edges)
     judges = unseen.stars
     columns = model.columns(unseen.answers(members, stretch), judges)
-    opened = edges.opened(columns)
+    opened = edges.open_intervals(columns)
     threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
     flags = all_flags(judges, with_all_columns(opened), threshold)
     # A model's numbers are of stars like the test stars, whatever others it learns from.

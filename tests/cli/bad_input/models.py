@@ -90,10 +90,10 @@ MODELS = {
                 altered(edit_card("stretch", factor=-1.0)),
                 "card.json: stretch.factor: ",
             ),
-            "graph altered": (altered(flip_a_bit(MODEL)), f"{MODEL}: not the file that card.json names"),
-            "graph missing": (altered(remove(MODEL)), f"{MODEL}: not the file that card.json names"),
+            "graph altered": (altered(flip_a_bit(MODEL)), f"{MODEL}: does not match its checksum in card.json"),
+            "graph missing": (altered(remove(MODEL)), f"{MODEL}: does not match its checksum in card.json"),
             "graph corrupt": (altered(with_checksum(MODEL, b"junk")), f"{MODEL}: not an ONNX graph"),
-            "another golden answer": (altered(edit_json(CARD, golden=[0.5])), "model: gives .* for the golden star"),
+            "another golden answer": (altered(edit_json(CARD, golden=[0.5])), "model: predicts .* for the golden star"),
         },
     ),
     "model: no champion": Case(

@@ -147,7 +147,7 @@ COMPANIONS = {
         "predict {star} --model {bundle} --out out.fits --dust-map planck", nothing, "setting dust_map: .*'planck'"
     ),
     "predict: a map that the recipe does not take": Case(
-        "predict {star} --model {bundle} --out out.fits --dust-map sfd", nothing, "recipe paper dereddens by the map"
+        "predict {star} --model {bundle} --out out.fits --dust-map sfd", nothing, "recipe paper dereddens with the map"
     ),
     "photometry: of a library": Case(
         f"ingest {NAME} --out features --photometry photometry.csv",

@@ -1,4 +1,4 @@
-"""The finalists of searches: is the best really better than the others, and than its own single network suggested?"""
+"""The finalists of searches: is the best really better than the others, and did its single network rank it by luck?"""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _APART = 0.15  # of a finalist's row, from its middle to its ensemble and to its
 
 @dataclass(frozen=True)
 class RankedFinalist:
-    """An ensemble, the single network that it was chosen for, and, if the stars are kept, its MAE minus the best's."""
+    """An ensemble, the single network that it was chosen for, and, if its stars were kept, its MAE minus the best's."""
 
     run: Run
     trial: Run
@@ -35,14 +35,14 @@ def finalist_runs(rows: Sequence[Row]) -> list[Run]:
     return sorted(found, key=lambda run: run.numbers["mae"])
 
 
-def ranked(rows: Sequence[Row], stars: Mapping[str, Columns], most: int) -> list[RankedFinalist]:
-    """Return the best finalists among the runs, in order.
+def rank_finalists(rows: Sequence[Row], stars: Mapping[str, Columns], most: int) -> list[RankedFinalist]:
+    """Return the best finalists among the runs, best first.
 
     Parameters
     ----------
     rows : sequence of Row
     stars : mapping
-        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by the run's id, of runs that have kept them.
+        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by the run's id, for runs that kept them.
     most : int
     """
     runs = finalist_runs(rows)[:most]
@@ -51,7 +51,7 @@ def ranked(rows: Sequence[Row], stars: Mapping[str, Columns], most: int) -> list
 
 @styled
 def finalists_figure(finalists: Sequence[RankedFinalist]) -> Figure:
-    """Return each finalist's MAE with its standard error, and that of the single network it was chosen for."""
+    """Draw each finalist's MAE with its standard error, and that of the single network it was chosen for."""
     figure, axes = plt.subplots(figsize=(11, 1.2 + 0.45 * len(finalists)))
     best = finalists[0].run.numbers
     error = best.get(ERROR, 0.0)
@@ -75,8 +75,8 @@ def finalists_figure(finalists: Sequence[RankedFinalist]) -> Figure:
     return figure
 
 
-def embedded(figure: Figure) -> str:
-    """Return a figure as the address of an image that needs no file, and close it."""
+def data_url(figure: Figure) -> str:
+    """Return a figure as the data URL of an image, which needs no file, and close it."""
     sink = io.BytesIO()
     figure.savefig(sink, format="png")
     plt.close(figure)
@@ -94,6 +94,6 @@ def _behind(run: Run, best: Run, stars: Mapping[str, Columns]) -> Difference | N
 
 
 def _residuals(stars: Columns) -> pl.DataFrame:
-    # Each run's by its own labels: they may have changed in between.
+    # Each run is compared with its own labels: they may have changed in between.
     columns = {"source_id": stars["source_id"], "residual": (stars["FEH"] - stars["feh"]).astype(np.float64)}
     return pl.DataFrame(columns, nan_to_null=True).drop_nulls().sort("source_id")

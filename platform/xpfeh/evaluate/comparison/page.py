@@ -1,4 +1,4 @@
-"""The page of `xpfeh compare --html`: runs grouped by recipe as a table, and the finalists, in one file."""
+"""The page of `xpfeh compare --html`: a table of runs grouped by recipe, and the finalists, in one file."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pathlib import Path
 import jinja2
 import matplotlib.pyplot as plt
 
-from xpfeh.evaluate.comparison.finalists import embedded, finalist_runs, finalists_figure, ranked
+from xpfeh.evaluate.comparison.finalists import data_url, finalist_runs, finalists_figure, rank_finalists
 from xpfeh.evaluate.comparison.runs import ERROR, OF_A_RUN, SHORT_ID, Row, Run, varied
 from xpfeh.evaluate.numbers import NUMBERS, titles
 from xpfeh.evaluate.section import text_of
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.typing import Columns
 
-_SHOWN = 8  # finalists, the best
+_SHOWN = 8  # best finalists: more would not fit in one figure
 
 
 def shown_finalists(rows: Sequence[Row]) -> list[Run]:
@@ -26,7 +26,7 @@ def shown_finalists(rows: Sequence[Row]) -> list[Run]:
 
 
 def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], experiment: str) -> None:
-    """Write one page that needs no other file.
+    """Write one self-contained page.
 
     Parameters
     ----------
@@ -34,17 +34,17 @@ def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], exp
     rows : sequence of Row
         Best first.
     stars : mapping
-        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by the id of those `shown_finalists` that have kept them.
+        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by run id, for those `shown_finalists` that kept them.
     experiment : str
 
     Raises
     ------
     UserError
-        If `out` is a folder, or lies under a file.
+        If `out` is a folder, or its parent is a file.
     """
     check_output_file(out)
     plt.switch_backend("agg")
-    finalists = ranked(rows, stars, _SHOWN)
+    finalists = rank_finalists(rows, stars, _SHOWN)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -60,7 +60,7 @@ def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], exp
         names=varied(rows),
         columns=list(zip(OF_A_RUN, titles(OF_A_RUN), strict=True)),
         finalists=finalists,
-        picture=embedded(finalists_figure(finalists)) if finalists else "",
+        picture=data_url(finalists_figure(finalists)) if finalists else "",
         experiment=experiment,
     )
     with whole_file(out) as temporary:

@@ -28,9 +28,9 @@ class Run:
     parameters : mapping of str
         The other settings of `xpfeh.settings.Recipe`, and the data.
     numbers : mapping of float
-        On the validation stars, dex; ``mae`` is there. ``seconds`` is the training's time.
+        On the validation stars, dex; always with ``mae``. ``seconds`` is the training time.
     trial : Run, optional
-        For a finalist of a search: the single network whose recipe it has.
+        For a finalist of a search: the single network with the same recipe.
     """
 
     run_id: str
@@ -43,7 +43,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """Runs that differ in their seeds alone, best first.
+    """Runs that differ only in their seeds, best first.
 
     Examples
     --------
@@ -59,7 +59,7 @@ class Row:
 
     @property
     def best(self) -> Run:
-        """The run of lowest error."""
+        """The run with the lowest error."""
         return self.runs[0]
 
     @property
@@ -69,7 +69,7 @@ class Row:
 
     @property
     def recipes(self) -> str:
-        """Name of the recipe."""
+        """Name of the recipe, or names if runs of the same settings have several."""
         return ", ".join(sorted({run.recipe for run in self.runs}))
 
     def number(self, number: str) -> float | None:
@@ -88,11 +88,11 @@ class Row:
         return short(self.best.parameters.get(name, "–"))
 
     def settings(self, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return parameters of the best run by name, as short text."""
+        """Return parameters of the best run, by name, as short text."""
         return [(name, self.parameter(name)) for name in names]
 
     def unlike(self, other: Row, names: Sequence[str]) -> list[tuple[str, str]]:
-        """Return those parameters of `names`, with their short texts, that differ from another recipe's."""
+        """Return those of the parameters `names` that differ from another recipe's, as short text."""
         mine, its = self.best.parameters, other.best.parameters
         return [(name, self.parameter(name)) for name in names if mine.get(name) != its.get(name)]
 
@@ -118,7 +118,7 @@ def varied(rows: Sequence[Row]) -> list[str]:
 
 
 def short(text: str) -> str:
-    """Return a recorded value in few characters.
+    """Return a recorded value in as few characters as possible.
 
     Examples
     --------

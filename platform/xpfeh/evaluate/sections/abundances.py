@@ -26,8 +26,8 @@ CARBON_RICH = {
     6910940758263238912: ("2M21140151-0616102", 1.4),
     4705671417672262912: ("2M01011816-6523564", 1.3),
 }
-"""Carbon-enhanced stars of the packaged library, by Gaia DR3 source_id: 2MASS designation, and [C/Fe] (dex) as issue 18
-of this project names them."""
+"""Carbon-enhanced stars of the packaged library, by Gaia DR3 source_id: 2MASS designation, and [C/Fe] (dex) from issue
+18 of this project."""
 _OF_A_STAR = ("c_fe", "feh", "FEH")
 
 
@@ -50,12 +50,12 @@ def abundances(study: Study) -> Section:
             Picture(
                 f"carbon_{reference.name}",
                 carbon_figure(reference.title, answers),
-                f"Fig. 10. {reference.title}, coloured by [C/Fe], and any other catalog from XP that was given. Where "
-                "carbon misleads, stars of high [C/Fe] lie over the line.",
+                f"Fig. 10. {reference.title}, coloured by [C/Fe], and any other XP catalog provided. Where carbon "
+                "misleads the model, stars of high [C/Fe] are above the line.",
             )
         )
     if not carbon:
-        rows.append((["", "[C/Fe]", "no catalog with it was given"], {"n": 0}))
+        rows.append((["", "[C/Fe]", "no catalog with [C/Fe] was provided"], {"n": 0}))
     carbon_rich = _carbon_rich(study.first.unseen)
     tables = [
         number_table(
@@ -93,7 +93,7 @@ def abundances(study: Study) -> Section:
 
 @styled
 def alpha_figure(stars: Columns) -> Figure:
-    """Return residuals along [alpha/M] for metal-rich and metal-poor stars."""
+    """Draw residuals along [alpha/M] for metal-rich and metal-poor stars."""
     figure, panels = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
     for axes, chosen, name in (
         (panels[0], stars["feh"] >= -0.5, f"{FEH} ≥ −0.5"),
@@ -109,7 +109,7 @@ def alpha_figure(stars: Columns) -> Figure:
 
 @styled
 def carbon_figure(title: str, answers: Mapping[str, Columns]) -> Figure:
-    """Return the model's [Fe/H], and that of each peer, against a catalog's, coloured by [C/Fe]."""
+    """Draw the model's [Fe/H], and each peer's, against a catalog's, coloured by [C/Fe]."""
     figure, panels = plt.subplots(1, len(answers), figsize=(1 + 4.6 * len(answers), 4.6), squeeze=False, sharey=True)
     for axes, (name, stars) in zip(panels[0], answers.items(), strict=True):
         points = axes.scatter(stars["feh"], stars["FEH"], s=18, c=stars["c_fe"], cmap="viridis", vmin=0, vmax=2.5)
@@ -122,7 +122,7 @@ def carbon_figure(title: str, answers: Mapping[str, Columns]) -> Figure:
 
 
 def _with_carbon(reference: Compared, study: Study) -> dict[str, Columns]:
-    """Return the catalog's stars of known [C/Fe] with the model's [Fe/H], and with that of each peer that has them."""
+    """Return the catalog's stars of known [C/Fe] with the model's [Fe/H], and with each peer's where it has them."""
     stars = rows_of(reference.stars, np.isfinite(reference.stars["c_fe"]))
     answers: dict[str, Columns] = {next(iter(study.models)): stars}
     for peer in (each for each in study.references if not each.is_truth):

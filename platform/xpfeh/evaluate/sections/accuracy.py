@@ -1,4 +1,4 @@
-"""How good the predictions are, in short: the paper's Fig. 3a and b; and slice by slice."""
+"""How good the predictions are: a summary with the paper's Fig. 3a and b, and the numbers slice by slice."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.slices import BOTH_SAMPLES
 from xpfeh.evaluate.study import Study, rows_of
 
-# At 1,200 pixels there is room for no more; metrics.json has the Gaussian mean and the networks' own sigma.
+# No more fits in 1,200 pixels; metrics.json also has the Gaussian mean and the networks' own sigma.
 _IN_SHORT = (
     "n", "mae", "gauss_sigma", "robust_sigma", "std", "bias", "coverage_68", "coverage_95", "catastrophic",
 )  # fmt: skip
@@ -24,7 +24,7 @@ _OF_A_SLICE = (
 
 
 def accuracy(study: Study) -> Section:
-    """Return the section that a reader in a hurry reads."""
+    """Return the summary section, for a reader in a hurry."""
     stars = study.first.stars
     pictures = [
         Picture(
@@ -39,8 +39,8 @@ def accuracy(study: Study) -> Section:
             Picture(
                 "metal_poor",
                 feh_figures.metal_poor(stars),
-                "The metal-poor end with both intervals. An interval that misses the line is an uncertainty that is "
-                "too small.",
+                "The metal-poor end with both intervals. If more intervals miss the line than their level allows, "
+                "uncertainties are too small.",
             )
         )
     numbers = {
@@ -58,10 +58,10 @@ def accuracy(study: Study) -> Section:
     ]
     note = (
         "Residuals are predicted minus true, in dex. ± is the standard error by resampling whole cells of the sky "
-        "(1.8°): stars of one cell are not independent. Gauss: σ of the residuals within 3 σ, iterated, corrected for "
+        "(1.8°): stars in one cell are not independent. Gauss: σ of the residuals within 3 σ, iterated, corrected for "
         "the clipping. Robust σ is 1.4826 × the median absolute deviation. In 68 %, in 95 %: share of the stars "
-        "inside their intervals. Unflagged: none of `ODD_SN`, `OUTSIDE_DOMAIN`, `FEH_EDGE` by each model's own flags "
-        "(trees know `ODD_SN` alone)."
+        "inside their intervals. Unflagged: without `ODD_SN`, `OUTSIDE_DOMAIN` and `FEH_EDGE`, by each model's own "
+        "flags (boosted trees can only have `ODD_SN`)."
     )
     return Section(
         "accuracy",
@@ -73,13 +73,13 @@ def accuracy(study: Study) -> Section:
 
 
 def slice_by_slice(study: Study) -> Section:
-    """Return the section with the numbers of every slice of every model."""
+    """Return the section with every model's numbers for every slice."""
     note = (
-        "n: stars with a predicted [Fe/H], whose residuals are counted. Open: their 95 % interval has no lower (or no "
-        "upper) end. In 68 %, in 95 %: share of the stars with an interval whose true value is inside; an open end "
-        "leaves nothing out. z is residual / predicted error; NLL the mean negative log-likelihood of a Gaussian with "
-        "the predicted error, or of Student's t with 4 degrees of freedom and the same 68 % interval, of stars with a "
-        "closed interval. Literature: labels that are not APOGEE's."
+        "n: stars with a predicted [Fe/H] and hence a residual. Open: stars whose 95 % interval has no lower or no "
+        "upper limit. In 68 %, in 95 %: share of the stars with an interval whose true value is inside it; an open "
+        "end excludes nothing. z: residual / predicted error. NLL: mean negative log-likelihood, for stars with a "
+        "closed interval, of a Gaussian with the predicted error, or of Student's t with 4 degrees of freedom and the "
+        "same 68 % interval. Literature: labels from sources other than APOGEE."
     )
     tables = [
         number_table(
@@ -93,7 +93,7 @@ def slice_by_slice(study: Study) -> Section:
 
 
 def _in_common(study: Study) -> list[Table]:
-    """Return the models on the stars that none of them has seen, unless these are the same anyway."""
+    """Return a table of the models on the stars that none of them has seen, unless all have the same stars anyway."""
     ids = [model.stars["source_id"] for model in study.models.values()]
     common = set.intersection(*(set(each.tolist()) for each in ids))
     if not common or all(len(common) == len(each) for each in ids):
@@ -103,5 +103,5 @@ def _in_common(study: Study) -> list[Table]:
         ([name], with_errors(rows_of(model.stars, np.isin(model.stars["source_id"], chosen))))
         for name, model in study.models.items()
     ]
-    note = "The models on the same stars: those that none of them has seen."
+    note = "All models on the same stars: those that none of them has seen."
     return [number_table(["model"], _IN_COMMON, rows, note)]

@@ -1,4 +1,4 @@
-"""Globular clusters: many stars of one [Fe/H] (the paper's Fig. 9). Are the uncertainties right inside a cluster?"""
+"""Globular clusters: many stars of one [Fe/H] (the paper's Fig. 9). Do the uncertainties explain their scatter?"""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ from xpfeh.labels.clusters import DOWNLOAD, Members
 from xpfeh.typing import Columns
 
 MIN_MEMBERS = 6
-"""Members without which a cluster has no row."""
-_SHOWN = 6  # clusters with the most members, in the picture
+"""Minimum number of members for a row in the table."""
+_SHOWN = 6  # clusters in the figure, those with the most members
 _SHOWN_NUMBERS = (
     "n", "field", "ebv", "literature", "mean", "offset", "sigma", "own_sigma", "error", "z", "label_mean",
     "label_sigma", "label_offset", "coverage_68",
 )  # fmt: skip
 _DUSTY = (0.0, 0.3, 0.5, 9.0)  # E(B-V), mag
-_FIELD = 0.25  # share of field stars, from which a scatter is that of the field too
+_FIELD = 0.25  # share of field stars above which they contribute to the scatter
 
 
 def clusters(study: Study) -> Section:
-    """Return the section on the members of globular clusters that the first model has not seen."""
+    """Return the section on members of globular clusters that the first model has not seen."""
     title = "Globular clusters"
     if study.clusters is None:
-        return Section("clusters", title, absent=f"No table of clusters was given. Get {DOWNLOAD}")
+        return Section("clusters", title, absent=f"No table of clusters was provided. Get {DOWNLOAD}")
     unseen = study.first.unseen
     known = [each for each in study.clusters if len(each.rows) >= MIN_MEMBERS]
     if not known:
@@ -45,11 +45,11 @@ def clusters(study: Study) -> Section:
     return Section(
         "clusters",
         title,
-        "Members are the red giants, by the paper's cut 2 at the cluster's distance, within five half-light radii, "
-        "chosen without [Fe/H] or velocities. So some are field stars: the number expected from the ring between 15 "
-        "and 30 half-light radii, or more, since surveys that choose their stars leave the ring too empty. Most "
-        "clusters lie behind more dust or nearer to the plane than the paper's stars. Each member is predicted by a "
-        "model that has not seen the cluster's cell of the sky. Predicted minus literature, median: "
+        "Members are red giants (by the paper's cut 2 at the cluster's distance) within five half-light radii, "
+        "selected without [Fe/H] or velocities. Some are therefore field stars: as many as expected from the ring "
+        "between 15 and 30 half-light radii, or more, since targeted surveys undersample that ring. Most clusters are "
+        "behind more dust or nearer the plane than the paper's stars. Each member is predicted by a model that has not "
+        "seen the cluster's cell of the sky. Predicted minus literature, median: "
         f"{_by_dust(numbers)}.",
         tables=[
             number_table(
@@ -59,13 +59,13 @@ def clusters(study: Study) -> Section:
                     ([_name(name, one)], {**one, "offset": one["mean"] - one["literature"]})
                     for name, one in numbers.items()
                 ],
-                "Mean (median), with its standard error over the stars, its offset from the literature, and σ (robust) "
-                "of the predicted [Fe/H], dex. Intrinsic σ: the scatter of [Fe/H] from star to star in the literature, "
-                "where known. Error: the median predicted error. z: σ over the error and the intrinsic σ combined, or "
-                "the labels' σ where that is not known; 1 if the errors explain the scatter, more where they are too "
-                "small. Label: mean and σ of the labels of the same stars; minus label: median of predicted minus "
-                "label, which field stars do not move. In 68 %: share of members whose interval contains the "
-                f"literature's value. *: more than {_FIELD:.0%} are field stars.",
+                "Mean (a median) of the predicted [Fe/H] with its standard error over the stars, its offset from the "
+                "literature, and σ (robust), dex. Intrinsic σ: the scatter of [Fe/H] from star to star in the "
+                "literature, where known. Error: the median predicted error. z: σ divided by the error and the "
+                "intrinsic σ (if unknown, the labels' σ) combined; 1 if the errors explain the scatter, more if they "
+                "are too small. Label: mean and σ of the labels of the same stars; minus label: median of predicted "
+                "minus label, which field stars do not affect. In 68 %: share of members whose interval contains the "
+                f"literature value. *: more than {_FIELD:.0%} are field stars.",
                 "clusters",
             )
         ],
@@ -74,14 +74,14 @@ def clusters(study: Study) -> Section:
                 "clusters",
                 clusters_figure(unseen, known[:_SHOWN]),
                 "Fig. 9, the clusters with the most giants. Top: predicted [Fe/H] (blue), the labels of the same "
-                "stars (grey), the literature's (red). Bottom: the giant branch by predicted [Fe/H]; a gradient "
-                "along it would be a bias with luminosity.",
+                "stars (grey), the literature value (red). Bottom: the giant branch, coloured by predicted [Fe/H]; a "
+                "gradient along it would indicate a bias with luminosity.",
             ),
             Picture(
                 "clusters_all",
                 all_clusters_figure(numbers),
                 "Every cluster: predicted minus literature against E(B−V); the bar is the scatter of its members. "
-                "Errors of the dust map move a whole cluster: the default map gives its cell of 0.9° one value. "
+                "Errors of the dust map shift a whole cluster: the default map has one value per cell of 0.9°. "
                 f"{_learned_from(study.first)}",
             ),
         ],
@@ -90,16 +90,16 @@ def clusters(study: Study) -> Section:
 
 
 def _learned_from(model: Judged) -> str:
-    """Return in a sentence how much dust the training stars of a model lie behind; nothing without a card."""
+    """Return a sentence on how much dust is in front of a model's training stars; empty without a card."""
     if not model.cards:
         return ""
     if model.cards[0].recipe.stars == "all":
-        return "The model has learned from stars behind any dust (`stars=all`)."
-    return "The model has learned from no star beyond E(B−V) = 0.2 (`stars=paper`)."
+        return "The model was trained on stars behind any amount of dust (`stars=all`)."
+    return "The model was trained only on stars with E(B−V) < 0.2 (`stars=paper`)."
 
 
 def _by_dust(numbers: dict[str, dict[str, float]]) -> str:
-    """Return in words the offsets of clusters behind little and much dust."""
+    """Return the offsets of clusters behind little and much dust, as text."""
     words = []
     for low, high in pairwise(_DUSTY):
         offsets = [one["mean"] - one["literature"] for one in numbers.values() if low <= one["ebv"] < high]
@@ -116,12 +116,12 @@ def _by_dust(numbers: dict[str, dict[str, float]]) -> str:
 
 
 def cluster_numbers(unseen: Columns, found: Members) -> dict[str, float]:
-    """Return the numbers of a cluster's members.
+    """Return the numbers for a cluster's members.
 
     Returns
     -------
     dict
-        ``n``, ``field``; ``ebv``, median; ``literature`` and ``own_sigma``; ``mean`` (median), ``mean_se``, ``sigma``
+        ``n``, ``field``; ``ebv``, median; ``literature`` and ``own_sigma``; ``mean`` (a median), ``mean_se``, ``sigma``
         (robust), ``error`` (median predicted error), ``z``, ``coverage_68`` of the predictions; ``label_mean`` and
         ``label_sigma`` of the labels. NaN where unknown.
     """
@@ -140,7 +140,7 @@ def cluster_numbers(unseen: Columns, found: Members) -> dict[str, float]:
         "literature": literature,
         "own_sigma": own,
         "mean": _median(feh),
-        "mean_se": float(1.2533 * sigma / np.sqrt(len(feh))) if len(feh) else math.nan,  # of a Gaussian's median
+        "mean_se": float(1.2533 * sigma / np.sqrt(len(feh))) if len(feh) else math.nan,  # of the median of a Gaussian
         "sigma": sigma,
         "error": error,
         "z": sigma / float(np.hypot(error, np.nan_to_num(own if np.isfinite(own) else label_sigma))),
@@ -153,7 +153,7 @@ def cluster_numbers(unseen: Columns, found: Members) -> dict[str, float]:
 
 @styled
 def clusters_figure(unseen: Columns, shown: Sequence[Members]) -> Figure:
-    """Return the distribution of [Fe/H] and the giant branch of some clusters."""
+    """Draw the distribution of [Fe/H] and the giant branch of some clusters."""
     figure, panels = plt.subplots(2, len(shown), figsize=(2.5 * len(shown), 6), squeeze=False, sharex="row")
     feh = np.concatenate([unseen["FEH"][each.rows] for each in shown])
     low, high = np.nanpercentile(feh, [1, 99])
@@ -177,7 +177,7 @@ def clusters_figure(unseen: Columns, shown: Sequence[Members]) -> Figure:
 
 @styled
 def all_clusters_figure(numbers: dict[str, dict[str, float]]) -> Figure:
-    """Return predicted minus literature [Fe/H] of each cluster against E(B-V)."""
+    """Draw predicted minus literature [Fe/H] of each cluster against E(B-V)."""
     figure, axes = plt.subplots(figsize=(10, 4.6))
     for name, one in numbers.items():
         mixed = one["field"] > _FIELD * one["n"]

@@ -1,4 +1,4 @@
-"""Our numbers compared with those in the paper (sections 4.2 and 4.3), each on the stars at hand."""
+"""Our numbers compared with those in the paper (sections 4.2 and 4.3), each on the available stars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PAPER_CLUSTERS = {
 
 @dataclass(frozen=True)
 class _Test:
-    """A test of the paper: its stars and width (dex), the catalog it needs, and which of the catalog's stars."""
+    """A test in the paper: its number of stars and width (dex), the catalog it needs, and the stars selected there."""
 
     title: str
     paper: str
@@ -73,10 +73,10 @@ def compared_with_paper(study: Study) -> Section:
             _LABELS,
             _NUMBERS,
             rows,
-            "The paper's widths are Gaussian fits. Its 0.09 dex for PASTEL is that of its training stars: residuals of "
-            "stars whose labels a network has seen do not show how well it knows new ones. Ours are given in-sample "
-            "and held out; the labels differ (PASTEL there, APOGEE and literature here), so only the other rows can "
-            "be compared. –: the catalog was not given.",
+            "The paper's widths are Gaussian fits. Its 0.09 dex for PASTEL is for its training stars: residuals of "
+            "stars whose labels a network has seen do not show how well it predicts new ones. Ours are listed "
+            "in-sample and held out; the labels differ (PASTEL there, APOGEE and literature here), so only the other "
+            "rows are comparable. –: the catalog was not provided.",
             "compared_with_paper",
         ),
         number_table(
@@ -90,8 +90,8 @@ def compared_with_paper(study: Study) -> Section:
         "compared_with_paper",
         "Compared with the paper",
         "The paper counts its very and extremely metal-poor stars twice: 360,000 and 50,000 in the abstract, "
-        "1,089,712 and 369,269 in section 4.3. They disagree, and we match neither: a count below a threshold "
-        "depends on the uncertainties there, see the final sample.",
+        "1,089,712 and 369,269 in section 4.3. The counts disagree, and we try to match neither: a count below a "
+        "threshold depends on the uncertainties there; see the final sample.",
         tables,
         numbers={words[0]: found or {"n": 0} for words, found in rows},
     )

@@ -42,14 +42,14 @@ def errors(study: Study) -> Section:
             Picture(
                 "calibration",
                 error_calibration(stars),
-                "Left: residual over predicted error should follow the unit Gaussian. Right: stars in tenths by "
-                "predicted error; on the line, predicted error and scatter are equal.",
+                "Left: residual / predicted error should follow the unit Gaussian. Right: stars in tenths by "
+                "predicted error; on the line, predicted error and scatter agree.",
             ),
             Picture(
                 "coverage",
                 coverages(stars),
-                "Share of stars inside their 68 % (blue) and 95 % (grey) intervals; the bars are binomial errors. Red: "
-                "the nominal share. Where points lie low, the intervals are too short for stars of that kind.",
+                "Share of stars inside their 68 % (blue) and 95 % (grey) intervals; bars are binomial errors. Red: "
+                "the nominal share. Points below it mean that intervals are too short for such stars.",
             ),
             Picture(
                 "errors_by_g",
@@ -63,7 +63,7 @@ def errors(study: Study) -> Section:
 
 @styled
 def error_calibration(stars: Columns) -> Figure:
-    """Return residual / error against a unit Gaussian, and scatter against predicted error, of closed intervals."""
+    """Draw residual / error with a unit Gaussian, and scatter against predicted error, for closed intervals."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 4.2))
     closed = np.isfinite(stars["FEH"]) & np.isfinite(stars["FEH_err"])
     residual, error = (stars["FEH"] - stars["feh"])[closed], stars["FEH_err"][closed]
@@ -77,7 +77,7 @@ def error_calibration(stars: Columns) -> Figure:
     left.set_title(shares, loc="left", fontsize=10)
     left.legend(loc="upper right", fontsize=9)
 
-    # Ten groups of rising error, or as many as leave 20 stars in each.
+    # Ten groups of increasing error, or fewer so that each has 20 stars.
     groups = np.array_split(np.argsort(error), min(10, max(1, len(error) // 20)))
     predicted = [float(np.median(error[group])) for group in groups]
     observed = [robust_sigma(residual[group]) for group in groups]
@@ -95,7 +95,7 @@ def error_calibration(stars: Columns) -> Figure:
 
 @styled
 def coverages(stars: Columns) -> Figure:
-    """Return the share of stars inside their 68 % and 95 % intervals, in bins of [Fe/H], G and E(B-V)."""
+    """Draw the share of stars inside their 68 % and 95 % intervals, in bins of [Fe/H], G and E(B-V)."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 3.8), sharey=True)
     for axes, (name, edges) in zip(panels, _EDGES.items(), strict=True):
         for level, colour in zip(LEVELS, (BLUE, GREY), strict=True):
@@ -115,7 +115,7 @@ def coverages(stars: Columns) -> Figure:
 
 @styled
 def errors_by_g(stars: Columns) -> Figure:
-    """Return predicted error against scatter in bins of [Fe/H], a panel for each range of G that has stars."""
+    """Draw predicted error against scatter in bins of [Fe/H], one panel per range of G that has stars."""
     ranges = [(low, high) for low, high in pairwise(G_EDGES) if _points(_within(stars, low, high))]
     figure, panels = plt.subplots(1, max(1, len(ranges)), figsize=(12, 3.4), sharex=True, sharey=True, squeeze=False)
     norm = plt.Normalize(-2.5, 0.3)

@@ -1,4 +1,4 @@
-"""The same stars made fainter: do the uncertainties grow as the noise does?"""
+"""The same stars made fainter: do the uncertainties grow with the noise?"""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHOWN = ("n", "mae", "median", "robust_sigma", "coverage_68", "coverage_95")
 
 
 def faint_copies(study: Study) -> Section:
-    """Return the section on copies of the judging stars with more noise."""
+    """Return the section on noisier copies of the judging stars."""
     numbers = {
         name: {label: summary(stars) for label, stars in model.fainter.items()}
         for name, model in study.models.items()
@@ -19,8 +19,8 @@ def faint_copies(study: Study) -> Section:
     }
     rows = [([name, label], m) for name, copies in numbers.items() for label, m in copies.items() if m["n"]]
     note = (
-        "A consistency check and not a validation: the noise that is added comes from the generator that training "
-        "uses. It shows that uncertainties grow as the noise does, not that real faint stars are like these copies."
+        "A consistency check, not a validation: the added noise comes from the generator used in training. It shows "
+        "that uncertainties grow with the noise, not that real faint stars resemble these copies."
     )
     return Section(
         "faint_copies",

@@ -18,13 +18,13 @@ from xpfeh.flags import NO_PREDICTION, OUTSIDE_PAPER_SAMPLE
 from xpfeh.typing import Columns
 
 OF_CATALOG = ("gl", "gb", "PHOT_G_MEAN_MAG", "EBV", "rgeo", "FEH", "FEH_err", "FEH_hi68", "flags")
-"""The columns that are read from a catalog."""
+"""The columns to read from a catalog."""
 _NOT_FINAL = NO_PREDICTION | OUTSIDE_PAPER_SAMPLE
 _RELIABLE_EBV = 0.5  # mag, as the paper (section 4.3)
-_FARTHEST_PC = 10_000.0  # stars all beyond are no map of the Galaxy
+_FARTHEST_PC = 10_000.0  # without a star nearer than this there is no map of the Galaxy to draw
 _SUN_KPC = 8.122  # from the Galactic centre (GRAVITY Collaboration 2018, DOI 10.1051/0004-6361/201833718)
 _FEH_BINS = np.array([-9.0, -3.0, -2.75, -2.5, -2.25, -2.0, -1.75, -1.5, -1.25, -1.0, 9.0])
-_MIN_JUDGES = 5  # judging stars in a bin: with fewer, the share below the limit is not known
+_MIN_JUDGES = 5  # judging stars in a bin: with fewer, the share below the limit is unknown
 _TITLE = "The final sample"
 
 
@@ -39,7 +39,7 @@ def final_sample(study: Study) -> Section:
     )
     if study.catalog is None:
         return Section("final_sample", _TITLE, tables=[table_2],
-                       absent="No catalog was given; `xpfeh catalog run` makes one: `--catalog`.")  # fmt: skip
+                       absent="No catalog was provided: `--catalog`. `xpfeh catalog run` makes one.")  # fmt: skip
     whole = study.catalog
     final = whole.filter(((pl.col("flags") & int(_NOT_FINAL)) == 0) & (pl.col("EBV") < _RELIABLE_EBV))
     counts = {"catalog": whole.height, "after cuts 1 to 3, E(B-V) < 0.5": final.height}
@@ -61,12 +61,12 @@ def final_sample(study: Study) -> Section:
         Picture(
             "uncertainties",
             uncertainties(stars),
-            "Fig. 11. Mean predicted error in the plane of G and [Fe/H]. Errors grow with G, and for metal-poor stars; "
+            "Fig. 11. Mean predicted error in the plane of G and [Fe/H]. Errors grow with G and towards low [Fe/H]; "
             "beyond G = 15, the end of the labels, they are extrapolations.",
         ),
     ]
     text = (
-        f"{whole.height:,} stars in the catalog, {final.height:,} after the paper's cuts 1 to 3, where they can be "
+        f"{whole.height:,} stars in the catalog, {final.height:,} after the paper's cuts 1 to 3, where these can be "
         "evaluated, and E(B−V) < 0.5."
     )
     if (stars["rgeo"] < _FARTHEST_PC).any():
@@ -80,7 +80,7 @@ def final_sample(study: Study) -> Section:
         )
     else:
         text += (
-            " R–Z maps (Fig. 13), M_G and the cut in |Z| need distances, which this catalog does not have: "
+            " R–Z maps (Fig. 13), M_G and the cut in |Z| need distances, which this catalog lacks: "
             "`xpfeh ingest --distances`."
         )
     return Section(
@@ -92,10 +92,11 @@ def final_sample(study: Study) -> Section:
                 ["selection"],
                 ["selected", "by_interval", "truly", "contamination"],
                 rows,
-                "Selected: `FEH` below. True and contamination are expectations from the judging stars: among those of "
-                "similar predicted [Fe/H], the share that is truly below. That holds where metal-poor stars are as "
-                "frequent as among them; in a catalog with fewer, and for fainter and dustier stars, the contamination "
-                f"is larger. –: fewer than {_MIN_JUDGES} judging stars of similar [Fe/H].",
+                "Selected: `FEH` below the limit. True and contamination are expected values from the judging stars: "
+                "the share truly below the limit among those of similar predicted [Fe/H]. They are valid where "
+                "metal-poor stars are as frequent as among the judging stars; in a catalog with fewer of them, and for "
+                "fainter and dustier stars, the contamination is larger. "
+                f"–: fewer than {_MIN_JUDGES} judging stars of similar [Fe/H].",
             ),
             table_2,
         ],
@@ -105,10 +106,10 @@ def final_sample(study: Study) -> Section:
 
 
 def contamination(judges: Columns, stars: Columns, below: float) -> dict[str, float]:
-    """Return how many stars of a catalog a selection takes, and how many of them are expected to be correct.
+    """Return how many stars of a catalog are selected, and how many of these are expected to be correct.
 
-    The share of stars truly below, in bins of predicted [Fe/H], comes from the judging stars; NaN where they are too
-    few in a bin that is needed.
+    The share of stars truly below, in bins of predicted [Fe/H], comes from the judging stars; NaN if a bin that is
+    needed has too few of them.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def contamination(judges: Columns, stars: Columns, below: float) -> dict[str, fl
 
 @styled
 def distributions(stars: Columns) -> Figure:
-    """Return the distributions of [Fe/H] and G."""
+    """Draw the distributions of [Fe/H] and G."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8))
     left.hist(stars["FEH"][np.isfinite(stars["FEH"])], bins=80, color=BLUE)
     left.set(xlabel=f"predicted {FEH} (dex)", ylabel="stars", yscale="log")
@@ -147,7 +148,7 @@ def distributions(stars: Columns) -> Figure:
 
 @styled
 def uncertainties(stars: Columns) -> Figure:
-    """Return the mean predicted error over the plane of G and [Fe/H]."""
+    """Draw the mean predicted error over the plane of G and [Fe/H]."""
     figure, axes = plt.subplots(figsize=(8, 4.6))
     shade_stars(figure, axes, stars["PHOT_G_MEAN_MAG"], stars["FEH"], stars["FEH_err"], "predicted error (dex)")
     axes.set(xlabel="G (mag)", ylabel=f"predicted {FEH} (dex)")
@@ -156,7 +157,7 @@ def uncertainties(stars: Columns) -> Figure:
 
 @styled
 def galaxy(stars: Columns) -> Figure:
-    """Return number and [Fe/H] of stars by Galactocentric distance and height, kpc."""
+    """Draw number and [Fe/H] of stars by Galactocentric distance and height, kpc."""
     distance, l, b = stars["rgeo"] / 1000, np.radians(stars["gl"]), np.radians(stars["gb"])
     x, y = _SUN_KPC - distance * np.cos(b) * np.cos(l), distance * np.cos(b) * np.sin(l)
     radius, height = np.hypot(x, y), distance * np.sin(b)

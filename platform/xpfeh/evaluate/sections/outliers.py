@@ -38,11 +38,11 @@ def outliers(study: Study) -> Section:
     return Section(
         "outliers",
         f"Residuals beyond {CATASTROPHIC:g} dex",
-        "Wrong labels, blends and strange spectra. The flags should catch them: a flag is useful where its stars are "
-        "wrong more often than stars in general.",
+        "Wrong labels, blends and unusual spectra. The flags should catch them: a flag is useful if its stars are "
+        "wrong more often than other stars.",
         tables=[
             number_table(["stars"], ("n", "catastrophic", "share"), [([name], one) for name, one in counts.items()]),
-            number_table(["source_id", "source of the label", "flags"], _OF_A_STAR, rows, "The largest first."),
+            number_table(["source_id", "source of the label", "flags"], _OF_A_STAR, rows, "Largest first."),
         ],
         numbers={
             "beyond": int(worst.sum()),

@@ -1,4 +1,4 @@
-"""Comparison with spectroscopic catalogs, and with others made from XP (the paper's Figs. 3, 4, 6, 7, 8)."""
+"""Comparison with spectroscopic catalogs, and with others based on XP (the paper's Figs. 3, 4, 6, 7, 8)."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ def reference_section(reference: Compared) -> Section:
     left = ", ".join(f"{name} {n:,}" for name, n in reference.counts.items())
     if len(stars["feh"]) < FEW:
         return Section(
-            reference.name, title, absent=f"{len(stars['feh'])} of its giants are among these stars ({left})."
+            reference.name, title, absent=f"Only {len(stars['feh'])} of its giants are among these stars ({left})."
         )
     numbers = _numbers(reference, stars)
     rows = [([name], one) for name, one in numbers.items() if one["n"]]
     return Section(
         reference.name,
         title,
-        f"Rows of the catalog: {left}. Giants whose part of the sky the model has not seen.",
+        f"Rows of the catalog: {left}. Only giants in parts of the sky that the model has not seen.",
         tables=[number_table(["stars"], _NUMBERS, rows, _note(reference))],
         pictures=[
             Picture(
                 f"compared_{reference.name}",
-                compared(reference, stars),
+                comparison_figure(reference, stars),
                 f"Predicted against {reference.title}, and residuals along [Fe/H], colour, G and E(B−V), with running "
                 "mean and scatter (blue). The scatter includes the catalog's own errors.",
             )
@@ -47,22 +47,22 @@ def reference_section(reference: Compared) -> Section:
 
 
 def absent_references(study: Study) -> Section | None:
-    """Return the section on what to download, or None if every catalog was given."""
+    """Return the section on what to download, or None if every catalog was provided."""
     if not study.absent:
         return None
     rows = [[title, what] for title, what in study.absent.items()]
     return Section(
         "absent",
-        "Catalogs that were not given",
-        "To compare with one, name its file: `xpfeh validate --reference NAME=FILE`.",
+        "Catalogs not provided",
+        "To compare with one, provide its file: `xpfeh validate --reference NAME=FILE`.",
         [Table(["catalog", "what to download"], rows, text_columns=2)],
         numbers={"absent": sorted(study.absent)},
     )
 
 
 @styled
-def compared(reference: Compared, stars: Columns) -> Figure:
-    """Return the predictions compared with a catalog in six panels."""
+def comparison_figure(reference: Compared, stars: Columns) -> Figure:
+    """Draw the comparison of the predictions with a catalog, in six panels."""
     figure, panels = plt.subplots(2, 3, figsize=(12, 6.8))
     residual = stars["FEH"] - stars["feh"]
     one_to_one, histogram, *along = panels.flat
@@ -82,20 +82,20 @@ def compared(reference: Compared, stars: Columns) -> Figure:
 
 
 def _note(reference: Compared) -> str:
-    text = "Dex; ± by cells of the sky. All but the last two rows: predicted minus the catalog's."
+    text = "Dex; ± by cells of the sky. All but the last two rows: predicted minus catalog."
     if not reference.is_truth:
-        text += " Such catalogs may have learned from these very labels: their last row is too good."
+        text += " Such a catalog may be trained on these very labels, in which case its last row is too good."
     return text
 
 
 def _numbers(reference: Compared, stars: Columns) -> dict[str, dict[str, float]]:
-    """Return the numbers of the catalog's stars, and of those that have a label too, of model, catalog and label."""
+    """Return the numbers for the catalog's stars; for those with a label also model and catalog against the label."""
     numbers = {
         "all": residual_numbers(stars),
         "[Fe/H] < −1": residual_numbers(rows_of(stars, stars["feh"] < -1)),
         "[Fe/H] < −2": residual_numbers(rows_of(stars, stars["feh"] < -2)),
     }
-    # Labels of the literature may be this very catalog's: only a survey's are independent of it.
+    # Labels from the literature may come from this very catalog: only a survey's are independent of it.
     both = rows_of(stars, np.isfinite(stars["feh_label"]) & ~from_literature(stars["reference"]))
     numbers["with a survey's label: the model minus the label"] = residual_numbers({**both, "feh": both["feh_label"]})
     numbers["with a survey's label: the catalog minus the label"] = residual_numbers(

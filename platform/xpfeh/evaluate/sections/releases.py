@@ -18,12 +18,12 @@ from xpfeh.evaluate.study import Study
 
 
 def releases(study: Study) -> Section:
-    """Return the section on the stars of this report that an earlier one, of another data release, has too."""
+    """Return the section on the stars that this report shares with an earlier one of another data release."""
     title = "Another data release of the same stars"
     if study.earlier is None:
         return Section(
             "releases", title,
-            absent="No earlier report was given. When there are spectra of DR4 (2 December 2026): "
+            absent="No earlier report was provided. Once DR4 spectra are available (2 December 2026): "
             "`xpfeh validate --earlier DR3-REPORT --neighbourhood dr3_neighbourhood.parquet`.",
         )  # fmt: skip
     both = study.earlier
@@ -38,11 +38,11 @@ def releases(study: Study) -> Section:
         title,
         tables=[
             Table(["number", "earlier", "now", "95 % of the difference", "verdict"], rows,
-                  f"{both.height:,} stars with the same label and [Fe/H] in both; a paired bootstrap over cells of the "
+                  f"{both.height:,} stars with the same label, and [Fe/H] in both; paired bootstrap over cells of the "
                   "sky.")
         ],
         pictures=[
-            Picture("releases", releases_figure(both), "[Fe/H] now minus [Fe/H] then, along the label's and along G.")
+            Picture("releases", releases_figure(both), "[Fe/H] now minus [Fe/H] then, along true [Fe/H] and along G.")
         ],
         numbers={"stars": both.height, "differences": [asdict(one) for one in found]},
     )  # fmt: skip
@@ -50,7 +50,7 @@ def releases(study: Study) -> Section:
 
 @styled
 def releases_figure(both: pl.DataFrame) -> Figure:
-    """Return the difference of two answers to the same stars, ``FEH_b`` minus ``FEH``."""
+    """Draw the difference of two predictions for the same stars, ``FEH_b`` minus ``FEH``."""
     names = ("source_id", "feh", "FEH", "FEH_b", "phot_g_mean_mag")
     stars = {name: both[name].to_numpy() for name in names}
     pair = {"source_id": stars["source_id"], "feh": stars["FEH"], "FEH": stars["FEH_b"]}

@@ -36,8 +36,8 @@ def selecting(study: Study) -> Section:
     ]
     note = (
         "Purity: share of the selected stars that are truly below the limit; completeness: share of those truly below "
-        "that are selected. The base rate, the share of all stars that are below, is that of these labelled stars. A "
-        "catalog has another one, and so another purity: see the final sample."
+        "that are selected. The base rate is the share of these labelled stars that are truly below. A catalog has a "
+        "different base rate, and so a different purity: see the final sample."
     )
     return Section(
         "selecting",
@@ -55,8 +55,8 @@ def selecting(study: Study) -> Section:
             Picture(
                 "selecting",
                 purity_and_completeness(study.first.stars),
-                "By point: `FEH` below the threshold; by interval: `FEH_hi68` below it. The interval buys purity with "
-                "completeness. Bands: binomial errors. Dotted: the purity of a random selection.",
+                "By point: `FEH` below the threshold; by interval: `FEH_hi68` below it. The interval trades "
+                "completeness for purity. Bands: binomial errors. Dotted: the purity of a random selection.",
             )
         ],
         numbers=numbers,
@@ -64,21 +64,21 @@ def selecting(study: Study) -> Section:
 
 
 def _at_the_end_of_the_scale(stars: Columns) -> str:
-    """Return in words how the lowest of `LIMITS` selects."""
+    """Return a sentence on the selection by the lowest of `LIMITS`."""
     below = LIMITS[-1]
     selected, truly = stars["FEH"] < below, stars["feh"] < below
     right, n = int((selected & truly).sum()), int(selected.sum())
     edge = int((selected & ((stars["flags"] & np.uint32(Flag.FEH_EDGE)) > 0)).sum())
     return (
-        f"The end of the scale: of {int(truly.sum())} stars truly below {text_of(below, 'g')}, {right} are found, and "
-        f"{n - right} of the {n} selected are not truly below. {edge} of them have the flag `FEH_EDGE`: such stars are "
-        "candidates for spectroscopy; their [Fe/H] is not a measurement."
+        f"At the end of the scale, {right} of the {int(truly.sum())} stars truly below {text_of(below, 'g')} are "
+        f"selected, and {n - right} of the {n} selected are not truly below. {edge} of the selected have the flag "
+        "`FEH_EDGE`: they are candidates for spectroscopy; their [Fe/H] is not a measurement."
     )
 
 
 @styled
 def purity_and_completeness(stars: Columns) -> Figure:
-    """Return purity and completeness of selections below a threshold, against it."""
+    """Draw purity and completeness of selections below a threshold, against the threshold."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), sharex=True, sharey=True)
     truly = stars["feh"] < _THRESHOLDS[:, None]  # (thresholds, N)
     for (by, column), colour in zip(CUT_ON.items(), (BLUE, ORANGE), strict=True):

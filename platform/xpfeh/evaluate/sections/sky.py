@@ -12,8 +12,8 @@ from xpfeh.evaluate.section import Picture, Section
 from xpfeh.evaluate.study import Study
 from xpfeh.typing import Columns
 
-_SHADE = 0.15  # dex, the ends of the scale of mean residuals
-_MIN_STARS = 3  # of a cell: with fewer, the mean is one star's error
+_SHADE = 0.15  # dex, the limits of the colour scale of mean residuals
+_MIN_STARS = 3  # per cell: with fewer, the mean is one star's error
 
 
 def sky(study: Study) -> Section:
@@ -27,14 +27,14 @@ def sky(study: Study) -> Section:
             Picture(
                 "colour_magnitude",
                 colour_magnitude(stars, height),
-                "Fig. 3g and h. Left: mean residual; patches of one colour would be a bias for stars of that kind. "
+                "Fig. 3g and h. Left: mean residual; patches of one colour would mean a bias for such stars. "
                 "Right: mean predicted [Fe/H]; at a given luminosity the metal-poor giants are the blue ones.",
             ),
             Picture(
                 "sky",
                 sky_map(stars),
                 "Mean residual of each cell of 1.8° with three stars or more, Galactic coordinates. Patches of many "
-                "cells would be errors of the dust map; the plane is empty because of the cut in latitude.",
+                "cells would mean errors of the dust map; the plane is empty because of the cut in latitude.",
             ),
         ],
     )
@@ -42,7 +42,7 @@ def sky(study: Study) -> Section:
 
 @styled
 def colour_magnitude(stars: Columns, height: str) -> Figure:
-    """Return the mean residual and the mean prediction over colour and luminosity."""
+    """Draw the mean residual and the mean prediction over colour and luminosity."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4), sharey=True)
     residual = stars["FEH"] - stars["feh"]
     shade_stars(figure, left, stars["bp_rp0"], stars[height], residual, RESIDUAL, _SHADE)
@@ -56,16 +56,16 @@ def colour_magnitude(stars: Columns, height: str) -> Figure:
 
 @styled
 def sky_map(stars: Columns) -> Figure:
-    """Return the mean residual of each cell on the sky, in a Mollweide projection of Galactic coordinates."""
+    """Draw the mean residual of each cell on the sky, in a Mollweide projection of Galactic coordinates."""
     known = np.isfinite(stars["FEH"])
     _, of_star, n = np.unique(by_cell(stars["source_id"][known]), return_inverse=True, return_counts=True)
-    # A cell lies where its first star lies: 1.8 degrees are a point on this map.
+    # A cell is drawn at its first star: on this map 1.8 degrees are a point.
     first = np.unique(of_star, return_index=True)[1]
     mean = np.bincount(of_star, (stars["FEH"] - stars["feh"])[known]) / n
     shown = n >= _MIN_STARS
     longitude, latitude = (np.radians(stars[name][known][first][shown]) for name in ("l", "b"))
     figure, axes = plt.subplots(figsize=(10, 5), subplot_kw={"projection": "mollweide"})
-    # The centre of the Galaxy in the middle, longitude growing to the left.
+    # The Galactic centre is in the middle, and longitude increases to the left.
     x = -((longitude + np.pi) % (2 * np.pi) - np.pi)
     points = axes.scatter(x, latitude, s=14, c=mean[shown], cmap=DIVERGING, vmin=-_SHADE, vmax=_SHADE, linewidths=0)
     ticks = np.radians([-120, -60, 0, 60, 120])

@@ -1,4 +1,4 @@
-"""Beyond the paper's stars: giants behind any dust and in the plane, and dwarfs, for all models."""
+"""Beyond the paper's stars: giants behind any amount of dust and in the plane, and dwarfs, for all models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 from xpfeh.evaluate.figures import BLUE, DIVERGING, GREY, LABELS, ORANGE, RED, RESIDUAL, styled
 from xpfeh.evaluate.good_stars import OF_GOOD_STARS, good_numbers
 from xpfeh.evaluate.metrics import LEVELS
-from xpfeh.evaluate.numbers import cells, grouped, number_table, titles
+from xpfeh.evaluate.numbers import cells, group_rows, number_table, titles
 from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
@@ -28,17 +28,17 @@ SkyNumbers = Mapping[str, Mapping[str, Mapping[str, float]]]
 """By group, sample and name: see `xpfeh.evaluate.whole_sky.sky_numbers`."""
 
 _NUMBERS = ("n", "mae", "robust_sigma", "bias", "coverage_68", "coverage_95")
-_OF_UNFLAGGED = ("n", "mae", "coverage_68")  # what there is room for at 1,200 pixels; metrics.json has all
+_OF_UNFLAGGED = ("n", "mae", "coverage_68")  # no more fits in 1,200 pixels; metrics.json has all
 
 _SHOWN = {**dict(zip(DUSTY[:-1], ("< 0.2", "0.2–0.5", "0.5–0.8", "0.8–1.5"), strict=True)),
           **dict(zip(DUSTIEST, ("1.5–3", "> 3"), strict=True))}  # fmt: skip
-"""The groups along E(B-V) that pictures show."""
-_COLOURS = (BLUE, ORANGE, GREY, "#2f855a", "#805ad5", "#b7791f")  # of models; a seventh starts over
-_APART = 0.13  # of models in a group, along the axis
+"""The groups along E(B-V) in figures."""
+_COLOURS = (BLUE, ORANGE, GREY, "#2f855a", "#805ad5", "#b7791f")  # of models; a seventh reuses the first
+_APART = 0.13  # distance between models of a group, along the axis
 _MIN_STARS = 20  # with fewer, no point is drawn
 _MIN_IN_A_PATCH = 3  # stars: with fewer, a median is one star's error
-_SHADE = 0.3  # dex, the ends of the map's scale
-_CLEAREST, _DUSTIEST = 0.01, 20.0  # mag: a logarithmic axis of E(B-V); clearer stars are at its end
+_SHADE = 0.3  # dex, the limits of the map's colour scale
+_CLEAREST, _DUSTIEST = 0.01, 20.0  # mag, limits of a logarithmic axis of E(B-V); clearer stars are drawn at its end
 
 
 def through_the_plane(study: Study) -> Section:
@@ -50,19 +50,19 @@ def through_the_plane(study: Study) -> Section:
     return Section(
         "through_the_plane",
         "Through the plane",
-        "Every labelled star that the models have not seen, not only those that pass the paper's cuts: giants (log g "
-        "of the label below 3.5) behind any dust, giants near the plane, and dwarfs. The numbers to quote are still "
-        "those of the paper's stars; these show what to expect elsewhere. A recipe of the paper's stars "
-        "(`stars=paper`) has learned from none of the others.",
+        "Every labelled star that the models have not seen, not only those that pass the paper's cuts: giants (with a "
+        "label of log g < 3.5) behind any amount of dust, giants near the plane, and dwarfs. The numbers to quote are "
+        "still those of the paper's stars; these show what to expect elsewhere. A recipe limited to the paper's stars "
+        "(`stars=paper`) was trained on none of the others.",
         tables=[
             _sky_table(numbers),
             number_table(
                 ["model", "E(B−V)"],
                 ["n", *OF_GOOD_STARS],
                 _good_rows(good),
-                f"The good stars (column `good`): {GOOD}. Dwarfs: share of them with log g of the label 3.5 or more; "
-                "completeness: share of the giants that are good. ± by cells of the sky. The ratio of dwarfs to giants "
-                "is the survey's choice: in a sample with more dwarfs their share is larger.",
+                f"The good stars (column `good`): {GOOD}. Dwarfs: share of them whose label has log g ≥ 3.5; "
+                "completeness: share of the giants that are good. ± by cells of the sky. The survey's selection sets "
+                "the ratio of dwarfs to giants: in a sample with more dwarfs their share is larger.",
                 "good_stars",
             ),
         ],
@@ -71,20 +71,20 @@ def through_the_plane(study: Study) -> Section:
                 "plane_accuracy",
                 accuracy_by_dust(numbers),
                 "Giants by E(B−V): mean absolute error, width and bias, with errors by cells of the sky. Flat lines "
-                "would mean that dust costs nothing. Points beyond the panel are left out.",
+                "would mean that dust does no harm. Points outside the panel are not shown.",
             ),
             Picture(
                 "plane_residuals",
                 residuals_by_dust(giants, numbers),
                 "Left: residuals of the first model's giants along E(B−V), with running mean and one σ. Right: the "
                 "share of giants inside their 68 % (circles) and 95 % intervals (squares); red lines: the nominal "
-                "shares. Points below them mean intervals that are too short.",
+                "shares. Points below a line mean that intervals are too short.",
             ),
             Picture(
                 "plane_map",
                 residual_map(giants),
                 "Median residual of the first model's giants in patches of about 5° with three stars or more, Galactic "
-                "coordinates. Patches of one colour along the plane would be an effect of dust.",
+                "coordinates. Patches of one colour along the plane would mean an effect of dust.",
             ),
         ],
         numbers={name: {**groups, "good": good.get(name, {})} for name, groups in numbers.items()},
@@ -92,7 +92,7 @@ def through_the_plane(study: Study) -> Section:
 
 
 def _sky_table(numbers: Mapping[str, SkyNumbers]) -> Table:
-    """Return a row for each group and model that has stars, of all its stars and of the unflagged ones."""
+    """Return a table with a row for each group and model that has stars: all its stars, and the unflagged ones."""
     rows = [
         ([title, name], [*cells(_NUMBERS, groups[group][ALL]), *cells(_OF_UNFLAGGED, groups[group][UNFLAGGED])])
         for group, title in TITLES.items()
@@ -101,18 +101,18 @@ def _sky_table(numbers: Mapping[str, SkyNumbers]) -> Table:
     ]
     return Table(
         ["stars", "model", *titles(_NUMBERS), "unflagged", *titles(_OF_UNFLAGGED[1:])],
-        grouped(rows),
-        "Dex; ± by cells of the sky; n: stars with a predicted [Fe/H]. Right: the unflagged of the same stars. E(B−V) "
-        "is the dust map's, of the whole line of sight, which in the plane may be far more than the dust in front of "
-        "the star. The intervals of boosted trees have everywhere the length of those of the paper's validation "
-        "stars.",
+        group_rows(rows),
+        "Dex; ± by cells of the sky; n: stars with a predicted [Fe/H]. Right: only the unflagged among the same stars. "
+        "E(B−V) is the dust map's, for the whole line of sight, which in the plane may be far more than the dust in "
+        "front of the star. The intervals of boosted trees have one length everywhere, that for the paper's "
+        "validation stars.",
         text_columns=2,
         name="through_the_plane",
     )
 
 
 def good_by_dust(stars: Columns) -> dict[str, dict[str, float]]:
-    """Return `xpfeh.evaluate.good_stars.good_numbers` of N stars, of all and of those behind little and much dust."""
+    """Return `xpfeh.evaluate.good_stars.good_numbers` for N stars: all, and those behind little and much dust."""
     dusty = stars["ebv"] >= HIGH_EBV
     groups = {ALL: np.ones_like(dusty), f"ebv<{HIGH_EBV:g}": ~dusty, f"ebv>={HIGH_EBV:g}": dusty}
     return {name: good_numbers(rows_of(stars, chosen)) for name, chosen in groups.items()}
@@ -130,7 +130,7 @@ def _good_rows(
 
 @styled
 def accuracy_by_dust(numbers: Mapping[str, SkyNumbers]) -> Figure:
-    """Return MAE, robust sigma and bias of giants by E(B-V), of each model."""
+    """Draw each model's MAE, robust sigma and bias for giants by E(B-V)."""
     figure, panels = plt.subplots(1, 3, figsize=(13, 4.2))
     for axes, key, label in zip(
         panels, ("mae", "robust_sigma", "bias"), ("MAE (dex)", "robust σ (dex)", "bias (dex)"), strict=True
@@ -151,7 +151,7 @@ def accuracy_by_dust(numbers: Mapping[str, SkyNumbers]) -> Figure:
 
 @styled
 def residuals_by_dust(giants: Columns, numbers: Mapping[str, SkyNumbers]) -> Figure:
-    """Return the first model's residuals along E(B-V), and each model's coverage of giants."""
+    """Draw the first model's residuals along E(B-V), and each model's coverage of giants."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.4))
     along = np.log10(np.maximum(giants["ebv"], _CLEAREST))
     draw_residuals(left, along, giants["FEH"] - giants["feh"], running(along, giants, bins=14))
@@ -169,7 +169,7 @@ def residuals_by_dust(giants: Columns, numbers: Mapping[str, SkyNumbers]) -> Fig
 
 @styled
 def residual_map(giants: Columns) -> Figure:
-    """Return the median residual of giants over Galactic longitude and latitude."""
+    """Draw the median residual of giants over Galactic longitude and latitude."""
     figure, axes = plt.subplots(figsize=(12, 4.8))
     longitude = (giants["l"] + 180) % 360 - 180  # the Galactic centre in the middle
     shown = axes.hexbin(
@@ -188,7 +188,7 @@ def residual_map(giants: Columns) -> Figure:
 def _draw_by_dust(
     axes: Axes, numbers: Mapping[str, SkyNumbers], key: str, style: str = "o-", label: bool = True
 ) -> None:
-    """Draw a number of every model by E(B-V), the models a little apart."""
+    """Draw one number for every model by E(B-V), the models slightly apart."""
     middle = (len(numbers) - 1) / 2
     for place, (name, groups) in enumerate(numbers.items()):
         there = [(x, groups[group][ALL]) for x, group in enumerate(_SHOWN) if groups[group][ALL]["n"] >= _MIN_STARS]

@@ -1,4 +1,4 @@
-"""The stars that models learn from and are judged by: the paper's Fig. 1."""
+"""The stars that models are trained and judged on: the paper's Fig. 1."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from xpfeh.typing import Columns
 from xpfeh.xp import pixels
 
 COLOURS = (0.85, 1.15, 1.55)
-"""(BP-RP)0 of the spectra that are shown, mag: the paper's."""
-_ALIKE = 0.05  # mag
+"""(BP-RP)0 of the spectra shown, mag: as in the paper."""
+_ALIKE = 0.05  # mag: stars within this have about the same colour
 _SPECTRA = 8  # at each colour, as in the paper
 
 
 def training_stars(study: Study) -> Section:
-    """Return the section on where the stars lie, and how their spectra change with [Fe/H]."""
+    """Return the section on the distribution of the stars, and how their spectra change with [Fe/H]."""
     stars = study.first.stars
     height = "m_g" if np.isfinite(stars["m_g"]).any() else "logg"
     text = "" if height == "m_g" else (
@@ -33,14 +33,14 @@ def training_stars(study: Study) -> Section:
         pictures=[
             Picture(
                 "stars",
-                where_stars_lie(stars, height),
+                distribution_of_stars(stars, height),
                 f"Fig. 1, top. {len(stars['feh']):,} labelled giants that pass the paper's cuts. Metal-poor stars are "
-                "rare and blue; each colour has a range of [Fe/H], so [Fe/H] cannot be read from the colour alone.",
+                "rare and blue; stars of one colour span a range of [Fe/H], so colour alone does not determine [Fe/H].",
             ),
             Picture(
                 "spectra",
                 example_spectra({**stars, "flux": study.spectra.flux}),
-                "Fig. 1, bottom. Stars of nearly one colour: the effect of [Fe/H] on a spectrum, strongest below "
+                "Fig. 1, bottom. Stars of nearly the same colour: the effect of [Fe/H] on a spectrum, strongest below "
                 "450 nm and weak in blue stars.",
             ),
         ],
@@ -48,8 +48,8 @@ def training_stars(study: Study) -> Section:
 
 
 @styled
-def where_stars_lie(stars: Columns, height: str) -> Figure:
-    """Return the stars in the plane of colour and [Fe/H], and in that of colour and luminosity."""
+def distribution_of_stars(stars: Columns, height: str) -> Figure:
+    """Draw the stars in the plane of colour and [Fe/H], and in that of colour and luminosity."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.4))
     draw_stars(left, stars["bp_rp0"], stars["feh"])
     left.set(xlabel=LABELS["bp_rp0"], ylabel=LABELS["feh"])
@@ -61,7 +61,7 @@ def where_stars_lie(stars: Columns, height: str) -> Figure:
 
 @styled
 def example_spectra(stars: Columns) -> Figure:
-    """Return features of stars that span [Fe/H] at about the same colour."""
+    """Draw features of stars that span [Fe/H] at about the same colour."""
     figure, panels = plt.subplots(1, 3, figsize=(12, 4.2))
     wavelength = pixels.centres_nm(stars["flux"].shape[1])
     norm = plt.Normalize(*span(stars["feh"]))
@@ -76,7 +76,7 @@ def example_spectra(stars: Columns) -> Figure:
 
 
 def _spanning(bp_rp0: NDArray, feh: NDArray, colour: float) -> NDArray[np.int64]:
-    """Return up to eight stars of about one colour, from the poorest to the richest."""
+    """Return up to eight stars of about one colour, from the most metal-poor to the most metal-rich."""
     alike = np.flatnonzero(np.abs(bp_rp0 - colour) < _ALIKE)
     alike = alike[np.argsort(feh[alike])]
     return alike[np.linspace(0, max(0, len(alike) - 1), min(_SPECTRA, len(alike))).astype(int)]

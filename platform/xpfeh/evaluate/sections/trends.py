@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +20,7 @@ from xpfeh.typing import Columns
 
 ALONG = ("feh", "FEH", "bp_rp0", "phot_g_mean_mag", "ebv", "abs_b", "snr", "alpha_m")
 RED_EDGE = (0.7, 1.0, 1.2, 1.35, 1.5, 1.9)
-"""Colours, mag: beyond 1.5 the paper's residuals have a structure (section 4.2.2)."""
+"""Colours, mag: beyond 1.5 the paper's residuals show structure (section 4.2.2)."""
 
 
 def trends(study: Study) -> Section:
@@ -41,9 +40,9 @@ def trends(study: Study) -> Section:
             Picture(
                 "residuals",
                 trends_figure(stars, found),
-                "Blue: running mean (with its standard error by cells of the sky) and one σ to either side. Ideally "
-                "the line is flat at zero. Along the true [Fe/H] it cannot be quite flat: stars at the ends of the "
-                "scale can only be scattered inwards; along the predicted one it should be.",
+                "Blue: running mean (with its standard error by cells of the sky) and one σ on either side. Ideally "
+                "the line is flat at zero. Along the true [Fe/H] it cannot be completely flat, since stars at the ends "
+                "of the scale can only scatter inwards; along the predicted [Fe/H] it should be.",
             )
         ],
         numbers={"running": {name: _plain(each) for name, each in found.items()}, "by_colour": redder},
@@ -52,7 +51,7 @@ def trends(study: Study) -> Section:
 
 @styled
 def trends_figure(stars: Columns, found: Mapping[str, Running]) -> Figure:
-    """Return residuals against eight quantities with running mean and scatter."""
+    """Draw residuals against eight quantities with running mean and scatter."""
     figure, panels = plt.subplots(2, 4, figsize=(13, 6.4), sharey=True)
     residual = stars["FEH"] - stars["feh"]
     for axes, (name, line) in zip(panels.flat, found.items(), strict=True):
@@ -78,5 +77,5 @@ def _shown(name: str, values: NDArray) -> NDArray:
     return np.log10(values) if name == "snr" else values
 
 
-def _plain(line: Running) -> dict[str, Any]:
+def _plain(line: Running) -> dict[str, list[float]]:
     return {name: values.tolist() for name, values in vars(line).items()}

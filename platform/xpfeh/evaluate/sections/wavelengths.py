@@ -11,7 +11,7 @@ from xpfeh.evaluate.figures import BLUE, FEH, GREY, RED, by_resolved_range, styl
 from xpfeh.evaluate.section import Picture, Section
 from xpfeh.evaluate.study import Study
 
-_MIN_STARS = 5  # with fewer, a median and its range are not drawn
+_MIN_STARS = 5  # with fewer, neither median nor range is drawn
 
 
 def wavelengths(study: Study) -> Section:
@@ -23,8 +23,8 @@ def wavelengths(study: Study) -> Section:
             Picture(
                 "sensitivity",
                 sensitivity(study.first.stars["feh"], study.spectra.taken, study.spectra.slopes),
-                "The effect of 1 % more flux in 11 nm on [Fe/H], median and central 68 % of the stars. Below zero lie "
-                "the bands in which metals absorb, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light there "
+                "The effect of 1 % more flux in 11 nm on [Fe/H], median and central 68 % of the stars. It is negative "
+                "in the bands where metals absorb, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light there "
                 "means a more metal-poor star.",
             )
         ],
@@ -33,7 +33,7 @@ def wavelengths(study: Study) -> Section:
 
 @styled
 def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDArray[np.float32]) -> Figure:
-    """Return the effect of 1 % more flux in 11 nm on [Fe/H], from (N, pixels) slopes, for ranges of [Fe/H]."""
+    """Draw the effect of 1 % more flux in 11 nm on [Fe/H], from (N, pixels) slopes, for ranges of [Fe/H]."""
     figure, axes = plt.subplots(figsize=(10, 3.8))
     wavelength, change = by_resolved_range(flux, slopes)
     for label, chosen, colour in (
@@ -46,6 +46,6 @@ def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDA
             axes.plot(wavelength, middle, color=colour, label=label)
             axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH} (dex)\nby +1 % flux in 11 nm")
+    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH} (dex)\nfor +1 % flux in 11 nm")
     axes.legend(ncols=3, loc="upper right", fontsize=9)
     return figure
