@@ -53,7 +53,7 @@ PATTERNS = {
 def test_words(path: str) -> None:
     text = (ROOT / path).read_text()
     found = [
-        f"{path}:{text.count('\n', 0, hit.start()) + 1}: {hit[0]!r}: {better}"
+        f"{path}:{1 + text[: hit.start()].count(chr(10))}: {hit[0]!r}, better: {better}"
         for pattern, better in PATTERNS.items()
         for hit in pattern.finditer(text)
         if (path, hit[0]) not in ALLOWED
