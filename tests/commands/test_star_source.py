@@ -205,7 +205,7 @@ def test_photometry_that_is_none_is_refused_by_its_name(tmp_path: Path) -> None:
         (7, "no table in int; give a file's name"),
         ("no.csv", "no.csv: no such file"),
         (pd.DataFrame({"source_id": [1.5]}), "the table of photometry: source_id is Float64"),
-        ({"source_id": [STAR], "ra": [1.0, 2.0]}, "the table of photometry: its columns .* one row a star"),
+        ({"source_id": [STAR], "ra": [1.0, 2.0]}, "the table of photometry: its columns .* one row per star"),
         (Table({"source_id": [STAR]}), "the table of photometry: no column ra"),
         (Table({**PHOTOMETRY, "source_id": [5]}), "photometry: the one star is not in the table of photometry"),
     ):

@@ -100,7 +100,7 @@ def broken_gzip(content: bytes) -> bytes:
         (
             "twice.csv",
             lambda content: content.replace(b"rp_n_parameters", b"bp_coefficients", 1),
-            "several columns of the name bp_coefficients",
+            "several columns named bp_coefficients",
         ),
         ("one_long_line.csv", lambda content: b"a" * (17 << 20), "no line of column names"),
     ],
@@ -253,20 +253,20 @@ PARQUET_FAULTS: dict[str, tuple[Callable[[pa.Table], bytes], str]] = {
     "no source_id": (lambda table: parquet_bytes(table.drop(["source_id"])), "lacks source_id"),
     "twice": (
         lambda table: parquet_bytes(table.append_column("source_id", table["source_id"])),
-        "several columns of the name source_id",
+        "several columns named source_id",
     ),
     "no rows": (lambda table: parquet_bytes(table[:0]), "no star with both bands"),
     "nested": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([[[1.0]]]))),
-        "bp_coefficients is list<.*list<.*; a list of numbers a star is needed",
+        "bp_coefficients is list<.*list<.*; a list of numbers per star is needed",
     ),
     "struct": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([{"a": 1.0}]))),
-        "bp_coefficients is struct<.*; a list of numbers a star is needed",
+        "bp_coefficients is struct<.*; a list of numbers per star is needed",
     ),
     "number": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([1.0]))),
-        "bp_coefficients is double; a list of numbers a star is needed",
+        "bp_coefficients is double; a list of numbers per star is needed",
     ),
     "truths": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([[True] * 55]))),

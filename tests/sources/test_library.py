@@ -111,7 +111,7 @@ def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> N
         reader.open_spectra(str(tmp_path / "text.fits")).ranges()
     small_copy(tmp_path / "whole.fits")
     (tmp_path / "cut.fits").write_bytes((tmp_path / "whole.fits").read_bytes()[:-2880])
-    with pytest.raises(UserError, match=r"cut\.fits: not a FITS file with a sound table"):
+    with pytest.raises(UserError, match=r"cut\.fits: not a FITS file with a valid table"):
         reader.open_spectra(str(tmp_path / "cut.fits")).ranges()
     fits.PrimaryHDU().writeto(tmp_path / "no_table.fits")
     with pytest.raises(UserError, match="a FITS file, but without a table"):

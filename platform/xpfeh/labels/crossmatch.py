@@ -91,7 +91,7 @@ def crossmatch(
         raise UserError(f"Gaia stars: no column {' and '.join(missing)}; a cross-match needs source_id, ra and dec")
     source_id = np.asarray(gaia["source_id"])
     if repeated := source_id.size - np.unique(source_id).size:
-        raise UserError(f"Gaia stars: {repeated} rows repeat a source_id; keep one row a star")
+        raise UserError(f"Gaia stars: {repeated} rows repeat a source_id; keep one row per star")
     ra, dec = np.asarray(ra, np.float64), np.asarray(dec, np.float64)
     row, star, separation = pairs_within(ra, dec, *_positions_at(gaia, epoch, gaia_epoch), radius_arcsec)
     order = np.lexsort((dec[row], ra[row], source_id[star], separation.round(_EQUAL_TO_DECIMALS)))

@@ -76,7 +76,7 @@ def require_columns(names: Sequence[str], path: str) -> None:
         raise InputError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
     counts = Counter(names)
     if twice := [name for name in ("source_id", *LIST_COLUMNS) if counts[name] > 1]:
-        raise InputError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
+        raise InputError(f"{path}: has several columns named {', '.join(twice)}; keep one")
 
 
 def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set[int]) -> RawBatch:
