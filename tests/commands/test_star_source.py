@@ -93,9 +93,9 @@ FORMS: dict[str, Callable[[Table, Path], Any]] = {
     "a polars row": lambda table, path: pl.DataFrame(lists(table)).row(0, named=True),
     "Arrow": lambda table, path: pa.table(lists(table)),
     "a mapping": lambda table, path: {name: np.asarray(table[name]) for name in table.colnames},
-    "a column a coefficient": lambda table, path: wide(table),
-    "a column a coefficient, pandas": lambda table, path: wide(table).to_pandas(),
-    "a row with a column a coefficient": lambda table, path: wide(table)[0],
+    "one column per coefficient": lambda table, path: wide(table),
+    "one column per coefficient, pandas": lambda table, path: wide(table).to_pandas(),
+    "a row with one column per coefficient": lambda table, path: wide(table)[0],
 }
 
 
@@ -120,7 +120,7 @@ def test_a_wide_table_is_read_like_its_file(tmp_path: Path) -> None:
     for name, values in from_file.columns.items():
         np.testing.assert_array_equal(in_memory.columns[name], values, err_msg=name)
     del table["rp_coeff_7"]
-    with pytest.raises(xpfeh.InputError, match="a column a coefficient, but without rp_coeff_7"):
+    with pytest.raises(xpfeh.InputError, match="one column per coefficient, but without rp_coeff_7"):
         xpfeh.preprocess(table)
 
 

@@ -143,8 +143,8 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
     for source, message in (
         ("none.csv", "no such file or folder"),
         ("none.fits", "no such file or folder"),
-        ("*.csv", "no file here|no file has such a name"),
-        ("[ab].csv", "no file has such a name"),
+        ("*.csv", "no file here|no file matches"),
+        ("[ab].csv", "no file matches"),
         ("readme.txt", "no file here of a kind that can be read: .csv"),
         (".", "no file here of a kind that can be read: .csv"),
         ("folder.csv", "no file here of a kind that can be read"),
@@ -286,7 +286,7 @@ def test_parquet_that_is_no_file_of_spectra_is_refused(star: RawBatch, tmp_path:
 
 
 def wide_table(star: RawBatch) -> Table:
-    """The layout with a column a coefficient, of three times the same star."""
+    """The layout with one column per coefficient, of three times the same star."""
     table = Table({"source_id": [BIG, 2, 3]})
     for band in ("bp", "rp"):
         for kind, prefix in zip(KINDS[:2], ("", "e_"), strict=True):
