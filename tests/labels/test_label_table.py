@@ -104,7 +104,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
 
 def test_a_catalog_of_predictions_is_not_a_table_of_labels(tmp_path: Path) -> None:
     (tmp_path / "catalog.csv").write_text("source_id,FEH,model_version\n1,-1.0,best-1\n")
-    with pytest.raises(UserError, match=r"catalog\.csv: its \[Fe/H\] is what a model predicted"):
+    with pytest.raises(UserError, match=r"catalog\.csv: its \[Fe/H\] was predicted by a model"):
         read_labels(tmp_path / "catalog.csv")
 
 
