@@ -94,7 +94,7 @@ def test_what_is_no_folder_of_bases_is_refused(made_dr4: Path, tmp_path: Path) -
     (tmp_path / "XpFilter_a.xml").write_text("<filter/>")
     with pytest.raises(UserError, match=r"XpFilter_a\.xml"):
         load_bands("dr4", str(tmp_path))
-    with pytest.raises(UserError, match="a sampling of one's own needs the models of GaiaXPy"):
+    with pytest.raises(UserError, match="your own sampling needs the models of GaiaXPy"):
         load_bands("dr4", wavelength_nm=(400.0, 500.0))
 
 

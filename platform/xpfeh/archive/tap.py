@@ -62,7 +62,7 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
 def to_frame(table: Table) -> pl.DataFrame:
     """Return a table of one value per cell; masked ones become null.
 
-    Via Python integers, since a column with nulls would pass through floats.
+    Via Python integers, because a column with nulls would pass through floats.
     """
     return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
 

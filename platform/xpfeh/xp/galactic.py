@@ -1,4 +1,4 @@
-"""Galactic coordinates. The rotation is astropy's; its frame objects cost 2 ms per call, a third of the time for one star."""
+"""Galactic coordinates. The rotation is astropy's; its frame objects cost 2 ms per call, a third of one star's time."""
 
 from __future__ import annotations
 

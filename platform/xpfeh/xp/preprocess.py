@@ -49,8 +49,8 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
         ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown (a magnitude is then
         synthesised from the spectrum); optionally ``ebv`` (mag, on the scale of SFD98), which replaces the map's;
         optionally ``parallax`` (mas) and ``parallax_over_error`` as returned by
-        `xpfeh.xp.parallax.corrected_parallax`; and either the coefficients for `xpfeh.xp.calibrate.calibrate`, or sampled ``flux`` and
-        ``flux_error`` (N, 343) in W m-2 nm-1.
+        `xpfeh.xp.parallax.corrected_parallax`; and either the coefficients for `xpfeh.xp.calibrate.calibrate`, or
+        sampled ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
     settings : PreprocessSettings
 
     Returns
@@ -108,7 +108,7 @@ def _distance_pc(raw: Columns) -> Array:
     return np.where(known, raw["rgeo"], parallax.distance_pc(*measured) if measured else np.nan)
 
 
-# --- the stages of a spectrum: each starts from the result of the previous one -------------------------------------------------
+# --- the stages of a spectrum: each starts from the result of the previous one ----------------------------------------
 
 
 def sample_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
@@ -216,7 +216,7 @@ def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
     found = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
     if settings.release not in found:
         raise InputError(
-            f"these spectra are of {found[0].upper()}, the settings are for {settings.release.upper()}; set release="
+            f"these spectra are of {found[0].upper()}, the settings say {settings.release.upper()}; set release="
             f"{found[0]}, and use a model trained on spectra of that release"
         )
 
@@ -241,7 +241,7 @@ def _with_magnitudes(spectrum: Columns, raw: Columns, settings: PreprocessSettin
 
 
 def _normalise(spectrum: Columns, settings: PreprocessSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (N, 343) flux and error divided by the flux around 550 nm; NaN if that is missing or the spectrum broken."""
+    """Return (N, 343) flux and error divided by the flux around 550 nm; NaN if that is missing or one is broken."""
     flux, flux_error = spectrum["flux"], spectrum["flux_error"]
     level = _level(flux, flux_error, settings)[:, None]
     return _round(flux / level, FLUX_BITS), _round(flux_error / level, ERROR_BITS)

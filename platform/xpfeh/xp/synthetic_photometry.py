@@ -1,8 +1,8 @@
 """G, BP and RP of a star from its spectrum, for stars without Gaia's photometry: one matrix for all spectra.
 
 GaiaXPy's generator goes from coefficients to magnitudes (Gaia Collaboration, Montegriffo et al. 2023,
-DOI 10.1051/0004-6361/202243709). Here spectra may only exist as samples, so the matrix converts samples to fluxes; it is
-derived from the generator's. Its agreement with the generator and with Gaia's magnitudes is in docs/ingest.md,
+DOI 10.1051/0004-6361/202243709). Here spectra may only exist as samples, so the matrix converts samples to fluxes; it
+is derived from the generator's. Its agreement with the generator and with Gaia's magnitudes is in docs/ingest.md,
 Magnitudes from the spectrum.
 """
 
@@ -31,7 +31,7 @@ _BRIGHTEST, _FAINTEST = 0.0, 25.0
 _DECLINE = 2.0
 """The median size of a star's coefficient k (2,000 sources) falls about as (1 + k)^-2: the weight of equation k."""
 _SMOOTHNESS = 0.1
-"""Weight of the second differences. With 0.03 the RP weights swing by half their peak; with 1, BP is worse by a fifth."""
+"""Weight of second differences. With 0.03 the RP weights swing by half their peak; with 1, BP is worse by a fifth."""
 
 
 class Passbands(NamedTuple):
