@@ -1,6 +1,6 @@
 """Writes the tables of flags, columns and settings into the pages, from the code: `make docs`. A test compares.
 
-They stand in the pages, so that a forge shows them too.
+They are written into the pages, so that a code host shows them too.
 """
 
 import json
@@ -49,7 +49,7 @@ def preprocess_settings() -> str:
 
 
 def recipe_settings() -> str:
-    """Return every setting of a recipe, beside the values of the two recipes."""
+    """Return every setting of a recipe, with the values of the two recipes."""
     paper, best = (RECIPES[name].model_dump() for name in ("paper", "best"))
     fields = [(name, field) for name, field in Recipe.model_fields.items() if name != "name"]
     rows = [[f"`{name}`", _value(paper[name]), _value(best[name]), _meaning(field)] for name, field in fields]

@@ -1,22 +1,22 @@
-"""[Fe/H] of giant stars, with errors that are true, from Gaia XP spectra: "XP to [Fe/H]".
+"""[Fe/H] of giant stars with calibrated uncertainties, from Gaia XP spectra: "XP to [Fe/H]".
 
 >>> import xpfeh
 >>> stars = xpfeh.predict("apogee-library")  # doctest: +SKIP
 >>> stars["source_id", "FEH", "FEH_lo68", "FEH_hi68"]  # doctest: +SKIP
 
-All functions take stars in the same forms:
+All functions accept stars in the same forms:
 
 - an identifier, an integer or its digits, or a list, array, column or series of them: the spectra come from Gaia's
-  archive and are kept (`xpfeh cache`);
+  archive and are cached (`xpfeh cache`);
 - the name of a file, folder, glob or URI of Gaia XP spectra, or a list of them;
 - a table of astropy, pandas, polars or Arrow, or a mapping of arrays; or one row of a table.
 
 A table has ``source_id``; Gaia's columns of coefficients (lists, or ``bp_coeff_0`` ...), or ``flux`` and
 ``flux_error`` of 343 samples (336 to 1020 nm, W m-2 nm-1); and, if known, ``ra``, ``dec``, ``phot_g_mean_mag`` and the
-other columns of gaia_source that flags are set by, ``rgeo``, and ``ebv``, which replaces the dust map's E(B-V).
+other columns of gaia_source that flags depend on, ``rgeo``, and ``ebv``, which replaces the dust map's E(B-V).
 
-Photometry and distances may also be given apart, as ``photometry=`` and ``distances=``: a file, a table in memory, or
-a list of them, matched by ``source_id``.
+Photometry and distances can also be given separately, as ``photometry=`` and ``distances=``: a file, a table in memory,
+or a list of them, matched by ``source_id``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ watch_forks()
 
 
 def __getattr__(name: str) -> Any:
-    """Load `Client`, `Model` and the module `flags` when they are needed: `import xpfeh` stays quick."""
+    """Load `Client`, `Model` and the module `flags` only when needed, so that `import xpfeh` stays quick."""
     if name == "Client":
         from xpfeh.client import Client
 
@@ -79,38 +79,38 @@ def predict(
     stars
         In any form, see `xpfeh`.
     model : str, Path or Model
-        A bundle's folder, ``models:/xpfeh@champion`` of an MLflow store, what `load_model` gives, or ``pretrained``:
-        the one in the package.
+        A bundle's folder, ``models:/xpfeh@champion`` of an MLflow store, what `load_model` returns, or
+        ``pretrained``, the one in the package.
     photometry, distances : str, Path, table, or list of them, optional
-        gaia_source, and Bailer-Jones distances, of these stars; what a star has of its own comes first.
+        gaia_source, and Bailer-Jones distances, of these stars; columns of `stars` take precedence.
     dust_map : {"sfd-nside64", "sfd"}, optional
-        Where E(B-V) comes from, of stars without an ``ebv`` of their own: by default the map that the model was trained
-        with; ``sfd`` is the full map, after ``xpfeh fetch sfd``. Models that deredden the spectrum take no other.
+        Source of E(B-V) for stars without their own ``ebv``; default: the map that the model was trained with. ``sfd``
+        is the full map, after ``xpfeh fetch sfd``. Models that deredden the spectrum accept only their own map.
 
     Returns
     -------
     astropy.table.Table
         A row for each star, in their order, with units and descriptions; `xpfeh.columns.CATALOG` has the columns.
-        What is not known is NaN. ``meta`` has ``model``, ``cite``, and ``settings`` and ``versions`` as JSON;
-        ``meta["rejected"]`` has a line for each row that is not sound: rows given = rows returned + rows rejected.
+        Unknown values are NaN. ``meta`` has ``model``, ``cite``, and ``settings`` and ``versions`` as JSON;
+        ``meta["rejected"]`` has a line for each invalid row: rows given = rows returned + rows rejected.
 
     Raises
     ------
     InputError
-        If there are no stars, or they do not fit the model, or the tables of photometry or distances have a row for
-        none of them. If for fewer than half, that is a warning.
+        If there are no stars, they do not fit the model, or the tables of photometry or distances match none of them.
+        If they match fewer than half, that is a warning.
     ModelError
-        If there is no such model, or it does not take this dust map.
+        If there is no such model, or it does not accept this dust map.
     ArchiveError
-        If spectra cannot be had from Gaia's archive.
+        If spectra cannot be retrieved from Gaia's archive.
 
     Examples
     --------
     >>> import xpfeh
     >>> from xpfeh.sources.library import library_path, read_spectra
-    >>> spectra = read_spectra(library_path("apogee-library"), 0, 3)  # of three real stars, as arrays
-    >>> answer = xpfeh.predict(spectra)
-    >>> answer["FEH"].description, answer["TEFF"].unit, len(answer)
+    >>> spectra = read_spectra(library_path("apogee-library"), 0, 3)  # three real stars, as arrays
+    >>> predicted = xpfeh.predict(spectra)
+    >>> predicted["FEH"].description, predicted["TEFF"].unit, len(predicted)
     ('[Fe/H] [dex]', Unit("K"), 3)
     """
     return load_model(model).predict(stars, photometry, distances, dust_map)
@@ -119,7 +119,7 @@ def predict(
 def sensitivity(
     stars: Any, model: str | Path | Model = "pretrained", photometry: Any = None, distances: Any = None
 ) -> Table:
-    """Return which wavelengths each star's [Fe/H] rests on: d[Fe/H] / d flux, flux being 1 around 550 nm.
+    """Return which wavelengths each star's [Fe/H] depends on: d[Fe/H] / d flux, with flux 1 around 550 nm.
 
     Parameters
     ----------
@@ -129,13 +129,13 @@ def sensitivity(
     Returns
     -------
     astropy.table.Table
-        ``source_id``, and ``dfeh_dflux``, dex, (N, pixels) by the model's pixels, whose mean wavelengths (nm) are
-        ``meta["wave_nm"]``; the rest of ``meta`` as of `predict`.
+        ``source_id``, and ``dfeh_dflux``, dex, (N, pixels) for the model's pixels, whose mean wavelengths (nm) are
+        ``meta["wave_nm"]``; the rest of ``meta`` as for `predict`.
 
     Raises
     ------
     InputError, ModelError, ArchiveError
-        As `predict`.
+        As for `predict`.
 
     Examples
     --------
@@ -155,7 +155,7 @@ def plot(
     photometry: Any = None,
     distances: Any = None,
 ) -> Figure:
-    """Return a picture of one star: its spectrum, the wavelengths that its [Fe/H] rests on, [Fe/H] and its flags.
+    """Return a figure of one star: its spectrum, the wavelengths that its [Fe/H] depends on, [Fe/H] and its flags.
 
     Parameters
     ----------
@@ -167,7 +167,7 @@ def plot(
     Raises
     ------
     InputError
-        If there is no such star, or several and none is named; otherwise as `predict`.
+        If there is no such star, or several and `source_id` is not given; otherwise as for `predict`.
 
     Examples
     --------
@@ -177,7 +177,7 @@ def plot(
 
 
 def load_model(model: str | Path | Model = "pretrained") -> Model:
-    """Return a model, to be loaded once and used often: ``model.predict(stars)`` is ``predict(stars, model=model)``.
+    """Load a model once, to use it often: ``model.predict(stars)`` is ``predict(stars, model=model)``.
 
     Parameters
     ----------
@@ -226,15 +226,15 @@ def preprocess(
     Returns
     -------
     astropy.table.Table
-        `xpfeh.columns.FEATURES`; ``meta["wave_nm"]`` has the wavelengths of the samples, nm, the rest of ``meta`` as of
-        `predict`.
+        `xpfeh.columns.FEATURES`; ``meta["wave_nm"]`` has the wavelengths of the samples, nm, the rest of ``meta`` as
+        for `predict`.
 
     Raises
     ------
     InputError
-        As `predict`.
+        As for `predict`.
     UserError
-        If a setting cannot have such a value.
+        If the value of a setting is invalid.
 
     Examples
     --------
@@ -255,9 +255,9 @@ def preprocess(
 
 
 def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFrame, NDArray[np.float64]]:
-    """Return absolute flux and error: what `gaiaxpy.calibrate` gives, ten times as fast.
+    """Return absolute flux and error: as `gaiaxpy.calibrate` does, ten times as fast.
 
-    Spectra without correlations, which GaiaXPy refuses, get errors by typical ones.
+    Spectra without correlations, which GaiaXPy refuses, get errors from typical ones.
 
     Parameters
     ----------
@@ -277,7 +277,7 @@ def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFra
     Raises
     ------
     InputError
-        If they are no coefficients; otherwise as `predict`.
+        If they are not coefficients; otherwise as for `predict`.
 
     Examples
     --------
@@ -291,10 +291,10 @@ def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFra
 def samples(stars: Any, n: int, seed: int | None = None) -> NDArray[np.float32]:
     """Draw [Fe/H] of each star from its calibrated intervals, to propagate its error.
 
-    The quantiles are known at 2.5, 16, 84 and 97.5 %, the ends of the intervals, and ``FEH`` stands for the median.
+    The quantiles are known at 2.5, 16, 84 and 97.5 %, the ends of the intervals, and ``FEH`` is taken as the median.
     Between them the quantile function is interpolated over the quantiles of a normal distribution, and beyond the 95 %
-    interval it goes on as between 84 and 97.5 % (or 16 and 2.5 %). So 68 % of the draws lie in the 68 % interval, 95 %
-    in the 95 % interval, and the two sides differ as the intervals do.
+    interval it continues as between 84 and 97.5 % (or 16 and 2.5 %). So 68 % of the draws are in the 68 % interval,
+    95 % in the 95 % interval, and the two sides differ as the intervals do.
 
     Parameters
     ----------
@@ -303,7 +303,7 @@ def samples(stars: Any, n: int, seed: int | None = None) -> NDArray[np.float32]:
     n : int
         Draws for each star.
     seed : int, optional
-        For the same draws again.
+        The same seed gives the same draws.
 
     Returns
     -------

@@ -19,7 +19,7 @@ _PAIRS = (*_OWN, *_ICRS, *_J2000)
 Those with an underscore are computed by VizieR."""
 
 GAIA: Mapping[str, tuple[str, ...]] = {
-    # GaiaDR2 identifies other stars. In tables of the literature Source is often a survey: last.
+    # `GaiaDR2` is left out: it identifies other stars. In tables of the literature Source is often a survey: last.
     "source_id": ("gaiadr3", "gaiaedr3", "gaiadr3_source_id", "gaiaedr3_source_id", "source"),
     "ra": tuple(dict.fromkeys(ra for ra, _ in _PAIRS)),
     "dec": tuple(dict.fromkeys(dec for _, dec in _PAIRS)),
@@ -66,7 +66,7 @@ def plain(name: str) -> str:
 
 
 class Spellings(Collection[str]):
-    """Column names; a name is among them if its spelling, such as its lower case, is that of one of them.
+    """Column names, compared by their spelling, such as their lower case.
 
     >>> "SOURCE_ID" in Spellings(["source_id"]), "[Fe/H]" in Spellings(["feh"], plain)
     (True, True)
@@ -87,7 +87,7 @@ class Spellings(Collection[str]):
 
 
 def spellings_of(names: Iterable[str]) -> Spellings:
-    """Return all names that these columns of Gaia stars, by our names, may have.
+    """Return all names that these columns of Gaia stars, given by our names, may have.
 
     >>> "RAJ2000" in spellings_of(["ra"])
     True
@@ -96,14 +96,14 @@ def spellings_of(names: Iterable[str]) -> Spellings:
 
 
 def find_columns(there: Sequence[str], names: Collection[str], j2000_first: bool = False) -> dict[str, list[str]]:
-    """Return which columns of a table have our names; several for one only if they differ in case alone.
+    """Return a table's columns for each of our names; several for one name only if they differ in case alone.
 
     Parameters
     ----------
     there : sequence of str
         The table's columns.
     names : collection of str
-        Ours. A column with exactly one of these names is never taken for another.
+        Ours. A column that has exactly one of these names is never used for another one.
     j2000_first : bool
         Whether positions at J2000 come right after ``ra`` and ``dec`` in the order of preference.
 
@@ -114,25 +114,25 @@ def find_columns(there: Sequence[str], names: Collection[str], j2000_first: bool
     >>> find_columns(["b_rgeo", "B_rgeo"], ["rgeo"])
     {}
     """
-    spelt: dict[str, list[str]] = {}
+    by_lower: dict[str, list[str]] = {}
     for column in dict.fromkeys(there):
-        spelt.setdefault(column.lower(), []).append(column)
+        by_lower.setdefault(column.lower(), []).append(column)
     spellings = {name: (name.lower(), *GAIA.get(name, ())) for name in names}
     if {"ra", "dec"} <= spellings.keys():
-        spellings |= _position(spelt.keys(), j2000_first)
+        spellings |= _position(by_lower.keys(), j2000_first)
     found = {}
     for name, its in spellings.items():
-        columns = next((spelt[spelling] for spelling in its if spelling in spelt), [])
+        columns = next((by_lower[spelling] for spelling in its if spelling in by_lower), [])
         own = [column for column in columns if column == name or column not in names]
         if own:
             found[name] = sorted(own, key=lambda column: column != name)
     return found
 
 
-def _position(spelt: Collection[str], j2000_first: bool) -> dict[str, tuple[str, ...]]:
+def _position(there: Collection[str], j2000_first: bool) -> dict[str, tuple[str, ...]]:
     """Return the spellings of right ascension and declination in one system; systems are never mixed."""
     ordered = (*_OWN, *_J2000, *_ICRS) if j2000_first else _PAIRS
-    ra, dec = max(ordered, key=lambda pair: sum(name in spelt for name in pair))  # the first of those with both
+    ra, dec = max(ordered, key=lambda pair: sum(name in there for name in pair))  # the first pair that is complete
     return {"ra": (ra,), "dec": (dec,)}
 
 
@@ -155,7 +155,7 @@ def one_each(found: Mapping[str, Sequence[str]], same: Callable[[str, str], bool
     same : callable
         Whether two columns hold the same values.
     path : object
-        What the table is called in a message.
+        Name of the table in messages.
 
     Raises
     ------

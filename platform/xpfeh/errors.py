@@ -1,19 +1,19 @@
-"""The exceptions that are the user's to mend, and the warning that is the user's to know."""
+"""The exceptions that a user can act on, and the warning that a user should see."""
 
 
 class UserError(Exception):
-    """A mistake in what the user gave; its message is one line: what, where, what to do.
+    """A mistake in the user's input; its message is one line: what, where, what to do.
 
     The command line prints the message without a stack trace and exits with code 2.
     """
 
 
 class InputError(UserError):
-    """The stars, their photometry or their distances cannot be read, or do not belong together."""
+    """The stars, their photometry or their distances cannot be read, or do not match each other."""
 
 
 class ModelError(UserError):
-    """There is no such model, its files are damaged, or it cannot do what it is asked to."""
+    """There is no such model, its files are damaged, or it does not support the request."""
 
 
 class ArchiveError(UserError):
@@ -25,4 +25,4 @@ class EndpointError(UserError):
 
 
 class Notice(UserWarning):
-    """What a user should know of an answer that is there nevertheless: one line, which the command line prints."""
+    """A caveat about a result that was produced: one line, which the command line prints."""

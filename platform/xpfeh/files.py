@@ -1,6 +1,6 @@
-"""Files and folders behind URIs: a laptop's folder and an ``s3://`` bucket read and write alike.
+"""Files and folders behind URIs: a local folder and an ``s3://`` bucket are read and written alike.
 
-Whatever is written is either whole or not there: a temporary name first, then a rename.
+A file is either written completely or does not exist: it gets a temporary name first, then is renamed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pyarrow.fs as pafs
 
 
-# --- places -------------------------------------------------------------------------------------------------------
+# --- paths --------------------------------------------------------------------------------------------------------
 
 
 def absolute(uri: str | Path) -> str:
-    """Return a URI as it is, and a local path as one that means the same in any working directory.
+    """Return a URI unchanged, and a local path as one that means the same in any working directory.
 
     >>> absolute("s3://bucket/features")
     's3://bucket/features'
@@ -49,12 +49,12 @@ def local_path(path: str | Path) -> Path:
 
 
 def _expand(path: str) -> Path:
-    if not path.strip():  # an unset variable of a script; Path would take it for the working directory
-        raise UserError("an empty name is given where a file or folder is needed")
+    if not path.strip():  # an unset variable of a script; Path would make it the working directory
+        raise UserError("an empty name was given for a file or folder")
     try:
         return Path(path).expanduser()
     except RuntimeError:
-        raise UserError(f"{path}: there is no user of that name, so this is no folder") from None
+        raise UserError(f"{path}: there is no user of that name") from None
 
 
 def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
@@ -63,7 +63,7 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     Raises
     ------
     UserError
-        If no filesystem speaks this kind of URI, or its server cannot be reached.
+        If no filesystem supports this kind of URI, or its server cannot be reached.
     """
     import pyarrow.fs as pafs
 
@@ -81,7 +81,7 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
 
 
 def package_file(package: str, relative: str) -> Path:
-    """Return the path of `relative` inside an installed `package`, which is not imported.
+    """Return the path of `relative` inside an installed `package`, without importing it.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def package_file(package: str, relative: str) -> Path:
 
 
 def package_folder(package: str, relative: str = ".") -> Path:
-    """Return the path of the folder `relative` of an installed `package`, which is not imported.
+    """Return the path of the folder `relative` of an installed `package`, without importing it.
 
     Raises
     ------
@@ -109,11 +109,11 @@ def package_folder(package: str, relative: str = ".") -> Path:
 
 
 def data_folder(name: str) -> Path:
-    """Return the folder of what a user has downloaded: `name` under ``XPFEH_DATA``, by default ``~/.xpfeh``."""
+    """Return a folder of the user's downloads: `name` under ``XPFEH_DATA``, by default under ``~/.xpfeh``."""
     return _expand(os.environ.get("XPFEH_DATA") or "~/.xpfeh") / name
 
 
-# --- looking ------------------------------------------------------------------------------------------------------
+# --- reading ------------------------------------------------------------------------------------------------------
 
 
 def exists(fs: pafs.FileSystem, path: str) -> bool:
@@ -135,7 +135,7 @@ def list_files(fs: pafs.FileSystem, folder: str, suffix: str) -> list[str]:
 
 
 def read_bytes(fs: pafs.FileSystem, path: str) -> bytes:
-    """Return the content of a file, as it lies there."""
+    """Return the content of a file without decompressing it."""
     with fs.open_input_stream(path, compression=None) as stream:
         return stream.read()
 
@@ -156,7 +156,7 @@ def sha256_of(path: str | Path) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return what an error says in one line; libraries write whole paragraphs."""
+    """Return the first line of an error's message; libraries write whole paragraphs."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
@@ -164,12 +164,12 @@ def first_line(error: BaseException) -> str:
 
 
 def check_output_file(path: str | Path) -> Path:
-    """Return the local path of a file that can be written; for before the work that makes its content.
+    """Return the local path of a file that can be written; call it before the work that makes the content.
 
     Raises
     ------
     UserError
-        If it is a folder, or lies under a file.
+        If it is a folder, or one of its parents is a file.
     """
     target = local_path(path)
     if target.is_dir():
@@ -179,17 +179,17 @@ def check_output_file(path: str | Path) -> Path:
 
 
 def check_output_folder(path: str | Path, mark: str | None = None) -> Path:
-    """Return the local path of a folder that can be written; for before the work that makes its content.
+    """Return the local path of a folder that can be written; call it before the work that makes the content.
 
     Parameters
     ----------
     mark : str, optional
-        A folder that holds a file of this name was written by the same command and may be replaced.
+        Name of a file that marks a folder as written by the same command, which may be replaced.
 
     Raises
     ------
     UserError
-        If it is a file, lies under a file, or holds other files.
+        If it is a file, one of its parents is a file, or it holds other files.
     """
     target = local_path(path)
     if target.exists() and not target.is_dir():
@@ -202,7 +202,7 @@ def check_output_folder(path: str | Path, mark: str | None = None) -> Path:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name to write to, which becomes `path` once it is whole; an earlier file there is replaced."""
+    """Yield a temporary name to write to, which becomes `path` once complete; an earlier file there is replaced."""
     target = check_output_file(path)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     with _parents(target):
@@ -215,7 +215,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
-    """Give a temporary folder to write to, which becomes `path` once it is whole; see `check_output_folder`."""
+    """Yield a temporary folder to write to, which becomes `path` once complete; see `check_output_folder`."""
     target = check_output_folder(path, mark).absolute()
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
     with _parents(target):
@@ -237,7 +237,7 @@ def whole_folder(path: str | Path, mark: str | None = None) -> Iterator[Path]:
 
 
 def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None:
-    """Write a file of any filesystem; an object store has no rename, but shows an object only once it is complete."""
+    """Write a file to any filesystem; an object store has no rename, but shows an object only once it is complete."""
     if fs.type_name == "local":
         with whole_file(path) as temporary:
             temporary.write_bytes(data)
@@ -248,14 +248,14 @@ def write_whole(fs: pafs.FileSystem, path: str, data: bytes | pa.Buffer) -> None
 
 @contextmanager
 def _parents(target: Path) -> Iterator[None]:
-    """Make the folders above `target`; if the work fails, those that are new go again."""
+    """Create the folders above `target`; if the work fails, remove the new ones."""
     new = [folder for folder in target.absolute().parents if not folder.exists()]
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         yield
     except BaseException:
         for folder in new:  # the innermost first
-            with suppress(OSError):  # another process has put something in it
+            with suppress(OSError):  # another process has written into it
                 folder.rmdir()
         raise
 

@@ -66,18 +66,18 @@ MEANING: dict[Flag, str] = {
     Flag.ODD_SN: "signal-to-noise below 0.4 of what is usual at this G: often a blend or a bad spectrum; 4 % of giants",
     Flag.PARALLAX_DISTANCE: "M_G and |Z| from 1/parallax (no distance given): zero point subtracted where known, "
     "parallax_over_error > 5",
-    Flag.GIANT_BY_SPECTRUM: "no distance: LOGG says whether it is a giant (NOT_GIANT); |Z| (cut 3) is not known",
+    Flag.GIANT_BY_SPECTRUM: "no distance: LOGG decides whether it is a giant (NOT_GIANT); |Z| (cut 3) is not known",
     Flag.OWN_EBV: "E(B-V) is the one that came with the star, not the dust map's",
 }
 
 NO_PREDICTION = Flag.BAD_SPECTRUM | Flag.NO_DUST
-"""A star with either has no [Fe/H]. One without BP or RP has a BAD_SPECTRUM as well."""
+"""A star with either has no [Fe/H]. One without BP or RP has BAD_SPECTRUM as well."""
 
 OUTSIDE_PAPER_SAMPLE = Flag.COLOUR_RANGE | Flag.NOT_GIANT | Flag.NEAR_PLANE | Flag.BAD_PHOTOMETRY
 """A star with any of these fails cuts 1 to 3 of the paper (section 2.3)."""
 
 INFORMATIVE = Flag.HIGH_EXTINCTION | Flag.PARALLAX_DISTANCE | Flag.NO_PHOTOMETRY | Flag.GIANT_BY_SPECTRUM | Flag.OWN_EBV
-"""Says where a star is, or where a number comes from; nothing is wrong with such a star."""
+"""Flags about where a star is, or where a number comes from; nothing is wrong with such a star."""
 
 NOT_GOOD = (
     Flag.BAD_SPECTRUM | Flag.NO_DUST | Flag.MISSING_BAND | Flag.NOT_GIANT | Flag.CUT_NOT_EVALUATED | Flag.LOW_SN
@@ -87,22 +87,22 @@ NOT_GOOD = (
 
 BAD_PHOTOMETRY is not among them: behind dust, cut 1 in the dereddened colour marks the dust. Of 16,646 unseen
 development stars that have none of these flags, it is on 3,098, of which 3,012 have E(B-V) >= 0.5, with a MAE of 0.107
-beside 0.101 of the others there. Below E(B-V) = 0.2 it is on 19 of 5,143, which change the MAE from 0.0660 to 0.0666
-and the share of dwarfs from 2.8 to 2.9 % (2026-11-29).
+compared with 0.101 for the others there. Below E(B-V) = 0.2 it is on 19 of 5,143, which change the MAE from 0.0660 to
+0.0666 and the share of dwarfs from 2.8 to 2.9 % (2026-11-29).
 """
 
 BEYOND_PAPER = OUTSIDE_PAPER_SAMPLE | Flag.HIGH_EXTINCTION
-"""A star with any of these is not good either, if the model has learned from the paper's stars alone."""
+"""A star with any of these is not good either, if the model was trained on the paper's stars alone."""
 
 GOOD = (
     "a giant with a sound spectrum that is like those the model learned from, and an [Fe/H] whose interval is closed "
     "on both sides"
 )
-"""What is true of a good star."""
+"""The definition of a good star, also the description of the column ``good``."""
 
 
 def not_good(whole_sky: bool) -> Flag:
-    """Return the flags of which a good star has none; see `is_good`."""
+    """Return the flags that a good star must not have; see `is_good`."""
     return NOT_GOOD if whole_sky else NOT_GOOD | BEYOND_PAPER
 
 
@@ -114,7 +114,7 @@ def is_good(flags: NDArray[np.uint32], whole_sky: bool) -> NDArray[np.bool_]:
     flags : (N,) uint32
         Of a catalog.
     whole_sky : bool
-        Whether the model has learned from stars of the whole sky, or from the paper's alone.
+        Whether the model was trained on stars of the whole sky, or on the paper's alone.
 
     Examples
     --------
@@ -143,7 +143,7 @@ def names(stars: Any) -> NDArray[np.str_]:
     ['FAINT NO_CORRELATIONS', '']
     """
     is_table = isinstance(stars, Mapping) or hasattr(stars, "columns")
-    flags = np.nan_to_num(np.ma.filled(stars["flags"] if is_table else stars, 0))  # NaN: a star without an answer
+    flags = np.nan_to_num(np.ma.filled(stars["flags"] if is_table else stars, 0))  # NaN: a star without a result
     each, place = np.unique(flags.astype(np.uint32), return_inverse=True)
     texts = np.array([" ".join(str(flag.name) for flag in Flag(value)) for value in each.tolist()], dtype=np.str_)
     return texts[place]

@@ -1,4 +1,4 @@
-"""Forked processes lack the threads of polars: a call that waits for one never returns.
+"""Forked processes lack the threads of polars: a call that waits for one would hang.
 
 ``multiprocessing`` forks by default on Linux before Python 3.14, and so do PyTorch's loaders.
 """
@@ -18,13 +18,13 @@ _lost_threads = _child_loses_them = False
 
 
 def watch_forks() -> None:
-    """Notice from now on when this process is forked."""
+    """Detect forks of this process from now on."""
     if hasattr(os, "register_at_fork"):  # not on Windows, which cannot fork
         os.register_at_fork(before=_look, after_in_child=_inherit)
 
 
 def check_not_forked() -> None:
-    """Refuse to work where it would hang.
+    """Refuse to work in a process that would hang.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def check_not_forked() -> None:
 
 
 def _look() -> None:
-    """See just before a fork whether the child will miss threads: the parent has them, or has lost them itself."""
+    """Note just before a fork whether the child will lack threads: the parent has them, or lacks them itself."""
     global _child_loses_them
     _child_loses_them = _lost_threads or ("polars" in sys.modules and _polars_has_threads())
 
@@ -53,7 +53,7 @@ def _polars_has_threads() -> bool:
     if not _THREADS.exists():
         return True
     for thread in _THREADS.iterdir():
-        with suppress(OSError):  # it has just ended
-            if re.match(r"polars-\d", (thread / "comm").read_text()):  # one of its pool, filled at the first use
+        with suppress(OSError):  # the thread has just finished
+            if re.match(r"polars-\d", (thread / "comm").read_text()):  # one of its pool, which the first call starts
                 return True
     return False

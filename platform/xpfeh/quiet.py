@@ -1,4 +1,4 @@
-"""What C++ libraries write to the terminal behind Python's back."""
+"""Output of C++ libraries to the terminal, which Python cannot redirect."""
 
 from __future__ import annotations
 

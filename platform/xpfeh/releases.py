@@ -1,8 +1,7 @@
 """Gaia's data releases: what differs between them, in one table.
 
-What is not published yet is from ESA's draft data model of 26 June 2026, ESA's announcements, or DR3's pattern. Names
-are candidates in order of preference: `xpfeh.archive` looks up which of them the archive has, and `xpfeh probe` shows
-it.
+Unpublished facts are from ESA's draft data model of 26 June 2026, ESA's announcements, or DR3's pattern. Names are
+candidates in order of preference: `xpfeh.archive` looks up which of them the archive has, and `xpfeh probe` shows it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from dataclasses import dataclass, field
 from xpfeh.errors import InputError
 
 IDS_PER_REQUEST = 5_000
-"""The most that the archive's DataLink service takes (Gaia archive help, as of 2026)."""
+"""The maximum that the archive's DataLink service accepts (Gaia archive help, as of 2026)."""
 
 _OLD_AND_NEW_STRUCTURES = ("RAW", "DATAMODEL_GAIA")
 """ESA is renaming the first to the second, for all releases (astroquery's pull request 3629, July 2026)."""
@@ -28,7 +27,7 @@ class Release:
     Attributes
     ----------
     title : str
-        What DataLink calls it.
+        Its name in DataLink.
     ref_epoch : float
         Of positions, Julian year.
     n_coefficients : dict of int
@@ -36,19 +35,19 @@ class Release:
     models : dict of str, optional
         GaiaXPy's names of its models by band; without them its bases are found by their number.
     schemas : tuple of str
-        Prefixes that the archive's tables may have.
+        Possible prefixes of the archive's tables.
     retrieval_types : tuple of str
-        What DataLink may call mean XP spectra as coefficients.
+        Possible names in DataLink of mean XP spectra as coefficients.
     data_structures : tuple of str
-        What DataLink may call one file of many stars, with arrays as they are.
+        Possible names in DataLink of one file with many stars, with arrays as they are.
     has_xp : tuple of str
-        What the column that says which stars have such spectra may be called.
+        Possible names of the column that marks stars with such spectra.
     columns : dict of str
-        The archive's names of columns of spectra that have another name here.
+        The archive's names of columns of spectra, where ours differ.
     all_sources : bool
         Whether tables of all sources, of which gaia_source holds the best, are expected.
     neighbourhood : str, optional
-        The archive's table of which stars of the previous release are which of this one, without its prefix.
+        The archive's table that matches stars of the previous release to this one, without its prefix.
     distances : str, optional
         VizieR's table of Bailer-Jones distances.
     bulk : str, optional
@@ -97,12 +96,12 @@ RELEASES = {
 
 
 def releases_of(n_bp: int, n_rp: int) -> tuple[str, ...]:
-    """Return the data releases whose spectra have so many coefficients a band.
+    """Return the data releases whose spectra have these numbers of coefficients.
 
     Raises
     ------
     UserError
-        If no known release has.
+        If there is none.
 
     Examples
     --------
@@ -131,4 +130,4 @@ def release_named(text: str) -> str | None:
 def check_release(name: str) -> None:
     """Raise a `UserError` if there is no such release."""
     if name not in RELEASES:
-        raise InputError(f"release {name}: there are {', '.join(RELEASES)}")
+        raise InputError(f"release {name}: unknown; choose {' or '.join(RELEASES)}")

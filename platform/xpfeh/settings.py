@@ -19,7 +19,7 @@ from xpfeh.files import absolute
 from xpfeh.grid import FIRST_NM, LAST_NM, N_SAMPLES, STEP_NM
 
 SALT = "xpfeh"
-"""Names the split of the sky that all published numbers are of."""
+"""Names the split of the sky that all published numbers use."""
 
 
 def first_problem(error: ValidationError) -> str:
@@ -30,13 +30,13 @@ def first_problem(error: ValidationError) -> str:
 
 
 def check_name(what: str, name: str) -> None:
-    """Raise a `UserError` if a name is one that folders or MLflow's queries could not bear."""
+    """Raise a `UserError` if a name has characters that folders or MLflow's queries do not allow."""
     if not re.fullmatch(r"[\w.-]+", name):
-        raise UserError(f"{what} {name!r}: a name has letters, digits, '_', '-' and '.' alone")
+        raise UserError(f"{what} {name!r}: a name can only have letters, digits, '_', '-' and '.'")
 
 
 class Settings(BaseModel):
-    """Immutable settings that refuse unknown names and know their own fingerprint."""
+    """Immutable settings that refuse unknown names and have a fingerprint."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -67,11 +67,11 @@ class Settings(BaseModel):
 
     @classmethod
     def of(cls, values: Mapping[str, object]) -> Self:
-        """Build the settings from plain values; a wrong one is a `UserError` that names it."""
+        """Build the settings from plain values; an invalid one is a `UserError` that names it."""
         try:
             return cls.model_validate(values)
         except ValidationError as error:
-            if not error.errors()[0]["loc"]:  # several settings that do not go together
+            if not error.errors()[0]["loc"]:  # several settings that conflict
                 raise UserError(f"settings: {first_problem(error)}") from None
             raise UserError(f"setting {first_problem(error)} (given: {error.errors()[0]['input']!r})") from None
 
@@ -82,7 +82,7 @@ class PreprocessSettings(Settings):
     release: Literal["dr3", "dr4"] = Field("dr3", description="Gaia data release of the spectra")
     bases: str = Field(
         "gaiaxpy",
-        # Models and datasets from before it existed keep their fingerprints.
+        # Models and datasets older than this setting keep their fingerprints.
         exclude_if=lambda bases: bases == "gaiaxpy",
         description="bases of the coefficients: GaiaXPy's own, or a folder with its XpFilter_*.xml of that release",
     )
@@ -118,14 +118,14 @@ class PreprocessSettings(Settings):
     @model_validator(mode="after")
     def _corrections_are_of_their_release(self) -> Self:
         if self.correction != "uncorrected" and self.release != "dr3":
-            raise ValueError(f"correction={self.correction} is of DR3 spectra; for others use correction=uncorrected")
+            raise ValueError(f"correction={self.correction} is for DR3 spectra; for others use correction=uncorrected")
         return self
 
 
 class Recipe(Settings):
     """UA-CSNet: architecture, loss and training (paper sections 3 and 4.1, Table 1)."""
 
-    name: str = Field("paper", pattern=r"^[\w.-]+$", description="what runs and models are called")
+    name: str = Field("paper", pattern=r"^[\w.-]+$", description="name of runs and models")
     stars: Literal["paper", "all"] = Field(
         "paper", description="train on the stars of the paper's cuts 1 to 6, or on every star with a usable spectrum"
     )
@@ -171,7 +171,7 @@ class Recipe(Settings):
     faint: float = Field(
         1.0, ge=1, description="half of each batch is made fainter: its errors grow by up to this factor"
     )
-    batch_size: int = Field(512, ge=2, description="stars a step")
+    batch_size: int = Field(512, ge=2, description="stars per step")
     steps: int = Field(60_000, ge=1, description="optimiser steps: the paper's 30,000 epochs of 1,012 stars")
     learning_rate: float = Field(1e-3, gt=0, le=1, description="of Adam, at its highest")
     schedule: Literal["constant", "cosine"] = Field("constant", description="of the learning rate")
@@ -181,9 +181,9 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _every_fold_has_its_members(self) -> Self:
-        # Two members a fold at least: their disagreement on stars that neither has seen is the ensemble's own.
+        # At least two members per fold: only then do members disagree about stars that none of them was trained on.
         if self.folds and (self.folds == 1 or self.members % self.folds or self.members == self.folds):
-            raise ValueError("folds must be 0, or at least 2, and members a multiple of it, twice as many at least")
+            raise ValueError("folds must be 0 or at least 2, and members a multiple of folds, at least twice as large")
         return self
 
     @model_validator(mode="after")
@@ -232,7 +232,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def recipe_named(name: str) -> Recipe:
-    """Return the recipe of that name, or say which there are."""
+    """Return the recipe of that name; the error for an unknown one lists them."""
     if name not in RECIPES:
-        raise UserError(f"recipe {name!r} is unknown; there are: {', '.join(RECIPES)}")
+        raise UserError(f"recipe {name!r}: unknown; choose from {', '.join(RECIPES)}")
     return RECIPES[name]

@@ -1,4 +1,4 @@
-"""One star in one picture: its spectrum, how [Fe/H] depends on it, [Fe/H] with its intervals, its flags in words."""
+"""A figure of one star: its spectrum, how [Fe/H] depends on it, [Fe/H] with its intervals, its flags by name."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from xpfeh.xp.grid import WAVELENGTH_NM
 def star_figure(
     features: Mapping[str, NDArray], answer: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard
 ) -> Figure:
-    """Return the picture of one star.
+    """Return the figure of one star.
 
     Parameters
     ----------
     features : mapping of (1, ...) arrays
         As `xpfeh.xp.preprocess.preprocess` makes them.
     answer : mapping of (1,) arrays
-        As `xpfeh.inference.estimate.estimate` gives it.
+        As `xpfeh.inference.estimate.estimate` returns it.
     slopes : (1, pixels) float32
-        As `xpfeh.inference.predictor.Predictor.sensitivity` gives it.
+        As `xpfeh.inference.predictor.Predictor.sensitivity` returns it.
     card : ModelCard
         Of the model.
     """
@@ -75,16 +75,16 @@ def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np
 def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> None:
     """Draw [Fe/H], if there is one, with its intervals over the range of the training labels, and write it in words.
 
-    An open end reaches the edge of the picture.
+    An open end is drawn to the edge of the figure.
     """
     outside = bool(int(answer["flags"][0]) & Flag.OUTSIDE_DOMAIN)
-    below = -0.62  # the numbers and the name of the axis
+    below = -0.62  # room for the axis's numbers and name
     if np.isfinite(answer["FEH"][0]):
         _draw_intervals(axes, answer, card, GREY if outside else BLUE, GREY if outside else RED)
     else:
         axes.set_axis_off()
         below = 0.9
-    # A number that means little must not look like a result.
+    # An unreliable number must not look like a result.
     style: dict[str, Any] = {"color": GREY, "fontsize": 10} if outside else {"fontweight": "bold", "fontsize": 11}
     caution = "outside the domain of the model:\n" if outside else ""
     axes.set_title(caution + _in_words(answer), loc="right", **style)

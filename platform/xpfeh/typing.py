@@ -1,4 +1,4 @@
-"""The types of arrays that several rooms speak of."""
+"""The types of arrays that several rooms use."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 AnyArray = Any
-"""An array of NumPy, or of a graph that is being exported: both have the array API, which has no type."""
+"""An array of NumPy, or of a graph that is being exported: both follow the array API, which has no type."""
 
 Columns = Mapping[str, NDArray]
-"""Arrays with a row a star, by the names of columns."""
+"""Arrays with one row per star, by column name."""

@@ -152,5 +152,5 @@ def test_without_a_place_for_a_cache_stars_are_answered(
     file = tmp_path / "file"
     file.touch()
     monkeypatch.setenv("XPFEH_DATA", str(file))
-    with pytest.warns(Notice, match="file/cache/dr3: nothing can be kept there"):
+    with pytest.warns(Notice, match="file/cache/dr3: cannot be written"):
         assert answered(cache.bring(IDS[:5], "dr3", services)) == IDS[:5].tolist()

@@ -210,7 +210,7 @@ def test_the_neighbourhood_of_labels_is_fetched_and_moves_them(
     pattern["dr4_source_id"] = pattern.pop("source_id")
     gaia_archive.fetch_neighbourhood(IDS, tmp_path / "others.parquet", services=services_of(archive))
     assert Neighbourhood(tmp_path / "others.parquet").move(moved.table).counts["rows"] == 3
-    with pytest.raises(UserError, match="Gaia DR3 has no table of the stars of the release before"):
+    with pytest.raises(UserError, match="Gaia DR3 has no table of matches with the previous release"):
         gaia_archive.fetch_neighbourhood(IDS, tmp_path / "pairs.parquet", "dr3", services)
 
 

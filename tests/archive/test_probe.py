@@ -1,4 +1,4 @@
-"""What the archive has beside what is expected, and what to do: of releases as expected, and of others."""
+"""What the archive has compared with what is expected, and what to do: for expected releases, and for others."""
 
 from collections.abc import Callable
 
@@ -76,7 +76,7 @@ def test_what_differs_is_named_beside_what_is_there_with_what_to_do(archive: Arc
     assert sources.startswith("lacks phot_g_mean_mag; there are phot_g_mean_magnitude")
     assert differs["columns of gaiadr4.dr3_neighbourhood"] == "no such table"
     assert advice([*found.values()])[0] == (
-        "columns of gaiadr4.gaia_source: results lack what it held, and flags say so; or give a table of your own with "
+        "columns of gaiadr4.gaia_source: results lack these values, as flags show; or give your own table with "
         "--photometry"
     )
 
@@ -108,7 +108,7 @@ def test_one_star_is_one_star_whatever_the_archive_calls_it(archive: ArchiveServ
     assert {finding.verdict for finding in probe("dr3", services)} == {Verdict.HOLDS}
 
 
-def test_an_archive_that_is_away_is_said_to_be_and_its_mirrors_are_shown(
+def test_an_archive_that_is_away_is_advised_to_be_and_its_mirrors_are_shown(
     archive: ArchiveServer, services: Services
 ) -> None:
     mirror = ArchiveServer(f"{archive.head}\n1,{archive.rest}")
@@ -121,9 +121,9 @@ def test_an_archive_that_is_away_is_said_to_be_and_its_mirrors_are_shown(
     assert (found["mirror ARI Heidelberg"].found, found["mirror ARI Heidelberg"].verdict) == (
         "photometry, spectra", Verdict.HOLDS
     )  # fmt: skip
-    said = advice([*found.values()])
-    assert said[0].startswith("tables at ESA's Gaia archive: it does not answer now")
-    assert said[-1] == "until then photometry and spectra come from ARI Heidelberg automatically"
+    advised = advice([*found.values()])
+    assert advised[0].startswith("tables at ESA's Gaia archive: it does not respond now")
+    assert advised[-1] == "until then photometry and spectra come from ARI Heidelberg automatically"
 
 
 @pytest.mark.parametrize("fault", ["500", "refused"])

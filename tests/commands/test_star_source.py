@@ -93,9 +93,9 @@ FORMS: dict[str, Callable[[Table, Path], Any]] = {
     "a polars row": lambda table, path: pl.DataFrame(lists(table)).row(0, named=True),
     "Arrow": lambda table, path: pa.table(lists(table)),
     "a mapping": lambda table, path: {name: np.asarray(table[name]) for name in table.colnames},
-    "a column a coefficient": lambda table, path: wide(table),
-    "a column a coefficient, pandas": lambda table, path: wide(table).to_pandas(),
-    "a row with a column a coefficient": lambda table, path: wide(table)[0],
+    "one column per coefficient": lambda table, path: wide(table),
+    "one column per coefficient, pandas": lambda table, path: wide(table).to_pandas(),
+    "a row with one column per coefficient": lambda table, path: wide(table)[0],
 }
 
 
@@ -120,7 +120,7 @@ def test_a_wide_table_is_read_like_its_file(tmp_path: Path) -> None:
     for name, values in from_file.columns.items():
         np.testing.assert_array_equal(in_memory.columns[name], values, err_msg=name)
     del table["rp_coeff_7"]
-    with pytest.raises(xpfeh.InputError, match="a column a coefficient, but without rp_coeff_7"):
+    with pytest.raises(xpfeh.InputError, match="one column per coefficient, but without rp_coeff_7"):
         xpfeh.preprocess(table)
 
 
@@ -205,7 +205,7 @@ def test_invalid_photometry_is_refused_by_its_name(tmp_path: Path) -> None:
         (7, "no table in int; give a file's name"),
         ("no.csv", "no.csv: no such file"),
         (pd.DataFrame({"source_id": [1.5]}), "the table of photometry: source_id is Float64"),
-        ({"source_id": [STAR], "ra": [1.0, 2.0]}, "the table of photometry: its columns .* one row a star"),
+        ({"source_id": [STAR], "ra": [1.0, 2.0]}, "the table of photometry: its columns .* one row per star"),
         (Table({"source_id": [STAR]}), "the table of photometry: no column ra"),
         (Table({**PHOTOMETRY, "source_id": [5]}), "photometry: the one star is not in the table of photometry"),
     ):

@@ -45,7 +45,7 @@ def test_reads_every_format_alike(tmp_path: Path, suffix: str) -> None:
             "row 1 has neither feh nor logg, teff, alpha_m; leave",
         ),
         (pl.DataFrame({"source_id": [1, 2], "feh": [0.0, float("nan")]}), "row 1 has neither feh nor logg, teff"),
-        (pl.DataFrame({"source_id": [1, 2], "feh": ["0.0", "low"]}), "feh of row 1 is 'low', which is no number"),
+        (pl.DataFrame({"source_id": [1, 2], "feh": ["0.0", "low"]}), "feh of row 1 is 'low', not a number"),
         (pl.DataFrame({"source_id": [1], "feh": [[0.0]]}), "no column feh"),
         (pl.DataFrame({"source_id": [1], "feh": [0.0], "logg": ["low"]}), "logg of row 0 is 'low'"),
         (pl.DataFrame({"source_id": [1, 2], "feh": [-9999.0, 0.0]}), "feh of row 0 is -9999, outside -6 to 1.5"),
@@ -104,7 +104,7 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
 
 def test_a_catalog_of_predictions_is_not_a_table_of_labels(tmp_path: Path) -> None:
     (tmp_path / "catalog.csv").write_text("source_id,FEH,model_version\n1,-1.0,best-1\n")
-    with pytest.raises(UserError, match=r"catalog\.csv: its \[Fe/H\] is what a model predicted"):
+    with pytest.raises(UserError, match=r"catalog\.csv: its \[Fe/H\] was predicted by a model"):
         read_labels(tmp_path / "catalog.csv")
 
 

@@ -324,7 +324,7 @@ def test_no_star_in_common_is_an_empty_table() -> None:
         ("galah", "a,b\n1,0\n", "no column fe_h and flag_sp and snr_px_ccd3; galah is read as published"),
         ("mine", "name,feh\na,0\n", "no column source_id, nor ra and dec; mine is not one of"),
         ("mine", "ra,feh\n1,0\n", "no column source_id, nor ra and dec"),
-        ("mine", "source_id,feh\n1,0\n2,poor\n", "feh of row 1 is 'poor', which is no number"),
+        ("mine", "source_id,feh\n1,0\n2,poor\n", "feh of row 1 is 'poor', not a number"),
         (
             "galah",
             "gaiadr3_source_id,fe_h,flag_sp,snr_px_ccd3\n1,0,0,good\n",

@@ -100,7 +100,7 @@ def broken_gzip(content: bytes) -> bytes:
         (
             "twice.csv",
             lambda content: content.replace(b"rp_n_parameters", b"bp_coefficients", 1),
-            "several columns of the name bp_coefficients",
+            "several columns named bp_coefficients",
         ),
         ("one_long_line.csv", lambda content: b"a" * (17 << 20), "no line of column names"),
     ],
@@ -143,8 +143,8 @@ def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
     for source, message in (
         ("none.csv", "no such file or folder"),
         ("none.fits", "no such file or folder"),
-        ("*.csv", "no file here|no file has such a name"),
-        ("[ab].csv", "no file has such a name"),
+        ("*.csv", "no file here|no file matches"),
+        ("[ab].csv", "no file matches"),
         ("readme.txt", "no file here of a kind that can be read: .csv"),
         (".", "no file here of a kind that can be read: .csv"),
         ("folder.csv", "no file here of a kind that can be read"),
@@ -253,20 +253,20 @@ PARQUET_FAULTS: dict[str, tuple[Callable[[pa.Table], bytes], str]] = {
     "no source_id": (lambda table: parquet_bytes(table.drop(["source_id"])), "lacks source_id"),
     "twice": (
         lambda table: parquet_bytes(table.append_column("source_id", table["source_id"])),
-        "several columns of the name source_id",
+        "several columns named source_id",
     ),
     "no rows": (lambda table: parquet_bytes(table[:0]), "no star with both bands"),
     "nested": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([[[1.0]]]))),
-        "bp_coefficients is list<.*list<.*; a list of numbers a star is needed",
+        "bp_coefficients is list<.*list<.*; a list of numbers per star is needed",
     ),
     "struct": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([{"a": 1.0}]))),
-        "bp_coefficients is struct<.*; a list of numbers a star is needed",
+        "bp_coefficients is struct<.*; a list of numbers per star is needed",
     ),
     "number": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([1.0]))),
-        "bp_coefficients is double; a list of numbers a star is needed",
+        "bp_coefficients is double; a list of numbers per star is needed",
     ),
     "truths": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([[True] * 55]))),
@@ -286,7 +286,7 @@ def test_parquet_that_is_no_file_of_spectra_is_refused(star: RawBatch, tmp_path:
 
 
 def wide_table(star: RawBatch) -> Table:
-    """The layout with a column a coefficient, of three times the same star."""
+    """The layout with one column per coefficient, of three times the same star."""
     table = Table({"source_id": [BIG, 2, 3]})
     for band in ("bp", "rp"):
         for kind, prefix in zip(KINDS[:2], ("", "e_"), strict=True):

@@ -84,7 +84,7 @@ def test_tables_with_and_without_parallaxes_stand_together(tmp_path: Path) -> No
     found = Companions(paths, []).of(np.array([BIG, 5, 6, 8]))
     np.testing.assert_allclose(found["parallax"], [0.53, 1.0, np.nan, np.nan])
     np.testing.assert_allclose(found["parallax_over_error"], [10.0, 20.0, np.nan, np.nan])
-    with pytest.raises(UserError, match="parallax of row 0 is 'small', which is no number"):
+    with pytest.raises(UserError, match="parallax of row 0 is 'small', not a number"):
         Companions([written(tmp_path, ".csv", {**ROWS, "parallax": ["small", "1"]})], []).of(np.array([5]))
 
 
@@ -122,8 +122,8 @@ def test_limits_of_the_distance_are_not_taken_for_it(tmp_path: Path) -> None:
         ({**ROWS, "ra": [-0.5, 0.0]}, "ra of row 0 is -0.5, outside 0 to 360"),
         ({**ROWS, "EBV": [0.1, -99.0]}, "EBV of row 1 is -99, outside 0 to 100"),
         ({**ROWS, "ebv": [100.1, 0.0]}, "ebv of row 0 is 100.1, outside 0 to 100"),
-        ({**ROWS, "e_bv": ["much", "0.1"]}, "e_bv of row 0 is 'much', which is no number"),
-        ({**ROWS, "phot_g_mean_mag": ["bright", "12.5"]}, "phot_g_mean_mag of row 0 is 'bright', which is no number"),
+        ({**ROWS, "e_bv": ["much", "0.1"]}, "e_bv of row 0 is 'much', not a number"),
+        ({**ROWS, "phot_g_mean_mag": ["bright", "12.5"]}, "phot_g_mean_mag of row 0 is 'bright', not a number"),
         ({name: [] for name in ROWS}, "empty|loses digits"),
     ],
 )
@@ -138,7 +138,7 @@ def test_wrong_photometry_gets_one_line(tmp_path: Path, suffix: str, rows: dict[
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ({"source_id": [BIG], "r_med_geo": ["2.5 kpc"]}, "r_med_geo of row 0 is '2.5 kpc', which is no number"),
+        ({"source_id": [BIG], "r_med_geo": ["2.5 kpc"]}, "r_med_geo of row 0 is '2.5 kpc', not a number"),
         ({"source_id": [BIG], "r_med_geo": ["--"]}, "no column r_med_geo or rgeo with values"),
         (ROWS, "no column r_med_geo or rgeo"),
     ],

@@ -98,7 +98,7 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
             "not a file of XP .* lacks bp_coefficient_errors",
         ),
         ({"source_id": [1.5], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}, "source_id is Float64"),
-        ({"source_id": [1, 2], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}, "one row a star"),
+        ({"source_id": [1, 2], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}, "one row per star"),
         (
             Table({"source_id": [1], "flux": np.ones((1, 343)) * u.mag, "flux_error": np.ones((1, 343))}),
             "flux is in mag; give it in W",
@@ -112,7 +112,7 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
         ),
         (
             {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "ebv": ["much"]},
-            "the table: ebv of row 0 is 'much', which is no number",
+            "the table: ebv of row 0 is 'much', not a number",
         ),
     ],
 )

@@ -88,11 +88,11 @@ def test_a_users_own_file_of_the_layout_is_read(tmp_path: Path) -> None:
         ({"medflux": None}, "columns are missing: medflux"),
         ({"flux": None}, "holds no XP spectra, neither coefficients"),
         ({"gaiaedr3_source_id": np.linspace(1e18, 2e18, 5)}, "float"),
-        ({"flux": np.ones((5, 342), dtype=np.float32)}, "flux has 342 numbers a star, not 343"),
-        ({"flux_error": np.ones(5)}, "flux_error has 1 numbers a star, not 343"),
-        ({"flux": RAGGED}, "flux must hold numbers, as many for each star"),
+        ({"flux": np.ones((5, 342), dtype=np.float32)}, "flux has 342 numbers per star, not 343"),
+        ({"flux_error": np.ones(5)}, "flux_error has 1 numbers per star, not 343"),
+        ({"flux": RAGGED}, "flux must hold numbers, equally many for each star"),
         ({"medflux": np.array(["1e-16"] * 5)}, "medflux must hold numbers"),
-        ({"logg": np.ones((5, 2))}, "logg has 2 numbers a star, not 1"),
+        ({"logg": np.ones((5, 2))}, "logg has 2 numbers per star, not 1"),
         ({"gaiaedr3_source_id": np.ma.masked_equal([1, 2, 3, 99, 5], 99)}, "gaiaedr3_source_id of row 3 is missing"),
     ],
 )
@@ -111,7 +111,7 @@ def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> N
         reader.open_spectra(str(tmp_path / "text.fits")).ranges()
     small_copy(tmp_path / "whole.fits")
     (tmp_path / "cut.fits").write_bytes((tmp_path / "whole.fits").read_bytes()[:-2880])
-    with pytest.raises(UserError, match=r"cut\.fits: not a FITS file with a sound table"):
+    with pytest.raises(UserError, match=r"cut\.fits: not a FITS file with a valid table"):
         reader.open_spectra(str(tmp_path / "cut.fits")).ranges()
     fits.PrimaryHDU().writeto(tmp_path / "no_table.fits")
     with pytest.raises(UserError, match="a FITS file, but without a table"):
@@ -123,7 +123,7 @@ def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> N
 
 def test_a_name_that_gives_no_position_is_refused(tmp_path: Path) -> None:
     path = small_copy(tmp_path / "own.fits", apogee_id=np.array(["2M00000002+7417074"] * 4 + ["HD 122563"]))
-    with pytest.raises(UserError, match=r"own\.fits: apogee_id 'HD 122563' is no 2MASS designation"):
+    with pytest.raises(UserError, match=r"own\.fits: apogee_id 'HD 122563' is not a 2MASS designation"):
         list(reader.open_spectra(str(path)).read(0, None))
 
 

@@ -62,10 +62,10 @@ def sharing(content: bytes) -> bytes:
 FITS: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "a billion axes": (with_card("NAXIS", 9_999_999_990), "NAXIS is above 999"),
     "a billion columns": (with_card("TFIELDS", 9_999_999_990), "TFIELDS is above 999"),
-    "a trillion rows": (with_card("NAXIS2", 10**12), "not a FITS file with a sound table"),
-    "rows of a trillion bytes": (with_card("NAXIS1", 10**12), "not a FITS file with a sound table"),
-    "a heap of a trillion bytes": (with_card("PCOUNT", 10**12), "not a FITS file with a sound table"),
-    "cut short": (lambda content: content[:-2880], "not a FITS file with a sound table"),
+    "a trillion rows": (with_card("NAXIS2", 10**12), "not a FITS file with a valid table"),
+    "rows of a trillion bytes": (with_card("NAXIS1", 10**12), "not a FITS file with a valid table"),
+    "a heap of a trillion bytes": (with_card("PCOUNT", 10**12), "not a FITS file with a valid table"),
+    "cut short": (lambda content: content[:-2880], "not a FITS file with a valid table"),
     "arrays that share their bytes": (sharing, "arrays of variable length are larger than the file"),
 }
 READ: dict[str, Callable[[str], object]] = {

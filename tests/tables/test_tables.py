@@ -277,11 +277,11 @@ BAD_FILES = {
     "text.parquet": (b"source_id,feh\n1,0\n", "cannot be read as a table"),
     "empty.fits": (b"", "not a FITS file"),
     "text.fits": (b"source_id,feh\n1,0\n", "not a FITS file"),
-    "cut.fits": (fits_bytes()[:6000], "not a FITS file with a sound table"),
+    "cut.fits": (fits_bytes()[:6000], "not a FITS file with a valid table"),
     "image.fits": (b"", "a FITS file, but without a table"),
     "text.vot": (b"source_id,feh\n1,0\n", "not a VOTable"),
     "page.xml": (b"<html><body>Service unavailable</body></html>", "is a web page, not a VOTable"),
-    "empty.vot": (b'<VOTABLE version="1.4"></VOTABLE>', "not a VOTable with a sound table"),
+    "empty.vot": (b'<VOTABLE version="1.4"></VOTABLE>', "not a VOTable with a valid table"),
     "text.ecsv": (b"source_id,feh\n1,0\n", "not an ECSV file"),
     "stars.doc": (b"source_id,feh\n1,0\n", r"not a kind of table that can be read; these can: \.parquet, \.csv"),
     "stars": (b"source_id,feh\n1,0\n", "not a kind of table"),
@@ -385,7 +385,7 @@ def test_numbers(values: list | pl.Series) -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (["1", "2,5"], "x of row 1 is '2,5', which is no number; correct it, or leave it empty"),
+        (["1", "2,5"], "x of row 1 is '2,5', not a number; correct it, or leave it empty"),
         (pl.Series(["2020-01-01"]).str.to_date(), "x is Date; write numbers"),
         ([True], "x is Boolean"),
     ],

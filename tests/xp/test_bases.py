@@ -94,14 +94,14 @@ def test_what_is_no_folder_of_bases_is_refused(made_dr4: Path, tmp_path: Path) -
     (tmp_path / "XpFilter_a.xml").write_text("<filter/>")
     with pytest.raises(UserError, match=r"XpFilter_a\.xml"):
         load_bands("dr4", str(tmp_path))
-    with pytest.raises(UserError, match="a sampling of one's own needs the models of GaiaXPy"):
+    with pytest.raises(UserError, match="your own sampling needs the models of GaiaXPy"):
         load_bands("dr4", wavelength_nm=(400.0, 500.0))
 
 
 def test_bases_are_a_setting_that_models_from_before_it_do_not_have() -> None:
     assert "bases" not in PreprocessSettings().model_dump()
     assert PreprocessSettings(bases="here").bases == str(Path("here").absolute())
-    with pytest.raises(UserError, match="correction=huang2024 is of DR3 spectra"):
+    with pytest.raises(UserError, match="correction=huang2024 is for DR3 spectra"):
         PreprocessSettings().with_overrides(["release=dr4", "correction=huang2024"])
 
 

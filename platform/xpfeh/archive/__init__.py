@@ -1,1 +1,1 @@
-"""What needs a network: Gaia's archive, VizieR, dust maps."""
+"""Everything that needs a network: Gaia's archive, VizieR, dust maps."""

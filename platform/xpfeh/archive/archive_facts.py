@@ -1,4 +1,4 @@
-"""What was learnt about a release's archives, kept on this machine with their answers: names that they accept."""
+"""Facts learned about a release's archives, such as names that they accept, kept on this machine with the cache."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from xpfeh.files import data_folder, whole_file
 
 
 def recall(release: str, topic: str, url: str, max_age_s: float = float("inf")) -> Any | None:
-    """Return what was remembered on a topic at a service, or None if there is nothing, or it is too old."""
+    """Return the fact remembered on a topic for a service, or None if there is none, or it is too old."""
     entry = _read(release).get(topic, {}).get(url)
     if not isinstance(entry, dict) or not isinstance(entry.get("at"), int | float):
         return None
@@ -25,7 +25,7 @@ def recall(release: str, topic: str, url: str, max_age_s: float = float("inf")) 
 
 
 def remember(release: str, topic: str, url: str, value: Any) -> None:
-    """Keep a value, which JSON can hold, for later calls."""
+    """Keep a value, which must be valid in JSON, for later calls."""
     learned = _read(release)
     learned.setdefault(topic, {})[url] = {"at": time.time(), "value": value}
     path = _path(release)
@@ -35,12 +35,12 @@ def remember(release: str, topic: str, url: str, value: Any) -> None:
 
 
 def forget(release: str) -> None:
-    """Forget all that was learnt about a release's archives."""
+    """Forget all facts about a release's archives."""
     _path(release).unlink(missing_ok=True)
 
 
 def cache_folder(release: str) -> Path:
-    """Return the folder of a release's answers; where none can be made or written to, one for this process alone."""
+    """Return the cache folder of a release; where it cannot be written, a temporary one for this process."""
     folder = data_folder("cache") / release
     with suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def cache_folder(release: str) -> Path:
 @cache
 def _temporary(unusable: Path) -> TemporaryDirectory[str]:
     """Return a folder that is deleted when this process ends."""
-    warnings.warn(f"{unusable}: nothing can be kept there; archive answers are lost at the end", Notice, stacklevel=2)
+    warnings.warn(f"{unusable}: cannot be written; the archive's answers are lost at the end", Notice, stacklevel=2)
     return TemporaryDirectory(prefix="xpfeh-cache-")
 
 
@@ -63,6 +63,6 @@ def _path(release: str) -> Path:
 def _read(release: str) -> dict[str, dict[str, object]]:
     try:
         learned = json.loads(_path(release).read_text())
-    except (OSError, ValueError):  # none yet, or damaged: it will be learnt again
+    except (OSError, ValueError):  # none yet, or damaged: it will be learned again
         return {}
     return learned if isinstance(learned, dict) and all(isinstance(each, dict) for each in learned.values()) else {}

@@ -27,15 +27,15 @@ GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAX_INPUTS)
 """Queried where they exist; the others are null. A missing excess factor is computed."""
 
 _ZERO_POINT_OF_DR3 = ("nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat", "astrometric_params_solved")
-"""What Lindegren's zero point is computed from; it is for DR3 only."""
+"""The inputs of Lindegren's zero point, which is for DR3 only."""
 
 IDS_PER_TAP_REQUEST = 500
-"""Spectra by TAP: 26 kB a star in VOTable, and a synchronous query may take a minute."""
+"""Spectra by TAP: 26 kB per star in VOTable, and a synchronous query may take a minute."""
 
 
 @dataclass(frozen=True)
 class SpectraResponse:
-    """Some stars' spectra as CSV, as DataLink writes it, and the archive they come from."""
+    """Some stars' spectra as CSV in DataLink's form, and the archive they come from."""
 
     csv: bytes
     archive: GaiaArchive
@@ -47,19 +47,19 @@ class SpectraResponse:
 
 
 def stars_per_request(services: Services) -> int:
-    """Return how many stars to request at a time: fewer where DataLink is down, and a mirror's TAP is queried."""
+    """Return the number of stars per request: fewer while DataLink is down and a mirror's TAP is queried."""
     links = [archive.data for archive in services.archives if archive.data is not None]
     by_datalink = any(services.state.why_away(url) is None for url in links)
     return IDS_PER_REQUEST if by_datalink else IDS_PER_TAP_REQUEST
 
 
 def request_spectra(ids: NDArray[np.int64], release: str, services: Services) -> SpectraResponse:
-    """Return the spectra (K,) of those of the stars that have one, nothing if none has.
+    """Return the spectra (K,) of the stars that have one; empty if none has.
 
     Raises
     ------
     UserError
-        If no archive gives a usable response.
+        If no archive returns a usable response.
     """
 
     def ask(archive: GaiaArchive) -> SpectraResponse:
@@ -116,7 +116,7 @@ class Photometry:
 
 
 def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> Photometry:
-    """Return positions, photometry and parallaxes of the stars that an archive has; what it lacks is null.
+    """Return positions, photometry and parallaxes of the stars that an archive has; missing values are null.
 
     In DR4 gaia_source holds only the best sources; the others are looked up in all_source_photometry.
 
@@ -138,14 +138,14 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
         try:
             more = _photometry_of_all(others, release, services.only(answer.archive.name), alternative)
             found = pl.concat([found, more])
-        except UserError as error:  # spectra need no magnitudes: keep what has come
+        except UserError as error:  # spectra need no magnitudes: keep what has arrived
             services.state.notice(f"no magnitudes for {len(others)} source(s): {error}")
             whole = False
     return Photometry(found, whole)
 
 
 def _photometry_of_all(ids: NDArray[np.int64], release: str, services: Services, alternative: str) -> pl.DataFrame:
-    """Return what the table of all sources has on stars that are not among the best."""
+    """Return photometry from the table of all sources for stars that are not among the best."""
     names = ("source_id", *POSITIONS, *MAGNITUDES)
     more = GaiaTap(release, services).ask(
         "photometry", lambda _, tables: _select(tables, PHOTOMETRY, names, ids), alternative
@@ -163,7 +163,7 @@ def columns_of_use(release: str) -> tuple[str, ...]:
 
 
 def columns_expected(release: str) -> tuple[str, ...]:
-    """Return those of `columns_of_use` that a release is expected to have."""
+    """Return the columns of `columns_of_use` that a release is expected to have."""
     other = "tentative_parallax_bias" if release == "dr3" else "phot_bp_rp_excess_factor"
     return tuple(name for name in columns_of_use(release) if name != other)
 

@@ -1,7 +1,7 @@
-"""Where Gaia's data are: ESA's archive and its mirrors, in one table, in the order in which they are queried.
+"""The services that have Gaia's data: ESA's archive and its mirrors, in the order in which they are queried.
 
 Known from public code (ESA: astroquery; ARI: the GAVO data centre's scripts; AIP: its documentation of TAP and its
-metadata pages). No mirror has been tried live: see docs/ingest.md.
+metadata pages). No mirror has been tested live: see docs/ingest.md.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ class GaiaArchive:
     Attributes
     ----------
     name : str
-        As `--archive` takes it.
+        The value of `--archive`.
     title : str
-        As messages call it.
+        Name in messages.
     tap : str
         Table Access Protocol (IVOA TAP 1.1).
     spectra : str, optional
         Its table of coefficients, without the release's prefix, where TAP serves them.
     data, links : str, optional
-        DataLink's services: spectra by source_id, and which products a source has.
+        DataLink's services: spectra by source_id, and the list of a source's products.
     login : str, optional
-        Where a user logs in.
+        URL of the login.
     """
 
     name: str
@@ -64,7 +64,7 @@ AIP = GaiaArchive(
 )
 
 
-_BELIEVED_S = 120.0  # an endpoint runs for weeks: what was known of a service is found out again after this long
+_BELIEVED_S = 120.0  # an endpoint runs for weeks: the state of a service is checked again after this long
 
 
 class ServiceState:
@@ -81,11 +81,11 @@ class ServiceState:
         self._away.pop(url, None)
 
     def has_answered(self, url: str) -> bool:
-        """Return whether a service has answered lately."""
+        """Return whether a service has answered recently."""
         return time.monotonic() < self._answered.get(url, 0.0)
 
     def any_has_answered(self) -> bool:
-        """Return whether at least one service has answered lately."""
+        """Return whether at least one service has answered recently."""
         return any(map(self.has_answered, list(self._answered)))
 
     def away(self, url: str, reason: str) -> None:
@@ -100,14 +100,14 @@ class ServiceState:
             warnings.warn(line, Notice, stacklevel=4)
 
     def why_away(self, url: str) -> str | None:
-        """Return why a service must not be queried now, or None if it may be."""
+        """Return the reason not to query a service now, or None."""
         until, reason = self._away.get(url, (0.0, ""))
         return reason if time.monotonic() < until else None
 
 
 @dataclass(frozen=True)
 class Services:
-    """Where the services are, and how patient to be with them.
+    """The services' addresses, and how long to wait for them.
 
     Attributes
     ----------
@@ -116,10 +116,10 @@ class Services:
     vizier_tap : str
         TAP of VizieR.
     timeout_s : float
-        Longest silence of a service that has answered before, s.
+        Maximum silence of a service that has answered before, s.
     answer_s : float
-        Longest silence before a service's first answer, s: a small query, which takes the archive about a second.
-        Two of them, to DataLink's links and to TAP, are over within twenty seconds.
+        Maximum silence before a service's first answer, s: a small query, which takes the archive about a second.
+        Two of them, to DataLink's links and to TAP, fit into twenty seconds.
     attempts : int
         Requests before giving up on a service that has answered before.
     pause_s : float
@@ -164,4 +164,4 @@ PUBLIC = Services()
 """The public services; tests use a local server instead."""
 
 INTERACTIVE = replace(PUBLIC, timeout_s=20.0, answer_s=3.0, attempts=2, patience_s=0.0)
-"""The same for a request that somebody is waiting for: a service that does not answer is given up at once."""
+"""The same for a request that someone is waiting for: a service that does not answer is abandoned at once."""

@@ -17,7 +17,7 @@ from xpfeh.releases import RELEASES
 
 _STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
 _POSITIONS_PER_REQUEST = 1_000  # each is a separate search in the archive, and a synchronous query may take a minute
-_CONES_PER_REQUEST = 50  # a query's text: some 5 kB
+_CONES_PER_REQUEST = 50  # makes a query of about 5 kB
 _FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars in the sky are faster, all of them nearby dwarfs
 
 

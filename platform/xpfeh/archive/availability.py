@@ -18,7 +18,7 @@ _OTHER_PRODUCTS = ("sampled", "epoch", "sso", "crowd", "gravlens")
 
 
 def with_spectra(tap: GaiaTap, select: str, where: str) -> Table:
-    """Return a selection of the stars with XP spectra, or of all stars where no column says which have one.
+    """Return a selection of the stars with XP spectra, or of all stars where no column marks them.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def _query(tables: Tables, select: str, where: str, condition: str) -> str:
 def conditions_of(tables: Tables, release: str) -> list[str]:
     """Return the conditions to try, in order: on columns of ``g``, gaia_source, or ``f``, all_source_flags.
 
-    A boolean column is compared with text, as in the archive's documentation; a graded one must be above 0. Without
-    any such column there is one condition, which is empty.
+    A boolean column is compared with text, as in the archive's documentation; a numeric one must be above 0. Without
+    such a column the only condition is empty.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def conditions_of(tables: Tables, release: str) -> list[str]:
 
 
 def columns_of(there: Sequence[str] | None, release: str, table: str = SOURCES) -> list[str]:
-    """Return the columns of a table that may say which stars have spectra: expected names first, then similar ones.
+    """Return the columns of a table that may mark stars with spectra: expected names first, then similar ones.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def columns_of(there: Sequence[str] | None, release: str, table: str = SOURCES) 
     ['has_xp_mean_spectra']
     """
     expected = RELEASES[release].has_xp
-    if there is None:  # the archive does not say which columns it has
+    if there is None:  # the archive does not list its columns
         return list(expected[:1]) if table == SOURCES else []
     alike = [name for name in there if re.match(r"has_(\w+_)?xp(_|$)", name)]
     alike = [name for name in alike if not any(word in name for word in _OTHER_PRODUCTS)]

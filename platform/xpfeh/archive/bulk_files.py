@@ -22,13 +22,13 @@ _BLOCK_BYTES = 1 << 20
 
 
 def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", services: Services = PUBLIC) -> list[Path]:
-    """Download whole bulk files, each checked against the archive's ``_MD5SUM.txt``; those already here are kept.
+    """Download whole bulk files, each checked against the archive's ``_MD5SUM.txt``; existing files are kept.
 
     Parameters
     ----------
     names : sequence of str
-        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file with some of them. One name
-        may be the URL of a folder of such files, or of one file, in place of the release's own folder.
+        Names of files, or ranges ``000000-010000`` of HEALPix pixels (level 8): every file that overlaps. One name
+        may be the URL of a folder of such files, or of one file, instead of the release's own folder.
     out : str or Path
         Folder of the files.
     release : {"dr3", "dr4"}
@@ -79,12 +79,12 @@ def _read_listing(listing: bytes) -> dict[str, str]:
     """Return the MD5 (hex) of each listed file; md5sum writes ``*`` before a name that it read as binary."""
     pairs = [line.split() for line in listing.decode("latin-1").splitlines()]
     listed = {pair[1].lstrip("*"): pair[0].lower() for pair in pairs if len(pair) == 2}
-    # A server names files, never places on this machine.
+    # A name from a server must not be a path on this machine.
     return {name: md5 for name, md5 in listed.items() if not re.search(r"[/\\]|^\.", name)}
 
 
 def _list_files(name: str, listed: Iterable[str], bulk: str) -> list[str]:
-    """Return the listed files that a name or a range of pixels means."""
+    """Return the listed files that match a name or a range of pixels."""
     if not (wanted := re.fullmatch(r"(\d+)-(\d+)", name)):
         found = [file for file in listed if file == name]
     else:
@@ -97,8 +97,8 @@ def _list_files(name: str, listed: Iterable[str], bulk: str) -> list[str]:
 
 
 def _download(url: str, md5: str, path: Path, services: Services) -> None:
-    """Stream a file to disk, and give it its name once its MD5 is right."""
-    for stale in path.parent.glob(f".{path.name}.*.tmp"):  # what a killed download left: up to a gigabyte
+    """Stream a file to disk, and rename it once its MD5 is verified."""
+    for stale in path.parent.glob(f".{path.name}.*.tmp"):  # left by a killed download: up to a gigabyte
         stale.unlink()
     digest = hashlib.md5(usedforsecurity=False)
     with (

@@ -21,13 +21,13 @@ from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
 from xpfeh.sources.gaia_text import read_text
 
 _BELIEVED_S = 24 * 3600.0
-"""How long it is trusted that ESA's archive has nothing for a star; a mirror is not trusted on that."""
+"""How long to trust that ESA's archive has nothing for a star; a mirror may lack what ESA has."""
 _SPECTRA, _PHOTOMETRY, _DISTANCES = "spectra.parquet", "gaia_source.parquet", "distances.parquet"
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much the cache has of a release: stars requested, stars with a spectrum, bytes."""
+    """Contents of the cache for a release: stars requested, stars with a spectrum, bytes."""
 
     folder: Path
     asked: int
@@ -38,7 +38,7 @@ class Size:
 def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> ArchiveStars:
     """Return stars of the archive; those that are not in the cache are requested.
 
-    Interrupted, it resumes: each answer is kept as soon as it has arrived.
+    An interrupted call can be repeated: each answer is kept as soon as it has arrived.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
 
 
 def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> ArchiveStars:
-    """Return stars from the answers for them, latest first: the latest counts where a star is in several."""
+    """Return stars from the answers for them, sorted latest first: the latest counts if a star is in several."""
     title = RELEASES[release].title
     with_spectrum, of_answer = _join([answer.ids("with_spectrum") for answer in answers])
-    taken, latest = np.unique(with_spectrum, return_index=True)  # of several the first, which is the latest answer's
+    taken, latest = np.unique(with_spectrum, return_index=True)  # if several, the first, which is the latest
     spectra = {
         str(answer.folder / _SPECTRA): taken[of_answer[latest] == number] for number, answer in enumerate(answers)
     }
@@ -84,7 +84,7 @@ def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> A
 
 
 def _join(lists: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], NDArray[np.intp]]:
-    """Return the lists one after the other, and the number of the list that each identifier is from."""
+    """Return the lists concatenated, and for each identifier the index of its list."""
     joined = np.concatenate([np.empty(0, np.int64), *lists])
     return joined, np.repeat(np.arange(len(lists)), [len(each) for each in lists])
 
@@ -95,7 +95,7 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
     Raises
     ------
     UserError
-        If there are none of that release, or VizieR does not respond.
+        If there are none for that release, or VizieR does not respond.
     """
     ledger = Ledger(cache_folder(release) / "distances")
 
@@ -109,7 +109,7 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
 
 
 def sizes() -> dict[str, Size]:
-    """Return how much the cache has, by release."""
+    """Return the contents of the cache, by release."""
     found = {}
     for release in RELEASES:
         kept, folder = _spectra_ledger(release).answers(), cache_folder(release)
@@ -120,7 +120,7 @@ def sizes() -> dict[str, Size]:
 
 
 def forget(release: str) -> None:
-    """Delete all that the cache has of a release, and what was learnt about its archives."""
+    """Delete the cache of a release, and the facts learned about its archives."""
     shutil.rmtree(cache_folder(release), ignore_errors=True)
 
 

@@ -1,4 +1,4 @@
-"""Spectra by identifier from ESA's DataLink: which parameter values it accepts is tried, and remembered."""
+"""Spectra by identifier from ESA's DataLink: parameter values are tried until accepted, and remembered."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from xpfeh.archive.http import (
 from xpfeh.archive.login import session_at
 from xpfeh.releases import RELEASES
 
-_SAMPLE = 5  # stars whose products are looked up: the first one may have no spectrum
+_SAMPLE = 5  # stars whose products are looked up, since the first one may have no spectrum
 TOPIC = "datalink"
 
 Words = tuple[str, str]
@@ -45,7 +45,7 @@ class DataLink:
     ----------
     release : {"dr3", "dr4"}
     archive : GaiaArchive
-        One with DataLink.
+        An archive with DataLink.
     services : Services
     """
 
@@ -56,9 +56,9 @@ class DataLink:
         self._url = str(archive.data)
 
     def spectra(self, ids: NDArray[np.int64]) -> bytes:
-        """Return the spectra (K,) of those of the stars that have one as CSV, nothing if none has.
+        """Return the spectra (K,) of the stars that have one as CSV; empty if none has.
 
-        The archive's own names of columns are written as they are called here, see `xpfeh.releases`.
+        The archive's column names are replaced by ours, see `xpfeh.releases`.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class DataLink:
             raise
 
     def _in_known_or_new_words(self, ids: NDArray[np.int64]) -> bytes:
-        """Send the parameter values that were accepted before or, if they no longer are, all that are known."""
+        """Send the parameter values that were accepted before or, if they are now refused, all known ones."""
         state, remembered = self._services.state, recall(self._release, TOPIC, self._url)
         # A short request before a long one shows whether the service hangs.
         named = [] if remembered and state.has_answered(self._url) else self.products(ids)
@@ -95,22 +95,22 @@ class DataLink:
         return with_retries(partial(self._first_with_spectra, ids, words), self._services, known)
 
     def products(self, ids: NDArray[np.int64]) -> list[str]:
-        """Return the retrieval types that the archive's `links` service names for some stars; none if it names none.
+        """Return the retrieval types that the archive's `links` service lists for some stars; may be empty.
 
         Raises
         ------
         UnavailableError
-            If the archive cannot be reached at all: neither by this service, nor by TAP.
+            If the archive cannot be reached by this service, nor by TAP.
         """
         title = RELEASES[self._release].title
-        asked = {"ID": ",".join(f"{title} {i}" for i in ids[:_SAMPLE].tolist())}
+        parameters = {"ID": ",".join(f"{title} {i}" for i in ids[:_SAMPLE].tolist())}
         session = session_at(self._archive, self._services.answer_s)
 
         def ask() -> bytes:
-            response = session.get(str(self._archive.links), params=asked)
+            response = session.get(str(self._archive.links), params=parameters)
             try:
                 check_response(response)
-            except (RefusedError, UnavailableError):  # this service is an extra: spectra may be had without it
+            except (RefusedError, UnavailableError):  # this service is optional: spectra may be available without it
                 return b""
             self._services.state.answered(self._url)
             return response.content
@@ -127,9 +127,9 @@ class DataLink:
         Raises
         ------
         RefusedError
-            If the archive says that it does not know them.
+            If the archive refuses the parameter values.
         UnavailableError, zipfile.BadZipFile, requests.RequestException
-            If it gives no usable response.
+            If it returns no usable response.
         """
         gaia = RELEASES[self._release]
         form = {
@@ -152,9 +152,9 @@ class DataLink:
         return csv
 
     def _first_with_spectra(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
-        """Return the spectra for the first parameter values that bring some, and remember these.
+        """Return the spectra for the first parameter values that return some, and remember these values.
 
-        Those of another release may be accepted, and bring nothing. So an empty answer counts only if no values failed
+        Values of another release may be accepted but return nothing. So an empty answer counts only if no values failed
         without a reason.
         """
         refusals: list[str] = []
@@ -206,7 +206,7 @@ def ids_of_csv(csv: bytes | Path) -> NDArray[np.int64]:
     Raises
     ------
     BadResponseError
-        If a row has none.
+        If a row has no identifier.
     """
     ids = pl.read_csv(csv, columns=["source_id"], schema_overrides={"source_id": pl.Int64})["source_id"]
     if ids.null_count():
@@ -214,7 +214,7 @@ def ids_of_csv(csv: bytes | Path) -> NDArray[np.int64]:
     return ids.to_numpy()
 
 
-def check_ids(received: NDArray[np.int64], asked: NDArray[np.int64]) -> None:
-    """Raise a `BadResponseError` unless each received star was asked for, and is there once."""
-    if len(np.unique(received)) < len(received) or not np.isin(received, asked).all():
-        raise BadResponseError("repeated stars, or stars that were not asked for")
+def check_ids(received: NDArray[np.int64], requested: NDArray[np.int64]) -> None:
+    """Raise a `BadResponseError` unless each received star was requested and appears once."""
+    if len(np.unique(received)) < len(received) or not np.isin(received, requested).all():
+        raise BadResponseError("repeated stars, or stars that were not requested")

@@ -1,7 +1,7 @@
 """Gaia's archive and VizieR over the network: spectra, photometry and distances of lists of stars; PASTEL.
 
-Each answer is kept in a ledger next to the output, so that a second call requests what is still missing, and every
-requested star is accounted for: requested = received + missing. The ledger of spectra lies in ``_xpfeh``, since
+Each answer is kept in a ledger next to the output, so that a second call requests only what is still missing, and
+every requested star is accounted for: requested = received + missing. The ledger of spectra is in ``_xpfeh``, since
 `xpfeh ingest` reads all files of spectra in a folder.
 """
 
@@ -36,7 +36,7 @@ _DISTANCES_ALTERNATIVE = "download source_id and r_med_geo of external.gaiaedr3_
 
 @dataclass(frozen=True)
 class Tally:
-    """How many stars were asked for, and how many came."""
+    """Numbers of stars requested, received and missing."""
 
     asked: int
     received: int
@@ -48,8 +48,8 @@ def fetch_xp(
 ) -> Tally:
     """Download the XP spectra of a release as coefficients (CSV) into the folder `out`; call again to resume.
 
-    Files ``xp-ID.csv``, named by their first star, hold at most `IDS_PER_REQUEST` stars each (none is written where
-    no star of a request has a spectrum); ``_xpfeh/missing.csv`` names the stars that did not come.
+    Files ``xp-ID.csv``, named by their first star, hold at most `IDS_PER_REQUEST` stars each (no file is written if
+    no star of a request has a spectrum); ``_xpfeh/missing.csv`` lists the missing stars.
 
     Raises
     ------
@@ -63,13 +63,13 @@ def fetch_xp(
     def request(chunk: NDArray[np.int64]) -> Answer:
         found = request_spectra(chunk, release, services)
         received = ids_of_csv(found.csv) if found.csv else np.empty(0, np.int64)
-        # Of ESA's archive it is believed that it has no more for these stars; a mirror may lack what ESA has.
+        # ESA's archive is trusted to have no more for these stars; a mirror may lack what ESA has.
         believed_s = math.inf if found.whole else 0.0
         return ledger.keep(chunk, {_SPECTRA: found.csv} if found.csv else {}, received, believed_s, what=what)
 
     try:
         answers = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, "spectra")
-    finally:  # what came before a failure can be ingested, too
+    finally:  # what arrived before a failure can be ingested, too
         for answer in ledger.answers():
             if (received := answer.ids("complete")).size:
                 _show(answer.folder / _SPECTRA, folder / f"xp-{received.min()}.csv")
@@ -93,12 +93,12 @@ def fetch_gaia_source(
 def fetch_neighbourhood(
     source_ids: NDArray[np.int64], out: str | Path, release: str = "dr4", services: Services = PUBLIC
 ) -> Tally:
-    """Download which stars of a release lie near stars of the release before, as the Parquet table `out`.
+    """Download the matches between stars of a release and of the previous one, as the Parquet table `out`.
 
     Parameters
     ----------
     source_ids : (N,) int64
-        Of the release before.
+        Of the previous release.
     out : str or Path
         The table that `xpfeh.labels.neighbourhood.Neighbourhood` reads.
     release : {"dr4"}
@@ -111,7 +111,7 @@ def fetch_neighbourhood(
         If the release has no such table, the archive does not respond, or `out` was begun with other stars.
     """
     if release not in IDENTIFIERS:
-        raise UserError(f"{RELEASES[release].title} has no table of the stars of the release before")
+        raise UserError(f"{RELEASES[release].title} has no table of matches with the previous release")
     what, (former, _) = f"neighbours in {RELEASES[release].title}", IDENTIFIERS[release]
     return _fetch_table(what, source_ids, out, lambda ids: request_neighbours(ids, release, services), former)
 
@@ -121,12 +121,12 @@ def fetch_distances(
 ) -> Tally:
     """Download geometric distances (VizieR I/352, Bailer-Jones et al. 2021) of stars as the Parquet table `out`.
 
-    Only ``rgeo`` is asked for: its limits ``b_rgeo`` and ``B_rgeo`` differ in case alone.
+    Only ``rgeo`` is requested: its limits ``b_rgeo`` and ``B_rgeo`` differ only in case.
 
     Raises
     ------
     UserError
-        If there are none of that release, VizieR does not respond, or `out` was begun with other stars.
+        If there are none for that release, VizieR does not respond, or `out` was begun with other stars.
     """
     table = distances_table(release)
     return _fetch_table(table, source_ids, out, lambda ids: request_distances(ids, release, services))
@@ -138,7 +138,7 @@ def distances_table(release: str) -> str:
     Raises
     ------
     UserError
-        If none is known.
+        If there is no known table.
     """
     gaia = RELEASES[release]
     if gaia.distances is None:
@@ -147,12 +147,12 @@ def distances_table(release: str) -> str:
 
 
 def request_distances(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
-    """Return ``source_id`` and ``rgeo`` (pc) of those of the stars that have a distance.
+    """Return ``source_id`` and ``rgeo`` (pc) of the stars that have a distance.
 
     Raises
     ------
     UserError
-        If there are none of that release, or VizieR does not respond.
+        If there are none for that release, or VizieR does not respond.
     """
     listed = ",".join(map(str, ids.tolist()))
     query = f'SELECT Source AS source_id, rgeo FROM "{distances_table(release)}" WHERE Source IN ({listed})'
@@ -161,7 +161,7 @@ def request_distances(ids: NDArray[np.int64], release: str, services: Services) 
 
 
 def fetch_pastel(out: str | Path, services: Services = PUBLIC) -> int:
-    """Download PASTEL (VizieR B/pastel) as the CSV table `out` and return how many rows it has.
+    """Download PASTEL (VizieR B/pastel) as the CSV table `out` and return its number of rows.
 
     Raises
     ------
@@ -181,7 +181,7 @@ def _fetch_table(
     run: Callable[[NDArray[np.int64]], pl.DataFrame],
     key: str = "source_id",
 ) -> Tally:
-    """Request a table of all stars, chunk by chunk, and write it as Parquet; `key` names the requested identifiers."""
+    """Request a table of all stars, chunk by chunk, and write it as Parquet; `key` is the column of requested stars."""
     ids, path = _distinct(source_ids), local_path(out)
     account = path.with_name(path.name + ".parts")
     ledger = _ledger(account, what, ids)
@@ -212,7 +212,7 @@ def _distinct(source_ids: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _ledger(folder: Path, what: str, ids: NDArray[np.int64]) -> Ledger:
-    """Return the ledger of a download: new, or begun with stars of the list and the same query."""
+    """Return the ledger of a download: a new one, or one begun with stars of the list and the same query."""
     ledger = Ledger(folder)
     for answer in ledger.answers():
         if answer.record.get("what") != what or not np.isin(answer.asked, ids).all():
@@ -221,7 +221,7 @@ def _ledger(folder: Path, what: str, ids: NDArray[np.int64]) -> Ledger:
 
 
 def _show(file: Path, path: Path) -> None:
-    """Give a file of the ledger a second name, where `xpfeh ingest` finds it."""
+    """Link a file of the ledger to a name where `xpfeh ingest` finds it."""
     with whole_file(path) as temporary:
         try:
             os.link(file, temporary)
@@ -230,7 +230,7 @@ def _show(file: Path, path: Path) -> None:
 
 
 def _close(ids: NDArray[np.int64], answers: Sequence[Answer], folder: Path) -> Tally:
-    """Write the list of the stars that did not come, and count."""
+    """Write the list of missing stars, and count."""
     missing = np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(a.ids("complete") for a in answers)]))
     rows = ["source_id,reason", *(f"{source_id},not in the service's response" for source_id in missing.tolist())]
     _write(folder / "missing.csv", ("\n".join(rows) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Queries of Gaia's tables, at ESA's archive or, if it is down, at a mirror; with the names that each uses.
+"""Queries of Gaia's tables, at ESA's archive or, if it is down, at a mirror, with each one's own names.
 
 An archive's tables and columns are looked up once a day: a query names only what exists.
 """
@@ -34,14 +34,14 @@ _FRESH_S = 24 * 3600  # the archive's tables change with a data release
 
 @dataclass(frozen=True)
 class Tables:
-    """What an archive has of a release.
+    """An archive's tables of a release.
 
     Attributes
     ----------
     schema : str
         Prefix of its tables.
     columns : mapping
-        Columns and their data types of each table that it has and xpfeh uses. Empty: the archive does not say.
+        Columns and data types of each table that the archive has and xpfeh uses. Empty: the archive does not list them.
     """
 
     schema: str
@@ -56,7 +56,7 @@ class Tables:
         return table in self.columns
 
     def among(self, table: str, names: Iterable[str]) -> list[str]:
-        """Return the columns that a table has, of these; all, if the archive does not say."""
+        """Return which of these columns a table has; all, if the archive does not list them."""
         return [name for name in names if not self.columns or name in self.columns.get(table, {})]
 
 
@@ -71,7 +71,7 @@ class QueryResult:
 
 
 Build = Callable[[GaiaArchive, Tables], str | Sequence[str] | None]
-"""Makes one or more queries for an archive, of which the first accepted one counts; None: it has no such table."""
+"""Makes one or more queries for an archive, the first accepted one counts; None: the archive has no such table."""
 
 
 class GaiaTap:
@@ -88,12 +88,12 @@ class GaiaTap:
         self.services = services
 
     def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> QueryResult:
-        """Return the response of the first archive that gives one, and warn if it is not the first on the list.
+        """Return the response of the first archive that responds, and warn if it is not the first on the list.
 
         Parameters
         ----------
         what : str
-            What is requested, for messages.
+            Name of the request in messages.
         build : callable
         alternative : str
             What a user without a network can do instead.
@@ -103,21 +103,21 @@ class GaiaTap:
         Raises
         ------
         UserError
-            If no archive gives a usable response; the message says why for each.
+            If no archive returns a usable response; the message names the reason for each.
         """
         return first_answer(
             what, lambda archive: self.ask_one(archive, build), self.services, alternative, refusal_is_final
         )
 
     def ask_one(self, archive: GaiaArchive, build: Build, uploads: Mapping[str, Table] | None = None) -> QueryResult:
-        """Return the response of one archive; `uploads` are tables that the query calls ``TAP_UPLOAD.NAME``.
+        """Return the response of one archive; the query refers to `uploads` as ``TAP_UPLOAD.NAME``.
 
         Raises
         ------
         RefusedError
             If it refuses all queries, or has neither the release nor the table.
         UnavailableError
-            If it gives no usable response; it is not queried again for a while.
+            If it returns no usable response; it is not queried again for a while.
         """
         tables = self.tables(archive)
         built = build(archive, tables)
@@ -131,7 +131,7 @@ class GaiaTap:
         raise RefusedError("; ".join(dict.fromkeys(refusals)) or "it has no such table")
 
     def tables(self, archive: GaiaArchive) -> Tables:
-        """Return what an archive has of the release: looked up once a day.
+        """Return an archive's tables of the release, looked up once a day.
 
         Raises
         ------
@@ -157,7 +157,7 @@ class GaiaTap:
         query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
         try:
             rows = to_frame(self._run(archive, query, self.services.answer_s)).rows()
-        except RefusedError:  # it does not say what it has: assume what is expected
+        except RefusedError:  # it does not list its tables: assume what is expected
             return Tables(gaia.schemas[0], {})
         by_schema: dict[str, dict[str, dict[str, str]]] = {}
         for table_name, column, datatype in rows:
@@ -206,7 +206,7 @@ def choose_schema(schemas: Iterable[str], release: str) -> str | None:
     """
     schemas = sorted(schemas)
     expected = [schema for schema in RELEASES[release].schemas if schema in schemas]
-    number = re.compile(rf"(?<!e)dr_?{release.removeprefix('dr')}(?!\d)", re.IGNORECASE)  # EDR4 would be another
+    number = re.compile(rf"(?<!e)dr_?{release.removeprefix('dr')}(?!\d)", re.IGNORECASE)  # EDR4 is not DR4
     return next(iter([*expected, *filter(number.search, schemas)]), None)
 
 
@@ -217,24 +217,24 @@ def first_answer(
     alternative: str,
     refusal_is_final: bool = False,
 ) -> _T:
-    """Return the answer of the first archive that has one, and warn if it is not the first of all.
+    """Return the answer of the first archive that has one, and warn if it is not the first on the list.
 
     Parameters
     ----------
     what : str
-        What is requested, in messages.
+        Name of the request in messages.
     ask : callable
-        Asks one archive, and raises `RefusedError` or `UnavailableError` if it has no answer.
+        Queries one archive, and raises `RefusedError` or `UnavailableError` if it has no answer.
     services : Services
     alternative : str
         What a user without a network can do instead.
     refusal_is_final : bool
-        Whether the next archive is not asked what one refuses.
+        Whether a request that one archive refuses is not sent to the next.
 
     Raises
     ------
     UserError
-        If no archive has an answer, naming why each has none.
+        If no archive has an answer; the message names the reason for each.
     """
     reasons: list[str] = []
     for archive in services.archives:

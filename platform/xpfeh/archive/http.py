@@ -24,7 +24,7 @@ class UnavailableError(Exception):
 
 
 class ServerError(UnavailableError):
-    """The service can be reached, but fails without saying why: perhaps only on this request."""
+    """The service can be reached, but fails without a reason: perhaps only on this request."""
 
 
 class TimeOutError(UnavailableError):
@@ -36,17 +36,17 @@ class BadResponseError(UnavailableError):
 
 
 class RefusedError(Exception):
-    """The service says that it will not do what was requested: retrying does not help."""
+    """The service refuses the request: retrying does not help."""
 
 
-_WAIT = (408, 429)  # timeout and too many requests: the two client errors that go away by themselves
+_WAIT = (408, 429)  # timeout and too many requests: the two client errors that are temporary
 _GATEWAY = (
     502,
     503,
     504,
-)  # from a proxy in front of the service, whose page says "invalid response" or "not available"
+)  # from a proxy in front of the service, whose page reads "invalid response" or "not available"
 _REFUSAL = re.compile(r"unknown|quota|not (valid|supported|allowed)|permission denied", re.IGNORECASE)
-_BUSY = re.compile(r"too many|active jobs", re.IGNORECASE)  # Daiquiri (AIP) says so with status 400
+_BUSY = re.compile(r"too many|active jobs", re.IGNORECASE)  # Daiquiri (AIP) reports it with status 400
 _TIME_OUTS = 2  # a long wait is repeated once: five would be ten minutes
 _BROKEN = (zipfile.BadZipFile, zlib.error, pl.exceptions.PolarsError, requests.exceptions.ChunkedEncodingError)
 _CONNECT_S = 3.0  # a round trip, and a second one after 1 s where a packet was lost
@@ -60,7 +60,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
     ----------
     request : callable
     services : Services
-        How often, and how long to wait.
+        Number of attempts, and waiting times.
     known : bool
         Whether the service has answered before: it then gets all attempts, otherwise only `patience_s`.
 
@@ -86,7 +86,7 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
     def give_up(state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
         slow = (state.seconds_since_start or 0.0) + state.upcoming_sleep > services.patience_s
-        lost = slow and not known and not isinstance(error, BadResponseError)  # wait for one that answers
+        lost = slow and not known and not isinstance(error, BadResponseError)  # wait for a service that answers
         silent = isinstance(error, TimeOutError) and state.attempt_number >= _TIME_OUTS
         return lost or silent or state.attempt_number >= services.attempts
 
@@ -104,10 +104,10 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
 
 
 def _usable(request: Callable[[], _T]) -> _T:
-    """Return a response, or raise what is wrong with it in one phrase: the libraries' messages are long."""
+    """Return a response, or raise its fault in one phrase: the libraries' messages are long."""
     try:
         return request()
-    except requests.ConnectTimeout:  # also a Timeout, but no other request to that service will do better
+    except requests.ConnectTimeout:  # also a Timeout, but no other request to that service would succeed
         raise UnavailableError("cannot be reached, ConnectTimeout") from None
     except requests.Timeout:
         raise TimeOutError("no answer in time") from None
@@ -127,7 +127,7 @@ def or_user_error(request: Callable[[], _T], services: Services, what: str, alte
     request, services
         As for `with_retries`.
     what : str
-        What is asked for.
+        Name of the request in messages.
     alternative : str
         What a user without a network can do instead.
 
@@ -149,7 +149,7 @@ def or_user_error(request: Callable[[], _T], services: Services, what: str, alte
 
 
 class TimedSession(requests.Session):
-    """A session with a timeout; without one `requests` waits for ever."""
+    """A session with a timeout; without one `requests` waits forever."""
 
     def __init__(self, timeout_s: float) -> None:
         super().__init__()
@@ -162,7 +162,7 @@ class TimedSession(requests.Session):
 
 
 def check_response(response: requests.Response) -> None:
-    """Raise what a failed response means: a refusal in the service's own words, or an error worth another attempt.
+    """Raise the meaning of a failed response: a refusal in the service's own words, or an error worth a retry.
 
     Gaia's DataLink refuses an unknown retrieval type with status 500, "Unknown retrieval type"; so does its TAP an
     upload that exceeds the quota shared by anonymous users. During maintenance it answers every request with a web
@@ -180,12 +180,12 @@ def check_response(response: requests.Response) -> None:
             raise UnavailableError(f"it answers with a web page: {_shorten(_words(response.text)) or 'empty'}")
         return
     words = _words(response.text)
-    said = f"HTTP {status}" + (f", {_shorten(words)}" if words else "")
+    reason = f"HTTP {status}" + (f", {_shorten(words)}" if words else "")
     if status in (*_GATEWAY, *_WAIT) or (status == 404 and page) or (status < 500 and _BUSY.search(words)):
-        raise UnavailableError(said)
+        raise UnavailableError(reason)
     if status < 500 or _REFUSAL.search(words):
-        raise RefusedError(_shorten(words) or said)
-    raise ServerError(said)
+        raise RefusedError(_shorten(words) or reason)
+    raise ServerError(reason)
 
 
 def is_web_page(content: bytes) -> bool:
@@ -200,7 +200,7 @@ def is_web_page(content: bytes) -> bool:
 
 
 def _words(text: str) -> str:
-    """Return what a message says: a VOTable's status, a web page's text, otherwise all of it."""
+    """Return the text of a message: a VOTable's status, a web page's text, otherwise all of it."""
     if found := re.search(r'(?s)<INFO[^>]*value="ERROR"[^>]*>(.*?)</INFO>', text):
         text = html.unescape(re.sub(r"(?s)<!\[CDATA\[(.*?)\]\]>", r"\1", found[1]))
     elif is_web_page(text.encode()):
@@ -210,7 +210,7 @@ def _words(text: str) -> str:
 
 
 def _shorten(words: str) -> str:
-    """Return the end of a long message: ESA's begin with the whole query, and give the reason last."""
+    """Return the end of a long message: ESA's begin with the whole query and end with the reason."""
     return words if len(words) <= _WORDS else "... " + words[-_WORDS:]
 
 
@@ -220,7 +220,7 @@ def get(url: str, services: Services) -> bytes:
     Raises
     ------
     RefusedError, UnavailableError, requests.RequestException
-        If it cannot be had.
+        If it cannot be downloaded.
     """
     response = requests.get(url, timeout=services.timeout_s)
     if response.status_code == 404:  # a file, not a service: a wrong address stays wrong

@@ -1,9 +1,9 @@
 """A ledger of requests for stars, kept on this machine: a star is requested once.
 
-One folder per request: its files, and ``asked.json`` with the requested identifiers, what else is known about the
-answer, and the files' SHA-256. A folder gets its name once it is complete, and is requested again if its bytes have
-changed. That an archive has nothing for a star is trusted for a while only: tables grow in the days after a release,
-and a mirror may lack what the archive has.
+One folder per request: its files, and ``asked.json`` with the requested identifiers, further facts about the answer,
+and the files' SHA-256. A folder gets its name once it is complete, and is requested again if its bytes have changed.
+That an archive has nothing for a star is only trusted for a while: tables grow in the days after a release, and a
+mirror may lack what the archive has.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from rich.progress import Progress
 from xpfeh.files import sha256_of
 
 _RECORD = "asked.json"
-_FORMAT = 2  # 1 had no errors of parallaxes, and no time
+_FORMAT = 2  # 1 lacked errors of parallaxes, and the time
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Answer:
     Attributes
     ----------
     folder : Path
-        Of its files.
+        The folder of its files.
     asked : (N,) int64
         Identifiers; of an expired answer, only those that are complete.
     record : dict
-        What else is known about it.
+        Further facts about it.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Ledger:
     def answers(self) -> list[Answer]:
         """Return all answers, in the order of their folders' names."""
         found = []
-        for path in sorted(self._folder.glob(f"[!.]*/{_RECORD}")):  # a name with a dot is not complete yet
+        for path in sorted(self._folder.glob(f"[!.]*/{_RECORD}")):  # a name that starts with a dot is not complete yet
             try:
                 record = json.loads(path.read_text())
                 if record["format"] != _FORMAT:
@@ -118,11 +118,11 @@ class Ledger:
         files : mapping of pyarrow.Table or bytes
             By name; tables become Parquet.
         complete : (K,) int64
-            Those with everything that was requested.
+            The stars with everything that was requested.
         believed_s : float
-            How long it is trusted that there is nothing more for the others, s.
+            How long to trust that there is nothing more for the others, s.
         record
-            What else to keep; must be valid as JSON.
+            Further facts to keep; must be valid in JSON.
         """
         folder = self._folder / hashlib.sha256(ids.astype("<i8").tobytes()).hexdigest()[:32]
         temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
@@ -158,9 +158,9 @@ def gather(
     request: Callable[[NDArray[np.int64]], Answer],
     title: str,
 ) -> list[Answer]:
-    """Return the answers for some stars; those that are in none are requested.
+    """Return the answers for some stars; stars without an answer are requested.
 
-    Interrupted, it resumes: each answer is kept as soon as it has arrived.
+    An interrupted call can be repeated: each answer is kept as soon as it has arrived.
 
     Parameters
     ----------
@@ -184,5 +184,5 @@ def gather(
 
 
 def new_of(ids: NDArray[np.int64], known: list[Answer]) -> NDArray[np.int64]:
-    """Return the identifiers that are in no answer, ascending."""
+    """Return the identifiers without an answer, ascending."""
     return np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(answer.asked for answer in known)]))

@@ -26,7 +26,7 @@ def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
     Raises
     ------
     UserError
-        If the archive cannot be reached, refuses the login, or would be sent the password without encryption.
+        If the archive cannot be reached, refuses the login, or the password would be sent without encryption.
     """
     archive = _archive_with_login(services)
     where = urlsplit(str(archive.login))
@@ -80,7 +80,7 @@ def session_at(archive: GaiaArchive, timeout_s: float) -> requests.Session:
 
 
 def _cookie_domain(host: str) -> str:
-    return host if "." in host else f"{host}.local"  # as http.cookiejar calls a host without a dot
+    return host if "." in host else f"{host}.local"  # http.cookiejar's name for a host without a dot
 
 
 def _archive_with_login(services: Services) -> GaiaArchive:

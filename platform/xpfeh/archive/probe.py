@@ -28,7 +28,7 @@ from xpfeh.xp.bases import BANDS, load_bands
 
 
 class Verdict(StrEnum):
-    """What a comparison shows."""
+    """The result of a comparison."""
 
     HOLDS = "holds"
     ADAPTED = "adapted"  # differs from what was expected, but is handled
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One expectation: what it is about, what we expect, what was found, what that shows, and what to do about it."""
+    """One expectation: its subject, what we expect, what was found, the verdict, and what to do."""
 
     what: str
     expected: str
@@ -47,17 +47,17 @@ class Finding:
     advice: str = ""
 
 
-_LONGEST = 200  # characters of what was found: a list of columns can have hundreds
+_LONGEST = 200  # characters shown: a list of columns can be long
 _NEEDED = ("source_id", "ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
-"""Without these a star has no colour, magnitude or position of Gaia's; all else can be computed, or is flagged."""
-_LATER = "it does not answer now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
+"""Without these a star has no colour, magnitude or position from Gaia; all else can be computed, or is flagged."""
+_LATER = "it does not respond now: try again in an hour, or see its news at cosmos.esa.int/web/gaia"
 _MIRROR = "mirror "
-_WITHOUT = "results lack what it held, and flags say so; or give a table of your own with --photometry"
+_WITHOUT = "results lack these values, as flags show; or give your own table with --photometry"
 _RELEASES_FILE = "put the new value into xpfeh/releases.py, and please report it"
 
 
 def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
-    """Yield what the archives have of a release and what we expect: some small queries, and one star's spectrum.
+    """Yield comparisons of the archives with what we expect of a release: small queries, and one star's spectrum.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
     """
     first, *mirrors = services.archives
     tap = GaiaTap(release, services.only(first.name))
-    forget(release)  # what was learnt earlier may have changed
+    forget(release)  # earlier facts may have changed
     try:
         tables: Tables | None = tap.tables(first)
     except RefusedError as refused:
@@ -240,7 +240,7 @@ def _coefficients(band: str, expected: int, count: int) -> Finding:
 
 
 def _bases(release: str) -> Finding:
-    """Look for the bases on this machine; no archive has them."""
+    """Look for the bases on this machine; no archive provides them."""
     what, expected = "bases in the installed GaiaXPy", f"of {RELEASES[release].title}"
     try:
         load_bands(release)

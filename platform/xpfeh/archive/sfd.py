@@ -20,10 +20,10 @@ def fetch_sfd() -> Path:
     Raises
     ------
     UserError
-        If the archive cannot be reached; the message says which files to put where.
+        If the archive cannot be reached; the message names the files and their folder.
     """
     with warnings.catch_warnings():
-        # dustmaps warns when it is imported without a configuration file of its own, which is not used here.
+        # dustmaps warns when imported without its configuration file, which is not used here.
         warnings.filterwarnings("ignore", message="Configuration file not found")
         from dustmaps.fetch_utils import DownloadError, dataverse_download_doi
     folder = data_folder("sfd")

@@ -1,4 +1,4 @@
-"""Which stars: identifiers from a file, a query, a cone, or the positions of a table."""
+"""Lists of stars: identifiers from a file, a query, a cone, or the positions of a table."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xpfeh.tables.positions import degrees
 from xpfeh.tables.reading import read_table
 
 RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
-"""Of a match by position, where nothing else is said: as for compilations of the literature."""
+"""Defaults of a match by position: as for compilations of the literature."""
 _ALTERNATIVE = "run it in the archive's web page"
 
 
@@ -46,12 +46,12 @@ def ids_by_cone(
 ) -> NDArray[np.int64]:
     """Return the stars with XP spectra of a release within `radius` of a position, all in degrees (ICRS).
 
-    Where an archive has no column that says which stars have spectra, stars without one are returned, too.
+    If an archive has no column that marks stars with spectra, stars without one are returned, too.
 
     Raises
     ------
     UserError
-        If it is not a position, or as `ids_by_adql`.
+        If it is not a position; otherwise as for `ids_by_adql`.
     """
     if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # NaN neither
         raise UserError(f"--cone {ra:g} {dec:g} {radius:g}: RA 0 to 360, DEC -90 to 90, RADIUS above 0, all in degrees")
@@ -66,9 +66,9 @@ def _find_ids(table: Table, what: str) -> NDArray[np.int64]:
 
 
 def read_ids(path: str | Path) -> NDArray[np.int64]:
-    """Return the identifiers (N,) of a text file, one a line, or of any table with a column of them.
+    """Return the identifiers (N,) of a text file, one per line, or of any table with a column of them.
 
-    `xpfeh.column_names.GAIA` lists the names it may have.
+    `xpfeh.column_names.GAIA` lists the possible names of the column.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def read_ids(path: str | Path) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Around:
-    """The rows of a table that are a star of Gaia by position.
+    """The rows of a table that match a star of Gaia by position.
 
     Attributes
     ----------
@@ -120,16 +120,16 @@ def stars_around(
     release: str = "dr3",
     services: Services = PUBLIC,
 ) -> Around:
-    """Return which rows of a table of positions are which stars of Gaia, one to one, the closest first.
+    """Match the rows of a table of positions with stars of Gaia, one to one, the closest first.
 
-    Stars around each position are requested, as far out as a star may have moved since; they are then moved back to
-    the table's epoch by their proper motions. See `xpfeh.archive.around`.
+    Stars around each position are requested, as far out as a star may have moved since; their proper motions then
+    take them back to the table's epoch. See `xpfeh.archive.around`.
 
     Parameters
     ----------
     table : str or Path
         With ``ra`` and ``dec``, ICRS, degrees or sexagesimal, or their other names in `xpfeh.column_names.GAIA`; if
-        there are several, those at J2000 where that is the epoch.
+        there are several, those at J2000 if that is the epoch.
     radius_arcsec : float
     epoch : float
         Of the table's positions, Julian year.

@@ -1,4 +1,4 @@
-"""One query to a TAP service (IVOA Table Access Protocol 1.1), and its answer as a table."""
+"""One query to a TAP service (IVOA Table Access Protocol 1.1), and its response as a table."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ _MOST_ROWS = 10_000_000  # without it each TAP service applies its own limit, wh
 
 
 def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping[str, Table] | None = None) -> Table:
-    """Return the table with which a service responds to an ADQL query; `uploads` are called ``TAP_UPLOAD.NAME`` in it.
+    """Return a service's response to an ADQL query; the query refers to `uploads` as ``TAP_UPLOAD.NAME``.
 
     Raises
     ------
     RefusedError
         If the service refuses the query.
     UnavailableError
-        If it gives no usable response.
+        If it returns no usable response.
     UserError
         If it cuts its response short.
     requests.RequestException
@@ -46,23 +46,23 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
     content = response.content
     check_response(response)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about small breaches of the standard; a cut response is an error below
+        warnings.simplefilter("ignore")  # about small breaches of the standard; a truncated response is an error below
         try:
             results = pyvo.dal.TAPResults(parse(io.BytesIO(content), verify="ignore"))
         except pyvo.dal.DALQueryError as error:
             raise RefusedError(" ".join(str(error.reason).split())) from None
         except Exception as error:  # from expat, VOTable's own hierarchy, ValueError, IndexError
             raise BadResponseError(f"not a VOTable, {type(error).__name__}") from None
-        # A query with its own TOP limit is not cut short, whatever the service calls it.
+        # A query with its own TOP limit is not truncated, whatever status the service reports.
         if results.query_status == "OVERFLOW" and not re.search(r"\bTOP\s+\d", query, re.IGNORECASE):
-            raise ArchiveError(f"the service cuts its response after {len(results)} rows; ask for fewer at a time")
+            raise ArchiveError(f"the service cuts its response after {len(results)} rows; request fewer at a time")
         return results.to_table()
 
 
 def to_frame(table: Table) -> pl.DataFrame:
-    """Return a table of one value a cell; masked ones become null.
+    """Return a table of one value per cell; masked ones become null.
 
-    Via Python integers, since a column with nulls would pass through floats.
+    Via Python integers, because a column with nulls would pass through floats.
     """
     return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
 

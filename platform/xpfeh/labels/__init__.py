@@ -1,1 +1,1 @@
-"""Where true [Fe/H] comes from, and which stars may teach or test a model."""
+"""Labels: sources of true [Fe/H], and which stars may train or test a model."""

@@ -19,9 +19,9 @@ DOWNLOAD = (
     "gc_harris.csv of the Local Volume Database (Pace 2024, arXiv:2411.07424; GitHub apace7/local_volume_database): "
     "`xpfeh validate --clusters gc_harris.csv`"
 )
-"""What a report without clusters says."""
+"""Shown in a report without clusters."""
 RADII = 5.0
-"""Half-light radii within which a star is taken for a member: most members, and few field stars."""
+"""Half-light radii within which a star counts as a member: most members, and few field stars."""
 RING = (15.0, 30.0)
 """Half-light radii between which field stars are counted."""
 
@@ -42,7 +42,7 @@ class Cluster:
     distance_modulus : float
         Without extinction, mag.
     feh, feh_spread : float
-        [Fe/H] of the literature and its own scatter from star to star, dex; the scatter is NaN where unknown.
+        [Fe/H] of the literature and its intrinsic scatter from star to star, dex; the scatter is NaN where unknown.
     """
 
     name: str
@@ -62,11 +62,11 @@ class Members:
     ----------
     cluster : Cluster
     rows : (M,) int64
-        Which of the stars that were asked about.
+        Indices of the members among the given stars.
     m_g : (M,) float64
         Absolute magnitude at the cluster's distance.
     field : float
-        How many of them are field stars, by the number of stars in the ring around the cluster.
+        Expected number of field stars among them, from the number of stars in the ring around the cluster.
     """
 
     cluster: Cluster
@@ -81,7 +81,7 @@ def read_clusters(path: str | Path) -> list[Cluster]:
     Raises
     ------
     UserError
-        If the table cannot be read, lacks a column, or a value is no number or no position.
+        If the table cannot be read, lacks a column, or a value is not a number or not a position.
 
     Examples
     --------
@@ -109,8 +109,8 @@ def read_clusters(path: str | Path) -> list[Cluster]:
 def members(cluster: Cluster, stars: Mapping[str, NDArray]) -> Members:
     """Return the red giants within 5 half-light radii, by the paper's cut 2 at the cluster's distance.
 
-    [Fe/H] and velocities do not choose: where the field is rich, some of its stars are among them. How many, the number
-    of such stars between 15 and 30 half-light radii tells.
+    [Fe/H] and velocities are not used: where the field is dense, some field stars are among them. Their number is
+    estimated from such stars between 15 and 30 half-light radii.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Compilations of the literature: tables under many column names read, several rows a star merged to one."""
+"""Compilations of the literature: tables with many column names are read, several rows of a star merged into one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from xpfeh.tables.reading import read_table
 Merge = Literal["median", "latest"]
 
 SAME_STAR_ARCSEC = 1.0
-"""Rows so close are one star. In PASTEL (version 1.2) no two stars are closer than 2.07 arcsec."""
+"""Rows closer than this are one star. In PASTEL (version 1.2) no two stars are closer than 2.07 arcsec."""
 
 _COLUMNS = ("ra", "dec", "feh", "logg", "name", "bibcode", "year", "limit")
 
@@ -33,11 +33,11 @@ class Compilation:
     Attributes
     ----------
     stars : polars.DataFrame
-        One row a star: ``name`` (null where the table has none), ``ra``, ``dec`` (degrees), ``feh``, ``feh_err``
+        One row per star: ``name`` (null where the table has none), ``ra``, ``dec`` (degrees), ``feh``, ``feh_err``
         (standard deviation of the merged rows, null where there is one), ``logg`` (null where unknown), ``n_rows``
         (merged).
     counts : dict
-        Rows left after each step, by name, and at last the stars.
+        Rows left after each step, by name, and finally the stars.
     """
 
     stars: pl.DataFrame
@@ -74,9 +74,9 @@ def to_labels(stars: pl.DataFrame, match: Match, source_id: NDArray[np.int64]) -
 
 
 def read_rows(path: str | Path) -> pl.DataFrame:
-    """Read a table under the names of `xpfeh.column_names.LITERATURE`; ``ra``, ``dec`` become degrees, others are text.
+    """Read a table, by the names of `xpfeh.column_names.LITERATURE`; ``ra``, ``dec`` become degrees, others are text.
 
-    A column that the table lacks is null, but position and [Fe/H] must be there. The apostrophe that spreadsheets put
+    A column that the table lacks is null, but position and [Fe/H] are required. The apostrophe that spreadsheets put
     before text that looks like a number, as in JINAbase's exports, is dropped, and a cell of ``*`` is empty.
 
     Raises
@@ -137,11 +137,11 @@ def merge_to_stars(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "m
     Parameters
     ----------
     rows : polars.DataFrame
-        Those of `read_rows`, every one with a position, ``feh`` and ``logg`` as numbers; with "latest" ``year`` too.
+        Rows of `read_rows`, each with a position, ``feh`` and ``logg`` as numbers; with "latest" ``year`` too.
     counts : dict
-        Of the steps before.
+        Counts of the steps before.
     merge : {"median", "latest"}
-        The median of all rows of a star, or of those of its latest known year.
+        The median of all rows of a star, or of the rows of its latest known year.
 
     Examples
     --------
@@ -168,7 +168,7 @@ def merge_to_stars(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "m
 
 
 def _star_of_row(rows: pl.DataFrame) -> NDArray[np.int32]:
-    """Number of the star of each row: rows of one name are one star, and rows within `SAME_STAR_ARCSEC`."""
+    """Return the star's number for each row: rows of one name are one star, and rows within `SAME_STAR_ARCSEC`."""
     if not rows.height:
         return np.empty(0, np.int32)
     ra, dec = rows["ra"].to_numpy(), rows["dec"].to_numpy()

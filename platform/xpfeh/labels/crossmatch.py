@@ -1,4 +1,4 @@
-"""Which star of Gaia is which star of a compilation, by position on the sky."""
+"""Match stars of a compilation with stars of Gaia, by position on the sky."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from xpfeh.releases import RELEASES
 
 _DR3_EPOCH = RELEASES["dr3"].ref_epoch
 _EQUAL_TO_DECIMALS = 6
-"""Separations that agree to so many decimals of an arcsecond are equal: far below Gaia's errors, far above rounding."""
+"""Separations, arcsec, that agree to this many decimals are equal: far below Gaia's errors, far above rounding."""
 
 
 @dataclass(frozen=True)
 class Match:
-    """M pairs of a compilation's row and a Gaia star; no row and no star stands in two of them.
+    """M pairs of a compilation's row and a Gaia star; no row and no star appears in two pairs.
 
     Attributes
     ----------
@@ -59,8 +59,8 @@ def crossmatch(
     ra, dec : (N,) float64
         The compilation's positions, degrees; a row without a position stays unmatched.
     gaia : mapping of (K,) arrays
-        ``source_id``, ``ra``, ``dec`` (degrees) and, where there are any, ``ref_epoch`` (Julian year, `gaia_epoch`
-        where unknown), ``pmra``, ``pmdec`` (mas/yr; a star of which either is NaN stays where it is).
+        ``source_id``, ``ra``, ``dec`` (degrees) and, where known, ``ref_epoch`` (Julian year, `gaia_epoch`
+        where unknown), ``pmra``, ``pmdec`` (mas/yr; a star with NaN in either is not moved).
     radius_arcsec : float
     epoch : float
         Of the compilation's positions, Julian year.
@@ -70,11 +70,11 @@ def crossmatch(
     Raises
     ------
     UserError
-        If a column of Gaia is missing, or a source_id stands there twice.
+        If a column of Gaia is missing, or a source_id appears twice.
 
     Notes
     -----
-    The answer does not depend on the order of rows: of equal separations the smaller ``source_id`` wins.
+    The result does not depend on the order of rows: of equal separations the smaller ``source_id`` wins.
 
     Examples
     --------
@@ -91,7 +91,7 @@ def crossmatch(
         raise UserError(f"Gaia stars: no column {' and '.join(missing)}; a cross-match needs source_id, ra and dec")
     source_id = np.asarray(gaia["source_id"])
     if repeated := source_id.size - np.unique(source_id).size:
-        raise UserError(f"Gaia stars: {repeated} rows repeat a source_id; keep one row a star")
+        raise UserError(f"Gaia stars: {repeated} rows repeat a source_id; keep one row per star")
     ra, dec = np.asarray(ra, np.float64), np.asarray(dec, np.float64)
     row, star, separation = pairs_within(ra, dec, *_positions_at(gaia, epoch, gaia_epoch), radius_arcsec)
     order = np.lexsort((dec[row], ra[row], source_id[star], separation.round(_EQUAL_TO_DECIMALS)))
@@ -109,7 +109,7 @@ def crossmatch(
 
 
 def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float = 5.0) -> pl.DataFrame:
-    """Return the test stars that are no training star.
+    """Return the test stars that are not training stars.
 
     Parameters
     ----------
@@ -117,7 +117,7 @@ def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float
         With ``source_id``, or ``ra`` and ``dec`` in degrees, or all three. Two stars that both have a
         ``source_id`` are compared by it and by nothing else, all others by position.
     radius_arcsec : float
-        Wide on purpose: a test star lost costs less than one the model has seen.
+        Wide on purpose: losing a test star costs less than keeping one that the model was trained on.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float
 def pairs_within(
     ra: NDArray, dec: NDArray, ra2: NDArray, dec2: NDArray, radius_arcsec: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    """Return all pairs of positions that lie within a radius of each other.
+    """Return all pairs of positions within a radius of each other.
 
     Parameters
     ----------
@@ -176,26 +176,26 @@ def pairs_within(
 def _positions_at(
     gaia: Mapping[str, NDArray], epoch: float, gaia_epoch: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right ascension and declination (degrees) of Gaia stars at an epoch; without proper motion they stay."""
+    """Return right ascension and declination (degrees) of Gaia stars at an epoch; without proper motion unchanged."""
     ra, dec = np.array(gaia["ra"], np.float64), np.array(gaia["dec"], np.float64)
     if "pmra" not in gaia or "pmdec" not in gaia:
         return ra, dec
     pmra, pmdec = np.asarray(gaia["pmra"], np.float64), np.asarray(gaia["pmdec"], np.float64)
     ref_epoch = np.broadcast_to(np.asarray(gaia.get("ref_epoch", gaia_epoch), np.float64), ra.shape)
     moving = np.isfinite(ra) & np.isfinite(dec) & np.isfinite(pmra) & np.isfinite(pmdec)
-    if not moving.any():  # a SkyCoord of no star has no velocities for astropy
+    if not moving.any():  # astropy gives an empty SkyCoord no velocities
         return ra, dec
     stars = SkyCoord(
         ra[moving] * u.deg,
         dec[moving] * u.deg,
         pm_ra_cosdec=pmra[moving] * u.mas / u.yr,
         pm_dec=pmdec[moving] * u.mas / u.yr,
-        # Without radial velocity the distance moves no star, but ERFA wants one: near, so that none is too fast.
+        # Without radial velocities the distance has no effect, but ERFA needs one: small, so that no star is too fast.
         distance=np.full(moving.sum(), 10.0) * u.pc,
         obstime=_julian_year(np.where(np.isnan(ref_epoch), gaia_epoch, ref_epoch)[moving]),
     )
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "ERFA function")  # about proper motions that no star has
+        warnings.filterwarnings("ignore", "ERFA function")  # about implausible proper motions
         moved = stars.apply_space_motion(new_obstime=_julian_year(epoch))
     ra[moving], dec[moving] = moved.ra.to_value(u.deg), moved.dec.to_value(u.deg)
     return ra, dec
@@ -206,10 +206,10 @@ def _julian_year(epoch: NDArray[np.float64] | float) -> Time:
 
 
 def _closest_first(row: NDArray[np.int64], star: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Of pairs sorted by separation, return the indices of those that stand when each closest pair is taken.
+    """Return the indices of the pairs that remain, of pairs sorted by separation, when the closest are taken first.
 
-    A pair that is the first of its row and the first of its star stands; those that share a row or star with it
-    fall; and so on with the rest. Stars that crowd within the radius are few, and so are the rounds.
+    A pair that is the first of its row and the first of its star is taken; pairs that share a row or star with it are
+    dropped; and so on with the rest. Few stars crowd within the radius, so there are few rounds.
     """
     left, chosen = np.arange(row.size), [np.empty(0, np.int64)]
     while left.size:

@@ -1,4 +1,4 @@
-"""The cuts that choose the paper's training stars (section 2.3)."""
+"""The cuts that select the paper's training stars (section 2.3)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from xpfeh.flags import NO_PREDICTION, Flag
 from xpfeh.xp import photometry
 
 MAX_LOGG = 3.5
-"""Stands in for the cut in M_G where the distance is unknown."""
+"""Replaces the cut in M_G where the distance is unknown."""
 
 
 def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
-    """Return, for each of the paper's cuts by name, which stars pass it.
+    """Return which stars pass each of the paper's cuts, by the cut's name.
 
     Parameters
     ----------
@@ -26,8 +26,8 @@ def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) ->
 
     Notes
     -----
-    Where M_G is unknown ``logg < 3.5`` stands in for the giant cut; where |Z| is unknown its cut is not
-    evaluated. The names of the cuts say so, and the model's card stores them.
+    Where M_G is unknown ``logg < 3.5`` replaces the giant cut; where |Z| is unknown its cut is not evaluated.
+    The names of the cuts state this, and the model's card stores them.
     """
     m_g = features["m_g"]
     distance_known = np.isfinite(m_g)
@@ -49,5 +49,5 @@ def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) ->
 
 
 def usable(features: Mapping[str, NDArray]) -> NDArray[np.bool_]:
-    """Return which stars have a spectrum that a model can answer for."""
+    """Return which stars have a spectrum that a model can use."""
     return (features["flags"] & np.uint32(NO_PREDICTION)) == 0

@@ -16,14 +16,14 @@ from xpfeh.tables.checks import check_range, columns_of
 from xpfeh.tables.reading import read_stars, read_table
 
 FEH_RANGE = (-6.0, 1.5)
-"""What can be a star's [Fe/H], dex; outside it are errors and placeholders such as -9999. The lowest ever measured is
--6.2 +- 0.2 (Nordlander et al. 2019, MNRAS 488, L109), and of PASTEL's 17,922 rows nine lie above 1.5 (version 1.2)."""
+"""Possible [Fe/H] of a star, dex; outside are errors and placeholders such as -9999. The lowest ever measured is
+-6.2 +- 0.2 (Nordlander et al. 2019, MNRAS 488, L109), and of PASTEL's 17,922 rows nine are above 1.5 (version 1.2)."""
 _OTHERS = ("logg", "teff", "alpha_m")
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What is known of N stars: true metallicities, and other labels.
+    """Labels of N stars: true metallicities, and others.
 
     Attributes
     ----------
@@ -46,9 +46,9 @@ class Labels:
 
 
 def read_labels(path: str | Path) -> Labels:
-    """Read a table of labels: ``source_id``, ``feh`` and perhaps the other columns of `Labels`.
+    """Read a table of labels: ``source_id``, ``feh`` and optionally the other columns of `Labels`.
 
-    A star without [Fe/H] teaches models its T_eff and log g: hot stars, for which no survey gives a [Fe/H].
+    Stars without [Fe/H] train models in T_eff and log g: hot stars, for which no survey has a [Fe/H].
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def read_labels(path: str | Path) -> Labels:
     ------
     UserError
         If the file is missing or unreadable, lacks ``source_id`` or ``feh``, holds a ``source_id`` that is not
-        an integer or stands there twice, text for a number, a [Fe/H] outside `FEH_RANGE`, a star without any label,
-        or is a catalog of ours.
+        an integer or appears twice, text instead of a number, a [Fe/H] outside `FEH_RANGE`, a star without any label,
+        or is a catalog made by xpfeh.
 
     Examples
     --------
@@ -79,9 +79,9 @@ def read_labels(path: str | Path) -> Labels:
         raise UserError(f"{path}: row {nothing.arg_max()} has neither feh nor {', '.join(_OTHERS)}; leave the row out")
     check_range(frame["feh"].drop_nulls(), *FEH_RANGE, path)
     columns = {name: frame[name].to_numpy() for name in frame.columns}
-    texts = read_table(path, Spellings(["reference", "model_version"]))  # read_stars reads numbers alone
+    texts = read_table(path, Spellings(["reference", "model_version"]))  # read_stars reads only numbers
     if columns_of(texts, path, [], ["model_version"]):
-        raise UserError(f"{path}: its [Fe/H] is what a model predicted (model_version); labels have to be measured")
+        raise UserError(f"{path}: its [Fe/H] was predicted by a model (model_version); labels have to be measured")
     name = columns_of(texts, path, [], ["reference"]).get("reference")
     given = texts[name].cast(pl.String).fill_null("").to_list() if name else ""
     columns["reference"] = np.broadcast_to(np.array(given, dtype=np.str_), frame.height)

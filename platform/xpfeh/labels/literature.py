@@ -1,4 +1,4 @@
-"""The rule `literature`: a survey's labels, and below [Fe/H] -2.0 those of the literature in their place."""
+"""The rule `literature`: a survey's labels, replaced below [Fe/H] -2.0 by those of the literature."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ import polars as pl
 from xpfeh.labels.label_table import FEH_RANGE
 
 MAX_LITERATURE_FEH = -2.0
-"""Below it the literature wins: APOGEE's grid of model spectra ends at -2.5 and pulls values up before that."""
+"""Below it the literature wins: APOGEE's grid of model spectra stops at -2.5, and values near its edge are too high."""
 COPIED_DEX = 0.005
-"""Values of a star so close are one: compilations copy each other, and print two decimals, rarely three."""
+"""Values of a star closer than this are one: compilations copy each other, and print two decimals, rarely three."""
 ZERO_POINT_STARS, ZERO_POINT_SIGMAS = 5, 2.0
-"""A reference is moved if so many stars in common show an offset beyond so many standard errors."""
+"""A reference is shifted if at least 5 stars in common show an offset beyond 2 standard errors."""
 SINGLE_ERROR, MIN_ERROR = 0.15, 0.10
-"""Error of a star's only value, and the least of any, dex. Independent values of the nine
-packaged stars that have several scatter by 0.155 dex; the mean of few may agree by chance, hence the least."""
+"""Error of a star's only value, and the minimum for all, dex. Independent values of the nine packaged stars that have
+several scatter by 0.155 dex; a few values may agree by chance, hence the minimum."""
 CARBON_RICH_ERROR = 0.30
-"""Least error of a carbon-rich star, dex: its bands bend the blue. Measured of the models here: +0.5 dex too high."""
+"""Minimum error of a carbon-rich star, dex: its bands distort the blue. Models here were measured +0.5 dex too high."""
 SURVEY_ERROR, SURVEY_RAMP = 0.25, (-1.8, -2.2)
-"""Error that a survey's label gains, dex, from nothing to all between these [Fe/H]: the rms of APOGEE minus literature
-of the 41 packaged stars below APOGEE's -2.0 is 0.24. No shift: they are in common because somebody chose them
+"""Error added to a survey's label, dex, rising from none to all of it between these [Fe/H]: the rms of APOGEE minus
+literature of the 41 packaged stars below APOGEE's -2.0 is 0.24. No shift: the stars in common were selected as
 metal-poor."""
 
 _PARAMETERS = ("logg", "teff", "alpha_m")
@@ -40,7 +40,7 @@ class Merged:
     Attributes
     ----------
     labels : polars.DataFrame
-        One row a star, by ``source_id``: ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``carbon_rich``,
+        One row per star, by ``source_id``: ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``carbon_rich``,
         ``reference`` (all of the value, joined by "; ").
     counts : dict
         Rows of the literature, and stars: asked for = delivered + rejected.
@@ -60,9 +60,9 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     Parameters
     ----------
     survey : polars.DataFrame
-        Columns of `xpfeh.labels.label_table.Labels`, one row a star. A star without ``feh`` keeps its other columns.
+        Columns of `xpfeh.labels.label_table.Labels`, one row per star. A star without ``feh`` keeps its other columns.
     literature : sequence of polars.DataFrame
-        ``source_id``, ``feh``, ``reference``, several rows a star; and perhaps ``feh_err``, ``logg``, ``teff``,
+        ``source_id``, ``feh``, ``reference``, several rows per star; optionally ``feh_err``, ``logg``, ``teff``,
         ``alpha_m``, ``limit`` ("<" where ``feh`` is an upper limit) and ``carbon_rich``.
 
     Examples
@@ -75,7 +75,7 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     rows = pl.concat([_columns(table, _LITERATURE) for table in literature])
     survey = _columns(survey, _SURVEY)
     surveyed = survey.filter(pl.col("feh").is_not_null())
-    asked = pl.concat([surveyed["source_id"], rows["source_id"]]).n_unique()
+    requested = pl.concat([surveyed["source_id"], rows["source_id"]]).n_unique()
     counts = {"rows of the literature": rows.height}
     for reason, passes in {
         "without [Fe/H]": pl.col("feh").is_not_null(),
@@ -95,8 +95,8 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     grown = (pl.col("winner") == "survey") & (pl.col("feh") < SURVEY_RAMP[0])
     counts |= {
         "copies that count once": rows.select("source_id", "reference").n_unique() - values.height,
-        "stars asked for": asked,
-        "stars rejected": asked - with_feh.height,
+        "stars asked for": requested,
+        "stars rejected": requested - with_feh.height,
         "stars delivered": with_feh.height,
         **delivered,
         "stars without [Fe/H], kept for their other labels": labels.height - with_feh.height,
@@ -115,13 +115,13 @@ def _columns(table: pl.DataFrame, columns: dict[str, type[pl.DataType]]) -> pl.D
 
 
 def _independent_values(rows: pl.DataFrame) -> pl.DataFrame:
-    """One row for each value of a star that is no copy of another, with the references that give it."""
+    """Return one row for each independent value of a star, with the references that have it."""
     by_reference = (
         rows.group_by("source_id", "reference")
         .agg(pl.median("feh"), pl.max("feh_err"))
         .sort("source_id", "feh", "reference")
     )
-    # Rounded, for -3.73 and -3.725 differ by a little more than 0.005 as floats do.
+    # Rounded, because -3.73 and -3.725 as floats differ by slightly more than 0.005.
     new = (pl.col("feh").diff().over("source_id").round(6) > COPIED_DEX).fill_null(True)
     return (
         by_reference.with_columns(new.cum_sum().over("source_id").alias("value"))
@@ -145,7 +145,7 @@ def _zero_points(values: pl.DataFrame) -> pl.DataFrame:
 
 
 def _move(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
-    """The values on the common scale; one of several references moves by the mean of theirs."""
+    """Return the values on the common scale; a value of several references is shifted by their mean."""
     shift = pl.when("applied").then("offset").otherwise(0.0).mean()
     shifts = (
         values.explode("reference")

@@ -17,18 +17,18 @@ _NUMBERS = ("feh", "feh_err", "logg", "teff", "alpha_m")
 
 
 def read_literature(path: str | Path) -> pl.DataFrame:
-    """Read a table for `xpfeh.labels.literature.merge`: ``source_id``, ``feh``, any number of rows a star.
+    """Read a table for `xpfeh.labels.literature.merge`: ``source_id``, ``feh``, any number of rows per star.
 
     Parameters
     ----------
     path : str or Path
-        With ``reference``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``limit`` and ``carbon_rich`` where it has
-        them. Rows without a reference are the file's.
+        Optional columns are ``reference``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``limit`` and ``carbon_rich``.
+        Rows without a reference get the file's name.
 
     Raises
     ------
     UserError
-        If it cannot be read, is empty, lacks ``source_id`` or ``feh``, or a cell is not what its column needs.
+        If it cannot be read, is empty, lacks ``source_id`` or ``feh``, or a cell is invalid for its column.
 
     Examples
     --------

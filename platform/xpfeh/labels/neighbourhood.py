@@ -1,8 +1,8 @@
 """From one data release's identifiers to the next's: equal numbers are not always the same star.
 
-Gaia's archive has a table of which stars of the release before lie near which of this: none, one or several. Its
+Gaia's archive has a table of the stars of one release near each star of the previous one: none, one or several. Its
 documentation (DR3, dr2_neighbourhood) promises no one-to-one relation, so one is made here by distance, magnitude and,
-where the table has it, the archive's own opinion.
+where the table has it, the archive's own judgement.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ IDENTIFIERS = {"dr4": ("dr3_source_id", ("dr4_source_id", "source_id"))}
 """By the newer release, the columns of the older and of the newer identifier. DR3's dr2_neighbourhood names both
 releases; in DR4's draft (dr3_neighbourhood) the newer one is plain source_id."""
 _FARTHEST_MAS, _LARGEST_MAG = 500.0, 0.5
-"""A pair that is farther apart, or differs more in G, is not taken for one star. Ours: proper motions leave some tens
-of mas, a variable giant some tenths of a magnitude."""
+"""A pair that is farther apart, or differs more in G, is not one star. Our choice: proper motions leave some tens of
+mas, a variable giant some tenths of a magnitude."""
 
 
 @dataclass(frozen=True)
 class Moved:
-    """A table with the identifiers of the next release, and what became of its rows.
+    """A table with the identifiers of the next release, and the outcome for its rows.
 
     Attributes
     ----------
@@ -45,11 +45,11 @@ class Neighbourhood:
     """Pairs of stars of two releases, from a file with the columns of the archive's table.
 
     The columns are ``dr3_source_id``, ``dr4_source_id`` or ``source_id`` (the DR4 one), ``angular_distance`` (mas),
-    ``magnitude_difference`` and perhaps ``probable_match``. A pair counts
+    ``magnitude_difference`` and optionally ``probable_match``. A pair counts
 
-    1. if it lies within 500 mas and 0.5 mag, whether or not it is marked as a probable match;
+    1. if it is within 500 mas and 0.5 mag, whether or not it is marked as a probable match;
     2. unless it is not marked, and one of its two stars is in a marked pair that passes 1;
-    3. if neither of its stars is then in another pair. Two marked pairs of one star leave that star ambiguous.
+    3. if neither of its stars is then in another pair. Two marked pairs of one star make that star ambiguous.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ class Neighbourhood:
     Attributes
     ----------
     old_name : str
-        What the table calls the older identifier: ``dr3_source_id``.
+        The table's name for the older identifier: ``dr3_source_id``.
 
     Raises
     ------
@@ -81,7 +81,7 @@ class Neighbourhood:
 
     def __init__(self, path: str | Path, release: str = "dr4") -> None:
         if release not in IDENTIFIERS:
-            raise UserError(f"{RELEASES[release].title} has no table of the stars of the release before")
+            raise UserError(f"{RELEASES[release].title} has no table of matches with the previous release")
         pairs = _near(_read(path, release))
         alone = (pl.len().over("old") == 1) & (pl.len().over("new") == 1)
         self.old_name, _ = IDENTIFIERS[release]
@@ -89,7 +89,7 @@ class Neighbourhood:
         self._ambiguous = pairs.filter(~alone)["old"].unique()
 
     def move(self, table: pl.DataFrame) -> Moved:
-        """Return the rows of a table with ``source_id`` under the newer identifiers; the others are counted."""
+        """Return the rows of a table that have a newer ``source_id``, with that; the others are counted."""
         moved = (
             table.join(self._one_to_one, left_on="source_id", right_on="old", how="inner", maintain_order="left")
             .with_columns(source_id=pl.col("new"))
@@ -122,9 +122,9 @@ def _read(path: str | Path, release: str) -> pl.DataFrame:
 
 
 def _near(pairs: pl.DataFrame) -> pl.DataFrame:
-    """Return the pairs that may be one star: near and alike, and without a probable match as a rival."""
+    """Return the pairs that may be one star: near, similar, and without a probable match as a rival."""
     near = pairs.filter(
-        (pl.col("distance") <= _FARTHEST_MAS) & (pl.col("magnitude").abs() <= _LARGEST_MAG)  # null is neither
+        (pl.col("distance") <= _FARTHEST_MAS) & (pl.col("magnitude").abs() <= _LARGEST_MAG)  # null passes neither
     )
     rival = pl.col("probable").any().over("old") | pl.col("probable").any().over("new")
     return near.filter(pl.col("probable") | ~rival)

@@ -14,23 +14,23 @@ from xpfeh.tables.checks import numbers
 
 
 def read_pastel(path: str | Path, merge: Merge = "median", after: int = 1986) -> Compilation:
-    """Read PASTEL, as VizieR gives it or already merged.
+    """Read PASTEL, as exported by VizieR or already merged.
 
     Parameters
     ----------
     path : str or Path
-        FITS, VOTable, CSV or TSV with right ascension, declination and [Fe/H], and perhaps log g, the star's
+        FITS, VOTable, CSV or TSV with right ascension, declination and [Fe/H], and optionally log g, the star's
         name, bibcode. Decimal coordinates are degrees, sexagesimal right ascensions hours.
     merge : {"median", "latest"}
-        How the rows of a star become one: the median of all, or of those of the latest known year.
+        How the rows of a star are merged: the median of all rows, or of those of the latest known year.
     after : int
-        Rows whose bibcode begins with a year up to this one are left out, as the paper does (section 2.2); those of
-        an unknown year stay.
+        Rows whose bibcode begins with a year up to this one are dropped, as in the paper (section 2.2); rows of
+        unknown year are kept.
 
     Raises
     ------
     UserError
-        If the file is missing or unreadable, a column is missing, a value is no number, the rule is unknown, or
+        If the file is missing or unreadable, a column is missing, a value is not a number, the rule is unknown, or
         ``merge="latest"`` finds no years.
 
     Examples

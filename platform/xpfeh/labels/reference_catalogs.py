@@ -1,6 +1,6 @@
-"""The catalogs to compare with: their names, downloads, columns, units and recommended cuts.
+"""The catalogs for comparison: their names, downloads, columns, units and recommended cuts.
 
-A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all. A table of any other name is
+A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all. A table with any other name is
 `plain`.
 """
 
@@ -18,7 +18,7 @@ from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
 
 PLAIN_COLUMNS = ("source_id", "ra", "dec", "feh", "feh_err", "logg", "teff", "alpha_m", "c_fe")
-"""Of the plain layout: degrees, dex, K. [alpha/M] is ``alpha_m`` and [C/Fe] ``c_fe``."""
+"""Columns of the plain layout: degrees, dex, K. [alpha/M] is ``alpha_m`` and [C/Fe] ``c_fe``."""
 PLAIN_LAYOUT = (
     "source_id (or ra and dec), feh and, optionally, feh_err, logg, teff, alpha_m, c_fe (degrees, dex, K; a limit as "
     "<0.7 is left out)"
@@ -48,7 +48,7 @@ class Reference:
     kind : {"spectra", "xp"}
         The truth by spectroscopy, or a peer: [Fe/H] from XP spectra or Gaia's photometry.
     download : str
-        Which file from where.
+        The file, and where to get it.
     layout : str
         The contents of its columns, and what its authors recommend.
     source : str
@@ -58,13 +58,13 @@ class Reference:
         names do not matter: FE_H, [Fe/H] and feh are the same. ``feh`` is required.
     cuts : tuple of Cut
     best : str, optional
-        Published column by whose highest value one row of a star is chosen; without it, by the smallest error.
+        Published column whose highest value selects one row of a star; without it the smallest error does.
     identifier : {"dr3", None}
-        Gaia's release of ``source_id``, where EDR3's are DR3's; None: that of the stars it is compared with.
+        Gaia's release of ``source_id`` (EDR3's are DR3's); None: that of the stars it is compared with.
     epoch : float
         Of ``ra`` and ``dec``, Julian year.
     read_compilation : callable, optional
-        For compilations: reads the file in place of all this.
+        For compilations: reads the file instead of the columns and cuts above.
     """
 
     name: str
@@ -91,7 +91,7 @@ _CATALOGS = (
         "PASTEL (Soubiran et al. 2016)",
         "spectra",
         "VizieR B/pastel, table pastel, with RAJ2000, DEJ2000, [Fe/H], logg and bibcode",
-        "High-resolution literature, several rows a star: their median, of papers after 1986.",
+        "High-resolution literature, several rows per star: their median, of papers after 1986.",
         "ReadMe of VizieR B/pastel; version 1.2 of the file",
         read_compilation=read_pastel,
     ),
@@ -100,7 +100,7 @@ _CATALOGS = (
         "SAGA (Suda et al. 2008, 2017)",
         "spectra",
         "an export of saga.sci.hokudai.ac.jp with Object, RA, Decl, [Fe/H] and log g",
-        "Metal-poor stars of the literature, several rows a star: their median. Limits of [Fe/H] are left out.",
+        "Metal-poor stars of the literature, several rows per star: their median. Limits of [Fe/H] are left out.",
         "its web site's export as public code reads it",
         read_compilation=read_saga,
     ),
@@ -109,7 +109,7 @@ _CATALOGS = (
         "JINAbase (Abohalima & Frebel 2018)",
         "spectra",
         "an export of jinabase.pythonanywhere.com with name, RA, Dec, [Fe/H] and log g",
-        "Metal-poor stars of the literature, several rows a star: their median. Limits of [Fe/H] are left out.",
+        "Metal-poor stars of the literature, several rows per star: their median. Limits of [Fe/H] are left out.",
         "its web site's export as public code reads it; limits as SAGA writes them",
         read_compilation=read_saga,
     ),
@@ -156,8 +156,8 @@ _CATALOGS = (
         "APOGEE DR17 (Abdurro'uf et al. 2022)",
         "spectra",
         "allStar-dr17-synspec_rev1.fits or allStarLite-dr17-synspec_rev1.fits of data.sdss.org",
-        "Calibrated ASPCAP values (dex, K), -9999 or NaN where unknown; [C/Fe] where C_FE_FLAG is 0. [Fe/H] ends at "
-        "-2.5, where the grid of model spectra does.",
+        "Calibrated ASPCAP values (dex, K), -9999 or NaN where unknown; [C/Fe] where C_FE_FLAG is 0. [Fe/H] stops at "
+        "-2.5, like the grid of model spectra.",
         "SDSS data model of allStar, page 'APOGEE bitmasks' of DR17, and public code",
         columns={
             "source_id": pl.col("GAIAEDR3_SOURCE_ID"),
@@ -182,7 +182,7 @@ _CATALOGS = (
         "GALAH DR4 (Buder et al. 2025)",
         "spectra",
         "galah_dr4_allstar_240705.fits of www.galah-survey.org/dr4",
-        "dex, K. [C/Fe] where flag_c_fe is 0; flag_fe_h is to be neglected, as its authors say.",
+        "dex, K. [C/Fe] where flag_c_fe is 0; flag_fe_h is to be ignored, as its authors advise.",
         "pages 'table schema' and 'flags' of www.galah-survey.org/dr4",
         columns={
             "source_id": pl.col("gaiadr3_source_id"),

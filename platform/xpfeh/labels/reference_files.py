@@ -1,4 +1,4 @@
-"""Files of reference catalogs: columns in any spelling, cuts applied and counted, limits left out."""
+"""Files of reference catalogs: columns in any spelling, cuts applied and counted, limits dropped."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ POSSIBLE = {
     "alpha_m": (-3.0, 3.0),
     "c_fe": (-5.0, 8.0),
 }
-"""Possible values of a star (degrees, dex, K). Outside are those that catalogs write for unknown: -9999, -9.999, 99.99,
+"""Possible values of a star (degrees, dex, K). Outside are values that catalogs write for unknown: -9999, -9.999, 99.99,
 an error of 0."""
 _SPELLINGS = {name: LITERATURE[name] for name in ("source_id", "ra", "dec", "feh_err")}
-"""Further names of columns. [Fe/H] has none: a catalog may have several, of which one is the recommended."""
+"""Further names of columns. [Fe/H] has none: a catalog may have several, only one of them recommended."""
 _LIMIT = "^[<>≤≥]"
 _IS_LIMIT, BEST = "_is_limit", "_best"
 
@@ -39,7 +39,7 @@ def files_of(path: Path) -> list[Path]:
     Raises
     ------
     UserError
-        If there are none.
+        If there is no such file or folder, or the folder has no tables.
     """
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
@@ -93,15 +93,15 @@ def _layout_of(reference: Reference) -> str:
 
 
 def _read_published(reference: Reference, path: Path) -> pl.DataFrame:
-    """Read the published columns of use: numbers where values come from, without the cells that are limits."""
+    """Read the published columns that are needed: numbers for values, without the cells that are limits."""
     values = {root: ours for ours, column in reference.columns.items() for root in column.meta.root_names()}
     cuts = _roots(cut.passes for cut in reference.cuts)
-    spelt = {root: (plain(root), *_SPELLINGS.get(ours, ())) for root, ours in values.items()}
-    spelt |= {f"l_{root}": (f"l{plain(root)}",) for root in values}  # VizieR's name for the column of a limit's sign
-    spelt |= {name: (plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
-    table = read_table(path, Spellings((name for names in spelt.values() for name in names), plain))
+    wanted = {root: (plain(root), *_SPELLINGS.get(ours, ())) for root, ours in values.items()}
+    wanted |= {f"l_{root}": (f"l{plain(root)}",) for root in values}  # VizieR's name for the column of a limit's sign
+    wanted |= {name: (plain(name),) for name in {*cuts, *filter(None, [reference.best])} - values.keys()}
+    table = read_table(path, Spellings((name for names in wanted.values() for name in names), plain))
     there = {plain(column): column for column in reversed(table.columns)}
-    found = {name: there[next(n for n in names if n in there)] for name, names in spelt.items() if {*names} & {*there}}
+    found = {name: there[next(n for n in names if n in there)] for name, names in wanted.items() if {*names} & {*there}}
     if missing := sorted((_roots([reference.columns["feh"]]) | cuts) - found.keys()):
         raise UserError(f"{path}: no column {' and '.join(missing)}; {_layout_of(reference)}")
     table = table.select(pl.col(column).alias(name) for name, column in found.items())

@@ -1,4 +1,4 @@
-"""Reference catalogs, read in their published layouts and matched to Gaia's stars."""
+"""Reference catalogs, read in their published layouts and matched with Gaia's stars."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class ReferenceStars:
     ----------
     reference : Reference
     stars : polars.DataFrame
-        One row a star, with the columns that the file has of: ``source_id`` (int64, null where unknown), ``ra``,
-        ``dec`` (degrees), ``feh``, ``feh_err``, ``logg``, ``teff`` (K), ``alpha_m``, ``c_fe`` (dex), null where
-        unknown; of a compilation those of `xpfeh.labels.compilation.Compilation`.
+        One row per star, with the columns of the file among ``source_id`` (int64), ``ra``, ``dec`` (degrees), ``feh``,
+        ``feh_err``, ``logg``, ``teff`` (K), ``alpha_m``, ``c_fe`` (dex), null where unknown; for a compilation, the
+        columns of `xpfeh.labels.compilation.Compilation`.
     counts : dict
         Rows left after each step, by its text, and finally the stars.
     """
@@ -42,24 +42,24 @@ class ReferenceStars:
 
 
 def what_to_download(name: str) -> str:
-    """Return which file a catalog of `REFERENCES` is, from where, and its layout: three lines.
+    """Return title, download and layout of a catalog of `REFERENCES`: three lines.
 
     Examples
     --------
     >>> print(what_to_download("pastel"))
     PASTEL (Soubiran et al. 2016)
     Download: VizieR B/pastel, table pastel, with RAJ2000, DEJ2000, [Fe/H], logg and bibcode
-    Layout: High-resolution literature, several rows a star: their median, of papers after 1986.
+    Layout: High-resolution literature, several rows per star: their median, of papers after 1986.
     """
     reference = REFERENCES[name]
     return f"{reference.title}\nDownload: {reference.download}\nLayout: {reference.layout}"
 
 
 def read_reference(name: str, path: str | Path) -> ReferenceStars:
-    """Read a reference catalog, apply its recommended cuts, and keep one row a star.
+    """Read a reference catalog, apply its recommended cuts, and keep one row per star.
 
-    Of several rows of a star that with the highest `Reference.best` is kept, or else the smallest error, or else the
-    first. A [Fe/H] that is a limit is left out; of other columns a limit is null.
+    Of several rows of a star the one with the highest `Reference.best` is kept, or else the smallest error, or else
+    the first. A [Fe/H] that is a limit is dropped; in other columns a limit becomes null.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
             part, counts_of_file = read_file(reference, file)
             parts.append(part)
             counts = {step: counts.get(step, 0) + left for step, left in counts_of_file.items()}
-        stars = _one_row_a_star(pl.concat(parts, how="diagonal_relaxed"))
+        stars = _one_row_per_star(pl.concat(parts, how="diagonal_relaxed"))
         counts["stars"] = stars.height
     if not stars.height:
         left = ", ".join(f"{step}: {rows}" for step, rows in counts.items())
@@ -109,14 +109,14 @@ def match_to_gaia(
     release: str = "dr3",
     radius_arcsec: float = 2.0,
 ) -> pl.DataFrame:
-    """Return the catalog's stars that are among Gaia stars: by identifier, and where it has none by position.
+    """Return the catalog's stars that are among Gaia stars: by identifier, or without one by position.
 
     Parameters
     ----------
     found : ReferenceStars
     gaia : polars.DataFrame or mapping of (K,) arrays
-        ``source_id`` and, to match by position, what `xpfeh.labels.crossmatch.crossmatch` takes: ``ra``, ``dec``
-        (degrees) and perhaps ``pmra``, ``pmdec`` (mas/yr), ``ref_epoch``.
+        ``source_id`` and, to match by position, the columns for `xpfeh.labels.crossmatch.crossmatch`: ``ra``, ``dec``
+        (degrees) and optionally ``pmra``, ``pmdec`` (mas/yr), ``ref_epoch``.
     release : {"dr3", "dr4"}
         Of the Gaia stars. A catalog with identifiers of another release is matched by position.
     radius_arcsec : float
@@ -129,8 +129,8 @@ def match_to_gaia(
     Raises
     ------
     UserError
-        If stars have to be matched by position and either side has none, or a source_id of Gaia is not an integer or
-        is repeated.
+        If stars have to be matched by position and either side lacks positions, or a source_id of Gaia is not an
+        integer or is repeated.
 
     Examples
     --------
@@ -159,7 +159,7 @@ def match_to_gaia(
     return pl.concat(matched, how="diagonal").select("source_id", pl.exclude("source_id")).sort("source_id")
 
 
-def _one_row_a_star(rows: pl.DataFrame) -> pl.DataFrame:
+def _one_row_per_star(rows: pl.DataFrame) -> pl.DataFrame:
     """Return the best row of each star, in the order of the file; without identifiers, close rows are one star."""
     keys = [key for key in (BEST, "feh_err") if key in rows.columns]
     rows = rows.with_row_index(_ROW)

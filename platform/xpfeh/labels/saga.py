@@ -1,4 +1,4 @@
-"""[Fe/H] of metal-poor stars as the web sites of SAGA (Suda et al. 2008, 2017) and JINAbase export it.
+"""[Fe/H] of metal-poor stars as exported by the web sites of SAGA (Suda et al. 2008, 2017) and JINAbase.
 
 JINAbase: Abohalima & Frebel 2018, ApJS 238, 36.
 """
@@ -14,9 +14,7 @@ from xpfeh.labels.label_table import FEH_RANGE
 from xpfeh.tables.checks import numbers
 
 _LIMIT = r"^[<>≤≥]=?"  # both write an upper limit as <-4.0
-_LIMIT_MARK = (
-    r"^[<>≤≥1-9]"  # beside the value: a sign, as VizieR has it, or JINAbase's ulFe, 1 for a limit and * for none
-)
+_LIMIT_MARK = r"^[<>≤≥1-9]"  # in a second column: a sign, as in VizieR, or JINAbase's ulFe, 1 for a limit
 _ERROR = r"\s*(\+-|\+/-|±).*$"  # and an error as -2.50+-0.10
 
 
@@ -26,10 +24,10 @@ def read_saga(path: str | Path) -> Compilation:
     Parameters
     ----------
     path : str or Path
-        Text separated by tabs or commas, of the columns Object, RA, Decl, [Fe/H] and perhaps log g. Decimal
+        Text separated by tabs or commas, with columns Object, RA, Decl, [Fe/H] and optionally log g. Decimal
         coordinates are degrees, sexagesimal right ascensions hours. A [Fe/H] may carry its error (-2.50+-0.10),
         which is not used, or be a limit (<-4.0, or a mark in a column l_[Fe/H] or ulFe), which is dropped. JINAbase's
-        Fe/H is one, with the apostrophe that spreadsheets put before it ('-2.71).
+        Fe/H also counts as [Fe/H], with the apostrophe that spreadsheets put before it ('-2.71).
 
     Raises
     ------

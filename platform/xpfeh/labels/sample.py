@@ -23,19 +23,19 @@ LIKE_TEST: tuple[Part, ...] = ("train", "validation")
 
 TEST_FOLDS = 5
 LAST_FOLD = TEST_FOLDS - 1
-"""The fifth of the sky that is held out unless another is asked for."""
+"""The fifth of the sky that is held out by default."""
 _SPLIT_LEVEL = 5  # cells of 1.8 deg: stars of one cluster, and of one dust cloud, stay together
 _IDS_PER_CELL = IDS_PER_PIXEL * 4 ** (12 - _SPLIT_LEVEL)
 FEATURES = (
     "source_id", "b", "phot_g_mean_mag", "bp_rp0", "g0", "phot_bp_rp_excess_factor", "ebv", "m_g",
     "flux", "flux_error", "flags",
 )  # fmt: skip
-"""The columns of features that a sample is made of."""
+"""The columns of features that a sample needs."""
 
 
 @dataclass(frozen=True)
 class FeaturesOrigin:
-    """Where features come from: their folder or URI, what made them, and how many stars they have in all."""
+    """The origin of features: their folder or URI, what made them, and their total number of stars."""
 
     uri: str
     settings: PreprocessSettings
@@ -54,17 +54,17 @@ class Split(BaseModel):
 
     @property
     def name(self) -> str:
-        """What tells this split from others in a table: the salt, and the fold if it is not the usual one."""
+        """Name of this split in a table: the salt, and the fold if it is not the last one."""
         return self.salt if self.test_fold == LAST_FOLD else f"{self.salt}, fold {self.test_fold}"
 
 
 class SampleOrigin(BaseModel):
-    """What a sample was made from.
+    """The inputs that a sample was made from.
 
     Attributes
     ----------
     preprocess : PreprocessSettings
-        What made the features.
+        The settings of the features.
     features : str
         Fingerprint of the features' plan.
     labels_sha256 : str
@@ -120,7 +120,7 @@ def labelled_sample(
     Parameters
     ----------
     features : mapping of (N, ...) arrays
-        `FEATURES` of the stars that have a label, and perhaps of others.
+        `FEATURES` of at least the stars that have a label.
     features_origin : FeaturesOrigin
     labels : Labels
     salt : str
@@ -171,8 +171,8 @@ def labelled_sample(
 def split_by_sky(source_id: NDArray[np.int64], salt: str, test_fold: int = LAST_FOLD) -> NDArray[np.str_]:
     """Return the part of each star, 70 % "train", 10 % "validation", 20 % "test", by HEALPix cell.
 
-    All stars of a cell (level 5, 1.8 deg) fall in the same part, whatever other stars there are. The test cells of the
-    five folds of a salt, 0 to 4, are the whole sky, each cell once.
+    All stars of a cell (level 5, 1.8 deg) are in the same part, whatever other stars there are. The test cells of the
+    five folds of a salt, 0 to 4, together cover the whole sky, each cell once.
 
     >>> split_by_sky(np.array([4295806720, 34361129088]), "xpfeh").tolist()  # two stars of one cell
     ['test', 'test']

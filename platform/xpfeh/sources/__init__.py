@@ -1,1 +1,1 @@
-"""Where spectra come from: one column schema, a reader each."""
+"""Sources of spectra: one reader each, all with the same columns."""

@@ -1,4 +1,4 @@
-"""Stars that were asked for by identifier: their spectra and photometry, in files that the archive's answers became."""
+"""Stars requested by identifier: their spectra and photometry, in files saved from the archive's responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xpfeh.sources.coefficients import LIST_COLUMNS, REPEATED, RawBatch, Reject,
 from xpfeh.sources.companions import Companions
 
 SCHEMA = pa.schema([("source_id", pa.int64()), *((name, pa.list_(pa.float64())) for name in LIST_COLUMNS)])
-"""Of the files of spectra."""
+"""The schema of the files of spectra."""
 _STARS = 5_000  # at a time: 130 MB of coefficients
 
 
@@ -28,13 +28,13 @@ class ArchiveStars:
     ----------
     release : {"dr3", "dr4"}
     ids : (N,) int64
-        As asked; each is answered, in this order, or rejected.
+        As requested; each is delivered, in this order, or rejected.
     spectra : mapping
         Parquet files of spectra, and the identifiers (K,) in each.
     photometry : sequence of str
         Tables of gaia_source.
     missing : mapping
-        Why a star has no spectrum, by identifier.
+        The reason why a star has no spectrum, by identifier.
     distances : sequence of str
         Tables of distances.
     """
@@ -50,7 +50,7 @@ class ArchiveStars:
 
     @property
     def path(self) -> str:
-        """What the stars are called in messages and accounts."""
+        """Name of the source in messages and accounts."""
         return f"the archive of {RELEASES[self.release].title}"
 
     @property
@@ -72,9 +72,9 @@ class ArchiveStars:
         here = slice(start, None if rows is None else start + rows)
         first = np.zeros(len(self.ids), dtype=bool)
         first[np.unique(self.ids, return_index=True)[1]] = True
-        asked, fresh = self.ids[here], first[here]
-        rejected = [Reject(start + int(i), int(asked[i]), REPEATED) for i in np.flatnonzero(~fresh)]
-        distinct = asked[fresh]
+        requested, fresh = self.ids[here], first[here]
+        rejected = [Reject(start + int(i), int(requested[i]), REPEATED) for i in np.flatnonzero(~fresh)]
+        distinct = requested[fresh]
         place = dict(zip(distinct.tolist(), np.flatnonzero(fresh).tolist(), strict=True))
         rejected += [Reject(start + place[i], i, self.missing[i]) for i in place if i in self.missing]
         tables = [

@@ -1,4 +1,4 @@
-"""Coefficients of XP continuous spectra, from the lists of any reader to checked arrays; bad rows are set apart."""
+"""Coefficients of XP continuous spectra, from the lists of any reader to checked arrays; invalid rows are separated."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from xpfeh.xp.bases import BANDS
 KINDS = ("coefficients", "coefficient_errors", "coefficient_correlations")
 LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
 """The columns of Gaia's xp_continuous_mean_spectrum that are read, named as in the archive's data model."""
-_OPTIONAL = "coefficient_correlations"  # tables that others make leave the correlations out
+_OPTIONAL = "coefficient_correlations"  # tables made by others often lack the correlations
 _LARGEST_CORRELATION = 1 + 1e-6  # Gaia delivers single precision: a true 1 may be rounded up by 6e-8
 
 
 REPEATED = "repeated source_id"
-"""Why a row is rejected whose star came before in the same source."""
+"""The reason for rejecting a row whose star has appeared earlier in the same source."""
 
 
 class Reject(NamedTuple):
-    """A row that is not delivered: its number in the file (the first is 0), its source_id if known, and why.
+    """A row that is not delivered: its number in the file (the first is 0), its source_id if known, and the reason.
 
     >>> Reject(7, 5937083312263887616, "bp_coefficients: 54 numbers, not 55").reason
     'bp_coefficients: 54 numbers, not 55'
@@ -49,9 +49,9 @@ class RawBatch:
     columns : dict of arrays
         Raw columns of the accepted stars, see `xpfeh.xp.preprocess`.
     rejected : list of Reject
-        The others: rows read = stars accepted + rows rejected.
+        The remaining rows: rows read = stars accepted + rows rejected.
     matched : mapping
-        How many of the stars have a row in the companion files, by their kind.
+        The number of stars with a row in the companion files, by kind.
 
     Examples
     --------
@@ -70,25 +70,25 @@ class RawBatch:
 
 
 def require_columns(names: Sequence[str], path: str) -> None:
-    """Raise a `UserError` if a file with columns of these names cannot be one of XP continuous spectra."""
+    """Raise a `UserError` if a file with these columns cannot hold XP continuous spectra."""
     needed = [name for name in ("source_id", *LIST_COLUMNS) if not name.endswith(_OPTIONAL)]
     if missing := [name for name in needed if name not in names]:
         raise InputError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
     counts = Counter(names)
     if twice := [name for name in ("source_id", *LIST_COLUMNS) if counts[name] > 1]:
-        raise InputError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
+        raise InputError(f"{path}: has several columns named {', '.join(twice)}; keep one")
 
 
 def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set[int]) -> RawBatch:
-    """Turn a table of lists into arrays and reject the rows that are not sound.
+    """Turn a table of lists into arrays and reject invalid rows.
 
     Parameters
     ----------
     table : pyarrow.Table
         ``source_id`` (int64, null where unreadable) and the six list columns of float64; a null or empty list is
-        missing, a null in a list is what could not be read as a number.
+        missing, a null in a list is a value that could not be read as a number.
     releases : sequence of str
-        Those that the numbers of coefficients fit.
+        The releases that have these numbers of coefficients.
     first_row : int
         Number in the file of the table's first row.
     seen : set of int
@@ -97,7 +97,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
     Returns
     -------
     RawBatch
-        ``source_id`` (N,) int64 and, float64 with n coefficients a band, (N, n) coefficients and errors and
+        ``source_id`` (N,) int64 and, float64 with n coefficients per band, (N, n) coefficients and errors and
         (N, n (n - 1) / 2) correlations; NaN where a band or its correlations are missing.
     """
     n_rows = table.num_rows
@@ -130,7 +130,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
             if kind == _OPTIONAL:
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
     reject(missing["bp"] & missing["rp"], "neither band is there")
-    # Last: a row that is rejected must not keep out a sound one of the same star.
+    # Last: a rejected row must not exclude a valid one of the same star.
     reject(is_repeated(ids, reason == "", seen), REPEATED)
 
     good = reason == ""
@@ -143,7 +143,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
 
 
 def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return identifiers, -1 where there is none, and which there are.
+    """Return identifiers, -1 where one is missing, and whether each is known.
 
     >>> known_ids(pa.chunked_array([[17, None]]))
     (array([17, -1]), array([ True, False]))
@@ -152,18 +152,18 @@ def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
     return pc.fill_null(column, -1).to_numpy(), pc.is_valid(column).to_numpy()
 
 
-def is_repeated(ids: NDArray[np.int64], sound: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
-    """Return which of the sound rows have the identifier of a sound row before."""
-    rows = np.flatnonzero(sound)
+def is_repeated(ids: NDArray[np.int64], valid: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:
+    """Return which valid rows repeat the identifier of an earlier valid row."""
+    rows = np.flatnonzero(valid)
     first = np.zeros(len(ids), dtype=bool)
     first[rows[np.unique(ids[rows], return_index=True)[1]]] = True
-    # Python integers in a set: NumPy's isin would sort all identifiers seen so far again in each batch.
+    # A set of Python integers: NumPy's isin would sort all identifiers seen so far again for each batch.
     before = np.fromiter((i in seen for i in ids.tolist()), dtype=bool, count=len(ids))
-    return sound & (~first | before)
+    return valid & (~first | before)
 
 
 def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Return the lengths of lists, 0 where one is null.
+    """Return the lengths of lists, 0 where a list is null.
 
     >>> lengths_of(pa.chunked_array([[[1.0, 2.0], None]]))
     array([2, 0])
@@ -173,7 +173,7 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
 
 def matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
     """Return (N, width) numbers, NaN in the rows whose list has another length."""
-    # (total of the lengths,), the lists of all rows one behind the other
+    # (sum of lengths,): the lists of all rows, concatenated
     flat = pl.Series(pc.list_flatten(column), dtype=pl.Float64).to_numpy()
     if (lengths == width).all():
         return flat.reshape(-1, width)

@@ -36,7 +36,7 @@ _ANY: Range = -(2**63), 2**63 - 1
 
 @dataclass(frozen=True, eq=False)
 class GivenRows:
-    """A table in memory in the place of a file of photometry or of distances: its columns of single values.
+    """A table in memory instead of a file of photometry or distances: its columns of single values.
 
     >>> str(GivenRows("the table of distances", pl.DataFrame()))
     'the table of distances'
@@ -56,14 +56,14 @@ Companion = str | GivenRows
 class Companions:
     """Photometry, parallaxes and distances of many stars, looked up by source_id.
 
-    Memory holds the files whose range of identifiers the latest stars fall into: of Gaia's own bulk files one or two.
+    Memory holds the files whose range of identifiers includes the latest stars: one or two of Gaia's own bulk files.
 
     Parameters
     ----------
     photometry : sequence of Companion
-        Tables with columns of gaia_source, or as VizieR calls them: `PHOTOMETRY`, whose excess factor is computed where
-        it is missing, and perhaps `xpfeh.xp.parallax.PARALLAX_INPUTS` and ``ebv`` (mag, of SFD98 or on its scale).
-        Positions of J2000 will do: what they are for, dust and the galactic plane, is far coarser.
+        Tables with columns of gaia_source, under its names or VizieR's: `PHOTOMETRY`, whose excess factor is computed
+        where missing, and optionally `xpfeh.xp.parallax.PARALLAX_INPUTS` and ``ebv`` (mag, of SFD98 or on its scale).
+        Positions at J2000 are accurate enough for their use: the dust map and the distance from the plane.
     distances : sequence of Companion
         Tables with Bailer-Jones' ``r_med_geo`` or ``rgeo``, pc.
     """
@@ -73,7 +73,7 @@ class Companions:
         self._distances = _Files(distances, _read_distance, ("rgeo",))
 
     def check(self) -> None:
-        """Read every file that is not one of Gaia's own, so that its faults are found before a long run.
+        """Read every file except Gaia's own bulk files, so that faults are found before a long run.
 
         Raises
         ------
@@ -84,7 +84,7 @@ class Companions:
         self._distances.check()
 
     def known(self, source_id: NDArray[np.int64]) -> dict[str, int]:
-        """Return how many of the stars have a row in the files of each kind that there are files of.
+        """Return the number of stars with a row in the files, for each kind that has files.
 
         Examples
         --------
@@ -119,7 +119,7 @@ class Companions:
 
 
 class _Files:
-    """Tables of one kind; those that the latest stars may stand in are loaded."""
+    """Tables of one kind; those that may contain the latest stars are loaded."""
 
     def __init__(
         self, tables: Sequence[Companion], read: Callable[[Companion], pl.DataFrame], names: Sequence[str]
@@ -155,7 +155,7 @@ class _Files:
 
 
 def id_range(path: str) -> Range:
-    """Return the identifiers that a file can hold: by the name of a bulk file, by Parquet's statistics, or any.
+    """Return the range of identifiers of a file, from the name of a bulk file or Parquet's statistics; else any.
 
     Examples
     --------
@@ -175,19 +175,19 @@ def id_range(path: str) -> Range:
 def _range_of_statistics(metadata: pq.FileMetaData) -> Range | None:
     names = metadata.schema.names
     found = find_columns(names, ["source_id"]).get("source_id", [])
-    if len(found) != 1:  # of several only the values tell whether they are one
+    if len(found) != 1:  # if there are several, only their values show whether they agree
         return None
     column = names.index(found[0])
     groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
     if not groups or not all(group.is_stats_set and group.statistics.has_min_max for group in groups):
         return None
     lowest, highest = min(g.statistics.min for g in groups), max(g.statistics.max for g in groups)
-    # Text and floats are no identifiers: such a file has to be read, for read_stars to refuse it.
+    # Text and floats are not identifiers: the file has to be read, so that read_stars refuses it.
     return (lowest, highest) if isinstance(lowest, int) else None
 
 
 Sorted = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
-"""Ascending identifiers and the columns that belong to them."""
+"""Ascending identifiers and their columns."""
 
 
 def _look_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
@@ -214,9 +214,9 @@ def _sort(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
 
 
 def photometry_of(star: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
-    """Return those of `PHOTOMETRY` and `xpfeh.xp.parallax.PARALLAX` that columns of gaia_source give.
+    """Return the columns of `PHOTOMETRY` and `xpfeh.xp.parallax.PARALLAX` that gaia_source's columns provide.
 
-    The excess factor is computed from the magnitudes where it is missing, and the parallax loses its zero point.
+    The excess factor is computed from the magnitudes where missing, and the parallax is corrected for its zero point.
 
     Parameters
     ----------

@@ -20,16 +20,16 @@ from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
 from xpfeh.tables.gunzip import gunzip, gunzip_beginning
 from xpfeh.xp.bases import BANDS
 
-_HEADER_BYTES = 1 << 16  # Gaia's headers have some 20 kB
+_HEADER_BYTES = 1 << 16  # Gaia's headers have about 20 kB
 
 
 class GaiaFile:
-    """A file of XP continuous mean spectra as coefficients, as Gaia's archive gives them.
+    """A file of XP continuous mean spectra as coefficients, as Gaia's archive provides them.
 
     Parameters
     ----------
     path : str
-        Local path or URI; the suffix tells the format, the content whether it is gzip.
+        Local path or URI; the suffix determines the format, the content whether it is gzip.
 
     Examples
     --------
@@ -45,14 +45,14 @@ class GaiaFile:
 
     @cached_property
     def releases(self) -> tuple[str, ...]:
-        """The data release that the file names in its header, or else those that have such numbers of coefficients.
+        """The data release named in the file's header, or else those that have its numbers of coefficients.
 
-        Only the rows up to one with both bands are read.
+        Only the rows up to the first with both bands are read.
 
         Raises
         ------
         UserError
-            If the file is empty or unreadable, no release has such numbers, or the named one has others.
+            If the file is empty or unreadable, no release has these numbers, or the named release has others.
         """
         widths: dict[str, int] = {}
         for table in self._tables(LIST_COLUMNS):
@@ -60,7 +60,7 @@ class GaiaFile:
                 lengths = pl.Series(table[f"{band}_coefficients"]).list.len()
                 counts = Counter(lengths.filter(lengths > 0).to_list())
                 if counts and band not in widths:
-                    # A broken row must not decide: the most frequent, of those that a release has if any is.
+                    # A broken row must not decide: the most frequent length wins, of those that a release has.
                     known = {release.n_coefficients[band] for release in RELEASES.values()}
                     widths[band] = max(counts, key=lambda width: (width in known, counts[width]))
             if len(widths) == len(BANDS):
@@ -72,14 +72,14 @@ class GaiaFile:
                 if named and named not in found:
                     numbers = f"{widths['bp']} and {widths['rp']} coefficients are {found[0].upper()}'s"
                     raise InputError(
-                        f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; xpfeh probe "
-                        f"{named} asks the archive"
+                        f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; check with xpfeh "
+                        f"probe {named}"
                     )
                 return (named,) if named else found
         raise InputError(f"{self.path}: holds no star with both bands, so its data release is unknown")
 
     def ranges(self) -> list[tuple[int, int | None]]:
-        """Return whole row groups of a large Parquet file as (first row, rows), (0, None) of any other.
+        """Return whole row groups of a large Parquet file as (first row, rows); (0, None) for any other file.
 
         Raises
         ------
@@ -110,7 +110,7 @@ class GaiaFile:
             yield table["source_id"].combine_chunks()
 
     def _named(self) -> str | None:
-        """Return the data release that the beginning of the file names, or the metadata of Parquet."""
+        """Return the data release named at the beginning of the file, or in Parquet's metadata."""
         with self._open() as file:
             if self._suffix in PARQUET:
                 metadata = pq.ParquetFile(file).schema_arrow.metadata or {}
@@ -123,7 +123,9 @@ class GaiaFile:
         """Yield tables of ``source_id`` and list columns, whatever the file's format."""
         with self._open() as file:
             if self._suffix in TEXT:
-                from xpfeh.sources.gaia_text import read_text  # Numba, which takes a second, and text alone needs
+                from xpfeh.sources.gaia_text import (
+                    read_text,
+                )  # loads Numba, which takes a second, and only text needs it
 
                 yield from read_text(file, self.path, lists)
             elif self._suffix in PARQUET:
@@ -134,7 +136,7 @@ class GaiaFile:
 
     @contextmanager
     def _open(self) -> Iterator[pa.NativeFile]:
-        """Open the file; whatever is found broken while it is open becomes one line with its name."""
+        """Open the file; any fault found while it is open becomes one line with its name."""
         fs, inside = filesystem(self.path)
         with readable(self.path), fs.open_input_file(inside) as file:
             if file.size() == 0:

@@ -1,7 +1,7 @@
-"""Gaia's XP spectra in Parquet, FITS and VOTable, brought to one shape: ``source_id`` and lists of float64.
+"""Gaia's XP spectra in Parquet, FITS and VOTable, converted to one form: ``source_id`` and lists of float64.
 
-Lists stand in these files as lists, as arrays of a fixed width, as the text ``(a, b, ...)`` of DataLink's CSV, or, in
-the wide layout, as a column a coefficient (``bp_coeff_0`` to ``e_rp_coeff_54``, without correlations).
+These files store lists as lists, as arrays of fixed width, as the text ``(a, b, ...)`` of DataLink's CSV, or, in the
+wide layout, as one column per coefficient (``bp_coeff_0`` to ``e_rp_coeff_54``, without correlations).
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from xpfeh.tables.votable import open_votable
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.product import PRODUCT_ROWS
 
-_PARQUET_ROWS = 4 * PRODUCT_ROWS  # 24 MB of lists a batch; a multiple of calibration's chunk leaves none half full
-_RANGE_ROWS = 100_000  # stars a part of features: what a killed run repeats, some 10 s of one core
+_PARQUET_ROWS = 4 * PRODUCT_ROWS  # 24 MB of lists per batch; a multiple of calibration's chunk, so that chunks are full
+_RANGE_ROWS = 100_000  # stars per part of features: a killed run repeats one part, about 10 s of one core
 _WIDE_NAME = re.compile(r"(?:e_)?(bp|rp)_coeff_(\d+)")
 _NUMBERS = pa.list_(pa.float64())
 
@@ -37,7 +37,7 @@ _NUMBERS = pa.list_(pa.float64())
 
 
 def parquet_ranges(file: pa.NativeFile) -> list[tuple[int, int | None]]:
-    """Return ranges (first row, rows) of whole row groups, each of at least 100,000 rows but the last."""
+    """Return ranges (first row, rows) of whole row groups, each of at least 100,000 rows except the last."""
     ranges: list[tuple[int, int | None]] = []
     first = rows = 0
     for count in _group_rows(pq.ParquetFile(file).metadata):
@@ -56,7 +56,7 @@ def read_parquet(
     Raises
     ------
     UserError
-        If a column is missing, or is no list of numbers.
+        If a column is missing, or is not a list of numbers.
     """
     parquet = pq.ParquetFile(file)
     require_columns(parquet.schema_arrow.names, path)
@@ -78,7 +78,7 @@ def _batches(batches: Iterator[pa.RecordBatch], path: str) -> Iterator[pa.Record
     except pa.ArrowInvalid as error:
         if "Expected all lists to be of size" not in str(error):
             raise
-        # pyarrow 25 reads arrays of a fixed width only where none is null.
+        # pyarrow 25 can only read arrays of fixed width if none is null.
         message = f"{path}: an array of a fixed width is null, which cannot be read; write the columns as lists"
         raise InputError(message) from None
 
@@ -88,7 +88,7 @@ def _group_rows(metadata: pq.FileMetaData) -> list[int]:
 
 
 def _decoded(column: pa.Array) -> pa.Array:
-    """Spell out a column that is stored as numbers of a dictionary, as pandas writes categories."""
+    """Return a column without dictionary encoding, with which pandas writes categories."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
@@ -104,7 +104,7 @@ def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
         If it is not FITS, has no table, or lacks a column.
     """
     with open_fits(io.BytesIO(content), path) as unit:
-        # NaN need not be masked, but a column's TNULL (an integer that stands for "missing") must.
+        # NaN need not be masked, but a column's TNULL (an integer that means "missing") must be.
         return _astropy_lists(Table.read(unit, mask_invalid=False, unit_parse_strict="silent"), path, lists)
 
 
@@ -137,7 +137,7 @@ def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
 
 
 def _id_series(column: Any) -> pl.Series:
-    """Identifiers as polars takes them; a masked one is null."""
+    """Return identifiers as a polars series; masked ones are null."""
     values = np.ma.asarray(column)
     if values.dtype.kind not in "iuf":
         return pl.Series([None if value is np.ma.masked else text_of(value) for value in values], dtype=pl.String)
@@ -150,7 +150,7 @@ def _masked_to_nan(column: Any) -> NDArray[np.float64]:
 
 
 def is_wide(names: Sequence[str]) -> bool:
-    """Return whether a table of these columns has a column a coefficient, and no lists.
+    """Return whether a table with these columns has one column per coefficient, and no lists.
 
     >>> is_wide(["source_id", "bp_coeff_0"])
     True
@@ -161,16 +161,16 @@ def is_wide(names: Sequence[str]) -> bool:
 def wide_columns(
     names: Sequence[str], column: Callable[[str], NDArray[np.float64]], path: str
 ) -> dict[str, NDArray[np.float64]]:
-    """Gather ``bp_coeff_0 ... e_rp_coeff_54`` of N stars to (N, n) coefficients and errors a band.
+    """Gather ``bp_coeff_0 ... e_rp_coeff_54`` of N stars into (N, n) coefficients and errors per band.
 
     Parameters
     ----------
     names : sequence of str
         The table's columns.
     column : callable
-        Gives a column, (N,), NaN where there is no value.
+        Returns a column, (N,), NaN where there is no value.
     path : str
-        What the table is called in messages.
+        Name of the table in messages.
 
     Raises
     ------
@@ -188,12 +188,12 @@ def wide_columns(
     there = set(names)
     if missing := [name for several in needed.values() for name in several if name not in there]:
         more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
-        raise InputError(f"{path}: a table with a column a coefficient, but without {', '.join(missing[:3])}{more}")
+        raise InputError(f"{path}: a table with one column per coefficient, but without {', '.join(missing[:3])}{more}")
     return {kind: np.stack([column(name) for name in several], axis=1) for kind, several in needed.items()}
 
 
 def identifiers(ids: pl.Series, path: str) -> pa.Array:
-    """Return identifiers as int64, null where one is no such integer; refuse a type that has lost digits."""
+    """Return identifiers as int64, null where one is not an integer; refuse a type that has lost digits."""
     check_identifiers(ids.dtype, path)
     if ids.dtype == pl.String:
         ids = ids.str.strip_chars()

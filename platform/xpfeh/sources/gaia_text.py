@@ -20,8 +20,8 @@ from xpfeh.tables.gunzip import GZIP_MAGIC
 
 _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.PRODUCT_ROWS (240) stars of 40 kB: calibration gets one full chunk
 _HEADER_BLOCK_BYTES = 1 << 16
-_UTF8_MARK = b"\xef\xbb\xbf"  # what Windows programs write before UTF-8
-_LONGEST_HEADER_BYTES = 1 << 24  # Gaia's have some 20 kB; what is longer without a line break is no text
+_UTF8_MARK = b"\xef\xbb\xbf"  # Windows programs write it before UTF-8
+_LONGEST_HEADER_BYTES = 1 << 24  # Gaia's have about 20 kB; 16 MB without a line break are not text
 
 
 def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterator[pa.Table]:
@@ -30,7 +30,7 @@ def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterato
     Raises
     ------
     UserError
-        If it is no text, or not of XP spectra. What is wrong in a row becomes null, see `parse_rows`.
+        If it is not text, or not of XP spectra. Invalid values in a row become null, see `parse_rows`.
     """
     gzipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
     file.seek(0)
@@ -40,7 +40,7 @@ def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterato
 
 
 def _ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Yield tables, the next one being read by a second thread meanwhile."""
+    """Yield tables while a second thread reads the next one."""
     with ThreadPoolExecutor(1) as thread:
         coming = thread.submit(next, tables, None)
         while (table := coming.result()) is not None:
@@ -49,7 +49,7 @@ def _ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
-    """Return the names of the columns, the delimiter, and what was read beyond them."""
+    """Return the names of the columns, the delimiter, and the bytes read beyond them."""
     text = b""
     while True:
         block = stream.read(_HEADER_BLOCK_BYTES)
@@ -57,7 +57,7 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
         if b"\0" in block:
             raise InputError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
         lines = text.split(b"\n")
-        whole = lines[:-1] if block else lines  # the last line may go on in the next block
+        whole = lines[:-1] if block else lines  # the last line may continue in the next block
         place = next((i for i, line in enumerate(whole) if line.strip() and not line.startswith(b"#")), None)
         if place is not None:
             break
@@ -67,7 +67,7 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
             raise InputError(f"{path}: no line of column names in its first 16 MB")
     separator = ","
     if lines[0].startswith(b"# %ECSV"):
-        # The ECSV standard (astropy APE 6): a blank, unless the header says a comma.
+        # The ECSV standard (astropy APE 6): a blank, unless the header specifies a comma.
         written = re.search(rb"delimiter: ['\"]([ ,])['\"]", b"\n".join(lines[:place]))
         separator = written[1].decode() if written else " "
     names = [name.strip() for name in lines[place].decode("utf-8", "replace").replace('"', "").split(separator)]
@@ -76,7 +76,7 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
 
 
 def _whole_lines(stream: Any, rest: bytes) -> Iterator[memoryview]:
-    """Yield blocks of whole lines, each valid until the next is asked for: one buffer serves the whole file."""
+    """Yield blocks of whole lines, each valid until the next is requested: one buffer serves the whole file."""
     buffer = bytearray(rest) + bytearray(_BLOCK_BYTES)
     kept = len(rest)
     while read := stream.readinto(memoryview(buffer)[kept:]):

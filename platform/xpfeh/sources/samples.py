@@ -1,4 +1,4 @@
-"""XP spectra that are sampled already, from lists to checked arrays; bad rows are set apart."""
+"""XP spectra that are already sampled, from lists to checked arrays; invalid rows are separated."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SAMPLES = ("flux", "flux_error")
 
 
 def to_sampled_batch(table: pa.Table) -> RawBatch:
-    """Turn a table of ``source_id`` and lists of samples into arrays, and reject the rows that are not sound.
+    """Turn a table of ``source_id`` and lists of samples into arrays, and reject invalid rows.
 
     Parameters
     ----------

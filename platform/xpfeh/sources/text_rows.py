@@ -1,8 +1,8 @@
-"""Lines of comma-separated text to lists of numbers, compiled: 3,190 numbers a star are what reading costs.
+"""Lines of comma-separated text to lists of numbers, compiled: 3,190 numbers per star take most of the time.
 
-A decimal number of at most 2^53 without its point, times or over a power of ten up to 10^22, is one exact
-operation (Clinger 1990, DOI 10.1145/93548.93557). That is every correlation and error that Gaia delivers; a column
-with any other cell is left to polars.
+A decimal number is an integer times or over a power of ten. Up to 2^53 and 10^22 this is one exact operation (Clinger
+1990, DOI 10.1145/93548.93557). All correlations and errors that Gaia delivers are such numbers; a column with any other
+cell is parsed by polars.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from xpfeh.columns import to_arrow
 from xpfeh.tables.lists import parse_lists
 
 _POWERS = 10.0 ** np.arange(23)  # 10^22 is the last power of ten that a double holds exactly
-_LARGEST = 2**53  # the last integer up to which a double holds every one
+_LARGEST = 2**53  # up to here a double holds every integer exactly
 _QUOTE, _COMMA, _SPACE, _POINT, _MINUS, _PLUS, _NEWLINE, _RETURN = b'", .-+\n\r'
 _OPEN, _CLOSE, _EXPONENT = tuple(b"[("), tuple(b"])"), tuple(b"eE")
 _NULL = np.frombuffer(b"null", dtype=np.uint8)
@@ -32,10 +32,10 @@ _Found = TypeVar("_Found")
 
 
 def _compiled(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
-    """Compile a function once a machine; where nothing can be kept, once a process."""
+    """Compile a function once per machine; where nothing can be cached, once per process."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # no place for it: the installation is read-only, and there is no home
+    except RuntimeError:  # no folder for the cache: the installation is read-only, and there is no home
         return numba.njit(nogil=True)(function)
 
 
@@ -47,17 +47,17 @@ def parse_rows(
     Parameters
     ----------
     text : bytes or memoryview
-        Lines, without that of the names.
+        Lines, without the line of names.
     separator : str
     names : list of str
         The names of the fields.
     id_column, list_columns
-        Those that are wanted. A list is ``[a,b,...]`` or ``(a, b, ...)``.
+        The fields to return. A list is ``[a,b,...]`` or ``(a, b, ...)``.
 
     Returns
     -------
     pyarrow.Table
-        What is not a number becomes null, a missing list an empty one.
+        A value that is not a number becomes null, a missing list an empty one.
     """
     wanted = (id_column, *list_columns)
     columns = np.array([wanted.index(name) if name in wanted else -1 for name in names])
@@ -85,7 +85,7 @@ def parse_rows(
 def _scan(
     text: Text, separator: int, columns: NDArray[np.int64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
-    """Return where the wanted fields begin and end, how many plain numbers each holds, and the number of rows."""
+    """Return where the wanted fields begin and end, the count of plain numbers in each, and the number of rows."""
     n_lines = 1
     for i in range(text.size):
         n_lines += text[i] == _NEWLINE
@@ -139,7 +139,7 @@ def _end_of_field(text: Text, i: int, separator: int, quoted: bool) -> int:
 
 @_compiled
 def _plain_numbers(text: Text, i: int, values: NDArray[np.float64], first: int) -> tuple[int, int]:
-    """Read a list into `values` from `first` on; return its length, or _NOT_PLAIN, and where reading ended."""
+    """Read a list into `values` starting at `first`; return its length, or _NOT_PLAIN, and where reading stopped."""
     if i + 4 <= text.size and (text[i : i + 4] == _NULL).all():
         return 0, i + 4
     if i >= text.size or (text[i] != _OPEN[0] and text[i] != _OPEN[1]):

@@ -1,1 +1,1 @@
-"""One reader and one writer of every table format: whoever reads a file, the same guards hold."""
+"""One reader and one writer for every table format, with the same guards for all callers."""

@@ -1,4 +1,4 @@
-"""Our tables as astropy's: every format of `Table.write` takes them, and a reader sees what the errors allow."""
+"""Our tables as astropy's: `Table.write` can write them in every format, and they print no digits beyond the errors."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _SHOWN_WITHOUT_UNIT = ".3f"
 def to_astropy(table: pa.Table) -> Table:
     """Return an Arrow table with the units, descriptions and provenance of its schema; null numbers become NaN.
 
-    Dex is no unit of FITS, nor of VOTable, and a quantity in dex cannot be compared with a number: the description has
-    it. Integers are int64, since VOTable has no unsigned ones; text has no null.
+    Neither FITS nor VOTable has the unit dex, and a quantity in dex cannot be compared with a number: so dex goes to
+    the description. Integers are int64, since VOTable has no unsigned ones; text has no null.
 
     Examples
     --------

@@ -14,14 +14,14 @@ from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError, UserError
 
 IDS_PER_PIXEL = 2**35
-"""A source_id over this is its star's HEALPix pixel of level 12, nested (Gaia DR3 documentation, section 20.1.1)."""
+"""A source_id divided by this is its HEALPix pixel of level 12, nested (Gaia DR3 documentation, section 20.1.1)."""
 TRUE, FALSE = ("true", "t", "1", "1.0"), ("false", "f", "0", "0.0")
 """How archives, databases and spreadsheets write true and false; 1.0 and 0.0 come from integer columns with gaps."""
 POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
 """Degrees."""
 RANGES = {**POSITION_RANGES, "ebv": (0.0, 100.0)}
 """The ranges of some columns of Gaia stars. E(B-V), mag: the map of SFD98 at nside 64 goes from 0.004 to 57, and -1,
--99 or 999 are how tables write that it is not known."""
+-99 or 999 are what tables write for unknown."""
 
 
 def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
@@ -86,7 +86,7 @@ def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
     Raises
     ------
     UserError
-        If a value is no number; it names `path`.
+        If a value is not a number; it names `path`.
 
     Examples
     --------
@@ -99,8 +99,7 @@ def numbers(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
     values = column.cast(pl.Float64, strict=False)
     if len(wrong := (column.is_not_null() & values.is_null()).arg_true()):
         raise InputError(
-            f"{path}: {name} of row {wrong[0]} is {column[wrong[0]]!r}, which is no number; "
-            "correct it, or leave it empty"
+            f"{path}: {name} of row {wrong[0]} is {column[wrong[0]]!r}, not a number; correct it, or leave it empty"
         )
     return values.fill_nan(None)
 
@@ -111,7 +110,7 @@ def truths(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
     Raises
     ------
     UserError
-        If a value is neither; it names `path`.
+        If a value is neither true nor false; it names `path`.
 
     Examples
     --------
@@ -126,7 +125,7 @@ def truths(frame: pl.DataFrame, name: str, path: str | Path) -> pl.Series:
 
 
 def check_range(values: pl.Series, low: float, high: float, path: str | Path) -> None:
-    """Raise a `UserError` that names `path` if a number lies outside a range; null is no number.
+    """Raise a `UserError` that names `path` if a number is outside a range; nulls are ignored.
 
     Examples
     --------

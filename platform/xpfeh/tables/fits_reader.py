@@ -1,4 +1,4 @@
-"""The first table of a FITS file, whoever reads it: hostile or damaged headers are refused in one line."""
+"""The first table of a FITS file, for all readers: hostile or damaged headers are refused in one line."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _VARIABLE_LENGTH = re.compile(r"\d*[PQ]")  # section 7.3.5 of the FITS standard 
 
 @contextmanager
 def open_fits(file: Path | io.BytesIO, path: str | Path) -> Iterator[TableUnit]:
-    """Open a FITS file and give its first table.
+    """Open a FITS file and yield its first table.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def open_fits(file: Path | io.BytesIO, path: str | Path) -> Iterator[TableUnit]:
     """
     with one_line(str(path), "a FITS file"):
         _check_numbers(file, path)
-        warnings.filterwarnings("error", message=".*truncated")  # of astropy's warnings this one means a lost row
+        warnings.filterwarnings("error", message=".*truncated")  # the one warning of astropy that means a lost row
         with fits.open(file, memmap=False) as units:
             table = next((unit for unit in units if isinstance(unit, TableUnit)), None)
             if table is None:
@@ -54,10 +54,10 @@ def _check_numbers(file: Path | io.BytesIO, path: str | Path) -> None:
     with nullcontext(file) if isinstance(file, io.BytesIO) else file.open("rb") as stream:
         while block := stream.read(_CARD << 16):
             cards = np.frombuffer(block, np.uint8, len(block) // _CARD * _CARD).reshape(-1, _CARD)
-            begins = (cards[:, None, :2] | 0x20 == _BEGIN).all(axis=2).any(axis=1)  # 0x20: small letters count, too
+            begins = (cards[:, None, :2] | 0x20 == _BEGIN).all(axis=2).any(axis=1)  # 0x20 ignores case
             for card in cards[begins]:
                 if found := _TOO_MANY.match(card.tobytes()):
-                    raise InputError(f"{path}: not a FITS file with a sound table ({found[1].decode()} is above 999)")
+                    raise InputError(f"{path}: not a FITS file with a valid table ({found[1].decode()} is above 999)")
         stream.seek(0)
 
 

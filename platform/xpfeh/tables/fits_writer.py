@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from xpfeh.columns import describe_for_fits, lists_to_array
 
-_BLOCK = 2880  # the length of FITS's records (section 3.1)
+_BLOCK = 2880  # bytes of a FITS record (section 3.1)
 _CODES = {"bool": "L", "int64": "K", "uint32": "J", "float": "E", "double": "D"}  # TFORM of Arrow's (section 7.3.1)
 _BYTES = {"L": "S1", "K": ">i8", "J": ">i4", "E": ">f4", "D": ">f8"}  # FITS is big-endian
-_UINT32_ZERO = 2**31  # FITS has no unsigned integers: they are stored less this, and TZERO says so (section 5.2.5)
+_UINT32_ZERO = 2**31  # FITS has no unsigned integers: they are stored minus this, which TZERO records (section 5.2.5)
 
 
 def write_fits(
@@ -40,19 +40,19 @@ def write_fits(
     schema : Schema
         Columns of bool without null, int64, uint32, float, double, ASCII text, and fixed-size lists of numbers.
     rows : int
-        The number of rows of all tables.
+        The total number of rows.
     text_bytes : mapping
         The width of each text column.
     tables : iterable of Table
     made_by : mapping
-        Further keywords, of 8 letters at most; one with a list is repeated for each of its numbers.
+        Further keywords, at most 8 letters long; one with a list is repeated for each of its numbers.
     history : str
         What the table is.
 
     Raises
     ------
     ValueError
-        If the tables have another number of rows.
+        If the tables do not have `rows` rows in all.
     """
     dtype = row_dtype(schema, text_bytes)
     written = 0
@@ -62,13 +62,13 @@ def write_fits(
         for table in tables:
             file.write(_to_rows(table.select(schema.names), dtype).tobytes())
             written += table.num_rows
-        file.write(b"\0" * (-written * dtype.itemsize % _BLOCK))  # the last record is filled up
+        file.write(b"\0" * (-written * dtype.itemsize % _BLOCK))  # pads the last record
     if written != rows:
         raise ValueError(f"{path}: {written} rows were delivered, not {rows}")
 
 
 def row_dtype(schema: pa.Schema, text_bytes: Mapping[str, int]) -> np.dtype:
-    """Return the bytes of a row as they stand in the file.
+    """Return the layout of a row's bytes in the file.
 
     Examples
     --------

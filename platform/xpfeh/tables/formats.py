@@ -1,4 +1,4 @@
-"""The bytes of a table in any format, as a data frame of the columns that hold one value a row."""
+"""The bytes of a table in any format, as a data frame of the columns that hold one value per row."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from xpfeh.tables.votable import open_votable
 ColumnNames = Collection[str] | None
 """The columns to read, of those that the table has; None for all."""
 _LARGEST_RATIO = 1032
-"""DEFLATE, HDF5's usual compression, shrinks by no more (zlib's technical details)."""
+"""The maximum of DEFLATE, HDF5's usual compression (zlib's technical details)."""
 
 
 def read_parquet(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
     """Read Parquet; columns of lists and the like, as in Gaia's spectra, are left out.
 
-    By pyarrow: on a damaged file polars can panic, which is no `Exception`.
+    With pyarrow: on a damaged file polars can panic, and a panic is not an `Exception`.
     """
     file = pq.ParquetFile(pa.BufferReader(content))
     flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
@@ -53,7 +53,7 @@ def read_votable(content: bytes, path: str, columns: ColumnNames = None) -> pl.D
 
 
 def read_hdf5(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
-    """Read datasets of one value a row, and of those of several the columns that are named, as ``name_0``, ``name_1``.
+    """Read datasets of one value per row, and columns of wider ones, requested as ``name_0``, ``name_1``.
 
     Examples
     --------
@@ -63,7 +63,7 @@ def read_hdf5(content: bytes, path: str, columns: ColumnNames = None) -> pl.Data
     >>> read_hdf5(file.getvalue(), "stars.h5", ["Teff", "p_1"]).to_dicts()
     [{'Teff': 4800.0, 'p_1': 2.0}]
     """
-    import h5py  # a quarter of a second, and few tables are HDF5
+    import h5py  # takes a quarter of a second, and few tables are HDF5
 
     series = {}
     with one_line(path, "an HDF5 file"), h5py.File(io.BytesIO(content)) as file:
@@ -81,7 +81,7 @@ def read_hdf5(content: bytes, path: str, columns: ColumnNames = None) -> pl.Data
 
 
 def _from_astropy(table: Table, columns: ColumnNames) -> pl.DataFrame:
-    """Columns of one value a row; masked values become null."""
+    """Return the columns of one value per row; masked values become null."""
     series = {}
     for name, column in table.columns.items():
         if (columns is None or name in columns) and _is_flat(column):
@@ -91,14 +91,14 @@ def _from_astropy(table: Table, columns: ColumnNames) -> pl.DataFrame:
 
 
 def _is_flat(column: Column) -> bool:
-    """Whether a column holds one value a row: no arrays, no coordinates or times as astropy has them."""
+    """Return whether a column holds one value per row: not arrays, nor astropy's coordinates or times."""
     if not isinstance(column, Column) or column.ndim > 1:
         return False
     return column.dtype.kind != "O" or all(isinstance(value, str) for value in np.ma.getdata(column))
 
 
 def _native(values: NDArray) -> NDArray:
-    """FITS is big-endian and its text bytes; polars takes neither."""
+    """Convert FITS's big-endian numbers and text in bytes, neither of which polars accepts."""
     if values.dtype.kind == "S":
         return np.char.decode(values, "utf-8", errors="replace")
     return values.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
@@ -112,4 +112,4 @@ READERS: dict[str, Callable[[bytes, str, ColumnNames], pl.DataFrame]] = {
     **dict.fromkeys((".vot", ".votable", ".xml"), read_votable),
     **dict.fromkeys((".h5", ".hdf5"), read_hdf5),
 }
-"""The reader of each suffix: it takes the bytes, what the file is called in messages, and the columns to read."""
+"""The reader for each suffix: it takes the bytes, the file's name in messages, and the columns to read."""

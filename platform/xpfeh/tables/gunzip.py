@@ -1,4 +1,4 @@
-"""Files that are gzip, or are not: the content says which, not the name."""
+"""Files that may be gzip: the content decides, not the name."""
 
 from __future__ import annotations
 
@@ -14,5 +14,5 @@ def gunzip(content: bytes) -> bytes:
 
 
 def gunzip_beginning(content: bytes) -> bytes:
-    """Return the first bytes of a file of which these are the first, decompressed if it is gzip."""
+    """Return the first bytes of a file, decompressed if it is gzip, from its raw first bytes."""
     return isal_zlib.decompressobj(wbits=31).decompress(content) if content.startswith(GZIP_MAGIC) else content

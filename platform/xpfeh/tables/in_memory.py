@@ -26,11 +26,11 @@ _UNITS = {
     **dict.fromkeys(("nu_eff_used_in_astrometry", "pseudocolour"), u.um**-1),
     "ecl_lat": u.deg,
 }
-"""What columns are converted to that come with a unit of their own."""
+"""The units to which columns that have a unit are converted."""
 
 
 def is_pandas(given: object, kind: str) -> bool:
-    """Return whether something is pandas' class of this name; pandas itself, half a second, is not loaded for that.
+    """Return whether something is pandas' class of this name, without loading pandas, which takes half a second.
 
     >>> is_pandas([1], "Series")
     False
@@ -40,7 +40,7 @@ def is_pandas(given: object, kind: str) -> bool:
 
 
 def is_table(given: object) -> bool:
-    """Return whether something is a table of one of the kinds.
+    """Return whether something is a table of a supported kind.
 
     >>> is_table({"source_id": [1]}), is_table("stars.csv")
     (True, False)
@@ -49,18 +49,18 @@ def is_table(given: object) -> bool:
 
 
 def arrow_table(table: Any, name: str) -> pa.Table:
-    """Return a table of any of the kinds as Arrow's; arrays of two axes become lists.
+    """Return a table of any supported kind as Arrow's; two-dimensional arrays become lists.
 
     Parameters
     ----------
     table : astropy Table, pandas or polars DataFrame, pyarrow Table, or mapping of arrays
     name : str
-        What the table is called in messages.
+        Name of the table in messages.
 
     Raises
     ------
     InputError
-        If it is none of these, its columns do not belong together, or one is in a unit that cannot be converted.
+        If it is not a table, its columns do not match, or one is in a unit that cannot be converted.
 
     Examples
     --------
@@ -80,7 +80,7 @@ def arrow_table(table: Any, name: str) -> pa.Table:
             return pa.Table.from_pandas(table, preserve_index=False)
         return _of_columns(table, name)
     except (pa.ArrowException, ValueError, TypeError) as error:
-        raise InputError(f"{name}: its columns are not of numbers, one row a star ({first_line(error)})") from None
+        raise InputError(f"{name}: its columns are not of numbers, one row per star ({first_line(error)})") from None
 
 
 def _of_columns(table: Table | Mapping[Any, Any], name: str) -> pa.Table:
@@ -90,12 +90,12 @@ def _of_columns(table: Table | Mapping[Any, Any], name: str) -> pa.Table:
 
 
 def _arrow_column(column: Any, its: str, name: str) -> pa.Array:
-    if isinstance(column, list | tuple):  # NumPy cannot hold lists of which one is None
+    if isinstance(column, list | tuple):  # NumPy cannot hold lists where one is None
         return pa.array(column)
     values = np.ma.asarray(_in_our_unit(column, its, name))
     if values.ndim > 1 or (values.dtype.kind == "O" and any(np.ndim(cell) for cell in values)):
         return number_lists(values)
-    if values.dtype.kind == "O":  # single values, of which some are None
+    if values.dtype.kind == "O":  # single values, some of them None
         return pa.array(values.tolist())
     kept = np.ma.getdata(values)
     native = kept.astype(kept.dtype.newbyteorder("=")) if kept.dtype.kind in "iuf" else kept.astype(str)
@@ -103,7 +103,7 @@ def _arrow_column(column: Any, its: str, name: str) -> pa.Array:
 
 
 def _in_our_unit(column: Any, its: str, name: str) -> Any:
-    """Return a column's values in the unit that they are taken in; one without a unit as it is."""
+    """Return a column's values in our unit; a column without a unit is returned unchanged."""
     unit = getattr(column, "unit", None)
     if unit is None or its not in _UNITS:
         return column

@@ -16,7 +16,7 @@ _NUMBERS = pa.list_(pa.float64())
 
 
 def parse_lists(cells: pl.Series) -> pa.Array:
-    """Return the lists of float64 that cells of text spell, whatever they hold; slower than `xpfeh.sources.text_rows`.
+    """Return the lists of float64 in cells of any text; slower than `xpfeh.sources.text_rows`.
 
     What is not a number becomes null; a missing cell, ``null`` and ``[]`` become an empty list.
 
@@ -32,7 +32,7 @@ def parse_lists(cells: pl.Series) -> pa.Array:
 
 
 def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
-    """Return a column of lists, or of text like ``(1.0, 2.0)``, as lists of float64; a `UserError` if it is none."""
+    """Return a column of lists, or of text like ``(1.0, 2.0)``, as lists of float64; a `UserError` if it is neither."""
     kind = column.type
     if _is_text(kind):
         return parse_lists(pl.Series(column.cast(pa.large_string())))
@@ -45,7 +45,7 @@ def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArra
             return words.to_arrow().cast(_NUMBERS)
         if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
             return column.cast(_NUMBERS)
-    raise InputError(f"{path}: {name} is {kind}; a list of numbers a star is needed")
+    raise InputError(f"{path}: {name} is {kind}; a list of numbers per star is needed")
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -57,13 +57,13 @@ def _is_list(kind: pa.DataType) -> bool:
 
 
 def number_lists(column: Any) -> pa.Array:
-    """Return the lists of float64 of N cells; masked numbers are NaN, and a cell of nothing else is a missing list.
+    """Return the lists of float64 in N cells; masked numbers are NaN, and a cell with only NaN is a missing list.
 
-    An array of a fixed width can mark a missing band by NaN alone.
+    In an array of fixed width a missing band can only be marked by NaN.
     """
     values = np.ma.asarray(column)
     if values.dtype.kind in "iuf":
-        # (N, K): all cells have one width.
+        # (N, K): all cells have the same width.
         numbers = np.ma.filled(values.astype(np.float64), np.nan).reshape(len(values), math.prod(values.shape[1:]))
         present = ~np.isnan(numbers).all(axis=1)
         lengths = present * numbers.shape[1]

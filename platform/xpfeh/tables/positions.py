@@ -24,7 +24,7 @@ def degrees(cells: pl.Series, kind: str, path: str | Path) -> pl.Series:
         Numbers are degrees, also as text. Other text is sexagesimal, with right ascension in hours.
     kind : {"ra", "dec"}
     path : str or Path
-        What the table is called in a message.
+        Name of the table in messages.
 
     Raises
     ------

@@ -1,6 +1,6 @@
-"""Tables of stars from files: one way in, whatever the format.
+"""Tables of stars from files of any format.
 
-What comes from outside is read here, and every complaint of a library about it becomes one line with the file's name.
+All tables from outside are read here, and every error of a library about them becomes one line with the file's name.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from xpfeh.tables.formats import READERS
 from xpfeh.tables.gunzip import gunzip
 
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
-"""How tables of the literature write that there is no value."""
+"""What tables of the literature write for a missing value."""
 
 
 def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.DataFrame:
-    """Read the columns of a table that hold one value a row.
+    """Read the columns of a table that hold one value per row.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.Da
         Parquet, CSV or other separated text (VizieR's too, with its lines of units and dashes), ECSV, FITS, VOTable or
         HDF5, by its suffix; gzip or not.
     columns : collection of str, optional
-        Those to read, of the ones that the table has. One of Gaia's bulk files has 152, and few are of use.
+        Columns to read, where the table has them: one of Gaia's bulk files has 152 columns, and few are needed.
 
     Returns
     -------
@@ -66,12 +66,12 @@ def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.Da
         return single_values(READERS[suffix](gunzip(read_bytes(fs, path)), str(uri), columns))
     except UserError:
         raise
-    except Exception as error:  # five libraries, each with errors of its own: all of them mean this
+    except Exception as error:  # five libraries with different errors, which all mean this
         raise InputError(f"{uri}: cannot be read as a table ({first_line(error)})") from None
 
 
 def single_values(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns that hold one value a row; text is stripped of blanks, and null where it is one of `MISSING`.
+    """Return the columns that hold one value per row; text is stripped of blanks, and null where it is in `MISSING`.
 
     Examples
     --------
@@ -89,8 +89,8 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     ----------
     uri : str or Path
     needed, optional : sequence of str
-        Columns besides ``source_id``, under any of their names in `xpfeh.column_names`. An optional one that the table
-        lacks is null; but ``ref_epoch`` is 2000 where the names of the position columns say so.
+        Columns in addition to ``source_id``, under any of their names in `xpfeh.column_names`. An optional one that the
+        table lacks is null; but ``ref_epoch`` is 2000 where the names of the position columns mean J2000.
 
     Returns
     -------
@@ -114,12 +114,12 @@ def read_stars(uri: str | Path, needed: Sequence[str], optional: Sequence[str] =
     """
     frame = read_table(uri, spellings_of(("source_id", *needed, *optional)))
     if {"source_id", *needed} - find_columns(frame.columns, ("source_id", *needed)).keys():
-        frame = read_table(uri)  # whole, so that the complaint names the columns that there are
+        frame = read_table(uri)  # all of it, so that the error lists the existing columns
     return stars_of(frame, uri, needed, optional)
 
 
 def stars_of(frame: pl.DataFrame, uri: str | Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pl.DataFrame:
-    """Return columns of numbers of a table of Gaia stars in memory, which messages call `uri`; see `read_stars`.
+    """Return columns of numbers from a table of Gaia stars in memory, named `uri` in messages; see `read_stars`.
 
     Examples
     --------
@@ -139,5 +139,5 @@ def stars_of(frame: pl.DataFrame, uri: str | Path, needed: Sequence[str], option
         raise InputError(f"{uri}: the table is empty")
     if repeated := frame.height - frame["source_id"].n_unique():
         row = (~frame["source_id"].is_first_distinct()).arg_max()
-        raise InputError(f"{uri}: {repeated} rows repeat a source_id, row {row} is the first; keep one row a star")
+        raise InputError(f"{uri}: {repeated} rows repeat a source_id, row {row} is the first; keep one row per star")
     return frame

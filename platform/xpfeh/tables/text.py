@@ -13,8 +13,8 @@ from xpfeh.errors import InputError
 def read_text(content: bytes, path: str, columns: Collection[str] | None = None) -> pl.DataFrame:
     """Read text as archives export it: comments, perhaps lines of units and dashes, UTF-8 or Latin-1.
 
-    All cells stay text: who guesses types makes floats of identifiers that have a gap, and the message about a wrong
-    cell could not show it as it stands there.
+    All cells stay text: guessing types would turn identifiers with gaps into floats, and the message about a wrong
+    cell could not show it as it is in the file.
 
     Examples
     --------
@@ -23,7 +23,7 @@ def read_text(content: bytes, path: str, columns: Collection[str] | None = None)
     """
     if b"\0" in content:
         raise InputError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
-    if not content.isascii():  # Gaia's bulk files are ASCII, and too large to be decoded for nothing
+    if not content.isascii():  # Gaia's bulk files are ASCII, and too large to decode needlessly
         try:
             content = content.decode("utf-8-sig").encode()
         except UnicodeDecodeError:
@@ -37,14 +37,14 @@ def read_text(content: bytes, path: str, columns: Collection[str] | None = None)
     if not header.strip():
         raise InputError(f"{path}: is empty, or holds nothing but comments")
     separator = max("\t,;|", key=header.count)
-    # VizieR writes below the names a line of units and one of dashes as wide as the columns.
+    # Below the names, VizieR writes a line of units and one of dashes as wide as the columns.
     dashes = rb"-+(?:\s*[%b]\s*-+)*[ \t]*(?:\n|$)" % separator.encode()
     if ruled := re.match(rb"(.*\n)(?:.*\n)?%b" % dashes, content):
         content = ruled[1] + content[ruled.end() :]
     names = [name.strip().strip('"') for name in pl.read_csv(header.encode(), separator=separator).columns]
-    read_twice = [name for name in names if f"{name}_duplicated_0" in names]  # so polars calls the second
+    read_twice = [name for name in names if f"{name}_duplicated_0" in names]  # polars's name for the second
     if columns is not None and (twice := [name for name in read_twice if name in columns]):
-        raise InputError(f"{path}: has several columns of the name {', '.join(twice)}; leave one")
+        raise InputError(f"{path}: has several columns named {', '.join(twice)}; keep one")
     chosen = [index for index, name in enumerate(names) if columns is None or name in columns]
     table = pl.read_csv(
         content,

@@ -1,4 +1,4 @@
-"""VOTables: read with their many small breaches of the standard; written with units, UCDs and descriptions."""
+"""VOTables: read despite their many small breaches of the standard; written with units, UCDs and descriptions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_VOTABLE_ROWS = 5_000_000
 
 @contextmanager
 def open_votable(content: bytes, path: str) -> Iterator[Table]:
-    """Give the first table of a VOTable, under the names of its fields and not their IDs.
+    """Yield the first table of a VOTable, with the names of its fields, not their IDs.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], des
 
 
 def write_votable_to(file: BinaryIO, table: pa.Table, description: str) -> None:
-    """Write a table as a VOTable; null numbers become NaN, and INFO elements say what made it."""
+    """Write a table as a VOTable; null numbers become NaN, and INFO elements record what made it."""
     votable = to_votable(table)
     votable.description = description
     first = votable.get_first_table()

@@ -1,4 +1,4 @@
-"""Tables written as files of any format, whole or not at all."""
+"""Tables written to files of any format, whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from xpfeh.tables.votable import write_votable_to
 
 
 def check_format(path: str | Path) -> None:
-    """Raise a `UserError` if `path` cannot be written, or not as a file of this suffix."""
+    """Raise a `UserError` if `path` cannot be written, or its suffix is not a known format."""
     if Path(path).suffix not in WRITABLE:
         raise UserError(f"{path}: not a kind of file that can be written; choose {', '.join(WRITABLE)}")
     check_output_file(path)
@@ -29,8 +29,8 @@ def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
     """Write tables of one schema as one file, whole or not at all, and return the number of rows.
 
     Parquet is written table by table; the others are gathered in memory. Units and descriptions of the schema's
-    fields, and what made them (`xpfeh.columns.PROVENANCE_KEY`), go to the headers of all but CSV, which takes no list
-    columns either.
+    fields, and what made them (`xpfeh.columns.PROVENANCE_KEY`), go to the headers of all but CSV, which cannot hold
+    columns of lists either.
 
     Raises
     ------
@@ -55,7 +55,7 @@ def _write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
         if writer:
             writer.close()
     if not writer:
-        raise UserError("there is nothing to write: the source holds no star")
+        raise UserError("there is nothing to write: the source has no stars")
     return rows
 
 
@@ -96,7 +96,7 @@ def _write_ecsv(path: Path, tables: Iterable[pa.Table]) -> int:
 def _gathered(tables: Iterable[pa.Table]) -> pa.Table:
     gathered = list(tables)
     if not gathered:
-        raise UserError("there is nothing to write: the source holds no star")
+        raise UserError("there is nothing to write: the source has no stars")
     return pa.concat_tables(gathered)
 
 

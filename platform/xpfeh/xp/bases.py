@@ -1,4 +1,4 @@
-"""The bases in which Gaia gives XP spectra, sampled in absolute flux, for each data release: GaiaXPy's."""
+"""The bases of Gaia's XP spectra, sampled in absolute flux, for each data release: GaiaXPy's."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class Band:
     samples : (S,) bool
         The samples of the grid that the band contributes to; P of them are.
     alone : (S,) bool
-        Those that it can give by itself, when the other band is missing.
+        Samples that it covers by itself, when the other band is missing.
     weight : (P,) float64
         Its merge weight at its P samples.
     basis : (n, P) float64
-        Flux (W m-2 nm-1) at its samples of each of its n basis functions.
+        Flux (W m-2 nm-1) of each of its n basis functions at its samples.
     pairs : (n (n + 1) / 2, P) float64
-        What turns packed covariances (row by row of the lower triangle, diagonal included) into variances of flux:
-        ``D_i D_j``, twice off the diagonal.
+        Converts packed covariances (lower triangle row by row, with its diagonal) into variances of flux: ``D_i D_j``,
+        twice off the diagonal.
     """
 
     samples: NDArray[np.bool_]
@@ -53,7 +53,7 @@ class Band:
 
 @lru_cache(maxsize=8)
 def load_bands(release: str, bases: str = GAIAXPY, wavelength_nm: tuple[float, ...] | None = None) -> dict[str, Band]:
-    """Return the bands of a release on the default grid of 343 samples, or on a grid of one's own.
+    """Return the bands of a release on the default grid of 343 samples, or on the user's own grid.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ def load_bands(release: str, bases: str = GAIAXPY, wavelength_nm: tuple[float, .
     Raises
     ------
     UserError
-        If there are no bases of that release.
+        If there are no bases for that release.
 
     Examples
     --------
@@ -81,14 +81,14 @@ def load_bands(release: str, bases: str = GAIAXPY, wavelength_nm: tuple[float, .
     else:
         models = RELEASES[release].models
         if models is None or bases != GAIAXPY:
-            raise UserError(f"a sampling of one's own needs the models of GaiaXPy, which has none of {release.upper()}")
+            raise UserError(f"your own sampling needs the models of GaiaXPy, which has none for {release.upper()}")
         grid = np.array(wavelength_nm)
         sampled, weights = _own_sampling(models, grid)
     return {band: _band(band, sampled[band], weights[band], grid) for band in BANDS}
 
 
 def _sampling(release: str, bases: str) -> tuple[Arrays, Arrays]:
-    """Return sampled bases and weights by band, from the file that has them on the default grid."""
+    """Return sampled bases and weights by band, from the file with the default grid."""
     known = RELEASES[release]
     if bases != GAIAXPY:
         folder = Path(bases)
@@ -126,12 +126,12 @@ def _band(name: str, basis: Array, weight: Array, grid: Array) -> Band:
 def _pairs(basis: Array) -> Array:
     rows, columns = np.tril_indices(len(basis))
     pairs = basis[rows] * basis[columns]  # (n, P) -> (n (n + 1) / 2, P)
-    pairs[rows != columns] *= 2  # a packed covariance off the diagonal stands for two elements of the matrix
+    pairs[rows != columns] *= 2  # a packed covariance off the diagonal represents two elements of the matrix
     return pairs
 
 
 def _read_sampling(path: Path) -> tuple[Arrays, Arrays]:
-    """Read them from GaiaXPy's file: to import GaiaXPy takes seconds, and turns LaTeX on in Matplotlib."""
+    """Read them from GaiaXPy's file: importing GaiaXPy takes seconds, and turns on LaTeX in Matplotlib."""
     try:
         root = ElementTree.parse(path).getroot()
         weights = {band: numbers(root, f"XpMerge/{band}Weights/*") for band in BANDS}
@@ -148,7 +148,7 @@ def _read_sampling(path: Path) -> tuple[Arrays, Arrays]:
 
 
 def numbers(root: ElementTree.Element, tag: str) -> Array:
-    """Return the numbers of one of GaiaXPy's XML files that stand in the elements of a path.
+    """Return the numbers in the elements of a path in one of GaiaXPy's XML files.
 
     Examples
     --------
@@ -172,5 +172,5 @@ def _own_sampling(models: dict[str, str], grid: Array) -> tuple[Arrays, Arrays]:
 
 
 def _by_band(gaiaxpys: dict[Any, Any]) -> Arrays:
-    """Return GaiaXPy's arrays by "bp" and "rp"; its own keys are strings in one place and an enumeration in another."""
+    """Return GaiaXPy's arrays by "bp" and "rp"; its keys are strings in one place and an enumeration in another."""
     return {str(band).lower()[-2:]: np.asarray(values, dtype=np.float64) for band, values in gaiaxpys.items()}

@@ -1,7 +1,7 @@
 """From XP coefficients to absolute flux: equal to `gaiaxpy.calibrate`, without unpacking a matrix.
 
-GaiaXPy has no errors for spectra without correlations: it refuses files that lack them, and NaN gives NaN. Here typical
-correlations take their place.
+GaiaXPy has no errors for spectra without correlations: it refuses files that lack them, and NaN gives NaN. Here missing
+correlations are replaced by typical ones.
 
 The variance of a sample, ``(D^T C D)_kk``, is linear in the packed covariances, so that a batch of stars is one
 matrix product (De Angeli et al. 2023, DOI 10.1051/0004-6361/202243680).
@@ -34,22 +34,22 @@ def calibrate(
     columns : mapping of arrays
         For each band b in "bp", "rp" with n coefficients: ``b_coefficients``, ``b_coefficient_errors`` (N, n) and
         ``b_coefficient_correlations`` (N, n (n - 1) / 2), the strict lower triangle row by row. NaN coefficients:
-        the band is missing; NaN correlations: not known, `xpfeh.xp.typical_correlations` takes their place.
+        the band is missing; NaN correlations: unknown, replaced by `xpfeh.xp.typical_correlations`.
     release : {"dr3", "dr4"}
     wavelength_nm : (S,) float64, optional
-        A grid of one's own; the 343 samples of `xpfeh.xp.grid` by default.
+        The user's own grid; default: the 343 samples of `xpfeh.xp.grid`.
     bases : str
         As for `xpfeh.xp.bases.load_bands`.
 
     Returns
     -------
     flux, flux_error : (N, S) float64
-        W m-2 nm-1. With a band missing, NaN where the other one gives nothing, as in GaiaXPy.
+        W m-2 nm-1. With a band missing, NaN outside the range of the other one, as in GaiaXPy.
 
     Raises
     ------
     UserError
-        If there are no bases of that release.
+        If there are no bases for that release.
 
     Examples
     --------
@@ -116,14 +116,14 @@ def _calibrate_chunk(columns: Columns, rows: slice, bands: Mapping[str, Band], r
     flux, variance = np.zeros((2, n_stars, n_samples))
     for name, band in bands.items():
         band_flux, band_variance = _band_flux(columns, name, rows, band, release)  # (M, n) -> (M, P)
-        # Where the bands overlap they are averaged; a band that stands alone counts whole.
+        # Where the bands overlap they are averaged; a single band has full weight.
         weight = np.where(both[:, None], band.weight, 1.0)
         used = present[name][:, None]
         flux[:, band.samples] += np.where(used, weight * band_flux, 0.0)  # (M, P) -> (M, 343)
         variance[:, band.samples] += np.where(used, weight**2 * band_variance, 0.0)
         alone = present[name] & ~both
-        not_given = alone[:, None] & ~band.alone
-        flux[not_given] = variance[not_given] = np.nan
+        uncovered = alone[:, None] & ~band.alone
+        flux[uncovered] = variance[uncovered] = np.nan
     neither = ~(present["bp"] | present["rp"])
     flux[neither] = variance[neither] = np.nan
     return flux, variance
@@ -134,7 +134,7 @@ def _band_flux(columns: Columns, name: str, rows: slice, band: Band, release: st
     error = _zero_for_nan(columns[f"{name}_coefficient_errors"][rows])
     correlation = columns[f"{name}_coefficient_correlations"][rows]
     unknown = ~np.isfinite(correlation).all(axis=1)
-    if unknown.any():  # correlations are 12 kB a star: they are copied only if something must be replaced
+    if unknown.any():  # correlations are 12 kB per star: copied only if some must be replaced
         correlation = correlation.copy()
         correlation[unknown] = typical_correlations(release, name, coefficients[unknown])
     return product(coefficients, band.basis), product(pack_covariance(error, correlation), band.pairs)

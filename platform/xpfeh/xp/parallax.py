@@ -1,8 +1,8 @@
-"""Parallaxes: their zero point, and the distance that a good one gives.
+"""Parallaxes: their zero point, and the distance from a good one.
 
-Gaia's parallaxes are too small by some 0.02 to 0.04 mas. The zero point of DR3 is that of Lindegren et al. (2021, DOI
-10.1051/0004-6361/202039653), from the package gaiadr3-zeropoint; DR4 is to give one for each star (ESA's draft data
-model, 26 June 2026).
+Gaia's parallaxes are too small by about 0.02 to 0.04 mas. The zero point of DR3 is that of Lindegren et al. (2021, DOI
+10.1051/0004-6361/202039653), from the package gaiadr3-zeropoint; DR4 is expected to have one for each star (ESA's draft
+data model, 26 June 2026).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ PARALLAX_INPUTS = (
     "parallax", "parallax_error", "parallax_over_error", "nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat",
     "astrometric_params_solved", "tentative_parallax_bias",
 )  # fmt: skip
-"""The columns of gaia_source that `corrected_parallax` takes besides G, where they are known."""
+"""The columns of gaia_source that `corrected_parallax` uses in addition to G, where known."""
 PARALLAX = ("parallax", "parallax_over_error")
-"""What it returns."""
+"""The columns that it returns."""
 
 LEAST_PARALLAX_OVER_ERROR = 5.0
 """1/parallax is used as a distance only above this.
@@ -37,13 +37,13 @@ _FIVE_PARAMETERS, _SIX_PARAMETERS = 31, 95  # values of astrometric_params_solve
 def zero_point(star: Mapping[str, ArrayLike]) -> Array:
     """Return the parallax zero point of N stars, mas, to be subtracted from the parallax.
 
-    It is ``tentative_parallax_bias`` (DR4) where that is known; otherwise Lindegren's, within its range: 6 < G < 21,
+    It is ``tentative_parallax_bias`` (DR4) where known; otherwise Lindegren's, within its range: 6 < G < 21,
     five or six parameters, 1.1 < nu_eff < 1.9 or 1.24 < pseudocolour < 1.72; otherwise 0.
 
     Parameters
     ----------
     star : mapping of (N,) arrays
-        ``parallax`` and, where known, ``phot_g_mean_mag`` (mag) and others of `PARALLAX_INPUTS`, named as in
+        ``parallax`` and, where known, ``phot_g_mean_mag`` (mag) and the other `PARALLAX_INPUTS`, named as in
         gaia_source (mas, 1/micrometre, deg); unknown values are NaN.
 
     Examples
@@ -61,8 +61,8 @@ def zero_point(star: Mapping[str, ArrayLike]) -> Array:
 def corrected_parallax(star: Mapping[str, ArrayLike]) -> dict[str, Array]:
     """Return the columns of `PARALLAX` of N stars: ``parallax`` minus its zero point, and ``parallax_over_error``.
 
-    The second is the archive's, for the parallax as measured, also where it is computed here because only
-    ``parallax_error`` is known. So a cut on it selects the same stars as a query of the archive.
+    The latter is the archive's, or computed here if only ``parallax_error`` is known; both are for the parallax as
+    measured, so that a cut on it selects the same stars as a query of the archive.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def corrected_parallax(star: Mapping[str, ArrayLike]) -> dict[str, Array]:
     {'parallax': [1.0, 0.2], 'parallax_over_error': [48.5, 2.0]}
     """
     measured, error, over_error = (_column(star, name) for name in PARALLAX_INPUTS[:3])
-    # A file may hold any number; one that overflows is not a parallax, and gives no distance.
+    # A file may hold any number; one that overflows is not a parallax, and has no distance.
     with np.errstate(over="ignore", invalid="ignore"):
         computed = measured / np.where(error > 0, error, np.nan)
         parallax = measured - zero_point(star)
@@ -98,7 +98,7 @@ def distance_pc(parallax_mas: Array, parallax_over_error: Array) -> Array:
 
 
 def _lindegren(star: Mapping[str, ArrayLike]) -> Array:
-    """Return the zero point (N,) of Lindegren et al. (2021), mas; NaN where it has none."""
+    """Return the zero point (N,) of Lindegren et al. (2021), mas; NaN where it is undefined."""
     parameters, ecl_lat = _column(star, "astrometric_params_solved"), _column(star, "ecl_lat")
     nu_eff, pseudocolour = _column(star, "nu_eff_used_in_astrometry"), _column(star, "pseudocolour")
     g_mag, colour = _column(star, "phot_g_mean_mag"), np.where(parameters == _FIVE_PARAMETERS, nu_eff, pseudocolour)
@@ -109,7 +109,7 @@ def _lindegren(star: Mapping[str, ArrayLike]) -> Array:
     bias = np.full(len(known), np.nan)
     if not len(rows):
         return bias
-    with np.errstate(over="ignore", invalid="ignore"):  # from colours far out of range, which give NaN
+    with np.errstate(over="ignore", invalid="ignore"):  # from colours far out of range, which become NaN
         bias[rows] = _tables().get_zpt(
             g_mag[rows], colour[rows], colour[rows], ecl_lat[rows], parameters[rows], _warnings=False
         )
@@ -118,7 +118,7 @@ def _lindegren(star: Mapping[str, ArrayLike]) -> Array:
 
 @cache
 def _tables() -> ModuleType:
-    """The authors' module, with its coefficients loaded once per process."""
+    """Return the authors' module, with its coefficients loaded once per process."""
     zpt.load_tables()
     return zpt
 

@@ -1,4 +1,4 @@
-"""Colours, magnitudes and the paper's cuts (section 2.3), each a function of arrays."""
+"""Colours, magnitudes and the paper's cuts (section 2.3), as functions of arrays."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def absolute_magnitude(g_mag: Array, a_g: Array, distance_pc: Array) -> Array:
 
 
 def height_pc(distance_pc: Array, b_deg: Array, sun_height_pc: float) -> Array:
-    """Return the (N,) height over the Galactic plane, Z = distance sin b plus the Sun's own height, pc.
+    """Return the (N,) height over the Galactic plane, Z = distance sin b plus the Sun's height, pc.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def passes_colour(bp_rp0: Array) -> NDArray[np.bool_]:
 
 
 def passes_giant(m_g: Array, bp_rp0: Array) -> NDArray[np.bool_]:
-    """Return which of N stars pass the other half, luminosity: ``M_G < -(BP-RP)0^2 + 6.5 (BP-RP)0 - 1.8``.
+    """Return which of N stars pass the second half of cut 2, luminosity: ``M_G < -(BP-RP)0^2 + 6.5 (BP-RP)0 - 1.8``.
 
     Examples
     --------

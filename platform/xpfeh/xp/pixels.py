@@ -1,6 +1,6 @@
 """From 343 samples to the paper's pixels (section 2.1): medians of flux, root mean squares of errors.
 
-Features hold the samples; each model takes them in pixels as coarse as its recipe says.
+Features hold the samples; each model uses pixels as coarse as its recipe sets.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from xpfeh.typing import Array
 from xpfeh.xp.grid import WAVELENGTH_NM
 
-_BLOCK = 512  # stars whose samples stay in the cache of a core: 2.6 times as fast as all at once
+_BLOCK = 512  # stars whose samples fit into a core's cache: 2.6 times as fast as all at once
 
 
 def edges(n_pixels: int) -> NDArray[np.intp]:
-    """Return the (n_pixels + 1,) sample indices that cut the grid into ranges as even as possible.
+    """Return the (n_pixels + 1,) sample indices that divide the grid into ranges as equal as possible.
 
     The paper does not give its ranges; these are ours.
 
@@ -44,8 +44,8 @@ def rebin(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return flux and error of features in `n_pixels` pixels, (N, 343) -> (N, n_pixels).
 
-    The spectra are normalised already: dividing by one number before or after a median, or a root mean square, is the
-    same. With 343 pixels the arrays are returned as they are, not copied.
+    The spectra are already normalised: dividing by a number before or after a median, or a root mean square, gives the
+    same result. With 343 pixels the arrays are returned as they are, not copied.
 
     Examples
     --------
@@ -64,7 +64,7 @@ def rebin(
 
 
 def flux_pixels(flux: NDArray[np.float32], n_pixels: int) -> NDArray[np.float32]:
-    """Return the (N, n_pixels) medians of an (N, 343) flux; a spectrum of NaN has none.
+    """Return the (N, n_pixels) medians of an (N, 343) flux; a spectrum of NaN gives NaN.
 
     Examples
     --------
@@ -109,7 +109,7 @@ def normalisation(flux: Array, normalise_nm: tuple[float, float]) -> Array:
 def _median(samples: list[NDArray[np.float32]]) -> NDArray[np.float32]:
     """Return the medians over a list of (N, P) arrays.
 
-    Odd-even transposition sort of whole arrays: of 5 or 6 samples it takes a fourteenth of `numpy.median`'s time.
+    Odd-even transposition sort of whole arrays: for 5 or 6 samples 14 times as fast as `numpy.median`.
     """
     count = len(samples)
     for turn in range(count):

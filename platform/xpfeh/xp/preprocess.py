@@ -1,4 +1,4 @@
-"""The one way from raw columns to features: every path of the platform goes through here."""
+"""From raw columns to features: all commands, jobs and the endpoint use this code."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ from xpfeh.xp.usual_noise import usual_relative_error
 
 # The limits that `xpfeh.flags.MEANING` names.
 LOW_SN = 10.0  # our choice
-FAINT_MAG = 15.0  # the training stars end there (paper section 4.2)
-HIGH_EBV = 0.5  # the paper's sample of 20 million ends there (section 4.3)
+FAINT_MAG = 15.0  # the faintest training stars (paper section 4.2)
+HIGH_EBV = 0.5  # the limit of the paper's sample of 20 million stars (section 4.3)
 ODD_SN = 0.4  # below it are 3.7 % of the labelled giants, and nearly half of their residuals beyond 0.5 dex (issue 13)
-RELEASED_MAG = 17.65  # the end of Gaia's release; of the few fainter spectra in it no usual noise is known
+RELEASED_MAG = 17.65  # the limit of Gaia's release; for its few fainter spectra no usual noise is known
 
 FLUX_BITS, ERROR_BITS = 12, 8
-"""Bits of mantissa that features keep: zeros behind them halve a features file.
+"""Bits of mantissa that features keep: the zeros after them halve a features file.
 
 Flux is rounded by up to 2^-13, 0.012 %, and errors by 0.2 %. The smallest error of any sample of the library is 0.11 %,
-the smallest median of a star 0.26 %. In a linear regression for [Fe/H] rounding moves bright stars by 0.0007 dex, and
+the smallest median of a star 0.26 %. In a linear regression for [Fe/H] rounding shifts bright stars by 0.0007 dex,
 their noise by 0.036.
 """
 
@@ -47,10 +47,10 @@ def preprocess(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]
     raw : mapping of arrays, N stars
         ``source_id`` int64, ``ra``, ``dec`` (deg), ``phot_g_mean_mag``, ``phot_bp_mean_mag``,
         ``phot_rp_mean_mag`` (mag), ``phot_bp_rp_excess_factor``, ``rgeo`` (pc), NaN where unknown (a magnitude is then
-        synthesised from the spectrum); perhaps ``ebv`` (mag, on the scale of SFD98), which takes the place of the
-        map's; perhaps ``parallax`` (mas) and ``parallax_over_error`` as `xpfeh.xp.parallax.corrected_parallax` gives
-        them; and either the coefficients that `xpfeh.xp.calibrate.calibrate` takes, or sampled ``flux`` and
-        ``flux_error`` (N, 343) in W m-2 nm-1.
+        synthesised from the spectrum); optionally ``ebv`` (mag, on the scale of SFD98), which replaces the map's;
+        optionally ``parallax`` (mas) and ``parallax_over_error`` as returned by
+        `xpfeh.xp.parallax.corrected_parallax`; and either the coefficients for `xpfeh.xp.calibrate.calibrate`, or
+        sampled ``flux`` and ``flux_error`` (N, 343) in W m-2 nm-1.
     settings : PreprocessSettings
 
     Returns
@@ -108,7 +108,7 @@ def _distance_pc(raw: Columns) -> Array:
     return np.where(known, raw["rgeo"], parallax.distance_pc(*measured) if measured else np.nan)
 
 
-# --- the stages of a spectrum: each begins where the one before ends -------------------------------------------------
+# --- the stages of a spectrum: each starts from the result of the previous one ----------------------------------------
 
 
 def sample_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
@@ -122,11 +122,11 @@ def sample_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDAr
     Raises
     ------
     UserError
-        If the numbers of coefficients are of no known release, or GaiaXPy has no bases of it.
+        If the numbers of coefficients belong to no known release, or GaiaXPy has no bases for it.
 
     Examples
     --------
-    Spectra that are sampled already are returned as they are:
+    Spectra that are already sampled are returned unchanged:
 
     >>> star = {"source_id": np.array([1]), "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
     >>> {name: values.shape for name, values in sample_spectra(star, PreprocessSettings()).items()}
@@ -147,21 +147,21 @@ def sample_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDAr
 
 
 def correct_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return `sample_spectra` with the systematics corrected as set, and what there is beside the spectrum.
+    """Return `sample_spectra` with the systematics corrected as set, and the star's position, dust and magnitudes.
 
-    That is ``l``, ``b`` (deg), ``ebv`` (mag), and the three magnitudes, from the spectrum as sampled where Gaia's are
+    These are ``l``, ``b`` (deg), ``ebv`` (mag), and the three magnitudes, from the sampled spectrum where Gaia's are
     unknown.
 
     Parameters
     ----------
     raw
-        As for `preprocess`; a column of magnitudes that is not there is unknown.
+        As for `preprocess`; magnitudes whose column is missing are unknown.
     settings : PreprocessSettings
 
     Raises
     ------
     UserError
-        As `preprocess`.
+        As for `preprocess`.
 
     Examples
     --------
@@ -188,7 +188,7 @@ def correct_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDA
 
 
 def deredden_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return `correct_spectra` with the dust taken off.
+    """Return `correct_spectra` with the effect of dust removed.
 
     Parameters
     ----------
@@ -198,7 +198,7 @@ def deredden_spectra(raw: Columns, settings: PreprocessSettings) -> dict[str, ND
     Raises
     ------
     UserError
-        As `preprocess`.
+        As for `preprocess`.
 
     Examples
     --------
@@ -217,21 +217,21 @@ def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
     if settings.release not in found:
         raise InputError(
             f"these spectra are of {found[0].upper()}, the settings say {settings.release.upper()}; set release="
-            f"{found[0]}, and take a model trained on spectra of that release"
+            f"{found[0]}, and use a model trained on spectra of that release"
         )
 
 
 def _with_magnitudes(spectrum: Columns, raw: Columns, settings: PreprocessSettings) -> dict[str, NDArray]:
-    """Return a sampled spectrum with G, BP and RP: Gaia's, and where one of them is unknown, that of the spectrum.
+    """Return a sampled spectrum with G, BP and RP: Gaia's, or where one of them is unknown, synthesised.
 
-    What Gaia measured is kept beside what is synthesised: both are on one scale to 0.02 mag. A spectrum that is of no
-    use gives no magnitude.
+    Gaia's magnitudes are kept next to synthesised ones: both are on the same scale to 0.02 mag. An unusable spectrum
+    has no synthesised magnitude.
     """
     unknown = np.full(len(spectrum["flux"]), np.nan)
     magnitudes = np.stack([raw.get(name, unknown).astype(np.float64) for name in MAGNITUDES])  # (3, N)
     missing = ~np.isfinite(magnitudes)
     incomplete = np.logical_or.reduce(missing)  # (3, N) -> (N,)
-    if incomplete.any():  # most batches have none, and need no passbands
+    if incomplete.any():  # most batches have no such star, and need no passbands
         flux, flux_error = spectrum["flux"][incomplete], spectrum["flux_error"][incomplete]
         usable = np.isfinite(_level(flux, flux_error, settings))
         synthesised = np.where(usable, synthetic_magnitudes(flux).T, np.nan)  # (M, 3) -> (3, M)
@@ -241,21 +241,21 @@ def _with_magnitudes(spectrum: Columns, raw: Columns, settings: PreprocessSettin
 
 
 def _normalise(spectrum: Columns, settings: PreprocessSettings) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return (N, 343) flux and error over the flux around 550 nm; a star that has none, or is broken, becomes NaN."""
+    """Return (N, 343) flux and error divided by the flux around 550 nm; NaN if that is missing or one is broken."""
     flux, flux_error = spectrum["flux"], spectrum["flux_error"]
     level = _level(flux, flux_error, settings)[:, None]
     return _round(flux / level, FLUX_BITS), _round(flux_error / level, ERROR_BITS)
 
 
 def _level(flux: NDArray, flux_error: NDArray, settings: PreprocessSettings) -> Array:
-    """Return the (N,) flux around 550 nm, NaN where that is not positive or the spectrum is broken."""
+    """Return the (N,) flux around 550 nm, NaN where it is not positive or the spectrum is broken."""
     level = normalisation(flux, settings.normalise_nm)
     usable = np.isfinite(flux).all(axis=1) & np.isfinite(flux_error).all(axis=1) & (flux_error > 0).all(axis=1)
     return np.where(usable & (level > 0), level, np.nan)
 
 
 def _round(values: Array, bits: int) -> NDArray[np.float32]:
-    """Return values as float32 whose mantissas end after so many bits."""
+    """Return values as float32, with mantissas rounded to `bits` bits."""
     rounded = values.astype(np.float32)
     rounded[np.isnan(values)] = np.nan  # the one NaN whose bits the sum below cannot turn into a number
     dropped = 23 - bits  # float32 has 23
@@ -269,9 +269,9 @@ def _round(values: Array, bits: int) -> NDArray[np.float32]:
 
 
 def _flags(star: Columns, distance_pc: Array, settings: PreprocessSettings) -> NDArray[np.uint32]:
-    """Return the flags that features decide; those of the spectrum's own making are in ``spectrum_flags``.
+    """Return the flags that depend on features; those set while the spectrum was made are in ``spectrum_flags``.
 
-    Whether a star without a distance is a giant, a prediction decides (`xpfeh.inference.estimate`).
+    For a star without a distance a prediction decides whether it is a giant (`xpfeh.inference.estimate`).
     """
     bp_rp0, m_g, excess, ebv = star["bp_rp0"], star["m_g"], star["phot_bp_rp_excess_factor"], star["ebv"]
     z_pc = photometry.height_pc(distance_pc, star["b"], settings.sun_height_pc)
@@ -280,8 +280,8 @@ def _flags(star: Columns, distance_pc: Array, settings: PreprocessSettings) -> N
         signal_to_noise = np.median(star["flux"] / star["flux_error"], axis=1)
     g_mag = star["phot_g_mean_mag"]
     usual = np.where(g_mag < RELEASED_MAG, 1 / usual_relative_error(g_mag), np.nan)
-    # A comparison with NaN is false. The cuts are negated, so each asks first whether what it cuts by is known.
-    # An excess factor of synthesised magnitudes would say nothing of blends: it stays unknown, NO_PHOTOMETRY says why.
+    # A comparison with NaN is false. The cuts are negated, so each first checks that its quantities are known.
+    # An excess factor from synthesised magnitudes would not reveal blends: it stays unknown, and NO_PHOTOMETRY is set.
     return bits({
         Flag.BAD_SPECTRUM: np.isnan(star["flux"]).any(axis=1),
         Flag.NO_DUST: ~np.isfinite(ebv),

@@ -1,8 +1,8 @@
-"""A matrix product whose rows do not depend on one another's number or order, to the last bit.
+"""A matrix product whose rows do not depend on the number or order of the other rows, to the last bit.
 
-BLAS sums a row in another order at the edge of its blocks, and where it splits work between threads. Here every
-product has the same shape and one thread; that rows are then alike wherever they stand is checked, once a shape,
-and where it does not hold (no such machine is known) NumPy's own slow loop is taken.
+BLAS sums a row in a different order at the edge of its blocks, and where it splits work between threads. Here every
+product has the same shape and one thread; whether a row's result then depends on its place is checked once per shape,
+and if it does (no such machine is known) NumPy's own slow loop is used.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 from xpfeh.typing import Array
 
 PRODUCT_ROWS = 240
-"""Rows a product: a multiple of the block heights of the BLAS kernels in use (4, 6, 8, 12, 16, 24)."""
+"""Rows per product: a multiple of the block heights of the BLAS kernels in use (4, 6, 8, 12, 16, 24)."""
 
 
 def product(rows: Array, matrix: Array) -> Array:
@@ -34,7 +34,7 @@ def product(rows: Array, matrix: Array) -> Array:
 
 
 def one_thread() -> AbstractContextManager[object]:
-    """Return a context in which BLAS and LAPACK have one thread, so that results do not depend on how many there are.
+    """Return a context in which BLAS and LAPACK have one thread, so that results do not depend on their number.
 
     Examples
     --------
@@ -47,7 +47,7 @@ def one_thread() -> AbstractContextManager[object]:
 
 @lru_cache(maxsize=64)
 def _rows_are_alike(shape: tuple[int, int]) -> bool:
-    """Return whether BLAS gives `PRODUCT_ROWS` equal rows times a matrix of this shape equal results."""
+    """Return whether BLAS returns equal results for `PRODUCT_ROWS` equal rows times a matrix of this shape."""
     rng = np.random.default_rng(0)
     result = _blas(np.tile(rng.standard_normal(shape[0]), (PRODUCT_ROWS, 1)), rng.standard_normal(shape))
     return bool((result == result[0]).all())

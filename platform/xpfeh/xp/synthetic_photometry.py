@@ -1,8 +1,8 @@
-"""G, BP and RP of a star from its own spectrum, for stars without Gaia's photometry: one matrix for all spectra.
+"""G, BP and RP of a star from its spectrum, for stars without Gaia's photometry: one matrix for all spectra.
 
 GaiaXPy's generator goes from coefficients to magnitudes (Gaia Collaboration, Montegriffo et al. 2023,
-DOI 10.1051/0004-6361/202243709). Here spectra may come as samples alone, so the matrix goes from samples to fluxes; it
-is found from the generator's. How well it agrees with the generator and with Gaia's magnitudes: docs/ingest.md,
+DOI 10.1051/0004-6361/202243709). Here spectra may only exist as samples, so the matrix converts samples to fluxes; it
+is derived from the generator's. Its agreement with the generator and with Gaia's magnitudes is in docs/ingest.md,
 Magnitudes from the spectrum.
 """
 
@@ -26,21 +26,21 @@ MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag")
 _GENERATOR = "config/filters/XpFilter_GaiaDr3Vega_v375wiv142r.xml"  # of DR3's models (xpfeh/releases.py)
 
 _BRIGHTEST, _FAINTEST = 0.0, 25.0
-"""Gaia's spectra have G of 2 to 21: a magnitude beyond says that the flux is in another unit than W m-2 nm-1."""
+"""Gaia's spectra have G of 2 to 21: a magnitude outside this range means that the flux is not in W m-2 nm-1."""
 
 _DECLINE = 2.0
-"""The median size of a star's coefficient k (2,000 sources) falls about as (1 + k)^-2: what equation k counts."""
+"""The median size of a star's coefficient k (2,000 sources) falls about as (1 + k)^-2: the weight of equation k."""
 _SMOOTHNESS = 0.1
-"""Of the second differences. With 0.03 the RP weights swing by half their peak; with 1, BP is worse by a fifth."""
+"""Weight of second differences. With 0.03 the RP weights swing by half their peak; with 1, BP is worse by a fifth."""
 
 
 class Passbands(NamedTuple):
-    """What turns samples into magnitudes: ``-2.5 log10(flux @ weights) + zero_point``.
+    """Converts samples into magnitudes: ``-2.5 log10(flux @ weights) + zero_point``.
 
     Attributes
     ----------
     weights : (343, 3) float64
-        Of G, BP and RP; flux being in W m-2 nm-1.
+        For G, BP and RP, with flux in W m-2 nm-1.
     zero_point : (3,) float64
         Vega system, mag.
     """
@@ -50,21 +50,21 @@ class Passbands(NamedTuple):
 
 
 def synthetic_magnitudes(flux: Array) -> Array:
-    """Return the Vega magnitudes G, BP and RP of N spectra; each star's depend on that star alone, to the last bit.
+    """Return the Vega magnitudes G, BP and RP of N spectra; each star's depend only on that star, to the last bit.
 
     Parameters
     ----------
     flux : (N, 343) float64
-        On `xpfeh.xp.grid`, W m-2 nm-1, with its dust.
+        On `xpfeh.xp.grid`, W m-2 nm-1, not dereddened.
 
     Returns
     -------
     (N, 3) float64
-        NaN where a flux is not finite, the flux in the band is not positive, or the magnitude is no star's (0 to 25).
+        NaN where a flux is not finite, the flux in the band is not positive, or the magnitude is outside 0 to 25.
 
     Examples
     --------
-    A flux that is the same at all wavelengths, and ten times as much of it:
+    A flux that is the same at all wavelengths, and a flux ten times as large:
 
     >>> synthetic_magnitudes(np.array([[1e-16], [1e-15]]) * np.ones(343)).round(2).tolist()
     [[13.51, 14.03, 12.78], [11.01, 11.53, 10.28]]
@@ -81,12 +81,12 @@ def synthetic_magnitudes(flux: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def passbands() -> Passbands:
-    """Return Gaia DR3's passbands for the samples, found from GaiaXPy's rows of coefficients.
+    """Return Gaia DR3's passbands for the samples, derived from GaiaXPy's rows of coefficients.
 
     They are the weights w that minimise ``sum_k a_k^2 (D w - t)_k^2 + s^2 |second differences of w|^2``: D (110, 343)
     samples the basis functions, t is the generator's row, and a_k is the size that coefficients have in stars. Without
-    smoothness w would be one of many, and swing. Flux beyond 1020 nm, a part of G and RP, is not sampled; it follows
-    from the flux before, as stars' spectra have it.
+    the second term w would not be unique, and would oscillate. Flux beyond 1020 nm, a part of G and RP, is not sampled;
+    it is inferred from shorter wavelengths, as in stars' spectra.
 
     Raises
     ------
@@ -123,7 +123,7 @@ def _basis_on_grid(band: str) -> Array:
 
 
 def _generator() -> tuple[Array, Array]:
-    """Return the (110, 3) rows by which GaiaXPy makes fluxes of coefficients, BP's first, and the zero points."""
+    """Return the (110, 3) rows with which GaiaXPy converts coefficients to fluxes, BP's first, and the zero points."""
     root = ElementTree.parse(package_file(GAIAXPY, _GENERATOR)).getroot()
     rows = [numbers(root, f"XpSampling/{band}SampledBases/*").reshape(len(MAGNITUDES), -1).T for band in BANDS]
     return np.concatenate(rows), numbers(root, "zeropoints/*")

@@ -1,15 +1,15 @@
-"""Correlations that a band's coefficients usually have, for spectra that come without their own.
+"""Typical correlations of a band's coefficients, for spectra that come without their own.
 
-The variance of a flux needs the correlations: the errors of coefficients alone give it too large in the blue and too
-small where BP meets RP. Correlations depend on what the noise is made of, hence on brightness: a band has four
-matrices, at G of about 6, 12.5, 15 and 17.3, and a star gets the mixture that its own coefficients call for.
+The variance of a flux needs the correlations: from the errors of coefficients alone it is too large in the blue and too
+small where BP meets RP. Correlations depend on the kind of noise, hence on brightness: a band has four matrices, at G
+of about 6, 12.5, 15 and 17.3, and a star gets the mixture for the brightness of its coefficients.
 
-The matrices are means over the 14 stars (15 in RP) of -0.2 < BP-RP < 3 among the 18 DR3 stars with correlations that
-public repositories carry (GaiaXPy's test files, GaiaXPcorrection, PEST, astroquery), each weighted by a Gaussian of one
-magnitude around the matrix's own. `tests/xp/making_typical_correlations.py` makes them.
+The matrices are means over the 14 stars (15 in RP) with -0.2 < BP-RP < 3 among the 18 DR3 stars with correlations in
+public repositories (GaiaXPy's test files, GaiaXPcorrection, PEST, astroquery), each weighted by a Gaussian of one
+magnitude around the matrix's magnitude. `tests/xp/making_typical_correlations.py` makes them.
 
-With each star left out in turn, the error of a sample over that with the star's own correlations is, as median and 16
-to 84 % over samples and stars, and as root mean square of its logarithm:
+With each star left out in turn, the ratio of a sample's error to that with the star's own correlations is, as median
+and 16 to 84 % over samples and stars, and as root mean square of its logarithm:
 
 ============  =====  ==================  =====  ==================  =====
 G             stars  typical             rms    correlations of 0   rms
@@ -22,8 +22,8 @@ all           14     1.00 (0.94 - 1.07)  0.092  1.01 (0.88 - 1.16)  0.168
 ============  =====  ==================  =====  ==================  =====
 
 One matrix for all magnitudes has an rms of 0.14 beyond G = 16, worse than none. Means of Fisher's z, medians, shrunk
-matrices, and the covariance of photon noise in the star's own spectrum were tried and are not better. Of the three
-stars left out, two are hot and one is very red: there typical correlations are no better than 0.
+matrices, and the covariance of photon noise in the star's spectrum were tried and are not better. Of the three excluded
+stars two are hot and one is very red: there typical correlations are no better than 0.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ DATA = Path(__file__).parent / "data" / "typical_correlations.npz"
 
 
 def typical_correlations(release: str, band: str, coefficients: Array) -> Array:
-    """Return correlations that are usual at the brightness of N stars.
+    """Return typical correlations for the brightness of N stars.
 
-    A star's correlations depend on that star alone, and are those of a positive definite matrix.
+    A star's correlations depend only on that star, and form a positive definite matrix.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ def typical_correlations(release: str, band: str, coefficients: Array) -> Array:
     Returns
     -------
     (N, n (n - 1) / 2) float64
-        Strict lower triangles, row by row. Zeros for a release of which no matrix is known: its coefficients belong to
+        Strict lower triangles, row by row. Zeros for a release without a known matrix: its coefficients belong to
         other functions.
 
     Examples
@@ -74,7 +74,7 @@ def typical_correlations(release: str, band: str, coefficients: Array) -> Array:
     place = np.interp(band_magnitude(coefficients), magnitudes, np.arange(len(magnitudes)))
     below = np.minimum(place.astype(int), len(magnitudes) - 2)
     share = (place - below)[:, None]
-    # A mixture of positive definite matrices is one, too: no variance can be negative.
+    # A mixture of positive definite matrices is positive definite: no variance can be negative.
     return (1 - share) * known[below] + share * known[below + 1]  # (N, 1), (K, C) -> (N, C)
 
 
@@ -90,7 +90,7 @@ def band_magnitude(coefficients: Array) -> Array:
 
 @lru_cache(maxsize=1)
 def _load() -> tuple[Array, dict[str, Array]]:
-    """Return the magnitudes that matrices are of, and the matrices by release and band."""
+    """Return the magnitudes of the matrices, and the matrices by release and band."""
     with np.load(DATA) as file:
         arrays = {name: file[name].astype(np.float64) for name in file.files}
     return arrays.pop("magnitudes"), arrays

@@ -85,13 +85,13 @@ FETCHING = {
     "predict: another release": Case(
         "predict --ids ids.txt --release dr4 --out a.fits", IDS, "--release dr4: the model best-"
     ),
-    "predict: an unknown release": Case("predict {star} --release dr9 --out a.fits", nothing, "release dr9: there"),
+    "predict: an unknown release": Case("predict {star} --release dr9 --out a.fits", nothing, "release dr9: unknown"),
     "predict: positions without columns": Case(
         "predict --around p.csv --out a.fits", file("p.csv", "name\nHD1\n"), "p.csv: no column ra and dec"
     ),
-    "ingest: an unknown release": Case("ingest {star} --release dr9 --out new/f", nothing, "release dr9: there are"),
-    "probe: an unknown release": Case("probe dr5", nothing, "release dr5: there are dr3, dr4"),
-    "cache: an unknown release": Case("cache --forget dr5", nothing, "release dr5: there are dr3, dr4"),
+    "ingest: an unknown release": Case("ingest {star} --release dr9 --out new/f", nothing, "release dr9: unknown"),
+    "probe: an unknown release": Case("probe dr5", nothing, "release dr5: unknown; choose dr3 or dr4"),
+    "cache: an unknown release": Case("cache --forget dr5", nothing, "release dr5: unknown; choose dr3 or dr4"),
     "fetch distances: of DR4": Case(
         "fetch distances --ids ids.txt --release dr4 --out d.parquet", IDS, "no table of distances of Gaia DR4 is known"
     ),

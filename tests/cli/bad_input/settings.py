@@ -62,7 +62,7 @@ SETTINGS = {
             "hidden=256": "setting hidden",
             "members=0": "setting members: .*greater than or equal to 1",
             "members=1.5": "setting members",
-            "folds=5": "settings: folds must be 0, .* members a multiple of it, twice as many at least$",
+            "folds=5": "settings: folds must be 0 .* members a multiple of folds, at least twice as large$",
             "folds=-1": "setting folds: .*greater than or equal to 0",
             "cross_fit=true": "--set cross_fit=true: no setting of that name.* folds",
             "components=344": "setting components: .*less than or equal to 343",

@@ -26,7 +26,7 @@ SPECTRA = "spectra --out new/out.parquet "
 
 
 def wide(*without: str) -> Make:
-    """Make wide.fits, one column per coefficient, without those whose names begin so."""
+    """Make wide.fits, one column per coefficient, without those whose names start with a prefix."""
     names = ["source_id", *(f"{e}{band}_coeff_{i}" for e in ("", "e_") for band in ("bp", "rp") for i in range(55))]
     kept = [name for name in names if not name.startswith(without)] if without else names
     return fits_table("wide.fits", {name: [1] for name in kept})
@@ -81,7 +81,7 @@ SPECTRA_FILES = {
         f"{SPECTRA} star.xml", file("star.xml", "<html><body>503</body></html>"), "star.xml: is a web page"
     ),
     "spectra: unknown suffix": Case(f"{SPECTRA} star.doc", file("star.doc", SOUND), "star.doc: no file here of a kind"),
-    "spectra: glob without a match": Case(f"{SPECTRA} 'Xp*.csv'", nothing, r"Xp\*.csv: no file has such a name"),
+    "spectra: glob without a match": Case(f"{SPECTRA} 'Xp*.csv'", nothing, r"Xp\*.csv: no file matches"),
     "spectra: brackets without a match": Case(f"{SPECTRA} 'star[1].csv'", nothing, r"star\[1\].csv: no file has such"),
     "spectra: nobody's home": Case(f"{SPECTRA} {NOBODY}/x.csv", nothing, f"{NOBODY}/x.csv: there is no user"),
     "spectra: unknown stage": Case(
@@ -152,7 +152,7 @@ COMPANIONS = {
     "photometry: of a library": Case(
         f"ingest {NAME} --out features --photometry photometry.csv",
         photometry(f"{STAR},1,5,9,9,9\n"),
-        f"{NAME}: has photometry of its own",
+        f"{NAME}: has its own photometry",
     ),
     "photometry: dec 95 is found before a long run": Case(
         "ingest {star} --out features --photometry photometry.csv",
