@@ -84,4 +84,4 @@ def test_a_run_ends_with_how_many_stars_are_good(capsys: pytest.CaptureFixture[s
 
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in ("status", "failed", "verify"):
-        assert "no dataset of xpfeh here" in run(capsys, 2, command, tmp_path)
+        assert "not an xpfeh dataset" in run(capsys, 2, command, tmp_path)
