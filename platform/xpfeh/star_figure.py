@@ -1,4 +1,4 @@
-"""A figure of one star: its spectrum, how [Fe/H] depends on it, [Fe/H] with its intervals, its flags by name."""
+"""One star in one figure: its spectrum, how [Fe/H] depends on it, [Fe/H] with its intervals, its flags in words."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from xpfeh.xp.grid import WAVELENGTH_NM
 def star_figure(
     features: Mapping[str, NDArray], answer: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard
 ) -> Figure:
-    """Return the figure of one star.
+    """Draw one star.
 
     Parameters
     ----------
     features : mapping of (1, ...) arrays
-        As `xpfeh.xp.preprocess.preprocess` makes them.
+        As returned by `xpfeh.xp.preprocess.preprocess`.
     answer : mapping of (1,) arrays
-        As `xpfeh.inference.estimate.estimate` returns it.
+        As returned by `xpfeh.inference.estimate.estimate`.
     slopes : (1, pixels) float32
-        As `xpfeh.inference.predictor.Predictor.sensitivity` returns it.
+        As returned by `xpfeh.inference.predictor.Predictor.sensitivity`.
     card : ModelCard
-        Of the model.
+        The model's card.
     """
     has_flux, has_slopes = np.isfinite(features["flux"]).any(), np.isfinite(slopes).any()
     heights = [*([3.0] if has_flux else []), *([1.6] if has_slopes else []), 1.3]
@@ -68,17 +68,17 @@ def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np
     colours = np.where(change[0] < 0, BLUE, RED)
     axes.bar(wavelength, change[0], width=0.9 * np.diff(wavelength).mean(), color=colours)
     axes.axhline(0, color="black", lw=0.8)
-    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH}\nby +1 % flux (dex)")
+    axes.set(xlabel="wavelength (nm)", ylabel=f"change of {FEH}\nfor +1 % flux (dex)")
     axes.sharex(axes.figure.axes[0])
 
 
 def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> None:
-    """Draw [Fe/H], if there is one, with its intervals over the range of the training labels, and write it in words.
+    """Draw [Fe/H], if predicted, with its intervals over the range of the training labels, and add it as text.
 
-    An open end is drawn to the edge of the figure.
+    An open interval extends to the edge of the panel.
     """
     outside = bool(int(answer["flags"][0]) & Flag.OUTSIDE_DOMAIN)
-    below = -0.62  # room for the axis's numbers and name
+    below = -0.62  # below the axis's numbers and label
     if np.isfinite(answer["FEH"][0]):
         _draw_intervals(axes, answer, card, GREY if outside else BLUE, GREY if outside else RED)
     else:
@@ -86,7 +86,7 @@ def _draw_feh(axes: Axes, answer: Mapping[str, NDArray], card: ModelCard) -> Non
         below = 0.9
     # An unreliable number must not look like a result.
     style: dict[str, Any] = {"color": GREY, "fontsize": 10} if outside else {"fontweight": "bold", "fontsize": 11}
-    caution = "outside the domain of the model:\n" if outside else ""
+    caution = "outside the model's domain:\n" if outside else ""
     axes.set_title(caution + _in_words(answer), loc="right", **style)
     axes.set_title(_further_in_words(answer), loc="left", fontsize=10, color=GREY)
     flags = [flag for flag in Flag if int(answer["flags"][0]) & flag]
@@ -130,7 +130,7 @@ def _in_words(answer: Mapping[str, NDArray]) -> str:
 
 
 def _further_in_words(answer: Mapping[str, NDArray]) -> str:
-    """Return T_eff, log g and [alpha/M] with their errors, as far as the model has them."""
+    """Return those of T_eff, log g and [alpha/M] that the model predicts, with their errors, as text."""
     shown = {"TEFF": ("$T_\\mathrm{eff}$", "K", 0), "LOGG": ("log g", "", 2), "ALPHA_M": ("[α/M]", "", 2)}
     parts = []
     for column, (label, unit, digits) in shown.items():

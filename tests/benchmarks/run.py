@@ -98,7 +98,7 @@ def training(rows: Table) -> None:
     recipe = Recipe(batch_size=BATCH)
     every = np.ones((1, STARS), dtype=bool)
     trainer = Trainer(stars, Roles(every, every), recipe)
-    state = adam.fresh(trainer._draw(0, 0))
+    state = adam.initial_state(trainer._draw(0, 0))
     ours = seconds(lambda: trainer._advance(0, state, 0, STRETCH, np.random.default_rng(0))) / STRETCH
     model = plain_keras()
     model.compile("adam", loss=likelihood)

@@ -1,4 +1,4 @@
-"""Finished catalogs of MADE stars, for what publishes them."""
+"""Finished catalogs of made-up stars, for tests of publishing."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ PARTS, STARS = 4, 3000
 
 
 def made_up_stars() -> pa.Table:
-    """Stars over the whole sky, half of them in one dense patch; some without a prediction, colour or distance."""
+    """Return stars over the whole sky, half of them in one dense patch; some lack prediction, colour or distance."""
     rng = np.random.default_rng(7)
     spread = np.arange(STARS) % 2 == 0
     ra = np.where(spread, rng.uniform(0, 360, STARS), rng.normal(180, 1, STARS))
@@ -45,7 +45,7 @@ def made_up_stars() -> pa.Table:
 
 
 def stars_at(ra: np.ndarray, dec: np.ndarray) -> pa.Table:
-    """Stars at these positions (deg), with identifiers from 1 on."""
+    """Return stars at these positions (deg), with identifiers from 1."""
     columns: dict[str, np.ndarray] = {field.name: np.ones(len(ra)) for field in CATALOG}
     columns |= {"source_id": np.arange(1, len(ra) + 1), "ra": ra, "dec": dec, "flags": np.zeros(len(ra), np.uint32)}
     return to_table(columns | {"model_version": np.full(len(ra), "made", dtype=object)}, CATALOG)

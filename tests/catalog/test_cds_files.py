@@ -1,4 +1,4 @@
-"""A catalog as CDS takes it: read back by astropy and by STILTS, every column to the printed decimals."""
+"""A catalog in CDS format, read back by astropy and by STILTS: every column to the printed decimals."""
 
 import gzip
 import re
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def stars() -> pa.Table:
-    """Made-up stars; the first has values at the ends of what is possible."""
+    """Return made-up stars; the first has extreme values."""
     table = made_up_stars()
     extremes = {
         "source_id": 2**63 - 1, "ra": 359.99999999996, "dec": -89.999999999999, "gb": -1e-12, "rgeo": 123_456.789,
@@ -70,7 +70,7 @@ def test_astropy_reads_it(folder: Path, stars: pa.Table) -> None:
         assert found[field.name].description.replace(" (1)", "") == f"{limits}{text} [ucd={ucd}]"
 
 
-def test_the_readme_keeps_to_the_standard(folder: Path, stars: pa.Table) -> None:
+def test_the_readme_follows_the_standard(folder: Path, stars: pa.Table) -> None:
     lines = (folder / "ReadMe").read_text().splitlines()
     assert max(map(len, lines)) <= 80
     places = layout(stars.schema, [stars])
@@ -82,7 +82,7 @@ def test_the_readme_keeps_to_the_standard(folder: Path, stars: pa.Table) -> None
     assert data[0].startswith(b"9223372036854775807 ")
 
 
-def test_the_same_stars_are_the_same_bytes(folder: Path, stars: pa.Table, tmp_path: Path) -> None:
+def test_the_same_stars_give_the_same_bytes(folder: Path, stars: pa.Table, tmp_path: Path) -> None:
     path = write_cds(tmp_path / "again", stars.schema, STARS, lambda: [stars], "")
     assert gzip.decompress(path.read_bytes()) == gzip.decompress((folder / "catalog.dat.gz").read_bytes())
     again = write_cds(tmp_path / "and_again", stars.schema, STARS, lambda: [stars], "")
@@ -96,13 +96,13 @@ def test_a_column_without_values_has_a_place() -> None:
 
 @pytest.mark.skipif(shutil.which("stilts") is None, reason="STILTS is not installed (Debian: apt install stilts)")
 def test_stilts_reads_it(folder: Path, stars: pa.Table, tmp_path: Path) -> None:
-    """By the recipe of docs/catalog.md: STILTS takes header and lines in one file."""
+    """As described in docs/catalog.md: STILTS reads header and lines from one file."""
     recipe = re.search(r"cd release/cds\n(.*?)```", (ROOT / "docs" / "catalog.md").read_text(), re.DOTALL)
     assert recipe is not None
     for name in ("ReadMe", "catalog.dat.gz"):
         shutil.copy(folder / name, tmp_path)
     done = subprocess.run(["bash", "-ec", recipe[1]], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    found = Table.read(tmp_path / "stars.fits", unit_parse_strict="silent")  # [Sun] is no unit of FITS
+    found = Table.read(tmp_path / "stars.fits", unit_parse_strict="silent")  # [Sun] is not a FITS unit
     found.convert_bytestring_to_unicode()
     assert_equal_as_printed(found, stars)

@@ -1,4 +1,4 @@
-"""What a release says of its makers, against CITATION.cff; and that the package's copy is the file itself."""
+"""A release's authors and references compared with CITATION.cff, and the package's copy with the original."""
 
 import json
 import tomllib
@@ -19,7 +19,7 @@ _DEPOSIT = {
 }  # fmt: skip
 
 
-def test_the_package_holds_the_repository_s_citation() -> None:
+def test_the_package_contains_the_repositorys_citation() -> None:
     packaged = Path(citation_module.__file__).with_name("CITATION.cff")
     assert packaged.read_bytes() == (ROOT / "CITATION.cff").read_bytes(), "copy CITATION.cff to platform/xpfeh/catalog"
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -27,7 +27,7 @@ def test_the_package_holds_the_repository_s_citation() -> None:
     assert citation()["license"] == project["license"]
 
 
-def test_zenodo_gets_what_the_citation_says() -> None:
+def test_zenodo_gets_the_citation() -> None:
     metadata = json.loads(zenodo_json("A title", "Stars with [Fe/H] < -2 & more.", "best-0123456789ab"))["metadata"]
     assert set(metadata) == _DEPOSIT
     assert metadata["description"] == "<p>Stars with [Fe/H] &lt; -2 &amp; more.</p>"
@@ -37,7 +37,7 @@ def test_zenodo_gets_what_the_citation_says() -> None:
     assert all(doi.startswith("10.") for doi in dois())
 
 
-def test_people_are_named_as_zenodo_wants_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_are_named_as_zenodo_requires(monkeypatch: pytest.MonkeyPatch) -> None:
     people = [
         {
             "family-names": "Doe",

@@ -1,4 +1,4 @@
-"""The HATS collection as others use it: opened by LSDB, from disk and over HTTP, and matched across borders."""
+"""The HATS collection as users see it: opened by LSDB, from disk and over HTTP, and matched across borders."""
 
 import functools
 import json
@@ -82,7 +82,7 @@ def test_lsdb_opens_it_over_http(url: str, stars: pa.Table) -> None:
     assert_opens_whole(url, stars)
 
 
-def test_a_match_across_a_border_is_found_by_the_margin_alone(tmp_path: Path) -> None:
+def test_a_match_across_a_border_needs_the_margin(tmp_path: Path) -> None:
     """Pairs 4 arcsec apart on both sides of the meridian of 90 degrees, where base pixels 0 and 1 meet; and a pair in
     the south, where the catalog has no other star, so that the one asked for stands in no partition at all."""
     rng = np.random.default_rng(5)
@@ -116,7 +116,7 @@ def test_a_catalog_without_a_star_near_a_border_opens_without_a_warning(tmp_path
 
 @pytest.fixture
 def bucket(release: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """URI of the release in a bucket, to be formatted with a folder in it."""
+    """Return the URI of the release in a bucket, with a placeholder for a folder in it."""
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "tests")
     server = ThreadedMotoServer(port=0, verbose=False)
@@ -131,7 +131,7 @@ def bucket(release: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 def test_the_endpoint_reads_each_star_once(release: Path, bucket: str) -> None:
-    """Not those of the margin, nor of a report: from the release, collection or catalog, here or in a bucket."""
+    """Without the margin or a report's stars: from release, collection or catalog, on disk or in a bucket."""
     for place in (f"{release}{{}}", bucket):
         for folder in ("", "/hats", "/hats/", "/hats/xpfeh"):
             found, more = Published(place.format(folder)).cone(180.0, 20.0, 10.0, STARS)

@@ -1,4 +1,4 @@
-"""The margin of a HATS catalog, against distances from borders that another library draws."""
+"""The margin of a HATS catalog compared with distances from borders drawn by another library."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,7 @@ def inside(pixel: HealpixPixel, stars: SkyCoord) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def stars() -> SkyCoord:
-    """Stars MADE within 30 arcsec of borders, and at the corners."""
+    """Return made-up stars within 30 arcsec of borders, and at the corners."""
     rng = np.random.default_rng(3)
     places = []
     for pixel in PIXELS:

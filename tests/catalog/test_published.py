@@ -1,4 +1,4 @@
-"""Stars of a published release, by identifier and by position, against a search through all of them."""
+"""Finding stars of a release by identifier and by position, compared with a search through all of them."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ STARS = 60_000
 
 
 def made_catalog() -> pa.Table:
-    """Stars all over the sky and in a crowded field, MADE; each stands at or just beyond its identifier's pixel."""
+    """Return made-up stars all over the sky and in a crowded field, each in or just outside its identifier's pixel."""
     rng = np.random.default_rng(1)
     ra = np.concatenate([rng.uniform(0, 360, STARS // 2), rng.normal(266, 2, STARS - STARS // 2)])
     dec = np.concatenate(
@@ -67,7 +67,7 @@ def test_every_star_is_found_by_its_identifier(catalog: pa.Table, release: Publi
     dec=st.one_of(st.floats(-90, 90), st.floats(-33, -25)),
     radius=st.floats(0.001, 9),
 )
-def test_a_cone_has_the_stars_that_a_search_of_all_finds(
+def test_a_cone_has_the_stars_that_a_full_search_finds(
     catalog: pa.Table, release: Published, ra: float, dec: float, radius: float
 ) -> None:
     stars = SkyCoord(catalog["ra"].to_numpy() * u.deg, catalog["dec"].to_numpy() * u.deg)
@@ -82,7 +82,7 @@ def test_a_cone_has_the_stars_that_a_search_of_all_finds(
     assert few["source_id"].to_pylist() == found["source_id"].to_pylist()[:3]
 
 
-def test_what_is_no_release_is_refused(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_release_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no published release here"):
         Published(str(tmp_path))
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "a.parquet")

@@ -207,8 +207,8 @@ def test_junk_next_to_the_parts_is_not_read_and_verify_names_it(
     with pytest.raises(SystemExit, match="1"):
         main(["verify", "data"])
     printed = capsys.readouterr().out
-    assert "mine.parquet: is no part of this dataset" in printed
-    assert "part-00009.parquet: is no part of this dataset" in printed
+    assert "mine.parquet: is not part of this dataset" in printed
+    assert "part-00009.parquet: is not part of this dataset" in printed
 
 
 @pytest.mark.parametrize("change", [flip_a_bit(PART), replace_part], ids=["altered", "replaced"])

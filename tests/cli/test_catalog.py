@@ -84,4 +84,4 @@ def test_a_run_ends_with_the_number_of_good_stars(capsys: pytest.CaptureFixture[
 
 def test_a_folder_without_a_run(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for command in ("status", "failed", "verify"):
-        assert "no dataset of xpfeh here" in run(capsys, 2, command, tmp_path)
+        assert "not an xpfeh dataset" in run(capsys, 2, command, tmp_path)

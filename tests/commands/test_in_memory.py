@@ -165,7 +165,7 @@ def test_a_picture_shows_only_what_is_known(bundle: Path, spectra: dict[str, np.
     outside = drawn(features, {**answer, "flags": np.array([Flag.OUTSIDE_DOMAIN])}, bundle)
     titles = [figure.axes[-1]._right_title for figure in (inside, outside)]
     assert [title.get_weight() for title in titles] == ["bold", "normal"]
-    assert titles[1].get_text().startswith("outside the domain of the model:")
+    assert titles[1].get_text().startswith("outside the model's domain:")
     assert len(inside.axes) == 3
     nothing = {name: np.full_like(answer[name], np.nan) for name in answer if name.startswith("FEH")}
     flux = np.full((1, 343), np.nan, np.float32)

@@ -311,7 +311,7 @@ def test_what_is_no_whole_catalog_is_refused(stars: pa.Table, tmp_path: Path) ->
         publish(write_catalog(tmp_path / "incomplete", stars, parts=3), tmp_path / "out", ["fits"])
     with pytest.raises(UserError, match="holds a dataset of kind features, not catalog"):
         publish(write_catalog(tmp_path / "features", stars, kind="features"), tmp_path / "out", ["fits"])
-    with pytest.raises(UserError, match="no dataset of xpfeh here"):
+    with pytest.raises(UserError, match="not an xpfeh dataset"):
         publish(tmp_path, tmp_path / "out", ["fits"])
     assert not (tmp_path / "out").exists()
 

@@ -146,7 +146,7 @@ def test_models_of_two_splits_are_not_in_one_report(
         (["--reference", "pastel"], "write NAME=FILE"),
         (["--reference", "galah=nothing.fits"], "no such file"),
         (["--clusters", "nothing.csv"], "nothing.csv: no such file"),
-        (["--catalog", "nothing"], "no dataset of xpfeh here"),
+        (["--catalog", "nothing"], "not an xpfeh dataset"),
         (["--reference", "galah=.", "--reference", "galah=."], "given twice"),
         (["--neighbourhood", "."], "--neighbourhood needs --earlier"),
         (["--catalog", "made"], "was made by m-1; this report judges"),

@@ -24,7 +24,7 @@ def rows(shard: Shard) -> pa.Table:
     return pa.table({"source_id": pa.array(range(shard.start, shard.start + shard.rows), pa.int64())})
 
 
-def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
+def test_a_resumed_run_makes_only_the_missing_parts(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     first = dataset.pending()[0]
     record = dataset.commit(first, [Delivery(rows(first))])
@@ -40,7 +40,7 @@ def test_a_resumed_run_does_what_is_left_and_no_more(tmp_path: Path) -> None:
     assert sum(record.rows_written for record in again.records()) == 30
 
 
-def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Path) -> None:
+def test_a_part_without_a_record_is_rebuilt_with_the_same_bytes(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     shard = dataset.pending()[1]
     dataset.commit(shard, [Delivery(rows(shard))])
@@ -61,7 +61,7 @@ def test_a_part_without_a_record_is_made_again_with_the_same_bytes(tmp_path: Pat
         ({"inputs": {}}, "s is gone"),
         ({"settings": {"sun_height_pc": 31}}, "sun_height_pc 30.0 -> 31.0"),
         ({"model": "m"}, "model '' -> 'm'"),
-        ({"shards": [Shard(name="part-00000", source="s", rows=30)]}, "the input is cut into other shards"),
+        ({"shards": [Shard(name="part-00000", source="s", rows=30)]}, "the input is divided into other shards"),
         ({"shards": [Shard(name="part-00000", source="t", rows=30)]}, "s is gone, t is new"),
     ],
 )
@@ -72,8 +72,8 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path, change: dict
 
 
 @pytest.mark.parametrize("before", [{}, {"format": 2}])
-def test_a_dataset_of_an_earlier_version_is_refused_and_not_resumed(tmp_path: Path, before: dict[str, int]) -> None:
-    """Its parts would hold other columns than those made now, or dereddened spectra that are taken as observed."""
+def test_a_dataset_of_an_earlier_version_is_refused(tmp_path: Path, before: dict[str, int]) -> None:
+    """Its parts would have other columns than new ones, or dereddened spectra mistaken for observed ones."""
     Dataset.begin(tmp_path / "out", a_plan())
     path = tmp_path / "out" / "_xpfeh" / "plan.json"
     earlier = json.loads(path.read_text())
@@ -84,10 +84,10 @@ def test_a_dataset_of_an_earlier_version_is_refused_and_not_resumed(tmp_path: Pa
             use()
 
 
-def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:
+def test_lost_or_duplicate_rows_are_never_committed(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     shard = dataset.pending()[0]
-    with pytest.raises(ValueError, match="9 rows and 0 rejected do not make 10"):
+    with pytest.raises(ValueError, match="9 rows and 0 rejected do not add up to 10"):
         dataset.commit(shard, [Delivery(rows(shard).slice(0, 9))])
     with pytest.raises(ValueError, match="twice"):
         dataset.commit(shard, [Delivery(rows(shard).slice(0, 9)), Delivery(rows(shard).slice(0, 1))])
@@ -95,7 +95,7 @@ def test_lost_or_doubled_rows_are_never_committed(tmp_path: Path) -> None:
     assert len(dataset.pending()) == 3
 
 
-def test_a_reader_that_breaks_off_leaves_no_part(tmp_path: Path) -> None:
+def test_a_reader_that_fails_midway_leaves_no_part(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     shard = dataset.pending()[0]
 
@@ -119,7 +119,7 @@ def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
     assert kept == ["source,row,source_id,reason", "s,3,99,beyond 1", "s,7,,no id"]
 
 
-def test_every_part_names_what_made_it(tmp_path: Path) -> None:
+def test_every_part_records_its_origin(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     shard = dataset.pending()[0]
     dataset.commit(shard, [Delivery(rows(shard))])
@@ -127,7 +127,7 @@ def test_every_part_names_what_made_it(tmp_path: Path) -> None:
     assert json.loads(metadata[b"xpfeh"])["settings"]["sun_height_pc"] == 30
 
 
-def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:
+def test_the_reason_of_a_failure_is_kept_until_the_shard_is_made(tmp_path: Path) -> None:
     dataset = Dataset.begin(tmp_path, a_plan())
     shard = dataset.pending()[0]
     assert dataset.fail(shard, UserError("s: broken")).reason == "s: broken"
@@ -144,5 +144,5 @@ def test_why_a_shard_failed_is_kept_until_it_is_made(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no dataset of xpfeh here"):
+    with pytest.raises(UserError, match="not an xpfeh dataset"):
         Dataset.at(tmp_path)

@@ -1,4 +1,4 @@
-"""Many records, read one by one and out of the file that gathers them."""
+"""Many records, read one by one and from the gathered file."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def dataset(tmp_path: Path) -> Dataset:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the small files that were read one by one."""
+    """Return the names of the small files that were read one by one."""
     names: list[str] = []
     real = record_files.read_bytes
 
@@ -44,7 +44,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def test_gathered_records_are_those_read_one_by_one(dataset: Dataset, read: list[str]) -> None:
+def test_gathered_records_equal_those_read_one_by_one(dataset: Dataset, read: list[str]) -> None:
     records = dataset.records()
     assert len(records) == len(read) == PARTS - 5
     dataset.gather_records()
@@ -54,7 +54,7 @@ def test_gathered_records_are_those_read_one_by_one(dataset: Dataset, read: list
     assert read == [f"part-{PARTS - 5:05d}"]
 
 
-def test_what_changed_since_is_read_anew(dataset: Dataset, read: list[str]) -> None:
+def test_changed_records_are_reread(dataset: Dataset, read: list[str]) -> None:
     dataset.gather_records()
     done = Path(str(dataset.uri), "_xpfeh", "done")
     (done / "part-00007.json").unlink()
@@ -67,7 +67,7 @@ def test_what_changed_since_is_read_anew(dataset: Dataset, read: list[str]) -> N
     assert [shard.name for shard in dataset.pending()][:2] == ["part-00007", "part-00009"]
 
 
-def test_a_damaged_file_of_records_costs_only_time(dataset: Dataset, read: list[str]) -> None:
+def test_a_damaged_gathered_file_costs_only_time(dataset: Dataset, read: list[str]) -> None:
     dataset.gather_records()
     expected = dataset.records()
     Path(str(dataset.uri), "_xpfeh", "records.parquet").write_bytes(b"PAR1 cut off")
@@ -76,7 +76,7 @@ def test_a_damaged_file_of_records_costs_only_time(dataset: Dataset, read: list[
     assert len(read) == PARTS - 5
 
 
-def test_a_few_records_are_left_as_they_are(dataset: Dataset) -> None:
+def test_a_few_records_are_not_gathered(dataset: Dataset) -> None:
     dataset.gather_records()
     path = Path(str(dataset.uri), "_xpfeh", "records.parquet")
     before = path.stat().st_mtime_ns

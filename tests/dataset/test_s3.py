@@ -1,4 +1,4 @@
-"""From features to a verified catalog in a bucket, over the S3 protocol, with a server of its own."""
+"""From features to a verified catalog in a bucket, over the S3 protocol, with a private server."""
 
 import subprocess
 import sys
@@ -26,7 +26,7 @@ def xpfeh(*arguments: object) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_a_bucket_holds_a_verified_catalog(place: str, bundle: Path) -> None:
+def test_a_verified_catalog_in_a_bucket(place: str, bundle: Path) -> None:
     features, catalog = place.format("features"), place.format("catalog")
     xpfeh("ingest", NAME, "--out", features)
     xpfeh("catalog", "run", "--features", features, "--model", bundle, "--out", catalog)

@@ -1,4 +1,4 @@
-"""The proof of exactly once: it holds for what xpfeh writes, and names what was tampered with."""
+"""Proof of exactly once: it passes for datasets that xpfeh writes, and reports any tampering."""
 
 import re
 import shutil
@@ -26,7 +26,7 @@ REPEATED = 375
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Features of the whole library in two parts, made without Ray."""
+    """Return features of the whole library in two parts, made without Ray."""
     out = tmp_path_factory.mktemp("run") / "features"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(library, "_RANGE_STARS", 20_000)
@@ -43,7 +43,7 @@ def copy(dataset: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(dataset, tmp_path / "features"))
 
 
-def test_the_accounts_of_the_library_close(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_librarys_rows_add_up(dataset: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(repeated_ids, "_IN_MEMORY", 5_000)
     account = verify(dataset)
     assert account.problems == []
@@ -51,7 +51,7 @@ def test_the_accounts_of_the_library_close(dataset: Path, monkeypatch: pytest.Mo
     assert account.parts == 2
 
 
-def test_status_counts_what_is_done(copy: Path) -> None:
+def test_status_counts_finished_parts(copy: Path) -> None:
     whole = status(copy)
     assert (whole.parts, whole.done, whole.failed, whole.seconds_left) == (2, 2, 0, 0)
     assert whole.rejected == {"repeated source_id": REPEATED}
@@ -76,7 +76,7 @@ def test_pauses_do_not_slow_the_rate(copy: Path) -> None:
 
 
 def _rewrite(change: Callable[[pl.DataFrame], pl.DataFrame]) -> Callable[[Path], None]:
-    """Rewrite a part and its record, as a bug of the dataset might."""
+    """Rewrite a part and its record, as a bug might."""
 
     def tamper(folder: Path) -> None:
         path, record = folder / "part-00001.parquet", folder / "_xpfeh" / "done" / "part-00001.json"
@@ -105,13 +105,13 @@ def _double(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("tamper", "message"),
     [
-        (_corrupt, "part-00001: does not have the recorded bytes"),
-        (_rewrite(lambda rows: rows.head(-1)), "rows were asked for, 19850 written"),
-        (_rewrite(lambda rows: pl.concat([rows.head(-1), rows.head(1)])), "holds other stars than were asked for"),
+        (_corrupt, "part-00001: differs from its recorded bytes"),
+        (_rewrite(lambda rows: rows.head(-1)), "rows were requested, 19850 written"),
+        (_rewrite(lambda rows: pl.concat([rows.head(-1), rows.head(1)])), "contains other stars than were requested"),
         (lambda folder: (folder / "part-00001.parquet").unlink(), "part-00001: .*part-00001.parquet"),
         (lambda folder: (folder / "_xpfeh" / "done" / "part-00001.json").unlink(), "part-00001: is not made yet"),
         (lambda folder: (folder / "_xpfeh" / "rejected" / "part-00000.csv").unlink(), "part-00000: 20000 rows and 0"),
-        (_double, "part-00001: does not have the recorded bytes"),
+        (_double, "part-00001: differs from its recorded bytes"),
     ],
 )
 def test_every_fault_is_reported(copy: Path, tamper: Callable[[Path], None], message: str) -> None:
@@ -121,7 +121,7 @@ def test_every_fault_is_reported(copy: Path, tamper: Callable[[Path], None], mes
 
 
 def test_a_star_in_two_parts_is_reported(dataset: Path, tmp_path: Path) -> None:
-    """Each part is true to its input, but the input has the star twice."""
+    """Each part matches its input, but the input has the star twice."""
     plan = plan_features([NAME], PreprocessSettings())
     first = plan.shards[0].model_copy(update={"name": "again"})
     twice = plan.model_copy(update={"shards": [plan.shards[0], first]})

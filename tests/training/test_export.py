@@ -1,4 +1,4 @@
-"""The graphs against Keras, on real stars: of every activation and input that a recipe can have."""
+"""The graphs compared with Keras on real stars, for every activation and input that a recipe can have."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ ENDLESS = Edges(low=-99.0, high=99.0, further={label.column: (-1e9, 1e9) for lab
 
 
 def made_calibration(recipe: Recipe) -> tuple[Calibration, FurtherCalibration | None]:
-    """Any numbers, of as many covariates as the recipe's answers have."""
+    """Return arbitrary numbers, with as many covariates as the recipe's answers have."""
     labels = 1 + len(FURTHER_LABELS) * bool(recipe.further_labels)
     blank = {"flux": np.ones((1, 2)), "flux_error": np.ones((1, 2)), "ebv": np.ones(1)}
     k = covariates(answers_of(*np.ones((3, 1, labels)), blank, UNSTRETCHED)).shape[1]
@@ -64,7 +64,7 @@ PARAMETERS = [
     ids=lambda recipe: f"{recipe.activation}-{recipe.dust}{'-further' if recipe.further_labels else ''}",
 )
 def model(request: pytest.FixtureRequest, sample: Sample) -> TrainedModel:
-    """A network of random weights, of which half of the stars are metal-poor enough to be stretched."""
+    """Return a network of random weights, with half of the stars metal-poor enough to be stretched."""
     recipe = request.param
     network = build_network(recipe, seed=1)
     stars = seen(sample, recipe)
@@ -91,19 +91,19 @@ def slopes(files: dict[str, bytes]) -> Graph:
 
 
 def seen(sample: Sample, recipe: Recipe) -> dict[str, np.ndarray]:
-    """What the networks take of the stars that the recipe learns from, single precision."""
+    """Return the networks' inputs for the recipe's training stars, in single precision."""
     parts = (*LIKE_TEST, "train-other", "validation-other") if recipe.dust == "hint" else LIKE_TEST
     stars = network_inputs(sample.part(*parts).columns, recipe, sample.origin.preprocess)
     return {name: values.astype(np.float32) for name, values in stars.items()}
 
 
 def keras_members(model: TrainedModel, stars: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """(E, N, L) mean and sigma."""
+    """Return (E, N, L) mean and sigma."""
     mean, sigma = model.network(tuple(stars[name][None] for name in INPUTS))
     return ops.convert_to_numpy(mean), ops.convert_to_numpy(sigma)
 
 
-def test_the_members_are_keras_s(model: TrainedModel, sample: Sample) -> None:
+def test_the_members_equal_keras(model: TrainedModel, sample: Sample) -> None:
     stars = seen(sample, model.network.recipe)
     graph = members(model.network)
     for ours, theirs in zip(graph(stars), keras_members(model, stars), strict=True):
@@ -116,9 +116,7 @@ def test_the_members_are_keras_s(model: TrainedModel, sample: Sample) -> None:
     model.network.head[-1].bias.assign(model.network.head[-1].bias - 1e-3)
 
 
-def test_the_columns_are_what_the_rooms_of_inference_say_of_the_members(
-    model: TrainedModel, columns: Graph, sample: Sample
-) -> None:
+def test_the_columns_equal_inference_on_the_members(model: TrainedModel, columns: Graph, sample: Sample) -> None:
     stars = seen(sample, model.network.recipe)
     found = dict(zip(columns_of(model.network.recipe), columns(stars)[0].T, strict=True))
     mean, sigma = keras_members(model, stars)
@@ -163,7 +161,7 @@ def test_the_columns_end_at_the_edges(model: TrainedModel, columns: Graph, sampl
         assert not (kept[:, first + 1 :: 2] & ~kept[:, first::2]).any()  # an error only with its value
 
 
-def test_the_slopes_are_keras_s_gradient(model: TrainedModel, slopes: Graph, sample: Sample) -> None:
+def test_the_slopes_equal_keras_gradient(model: TrainedModel, slopes: Graph, sample: Sample) -> None:
     stars = {name: values[:200] for name, values in seen(sample, model.network.recipe).items()}
     stars["flux"] = stars["flux"].copy()
     stars["flux"][:, 3] = -1.0  # no logarithm
@@ -179,10 +177,10 @@ def test_the_slopes_are_keras_s_gradient(model: TrainedModel, slopes: Graph, sam
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4 * np.abs(theirs).max())
 
 
-def test_the_slopes_are_what_the_columns_do_when_the_flux_moves(
+def test_the_slopes_equal_finite_differences_of_the_columns(
     model: TrainedModel, columns: Graph, slopes: Graph, sample: Sample
 ) -> None:
-    """Differences of the other graph: a step of 1e-2 leaves three digits, where no corner of relu lies between."""
+    """Finite differences of the other graph: a step of 1e-2 leaves three digits, unless it crosses a kink of relu."""
     n_pixels = model.network.recipe.n_pixels
     stars = {name: values[:100] for name, values in seen(sample, model.network.recipe).items()}
     (found,) = slopes(stars)
@@ -196,8 +194,8 @@ def test_the_slopes_are_what_the_columns_do_when_the_flux_moves(
         assert np.median(apart) < 0.02 * np.abs(found).max()
 
 
-def test_rows_of_both_graphs_are_alike(columns: Graph, slopes: Graph) -> None:
-    """Else each star would be computed alone, many times as slowly: kernels may sum in an order of their own."""
+def test_rows_of_both_graphs_are_independent(columns: Graph, slopes: Graph) -> None:
+    """Otherwise each star would be computed alone, many times slower."""
     assert columns._rows_are_independent()
     assert slopes._rows_are_independent()
 
@@ -206,8 +204,8 @@ def test_equal_models_are_equal_files(model: TrainedModel, files: dict[str, byte
     assert files_of(model) == files
 
 
-def test_one_graph_holds_all_that_predicts(model: TrainedModel, files: dict[str, bytes]) -> None:
-    """A program without this package gets the columns from the file alone."""
+def test_one_graph_is_enough_to_predict(model: TrainedModel, files: dict[str, bytes]) -> None:
+    """A program without this package gets the columns from this file alone."""
     session = onnxruntime.InferenceSession(files[MODEL], providers=["CPUExecutionProvider"])
     assert [each.name for each in session.get_inputs()] == list(INPUTS)
     names = columns_of(model.network.recipe)

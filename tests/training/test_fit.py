@@ -12,13 +12,13 @@ from xpfeh.training.fit import Roles, Trainer, ensemble, fit_members
 
 
 def seen_by(recipe: Recipe, sample: Sample, *parts: Part) -> dict[str, np.ndarray]:
-    """Some parts of the sample, as the recipe's networks take them."""
+    """Return some parts of the sample as inputs of the recipe's networks."""
     columns = sample.part(*parts).columns
     return {**columns, **network_inputs(columns, recipe, sample.origin.preprocess)}
 
 
 def fixed_roles(sample: Sample, recipe: Recipe) -> tuple[dict[str, np.ndarray], Roles, Recipe]:
-    """What `fit_members` takes, every member learning from "train" and judged by "validation"; or by others too."""
+    """Return the input of `fit_members`: by default all members train on "train" and are judged on "validation"."""
     others: list[Part] = ["train-other", "validation-other"] if recipe.stars == "all" else []
     stars = seen_by(recipe, sample, "train", "validation", *others)
     learns = np.char.startswith(stars["part"], "train")
@@ -39,7 +39,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
 
 
 def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
-    """Answers go with the labels, and sigmas are of the residuals' size, though half of the stars lack [alpha/M]."""
+    """Predictions follow the labels, and sigmas match the residuals, though half of the stars lack [alpha/M]."""
     recipe = Recipe(
         stars="all", dust="hint", further_labels=0.05, inputs="log", activation="silu", floor="add", components=40,
         steps=1500, learning_rate=3e-3, schedule="cosine", cost_gamma=0.0, keep="last",
@@ -82,7 +82,7 @@ def test_a_member_trained_alone_is_the_same_to_the_bit(sample: Sample) -> None:
         np.testing.assert_array_equal(np.array(stacked)[2:], own)
 
 
-def test_each_batch_walks_through_all_stars_before_any_comes_again(sample: Sample) -> None:
+def test_batches_go_through_all_stars_before_any_is_repeated(sample: Sample) -> None:
     stars, roles, recipe = fixed_roles(sample, Recipe(batch_size=64, members=2, steps=50))
     roles.learns[1, ::3] = False
     trainer = Trainer(stars, roles, recipe)
@@ -96,8 +96,8 @@ def test_each_batch_walks_through_all_stars_before_any_comes_again(sample: Sampl
 
 
 @pytest.mark.slow
-def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Member 1 of the first draw gets dead weights; the warm-up must replace it and leave member 0 alone."""
+def test_a_collapsed_member_is_restarted(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Member 1 of the first draw gets dead weights; the warm-up must replace it and leave member 0 unchanged."""
     real = Trainer._drawn
     drawn = []
 
@@ -117,14 +117,14 @@ def test_a_collapsed_member_is_started_afresh(sample: Sample, monkeypatch: pytes
 
 
 @pytest.mark.slow
-def test_the_last_weights_are_kept_where_the_recipe_says_so(sample: Sample) -> None:
+def test_the_last_weights_are_kept_if_the_recipe_sets_it(sample: Sample) -> None:
     (member,) = fit_members(*fixed_roles(sample, Recipe(steps=1500, learning_rate=3e-3, keep="last")))
     errors = [numbers["validation_mae"] for numbers in member.history]
     assert member.validation_mae == errors[-1] > min(errors)
 
 
 @pytest.mark.slow
-def test_errors_of_labels_count_where_the_recipe_says_so(sample: Sample) -> None:
+def test_label_errors_count_if_the_recipe_sets_it(sample: Sample) -> None:
     stars, roles, recipe = fixed_roles(sample, Recipe(steps=20))
     unknown = {**stars, "feh_err": np.full(len(stars["feh"]), np.nan)}
     exact, wide, unsaid = (
@@ -138,11 +138,11 @@ def test_errors_of_labels_count_where_the_recipe_says_so(sample: Sample) -> None
 def test_fewer_stars_than_cost_bins_are_refused(sample: Sample) -> None:
     few = {name: values[:149] for name, values in sample.columns.items()}
     every = np.ones((1, 149), dtype=bool)
-    with pytest.raises(UserError, match=r"too few; at least 150 \(one a cost bin\)"):
+    with pytest.raises(UserError, match=r"too few; at least 150 \(one per cost bin\)"):
         fit_members(few, Roles(every, every), Recipe(steps=10))
 
 
-def test_stars_of_one_metallicity_teach_nothing(sample: Sample) -> None:
+def test_stars_of_one_metallicity_are_refused(sample: Sample) -> None:
     alike = {**sample.columns, "feh": np.full(len(sample), -1.0)}
     every = np.ones((1, len(sample)), dtype=bool)
     with pytest.raises(UserError, match=r"all training stars have \[Fe/H\] -1.0"):

@@ -19,8 +19,8 @@ def test_equals_equation_12_with_the_labels_errors_star_by_star() -> None:
         np.testing.assert_allclose(losses[member], total / 9, rtol=1e-5)
 
 
-def test_a_label_that_says_little_costs_little() -> None:
-    """Far off, and by a label as unsure: the residual is the label's, not the network's."""
+def test_an_uncertain_label_costs_little() -> None:
+    """A large residual with a label error as large is due to the label, not to the network."""
     mean, sigma, feh, cost = (np.full((1, 1), value, np.float32) for value in (0.0, 0.1, 1.0, 1.0))
     sure, unsure = (float(feh_losses(mean, sigma, feh, 0 * feh + e, cost, 0.0)[0]) for e in (0.0, 1.0))
     assert unsure < 1 < sure
@@ -33,13 +33,13 @@ def test_beta_weighs_by_a_power_of_sigma() -> None:
 
 
 def further_batch(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, sigma and labels of 2 members, 9 stars and 3 labels, of which every fourth is not known."""
+    """Return mean, sigma and labels for 2 members, 9 stars and 3 labels, every fourth of them unknown."""
     mean, labels = rng.normal(size=(2, 2, 9, 3)).astype(np.float32)
     labels.reshape(-1)[::4] = np.nan
     return mean, rng.uniform(0.1, 2, (2, 9, 3)).astype(np.float32), labels
 
 
-def test_further_labels_cost_their_squares_and_what_teaches_sigma_star_by_star() -> None:
+def test_further_labels_cost_their_squares_and_the_term_for_sigma_star_by_star() -> None:
     mean, sigma, labels = further_batch(np.random.default_rng(2))
     losses = np.array(further_losses(mean, sigma, labels))
     for member in range(2):
@@ -50,7 +50,7 @@ def test_further_labels_cost_their_squares_and_what_teaches_sigma_star_by_star()
         np.testing.assert_allclose(losses[member], total / 9, rtol=1e-5)
 
 
-def test_a_missing_label_costs_and_teaches_nothing() -> None:
+def test_a_missing_label_has_no_cost_and_no_gradient() -> None:
     mean, sigma, labels = further_batch(np.random.default_rng(3))
     missing = np.isnan(labels)
     _, slopes = gradient(
@@ -65,8 +65,8 @@ def test_a_missing_label_costs_and_teaches_nothing() -> None:
     np.testing.assert_array_equal(np.array(further_losses(mean, sigma, nothing_known)), 0)
 
 
-def test_what_teaches_sigma_does_not_pull_at_the_further_labels() -> None:
-    """The gradient by the mean is that of squared errors alone, whatever sigma."""
+def test_the_term_for_sigma_does_not_influence_the_means() -> None:
+    """The gradient with respect to the mean is that of squared errors alone, for any sigma."""
     mean, sigma, labels = further_batch(np.random.default_rng(4))
     _, (slopes,) = gradient(lambda at: ops.sum(further_losses(at[0], sigma, labels)), (ops.convert_to_tensor(mean),))
     np.testing.assert_allclose(np.array(slopes), np.nan_to_num(2 * (mean - labels)) / 9, rtol=1e-5)
@@ -93,7 +93,7 @@ def test_cost_weights_equal_a_slow_loop() -> None:
     np.testing.assert_allclose(weights, expected / expected.mean(), rtol=1e-5)
 
 
-def test_stars_bluer_or_redder_than_the_papers_cost_what_its_outermost_do() -> None:
+def test_stars_bluer_or_redder_than_the_papers_cost_the_same_as_its_outermost() -> None:
     rng = np.random.default_rng(5)
     colour, feh = rng.uniform(0.7, 1.9, 500), rng.normal(-0.5, 0.5, 500)
     colour[:4], feh[:4] = [0.7, 1.9, 0.7, 0.7], [-0.5, -0.5, -0.5, -0.5]

@@ -9,7 +9,7 @@ from xpfeh.training.network import Components, UACSNet, build_network
 def numpy_forward(
     network: UACSNet, member: int, flux: np.ndarray, flux_error: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """UA-CSNet of the paper's Table 1 and Eqs. 2 to 7, written again with NumPy alone: (B, 1) mean and sigma."""
+    """UA-CSNet of the paper's Table 1 and Eqs. 2 to 7, rewritten in plain NumPy: (B, 1) mean and sigma."""
 
     def relu(x: np.ndarray) -> np.ndarray:
         return np.maximum(x, 0)
@@ -54,7 +54,7 @@ def test_equals_an_independent_forward_pass(members: int) -> None:
         np.testing.assert_allclose(np.array(sigma)[member], expected_sigma, rtol=1e-4, atol=1e-5)
 
 
-def test_members_begin_differently_and_seeds_repeat() -> None:
+def test_members_start_differently_and_seeds_are_reproducible() -> None:
     one, same = (build_network(Recipe(members=2), seed=5).encoder[0].kernel for _ in range(2))
     np.testing.assert_array_equal(np.array(one), np.array(same))
     assert not np.allclose(np.array(one)[0], np.array(one)[1])
@@ -71,7 +71,7 @@ def test_he_initialisation() -> None:
     np.testing.assert_allclose(kernel.std(), np.sqrt(2 / 256), rtol=0.02)
 
 
-def test_log_inputs_take_negative_flux_and_stay_within_8_sigma() -> None:
+def test_log_inputs_accept_negative_flux_and_stay_within_8_sigma() -> None:
     flux = build_network(Recipe(inputs="log"), seed=0).flux_input
     flux.adapt(np.random.default_rng(0).uniform(0.5, 1.5, (100, 60)).astype(np.float32))
     scaled = np.array(flux(np.array([[[-1.0] * 30 + [1e9] * 30]], dtype=np.float32)))
@@ -85,7 +85,7 @@ def test_the_floor_of_sigma() -> None:
         assert (np.array(sigma) >= 5.0).all()
 
 
-def test_components_are_those_of_a_singular_value_decomposition_half_whitened() -> None:
+def test_components_equal_a_half_whitened_singular_value_decomposition() -> None:
     rng = np.random.default_rng(4)
     values = rng.standard_normal((500, 8)) @ rng.standard_normal((8, 8))
     values = (values - values.mean(axis=0)).astype(np.float32)
@@ -102,7 +102,7 @@ def test_components_are_those_of_a_singular_value_decomposition_half_whitened() 
 
 
 @pytest.mark.parametrize(("dust", "width"), [("hint", 21), ("removed", 20)])
-def test_dust_is_an_input_where_it_is_a_hint(dust: str, width: int) -> None:
+def test_dust_is_an_input_if_it_is_a_hint(dust: str, width: int) -> None:
     network = build_network(Recipe(n_pixels=30, components=20, dust=dust), seed=0)
     network.flux_input.components.rotation.assign(np.eye(30, 20))
     assert network.encoder[0].kernel.shape == (1, width, 256)
@@ -111,7 +111,7 @@ def test_dust_is_an_input_where_it_is_a_hint(dust: str, width: int) -> None:
     assert (not np.array_equal(clear, dusty)) is (dust == "hint")
 
 
-def test_the_hint_is_the_logarithm_of_the_dust_as_the_training_stars_have_it() -> None:
+def test_the_hint_is_the_standardised_logarithm_of_ebv() -> None:
     rng = np.random.default_rng(6)
     ebv = rng.exponential(0.3, 500)
     flux = rng.uniform(0.5, 1.5, (500, 30)).astype(np.float32)
@@ -124,7 +124,7 @@ def test_the_hint_is_the_logarithm_of_the_dust_as_the_training_stars_have_it() -
 
 @pytest.mark.parametrize("members", [1, 3])
 def test_further_labels_come_from_the_same_latent_layer(members: int) -> None:
-    """Their means are linear in Z, and their sigmas in what [Fe/H]'s own is; [Fe/H] keeps its layers."""
+    """Their means are linear in Z, their sigmas share the layers of [Fe/H]'s sigma; [Fe/H] keeps its layers."""
     plain, further = (Recipe(members=members, further_labels=weight) for weight in (0.0, 0.02))
     one, more = build_network(plain, seed=3), build_network(further, seed=3)
     rng = np.random.default_rng(7)
@@ -143,8 +143,8 @@ def test_further_labels_come_from_the_same_latent_layer(members: int) -> None:
     assert (sigma >= further.epsilon).all()
 
 
-def test_the_papers_network_gives_what_it_gave_before_there_were_further_labels() -> None:
-    """Numbers of the release before, and the layers that its files of weights name."""
+def test_the_papers_network_is_unchanged_by_further_labels() -> None:
+    """Numbers from the previous release, and the layer names in its weight files."""
     network = build_network(RECIPES["paper"], seed=0)
     assert sorted(layer.name for layer in network.layers) == sorted([
         "flux_input", "error_input", "ebv_scale", "encoder_0", "encoder_1", "encoder_2", "head_0", "mean",
@@ -157,7 +157,7 @@ def test_the_papers_network_gives_what_it_gave_before_there_were_further_labels(
     np.testing.assert_allclose(sigma, [0.8636495, 0.52028686, 0.49744195, 0.9150165, 0.5683818], rtol=1e-5)
 
 
-def test_stars_without_an_axis_of_members_are_given_to_each() -> None:
+def test_stars_without_a_member_axis_go_to_each_member() -> None:
     network = build_network(Recipe(members=3), seed=0)
     star = np.random.default_rng(1).uniform(0.5, 1.5, (1, 5, 60)).astype(np.float32)
     shared, each = (network((x, x, x[..., 0])) for x in (star, np.repeat(star, 3, axis=0)))

@@ -1,4 +1,4 @@
-"""Noise against the covariances of genuine stars, and spectra made fainter."""
+"""Noise compared with the covariances of genuine stars, and spectra made fainter."""
 
 from itertools import pairwise
 
@@ -12,7 +12,7 @@ from tests.genuine import shared
 
 
 def genuine_pixel_noise(columns: dict[str, np.ndarray], star: int) -> tuple[np.ndarray, np.ndarray]:
-    """Deviation of each pixel's mean over its rms sample error, and the pixels' correlations, by brute force."""
+    """Return each pixel's noise over its rms sample error, and the pixels' correlations, by brute force."""
     covariance = np.zeros((343, 343))
     for band in BANDS:
         error = columns[f"{band}_coefficient_errors"][star]
@@ -31,7 +31,7 @@ def genuine_pixel_noise(columns: dict[str, np.ndarray], star: int) -> tuple[np.n
     return deviation / rms, of_means / np.outer(deviation, deviation)
 
 
-def test_made_noise_is_like_that_of_genuine_stars_with_full_correlations() -> None:
+def test_simulated_noise_resembles_that_of_genuine_stars_with_full_correlations() -> None:
     file = reader.open_spectra(str(shared("gaia_continuous/ten_bright_stars.csv")))
     (batch,) = reader.read(file, *file.ranges()[0], reader.NO_COMPANIONS)
     genuine = [genuine_pixel_noise(batch.columns, star) for star in range(10)]
@@ -42,7 +42,7 @@ def test_made_noise_is_like_that_of_genuine_stars_with_full_correlations() -> No
     assert np.median(np.abs(np.corrcoef(made.T)[neighbours] - correlation[neighbours])) < 0.15
 
 
-def test_fainter_spectra_have_the_errors_asked_for_and_noise_to_match() -> None:
+def test_fainter_spectra_have_the_target_errors_and_matching_noise() -> None:
     rng = np.random.default_rng(0)
     flux, error = np.ones((4000, 60), np.float32), np.full((4000, 60), 0.01, np.float32)
     target = error * fainter_factors(4000, 60, 12.0, rng)

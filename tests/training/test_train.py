@@ -1,4 +1,4 @@
-"""Who learns from which stars, and what the card says of it."""
+"""Which members are trained on which stars, and the card's account of it."""
 
 from pathlib import Path
 from typing import NoReturn
@@ -27,7 +27,7 @@ def test_fixed_roles_follow_the_parts(sample: Sample) -> None:
 
 
 @pytest.mark.parametrize("stars", ["paper", "all"])
-def test_cross_fitted_members_never_learn_from_the_sky_they_are_judged_by(sample: Sample, stars: str) -> None:
+def test_cross_fitted_members_are_never_trained_on_the_sky_they_are_judged_on(sample: Sample, stars: str) -> None:
     recipe = BEST.model_copy(update={"stars": stars})
     kept = stars_for(recipe, sample)
     roles = roles_of(kept, recipe)
@@ -41,7 +41,7 @@ def test_cross_fitted_members_never_learn_from_the_sky_they_are_judged_by(sample
 
 
 @pytest.mark.parametrize("recipe", [BEST, Recipe()], ids=["folds", "fixed"])
-def test_no_member_is_shown_a_test_star(sample: Sample, recipe: Recipe, tmp_path: Path) -> None:
+def test_no_member_sees_a_test_star(sample: Sample, recipe: Recipe, tmp_path: Path) -> None:
     shown = []
 
     def fit(stars: Columns, *others: object) -> NoReturn:
@@ -54,7 +54,7 @@ def test_no_member_is_shown_a_test_star(sample: Sample, recipe: Recipe, tmp_path
     assert not {"test", "test-other"} & set(shown)
 
 
-def test_a_star_without_a_metallicity_teaches_and_does_not_judge(sample: Sample) -> None:
+def test_a_star_without_feh_trains_but_does_not_judge(sample: Sample) -> None:
     kept = stars_for(BEST, sample)
     kept = {**kept, "feh": np.where(np.arange(len(kept["feh"])) % 3, -1.0, np.nan)}
     for recipe in (BEST, Recipe(stars="all")):
@@ -64,14 +64,14 @@ def test_a_star_without_a_metallicity_teaches_and_does_not_judge(sample: Sample)
         assert roles.learns[:, unknown].any(axis=0).mean() > 0.5
 
 
-def test_folds_are_by_cell_and_even() -> None:
+def test_folds_are_whole_cells_and_even() -> None:
     ids = np.arange(0, 20_000) * 2**35 * 4**7
     folds = folds_by_sky(ids, "members", 5)
     np.testing.assert_allclose(np.bincount(folds) / len(ids), 0.2, atol=0.01)
     np.testing.assert_array_equal(folds, folds_by_sky(ids + 2**35 * 4**7 - 1, "members", 5))
 
 
-def test_disagreement_on_unseen_stars_is_that_of_members_that_left_out_the_same_sky() -> None:
+def test_disagreement_on_unseen_stars_compares_members_that_left_out_the_same_sky() -> None:
     """Members of a fold disagree three times more on its stars; folds differ by far more, and so do other stars.
 
     Of a second label they disagree twice as much.
@@ -87,8 +87,8 @@ def test_disagreement_on_unseen_stars_is_that_of_members_that_left_out_the_same_
 
 
 @pytest.mark.slow
-def test_the_card_counts_and_judges_what_no_member_had_seen(sample: Sample, tmp_path: Path) -> None:
-    """Of all that it learns from; the numbers are of the stars that are like the test stars."""
+def test_the_card_counts_and_judges_stars_that_no_member_had_seen(sample: Sample, tmp_path: Path) -> None:
+    """Counts include all training stars; the numbers are for stars like the test stars."""
     recipe = BEST.model_copy(update={"steps": 600, "members": 4, "folds": 2})
     card = train(sample, recipe, tmp_path / "model")
     stars = stars_for(recipe, sample)

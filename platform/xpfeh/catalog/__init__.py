@@ -1,1 +1,1 @@
-"""A finished catalog to what others load: Parquet, HATS, FITS and VOTable, in the order of the sky."""
+"""Publishes a finished catalog as Parquet, HATS, FITS, VOTable or CDS files, in HEALPix order."""

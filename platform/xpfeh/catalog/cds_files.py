@@ -1,4 +1,4 @@
-"""The catalog as CDS and the journals of the AAS take it: lines of fixed width, and a ReadMe that describes each byte.
+"""The catalog in the form that CDS and the AAS journals accept: fixed-width lines, and a byte-by-byte ReadMe.
 
 The standard is that for astronomical catalogues, version 2.0, https://vizier.cds.unistra.fr/doc/catstd.htx.
 """
@@ -19,9 +19,9 @@ from xpfeh.columns import describe
 DATA = "catalog.dat"
 
 _DECIMALS = {"deg": 9, "pc": 2}  # 9 decimals of a degree are 4 microarcseconds
-_OTHER_DECIMALS = 4  # of dex, mag, and ratios: finer than any error
-_DIGITS = 38  # that polars' decimals can have
-_PIECE_ROWS = 65_536  # that are text at a time, 15 MB
+_OTHER_DECIMALS = 4  # for dex, mag and ratios: finer than any error
+_DIGITS = 38  # the maximum of polars' decimals
+_PIECE_ROWS = 65_536  # rows held as text at a time, 15 MB
 
 
 def write_cds(
@@ -29,26 +29,28 @@ def write_cds(
 ) -> Path:
     """Write ``ReadMe`` and the compressed lines, and return the path of the latter.
 
-    Numbers are rounded, identifiers exact, true is 1 and false 0, and what is null or not finite is blank. Memory holds
-    one table.
+    Numbers are rounded, identifiers exact, true is 1 and false 0, and values that are null or not finite are blank.
+    Memory holds one table.
 
     Parameters
     ----------
     folder : Path
-        Not there yet.
+        Must not exist yet.
     schema : Schema
         Columns of bool, integers, floats and ASCII text.
     rows : int
         Of all tables.
     tables : callable
-        Gives the tables anew each time: first for the widths of the columns.
+        Returns the tables, once for the widths of the columns and once for the lines.
     description : str
     """
     folder.mkdir()
     places = layout(schema, _pieces(tables()))
     path = folder / f"{DATA}.gz"
     with open(path, "wb") as file:
-        lines: Any = igzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)  # the same bytes at any time
+        lines: Any = igzip.GzipFile(
+            filename="", fileobj=file, mode="wb", mtime=0
+        )  # without a time, so that the bytes are reproducible
         with lines:
             for table in _pieces(tables()):
                 lines.write(to_lines(table, places))
@@ -57,7 +59,7 @@ def write_cds(
 
 
 def layout(schema: pa.Schema, tables: Iterable[pa.Table]) -> list[Place]:
-    """Return the places of the columns, each as wide as its longest value, with a blank between.
+    """Return the places of the columns, each as wide as its longest value, separated by blanks.
 
     Examples
     --------
@@ -78,7 +80,7 @@ def layout(schema: pa.Schema, tables: Iterable[pa.Table]) -> list[Place]:
 
 
 def to_lines(table: pa.Table, places: Iterable[Place]) -> bytes:
-    """Return the lines of a table: numbers to the right of their places, text to the left.
+    """Return the lines of a table: numbers aligned to the right, text to the left.
 
     Examples
     --------
@@ -101,7 +103,7 @@ def _pieces(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _text(field: pa.Field) -> pl.Expr:
-    """Return a column as text, not padded."""
+    """Return a column as text, without padding."""
     column = pl.col(field.name)
     if pa.types.is_floating(field.type):
         finite = pl.when(column.is_finite()).then(column.cast(pl.Float64))

@@ -1,4 +1,4 @@
-"""The ReadMe of a catalog at CDS: what it is, and byte by byte how its lines are to be read."""
+"""The ReadMe of a catalog at CDS: its description, and the meaning of its lines byte by byte."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from xpfeh.catalog.readme import TITLE, WIDTH, rule_table, section
 from xpfeh.columns import describe
 from xpfeh.flags import MEANING
 
-_KEYWORDS = "Milky Way ; Stars, giant ; Abundances, [Fe/H] ; Spectrophotometry"  # of the ADC's list
+_KEYWORDS = "Milky Way ; Stars, giant ; Abundances, [Fe/H] ; Spectrophotometry"  # from the ADC's list
 _UNITS = {"": "---", "dex": "[Sun]"}
-"""As CDS writes them: none, and the logarithm of a ratio to the Sun's."""
+"""In CDS's notation: no unit, and the logarithm of a ratio to the Sun's value."""
 _NOTES = {"flags": " (1)"}
 
 
 class Place(NamedTuple):
-    """Where and how a column stands in a line: its bytes, counted from 1, and its format in Fortran's letters."""
+    """A column's place in a line: its bytes, counted from 1, and its Fortran format."""
 
     field: pa.Field
     first: int
@@ -36,14 +36,14 @@ def cds_readme(data: str, places: Sequence[Place], rows: int, description: str) 
     Parameters
     ----------
     data : str
-        Name of the file of the lines, as it is called when not compressed.
+        Name of the data file when not compressed.
     places : sequence of Place
     rows : int
     description : str
     """
     today = datetime.now(UTC)
     who = "; ".join(full_name(author) for author in citation()["authors"])
-    rounded = "Numbers are rounded to the decimals of their formats; other formats have them in full."
+    rounded = "Numbers are rounded to the decimals of their formats; other file formats have full precision."
     files = [
         " FileName      Lrecl    Records  Explanations",
         "-" * WIDTH,
@@ -76,9 +76,9 @@ def _column(place: Place) -> str:
     indent = " " * len(start)
     limits = "[0/1] " if pa.types.is_boolean(place.field.type) else ""
     mark = "? " if place.field.nullable else ""
-    ucd = f" [ucd={ucd}]" if ucd else ""  # as VizieR's own tables have it
+    ucd = f" [ucd={ucd}]" if ucd else ""  # as in VizieR's own tables
     explanation = f"{limits}{mark}{text}{_NOTES.get(place.field.name, '')}{ucd}"
-    # A line that begins with a number would be read as another column's: a number stays with the word before it.
+    # A line starting with a number would be read as another column: keep a number with the word before it.
     glued = re.sub(r" (?=\d)", "\N{NO-BREAK SPACE}", explanation)
     filled = textwrap.fill(glued, WIDTH, initial_indent=start, subsequent_indent=indent, break_long_words=False)
     return filled.replace("\N{NO-BREAK SPACE}", " ")

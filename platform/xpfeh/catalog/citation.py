@@ -1,4 +1,4 @@
-"""Who made a release and what it rests on: CITATION.cff, of which the package holds a copy.
+"""A release's authors and the works it is based on: CITATION.cff, of which the package contains a copy.
 
 The file is in the Citation File Format 1.2.0, https://doi.org/10.5281/zenodo.5171937.
 """
@@ -15,7 +15,7 @@ import yaml
 
 @lru_cache(maxsize=1)
 def citation() -> dict[str, Any]:
-    """Return what CITATION.cff says.
+    """Return the contents of CITATION.cff.
 
     Examples
     --------
@@ -37,7 +37,7 @@ def full_name(author: Mapping[str, str]) -> str:
 
 
 def references() -> list[str]:
-    """Return the works that a release rests on, each in a line; the paper of the method is the first.
+    """Return the works that a release is based on, one line each; the method's paper comes first.
 
     Examples
     --------
@@ -59,7 +59,7 @@ def dois() -> list[str]:
 
 
 def bibtex() -> str:
-    """Return how to cite the software and those works, as BibTeX; what comes before the entries is a remark to BibTeX.
+    """Return BibTeX for the software and those works; BibTeX ignores the text before the entries.
 
     Examples
     --------
@@ -86,7 +86,7 @@ def _article(work: Mapping[str, Any]) -> str:
 
 
 def _entry(kind: str, key: str, work: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
-    # Braces keep BibTeX from taking an organisation's name apart, and a title's capitals away.
+    # Braces keep BibTeX from splitting an organisation's name and from lowercasing a title.
     authors = [f"{{{each['name']}}}" if "name" in each else full_name(each) for each in work["authors"]]
     every = {
         "title": f"{{{work['title']}}}",
@@ -104,6 +104,6 @@ def _line(work: Mapping[str, Any]) -> str:
 
 
 def _identifiers(work: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return a work's DOIs, and in brackets what each is of if not of the work itself."""
+    """Return a work's DOIs, each with the part of the work it refers to in parentheses, if not the work itself."""
     own = [(work["doi"], "")] if "doi" in work else []
     return own + [(each["value"], f" ({each['description']})") for each in work.get("identifiers", ())]

@@ -1,4 +1,4 @@
-"""The formats that a catalog is published in."""
+"""The file formats of a published catalog."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from xpfeh.tables.votable import write_votable
 
 @dataclass(frozen=True)
 class Publication:
-    """What every format is written from.
+    """The input for every format.
 
     Attributes
     ----------
     folder : Path
-        Where the files go.
+        Folder of the files.
     stars : SkyOrder
     schema : Schema
-        The columns, without the HEALPix pixel that `stars` has before them.
+        The columns, without the HEALPix pixel that comes first in `stars`.
     provenance : dict
-        What the catalog's parts and records say of its origin, and the sample.
+        The catalog's origin from its parts and records, and the sample.
     description : str
-        What the release is, in a paragraph.
+        A paragraph on the release.
     """
 
     folder: Path
@@ -46,13 +46,13 @@ class Publication:
     description: str
 
     def tables(self, format_name: str) -> Iterator[pa.Table]:
-        """Yield the stars of each partition, along the sky, under a progress bar of this name."""
+        """Yield the stars of each partition, in HEALPix order, with a progress bar of this name."""
         for _, table in track(self.stars, format_name, len(self.stars.partitions)):
             yield table.select(self.schema.names)
 
 
 class Format(NamedTuple):
-    """A format: what writes it and returns the rows of each file, what the files are called, and what they are."""
+    """A format: its writer, which returns the rows of each file, the names of the files, and an explanation."""
 
     write: Callable[[Publication], dict[Path, int]]
     files: str
@@ -60,7 +60,7 @@ class Format(NamedTuple):
 
 
 def _parquet(publication: Publication) -> dict[Path, int]:
-    parts = len(publication.stars.partitions)  # the release's own, not the catalog's
+    parts = len(publication.stars.partitions)  # the release's, not the catalog's
     provenance = publication.provenance | {"parts": parts}
     schema = publication.schema.with_metadata({PROVENANCE_KEY: json.dumps(provenance).encode()})
     return write_parquet(publication.folder / "parquet", schema, publication.tables("parquet"))
@@ -94,6 +94,6 @@ FORMATS = {
     "hats": Format(_hats, "hats/", "HATS collection for LSDB: the catalog and its margin"),
     "fits": Format(_fits, "catalog.fits", "FITS binary table"),
     "votable": Format(_votable, "catalog.vot", "VOTable (BINARY2)"),
-    "cds": Format(_cds, "cds/", "ReadMe of CDS, and lines of fixed width"),
+    "cds": Format(_cds, "cds/", "CDS ReadMe and fixed-width lines"),
 }
-"""The formats of a published catalog, by the names that ``--format`` takes."""
+"""The formats of a published catalog, by their ``--format`` names."""

@@ -1,6 +1,6 @@
 """The catalog in HATS, the HEALPix-partitioned layout that LSDB opens and cross-matches: a collection.
 
-A collection is a folder with ``collection.properties``, which names the catalog's folder and that of its margin.
+A collection is a folder with ``collection.properties``, which names the folders of the catalog and of its margin.
 """
 
 from __future__ import annotations
@@ -31,34 +31,34 @@ MARGIN_NAME = f"{NAME}_{THRESHOLD_ARCSEC:g}arcs"
 
 
 def write_hats(folder: Path, stars: SkyOrder, about: Mapping[str, str]) -> dict[Path, int]:
-    """Write a HATS collection and return the rows of each of its partition files, those of the margin too.
+    """Write a HATS collection and return the number of rows in each partition file, including the margin's.
 
-    Memory holds one partition; the margin's rows wait on disk beside those of `stars`.
+    Memory holds one partition; the margin's rows are spilled to disk next to those of `stars`.
 
     Parameters
     ----------
     folder : Path
-        The collection's folder, not there yet.
+        The collection's folder, which must not exist yet.
     stars : SkyOrder
     about : mapping
-        Properties that say what it is: ``obs_title``, ``obs_description``, ``bib_reference``.
+        Descriptive properties: ``obs_title``, ``obs_description``, ``bib_reference``.
     """
     pixels = [HealpixPixel(partition.order, partition.pixel) for partition in stars.partitions]
     margin, spilled = Margin(pixels), SpilledTables(stars.spilled.folder / "margin")
     spilled.folder.mkdir(exist_ok=True)
-    main, beside = _Catalog(folder / NAME, stars.schema), _Catalog(folder / MARGIN_NAME, stars.schema)
+    main, margin_catalog = _Catalog(folder / NAME, stars.schema), _Catalog(folder / MARGIN_NAME, stars.schema)
     for (_, table), pixel in zip(track(stars, "hats", len(pixels)), pixels, strict=True):
         main.add(pixel, table)
         rows, owners = margin.find(table[SPATIAL_INDEX_COLUMN].to_numpy())
         spilled.append(table.take(rows), owners)
     for number in spilled:
-        beside.add(margin.pixels[number], along_the_sky(spilled.read(number)))
-    if not beside.rows:  # LSDB wants a file; without a margin it would warn that matches are incomplete
-        beside.add(pixels[0], stars.schema.empty_table())
+        margin_catalog.add(margin.pixels[number], along_the_sky(spilled.read(number)))
+    if not margin_catalog.rows:  # LSDB needs a file: without a margin it would warn that matches are incomplete
+        margin_catalog.add(pixels[0], stars.schema.empty_table())
 
     write_skymap(stars.counts, main.folder)
     main.finish(about, catalog_type="object", skymap_order=COUNT_ORDER)
-    beside.finish(about, catalog_type="margin", primary_catalog=NAME, margin_threshold=THRESHOLD_ARCSEC)
+    margin_catalog.finish(about, catalog_type="margin", primary_catalog=NAME, margin_threshold=THRESHOLD_ARCSEC)
     CollectionProperties(
         name=NAME,
         hats_primary_table_url=NAME,
@@ -66,11 +66,11 @@ def write_hats(folder: Path, stars: SkyOrder, about: Mapping[str, str]) -> dict[
         default_margin=MARGIN_NAME,
         **TableProperties.new_provenance_dict(folder, builder="xpfeh", **about),
     ).to_properties_file(folder)
-    return main.rows | beside.rows
+    return main.rows | margin_catalog.rows
 
 
 class _Catalog:
-    """A HATS catalog that is written partition by partition."""
+    """A HATS catalog, written partition by partition."""
 
     def __init__(self, folder: Path, schema: pa.Schema) -> None:
         self.folder = folder
@@ -86,7 +86,7 @@ class _Catalog:
         self.rows[path] = table.num_rows
 
     def finish(self, about: Mapping[str, str], **properties: Any) -> None:
-        """Write what describes the partitions."""
+        """Write the metadata of the partitions."""
         write_parquet_metadata(self.folder)
         info = PartitionInfo.from_healpix(self._pixels)
         info.write_to_file(catalog_path=self.folder)

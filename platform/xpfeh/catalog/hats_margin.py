@@ -1,6 +1,6 @@
 """The margin of a HATS catalog: for each pixel of the sky, the stars just outside it.
 
-A cross-match takes one pixel at a time. A star at its border finds a partner beyond it only if the margin has it.
+A cross-match handles one pixel at a time. A star at the border finds a match beyond it only if the margin has it.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from mocpy import MOC
 from numpy.typing import NDArray
 
 THRESHOLD_ARCSEC = 10.0
-"""Every star within it of a pixel is in the pixel's margin, so a cross-match may have this radius.
+"""Every star within this distance of a pixel is in its margin, so a cross-match may have this radius.
 
-Matches with spectroscopic surveys take 1 to 3 arcsec; with positions of 50 years ago, of giants that move by 0.2
-arcsec a year, 10. The catalogs of data.lsdb.io have margins of 10 as well.
+Matches with spectroscopic surveys need 1 to 3 arcsec; with positions from 50 years ago, for giants that move by 0.2
+arcsec per year, 10. The catalogs on data.lsdb.io have margins of 10 as well.
 """
 
-_ORDER = int(margin2order(np.array(THRESHOLD_ARCSEC / 60)))  # 13: its pixels are nowhere narrower than 12.3 arcsec
+_ORDER = int(margin2order(np.array(THRESHOLD_ARCSEC / 60)))  # 13: its pixels are at least 12.3 arcsec wide
 
 
 class Margin:
-    """The pixels, and around each a ring of small pixels, nowhere narrower than the threshold.
+    """The pixels, and around each a ring of small pixels at least as wide as the threshold.
 
     Parameters
     ----------
     partitions : sequence of HealpixPixel
-        Those of the catalog. The rest of the sky, in the largest pixels that have no stars, gets margins as well: the
-        other catalog may have stars there.
+        The catalog's. The rest of the sky, in the largest pixels without stars, gets margins too: the other catalog may
+        have stars there.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ class Margin:
         self._ring, self._owners = ring[order], owners[order]
 
     def find(self, healpix_29: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return in which margins some stars are: K times the number of a star, and of a pixel in `pixels`.
+        """Return the margins that contain some stars: K pairs of a star's index and a pixel's index in `pixels`.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class Margin:
         first = np.searchsorted(self._ring, small, side="left")
         times = np.searchsorted(self._ring, small, side="right") - first
         stars = np.repeat(np.arange(len(small)), times)
-        which = np.arange(len(stars)) - np.repeat(np.cumsum(times) - times, times)  # 0, 1, ... of each star
+        which = np.arange(len(stars)) - np.repeat(np.cumsum(times) - times, times)  # 0, 1, ... for each star
         return stars, self._owners[first[stars] + which]
 
 

@@ -1,4 +1,4 @@
-"""The catalog as plain Parquet: a file for each partition of the sky."""
+"""The catalog as plain Parquet: one file per partition of the sky."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 GROUP_ROWS = 8_192
-"""Stars of a row group: what a reader of a single star has to read, 1 MB."""
+"""Stars per row group: the amount to read for a single star, 1 MB."""
 
 
 def write_parquet(folder: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> dict[Path, int]:
-    """Write each table as a file of a new folder, and return the rows of each file.
+    """Write each table to a file in a new folder, and return the number of rows in each file.
 
     Parameters
     ----------
     folder : Path
-        Not there yet.
+        Must not exist yet.
     schema : Schema
         The columns and the metadata of each file.
     tables : iterable of Table
-        In the order of the files' names.
+        In the order of the file names.
     """
     folder.mkdir()
     rows = {}

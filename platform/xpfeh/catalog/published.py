@@ -1,8 +1,8 @@
 """Stars of a published release, found by identifier or by position, in Parquet or HATS, on disk or in a bucket.
 
 A release is in HEALPix order, and so are identifiers: their highest bits are the pixel (order 12) at which Gaia first
-saw the star. So a row group holds a narrow range of identifiers, and Parquet's own statistics lead to it: there is no
-index, and memory holds two numbers a file and the footers of the files that were asked last.
+saw the star. So a row group has a narrow range of identifiers, and Parquet's statistics are enough to find it: there is
+no index, and memory holds two numbers per file and the footers of the most recently used files.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from xpfeh.files import exists, filesystem, first_line, read_bytes
 from xpfeh.tables.checks import IDS_PER_PIXEL
 
 _ORDER = 12
-_FOOTERS = 64  # files whose footers are kept: some 100 kB each
-_LARGEST_PIXELS = 2_000  # of a cone's cover: wider cones are covered by coarser pixels
-_MARGIN_DEG = 0.02  # stars stand that far outside the pixel of their identifier, at most: edges, and proper motion
+_FOOTERS = 64  # files whose footers are cached: about 100 kB each
+_MOST_PIXELS = 2_000  # to cover a cone: wider cones are covered by coarser pixels
+_MARGIN_DEG = 0.02  # stars are at most this far outside their identifier's pixel, from its edges and proper motion
 
 
 class _ParquetFile(NamedTuple):
@@ -49,7 +49,7 @@ class Published:
     Raises
     ------
     UserError
-        If there is none, or a file is not of a catalog.
+        If there is no release, or a file is not part of a catalog.
     """
 
     def __init__(self, uri: str) -> None:
@@ -67,7 +67,7 @@ class Published:
         self.schema = pa.schema([f for f in self._footer(files[0].path).schema.to_arrow_schema() if f.name[0] != "_"])
 
     def star(self, source_id: int) -> pa.Table | None:
-        """Return the row of a star, None if the release does not have it."""
+        """Return a star's row, or None if it is not in the release."""
         for file in self._files:
             if file.first <= source_id <= file.last:
                 groups = self._groups(file.path, np.array([[source_id, source_id]]))
@@ -77,13 +77,13 @@ class Published:
         return None
 
     def cone(self, ra: float, dec: float, radius: float, most: int) -> tuple[pa.Table, bool]:
-        """Return the stars within `radius` of a position (deg, ICRS), the nearest first, and whether there are more.
+        """Return the stars within `radius` of a position (deg, ICRS), nearest first, and whether there are more.
 
         Parameters
         ----------
         ra, dec, radius : float
         most : int
-            Rows to return.
+            Maximum number of rows.
         """
         ranges = _covering(ra, dec, radius)
         near = [self.schema.empty_table()]
@@ -98,7 +98,7 @@ class Published:
         return table.take(order[:most]), len(table) > most
 
     def _range(self, path: str) -> _ParquetFile | None:
-        """Return a file's range of identifiers; a file without stars, or of something else beside them, has none."""
+        """Return a file's range of identifiers, or None if it has no stars."""
         footer = self._footer(path)
         if "source_id" not in footer.schema.names or not footer.num_rows:
             return None
@@ -112,7 +112,7 @@ class Published:
             raise UserError(f"{path}: cannot be read ({first_line(error)})") from None
 
     def _groups(self, path: str, ranges: NDArray[np.int64]) -> list[int]:
-        """Return the row groups that may hold identifiers of some ranges (K, 2)."""
+        """Return the row groups that may contain identifiers in some ranges (K, 2)."""
         groups = _group_ranges(self._footer(path))
         overlap = (groups[:, None, 0] <= ranges[None, :, 1]) & (groups[:, None, 1] >= ranges[None, :, 0])
         return np.flatnonzero(overlap.any(axis=1)).tolist()
@@ -128,7 +128,7 @@ class Published:
 
 
 def _stars_folder(fs: pafs.FileSystem, folder: str) -> str:
-    """Return the folder that has each star once: not the margin beside it, nor the stars of a report."""
+    """Return the folder that has each star once: without the margin, and without a report's stars."""
     for name in ("parquet", "hats"):
         if fs.get_file_info(f"{folder}/{name}").type == pafs.FileType.Directory:
             folder = f"{folder}/{name}"
@@ -143,28 +143,28 @@ def _stars_folder(fs: pafs.FileSystem, folder: str) -> str:
 
 
 def _group_ranges(footer: pq.FileMetaData) -> NDArray[np.int64]:
-    """Return the first and last identifier of each row group (G, 2); all that there can be where none is told."""
+    """Return the first and last identifier of each row group (G, 2); without statistics, the whole range of int64."""
     column = footer.schema.names.index("source_id")
-    told = (footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups))
+    stats = (footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups))
     whole = (-(2**63), 2**63 - 1)
-    return np.array([(s.min, s.max) if s is not None and s.has_min_max else whole for s in told], dtype=np.int64)
+    return np.array([(s.min, s.max) if s is not None and s.has_min_max else whole for s in stats], dtype=np.int64)
 
 
 def _distance(table: pa.Table, ra: float, dec: float) -> NDArray[np.float64]:
-    """Return the angular distances of stars to a position, deg."""
+    """Return the angular distances of stars from a position, deg."""
     here = np.radians([ra, dec])
     there = (np.radians(table[name].to_numpy()) for name in ("ra", "dec"))
     return np.degrees(angular_separation(*here, *there))
 
 
 def _covering(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
-    """Return ranges of identifiers (K, 2) that hold every star of a cone."""
+    """Return ranges of identifiers (K, 2) that include every star in a cone."""
     reach, order = radius + _MARGIN_DEG, _ORDER
-    while order and np.pi * reach**2 / (41_253 / (12 * 4**order)) > _LARGEST_PIXELS:
+    while order and np.pi * reach**2 / (41_253 / (12 * 4**order)) > _MOST_PIXELS:
         order -= 1
     sky = HEALPix(2**order, order="nested")
     pixels = np.sort(sky.cone_search_lonlat(ra * u.deg, dec * u.deg, min(reach, 180.0) * u.deg).astype(np.int64))
     ids = IDS_PER_PIXEL * 4 ** (_ORDER - order)
-    starts = np.flatnonzero(np.diff(pixels, prepend=-2) != 1)  # neighbours are one range
+    starts = np.flatnonzero(np.diff(pixels, prepend=-2) != 1)  # adjacent pixels form one range
     ends = np.append(starts[1:], len(pixels)) - 1
     return np.stack([pixels[starts] * ids, (pixels[ends] + 1) * ids - 1], axis=1)

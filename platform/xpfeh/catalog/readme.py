@@ -18,12 +18,12 @@ from xpfeh.tables.fits_writer import fits_format, row_dtype
 TITLE = "[Fe/H] from Gaia XP spectra, by xpfeh"
 
 WIDTH = 80
-"""Characters of a line, as CDS asks for."""
+"""Maximum line length, required by CDS."""
 _RULE = "-" * WIDTH
 
 
 def describe_catalog(rows: int, sample: CatalogSample, model: str, made_by: Sequence[Mapping[str, str]]) -> str:
-    """Return what a published catalog is, in a paragraph.
+    """Return a paragraph that describes a published catalog.
 
     Parameters
     ----------
@@ -31,7 +31,7 @@ def describe_catalog(rows: int, sample: CatalogSample, model: str, made_by: Sequ
         The number of its stars.
     sample : CatalogSample
     model : str
-        The version of the model that predicted.
+        The version of the model.
     made_by : sequence of mapping
         The versions of the code that made its parts, see `xpfeh.provenance.code_version`.
 
@@ -45,7 +45,7 @@ def describe_catalog(rows: int, sample: CatalogSample, model: str, made_by: Sequ
     90bd31). Sample 'all': every star of the catalog, with or without a prediction.
     """
     versions = [f"{code.get('xpfeh', 'unknown')} (commit {code.get('commit', 'unknown')})" for code in made_by]
-    versions = list(dict.fromkeys(versions))  # versions of the code can differ in their packages alone
+    versions = list(dict.fromkeys(versions))  # versions can differ only in their packages
     if len(versions) == 1:
         code = f"xpfeh {versions[0]}"
     else:
@@ -72,9 +72,9 @@ def readme(
     files : sequence of (name, explanation)
     schema : Schema
     text_bytes : mapping or None
-        The widths of the FITS file's text columns; None where there is no FITS file.
+        The widths of the FITS file's text columns; None without a FITS file.
     provenance : mapping
-        What the catalog's parts and records say of its origin.
+        The catalog's origin, from its parts and records.
     """
     columns = _columns(schema) if text_bytes is None else _byte_by_byte(schema, text_bytes)
     flags = [f"{bit.bit_length() - 1:>4}  {bit.name:<18} {meaning}" for bit, meaning in MEANING.items()]
@@ -83,7 +83,7 @@ def readme(
         section("Description", textwrap.fill(description, WIDTH - 4)),
         rule_table("File Summary:", [f"{name:<24} {explanation}" for name, explanation in files]),
         columns,
-        rule_table("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means: nothing to report):", flags),
+        rule_table("Note on flags (bits, counted from 0; a flag's value is 2^bit; 0 means nothing to report):", flags),
         section("Provenance", json.dumps(provenance, indent=1)),
         section("References", "\n".join(textwrap.fill(work, WIDTH - 4) for work in references())),
         f"{'=' * WIDTH}\n(End)",
@@ -98,9 +98,9 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
         span = f"{start + 1:>3}-{start + kind.itemsize:>4}"
         lines.append(f"{span:>8} {fits_format(field, text_bytes):<6} {_column(field)}")
     note = (
-        "Bytes of a row of the binary table in extension 1. Formats are those of FITS: L is T or F, K is an integer of "
-        "8 bytes, J one of 4 (unsigned by TZERO), E and D are floats of 4 and 8, nA is text of n bytes. '?' marks "
-        "columns that can be without a value, which is NaN."
+        "Bytes of a row of the binary table in extension 1. Formats are FITS's: L is T or F, K is an 8-byte integer, J "
+        "a 4-byte integer (unsigned via TZERO), E and D are 4-byte and 8-byte floats, nA is text of n bytes. '?' marks "
+        "columns in which values can be missing (NaN)."
     )
     title = "Byte-by-byte Description of file: catalog.fits"
     return f"{rule_table(title, lines)}\n{textwrap.fill(note, WIDTH)}"
@@ -109,11 +109,11 @@ def _byte_by_byte(schema: pa.Schema, text_bytes: Mapping[str, int]) -> str:
 def _columns(schema: pa.Schema) -> str:
     lines = ["  Type   Units  Label                     Explanations", _RULE]
     lines += [f"  {field.type!s:<6} {_column(field)}" for field in schema]
-    return f"{rule_table('Columns:', lines)}\n'?' marks columns that can be without a value."
+    return f"{rule_table('Columns:', lines)}\n'?' marks columns in which values can be missing."
 
 
 def _column(field: pa.Field) -> str:
-    """Return a column's unit, name and explanation; CDS marks one that can be without a value by '?'."""
+    """Return a column's unit, name and explanation; as at CDS, '?' marks one in which values can be missing."""
     text, unit, _ = describe(field)
     mark = "? " if field.nullable else ""
     return f"{unit or '---':<6} {field.name:<25} {mark}{text}"

@@ -1,4 +1,4 @@
-"""Which stars of a catalog are published."""
+"""The samples of a catalog that can be published."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from xpfeh.flags import BEYOND_PAPER, GOOD, Flag
 
 SAMPLE_COLUMNS = ("flags", "good", "FEH")
-"""What a choice is made by."""
+"""The columns that decide whether a star belongs to a sample."""
 
 
 class CatalogSample(NamedTuple):
-    """A choice of stars: its name, what it is in words, and which of N stars belong to it, from their `SAMPLE_COLUMNS`.
+    """A selection of stars: its name, its definition, and which of N stars belong to it, from their `SAMPLE_COLUMNS`.
 
     Examples
     --------
@@ -41,7 +41,7 @@ def _good(stars: pa.RecordBatch) -> NDArray[np.bool_]:
 
 
 def _paper(stars: pa.RecordBatch) -> NDArray[np.bool_]:
-    # A star whose giant cut could not be evaluated may be no giant at all.
+    # A star whose giant cut could not be evaluated may not be a giant at all.
     refused = np.uint32(BEYOND_PAPER | Flag.CUT_NOT_EVALUATED)
     return ((stars["flags"].to_numpy() & refused) == 0) & pc.is_valid(stars["FEH"]).to_numpy(zero_copy_only=False)
 
@@ -51,7 +51,7 @@ _SAMPLES = (
     CatalogSample("good", f"the good stars: {GOOD}", _good),
     CatalogSample(
         "paper",
-        "stars with [Fe/H] that pass cuts 1 to 3 of the paper, as far as they can be evaluated, and have E(B-V) < 0.5",
+        "stars with [Fe/H] that pass the paper's cuts 1 to 3, as far as these can be evaluated, and have E(B-V) < 0.5",
         _paper,
     ),
 )

@@ -1,7 +1,7 @@
-"""Stars in the order of the sky: a catalog of any size, sorted by HEALPix pixel in memory for one partition.
+"""Stars in HEALPix order: a catalog of any size, sorted with memory for one partition.
 
-A first reading counts the stars of each pixel, which decides the partitions; a second one appends each star to its
-partition's file, the spill. A partition is then read, sorted and written out, once for each format.
+A first pass counts the stars in each pixel, which determines the partitions; a second one appends each star to its
+partition's file, the spill. Each partition is then read, sorted and written, once for each format.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from xpfeh.dataset.repeated_ids import RepeatedIds
 from xpfeh.errors import UserError
 
 MAX_ROWS = 1_000_000
-"""Stars of a partition, unless it is a pixel of `COUNT_ORDER`."""
+"""Maximum number of stars in a partition, unless it is a pixel of `COUNT_ORDER`."""
 COUNT_ORDER = 8
 """The finest partitions, 0.05 square degrees: Gaia has fewer than `MAX_ROWS` spectra in the densest of them."""
 
@@ -36,7 +36,7 @@ _BUFFER_ROWS = 1_000_000
 _INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
 
 Select = Callable[[pa.RecordBatch], NDArray[np.bool_]]
-"""Returns which rows of a batch belong to what is published."""
+"""Returns which rows of a batch are to be published."""
 
 
 class Partition(NamedTuple):
@@ -49,7 +49,7 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True)
 class SkyOrder:
-    """Stars spilled by partition; iterating gives each partition's sorted table, along the sky.
+    """Stars spilled by partition; iterating yields each partition's sorted table, in HEALPix order.
 
     Attributes
     ----------
@@ -59,9 +59,9 @@ class SkyOrder:
         Stars in each pixel of `COUNT_ORDER`.
     partitions : sequence of Partition
     text_bytes : dict
-        The longest value of each text column, bytes.
+        The length of the longest value in each text column, bytes.
     spilled : SpilledTables
-        The stars of each partition, by its place in `partitions`.
+        The stars of each partition, by its index in `partitions`.
     """
 
     schema: pa.Schema
@@ -81,19 +81,19 @@ class SkyOrder:
         Raises
         ------
         ValueError
-            If stars were lost on the way.
+            If stars were lost.
         """
         for number, partition in enumerate(self.partitions):
             table = self.spilled.read(number)
             if table.num_rows != partition.rows:
-                raise ValueError(f"{partition}: {table.num_rows} stars came here")
+                raise ValueError(f"{partition}: {table.num_rows} stars arrived")
             yield partition, along_the_sky(table)
 
 
 def along_the_sky(table: pa.Table) -> pa.Table:
     """Return stars sorted by ``_healpix_29``, and by ``source_id`` within a pixel.
 
-    So the result does not depend on how the catalog was cut into parts.
+    So the result does not depend on how the catalog was divided into parts.
     """
     # lexsort sorts by its last key first.
     order = np.lexsort([table["source_id"].to_numpy(), table[SPATIAL_INDEX_COLUMN].to_numpy()])
@@ -142,9 +142,9 @@ def divide(counts: NDArray[np.int64], max_rows: int) -> list[Partition]:
     [Partition(order=0, pixel=0, rows=40), Partition(order=0, pixel=11, rows=70)]
     """
     found = []
-    undecided = np.ones(12, dtype=bool)  # the pixels of this order that no larger partition holds
+    undecided = np.ones(12, dtype=bool)  # the pixels of this order that are in no larger partition
     for order in range(COUNT_ORDER + 1):
-        stars = counts.reshape(12 * 4**order, -1).sum(axis=1)  # nested: a pixel's children follow one another
+        stars = counts.reshape(12 * 4**order, -1).sum(axis=1)  # nested: a pixel's children are consecutive
         small = (stars <= max_rows) | (order == COUNT_ORDER)
         chosen = np.flatnonzero(undecided & small & (stars > 0))
         found += [Partition(order, int(pixel), int(stars[pixel])) for pixel in chosen]
@@ -160,7 +160,7 @@ def spill(
     schema: pa.Schema,
     folder: Path,
 ) -> SkyOrder:
-    """Sort the selected stars of a catalog into one file a partition.
+    """Sort the selected stars of a catalog into one file per partition.
 
     Memory holds `_BUFFER_ROWS` stars; a file is open only while it is appended to.
 
@@ -215,12 +215,12 @@ def _healpix_29(batch: pa.RecordBatch) -> NDArray[np.int64]:
 
 
 def _coarse(healpix_29: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the pixels of `COUNT_ORDER` that hold pixels of order 29: a nested number has 2 bits an order."""
+    """Return the pixels of `COUNT_ORDER` that contain pixels of order 29: a nested number has 2 bits per order."""
     return healpix_29 >> 2 * (SPATIAL_INDEX_ORDER - COUNT_ORDER)
 
 
 def _first_pixel(partition: Partition) -> int:
-    """Return the first of the pixels of `COUNT_ORDER` that a partition consists of."""
+    """Return a partition's first pixel of `COUNT_ORDER`."""
     return partition.pixel << 2 * (COUNT_ORDER - partition.order)
 
 

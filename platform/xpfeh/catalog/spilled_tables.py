@@ -1,4 +1,4 @@
-"""Rows that wait on disk in numbered files: appended to in pieces, in any order, and read back file by file."""
+"""Rows spilled to numbered files: appended in pieces, in any order, and read back file by file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class SpilledTables:
-    """Tables in a folder, a file each; a file is open only while it is appended to.
+    """Tables in a folder, one file each; a file is open only while it is appended to.
 
     Parameters
     ----------
@@ -34,11 +34,11 @@ class SpilledTables:
     folder: Path
 
     def __iter__(self) -> Iterator[int]:
-        """Yield the numbers of the files that have rows, in their order."""
+        """Yield the numbers of the files that have rows, in order."""
         yield from sorted(int(path.stem) for path in self.folder.glob("*.arrows"))
 
     def append(self, table: pa.Table, numbers: NDArray[np.integer]) -> None:
-        """Append each row of a table to the file of its number (rows,), each time as one Arrow stream."""
+        """Append each row of a table to the file with its number (rows,), each time as one Arrow stream."""
         order = np.argsort(numbers, kind="stable")
         table = table.take(order)
         present, starts, rows = np.unique(numbers[order], return_index=True, return_counts=True)
@@ -47,7 +47,7 @@ class SpilledTables:
                 stream.write_table(table.slice(start, length))
 
     def read(self, number: int) -> pa.Table:
-        """Return all rows of a file, in the order in which they came."""
+        """Return all rows of a file, in the order in which they were appended."""
         path, streams = self._path(number), []
         size = path.stat().st_size
         with pa.OSFile(str(path)) as file:

@@ -1,4 +1,4 @@
-"""What Zenodo asks for when a release is deposited: from CITATION.cff, and from the release itself.
+"""The metadata that Zenodo requires for a deposition: from CITATION.cff, and from the release itself.
 
 The attributes are those of "Deposit metadata", https://developers.zenodo.org.
 """
@@ -14,14 +14,14 @@ _OPTIONAL = ("affiliation", "orcid")
 
 
 def zenodo_json(title: str, description: str, version: str) -> str:
-    """Return the body that creates a deposition, or describes one: ``POST`` or ``PUT`` of Zenodo's deposit API.
+    """Return the request body that creates or updates a deposition: ``POST`` or ``PUT`` in Zenodo's deposit API.
 
     Parameters
     ----------
     title, description : str
-        Of the release, as plain text.
+        Plain text.
     version : str
-        What tells this release from another one: the model's version.
+        Identifies this release: the model's version.
 
     Examples
     --------
@@ -50,5 +50,5 @@ def zenodo_json(title: str, description: str, version: str) -> str:
 
 
 def _bare(value: str) -> str:
-    """Return an ORCID without its address, which CITATION.cff wants and Zenodo does not; other text as it is."""
+    """Return an ORCID without its URL, which CITATION.cff needs but Zenodo does not; other text unchanged."""
     return value.removeprefix("https://orcid.org/")

@@ -1,1 +1,1 @@
-"""A dataset on disk or in a bucket: its plan, its ledger, its parts; status and proof. No Ray."""
+"""A dataset on disk or in a bucket: its plan, its ledger, its parts; status and verification. No Ray."""

@@ -1,15 +1,15 @@
-"""A dataset on disk or in a bucket: features, or a catalog. The one owner of its format.
+"""A dataset on disk or in a bucket: features, or a catalog. Only this module knows its format.
 
-A dataset is a folder of parts, one Parquet file a shard, beside ``_xpfeh/``, its ledger: ``plan.json`` (inputs,
-settings, model, shards), ``done/SHARD.json`` (the record of each finished shard; ``records.parquet`` repeats many of
-them, to be read at once), ``failed/SHARD.json`` (why one is not) and ``rejected/SHARD.csv`` (rows that were not
-delivered). A part is written to ``_xpfeh/tmp``, checked, moved to its name, and only then recorded; a run that is
-killed loses the shards in hand and nothing else. Parts are the files that the records name, with the recorded size:
-whatever else lies in the folder is not read.
+A dataset is a folder of parts, one Parquet file per shard, with a ledger ``_xpfeh/``: ``plan.json`` (inputs, settings,
+model, shards), ``done/SHARD.json`` (the record of each finished shard; ``records.parquet`` repeats many of them for
+fast reading), ``failed/SHARD.json`` (why a shard failed) and ``rejected/SHARD.csv`` (rows that were not delivered). A
+part is written to ``_xpfeh/tmp``, checked, moved to its final name, and only then recorded; a run that is killed loses
+only the shards in progress. Parts are the files that the records name, with the recorded size: other files in the
+folder are ignored.
 
-Object stores have no rename: there a move is a copy on the server followed by a delete, and the copy shows only once
-it is whole. So a part appears whole or not at all there too, and two workers that make the same shard write the same
-bytes to the same name.
+Object stores have no rename: there a move is a copy on the server followed by a delete, and the copy becomes visible
+only when it is complete. So a part appears whole or not at all there too, and two workers that make the same shard
+write the same bytes to the same name.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ from xpfeh.files import digest, exists, filesystem, first_line, list_files, list
 from xpfeh.provenance import code_version
 from xpfeh.sources.coefficients import Reject
 
-_ROW_GROUP = 8 << 20  # bytes, uncompressed: worth a request to a bucket, and flat in memory
+_ROW_GROUP = 8 << 20  # bytes, uncompressed: large enough for a request to a bucket, small in memory
 _BY_BYTES = "BYTE_STREAM_SPLIT"
 _GATHERED = "records.parquet"
 
@@ -60,12 +60,12 @@ class Dataset:
 
     @classmethod
     def begin(cls, uri: str | Path, plan: Plan) -> Dataset:
-        """Begin `plan` in a new folder, or resume it in the folder that holds it.
+        """Start `plan` in a new folder, or resume it in its own.
 
         Raises
         ------
         UserError
-            If the folder holds another plan (the message names the differences), or cannot be one.
+            If the folder has another plan (the message lists the differences), or cannot be created.
         """
         dataset = cls(uri, plan)
         plan_file = dataset._ledger("plan.json")
@@ -82,33 +82,35 @@ class Dataset:
 
     @classmethod
     def at(cls, uri: str | Path) -> Dataset:
-        """Return the dataset of a folder, begun or finished.
+        """Return the dataset in a folder, finished or not.
 
         Raises
         ------
         UserError
-            If the folder holds none, its plan cannot be read, or it is of another format.
+            If the folder has none, its plan cannot be read, or it has another format.
         """
         fs, folder = filesystem(uri)
         path = f"{folder}/_xpfeh/plan.json"
         if not exists(fs, path):
-            raise UserError(f"{uri}: no dataset of xpfeh here (no _xpfeh/plan.json); --out of ingest or catalog run")
+            raise UserError(
+                f"{uri}: not an xpfeh dataset (no _xpfeh/plan.json); give the --out of ingest or catalog run"
+            )
         plan = parse(read_bytes(fs, path), path, Plan)
         if not plan.is_of_this_format:
             raise UserError(
-                f"{uri}: {plan.kind} of another version of xpfeh (format {FORMAT} is read here); "
+                f"{uri}: {plan.kind} of another version of xpfeh (this version reads format {FORMAT}); "
                 "make them again, with another --out"
             )
         return cls(uri, plan)
 
     @classmethod
     def finished(cls, uri: str | Path, kind: Kind) -> Dataset:
-        """Return the dataset of a folder if it is of this kind and every part of it is there.
+        """Return the dataset in a folder if it is of this kind and complete.
 
         Raises
         ------
         UserError
-            If it is not.
+            Otherwise.
         """
         dataset = cls.at(uri)
         if dataset.plan.kind != kind:
@@ -121,23 +123,23 @@ class Dataset:
         if pending := self.pending():
             raise UserError(
                 f"{self.uri}: {len(pending)} of {len(self.plan.shards)} parts are missing or not of their recorded "
-                f"size (first: {pending[0].name}); run the command that made it once more"
+                f"size (first: {pending[0].name}); rerun the command that made it"
             )
 
     def pending(self) -> list[Shard]:
-        """Return the shards that have no record, or whose part is not there with its recorded size."""
+        """Return the shards without a record, or without a part of the recorded size."""
         return self.without_part(self.records())
 
     def without_part(self, records: Iterable[Record]) -> list[Shard]:
-        """Return the shards that none of `records` is of, or whose part is not there with its recorded size."""
+        """Return the shards that have none of `records`, or no part of the recorded size."""
         sizes = {info.base_name: info.size for info in list_infos(self.fs, self.folder, ".parquet")}
         done = {r.shard for r in records if sizes.get(f"{r.shard}.parquet") == r.bytes}
         return [shard for shard in self.plan.shards if shard.name not in done]
 
     def records(self) -> list[Record]:
-        """Return the record of each finished shard of the plan, in the plan's order.
+        """Return the record of each finished shard, in the plan's order.
 
-        A record that was copied here from another dataset, of another source or model, is not counted.
+        A record copied here from another dataset, with another source or model, is ignored.
         """
         present = read_all(self.fs, self._ledger("done"), Record, self._ledger(_GATHERED))
         records = []
@@ -149,20 +151,20 @@ class Dataset:
         return records
 
     def gather_records(self) -> None:
-        """Put many records into one file, so that they are read at once; for a run to call now and then."""
+        """Collect many records in one file for fast reading; a run calls this now and then."""
         gather(self.fs, self._ledger("done"), self._ledger(_GATHERED))
 
     def failures(self) -> list[Failure]:
-        """Return the shards that could not be made so far, in the order of their names."""
+        """Return the shards that have failed so far, by name."""
         return list(read_all(self.fs, self._ledger("failed"), Failure).values())
 
     def check_parts(self) -> None:
-        """Read all parts through, see `xpfeh.dataset.reading.check_part`."""
+        """Read all parts and check them, see `xpfeh.dataset.reading.check_part`."""
         for record in track(self.records(), "checking parts"):
             check_part(self.fs, self.part(record.shard), record.fingerprint)
 
     def strangers(self) -> list[str]:
-        """Return the names of Parquet files in the folder that are no part of this dataset."""
+        """Return the names of Parquet files in the folder that are not part of this dataset."""
         planned = {f"{shard.name}.parquet" for shard in self.plan.shards}
         present = [Path(path).name for path in list_files(self.fs, self.folder, ".parquet")]
         return [name for name in present if name not in planned]
@@ -172,14 +174,14 @@ class Dataset:
         return f"{self.folder}/{shard}.parquet"
 
     def rejects(self, shard: str) -> str:
-        """Return the path of the table of a shard's rejected rows; it is there if there are any."""
+        """Return the path of the table of a shard's rejected rows, which exists if there are any."""
         return self._ledger(f"rejected/{shard}.csv")
 
     def read(self, columns: Iterable[str] | None = None, source_ids: NDArray[np.int64] | None = None) -> pa.Table:
         """Return the rows of all parts, or those of some stars, in the order of the parts.
 
-        Every part's bytes are compared with its record. Memory holds what is returned and a few row groups; those that
-        cannot hold any of the stars are skipped.
+        Every part's bytes are compared with its record. Memory holds the result and a few row groups; row groups that
+        cannot contain any of the stars are skipped.
 
         Parameters
         ----------
@@ -191,14 +193,14 @@ class Dataset:
         Raises
         ------
         UserError
-            If a part is missing, is not the recorded one, or cannot be read.
+            If a part is missing, differs from its record, or cannot be read.
         """
         self.require_whole()
         parts = [(self.part(record.shard), record.fingerprint) for record in self.records()]
         return read_parts(self.fs, parts, list(columns) if columns is not None else None, source_ids)
 
     def some(self, rows: int) -> pa.Table:
-        """Return about so many rows from all over the dataset, without comparing the parts' bytes with their records.
+        """Return about this many rows from all over the dataset, without comparing the parts' bytes with their records.
 
         Raises
         ------
@@ -210,7 +212,7 @@ class Dataset:
     def commit(self, shard: Shard, deliveries: Iterable[Delivery]) -> Record:
         """Write a shard's rows as its part, check the part, and only then record it.
 
-        Memory holds one delivery, or a row group, at a time. Rejected rows go to ``_xpfeh/rejected/SHARD.csv``.
+        Memory holds one delivery or row group at a time. Rejected rows go to ``_xpfeh/rejected/SHARD.csv``.
 
         Raises
         ------
@@ -224,12 +226,12 @@ class Dataset:
         try:
             ids, rejected, counts = self._write_part(temporary, deliveries)
             if shard.rows is not None and len(ids) + len(rejected) != shard.rows:
-                raise ValueError(f"{len(ids)} rows and {len(rejected)} rejected do not make {shard.rows}")
+                raise ValueError(f"{len(ids)} rows and {len(rejected)} rejected do not add up to {shard.rows}")
             if np.unique(ids).size != len(ids):
                 raise ValueError("a source_id appears twice")
             written = pq.read_table(temporary, filesystem=self.fs, columns=["source_id"])["source_id"].to_numpy()
             if not np.array_equal(written, ids):
-                raise ValueError(f"{temporary} reads back with other rows")
+                raise ValueError(f"{temporary} has other rows when read back")
             fingerprint, size = digest(self.fs, temporary), self.fs.get_file_info(temporary).size
             self.fs.move(temporary, self.part(shard.name))
         except BaseException:
@@ -265,7 +267,7 @@ class Dataset:
         return record
 
     def fail(self, shard: Shard, error: Exception) -> Failure:
-        """Record why a shard could not be made, if there is room for that; the next run tries it again."""
+        """Record why a shard failed, if the disk has room; the next run retries it."""
         line = first_line(error)
         failure = Failure(
             shard=shard.name,
@@ -279,7 +281,7 @@ class Dataset:
         return failure
 
     def clear(self) -> None:
-        """Delete what killed workers left half-written; for when no shard is in hand."""
+        """Delete files that killed workers left unfinished; only call it while no shard is in progress."""
         if self.fs.get_file_info(self._ledger("tmp")).type == pafs.FileType.Directory:
             self.fs.delete_dir(self._ledger("tmp"))
 
@@ -308,10 +310,10 @@ class Dataset:
         groups = _row_groups(tables())
         first = next(groups, None)
         if first is None:
-            raise ValueError("a shard must deliver at least one table, be it without rows")
+            raise ValueError("a shard must deliver at least one table, even if empty")
         schema = first.schema.with_metadata({**(first.schema.metadata or {}), **metadata})
-        # A dictionary of numbers that hardly repeat costs two thirds of the time and a quarter of the space. Spectra
-        # are smooth and rounded: byte by byte, the first bytes of neighbours are alike and the last are zero.
+        # Dictionaries of numbers that rarely repeat cost two thirds of the time and a quarter of the space. Spectra
+        # are smooth and rounded: split by byte, the first bytes of neighbours are alike and the last are zero.
         strings = [field.name for field in schema if pa.types.is_string(field.type)]
         spectra = {
             f"{field.name}.list.element": _BY_BYTES for field in schema if pa.types.is_fixed_size_list(field.type)
@@ -331,7 +333,7 @@ class Dataset:
 
 
 def _row_groups(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
-    """Gather tables to such as are worth a row group; at least one, be it without rows."""
+    """Combine tables until they fill a row group; yield at least one, even if empty."""
     waiting: list[pa.Table] = []
     for table in tables:
         waiting.append(table)

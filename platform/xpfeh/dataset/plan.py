@@ -1,4 +1,4 @@
-"""A plan: what a run makes of what, cut into shards. It decides every byte of the output, and never changes."""
+"""A plan: a run's inputs and settings, and its shards. It determines every byte of the output, and never changes."""
 
 from __future__ import annotations
 
@@ -10,26 +10,26 @@ from pydantic import BaseModel, ConfigDict
 
 from xpfeh.settings import PreprocessSettings
 
-_SHOWN = 4  # differences that a message names
+_SHOWN = 4  # differences listed in a message
 
 Kind = Literal["features", "catalog"]
 FORMAT = 3
-"""Of the parts; the next number after each change of what they hold. Plans of format 1 do not name it."""
+"""Of the parts; incremented when their contents change. Plans of format 1 do not state it."""
 
 
 class Shard(BaseModel):
-    """Some rows of one input file: what becomes one part.
+    """Some rows of one input file, which become one part.
 
     Attributes
     ----------
     name : str
-        Of the shard, its part and its record.
+        Name of the shard, its part and its record.
     source : str
         The file's absolute path or URI, the packaged library's name, or the name of a part of the features.
     start : int
-        The first row, or star of the library, that is read.
+        The first row, or star of the library, to read.
     rows : int or None
-        Rows that it accounts for; None where only reading the file tells.
+        Number of rows; None if unknown before reading the file.
     fingerprint : str
         Of the whole file's bytes, see `xpfeh.files.digest`.
     """
@@ -44,20 +44,20 @@ class Shard(BaseModel):
 
 
 class Plan(BaseModel):
-    """What a run makes of what.
+    """The inputs, settings and shards of a run.
 
     Attributes
     ----------
     kind : {"features", "catalog"}
     inputs : dict
-        The fingerprint of each input, by what it is.
+        The fingerprint of each input, by its name.
     settings : PreprocessSettings
         How spectra become features.
     model : str
         The version of the model that predicts; empty for features.
     shards : list of Shard
     made_by : dict
-        The code that planned it; what made a part stands in the part's record.
+        The code that planned it; the code that made a part is in the part's record.
     format : int
     """
 
@@ -73,20 +73,20 @@ class Plan(BaseModel):
 
     @property
     def is_of_this_format(self) -> bool:
-        """Whether a plan that was read back is of datasets as this version makes them."""
+        """Whether a plan that was read back has this version's format."""
         return self.format == FORMAT and "format" in self.model_fields_set
 
     def fingerprint(self) -> str:
-        """Return a SHA-256 (hex, 16 digits) of all that decides the output's content."""
+        """Return a SHA-256 (hex, 16 digits) of everything that determines the output."""
         return _short_hash(self.model_dump_json(exclude={"made_by"}))
 
     def provenance(self) -> dict[str, object]:
-        """Return what each part's metadata says of its origin."""
+        """Return the origin recorded in each part's metadata."""
         origin = self.model_dump(mode="json", exclude={"shards", "made_by"})
         return {**origin, "parts": len(self.shards), "fingerprint": self.fingerprint()}
 
     def differences(self, other: Plan) -> str:
-        """Return in words how the content of `other` would differ from this plan's; empty if it would not."""
+        """Return, as text, how the output of `other` would differ from this plan's; empty if it would not."""
         choices = _changes(self._choices(), other._choices())
         found = [f"{name} {was!r} -> {now!r}" for name, was, now in choices]
         for source, was, now in _changes(self._files(), other._files()) or _changes(self.inputs, other.inputs):
@@ -97,7 +97,7 @@ class Plan(BaseModel):
             else:
                 found.append(f"{source} has changed")
         if not found and self.shards != other.shards:
-            found = ["the input is cut into other shards"]
+            found = ["the input is divided into other shards"]
         more = f", and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         return ", ".join(found[:_SHOWN]) + more
 
@@ -109,7 +109,7 @@ class Plan(BaseModel):
 
 
 def _changes(was: Mapping[str, object], now: Mapping[str, object]) -> list[tuple[str, object, object]]:
-    """Return (key, value before, value now) of what differs; None where there is none."""
+    """Return (key, value before, value now) for each difference; None for a missing value."""
     return [(key, was.get(key), now.get(key)) for key in {**was, **now} if was.get(key) != now.get(key)]
 
 

@@ -1,4 +1,4 @@
-"""Parts back to rows: all of them, or those of some stars without reading the rest into memory."""
+"""Read the rows of parts: all of them, or those of some stars without reading the rest into memory."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import digest, first_line
 
 _THREADS = 4  # parts read at once; each holds one row group
-_PARTS = 20  # parts that stand for all
+_PARTS = 20  # parts sampled to represent all
 
 
 def read_parts(
@@ -47,7 +47,7 @@ def read_parts(
 
 
 def read_some(fs: pafs.FileSystem, paths: Sequence[str], rows: int) -> pa.Table:
-    """Return about so many rows from all over the Parquet files; all, if there are fewer.
+    """Return about `rows` rows from all over the Parquet files, or all if there are fewer.
 
     Raises
     ------
@@ -71,14 +71,14 @@ def _some_of(fs: pafs.FileSystem, rows: int, path: str) -> pa.Table:
 
 
 def _evenly(n: int, most: int) -> list[int]:
-    """Return so many of 0 ... n - 1 at most, evenly spaced."""
+    """Return at most `most` of 0 ... n - 1, evenly spaced."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).astype(np.intp)).tolist()
 
 
 def check_part(fs: pafs.FileSystem, path: str, fingerprint: str) -> None:
-    """Read a part through and raise a `UserError` if it was changed after it was recorded."""
+    """Read a part and raise a `UserError` if it was changed after it was recorded."""
     if digest(fs, path) != fingerprint:
-        raise UserError(f"{path}: was changed after it was recorded; delete it, and run again what made it")
+        raise UserError(f"{path}: was changed after it was recorded; delete it, and rerun the command that made it")
 
 
 def _read_part(
@@ -97,14 +97,14 @@ def _read_part(
             nothing = parquet.schema_arrow.empty_table().select(names)
             return pa.concat_tables([nothing, *(group for group in groups if group is not None)])
     except (OSError, pa.ArrowInvalid, KeyError) as error:
-        message = f"{path}: cannot be read ({first_line(error)}); delete it, and run again what made it"
+        message = f"{path}: cannot be read ({first_line(error)}); delete it, and rerun the command that made it"
         raise UserError(message) from None
 
 
 def _rows_of(
     parquet: pq.ParquetFile, group: int, columns: list[str] | None, wanted: NDArray[np.int64]
 ) -> pa.Table | None:
-    """Return the rows of the wanted stars in a row group; the wide columns are read only if there are any."""
+    """Return the rows of the wanted stars in a row group; wide columns are read only if there are any such stars."""
     statistics = parquet.metadata.row_group(group).column(parquet.schema_arrow.names.index("source_id")).statistics
     if statistics is not None and statistics.has_min_max:
         first, last = np.searchsorted(wanted, [statistics.min, statistics.max + 1])

@@ -1,7 +1,7 @@
-"""The many small files of a ledger: read some at a time, and most of them out of one file that gathers them.
+"""The many small files of a ledger: read in parallel, most of them from one file in which they are gathered.
 
-The small files remain what counts. The one that gathers them holds each with its size and time, and what does not have
-those any more is read anew; so it may be old, or deleted, at any time.
+The small files remain authoritative. The gathered file stores each with its size and time, and any whose size or time
+has changed is reread; so the gathered file may be outdated or deleted at any time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from xpfeh.files import list_infos, read_bytes, write_whole
 from xpfeh.settings import first_problem
 
 AT_ONCE = 32
-"""Requests to a bucket: each waits some 10 ms, whatever it asks for."""
-_WORTH_A_FILE = 200  # small files
+"""Concurrent requests to a bucket: each waits about 10 ms, whatever it requests."""
+_WORTH_A_FILE = 200  # new small files: with fewer, gathering saves too little time
 
 _Model = TypeVar("_Model", bound=BaseModel)
 
@@ -34,16 +34,16 @@ class _GatheredFile(NamedTuple):
 
 
 def read_all(fs: pafs.FileSystem, folder: str, kind: type[_Model], gathered: str = "") -> dict[str, _Model]:
-    """Return what the JSON files of a folder hold, by their names without suffix, in the order of the names.
+    """Return the contents of the JSON files in a folder, by name without suffix, sorted by name.
 
     Parameters
     ----------
     fs : pyarrow.fs.FileSystem
     folder : str
     kind : type
-        What each file holds.
+        Type of each file's content.
     gathered : str
-        Path of a file that `gather` wrote, if it has.
+        Path of the file written by `gather`, if any.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def gather(fs: pafs.FileSystem, folder: str, gathered: str) -> None:
 
 
 def parse(content: bytes, path: str, kind: type[_Model]) -> _Model:
-    """Return what a file of the ledger holds.
+    """Return the content of a file in the ledger.
 
     Raises
     ------
@@ -78,12 +78,12 @@ def parse(content: bytes, path: str, kind: type[_Model]) -> _Model:
     except ValidationError as error:
         raise UserError(
             f"{path}: not a {kind.__name__.lower()} of this version of xpfeh ({first_problem(error)}); delete the "
-            "folder and make the dataset again, or this file alone if it is a record"
+            "folder and make the dataset again, or only this file if it is a record"
         ) from None
 
 
 def _read(fs: pafs.FileSystem, folder: str, gathered: str) -> tuple[dict[str, _GatheredFile], int]:
-    """Return the files of a folder, and how many of them had to be read one by one."""
+    """Return the files of a folder, and how many of them had to be read individually."""
     known = _read_gathered(fs, gathered) if gathered else {}
     files, new = dict[str, _GatheredFile | None](), dict[str, pafs.FileInfo]()
     for info in list_infos(fs, folder, ".json"):
@@ -102,5 +102,5 @@ def _read_gathered(fs: pafs.FileSystem, gathered: str) -> Mapping[str, _Gathered
     try:
         rows = pq.read_table(gathered, filesystem=fs).to_pylist()
         return {row.pop("name"): _GatheredFile(**row) for row in rows}
-    except (OSError, pa.ArrowInvalid, KeyError, TypeError):  # there is none, or it is damaged
+    except (OSError, pa.ArrowInvalid, KeyError, TypeError):  # missing or damaged
         return {}

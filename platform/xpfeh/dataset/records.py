@@ -1,4 +1,4 @@
-"""What a dataset's folder says of its shards: a record of each finished one, and why another could not be made."""
+"""The ledger's entries on shards: a record of each finished one, and the reason why one failed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from xpfeh.sources.coefficients import Reject
 
 
 class Delivery(NamedTuple):
-    """Some rows of a shard: those delivered, those rejected, how many are in the companion files, kinds of answers."""
+    """Some rows of a shard: those delivered and rejected, the number in companion files, the number of each kind."""
 
     table: pa.Table
     rejected: Sequence[Reject] = ()
@@ -24,8 +24,8 @@ class Delivery(NamedTuple):
 class Record(BaseModel):
     """A finished shard: what was read, what was written, by which model and code, and when (UTC).
 
-    ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by their reason, ``matched`` the stars that
-    have a row in the companion files, by their kind; ``kinds`` counts a catalog's answers, see `xpfeh.inference.kinds`.
+    ``fingerprint`` and ``bytes`` are the part's; ``rejected`` counts rows by reason, ``matched`` the stars that have a
+    row in the companion files, by kind of file; ``kinds`` counts a catalog's stars, see `xpfeh.inference.kinds`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class Record(BaseModel):
 
 
 class Failure(BaseModel):
-    """A shard that could not be made: its input, the reason in one line, the trace for whoever mends the code."""
+    """A shard that failed: its input, the reason in one line, and the traceback for developers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

@@ -1,4 +1,4 @@
-"""Which identifiers are there more than once, of any number of them, in flat memory."""
+"""Find repeated identifiers among any number of them, in constant memory."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _BLOCK = 1_000_000
 
 
 class RepeatedIds:
-    """A file of identifiers (8 bytes each), which is read as often as memory demands.
+    """A file of identifiers (8 bytes each), which is read in as many passes as memory requires.
 
     Parameters
     ----------
     path : Path
-        Of the file, not there yet.
+        Path of the file, which must not exist yet.
 
     Examples
     --------
@@ -43,11 +43,11 @@ class RepeatedIds:
 
     def find(self) -> NDArray[np.int64]:
         """Return the identifiers that were added more than once."""
-        # An odd number: the last bits of most identifiers are 0, so that an even one would leave passes empty.
+        # An odd number: the last bits of most identifiers are 0, so an even one would leave passes empty.
         passes = (1 + self._count // _IN_MEMORY) | 1
         found = []
         for remainder in range(passes):
-            # Equal identifiers have equal remainders, and so meet in one pass.
+            # Equal identifiers have equal remainders, so they meet in one pass.
             alike = np.concatenate([np.empty(0, np.int64), *(ids[ids % passes == remainder] for ids in self._blocks())])
             ids, counts = np.unique(alike, return_counts=True)
             found.append(ids[counts > 1])

@@ -1,4 +1,4 @@
-"""How far a dataset is: what its records say, while it is made or after the run was killed."""
+"""A dataset's progress, from its records: while it is being made or after the run was killed."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _RECENT = timedelta(minutes=5)  # long enough for a steady rate, short enough to
 
 @dataclass(frozen=True)
 class Status:
-    """Where a dataset stands.
+    """A dataset's progress.
 
     Attributes
     ----------
     kind : str
         ``features`` or ``catalog``.
     parts, done, failed : int
-        Parts planned, finished, and without success so far.
+        Parts planned, finished, and failed so far.
     rows_read, rows_written : int
     rejected : Counter
         Rejected rows by reason; rows read = rows written + rows rejected.
     rate : float
-        Rows read a second over the last five minutes before the latest part, pauses left out.
+        Rows read per second over the five minutes before the latest part, excluding pauses.
     latest : datetime or None
         When the latest part was finished (UTC).
     """
@@ -47,19 +47,19 @@ class Status:
 
     @property
     def seconds_left(self) -> float | None:
-        """Seconds to the end at this rate, if there is one; the parts left are taken to be like the others."""
+        """Remaining seconds at this rate, if known, assuming the remaining parts are like the others."""
         if not self.rate or not self.done:
             return None
         return self.rows_read / self.done * (self.parts - self.done) / self.rate
 
 
 def status(uri: str | Path) -> Status:
-    """Return where the dataset in a folder stands.
+    """Return the progress of the dataset in a folder.
 
     Raises
     ------
     UserError
-        If the folder holds no dataset.
+        If the folder has no dataset.
     """
     dataset = Dataset.at(uri)
     records, parts = dataset.records(), len(dataset.plan.shards)
@@ -85,7 +85,7 @@ def _rate(records: Sequence[Record]) -> float:
 
 
 def _busy_seconds(records: Sequence[Record]) -> float:
-    """The time in which at least one of the parts was being made."""
+    """Return the time during which at least one of the parts was being made."""
     ends = np.array([record.finished.timestamp() for record in records])
     begins = ends - np.array([record.seconds for record in records])
     order = np.argsort(begins)

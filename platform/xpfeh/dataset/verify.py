@@ -1,4 +1,4 @@
-"""The proof of exactly once: what was asked for = what is there + what was rejected, star by star."""
+"""Proof of exactly once: rows requested = rows delivered + rows rejected, star by star."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from xpfeh.files import digest, exists, first_line, read_bytes
 from xpfeh.sources import reader
 
 _EXAMPLES = 3
-_AT_ONCE = 4  # shards: a bucket answers them while others are compared
+_AT_ONCE = 4  # shards: some are downloaded from a bucket while others are compared
 
 Requested = Callable[[Shard], Iterator[pa.Array]]
 """Yields the identifiers of a shard's input."""
@@ -33,7 +33,7 @@ Requested = Callable[[Shard], Iterator[pa.Array]]
 
 @dataclass
 class Account:
-    """What `verify` found.
+    """The result of `verify`.
 
     Attributes
     ----------
@@ -41,9 +41,9 @@ class Account:
     requested, written, rejected : int
         Rows of the input, rows of the parts, rows rejected with a reason.
     parts : int
-        Parts that were read through and compared with their recorded fingerprint.
+        Parts that were read and compared with their recorded fingerprint.
     problems : list of str
-        What does not hold, a line each; empty if all of it does.
+        Problems found, one line each; empty if there are none.
     """
 
     kind: str
@@ -55,31 +55,31 @@ class Account:
 
 
 def verify(uri: str | Path) -> Account:
-    """Read the input's and the output's identifiers through and compare them, shard by shard and over all.
+    """Read the identifiers of input and output and compare them, shard by shard and overall.
 
     Every part must have the recorded bytes; its stars and the rejected ones must be those of its input, each as often
-    as there; no star may be in two parts, and no other Parquet file beside them. Memory holds the identifiers of
-    four shards, or four million; the others wait in a temporary folder (8 bytes a star).
+    as there; no star may be in two parts, and no other Parquet file may be in the folder. Memory holds the identifiers
+    of four shards, or four million; the others are in a temporary folder (8 bytes per star).
 
     Raises
     ------
     UserError
-        If the folder holds no dataset, or a catalog's features are gone.
+        If the folder has no dataset, or a catalog's features are gone.
     """
     dataset = Dataset.at(uri)
     requested = _read_requested(dataset)
     records = {record.shard: record for record in dataset.records()}
     account = Account(dataset.plan.kind)
-    account.problems += [f"{name}: is no part of this dataset; move it elsewhere" for name in dataset.strangers()]
+    account.problems += [f"{name}: is not part of this dataset; move it elsewhere" for name in dataset.strangers()]
     shards = dataset.plan.shards
 
-    def checked(shard: Shard) -> _Checked:
+    def check(shard: Shard) -> _ShardCheck:
         return _check_shard(dataset, shard, records.get(shard.name), requested)
 
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(_AT_ONCE) as threads:
         written = RepeatedIds(Path(folder) / "source_id.int64")
         for start in track(range(0, len(shards), _AT_ONCE), description="verify"):
-            for each in threads.map(checked, shards[start : start + _AT_ONCE]):
+            for each in threads.map(check, shards[start : start + _AT_ONCE]):
                 account.requested += each.requested
                 account.written += each.written
                 account.rejected += each.rejected
@@ -96,8 +96,8 @@ def verify(uri: str | Path) -> Account:
 
 
 @dataclass
-class _Checked:
-    """What was found of one shard; identifiers only if nothing is wrong with it."""
+class _ShardCheck:
+    """The result for one shard; it has identifiers only if nothing is wrong."""
 
     requested: int = 0
     written: int = 0
@@ -106,8 +106,8 @@ class _Checked:
     ids: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
 
 
-def _check_shard(dataset: Dataset, shard: Shard, record: Record | None, requested: Requested) -> _Checked:
-    found = _Checked()
+def _check_shard(dataset: Dataset, shard: Shard, record: Record | None, requested: Requested) -> _ShardCheck:
+    found = _ShardCheck()
     try:
         found.ids = _ids_of(dataset, shard, record, requested, found)
     except (UserError, OSError, pa.ArrowInvalid) as error:
@@ -116,11 +116,11 @@ def _check_shard(dataset: Dataset, shard: Shard, record: Record | None, requeste
 
 
 def _ids_of(
-    dataset: Dataset, shard: Shard, record: Record | None, requested: Requested, found: _Checked
+    dataset: Dataset, shard: Shard, record: Record | None, requested: Requested, found: _ShardCheck
 ) -> NDArray[np.int64]:
-    """Account for one shard and return the identifiers that were written."""
-    asked = pa.chunked_array(requested(shard), pa.int64())
-    found.requested = len(asked)
+    """Check one shard and return the identifiers that were written."""
+    wanted = pa.chunked_array(requested(shard), pa.int64())
+    found.requested = len(wanted)
     if record is None:
         raise UserError("is not made yet")
     path = dataset.part(shard.name)
@@ -128,19 +128,19 @@ def _ids_of(
     rejected = _read_rejected(dataset, shard)
     found.written, found.rejected = len(written), len(rejected)
     if digest(dataset.fs, path) != record.fingerprint:
-        raise UserError("does not have the recorded bytes")
+        raise UserError("differs from its recorded bytes")
     if (len(written), len(rejected)) != (record.rows_written, sum(record.rejected.values())):
-        raise UserError(f"{len(written)} rows and {len(rejected)} rejected are not those recorded")
-    if len(asked) != len(written) + len(rejected):
-        raise UserError(f"{len(asked)} rows were asked for, {len(written)} written and {len(rejected)} rejected")
+        raise UserError(f"{len(written)} rows and {len(rejected)} rejected do not match the record")
+    if len(wanted) != len(written) + len(rejected):
+        raise UserError(f"{len(wanted)} rows were requested, {len(written)} written and {len(rejected)} rejected")
     delivered = np.concatenate([written, np.array([i for i in rejected if i is not None], dtype=np.int64)])
-    if not np.array_equal(np.sort(delivered), np.sort(asked.drop_null().to_numpy())):
-        raise UserError("holds other stars than were asked for")
+    if not np.array_equal(np.sort(delivered), np.sort(wanted.drop_null().to_numpy())):
+        raise UserError("contains other stars than were requested")
     return written
 
 
 def _read_requested(dataset: Dataset) -> Requested:
-    """Return what yields the identifiers of a shard's input: spectra, or a part of the features."""
+    """Return a function that yields the identifiers of a shard's input: spectra, or a part of the features."""
     if dataset.plan.kind == "features":
         return lambda shard: reader.open_spectra(shard.source).source_ids(shard.start, shard.rows)
     (uri,) = dataset.plan.inputs  # a catalog has one input: its features

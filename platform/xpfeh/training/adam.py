@@ -1,7 +1,7 @@
 """Adam, written out: Keras's own optimisers cannot run inside a compiled loop of steps.
 
-`keras.optimizers` keep their state in variables, and their `stateless_apply` is refused by the TensorFlow backend
-(LOG 2026-11-22). Ten lines of arithmetic on tuples of tensors run in a compiled loop of either backend.
+`keras.optimizers` keep their state in variables, and the TensorFlow backend refuses their `stateless_apply` (LOG
+2026-11-22). Ten lines of arithmetic on tuples of tensors run in a compiled loop on either backend.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class AdamState(NamedTuple):
     second: Tensors
 
 
-def fresh(weights: Tensors) -> AdamState:
+def initial_state(weights: Tensors) -> AdamState:
     """Return the state before the first step."""
     zeros = tuple(ops.zeros_like(w) for w in weights)
     return AdamState(weights, zeros, zeros)
@@ -33,13 +33,13 @@ def fresh(weights: Tensors) -> AdamState:
 def step(state: AdamState, slopes: Tensors, decays: tuple[bool, ...], number: Tensor, recipe: Recipe) -> AdamState:
     """Return the state after one step of Adam, or of AdamW where the recipe decays weights.
 
-    AdamW takes the decay out of the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
+    AdamW decouples the decay from the gradient (Loshchilov & Hutter 2019, arXiv:1711.05101).
 
     Parameters
     ----------
     state : AdamState
     slopes : tuple of tensors
-        Gradient of the loss by each weight.
+        Gradient of the loss with respect to each weight.
     decays : tuple of bool
         Which weights decay: kernels, not biases.
     number : scalar tensor
@@ -53,7 +53,7 @@ def step(state: AdamState, slopes: Tensors, decays: tuple[bool, ...], number: Te
     if recipe.schedule == "cosine":
         rate = rate * 0.5 * (1 + ops.cos(np.pi * number / recipe.steps))
     t = number + 1.0
-    # The moments begin at zero, and are too small at first; this corrects them (Kingma & Ba 2015, section 3).
+    # The moments start at zero and are too small at first; this corrects them (Kingma & Ba 2015, section 3).
     scale = rate * ops.sqrt(1 - _BETA_2**t) / (1 - _BETA_1**t)
     first = tuple(_BETA_1 * m + (1 - _BETA_1) * g for m, g in zip(state.first, slopes, strict=True))
     second = tuple(_BETA_2 * v + (1 - _BETA_2) * g * g for v, g in zip(state.second, slopes, strict=True))

@@ -1,4 +1,4 @@
-"""Keras and what it leaves to its backends: a quiet start, compiling a function, and its gradient."""
+"""Keras, and the tasks it leaves to its backends: a quiet start, compiling a function, and its gradient."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from xpfeh.quiet import silent_stderr
 
 Tensor = Any
-"""Of the Keras backend in use, whichever it is."""
+"""A tensor of the Keras backend in use."""
 Tensors = tuple[Tensor, ...]
 
 
@@ -19,7 +19,7 @@ with silent_stderr():
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        # Processes share a GPU only if none takes all of its memory, and this must come before the first use.
+        # Processes can share a GPU only if none takes all its memory; this must be set before the first use.
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
     else:
@@ -36,7 +36,7 @@ def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def gradient(loss: Callable[[Tensors], Tensor], at: Tensors) -> tuple[Tensor, Tensors]:
-    """Return the scalar `loss` of a tuple of tensors, and its gradient by each of them."""
+    """Return the scalar `loss` of a tuple of tensors, and its gradient with respect to each of them."""
     if keras.backend.backend() == "tensorflow":
         with tf.GradientTape() as tape:
             tape.watch(at)

@@ -1,7 +1,7 @@
 """Trained networks as ONNX graphs, which ONNX Runtime computes without Keras.
 
-What `xpfeh.inference` says in array code (stretch, intervals, edges, domain) runs on NumPy's arrays in training, and on
-ndonnx's here: it is written once. The network is written again, from its weights; `check` holds it against Keras.
+The array code of `xpfeh.inference` (stretch, intervals, edges, domain) is written once: in training it runs on NumPy's
+arrays, here on ndonnx's. The network is written a second time, from its weights; `check` compares it with Keras.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from xpfeh.training.backend import ops
 from xpfeh.training.network import FAINTEST, LARGEST_SIGMA, InputScale, MemberDense, SpectrumInput, UACSNet
 from xpfeh.typing import AnyArray
 
-_AGREEMENT = 5e-5  # dex; float32 leaves 1e-5 between two ways to compute the same, more for odd spectra
-_CHECKED = 512  # stars
+_AGREEMENT = 5e-5  # dex; in float32 two ways to compute the same differ by 1e-5, more for odd spectra
+_CHECKED = 512  # stars: enough to reveal a wrong layer, in a fraction of a second
 
 Lazy = Any
-"""An array of ndonnx, which has no types of its own: it stands for what will be computed."""
+"""An array of ndonnx, which has no types: it stands for values to be computed later."""
 
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """What predicts: networks, what makes them and their errors true, which spectra they know, where answers end."""
+    """A complete model: networks, the corrections of their predictions and errors, their domain and their limits."""
 
     network: UACSNet
     stretch: Stretch
@@ -50,13 +50,13 @@ class TrainedModel:
     edges: Edges
 
     def columns(self, answers: Answers, inputs: Mapping[str, AnyArray]) -> dict[str, AnyArray]:
-        """Return the predictor's columns of B stars before they end at the edges.
+        """Return the predictor's columns for B stars, before the edges apply.
 
         Parameters
         ----------
         answers : mapping of (B,) arrays
         inputs : mapping of arrays
-            As the networks take them.
+            The networks' inputs.
         """
         return {
             "FEH": answers["feh"],
@@ -81,7 +81,7 @@ def members(network: UACSNet) -> Graph:
     """Return the graph of each member's mean and sigma, (N, E, L) both, from the networks' inputs."""
     inputs = _inputs(network.recipe)
     mean, sigma = (onp.permute_dims(each, (1, 0, 2)) for each in _forward(network, **inputs))
-    return Graph(_built(inputs, {"mean": mean, "sigma": sigma}))
+    return Graph(_serialise(inputs, {"mean": mean, "sigma": sigma}))
 
 
 def check(graph: Graph, network: UACSNet, stars: Features) -> None:
@@ -90,7 +90,7 @@ def check(graph: Graph, network: UACSNet, stars: Features) -> None:
     Raises
     ------
     RuntimeError
-        If they differ by more than `_AGREEMENT`: a release of a library that computes something else.
+        If they differ by more than `_AGREEMENT`: a library's new release computes something else.
     """
     flux, flux_error, ebv = (stars[name][:_CHECKED].astype(np.float32) for name in INPUTS)
     ours = graph({"flux": flux, "flux_error": flux_error, "ebv": ebv})
@@ -110,11 +110,11 @@ def _columns(model: TrainedModel) -> bytes:
     own = onp.sqrt(onp.mean(onp.square(sigma), axis=0))
     answers = answers_of(onp.mean(mean, axis=0), own, onp.std(mean, axis=0), inputs, model.stretch)
     columns = model.edges.open_intervals(model.columns(answers, inputs))
-    return _built(inputs, {"columns": onp.stack([columns[name] for name in columns_of(recipe)], axis=1)})  # (B, C)
+    return _serialise(inputs, {"columns": onp.stack([columns[name] for name in columns_of(recipe)], axis=1)})  # (B, C)
 
 
 def _slopes(model: TrainedModel) -> bytes:
-    """Return the graph from features to d[Fe/H] / d flux, (B, pixels): the mean's way, back again."""
+    """Return the graph from features to d[Fe/H] / d flux, (B, pixels): backpropagation through the mean's layers."""
     network, inputs = model.network, _inputs(model.network.recipe)
     layers = [*network.encoder, *network.head]
     kernels = [_constant(layer.kernel) for layer in layers]
@@ -125,9 +125,9 @@ def _slopes(model: TrainedModel) -> bytes:
         x = _ACTIVATIONS[layer.activation.__name__][0](before[-1])
     back = onp.ones_like(x)  # (E, B, 1)
     for layer, kernel, at in zip(reversed(layers), reversed(kernels), reversed(before), strict=True):
-        # Turned in the graph, not here: the file holds each kernel once.
-        turned = onp.asarray(onnx.transpose(kernel.unwrap_spox(), perm=[0, 2, 1]))
-        back = _product(back * _ACTIVATIONS[layer.activation.__name__][1](at), turned)
+        # Transposed in the graph, not here, so that the file contains each kernel once.
+        transposed = onp.asarray(onnx.transpose(kernel.unwrap_spox(), perm=[0, 2, 1]))
+        back = _product(back * _ACTIVATIONS[layer.activation.__name__][1](at), transposed)
     mean_feh = onp.mean(x, axis=0)  # (B, 1)
     by_input = model.stretch.errors(mean_feh, onp.mean(back, axis=0))
     scale, components = network.flux_input.scale, network.flux_input.components
@@ -140,7 +140,7 @@ def _slopes(model: TrainedModel) -> bytes:
     if scale.kind == "log":
         unclipped = onp.abs(_standardise(scale, inputs["flux"])) < LARGEST_SIGMA
         slopes = onp.where(unclipped & (inputs["flux"] > FAINTEST), slopes / inputs["flux"], 0.0)
-    return _built({name: inputs[name] for name in ("flux", "ebv")}, {"slopes": slopes})
+    return _serialise({name: inputs[name] for name in ("flux", "ebv")}, {"slopes": slopes})
 
 
 def _inputs(recipe: Recipe) -> dict[str, Lazy]:
@@ -149,18 +149,18 @@ def _inputs(recipe: Recipe) -> dict[str, Lazy]:
     return {name: onp.argument(shape=shape, dtype=onp.float32) for name, shape in shapes.items()}
 
 
-def _built(inputs: dict[str, Lazy], outputs: dict[str, Lazy]) -> bytes:
+def _serialise(inputs: dict[str, Lazy], outputs: dict[str, Lazy]) -> bytes:
     return onp.build(inputs, outputs).SerializeToString(deterministic=True)
 
 
 def _forward(network: UACSNet, flux: Lazy, flux_error: Lazy, ebv: Lazy) -> tuple[Lazy, Lazy]:
     """Return (E, B, L) mean and sigma, as `UACSNet.call` does."""
-    latent = _through(network.encoder, onp.expand_dims(_spectrum_and_dust(network, flux, ebv), axis=0))
-    mean = _through(network.head, latent)
+    latent = _apply(network.encoder, onp.expand_dims(_spectrum_and_dust(network, flux, ebv), axis=0))
+    mean = _apply(network.head, latent)
     if network.further_head:
-        mean = onp.concat([mean, _through(network.further_head, latent)], axis=2)
-    encoded = _through(network.error_encoder, onp.expand_dims(_input_of(network.error_input, flux_error), axis=0))
-    raw = _through(network.error_head, onp.concat([latent, encoded], axis=2))
+        mean = onp.concat([mean, _apply(network.further_head, latent)], axis=2)
+    encoded = _apply(network.error_encoder, onp.expand_dims(_input_of(network.error_input, flux_error), axis=0))
+    raw = _apply(network.error_head, onp.concat([latent, encoded], axis=2))
     sigma, epsilon = onp.asarray(onnx.softplus(raw.unwrap_spox())), network.recipe.epsilon
     return mean, onp.maximum(sigma, epsilon) if network.recipe.floor == "max" else sigma + epsilon
 
@@ -188,7 +188,7 @@ def _standardise(scale: InputScale, values: Lazy) -> Lazy:
     return (values - _constant(scale.mean)) / _constant(scale.deviation)
 
 
-def _through(layers: list[MemberDense], x: Lazy) -> Lazy:
+def _apply(layers: list[MemberDense], x: Lazy) -> Lazy:
     for layer in layers:
         x = _product(x, _constant(layer.kernel)) + _constant(layer.bias)
         x = _ACTIVATIONS[layer.activation.__name__][0](x)
@@ -201,7 +201,7 @@ def _constant(weights: Any) -> Lazy:
 
 
 def _product(x: Lazy, weights: Lazy) -> Lazy:
-    """Multiply by ONNX's own operator: ndonnx's first asks whether an axis is empty, which takes longer."""
+    """Multiply with ONNX's own operator: ndonnx's first tests whether an axis is empty, which takes longer."""
     return onp.asarray(onnx.matmul(x.unwrap_spox(), weights.unwrap_spox()))
 
 
@@ -224,4 +224,4 @@ _ACTIVATIONS: dict[str, tuple[Callable[[Lazy], Lazy], Callable[[Lazy], Lazy]]] =
         lambda x: _normal(x) + x * onp.exp(onp.square(x) * -0.5) * (2 * np.pi) ** -0.5,
     ),
 }
-"""By Keras's names: the function, and its slope."""
+"""By Keras's names: the function and its derivative."""

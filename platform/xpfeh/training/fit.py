@@ -1,11 +1,10 @@
-"""Training: whole stretches of optimiser steps compiled as one program, one member of the ensemble after another.
+"""Training: stretches of many optimiser steps compiled as one program, one member of the ensemble after another.
 
 The paper's 30,000 epochs are two steps each; `keras.Model.fit` would spend nearly all of its time in Python.
 
-Each member is trained alone: all that it draws at random is drawn from its seed for the whole ensemble, of which it
-takes its own share. So a member's weights are the same whether its fellows are trained before it in one process or on
-other machines. On a CPU that costs nothing: five networks in one matrix product take five times as long as one (LOG
-2026-11-22).
+Each member is trained separately: random numbers are drawn from the seed for the whole ensemble, and the member uses
+its share. So its weights are the same whether the others are trained before it in one process or on other machines. On
+a CPU that costs nothing: five networks in one matrix product take five times as long as one (LOG 2026-11-22).
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from xpfeh.training.noise import fainter_factors, pixel_noise
 from xpfeh.typing import Columns
 
 STRETCH = 500
-"""Optimiser steps between two looks at the validation stars: half a second of work on one core."""
+"""Optimiser steps between two validations: half a second of work on one core."""
 
-_MIN_VALIDATION = 30  # a mean absolute error of fewer stars is known to no better than 15 %
-# Rows of noise a stretch, which batches take theirs from: drawing each afresh would cost more than the step.
+_MIN_VALIDATION = 30  # stars: with fewer, a mean absolute error is accurate to no better than 15 %
+# Rows of noise per stretch, from which batches draw: generating noise for each batch would cost more than the step.
 _NOISE_ROWS = 8192
 _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-11-22
-_COLLAPSED = 0.6  # of the error of a constant: members that learn are far below it by then, LOG 2026-11-22
+_COLLAPSED = 0.6  # times the error of a constant: by then members that learn are far below, LOG 2026-11-22
 _MAX_RESTARTS = 5
 
 Report = Callable[[int, int, dict[str, float]], None]
@@ -44,14 +43,14 @@ Report = Callable[[int, int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Roles:
-    """Who learns from which stars.
+    """The stars that each member is trained and judged on.
 
     Attributes
     ----------
     learns : (E, N) bool
-        The stars that each member learns from.
+        The stars that each member is trained on.
     judged : (E, N) bool
-        The stars with [Fe/H] that it has not seen, and is judged by.
+        The stars with [Fe/H] that it has not seen, and is judged on.
     """
 
     learns: NDArray[np.bool_]
@@ -65,13 +64,13 @@ class Member:
     Attributes
     ----------
     weights : list of (1, ...) float32
-        Its trainable weights, in the order of `UACSNet.trainable_variables`: those that the recipe keeps.
+        The trainable weights that the recipe keeps, in the order of `UACSNet.trainable_variables`.
     history : list of dict
         ``step``, ``loss`` and ``validation_mae`` (dex) after each stretch.
     validation_mae : float
-        Of these weights, dex.
+        With these weights, dex.
     restarts : int
-        How often it had collapsed in the warm-up and was started afresh.
+        How often it collapsed in the warm-up and was restarted.
     """
 
     weights: list[NDArray[np.float32]]
@@ -81,7 +80,7 @@ class Member:
 
 
 FitMembers = Callable[[Columns, Roles, Recipe, Report | None], list[Member]]
-"""Trains all members of a recipe, here or elsewhere."""
+"""Trains all members of a recipe, in this process or on workers."""
 
 
 def fit_members(stars: Columns, roles: Roles, recipe: Recipe, progress: Report | None = None) -> list[Member]:
@@ -99,14 +98,14 @@ def fit_members(stars: Columns, roles: Roles, recipe: Recipe, progress: Report |
     Raises
     ------
     UserError
-        If there are fewer training stars than cost bins, too few to validate with, or all have one [Fe/H].
+        If there are fewer training stars than cost bins, too few validation stars, or all have the same [Fe/H].
     """
     trainer = Trainer(stars, roles, recipe)
     return [trainer.train(member, progress) for member in range(recipe.members)]
 
 
 def ensemble(members: Sequence[Member], stars: Columns, roles: Roles, recipe: Recipe) -> UACSNet:
-    """Return the members as one network, whose inputs are scaled by what the members learnt from."""
+    """Return the members as one network, whose inputs are scaled by the training stars."""
     network = _scaled_network(stars, roles, recipe)
     stacked = [np.concatenate(same) for same in zip(*(member.weights for member in members), strict=True)]
     for variable, value in zip(network.trainable_variables, stacked, strict=True):
@@ -131,16 +130,16 @@ class Trainer:
         self._network = _scaled_network(stars, roles, recipe.model_copy(update={"members": 1}))
         self._fixed = tuple(ops.copy(v.value) for v in self._network.non_trainable_variables)
         self._decays = tuple(is_kernel(v) for v in self._network.trainable_variables)
-        # A star without [Fe/H] costs nothing there, and teaches its other labels.
+        # A star without [Fe/H] has no cost for it, but its other labels count.
         taught = roles.learns.any(axis=0) & np.isfinite(stars["feh"])
         cost = np.zeros(len(stars["feh"]), dtype=np.float32)
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
         label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
         further = [network_labels(stars)] if recipe.further_labels else []
         self._stars = _tensors(*(stars[n] for n in INPUTS), np.nan_to_num(stars["feh"]), label_error, cost, *further)
-        # The rows of the stars that each member learns from.
+        # The rows of each member's training stars.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
-        # All members are judged by as many stars: one compiled program validates each of them.
+        # All members are judged on the same number of stars, so that one compiled program validates each of them.
         judges = np.stack([np.flatnonzero(mine)[: roles.judged.sum(axis=1).min()] for mine in roles.judged])
         self._judges = {name: stars[name][judges] for name in (*INPUTS, "feh")}
         self._constant_mae = float(np.abs(self._judges["feh"] - np.median(stars["feh"][taught])).mean())
@@ -172,10 +171,10 @@ class Trainer:
         return Member([ops.convert_to_numpy(w) for w in kept], history, kept_mae, restarts)
 
     def _warm_up(self, member: int) -> tuple[AdamState, int]:
-        """Train the first steps; a member that collapses there is started afresh from another seed."""
+        """Train the first steps; a member that collapses there is restarted from another seed."""
         for restarts in range(_MAX_RESTARTS + 1):
             seed = self.recipe.seed + 10_000 * restarts
-            state = adam.fresh(self._draw(member, seed))
+            state = adam.initial_state(self._draw(member, seed))
             state, _ = self._advance(member, state, 0, self._warm_steps, np.random.default_rng([seed, 0]))
             mae = self._mae(member, state)
             too_short_to_judge = self._warm_steps < STRETCH
@@ -184,7 +183,7 @@ class Trainer:
         return state, restarts
 
     def _draw(self, member: int, seed: int) -> Tensors:
-        """Return a member's first weights: its share of what is drawn for the whole ensemble."""
+        """Return a member's initial weights: its share of those drawn for the whole ensemble."""
         network = build_network(self.recipe, seed)
         return tuple(v.value[member : member + 1] for v in network.trainable_variables)
 
@@ -206,9 +205,9 @@ class Trainer:
         return AdamState(*state), float(np.mean(losses))
 
     def draw(self, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return which stars and which rows of noise make up each batch, for all members: (STRETCH, E, B) both.
+        """Return the stars and the rows of noise in each batch, for all members: (STRETCH, E, B) both.
 
-        The first `length` steps are used. Each member walks through all its stars before any comes again.
+        The first `length` steps are used. Each member goes through all its stars before any is repeated.
         """
         needed = length * self.batch
         order = np.zeros((STRETCH, self.recipe.members, self.batch), dtype=np.int32)
@@ -219,8 +218,8 @@ class Trainer:
         return order, rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
 
     def _noise(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return (rows, pixels) noise, and the factors by which each row enlarges a star's errors: 1 for half."""
-        if not self._noisy:  # the compiled steps take two arrays, and use neither
+        """Return (rows, pixels) noise, and the factors by which each row increases a star's errors: half are 1."""
+        if not self._noisy:  # the compiled steps need two arrays, but use neither
             unused = np.zeros((_NOISE_ROWS, 1), dtype=np.float32)
             return unused, unused
         n_pixels = self.recipe.n_pixels
@@ -241,13 +240,13 @@ class Trainer:
         start: Tensor,
         length: Tensor,
     ) -> tuple[AdamState, Tensor]:
-        """Take the first `length` of the drawn steps, of which `start` came before; return state and mean loss.
+        """Run the first `length` of the drawn steps, after `start` earlier ones; return state and mean loss.
 
         Parameters
         ----------
         state : AdamState
         stars : tuple of tensors
-            Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,), and further labels (N, L) if it learns any.
+            Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,), and further labels (N, L) if learned.
         order, noise_rows : (STRETCH, 1, B) int32 tensors
             See `draw`.
         noise, factors : (_NOISE_ROWS, P) tensors
@@ -262,7 +261,7 @@ class Trainer:
             batch_error = ops.take(flux_error, rows, axis=0)  # (N, P) -> (1, B, P)
             batch_flux = ops.take(flux, rows, axis=0)
             if self._noisy:
-                # A star whose error grows by `factor` gets the variance that lacks, besides the recipe's own noise.
+                # A star whose error grows by `factor` gets the missing variance, in addition to the recipe's own noise.
                 factor = ops.take(factors, noise_rows[i], axis=0)
                 added = ops.sqrt(self.recipe.noise**2 + factor**2 - 1) * batch_error
                 batch_flux = batch_flux + added * ops.take(noise, noise_rows[i], axis=0)
@@ -299,14 +298,14 @@ def _tensors(*arrays: NDArray) -> Tensors:
 
 
 def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:
-    """Raise a `UserError` if the stars are too few or all alike: before a worker is asked for."""
+    """Raise a `UserError` if the stars are too few or all alike, before any worker starts."""
     bins = recipe.cost_bins[0] * recipe.cost_bins[1]
     with_feh = roles.learns & np.isfinite(stars["feh"])
     n_learn, n_judged = int(with_feh.sum(axis=1).min()), int(roles.judged.sum(axis=1).min())
     if n_learn < bins or n_judged < _MIN_VALIDATION:
         raise UserError(
-            f"{n_learn} training and {n_judged} validation stars are too few; at least {bins} (one a cost bin) and "
-            f"{_MIN_VALIDATION} are needed; give more labels, or set fewer cost_bins"
+            f"{n_learn} training and {n_judged} validation stars are too few; at least {bins} (one per cost bin) and "
+            f"{_MIN_VALIDATION} are needed; provide more labels, or reduce cost_bins"
         )
     taught = stars["feh"][with_feh.any(axis=0)]
     if np.ptp(taught) == 0:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xpfeh.training.backend import ops
 
 _COLOURS = (0.7, 1.9)
-"""(BP-RP)0 of the paper's stars, mag. Dwarfs, and stars whose dust the map has wrong, count in the outermost bins."""
+"""(BP-RP)0 of the paper's stars, mag. Dwarfs, and stars with wrong dust in the map, count in the outermost bins."""
 
 
 def cost_weights(
@@ -23,9 +23,9 @@ def cost_weights(
     bp_rp0, feh : (N,) float64
         (BP-RP)0 in mag and [Fe/H] in dex of the training stars.
     bins : (int, int)
-        How many bins of equal width span the training stars' range in (BP-RP)0 and in [Fe/H].
+        Numbers of equal bins that span the training stars' range in (BP-RP)0 and in [Fe/H].
     gamma : float
-        How much more rare stars cost; 0 weighs all alike.
+        How much more rare stars cost; 0 weighs all equally.
     """
     colour = np.clip(np.nan_to_num(bp_rp0, nan=_COLOURS[0]), *_COLOURS)
     frequency, colour_edges, feh_edges = np.histogram2d(colour, feh, bins=bins)
@@ -41,7 +41,7 @@ def feh_losses(mean: Any, sigma: Any, feh: Any, feh_error: Any, cost: Any, beta:
     Parameters
     ----------
     mean, sigma, feh, feh_error, cost : (E, B) tensors
-        The label's own error is no fault of the network: it adds to the variance that the residual is measured by.
+        The label's own error is not the network's fault: it adds to the variance of the residual.
     beta : float
         Weigh each star by ``sigma^(2 beta)`` with its gradient stopped (Seitzer et al. 2022, arXiv:2203.09168);
         0 is the paper's likelihood.
@@ -54,18 +54,18 @@ def feh_losses(mean: Any, sigma: Any, feh: Any, feh_error: Any, cost: Any, beta:
 
 
 def further_losses(mean: Any, sigma: Any, labels: Any) -> Any:
-    """Return each member's mean squared error of the further labels, plus what teaches their sigmas.
+    """Return each member's mean squared error of the further labels, plus a term that trains their sigmas.
 
-    A Gaussian likelihood would let stars of large sigma teach less; here sigma learns from the residuals, and the
-    residuals know nothing of sigma.
+    In a Gaussian likelihood stars of large sigma would count less; here sigma is trained on the residuals without
+    influencing the means.
 
     Parameters
     ----------
     mean, sigma : (E, B, L) tensors
     labels : (E, B, L) tensor
-        On the networks' scale, NaN where unknown: such a label costs nothing.
+        On the networks' scale; NaN where unknown, and without cost.
     """
     known = ops.isfinite(labels)
     square = ops.where(known, ops.square(ops.where(known, labels, 0.0) - mean), 0.0)
-    teaching_sigma = ops.where(known, ops.stop_gradient(square) / (2 * ops.square(sigma)) + ops.log(sigma), 0.0)
-    return ops.mean(ops.sum(square + teaching_sigma, axis=-1), axis=-1)
+    for_sigma = ops.where(known, ops.stop_gradient(square) / (2 * ops.square(sigma)) + ops.log(sigma), 0.0)
+    return ops.mean(ops.sum(square + for_sigma, axis=-1), axis=-1)

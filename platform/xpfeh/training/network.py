@@ -1,7 +1,7 @@
-"""UA-CSNet (paper section 3.1, Fig. 2, Table 1), as one network whose every weight has a member axis.
+"""UA-CSNet (paper section 3.1, Fig. 2, Table 1), as one network in which every weight has a member axis.
 
 An ensemble of E networks is one network with weights of shape (E, in, out), whose members predict in the same matrix
-products. They are trained each alone, as networks of one member (`xpfeh.training.fit`).
+products. Each is trained separately, as a network of one member (`xpfeh.training.fit`).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
 
 LARGEST_SIGMA = 8.0
-"""Of a pixel: one beyond is broken, and must not decide alone."""
+"""Inputs are clipped to this: a pixel beyond is bad, and must not dominate."""
 FAINTEST = 1e-4
-"""Of a flux that is 1 around 550 nm: negative pixels have no logarithm."""
+"""Lower limit of a flux that is 1 around 550 nm: negative pixels have no logarithm."""
 
 
 class InputScale(keras.layers.Layer):
@@ -36,7 +36,7 @@ class InputScale(keras.layers.Layer):
         self.deviation = self.add_weight(shape=shape[-1:], initializer="ones", name="deviation")
 
     def adapt(self, values: NDArray[np.float32]) -> None:
-        """Take the means and deviations of the (N, pixels) training values."""
+        """Set the means and deviations from (N, pixels) training values."""
         transformed = ops.convert_to_numpy(self._transform(values))
         self.mean.assign(transformed.mean(axis=0))
         self.deviation.assign(np.maximum(transformed.std(axis=0), 1e-6))
@@ -51,11 +51,12 @@ class InputScale(keras.layers.Layer):
 
 
 class Components(keras.layers.Layer):
-    """Turn scaled pixels into their leading principal components, which all members share.
+    """Project scaled pixels on their leading principal components, which all members share.
 
-    XP spectra are sums of some hundred functions, so 343 samples hold no more than that. Much of what they say of
-    [Fe/H] is in components of small variance, which a network learns late; of equal variance, they would be mostly
-    noise. So each is divided by the root of its deviation: half the way, which measures best (LOG 2026-11-25).
+    XP spectra are sums of about a hundred functions, so 343 samples contain no more information. Much of that on [Fe/H]
+    is in components of small variance, which a network learns late; scaled to equal variance, they would be mostly
+    noise. So each is divided by the square root of its deviation, half-whitened: best cross-validated accuracy (LOG
+    2026-11-25).
     """
 
     def __init__(self, count: int, **kwargs: Any) -> None:
@@ -67,8 +68,10 @@ class Components(keras.layers.Layer):
         self.rotation = self.add_weight(shape=(shape[-1], self.count), initializer="zeros", name="rotation")
 
     def adapt(self, values: NDArray[np.float32]) -> None:
-        """Take the leading components of (N, pixels) scaled training values."""
-        with threadpool_limits(1):  # sums of several threads differ in the last bits: workers must agree on the inputs
+        """Set the rotation to the leading components of (N, pixels) scaled training values."""
+        with threadpool_limits(
+            1
+        ):  # sums over several threads differ in the last bits, but workers must agree on the inputs
             variance, vectors = np.linalg.eigh(np.cov(values.T.astype(np.float64)))  # ascending
         leading, deviation = vectors[:, ::-1][:, : self.count], np.sqrt(variance[::-1][: self.count])
         leading = leading * np.sign(leading.sum(axis=0)) / np.sqrt(deviation)  # an eigenvector's sign is arbitrary
@@ -80,7 +83,7 @@ class Components(keras.layers.Layer):
 
 
 class SpectrumInput(keras.layers.Layer):
-    """Scale pixels, and turn them into components where the recipe wants that."""
+    """Scale pixels, and project them on components if the recipe has any."""
 
     def __init__(self, recipe: Recipe, name: str) -> None:
         super().__init__(trainable=False, name=f"{name}_input")
@@ -88,13 +91,13 @@ class SpectrumInput(keras.layers.Layer):
         self.components = Components(recipe.components, name=f"{name}_components") if recipe.components else None
 
     def adapt(self, values: NDArray[np.float32]) -> None:
-        """Take scales and components of the (N, pixels) training values."""
+        """Set scales and components from (N, pixels) training values."""
         self.scale.adapt(values)
         if self.components is not None:
             self.components.adapt(ops.convert_to_numpy(self.scale(values)))
 
     def call(self, values: Any) -> Any:
-        """Return (..., pixels) values as a member's layers take them."""
+        """Return (..., pixels) values as inputs of a member's layers."""
         scaled = self.scale(values)
         return scaled if self.components is None else self.components(scaled)
 
@@ -123,15 +126,15 @@ class MemberDense(keras.layers.Layer):
 
 
 class UACSNet(keras.Model):
-    """Branches of labels and their errors: from flux and error (E or 1, B, pixels) and E(B-V) (E or 1, B).
+    """Branches for labels and their errors, with flux and error (E or 1, B, pixels) and E(B-V) (E or 1, B) as inputs.
 
-    They give mean and sigma, (E, B, L). The first of the L labels is [Fe/H], in dex; the others, if the recipe has
-    them, are `FURTHER_LABELS` on the networks' scale.
+    The outputs are mean and sigma, (E, B, L). The first of the L labels is [Fe/H], in dex; the others, if the recipe
+    has them, are `FURTHER_LABELS` on the networks' scale.
     """
 
     def __init__(self, recipe: Recipe, seed: int) -> None:
-        # Keras counts layers without a name through the life of a process, and writes the names into files of weights:
-        # with names of their own, equal weights are equal files.
+        # Keras numbers unnamed layers over the life of a process and writes their names into weight files: explicit
+        # names make equal weights equal files.
         super().__init__(name="ua_csnet")
         self.recipe = recipe
         seeds = iter(range(seed * 1000, seed * 1000 + 1000))
@@ -159,24 +162,24 @@ class UACSNet(keras.Model):
         self.ebv_scale.adapt(ebv[:, None].astype(np.float32) + CLEAREST)
 
     def call(self, inputs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
-        """Return, by the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
+        """Return, via the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""
         flux, flux_error, ebv = inputs
         spectrum, dust = self.flux_input(flux), self.ebv_scale(ebv[..., None] + CLEAREST)
         if self.recipe.dust == "hint":
             spectrum = ops.concatenate([spectrum, dust], axis=-1)
-        latent = _through(self.encoder, spectrum)
-        mean = _through(self.head, latent)
+        latent = _apply(self.encoder, spectrum)
+        mean = _apply(self.head, latent)
         if self.further_head:
-            mean = ops.concatenate([mean, _through(self.further_head, latent)], axis=-1)
-        encoded_error = _through(self.error_encoder, self.error_input(flux_error))
-        raw = _through(self.error_head, ops.concatenate([latent, encoded_error], axis=-1))
+            mean = ops.concatenate([mean, _apply(self.further_head, latent)], axis=-1)
+        encoded_error = _apply(self.error_encoder, self.error_input(flux_error))
+        raw = _apply(self.error_head, ops.concatenate([latent, encoded_error], axis=-1))
         sigma = ops.softplus(raw)
         epsilon = self.recipe.epsilon
         return mean, ops.maximum(sigma, epsilon) if self.recipe.floor == "max" else sigma + epsilon
 
 
 def build_network(recipe: Recipe, seed: int) -> UACSNet:
-    """Return a UA-CSNet with fresh weights drawn from `seed`."""
+    """Return a UA-CSNet with weights drawn from `seed`."""
     network = UACSNet(recipe, seed)
     blank = np.ones((1, 1, recipe.n_pixels), dtype=np.float32)
     network((blank, blank, blank[..., 0]))
@@ -184,11 +187,11 @@ def build_network(recipe: Recipe, seed: int) -> UACSNet:
 
 
 def is_kernel(variable: keras.Variable) -> bool:
-    """Return whether a variable is a kernel, which L2 and weight decay act on, and not a bias."""
+    """Return whether a variable is a kernel, subject to L2 and weight decay, and not a bias."""
     return variable.name == "kernel"
 
 
-def _through(layers: list[MemberDense], x: Any) -> Any:
+def _apply(layers: list[MemberDense], x: Any) -> Any:
     for layer in layers:
         x = layer(x)
     return x

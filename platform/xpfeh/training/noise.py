@@ -1,4 +1,4 @@
-"""Noise as XP spectra have it: neighbouring pixels share it, because a spectrum is a sum of smooth functions."""
+"""Realistic XP noise: correlated between neighbouring pixels, because a spectrum is a sum of smooth functions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _mixing(n_pixels: int) -> NDArray[np.float64]:
     for band in load_bands("dr3").values():
         n = len(band.basis)
         weighted = np.zeros((n, band.samples.size))
-        # From the first to the last coefficient errors fall to a tenth, see `pixel_noise`.
+        # Errors fall to a tenth from the first to the last coefficient, see `pixel_noise`.
         weighted[:, band.samples] = np.linspace(1.0, 0.1, n)[:, None] * band.basis * band.weight
         samples.append(weighted)
     stacked = np.concatenate(samples)
@@ -35,10 +35,9 @@ def _mixing(n_pixels: int) -> NDArray[np.float64]:
 def pixel_noise(n_rows: int, n_pixels: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw noise in units of the pixel errors (the rms of a pixel's sample errors, paper section 2.1).
 
-    The bases are those of DR3; the coefficients' errors are taken as independent and falling with their order, as
-    those of real stars do. The noise of a pixel is then 0.3 to 0.9 of its error, and neighbours are anticorrelated
-    by some 0.5: as it comes out of the covariances of real stars, bright ones with full correlations and those of
-    G = 17.
+    The bases are DR3's; the coefficients' errors are assumed to be independent and to decrease with their order, as in
+    real stars. The noise of a pixel is then 0.3 to 0.9 of its error, and neighbours are anticorrelated by about 0.5:
+    the same follows from the covariances of real stars, both bright ones with full correlations and those at G = 17.
 
     Returns
     -------
@@ -52,7 +51,7 @@ def pixel_noise(n_rows: int, n_pixels: int, rng: np.random.Generator) -> NDArray
 def fainter_factors(n_rows: int, n_pixels: int, largest: float, rng: np.random.Generator) -> NDArray[np.float32]:
     """Draw factors, 1 to `largest`, by which errors grow when a star is farther away.
 
-    Faint stars' errors grow more in the red or in the blue than others', so each row is tilted a little.
+    Some faint stars' errors grow more in the red, others' in the blue, so each row is slightly tilted.
 
     Returns
     -------
@@ -66,12 +65,12 @@ def fainter_factors(n_rows: int, n_pixels: int, largest: float, rng: np.random.G
 def fainter(
     flux: NDArray[np.float32], flux_error: NDArray[np.float32], target: NDArray[np.float32], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Make spectra noisier until their errors are `target`; a pixel that is noisier already stays.
+    """Make spectra noisier until their errors are `target`; a pixel that is already noisier is unchanged.
 
     Parameters
     ----------
     flux, flux_error, target : (N, pixels) float32
-        Features, and the errors of fainter stars in the same scale.
+        Features, and the errors of fainter stars on the same scale.
 
     Returns
     -------
@@ -85,7 +84,7 @@ def fainter(
 def as_if_at(
     g_mag: float, stars: Mapping[str, NDArray], rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return flux and error of `stars` as if each had this G: errors grow as real stars' do, noise is added to match.
+    """Return flux and error of `stars` as if each had this G: errors grow as in real stars, with noise to match.
 
     Parameters
     ----------

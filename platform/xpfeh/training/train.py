@@ -1,4 +1,4 @@
-"""Train one recipe and write its bundle: the same function in the command line, in a trial and in a test."""
+"""Train one recipe and write its bundle: the same function for the command line, for trials and for tests."""
 
 from __future__ import annotations
 
@@ -32,10 +32,11 @@ from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
 from xpfeh.training.export import TrainedModel, check, files_of
 from xpfeh.training.export import members as graph_of
-from xpfeh.training.fit import Columns, FitMembers, Report, Roles, check_stars, ensemble, fit_members
+from xpfeh.training.fit import FitMembers, Report, Roles, check_stars, ensemble, fit_members
 from xpfeh.training.noise import fainter, fainter_factors
+from xpfeh.typing import Columns
 
-_FOLD_SALT = "members"  # another division of the sky than the split into training and test cells
+_FOLD_SALT = "members"  # a division of the sky independent of the split into training and test cells
 _CALIBRATION_SALT, _CALIBRATION_FOLDS = "calibration", 5
 
 
@@ -48,10 +49,10 @@ def train(
 ) -> ModelCard:
     """Fit `recipe` to the training stars of `sample`, calibrate its errors, write the bundle and return its card.
 
-    The errors are calibrated, and the card's ``validation`` numbers are taken, on what members say of stars like the
-    test stars that they have not learnt from: the validation stars; or, if the recipe has folds, all but the test
-    stars, each judged by the members that left its part of the sky out. Those stars lie beside the bundle, see
-    `xpfeh.evaluate.validation_stars`.
+    The errors are calibrated on, and the card's ``validation`` numbers come from, predictions for stars that the
+    members were not trained on: the validation stars; or, if the recipe has folds, all but the test stars, each judged
+    by the members that left out its part of the sky. Those of them that are like the test stars are stored in the
+    bundle's folder, see `xpfeh.evaluate.validation_stars`.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def train(
     Raises
     ------
     UserError
-        If the stars are too few or all alike, training diverges, or `out` holds something else than a bundle.
+        If the stars are too few or all alike, training diverges, or `out` contains something other than a bundle.
     """
     begun = time.monotonic()
     kept = stars_for(recipe, sample)
@@ -94,10 +95,10 @@ def train(
     model = TrainedModel(network, stretch, calibration, further, domain, edges)
     judges = unseen.stars
     columns = model.columns(unseen.answers(members, stretch), judges)
-    opened = edges.open_intervals(columns)
+    final = edges.open_intervals(columns)
     threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
-    flags = all_flags(judges, with_all_columns(opened), threshold)
-    # A model's numbers are of stars like the test stars, whatever others it learns from.
+    flags = all_flags(judges, with_all_columns(final), threshold)
+    # A model's numbers are for stars like the test stars, whatever others it is trained on.
     answered = {**judges, **columns, "flags": flags, "good": is_good(flags, recipe.stars == "all")}
     like_test = _rows(answered, np.isin(judges["part"], LIKE_TEST))
     training = Training(
@@ -120,13 +121,13 @@ def train(
 
 
 def stars_for(recipe: Recipe, sample: Sample) -> dict[str, NDArray]:
-    """Return the stars that a recipe learns from or is judged by: none of them is held out."""
+    """Return the stars that a recipe is trained or judged on: none of them is held out."""
     others: tuple[Part, ...] = ("train-other", "validation-other") if recipe.stars == "all" else ()
     return sample.part(*LIKE_TEST, *others).columns
 
 
 def roles_of(stars: Columns, recipe: Recipe) -> Roles:
-    """Return which stars each member learns from, and which it has not seen and is judged by.
+    """Return which stars each member is trained on, and which it has not seen and is judged on.
 
     Parameters
     ----------
@@ -145,16 +146,15 @@ def roles_of(stars: Columns, recipe: Recipe) -> Roles:
 
 @dataclass(frozen=True)
 class Unseen:
-    """Stars of which each is judged by the members that have not learnt from it.
+    """Stars, each judged by the members that were not trained on it.
 
     Attributes
     ----------
     stars : mapping of (N, ...) arrays
     judged : (E, N) bool
-        By which members: one at least.
+        By which members: at least one per star.
     inflation : (L,) float64
-        The members that have learnt from a star agree on it more than they will on a new one: by so much, label by
-        label.
+        For each label, the factor by which members disagree more on a new star than on one they were trained on.
     """
 
     stars: Columns
@@ -162,11 +162,11 @@ class Unseen:
     inflation: NDArray[np.float64]
 
     def answers(self, members: Graph, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
-        """Return the ensemble's answers as they would be for new stars."""
+        """Return the ensemble's answers as expected for new stars."""
         mean, sigma = members(self.stars)  # (N, E, L) both
         judged = self.judged.T
         weight = (judged / judged.sum(axis=1, keepdims=True))[:, :, None]  # 1 in each row
-        agreeing = np.where(judged.all(axis=1, keepdims=True), 1.0, ~judged)  # those that have learnt, or all
+        agreeing = np.where(judged.all(axis=1, keepdims=True), 1.0, ~judged)  # the members trained on the star, or all
         agreeing = (agreeing / agreeing.sum(axis=1, keepdims=True))[:, :, None]
         centre = (agreeing * mean).sum(axis=1, keepdims=True)
         disagreement = self.inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1))
@@ -176,10 +176,10 @@ class Unseen:
 
 
 def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe) -> NDArray[np.float64]:
-    """Return how many times more members disagree on stars that they have not seen than on those they learnt from.
+    """Return the ratio of members' disagreement on stars that they have not seen to that on training stars.
 
-    Members that leave out the same part of the sky differ in their seeds alone: their variance there is compared with
-    that on the other stars. Of fewer than two such members nothing can be said, and 1 is returned.
+    Members that leave out the same part of the sky differ only in their seeds: their variance there is compared with
+    that on the other stars. Without folds it is unknown, and 1 is returned.
 
     Parameters
     ----------
@@ -199,9 +199,9 @@ def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe)
 def _with_copies(
     members: Graph, unseen: Unseen, stretch: Stretch, recipe: Recipe
 ) -> tuple[dict[str, NDArray[np.float32]], int]:
-    """Return the answers for unseen stars, followed by those for copies as faint as the network has learnt to expect.
+    """Return the answers for unseen stars, followed by those for copies as faint as in training.
 
-    The second value is how many copies there are of each star.
+    The second value is the number of copies of each star.
     """
     stars = unseen.stars
     answers = unseen.answers(members, stretch)
@@ -218,7 +218,7 @@ def _with_copies(
 def _calibrate(
     answers: Mapping[str, NDArray[np.float32]], stars: Columns, copies: int, recipe: Recipe
 ) -> tuple[Calibration, FurtherCalibration | None]:
-    """Calibrate on unseen stars, and on their copies."""
+    """Calibrate on unseen stars and their copies."""
     fold = folds_by_sky(stars["source_id"], _CALIBRATION_SALT, _CALIBRATION_FOLDS)
     feh, feh_err, fold = (np.tile(values, 1 + copies) for values in (stars["feh"], stars["feh_err"], fold))
     feh = judged_by_all(feh, answers, "feh", recipe)
@@ -235,23 +235,23 @@ def _calibrate(
 def judged_by_all(
     label: NDArray[np.floating], answers: Mapping[str, NDArray[np.float32]], name: str, recipe: Recipe
 ) -> NDArray[np.float64]:
-    """Return labels as far from the answers as the whole ensemble's answers would be.
+    """Return labels moved as close to the answers as they would be to those of the whole ensemble.
 
-    An unseen star is judged by the few members that left it out, and their mean is off by more: the variance of a mean
-    of m members has 1/m of their disagreement's. Without this, intervals are some percent too wide (LOG 2026-11-29).
+    An unseen star is judged by the few members that left it out, and their mean is less accurate: disagreement adds 1/m
+    of its variance to a mean of m members. Without this, intervals are a few per cent too wide (LOG 2026-11-29).
 
     Parameters
     ----------
     label : (N,) floats
     answers : mapping of (N,) arrays
     name : str
-        Of the label among the answers.
+        The label's name in the answers.
     recipe : Recipe
 
     Examples
     --------
     >>> answers = {"feh": np.zeros(1), "aleatoric": np.full(1, 0.1), "epistemic": np.full(1, 0.1)}
-    >>> two_of_ten = Recipe(members=10, folds=5)  # 1/2 - 1/10 of the disagreement's half of the variance: 1 - 0.2
+    >>> two_of_ten = Recipe(members=10, folds=5)  # disagreement is half the variance; 1 - 0.5 (1/2 - 1/10) = 0.8
     >>> judged_by_all(np.ones(1), answers, "feh", two_of_ten).round(3)
     array([0.894])
     """
@@ -266,7 +266,7 @@ def judged_by_all(
 
 
 def _labels(stars: Columns, taught: NDArray[np.bool_], recipe: Recipe) -> dict[str, NDArray]:
-    """Return the labels that a recipe learns, of the stars that it learns from."""
+    """Return the labels that a recipe learns, for the stars that it is trained on."""
     names = ["feh", *(label.name for label in FURTHER_LABELS if recipe.further_labels)]
     return {name: stars[name][taught] for name in names}
 

@@ -94,7 +94,7 @@ def damaged(what: str) -> dict[str, tuple[Make, str]]:
 def unreadable(what: str) -> dict[str, tuple[Make, str]]:
     """Faults of a dataset's ledger."""
     return {
-        "no plan": (copy(what, "data", remove(PLAN)), "data: no dataset of xpfeh here"),
+        "no plan": (copy(what, "data", remove(PLAN)), "data: not an xpfeh dataset"),
         "empty plan": (copy(what, "data", write(PLAN, "")), "data/_xpfeh/plan.json: not a plan of this version"),
         "plan cut short": (copy(what, "data", write(PLAN, '{"kind": ')), "data/_xpfeh/plan.json: not a plan"),
         "binary plan": (copy(what, "data", write(PLAN, b"\xff\xfe\0")), "data/_xpfeh/plan.json: not a plan"),
@@ -105,8 +105,8 @@ def unreadable(what: str) -> dict[str, tuple[Make, str]]:
             copy(what, "data", edit_json(RECORD, bytes=None)),
             f"data/{RECORD}: not a record.*bytes",
         ),
-        "a file": (file("data", "x"), "data: no dataset of xpfeh here"),
-        "missing": (nothing, "data: no dataset of xpfeh here"),
+        "a file": (file("data", "x"), "data: not an xpfeh dataset"),
+        "missing": (nothing, "data: not an xpfeh dataset"),
     }
 
 
@@ -133,14 +133,14 @@ DATASETS = {
         "failed",
         "failed data",
         {
-            "a folder": (folder("data"), "data: no dataset of xpfeh here"),
+            "a folder": (folder("data"), "data: not an xpfeh dataset"),
             "corrupt": (
                 both(copy("catalog", "data"), file("data/_xpfeh/failed/part-00001.json", "{}")),
                 "failed/part-00001.json: not a failure of this version",
             ),
         },
     ),
-    "verify: a folder": Case("verify data", folder("data"), "data: no dataset of xpfeh here"),
+    "verify: a folder": Case("verify data", folder("data"), "data: not an xpfeh dataset"),
     "train: a catalog": Case(
         "train --features {catalog} --labels {labels} --out model", nothing, "holds a dataset of kind catalog, not feat"
     ),

@@ -73,7 +73,7 @@ LABELS = {
             "missing": (nothing, "labels.csv: no such file"),
             "of other stars": (file("labels.csv", SOUND), "none of its 6000 stars has a label"),
             "of dwarfs": (true_labels(2000, logg=4.5), "no star passes the cuts"),
-            "few": (true_labels(200), "are too few; at least 150 .one a cost bin.*; give more labels"),
+            "few": (true_labels(200), "are too few; at least 150 .one per cost bin.*; provide more labels"),
             "all alike": (true_labels(2000, feh=-1.0), "all training stars have .Fe/H. -1"),
         },
     ),
