@@ -457,7 +457,7 @@ PLANTED: dict[str, list[tuple[str, str, Check, str]]] = {
         ("keys: /etc/xpfeh/keys.json", "archive: true", serving, "no keys protect it"),
         ("mountPath: /etc/xpfeh", "mountPath: /etc/keys", serving, "is not mounted"),
         ("maxReplicas: 16", "maxReplicas: 8", serving, "no room for 16 new replicas"),
-        ("max_ongoing_requests: 32", "max_ongoing_requests: 33", production, "not the same as serve_configs/production.yaml"),
+        ("max_ongoing_requests: 32", "max_ongoing_requests: 33", production, "not the same as serve_configs"),
         ("node-type: worker}\n", "node-type: workers}\n", of.selectors, "no pod has ray.io/node-type=workers"),
         ("secretName: keys", "secretName: key", secrets, "makes no Secret key"),
     ],
