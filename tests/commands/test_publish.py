@@ -370,7 +370,7 @@ def test_a_part_that_is_not_the_recorded_one_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_other_files_beside_the_parts_are_not_published(stars: pa.Table, tmp_path: Path) -> None:
+def test_other_files_next_to_the_parts_are_not_published(stars: pa.Table, tmp_path: Path) -> None:
     catalog = write_catalog(tmp_path / "catalog", stars)
     part = catalog / "part-00000.parquet"
     shutil.copy(part, catalog / "part-00004.parquet")

@@ -22,9 +22,9 @@ from xpfeh.serving.jobs import intake
 from xpfeh.serving.jobs.desk import MAX_KEPT, MAX_UNFINISHED, Desk
 from xpfeh.serving.jobs.folder import JobEnd, JobFolder, JobOrder, JobProgress, JobState, folders, new_id
 from xpfeh.serving.jobs.intake import ANSWERS, JobInput, begin, of_arrow, of_file, of_ids
-from xpfeh.serving.jobs.work import answers_of, gathered
+from xpfeh.serving.jobs.work import answers_of, gather
 from xpfeh.serving.keys import Key
-from xpfeh.serving.uploads import predicted
+from xpfeh.serving.uploads import predict
 
 from tests.archive.archive_server import ArchiveServer
 from tests.genuine import datalink_file
@@ -59,7 +59,7 @@ def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dat
     dataset = Dataset.at(folder.uri(ANSWERS))
     for shard in dataset.plan.shards:
         dataset.commit(shard, answers_of(folder, shard, predictor))
-    return dataset, gathered(dataset)
+    return dataset, gather(dataset)
 
 
 def test_a_table_gets_the_bytes_that_a_request_gets(
@@ -97,7 +97,7 @@ def test_identifiers_get_their_spectra_from_the_archive(
 
 def test_a_file_gets_the_bytes_that_an_upload_gets(predictor: Predictor, tmp_path: Path) -> None:
     path = datalink_file("fits", tmp_path)
-    asked, catalogs = predicted(path, path.name, predictor, lambda stars: None)
+    asked, catalogs = predict(path, path.name, predictor, lambda stars: None)
     given = of_file(path, "mine.fits")
     assert (given.stars, given.name) == (1, "mine.fits")
     _, result = worked(given, predictor, tmp_path / "jobs")

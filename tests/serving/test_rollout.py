@@ -18,7 +18,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import deploy as deployment
 from xpfeh.serving.answers import Columns
 from xpfeh.serving.config import Config
-from xpfeh.serving.deploy import deploy, rollout, serving
+from xpfeh.serving.deploy import current_args, deploy, rollout
 from xpfeh.serving.keys import Keys, Scope
 from xpfeh.serving.shadow import Differences
 from xpfeh.xp.preprocess import preprocess
@@ -59,11 +59,11 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
         before, after = rollout(config, OTHER)
         assert (before, answering()) == (str(bundle), second)
         with monkeypatch.context() as patched:  # a folder that only this process sees, say
-            patched.setattr(deployment, "_checked", lambda model: model)
+            patched.setattr(deployment, "_pin", lambda model: model)
             with pytest.raises(UserError, match=r"nowhere: its replicas failed, .*pretrained is still served"):
                 rollout(config, "/nowhere")
         assert answering() == second
-        assert serving(config).model == after
+        assert current_args(config).model == after
         assert rollout(config, before) == (after, before)
         assert answering() == first
     assert set(seen.outcomes()) == {first, second}
@@ -71,10 +71,10 @@ def test_no_request_fails_through_a_rollout_a_failing_one_and_the_way_back(
 
 
 def test_an_invalid_model_is_refused_before_anything_changes(address: str, config: Config) -> None:
-    before = serving(config)
+    before = current_args(config)
     with pytest.raises(UserError, match="nowhere: not a model bundle"):
         rollout(config, "/nowhere")
-    assert serving(config) == before
+    assert current_args(config) == before
 
 
 @pytest.mark.slow  # a quarter of a minute

@@ -14,7 +14,7 @@ from xpfeh.errors import UserError
 from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import JSON
-from xpfeh.serving.uploads import answer, predicted
+from xpfeh.serving.uploads import answer, predict
 from xpfeh.sources.coefficients import LIST_COLUMNS
 
 from tests.genuine import datalink_file
@@ -82,7 +82,7 @@ def test_a_damaged_file_is_read_or_refused(
         path = tmp_path / f"upload{suffix}"
         path.write_bytes(content)
         try:
-            asked, catalogs = predicted(path, "mine" + suffix, predictor, lambda stars: None)
+            asked, catalogs = predict(path, "mine" + suffix, predictor, lambda stars: None)
         except UserError as refused:
             text = str(refused)
         else:
@@ -104,7 +104,7 @@ def test_a_small_parquet_file_that_unpacks_to_too_much_is_refused(predictor: Pre
         pq.write_table(pa.table({"source_id": np.zeros(rows, np.int64), **dict.fromkeys(LIST_COLUMNS, lists)}), path)
         assert path.stat().st_size < 10_000_000
         with pytest.raises(UserError, match=f"mine.parquet: .*{message}"):
-            predicted(path, "mine.parquet", predictor, lambda stars: None)
+            predict(path, "mine.parquet", predictor, lambda stars: None)
 
 
 def test_fits_arrays_that_share_their_bytes_are_refused(predictor: Predictor, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_fits_arrays_that_share_their_bytes_are_refused(predictor: Predictor, tm
     content[start : start + table_rows.nbytes] = table_rows.tobytes()
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"mine\.fits: its arrays of variable length are larger than the file"):
-        predicted(path, "mine.fits", predictor, lambda stars: None)
+        predict(path, "mine.fits", predictor, lambda stars: None)
 
 
 def test_stars_are_counted_before_they_are_computed(
@@ -133,11 +133,11 @@ def test_stars_are_counted_before_they_are_computed(
     path = tmp_path / "upload.csv"
     path.write_bytes(files[".csv"])
     counted: list[int] = []
-    predicted(path, "mine.csv", predictor, counted.append)
+    predict(path, "mine.csv", predictor, counted.append)
     assert counted == [1]
 
     def too_many(stars: int) -> None:
         raise UserError("no more today")
 
     with pytest.raises(UserError, match="no more today"):
-        predicted(path, "mine.csv", predictor, too_many)
+        predict(path, "mine.csv", predictor, too_many)

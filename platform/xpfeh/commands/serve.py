@@ -11,7 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.experiments.models import pinned_model
 from xpfeh.files import package_file
 from xpfeh.serving.config import read_config
-from xpfeh.serving.deploy import deploy, rollout, serving, withdraw
+from xpfeh.serving.deploy import current_args, deploy, rollout, withdraw
 
 LOCAL_CONFIG = package_file("xpfeh", "serving/local.yaml")
 """One replica on this machine."""
@@ -57,7 +57,7 @@ def champions(config: str | Path, every_s: float = 30.0) -> Iterator[str]:
         How often the registry is queried.
     """
     parsed = read_config(config)
-    tried = serving(parsed).model
+    tried = current_args(parsed).model
     while True:
         time.sleep(every_s)
         try:

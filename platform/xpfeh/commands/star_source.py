@@ -32,7 +32,7 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
     Raises
     ------
     InputError
-        If it is none of these, or identifiers are floats.
+        If it is anything else, or identifiers are floats.
 
     Examples
     --------

@@ -46,7 +46,7 @@ def bundle_in(folder: str | Path) -> Path:
     Raises
     ------
     UserError
-        If there is none, as in models of other programs or early versions.
+        If it has no bundle, as in models of other programs or early versions.
     """
     found = list(Path(folder).glob(f"data/*/{CARD}"))
     if len(found) != 1:

@@ -50,7 +50,7 @@ def client(begin: bool = False) -> MlflowClient:
     Parameters
     ----------
     begin : bool
-        Create a store here if there is none, and never write to the demo's: the next demo replaces it.
+        Create a store here if need be, and never write to the demo's: the next demo replaces it.
 
     Raises
     ------

@@ -119,7 +119,7 @@ class _Endpoint:
         samples, or by `source_id` alone if the endpoint queries Gaia's archive. Answers are JSON, an Arrow stream, CSV
         or a VOTable (`Accept`).
         """
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         wanted = accepted(request.headers.get("accept", JSON))
         asked = await self._read(request)
         self.guard.spend(key, len(asked.source_ids))
@@ -136,14 +136,14 @@ class _Endpoint:
         The body is the file, `name` its name; the suffix gives the format, any that `xpfeh ingest` reads. The answer is
         JSON, an Arrow stream, CSV, a VOTable, FITS or Parquet (`Accept`).
         """
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         from xpfeh.serving import uploads
 
         kind = accepted(request.headers.get("accept", JSON), (FITS, PARQUET))
         with tempfile.TemporaryDirectory() as folder:
-            path = await uploads.stored(request, name, Path(folder))
+            path = await uploads.store(request, name, Path(folder))
             spend = partial(self.guard.spend, key)
-            asked, catalogs = await asyncio.to_thread(uploads.predicted, path, name, self._predictor, spend)
+            asked, catalogs = await asyncio.to_thread(uploads.predict, path, name, self._predictor, spend)
         self._meters.answered(catalogs, len(asked.reasons))
         made = await asyncio.to_thread(uploads.answer, kind, asked, catalogs, self._predictor)
         return Response(made, media_type=kind)
@@ -159,7 +159,7 @@ class _Endpoint:
 
         As JSON (`Accept`): the numbers of the spectrum, and what its [Fe/H] depends on.
         """
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         return await self._picture(request, key, await self._read(request))
 
     @api.post(
@@ -172,16 +172,16 @@ class _Endpoint:
         """Return the picture of one star of a file; see `picture` and `predict/file`."""
         from xpfeh.serving import uploads
 
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         with tempfile.TemporaryDirectory() as folder:
-            path = await uploads.stored(request, name, Path(folder))
+            path = await uploads.store(request, name, Path(folder))
             asked = await asyncio.to_thread(uploads.one_star, path, name, source_id)
         return await self._picture(request, key, asked)
 
     @api.get("/v1/stars/{source_id}/spectrum.png", responses=gives(PNG), response_class=Response)
     async def picture_of_id(self, request: Request, source_id: SourceId) -> Response:
         """Return the picture (PNG) of a star whose spectrum Gaia's archive has; see `picture`."""
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         if self._archive is None:
             raise HTTPException(404, "this endpoint does not query Gaia's archive")
         asked = await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
@@ -190,7 +190,7 @@ class _Endpoint:
     @api.get("/v1/stars/{source_id}", responses=gives(JSON, json=ROW))
     async def star(self, request: Request, source_id: SourceId) -> Response:
         """Return a star's row in the published release that this endpoint serves."""
-        self.guard.admitted(request, Scope.READ)
+        self.guard.admit(request, Scope.READ)
         row = await asyncio.to_thread(self._published().star, source_id)
         if row is None:
             raise HTTPException(404, "the release does not have this star")
@@ -201,7 +201,7 @@ class _Endpoint:
         """VO Simple Cone Search: `RA`, `DEC`, `SR` (deg), `VERB`, `MAXREC`; a VOTable, for errors too."""
         from xpfeh.serving.cone_search import search
 
-        self.guard.admitted(request, Scope.READ)
+        self.guard.admit(request, Scope.READ)
         found = await asyncio.to_thread(search, self._published(), dict(request.query_params))
         return Response(found, media_type=VOTABLE)
 
@@ -232,7 +232,7 @@ class _Endpoint:
     @api.post("/invocations", responses=gives(JSON), openapi_extra=takes(JSON))
     async def invocations(self, request: Request) -> Response:
         """Answer as MLflow's scoring server does, from features: `flux`, `flux_error`, `ebv`."""
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         features = protocols.invocation(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
         self.guard.spend(key, len(features["ebv"]))
         predicted = await asyncio.to_thread(self._predictor.predict, features)
@@ -241,11 +241,11 @@ class _Endpoint:
     @api.post("/v2/models/xpfeh/infer", responses=gives(JSON), openapi_extra=takes(JSON))
     async def infer(self, request: Request) -> Response:
         """Answer as the Open Inference Protocol (V2) requires, from features: `flux`, `flux_error`, `ebv`."""
-        key = self.guard.admitted(request, Scope.PREDICT)
+        key = self.guard.admit(request, Scope.PREDICT)
         features, name = protocols.inference(await read_body(request, MAX_BODY_BYTES, _BODY_SECONDS))
         self.guard.spend(key, len(features["ebv"]))
         predicted = await asyncio.to_thread(self._predictor.predict, features)
-        return Response(protocols.inferred(predicted, self._predictor.version, name), media_type=JSON)
+        return Response(protocols.inference_answer(predicted, self._predictor.version, name), media_type=JSON)
 
     @api.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page(self) -> HTMLResponse:
@@ -282,7 +282,7 @@ class _Endpoint:
     @api.get("/v1/shadow", responses=gives(JSON))
     async def shadow(self, request: Request) -> dict[str, Any]:
         """Return how far the challenger differs on shadow traffic: its [Fe/H] minus the champion's, dex."""
-        self.guard.admitted(request, Scope.ADMIN)
+        self.guard.admit(request, Scope.ADMIN)
         if self._shadow is None:
             raise HTTPException(404, "no challenger gets shadow traffic")
         return await self._shadow.summary()
@@ -315,10 +315,10 @@ class _Endpoint:
         return self._archive.bring(ids)
 
     async def _picture(self, request: Request, key: Key | None, asked: Asked) -> Response:
-        from xpfeh.serving.pictures import picture, wanted
+        from xpfeh.serving.pictures import media_type_of, picture
 
         self.guard.spend(key, len(asked.source_ids))
-        kind = wanted(request.headers.get("accept", PNG))
+        kind = media_type_of(request.headers.get("accept", PNG))
         return Response(await asyncio.to_thread(picture, asked, self._predictor, kind), media_type=kind)
 
     def _published(self) -> "Published":

@@ -40,7 +40,7 @@ def search(release: Published, parameters: Mapping[str, str]) -> bytes:
         if verb not in (1, 2, 3) or most < 0:
             raise UserError("VERB must be 1, 2 or 3, and MAXREC at least 0")
     except UserError as error:
-        return _written(VOTableFile(), [Info(name="Error", ID="Error", value=str(error))])
+        return _to_xml(VOTableFile(), [Info(name="Error", ID="Error", value=str(error))])
     if radius == 0:  # how a client asks for the columns alone
         found, more = release.schema.empty_table(), False
     else:
@@ -55,7 +55,7 @@ def search(release: Published, parameters: Mapping[str, str]) -> bytes:
     infos = [Info(name="QUERY_STATUS", value="OVERFLOW" if more else "OK")]
     if more:
         infos.append(Info(name="overflow", value=f"the {most} nearest stars; there are more: choose a smaller SR"))
-    return _written(votable, infos)
+    return _to_xml(votable, infos)
 
 
 def _number(given: Mapping[str, str], name: str, default: float | None = None) -> float:
@@ -72,7 +72,7 @@ def _number(given: Mapping[str, str], name: str, default: float | None = None) -
     return number
 
 
-def _written(votable: VOTableFile, infos: list[Info]) -> bytes:
+def _to_xml(votable: VOTableFile, infos: list[Info]) -> bytes:
     if not votable.resources:
         votable.resources.append(Resource())
     resource = votable.resources[0]

@@ -30,7 +30,7 @@ def deploy(config: Config, model: str | None = None) -> str:
     UserError
         If there is no such model, the cluster does not answer, or the port is in use.
     """
-    pinned = _checked(model or config.args.model)
+    pinned = _pin(model or config.args.model)
     if is_own() and not ray.is_initialized():
         haproxy.prepare(config.host, config.port)
     connect()
@@ -58,9 +58,9 @@ def rollout(config: Config, model: str, share: float | None = None) -> tuple[str
     UserError
         If there is no such endpoint or model, or the new replicas failed.
     """
-    pinned = _checked(model)
+    pinned = _pin(model)
     join()
-    before = serving(config)
+    before = current_args(config)
     if share is None:
         after = before.model_copy(update={"model": pinned, "shadow": None})
     else:
@@ -75,7 +75,7 @@ def rollout(config: Config, model: str, share: float | None = None) -> tuple[str
     return before.model, pinned
 
 
-def serving(config: Config) -> EndpointArgs:
+def current_args(config: Config) -> EndpointArgs:
     """Return the arguments of the running endpoint of `config`.
 
     Raises
@@ -105,7 +105,7 @@ def withdraw(config: Config) -> None:
     haproxy.clean_up(node)
 
 
-def _checked(model: str) -> str:
+def _pin(model: str) -> str:
     """Return a model's pinned name; an invalid model fails here, not in the replicas."""
     name = pinned_model(model)
     Predictor(bundle_folder(name))

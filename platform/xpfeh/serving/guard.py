@@ -27,7 +27,7 @@ class Guard:
         self._keys = Keys(keys) if keys else None
         self._spending = Spending()
 
-    def admitted(self, request: Request, scope: Scope) -> Key | None:
+    def admit(self, request: Request, scope: Scope) -> Key | None:
         """Return the key of a request, or None if no key is needed.
 
         Raises

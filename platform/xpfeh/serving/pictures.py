@@ -20,8 +20,8 @@ from xpfeh.xp.preprocess import preprocess
 _ONE_AT_A_TIME = threading.Lock()  # pyplot keeps its figures in one list
 
 
-def wanted(accept: str) -> str:
-    """Return the kind of picture that an ``Accept`` header asks for: an image, unless it names JSON first."""
+def media_type_of(accept: str) -> str:
+    """Return the media type of a picture by an ``Accept`` header: an image, unless it names JSON first."""
     return JSON if accept.lower().startswith(JSON) else PNG
 
 

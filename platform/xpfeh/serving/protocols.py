@@ -48,7 +48,7 @@ def invocation(body: bytes) -> Features:
             raise UserError("dataframe_records must be objects")
     else:
         raise UserError("the body must have dataframe_split or dataframe_records")
-    return _checked({name: [record.get(name) for record in records] for name in INPUTS})
+    return _check({name: [record.get(name) for record in records] for name in INPUTS})
 
 
 def inference(body: bytes) -> tuple[Features, str | None]:
@@ -75,7 +75,7 @@ def inference(body: bytes) -> tuple[Features, str | None]:
         except (ValueError, TypeError):
             raise UserError(f"{name}: data are not numbers of that shape") from None
     request = content.get("id")
-    return _checked({name: tensors.get(name) for name in INPUTS}), request if isinstance(request, str) else None
+    return _check({name: tensors.get(name) for name in INPUTS}), request if isinstance(request, str) else None
 
 
 def predictions(predicted: Mapping[str, NDArray[np.float32]]) -> bytes:
@@ -85,7 +85,7 @@ def predictions(predicted: Mapping[str, NDArray[np.float32]]) -> bytes:
     return to_json({"predictions": rows}, inf_nan_mode="null")
 
 
-def inferred(predicted: Mapping[str, NDArray[np.float32]], version: str, request: str | None) -> bytes:
+def inference_answer(predicted: Mapping[str, NDArray[np.float32]], version: str, request: str | None) -> bytes:
     """Return the protocol's answer: one tensor per column; NaN, which JSON lacks, is null."""
     outputs = [
         {"name": column, "shape": [len(predicted[column])], "datatype": "FP32", "data": predicted[column].tolist()}
@@ -116,7 +116,7 @@ def _json(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _checked(columns: Mapping[str, Any]) -> Features:
+def _check(columns: Mapping[str, Any]) -> Features:
     features = {}
     for name, values in columns.items():
         try:

@@ -103,7 +103,7 @@ class ShadowTraffic:
     def send(self, raws: list[Columns], answered: list[Columns]) -> None:
         """Send stars, with the probability `share`."""
         if raws and random.random() < self._share:
-            task = asyncio.create_task(self._sent(raws, answered))
+            task = asyncio.create_task(self._send(raws, answered))
             self._sending.add(task)  # the event loop itself keeps only weak references
             task.add_done_callback(self._sending.discard)
 
@@ -121,7 +121,7 @@ class ShadowTraffic:
             raise HTTPException(429, "the challenger is busy; retry in 1 s", {"Retry-After": "1"}) from None
         return {"share": self._share, "left_out_by_this_replica": self._left_out, **found}
 
-    async def _sent(self, raws: list[Columns], answered: list[Columns]) -> None:
+    async def _send(self, raws: list[Columns], answered: list[Columns]) -> None:
         try:
             await self._handle.compare.remote(raws, answered)
         except BackPressureError:

@@ -31,23 +31,23 @@ _TOO_MANY = f"{{}}: has more than {MAX_FILE_STARS:,} stars; send it in parts"
 _COMPRESSED = "compressed files are not accepted, as a small one can unpack to any size; unpack it"
 
 
-async def stored(request: Request, name: str, folder: Path) -> Path:
+async def store(request: Request, name: str, folder: Path) -> Path:
     """Write a body to a file with the suffix of `name`, and return the file.
 
     Raises
     ------
     HTTPException
-        As `received`, and 415 for a suffix that cannot be read.
+        As `receive`, and 415 for a suffix that cannot be read.
     """
     if name.lower().endswith(".gz"):
         raise HTTPException(415, _COMPRESSED)
     suffix = next((s for s in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(s)), None)
     if suffix is None:
         raise HTTPException(415, f"?name= must end in {', '.join(s for s in SUFFIXES if not s.endswith('.gz'))}")
-    return await received(request, folder / f"upload{suffix}")
+    return await receive(request, folder / f"upload{suffix}")
 
 
-async def received(request: Request, path: Path) -> Path:
+async def receive(request: Request, path: Path) -> Path:
     """Write a body to a file as it arrives, never whole in memory, and return the file.
 
     Raises
@@ -68,7 +68,7 @@ async def received(request: Request, path: Path) -> Path:
     return path
 
 
-def predicted(path: Path, name: str, predictor: Predictor, spend: Callable[[int], None]) -> tuple[Asked, list[Columns]]:
+def predict(path: Path, name: str, predictor: Predictor, spend: Callable[[int], None]) -> tuple[Asked, list[Columns]]:
     """Return the stars of a file, and their catalog columns, read and predicted batch by batch.
 
     Parameters

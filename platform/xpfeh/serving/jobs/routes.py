@@ -23,7 +23,7 @@ from xpfeh.serving.jobs.folder import ID, JobFolder, JobState, JobStatus, Result
 from xpfeh.serving.jobs.intake import JobInput, JobRequest, of_arrow, of_file, of_ids
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.problems import Refusal, read_body
-from xpfeh.serving.uploads import received, stored
+from xpfeh.serving.uploads import receive, store
 
 _MAX_BODY_BYTES, _BODY_SECONDS = 30_000_000, 20.0
 """A million identifiers take 22 MB; a file or table is written to disk as it arrives."""
@@ -47,17 +47,17 @@ OurDesk = Annotated[Desk, Depends(_desk)]
 
 
 def _key(request: Request, guard: OurGuard) -> Key | None:
-    return guard.admitted(request, Scope.PREDICT)
+    return guard.admit(request, Scope.PREDICT)
 
 
 OurKey = Annotated[Key | None, Depends(_key)]
 
 
-def _found(job_id: JobId, key: OurKey, desk: OurDesk) -> tuple[JobFolder, JobStatus]:
+def _find(job_id: JobId, key: OurKey, desk: OurDesk) -> tuple[JobFolder, JobStatus]:
     return desk.find(key, job_id)
 
 
-Found = Annotated[tuple[JobFolder, JobStatus], Depends(_found)]
+Found = Annotated[tuple[JobFolder, JobStatus], Depends(_find)]
 
 _BODIES = {
     JSON: {"schema": JobRequest.model_json_schema()},
@@ -85,7 +85,7 @@ async def submit(request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, 
     """
     await asyncio.to_thread(desk.check_room, key)
     with tempfile.TemporaryDirectory() as work:
-        given = await _given(request, name, Path(work), desk.archive)
+        given = await _read_input(request, name, Path(work), desk.archive)
         guard.spend(key, given.stars)
         job = await asyncio.to_thread(desk.order, key, given)
     where = f"{request.scope.get('root_path', '')}{router.prefix}/{job.id}"
@@ -132,12 +132,12 @@ def result(found: Found, form: Annotated[ResultForm, Query(alias="format")] = Re
     return FileResponse(path, media_type=form.media_type, filename=name, background=BackgroundTask(work.cleanup))
 
 
-async def _given(request: Request, name: str | None, work: Path, archive: bool) -> JobInput:
+async def _read_input(request: Request, name: str | None, work: Path, archive: bool) -> JobInput:
     if name is not None:
-        return await asyncio.to_thread(of_file, await stored(request, name, work), name)
+        return await asyncio.to_thread(of_file, await store(request, name, work), name)
     kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
     if kind == ARROW:
-        return await asyncio.to_thread(of_arrow, await received(request, work / "stars.arrow"), work, archive)
+        return await asyncio.to_thread(of_arrow, await receive(request, work / "stars.arrow"), work, archive)
     if kind != JSON:
         raise HTTPException(415, f"Content-Type must be {JSON} or {ARROW}; for a file give ?name=")
     if not archive:

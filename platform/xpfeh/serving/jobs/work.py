@@ -63,7 +63,7 @@ def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None
     os.nice(_NICEST)
     folder = JobFolder(jobs, owner, job_id)
     folder.write(so_far)
-    table = gathered(Dataset.at(folder.uri(ANSWERS)))
+    table = gather(Dataset.at(folder.uri(ANSWERS)))
     with tempfile.TemporaryDirectory() as work:
         for form in ResultForm:
             if not form.takes(len(table)):
@@ -118,7 +118,7 @@ def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
     return asked
 
 
-def gathered(dataset: Dataset) -> pa.Table:
+def gather(dataset: Dataset) -> pa.Table:
     """Return all answers of a finished dataset as the endpoint's answer table, in the order of the request."""
     dataset.require_whole()
     return pa.concat_tables(map(partial(_rows, dataset), dataset.plan.shards, dataset.records()))
