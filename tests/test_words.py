@@ -29,7 +29,7 @@ BANNED = {
     r"goes on|to go on": "continues, resumes; to resume",
     r"of one's own": "own, private, local",
     r"what [\w ]{1,20} (is|are) called": "name of",
-    r"(?<!-)(poor|rich) stars?": "metal-poor, metal-rich star",
+    r"(?<!carbon.)(?<!metal.)(poor|rich) stars?": "metal-poor, metal-rich star",
     r"spelt as": "stored as, written as",
 }
 """What is banned, with words to take instead. A space also matches a line's end within a paragraph or a comment."""
