@@ -1,4 +1,4 @@
-"""Shared by all tests: one local Ray, real spectra, a tracking store of its own for each test that needs one."""
+"""Shared by all tests: one local Ray, real spectra, its own tracking store for each test that needs one."""
 
 import os
 from collections.abc import Iterator
@@ -136,7 +136,7 @@ def archive(tmp_path: Path) -> Iterator[ArchiveServer]:
 
 @pytest.fixture
 def services(archive: ArchiveServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Services:
-    """That server, asked for ten stars at a time, and a cache of its own."""
+    """That server, queried for ten stars at a time, with its own cache."""
     monkeypatch.setattr(gaia_archive, "IDS_PER_REQUEST", 10)
     monkeypatch.setattr(cache, "IDS_PER_REQUEST", 10)
     monkeypatch.setattr(archive_requests, "IDS_PER_REQUEST", 10)

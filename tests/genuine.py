@@ -1,4 +1,4 @@
-"""Genuine Gaia files: those that astroquery's package carries, and those beside the checkout where it has them."""
+"""Genuine Gaia files: those that astroquery's package carries, and those next to the checkout where there are any."""
 
 import json
 import zipfile
@@ -16,7 +16,7 @@ def shared(relative: str) -> Path:
     """Return a file of ../shared/data, or skip the test where that folder is absent."""
     path = SHARED / relative
     if not path.exists():
-        pytest.skip(f"needs {relative} of ../shared/data, which is not beside this checkout")
+        pytest.skip(f"needs {relative} of ../shared/data, which is not next to this checkout")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Processes that tests start, and kill: commands with an environment of their own, and clusters of several nodes."""
+"""Processes that tests start, and kill: commands with their own environment, and clusters of several nodes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def workers(process: psutil.Popen, task: str) -> list[psutil.Process]:
 
 @dataclass
 class TwoNodes:
-    """A real Ray cluster of two nodes, a CPU each, in processes of their own."""
+    """A real Ray cluster of two nodes, a CPU each, in their own processes."""
 
     process: psutil.Popen
     variables: dict[str, str] = field(default_factory=dict)

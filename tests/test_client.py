@@ -39,7 +39,7 @@ class _Cutting(BaseHTTPRequestHandler):
         pass
 
 
-def test_a_download_that_is_cut_off_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_is_cut_resumes(monkeypatch: pytest.MonkeyPatch) -> None:
     with HTTPServer(("127.0.0.1", 0), _Cutting) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         connection = Connection(f"http://127.0.0.1:{server.server_port}", None, 5.0)

@@ -1,4 +1,4 @@
-"""Columns under the names that people's tables have, in every reader."""
+"""Columns with the names that users's tables have, in every reader."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -61,7 +61,7 @@ def test_photometry(tmp_path: Path, names: tuple[str, ...], case: Callable[[str]
         (("RAJ2000", "DEJ2000", "RA_ICRS", "DE_ICRS"), 3.0),
         (("_RAJ2000", "_DEJ2000", "_RA", "_DE"), 3.0),
         (("_RAJ2000", "_DEJ2000", "RAJ2000", "DEJ2000"), 3.0),
-        (("ra", "RA_ICRS", "DE_ICRS", "note"), 2.0),  # a right ascension without a declination is no position
+        (("ra", "RA_ICRS", "DE_ICRS", "note"), 2.0),  # a right ascension without a declination is not a position
         (("RA", "Decl", "_RA", "_DE"), 1.0),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_position_is_never_of_two_systems(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet", ".ecsv"])
-def test_names_that_differ_in_case_alone_must_agree(tmp_path: Path, suffix: str) -> None:
+def test_names_that_differ_only_in_case_must_agree(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"stars{suffix}"
 
     def write(second: float) -> None:
@@ -104,12 +104,12 @@ def test_names_that_differ_in_case_alone_must_agree(tmp_path: Path, suffix: str)
         read_stars(path, ["ra", "dec"])
 
 
-def test_two_wanted_names_that_differ_in_case_alone_are_two_columns(tmp_path: Path) -> None:
+def test_two_wanted_names_that_differ_only_in_case_are_two_columns(tmp_path: Path) -> None:
     path = table(tmp_path / "stars.csv", ("source_id", "FEH", "feh"), (7, -1.0, -1.2))
     assert read_stars(path, ["feh", "FEH"]).rows() == [(7, -1.2, -1.0)]
 
 
-def test_percentiles_are_never_taken_for_the_distance(tmp_path: Path) -> None:
+def test_percentiles_are_never_used_as_the_distance(tmp_path: Path) -> None:
     """VizieR's I/352 has the 16th percentile as b_rgeo and the 84th as B_rgeo."""
     path = table(tmp_path / "distances.csv", ("Source", "b_rgeo", "B_rgeo"), (BIG, 900.0, 1100.0))
     with pytest.raises(UserError, match="no column r_med_geo or rgeo with values"):
@@ -131,7 +131,7 @@ def test_reddenings(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["e_B-V", "B-V", "E(BP-RP)", "ebpminrp_gspphot", "azero_gspphot", "e_ebv", "A_V"])
-def test_what_is_no_reddening_is_not_taken_for_one(tmp_path: Path, name: str) -> None:
+def test_other_columns_are_not_used_as_a_reddening(tmp_path: Path, name: str) -> None:
     """VizieR's e_B-V is the error of a colour; E(BP-RP) and A0 are on other scales than SFD98's."""
     path = table(tmp_path / "gaia.csv", (*OURS, name), (*VALUES, 0.03))
     assert np.isnan(Companions([path], []).of(np.array([BIG]))["ebv"]).all()
@@ -202,7 +202,7 @@ def test_positions_in_degrees_or_sexagesimal(cells: list, kind: str, expected: l
     assert degrees(pl.Series("DE", cells), kind, "stars.csv").to_list() == pytest.approx(expected)
 
 
-def test_what_is_not_a_position_is_named_as_the_table_names_it() -> None:
+def test_an_invalid_position_is_reported_with_the_tables_name() -> None:
     with pytest.raises(UserError, match=r"^stars\.csv: DEJ2000 of row 0 is 'north', neither degrees nor sexagesimal"):
         degrees(pl.Series("DEJ2000", ["north"]), "dec", "stars.csv")
     with pytest.raises(UserError, match=r"^stars\.csv: DEJ2000 of row 0 is 91, outside -90 to 90"):

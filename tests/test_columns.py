@@ -4,7 +4,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.xp.preprocess import preprocess
 
 
-def test_arrays_survive_the_way_through_arrow(spectra: dict[str, np.ndarray]) -> None:
+def test_arrays_survive_conversion_to_arrow(spectra: dict[str, np.ndarray]) -> None:
     features = preprocess(spectra, PreprocessSettings())
     back = to_arrays(to_table(features, FEATURES))
     for name, values in features.items():
@@ -12,7 +12,7 @@ def test_arrays_survive_the_way_through_arrow(spectra: dict[str, np.ndarray]) ->
         np.testing.assert_array_equal(back[name], values)
 
 
-def test_what_is_not_known_is_null_in_the_table(spectra: dict[str, np.ndarray]) -> None:
+def test_what_is_unknown_is_null_in_the_table(spectra: dict[str, np.ndarray]) -> None:
     features = preprocess(spectra, PreprocessSettings())
     assert to_table(features, FEATURES)["rgeo"].null_count == 300
 

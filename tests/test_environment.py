@@ -20,7 +20,7 @@ def _python(code: str, home: Path) -> str:
 
 
 def test_an_empty_home_stays_empty(tmp_path: Path) -> None:
-    """ONNX Runtime writes a device identifier and a database of events at import unless it is kept from that."""
+    """ONNX Runtime writes a device identifier and a database of events at import unless prevented."""
     code = "import os, xpfeh; xpfeh.load_model(); print(*(os.environ[name] for name in {}))"
     assert _python(code.format([*NO_TELEMETRY]), tmp_path).split() == [*NO_TELEMETRY.values()]
     assert list(tmp_path.iterdir()) == []
@@ -33,7 +33,7 @@ def test_a_read_only_installation_without_a_home_predicts(tmp_path: Path) -> Non
     assert len(out.read_text().splitlines()) == 2
 
 
-def test_a_notebooks_backend_of_matplotlib_is_no_hindrance_in_the_shell(tmp_path: Path) -> None:
+def test_a_notebooks_backend_of_matplotlib_does_not_matter_in_the_shell(tmp_path: Path) -> None:
     star, out = datalink_file("csv", tmp_path), tmp_path / "star.png"
     plot = f"from xpfeh.cli.main import main; main(['plot', {str(star)!r}, '--out', {str(out)!r}])"
     _python(f"import os; os.environ['MPLBACKEND'] = 'of_a_notebook'\n{plot}", home=tmp_path)

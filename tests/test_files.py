@@ -28,12 +28,12 @@ def test_paths_and_uris_name_the_same_place(tmp_path: Path) -> None:
         assert Path(path) == tmp_path
 
 
-def test_what_no_filesystem_speaks_is_refused() -> None:
+def test_a_uri_without_a_filesystem_is_refused() -> None:
     with pytest.raises(UserError, match="cannot be opened"):
         filesystem("gopher://host/path")
 
 
-def test_a_place_means_the_same_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_path_means_the_same_in_any_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert absolute("catalog") == str(tmp_path / "catalog")
     assert absolute("s3://bucket/catalog") == "s3://bucket/catalog"

@@ -1,4 +1,4 @@
-"""What a good star is, and flags as text."""
+"""The definition of a good star, and flags as text."""
 
 import subprocess
 import sys
@@ -21,8 +21,8 @@ SPOIL_BEYOND_PAPER = {"COLOUR_RANGE", "HIGH_EXTINCTION", "NEAR_PLANE", "BAD_PHOT
 
 @pytest.mark.parametrize("flag", Flag, ids=lambda flag: flag.name)
 def test_each_flag_spoils_a_star_or_does_not(flag: Flag) -> None:
-    alone, beside = np.array([flag], np.uint32), np.array([flag | Flag.FAINT | Flag.OWN_EBV], np.uint32)
-    for flags in (alone, beside):
+    alone, with_others = np.array([flag], np.uint32), np.array([flag | Flag.FAINT | Flag.OWN_EBV], np.uint32)
+    for flags in (alone, with_others):
         assert is_good(flags, whole_sky=True).tolist() == [flag.name not in SPOIL]
         assert is_good(flags, whole_sky=False).tolist() == [flag.name not in SPOIL | SPOIL_BEYOND_PAPER]
 

@@ -38,7 +38,7 @@ if __name__ == "__main__":
         ("forkserver", "used", "1"),
     ],
 )
-def test_workers_answer_or_say_why_not(method: str, parent: str, expected: str, tmp_path: Path) -> None:
+def test_workers_answer_or_report_why_not(method: str, parent: str, expected: str, tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(_IN_WORKERS)
     done = subprocess.run(

@@ -129,8 +129,8 @@ def test_a_stopped_job_is_followed_and_its_successor_resumes(cluster: dict[str, 
     token = {"Authorization": f"Bearer {cluster['RAY_AUTH_TOKEN']}"}  # what `ray job stop` does in two seconds
     assert requests.post(f"http://127.0.0.1:{DASHBOARD_PORT}/api/jobs/first/stop", headers=token, timeout=60).ok
     deadline = time.monotonic() + 60
-    while "was stopped" not in (printed := job(cluster, "status", "first").stdout):
-        assert time.monotonic() < deadline, printed
+    while "was stopped" not in (status := job(cluster, "status", "first").stdout):
+        assert time.monotonic() < deadline, status
     assert "fingerprints of spectra" in job(cluster, "logs", "first").stdout
     before = {path.name: path.stat().st_mtime_ns for path in done.iterdir()}
     assert len(before) < 8, "it was stopped in the middle"
@@ -154,8 +154,8 @@ def test_two_searches_at_once_on_one_cluster_and_one_tracking_server(
                 "--name", name, name=name,
             )  # fmt: skip
         for name in names:
-            while "succeeded" not in (printed := job(cluster, "status", name).stdout):
-                assert "failed" not in printed, job(cluster, "logs", name).stdout
+            while "succeeded" not in (status := job(cluster, "status", name).stdout):
+                assert "failed" not in status, job(cluster, "logs", name).stdout
                 time.sleep(3)
         runs = mlflow_runs.client().search_runs([mlflow_runs.experiment_id()])
     tags = sorted(run.data.tags[mlflow_runs.TRIAL_TAG] for run in runs)

@@ -58,7 +58,7 @@ def test_a_process_of_another_machine_counts_as_long_as_it_renews(tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
-def test_of_two_that_begin_at_once_one_stays(tmp_path: Path) -> None:
+def test_of_two_that_start_at_once_one_stays(tmp_path: Path) -> None:
     outcomes: list[str] = []
     barrier = threading.Barrier(2)
 
@@ -80,7 +80,7 @@ def test_of_two_that_begin_at_once_one_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_whoever_was_taken_over_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_that_was_taken_over_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "RENEW_S", 0.05)
     before_the_test = signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
     theirs = '{"host": "elsewhere", "pid": 1, "token": "theirs"}'
@@ -104,7 +104,7 @@ def test_a_damaged_file_is_nobody(tmp_path: Path) -> None:
         pass
 
 
-def test_whoever_was_taken_over_and_ignores_an_interrupt_is_ended(tmp_path: Path) -> None:
+def test_a_holder_that_was_taken_over_and_ignores_an_interrupt_is_terminated(tmp_path: Path) -> None:
     ignoring = (
         "import signal\nfrom xpfeh import lease\nlease.RENEW_S = 0.05\nsignal.signal(signal.SIGINT, signal.SIG_IGN)\n"
     )

@@ -36,7 +36,7 @@ def test_overrides_are_typed() -> None:
         ("ebv_input=true", "no setting of that name"),
     ],
 )
-def test_a_wrong_override_says_what_is_wrong(pair: str, message: str) -> None:
+def test_an_invalid_override_is_explained(pair: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         RECIPES["best"].with_overrides([pair])
 

@@ -1,4 +1,4 @@
-"""What a user installs: the wheel alone, in an environment of its own."""
+"""What a user installs: the wheel alone, in its own environment."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ def test_type_hints_are_shipped() -> None:
 
 
 @pytest.mark.slow
-def test_the_wheel_alone_predicts_30_stars_and_says_what_it_lacks(tmp_path: Path) -> None:
+def test_the_wheel_alone_predicts_30_stars_and_reports_what_it_lacks(tmp_path: Path) -> None:
     Table(fits.getdata(library_path(NAME), 1)[:30]).write(tmp_path / "stars.fits")
     subprocess.run(
         [sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, ROOT], check=True, capture_output=True

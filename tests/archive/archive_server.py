@@ -313,7 +313,7 @@ class ArchiveServer:
         return _votable(source_id=np.array(ids, np.int64), **columns)
 
     def refusal(self, path: str, form: dict[str, list[str]]) -> str:
-        """What it says to a request that it does not know, in Gaia's words."""
+        """The response to an unknown request, in Gaia's words."""
         if path.startswith("/data") and not path.startswith("/datalink"):
             known = {self.retrieval_types[form["RELEASE"][0]], *self.other_words}
             if form["RETRIEVAL_TYPE"][0] not in known:
@@ -324,7 +324,7 @@ class ArchiveServer:
         return _QUOTA if "positions" in form and self.uploads == "quota" and not self.cookies else ""
 
     def wrong_names(self, query: str) -> str:
-        """What is not there of a query's tables and columns, or does not fit their types."""
+        """What a query uses that does not exist, or does not match its type."""
         if "TAP_SCHEMA" in query and not self.lists_tables:
             return "TAP_SCHEMA is not supported"
         if "TAP_SCHEMA" in query or "vizier" in query or "I/352" in query or "B/pastel" in query:
@@ -360,7 +360,7 @@ class ArchiveServer:
         return ",".join(names), ",".join(f'"{cell}"' if "," in cell else cell for cell in row)
 
     def near(self, positions: object, radius: float) -> bytes:
-        """The stars of its sky that lie around positions."""
+        """The stars around positions."""
         positions = list(positions)
         found = [
             star for star in self.sky for ra, dec in positions
@@ -390,7 +390,7 @@ def _links(sources: list[str], products: list[str]) -> bytes:
 
 
 def _votable(**columns: list) -> bytes:
-    """A response of TAP, which says inside the document how the query ended."""
+    """A response of TAP, which reports the status of the query inside the document."""
     buffer = io.BytesIO()
     Table(columns).write(buffer, format="votable")
     status = b'<RESOURCE type="results"><INFO name="QUERY_STATUS" value="OK"/>'

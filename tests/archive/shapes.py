@@ -19,12 +19,12 @@ def draft(archive: ArchiveServer) -> None:
 
 
 def excess_factor_gone(archive: ArchiveServer) -> None:
-    """One optional column less."""
+    """One optional column missing."""
     archive.tables["gaiadr3.gaia_source"].pop("phot_bp_rp_excess_factor")
 
 
 def other_prefix(archive: ArchiveServer) -> None:
-    """Tables under another prefix than everybody assumes."""
+    """Tables under an unexpected prefix."""
     for name in [*archive.tables]:
         schema, _, table = name.partition(".")
         archive.tables[f"gaia_release_{schema.removeprefix('gaia')}.{table}"] = archive.tables.pop(name)
@@ -48,13 +48,13 @@ def only_old_structures(archive: ArchiveServer) -> None:
 
 
 def other_words(archive: ArchiveServer) -> None:
-    """A retrieval type that nobody foresaw, named by the service of links."""
+    """An unforeseen retrieval type, named by the service of links."""
     archive.retrieval_types = dict.fromkeys(archive.retrieval_types, "MEAN_SPECTRUM_XP_CONTINUOUS")
     archive.products = ["EPOCH_PHOTOMETRY", "MEAN_SPECTRUM_XP_CONTINUOUS", "MEAN_SPECTRUM_RVS"]
 
 
 def maintenance_page(archive: ArchiveServer) -> None:
-    """HTML with status 200, whatever is asked."""
+    """HTML with status 200, for every request."""
     archive.always = "page"
 
 

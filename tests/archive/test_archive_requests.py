@@ -1,4 +1,4 @@
-"""What is asked of the archive for each data release, and what its refusals become."""
+"""Requests to the archive for each data release, and the errors that its refusals become."""
 
 import time
 from dataclasses import replace
@@ -24,7 +24,7 @@ def n_coefficients(csv: bytes, band: str) -> int:
     return len(parse_lists(pl.read_csv(csv)[f"{band}_coefficients"])[0])
 
 
-def test_each_release_is_asked_in_its_own_words(archive: ArchiveServer, services: Services) -> None:
+def test_each_release_is_requested_in_its_own_words(archive: ArchiveServer, services: Services) -> None:
     for release, n_bp in (("dr3", 55), ("dr4", 51)):
         csv = request_spectra(IDS, release, services).csv
         assert (n_coefficients(csv, "bp"), n_coefficients(csv, "rp")) == (n_bp, 55)
@@ -41,7 +41,7 @@ def test_the_other_name_of_a_data_structure_is_tried(archive: ArchiveServer, ser
         request_spectra(IDS, "dr4", services)
 
 
-def test_unknown_words_are_asked_for_once_and_refused_in_the_archives_words(
+def test_unknown_words_are_sent_once_and_refused_in_the_archives_words(
     archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(RELEASES, "dr3", replace(RELEASES["dr3"], retrieval_types=("XP_CONTINUUM",)))
@@ -52,7 +52,7 @@ def test_unknown_words_are_asked_for_once_and_refused_in_the_archives_words(
 
 
 @pytest.mark.parametrize("product", ["MEAN_SPECTRUM_XP_COEFFICIENTS", "XP_CONTINUOUS_MEAN"])
-def test_a_product_that_nobody_foresaw_is_named_by_the_service_of_links(
+def test_an_unforeseen_product_is_named_by_the_service_of_links(
     archive: ArchiveServer, services: Services, product: str
 ) -> None:
     archive.retrieval_types["Gaia DR4"] = product
@@ -79,7 +79,7 @@ def test_words_are_tried_once_and_remembered_until_they_are_refused(archive: Arc
     assert structures == ["RAW", "RAW", "RAW", "DATAMODEL_GAIA", "DATAMODEL_GAIA"]
 
 
-def test_spectra_without_coefficients_are_not_what_was_asked_for(archive: ArchiveServer, services: Services) -> None:
+def test_spectra_without_coefficients_are_not_what_was_requested(archive: ArchiveServer, services: Services) -> None:
     archive.renamed = {name: f"sampled_{i}" for i, name in enumerate(archive.head.split(",")) if "coeff" in name}
     with pytest.raises(UserError, match="XP_CONTINUOUS RAW: no coefficients in the answer"):
         request_spectra(IDS, "dr3", services)
@@ -104,7 +104,7 @@ def test_a_query_asks_for_columns_that_are_there(archive: ArchiveServer, service
 
 
 @pytest.mark.parametrize("release", ["dr3", "dr4"])
-def test_an_archive_that_does_not_list_its_columns_is_asked_for_those_expected(
+def test_an_archive_that_does_not_list_its_columns_is_queried_for_the_expected_ones(
     archive: ArchiveServer, services: Services, release: str
 ) -> None:
     archive.lists_tables = False
@@ -127,7 +127,7 @@ def test_words_that_bring_nothing_do_not_hide_a_failure(archive: ArchiveServer, 
     assert request_spectra(IDS, "dr3", services_of(archive)).csv == b""
 
 
-def test_the_page_of_a_proxy_is_no_refusal(archive: ArchiveServer, services: Services) -> None:
+def test_the_page_of_a_proxy_is_not_a_refusal(archive: ArchiveServer, services: Services) -> None:
     archive.faults = ["502", "502"]
     assert request_spectra(IDS, "dr3", services).csv
     archive.faults = ["502", "502"]
@@ -137,12 +137,12 @@ def test_the_page_of_a_proxy_is_no_refusal(archive: ArchiveServer, services: Ser
     assert "has_xp_continuous = 't'" in archive.queries[-1]
 
 
-def test_a_slow_service_of_links_is_no_loss(archive: ArchiveServer, services: Services) -> None:
+def test_a_slow_service_of_links_loses_nothing(archive: ArchiveServer, services: Services) -> None:
     archive.slow_links = True
     assert request_spectra(IDS, "dr3", services).csv
 
 
-def test_spectra_are_not_lost_where_magnitudes_are_refused(archive: ArchiveServer, services: Services) -> None:
+def test_spectra_are_not_lost_if_magnitudes_are_refused(archive: ArchiveServer, services: Services) -> None:
     archive.forbidden, archive.not_best = "gaiadr4.all_source_photometry", {int(IDS[1])}
     with pytest.warns(Notice, match=r"no magnitudes for 1 source\(s\): .*permission denied for gaiadr4.all_source"):
         found = request_photometry(IDS, "dr4", services)

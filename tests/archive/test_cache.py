@@ -1,4 +1,4 @@
-"""A star is asked for once, whatever happens between."""
+"""A star is requested once, whatever happens in between."""
 
 import json
 import time
@@ -27,7 +27,7 @@ def spectra_asked(archive: ArchiveServer) -> list[int]:
     return [count for path, count in archive.log if path == "/data"]
 
 
-def test_a_second_call_asks_for_what_is_new_alone(archive: ArchiveServer, services: Services) -> None:
+def test_a_second_call_requests_only_what_is_new(archive: ArchiveServer, services: Services) -> None:
     assert answered(cache.bring(IDS[:5], "dr3", services)) == IDS[:5].tolist()
     archive.log.clear()
     assert answered(cache.bring(IDS[:5], "dr3", services)) == IDS[:5].tolist()
@@ -39,7 +39,7 @@ def test_a_second_call_asks_for_what_is_new_alone(archive: ArchiveServer, servic
     assert size.bytes == sum(path.stat().st_size for path in size.folder.rglob("*") if path.is_file())
 
 
-def test_an_interrupted_call_goes_on_where_it_was(archive: ArchiveServer, services: Services) -> None:
+def test_an_interrupted_call_resumes(archive: ArchiveServer, services: Services) -> None:
     archive.faults = ["", "", *["500"] * 99]  # spectra and photometry of the first ten
     with pytest.raises(UserError, match=r"ESA's Gaia archive: no usable response in 3 attempts \(HTTP 500"):
         cache.bring(IDS, "dr3", services)
@@ -51,7 +51,7 @@ def test_an_interrupted_call_goes_on_where_it_was(archive: ArchiveServer, servic
     assert spectra_asked(archive) == [10, 5]
 
 
-def test_damaged_answers_are_asked_for_again(archive: ArchiveServer, services: Services) -> None:
+def test_damaged_answers_are_requested_again(archive: ArchiveServer, services: Services) -> None:
     cache.bring(IDS[:10], "dr3", services)
     (file,) = cache.sizes()["dr3"].folder.glob("*/spectra.parquet")
     for damage in (file.read_bytes()[:-9], b""):
@@ -84,7 +84,7 @@ def test_every_star_is_answered_in_its_place_or_rejected_with_a_reason(
     assert (len(batch.columns["source_id"]), len(batch.rejected)) == (0, 3)
 
 
-def test_a_star_that_is_asked_for_twice_is_answered_once_however_far_apart(
+def test_a_star_that_is_requested_twice_is_answered_once_however_far_apart(
     archive: ArchiveServer, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_stars, "_STARS", 2)
@@ -94,7 +94,7 @@ def test_a_star_that_is_asked_for_twice_is_answered_once_however_far_apart(
     assert rejected == [(3, int(IDS[0]), "repeated source_id")]
 
 
-def test_a_damaged_record_is_asked_for_again(archive: ArchiveServer, services: Services) -> None:
+def test_a_damaged_record_is_requested_again(archive: ArchiveServer, services: Services) -> None:
     cache.bring(IDS[:3], "dr3", services)
     (record,) = cache.sizes()["dr3"].folder.glob("*/asked.json")
     half = json.dumps({"format": 2, "asked": IDS[:3].tolist(), "complete": []})
@@ -103,7 +103,9 @@ def test_a_damaged_record_is_asked_for_again(archive: ArchiveServer, services: S
         assert answered(cache.bring(IDS[:3], "dr3", services)) == IDS[:3].tolist()
 
 
-def test_a_folder_that_is_not_whole_is_no_answer(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_a_folder_that_is_incomplete_is_not_an_answer(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
     cache.bring(IDS[:3], "dr3", services)
     (answer,) = (path for path in (tmp_path / "xpfeh" / "cache" / "dr3").iterdir() if path.is_dir())
     answer.rename(answer.with_name(f".{answer.name}.0a1b.tmp"))
@@ -126,7 +128,7 @@ def test_that_a_star_has_nothing_is_believed_for_a_day(
     assert spectra_asked(archive) == [1]
 
 
-def test_what_a_mirror_lacks_is_asked_for_again(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_what_a_mirror_lacks_is_requested_again(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     mirror = ArchiveServer(f"{archive.head}\n1,{archive.rest}")
     mirror.absent, archive.always = {BIG + 1}, "page"
     with pytest.warns(Notice):
@@ -138,7 +140,7 @@ def test_what_a_mirror_lacks_is_asked_for_again(archive: ArchiveServer, services
     assert spectra_asked(archive) == [1]
 
 
-def test_answers_of_an_earlier_version_are_asked_for_again(archive: ArchiveServer, services: Services) -> None:
+def test_answers_of_an_earlier_version_are_requested_again(archive: ArchiveServer, services: Services) -> None:
     cache.bring(IDS[:3], "dr3", services)
     (record,) = cache.sizes()["dr3"].folder.glob("*/asked.json")
     record.write_text(record.read_text().replace('"format": 2, ', ""))
@@ -146,7 +148,7 @@ def test_answers_of_an_earlier_version_are_asked_for_again(archive: ArchiveServe
     assert spectra_asked(archive) == [3, 3]
 
 
-def test_without_a_place_for_a_cache_stars_are_answered(
+def test_without_a_folder_for_a_cache_stars_are_answered(
     archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "file"

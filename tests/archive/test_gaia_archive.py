@@ -40,21 +40,23 @@ def test_spectra_come_in_requests_and_can_be_ingested(
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "stall"])
-def test_a_server_that_fails_half_way_is_asked_again(
+def test_a_server_that_fails_half_way_is_queried_again(
     archive: ArchiveServer, services: Services, tmp_path: Path, fault: str
 ) -> None:
     archive.faults = ["", fault]
     assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Tally(25, 25, 0)
 
 
-def test_fewer_spectra_than_asked_are_accounted_for(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_fewer_spectra_than_requested_are_accounted_for(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
     archive.absent = {BIG + 3, BIG + 20}
     assert gaia_archive.fetch_xp(IDS, tmp_path / "xp", services=services) == Tally(25, 23, 2)
     missing = pl.read_csv(tmp_path / "xp" / "_xpfeh" / "missing.csv")
     assert missing["source_id"].to_list() == [BIG + 3, BIG + 20]
 
 
-def test_a_second_call_asks_only_for_what_is_left(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_a_second_call_requests_only_what_is_left(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     out = tmp_path / "xp"
     archive.faults = ["", *["500"] * 99]
     with pytest.raises(UserError, match="no usable response in 3 attempts"):
@@ -81,7 +83,7 @@ gaia_archive.fetch_xp(int(first) + np.arange(25), out, services=Services((esa,),
 
 
 @pytest.mark.slow
-def test_a_killed_download_goes_on_where_it_was(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_a_killed_download_resumes(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     out = tmp_path / "xp"
     archive.faults = ["", "stall"]
     child = subprocess.Popen([sys.executable, "-c", _CHILD, archive.url, str(out), str(BIG)], stdout=subprocess.DEVNULL)
@@ -121,7 +123,7 @@ def test_a_request_for_stars_without_spectra_leaves_no_file(
     assert archive.log == []
 
 
-def test_stars_that_were_not_asked_for_are_no_response(
+def test_stars_that_were_not_requested_are_a_bad_response(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     archive.faults = ["stranger"]
@@ -148,14 +150,14 @@ def test_an_answer_that_was_damaged_is_requested_again(
     assert pl.read_parquet(tmp_path / "gaia.parquet")["source_id"].to_list() == IDS.tolist()
 
 
-def test_a_query_without_a_star_is_no_list(archive: ArchiveServer, services: Services) -> None:
+def test_a_query_without_a_star_is_not_a_list(archive: ArchiveServer, services: Services) -> None:
     archive.absent = {11, 12}
     with pytest.raises(UserError, match="the query finds no star"):
         star_lists.ids_by_adql("SELECT source_id FROM gaiadr3.gaia_source", services=services)
 
 
 @pytest.mark.parametrize("fault", ["500", "cut", "stall"])
-def test_a_query_that_fails_half_way_is_asked_again(
+def test_a_query_that_fails_half_way_is_queried_again(
     archive: ArchiveServer, services: Services, tmp_path: Path, fault: str
 ) -> None:
     archive.faults = ["", fault]
@@ -171,14 +173,14 @@ def test_a_response_that_the_service_cuts_is_not_taken_for_whole(
     assert not (tmp_path / "gaia.parquet").exists()
 
 
-def test_a_query_that_is_refused_is_asked_once(archive: ArchiveServer, services: Services) -> None:
+def test_a_query_that_is_refused_is_sent_once(archive: ArchiveServer, services: Services) -> None:
     archive.faults = ["refused"]
     with pytest.raises(UserError, match=r"the query: ESA's Gaia archive refuses it: .*unknown column nonsense"):
         star_lists.ids_by_adql("SELECT nonsense FROM gaiadr3.gaia_source", services=services)
     assert archive.log == []
 
 
-def test_another_table_in_the_same_place_is_refused(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
+def test_another_table_at_the_same_path_is_refused(archive: ArchiveServer, services: Services, tmp_path: Path) -> None:
     gaia_archive.fetch_gaia_source(IDS, tmp_path / "table.parquet", services=services)
     with pytest.raises(UserError, match="another query"):
         gaia_archive.fetch_distances(IDS, tmp_path / "table.parquet", services=services)
@@ -240,7 +242,7 @@ def test_lists_by_query_by_cone_and_from_files(archive: ArchiveServer, services:
         ("ids", "a list of stars", "not a kind of table that can be read"),
     ],
 )
-def test_what_is_no_list_of_identifiers_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
+def test_an_invalid_list_of_identifiers_is_refused(tmp_path: Path, name: str, content: str, message: str) -> None:
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=rf"{name}.*({message})"):
         star_lists.read_ids(tmp_path / name)
@@ -292,7 +294,7 @@ def test_a_list_of_bulk_files_names_no_other_places(archive: ArchiveServer, serv
             fetch_bulk([name], tmp_path / "bulk", services=services)
 
 
-def test_bulk_files_leave_what_lies_there_and_clear_what_a_killed_download_left(
+def test_bulk_files_keep_existing_files_and_clear_what_a_killed_download_left(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     archive.files = dict.fromkeys(("a.csv.gz", "b.csv.gz"), b"spectra")
@@ -325,13 +327,13 @@ def test_bulk_files_of_a_range_are_fetched_and_a_cut_one_again(
 def test_the_archives_own_table_keeps_names_and_exact_identifiers(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
-    """Its VOTable says ID="SOURCE_ID" and name="source_id"."""
+    """Its VOTable has ID="SOURCE_ID" and name="source_id"."""
     archive.genuine_table = package_file("astroquery", "gaia/tests/data/1710099405832VAL-result.vot").read_bytes()
     ids = np.array([4583627001381815936, 5348723816842275584])
     assert gaia_archive.fetch_gaia_source(ids, tmp_path / "gaia.parquet", services=services) == Tally(2, 2, 0)
 
 
-def test_without_a_network_the_line_says_what_to_download(tmp_path: Path) -> None:
+def test_without_a_network_the_error_names_what_to_download(tmp_path: Path) -> None:
     nowhere = "http://127.0.0.1:9"
     esa = replace(ESA, tap=nowhere, data=nowhere, links=nowhere)
     services = Services((esa,), nowhere, timeout_s=0.2, attempts=2, pause_s=0.01)

@@ -26,7 +26,7 @@ def everything_under(folder: Path) -> str:
     return "".join(path.read_bytes().decode("latin-1") for path in folder.rglob("*") if path.is_file())
 
 
-def test_uploads_of_a_user_who_is_logged_in_count_for_the_own_quota(
+def test_uploads_of_a_user_who_is_logged_in_count_for_their_own_quota(
     archive: ArchiveServer, services: Services, tmp_path: Path
 ) -> None:
     archive.uploads, archive.sky = "quota", [(11, 10.0, 0.0)]
@@ -84,7 +84,7 @@ def test_a_login_needs_a_service_an_answer_and_encryption(archive: ArchiveServer
         login.log_in("vrubin", PASSWORD, Services((plain,)))
 
 
-def test_a_damaged_session_is_none(archive: ArchiveServer, services: Services) -> None:
+def test_a_damaged_session_is_ignored(archive: ArchiveServer, services: Services) -> None:
     path = login.log_in("vrubin", PASSWORD, services)
     for damage in ("{", "[]", '{"login": 1}', f'{{"login": "{services.archives[0].login}", "cookies": 3}}'):
         path.write_text(damage)
@@ -103,7 +103,7 @@ def test_a_login_follows_no_redirect(archive: ArchiveServer, services: Services)
     assert other.requests == 0
 
 
-def test_the_session_of_an_encrypted_archive_is_sent_encrypted_alone(tmp_path: Path, services: Services) -> None:
+def test_the_session_of_an_encrypted_archive_is_only_sent_encrypted(tmp_path: Path, services: Services) -> None:
     path = login._path()
     path.parent.mkdir(parents=True)
     cookies = [{"name": "JSESSIONID", "value": "1", "path": "/tap-server"}]

@@ -1,4 +1,4 @@
-"""Where ESA's archive is away the mirrors answer, in a documented order, and what they cannot give is said soon."""
+"""If ESA's archive is down the mirrors answer, in a documented order, and what they lack is reported soon."""
 
 import time
 from collections.abc import Iterator
@@ -64,7 +64,7 @@ def test_a_mirror_gives_the_same_stars(
     assert why.get(fault, "HTTP 500, java.lang.NullPointerException") in str(notices[0].message)
 
 
-def test_a_mirror_is_asked_for_fewer_spectra_at_a_time_and_nothing_twice(
+def test_a_mirror_is_queried_for_fewer_spectra_at_a_time_and_nothing_twice(
     archive: ArchiveServer, mirror: ArchiveServer, both: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archive_requests, "IDS_PER_TAP_REQUEST", 4)
@@ -101,7 +101,7 @@ def test_photometry_positions_and_identifiers_come_from_a_mirror(
     assert around.matched["source_id"].to_list() == [11]
 
 
-def test_a_query_that_is_wrong_is_not_asked_elsewhere(
+def test_a_query_that_is_wrong_is_not_sent_elsewhere(
     archive: ArchiveServer, mirror: ArchiveServer, both: Services
 ) -> None:
     with pytest.raises(UserError, match="the query: ESA's Gaia archive refuses it: Unknown column nonsense"):
@@ -134,7 +134,7 @@ def test_a_request_that_a_mirror_has_nothing_for_is_made_again(
 
 
 def test_what_no_archive_has_is_one_line(archive: ArchiveServer, mirror: ArchiveServer, both: Services) -> None:
-    """Mirrors have DR3 alone: DR4 has to wait for ESA."""
+    """Mirrors only have DR3: DR4 has to wait for ESA."""
     for name in [name for name in mirror.tables if "dr4" in name]:
         del mirror.tables[name]
     archive.always = "page"
@@ -146,7 +146,7 @@ def test_what_no_archive_has_is_one_line(archive: ArchiveServer, mirror: Archive
 
 @pytest.mark.parametrize("fault", ["page", "text", "closed", "hangs"])
 @pytest.mark.slow
-def test_an_archive_that_is_away_is_given_up_within_twenty_seconds(
+def test_an_archive_that_is_down_is_abandoned_within_twenty_seconds(
     archive: ArchiveServer, services: Services, fault: str
 ) -> None:
     """With the patience that everyone has, not that of tests."""

@@ -65,7 +65,7 @@ def test_what_was_found_otherwise_is_shown(archive: ArchiveServer, services: Ser
     )
 
 
-def test_what_differs_is_named_beside_what_is_there_with_what_to_do(archive: ArchiveServer, services: Services) -> None:
+def test_what_differs_is_named_with_what_is_there_and_what_to_do(archive: ArchiveServer, services: Services) -> None:
     columns = archive.tables["gaiadr4.gaia_source"]
     columns["phot_g_mean_magnitude"] = columns.pop("phot_g_mean_mag")
     archive.tables.pop("gaiadr4.dr3_neighbourhood")
@@ -88,7 +88,7 @@ def test_another_count_of_coefficients_and_another_epoch_are_seen(archive: Archi
         assert (found[what].expected, found[what].found, found[what].verdict) == (expected, there, Verdict.DIFFERS)
 
 
-def test_an_unknown_word_is_no_trouble_of_the_archive(archive: ArchiveServer, services: Services) -> None:
+def test_an_unknown_word_is_not_a_fault_of_the_archive(archive: ArchiveServer, services: Services) -> None:
     archive.structures = set()
     assert "Unknown data structure" in differing(found_in("dr3", services))[WORDS]
 

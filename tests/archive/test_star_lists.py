@@ -1,4 +1,4 @@
-"""Stars by position: asked of a server that takes uploaded tables, matched here."""
+"""Stars by position: requested from a server that accepts uploaded tables, matched here."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_positions_as_vizier_writes_them(archive: ArchiveServer, services: Servi
     ("text", "message"),
     [("ra\n1\n", "no column dec"), ("ra,dec\n1,91\n", "dec of row 0 is 91"), ("ra,dec\n1,x\n", "dec of row 0 is 'x'")],
 )
-def test_what_is_no_table_of_positions_is_refused(
+def test_an_invalid_table_of_positions_is_refused(
     archive: ArchiveServer, services: Services, tmp_path: Path, text: str, message: str
 ) -> None:
     (tmp_path / "positions.csv").write_text(text)

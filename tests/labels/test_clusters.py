@@ -35,7 +35,7 @@ def test_the_field_is_counted_in_the_ring() -> None:
     np.testing.assert_allclose(found.m_g, -2.0)
 
 
-def test_stars_that_are_no_giants_at_the_clusters_distance_are_none() -> None:
+def test_stars_that_are_not_giants_at_the_clusters_distance_are_not_members() -> None:
     stars = around(0, 100)
     stars["g0"][:30] = 19.0  # on the main sequence there
     stars["bp_rp0"][30:40] = 0.3
@@ -73,7 +73,7 @@ def test_the_published_table_is_read() -> None:
         ),
     ],
 )
-def test_a_table_that_is_none_is_refused_in_one_line(text: str, complaint: str, tmp_path: Path) -> None:
+def test_an_invalid_table_is_refused_in_one_line(text: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "clusters.csv").write_text(text)
     with pytest.raises(UserError, match=complaint):
         read_clusters(tmp_path / "clusters.csv")

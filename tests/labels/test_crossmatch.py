@@ -62,7 +62,7 @@ def test_the_match_is_that_of_a_slow_loop(centre: tuple[float, float]) -> None:
 
 
 def straight_on(ra: float, dec: float, pmra: float, pmdec: float, years: float) -> SkyCoord:
-    """Where a star is after so many years of straight motion across the line of sight, by vectors."""
+    """The position of a star after `years` of straight motion across the line of sight, by vectors."""
     a, d = np.radians([ra, dec])
     towards = np.array([np.cos(d) * np.cos(a), np.cos(d) * np.sin(a), np.sin(d)])
     east, north = (

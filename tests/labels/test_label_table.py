@@ -94,7 +94,7 @@ def test_the_fingerprint_is_that_of_the_file(tmp_path: Path) -> None:
     assert read_labels(path).fingerprint == "99384f1af29b1353a632d6e9d3354300e16ea0aaa01da19751671c54e1901d07"
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
     with pytest.raises(UserError, match="cannot be read"):
         read_labels(tmp_path / "broken.parquet")

@@ -1,4 +1,4 @@
-"""Tables here are made up but for one: PASTEL's own, where it lies beside the repository."""
+"""Tables here are made up except one: the real PASTEL, where it is next to the repository."""
 
 from pathlib import Path
 
@@ -116,7 +116,7 @@ def test_a_wrong_table_gets_one_line(tmp_path: Path, text: str, message: str) ->
         read_pastel(path)
 
 
-def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         read_pastel(tmp_path / "none.fits")
     for name, message in {"a.fits": "not a FITS file", "a.vot": "not a VOTable", "a.doc": "not a kind of"}.items():

@@ -271,7 +271,7 @@ def test_stars_are_found_by_identifier_and_else_by_position() -> None:
         }
     )
     found = ReferenceStars(REFERENCES["apogee-dr17"], stars, {})
-    # The first star stands elsewhere in Gaia: its identifier decides. The last is none of these, though one is near.
+    # The first star is elsewhere in Gaia: its identifier decides. The last has another identifier, though one is near.
     gaia = {
         "source_id": IDS[[2, 1, 0, 3]],
         "ra": np.array([20.0, 77.0, 30.0, 40.0]),
@@ -345,7 +345,7 @@ def test_a_wrong_table_gets_one_line(name: str, text: str, message: str, write: 
     assert "\n" not in str(raised.value)
 
 
-def test_what_is_no_table_is_refused(tmp_path: Path, write: Write) -> None:
+def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, write: Write) -> None:
     for path in (tmp_path / "none.h5", tmp_path / "none.fits"):
         with pytest.raises(UserError, match="no such file or folder"):
             read_reference("zgr2023", path)

@@ -76,7 +76,7 @@ def test_jinabases_own_export(tmp_path: Path) -> None:
     ("mark", "is_limit"), [("1", True), ("1.00", True), ("<", True), ("*", False), ("", False), ("0", False)]
 )
 @pytest.mark.parametrize("column", ["ulFe", "l_[Fe/H]"])
-def test_a_limit_that_is_marked_beside_its_value(tmp_path: Path, column: str, mark: str, is_limit: bool) -> None:
+def test_a_limit_that_is_marked_next_to_its_value(tmp_path: Path, column: str, mark: str, is_limit: bool) -> None:
     path = tmp_path / "table.csv"
     path.write_text(f"Name,RA_hms,RA_deg,DEC_deg,Fe/H,{column}\nA,x,10,'-0.5,'-3.2,{mark}\nB,x,20,0.5,*,*\n")
     jinabase = read_saga(path)

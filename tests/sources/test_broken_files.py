@@ -38,7 +38,7 @@ def star(csv: Path) -> RawBatch:
 
 @pytest.fixture(scope="module")
 def cells(csv: Path) -> dict[str, str]:
-    """Its cells, as DataLink's CSV spells them."""
+    """Its cells, as DataLink's CSV writes them."""
     return pd.read_csv(csv, dtype=str).iloc[0][["source_id", *LIST_COLUMNS]].to_dict()
 
 
@@ -64,7 +64,7 @@ def same(found: RawBatch, star: RawBatch) -> None:
         ("blanks_in_header.csv", lambda content: content.replace(b",", b", ", 5)),
     ],
 )
-def test_text_is_read_whatever_its_name_says(
+def test_text_is_read_whatever_its_name(
     csv: Path, star: RawBatch, tmp_path: Path, name: str, change: Callable[[bytes], bytes]
 ) -> None:
     (tmp_path / name).write_bytes(change(csv.read_bytes()))
@@ -105,7 +105,7 @@ def broken_gzip(content: bytes) -> bytes:
         ("one_long_line.csv", lambda content: b"a" * (17 << 20), "no line of column names"),
     ],
 )
-def test_text_that_is_no_file_of_spectra_is_refused(
+def test_text_that_is_not_a_file_of_spectra_is_refused(
     csv: Path, tmp_path: Path, name: str, change: Callable[[bytes], bytes], message: str
 ) -> None:
     (tmp_path / name).write_bytes(change(csv.read_bytes()))
@@ -137,7 +137,7 @@ def test_a_coefficient_too_few_in_all_rows_names_the_file(tmp_path: Path) -> Non
 # --- sources ----------------------------------------------------------------------------------------------------
 
 
-def test_a_source_that_is_none_is_refused(tmp_path: Path) -> None:
+def test_an_invalid_source_is_refused(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("hello")
     (tmp_path / "folder.csv").mkdir()
     for source, message in (
@@ -245,7 +245,7 @@ def parquet_bytes(table: pa.Table) -> bytes:
 
 
 PARQUET_FAULTS: dict[str, tuple[Callable[[pa.Table], bytes], str]] = {
-    "text": (lambda table: b"hello, this is no Parquet", "cannot be read to its end"),
+    "text": (lambda table: b"hello, this is not Parquet", "cannot be read to its end"),
     "empty": (lambda table: b"", "is empty"),
     "cut": (lambda table: parquet_bytes(table)[:-20], "cannot be read to its end"),
     "damaged": (lambda table: parquet_bytes(table)[:500] + b"\0" * 900 + parquet_bytes(table)[1400:], "cannot be read"),
@@ -276,7 +276,7 @@ PARQUET_FAULTS: dict[str, tuple[Callable[[pa.Table], bytes], str]] = {
 
 
 @pytest.mark.parametrize("fault", PARQUET_FAULTS)
-def test_parquet_that_is_no_file_of_spectra_is_refused(star: RawBatch, tmp_path: Path, fault: str) -> None:
+def test_parquet_that_is_not_a_file_of_spectra_is_refused(star: RawBatch, tmp_path: Path, fault: str) -> None:
     change, message = PARQUET_FAULTS[fault]
     (tmp_path / "spectra.parquet").write_bytes(change(list_table(star, pa.list_(pa.float64()))))
     refused(tmp_path / "spectra.parquet", message)
@@ -380,7 +380,7 @@ def test_ragged_arrays_reject_their_row(star: RawBatch, tmp_path: Path) -> None:
     assert np.isnan(found.columns["bp_coefficients"]).all(axis=1).tolist() == [False, True]
 
 
-def test_masked_identifiers_are_not_taken_for_stars(star: RawBatch, tmp_path: Path) -> None:
+def test_masked_identifiers_are_not_stars(star: RawBatch, tmp_path: Path) -> None:
     columns = fits_columns(star)
     columns[0] = fits.Column("source_id", "K", array=np.array([BIG, -1, 3]), null=-1)
     fits.BinTableHDU.from_columns(columns).writeto(tmp_path / "masked.fits")
@@ -437,7 +437,7 @@ FITS_FAULTS: dict[str, tuple[Callable[[list[fits.Column]], list], str]] = {
 
 
 @pytest.mark.parametrize("fault", FITS_FAULTS)
-def test_fits_that_is_no_file_of_spectra_is_refused(star: RawBatch, tmp_path: Path, fault: str) -> None:
+def test_fits_that_is_not_a_file_of_spectra_is_refused(star: RawBatch, tmp_path: Path, fault: str) -> None:
     change, message = FITS_FAULTS[fault]
     fits.HDUList(change(fits_columns(star))).writeto(tmp_path / "spectra.fits")
     refused(tmp_path / "spectra.fits", message)
@@ -467,7 +467,7 @@ def test_fits_that_is_cut_or_junk_is_refused(star: RawBatch, tmp_path: Path, par
         (b"<?xml version='1.0'?><VOTABLE version='1.4'><RESOURCE><TABLE>", "not a VOTable"),
     ],
 )
-def test_what_is_no_votable_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
+def test_what_is_not_a_votable_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "spectra.xml").write_bytes(content)
     refused(tmp_path / "spectra.xml", message)
 

@@ -55,7 +55,7 @@ def test_a_star_without_a_row_is_placed_by_its_identifier() -> None:
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
-def test_genuine_parallaxes_lose_their_zero_point(tmp_path: Path, suffix: str) -> None:
+def test_genuine_parallaxes_are_corrected_for_their_zero_point(tmp_path: Path, suffix: str) -> None:
     rows = gaia_source_rows()
     chosen = rows.select(*NAMES, *(name for name in PARALLAX_INPUTS if name in rows.columns)).to_dict(as_series=False)
     found = Companions([written(tmp_path, suffix, chosen)], []).of(rows["source_id"].to_numpy())
@@ -77,7 +77,7 @@ def test_genuine_parallaxes_lose_their_zero_point(tmp_path: Path, suffix: str) -
     np.testing.assert_array_equal(computed["parallax"], found["parallax"])
 
 
-def test_tables_with_and_without_parallaxes_stand_together(tmp_path: Path) -> None:
+def test_tables_with_and_without_parallaxes_can_be_combined(tmp_path: Path) -> None:
     """One of DR4, which has a bias and no number of solved parameters, and one that was fetched without parallaxes."""
     dr4 = {**ROWS, "parallax": [0.5, 1.0], "parallax_error": [0.05, 0.05], "tentative_parallax_bias": [-0.03, None]}
     paths = [written(tmp_path, ".csv", dr4), written(tmp_path, ".parquet", {**ROWS, "source_id": [6, 7]})]
@@ -102,7 +102,7 @@ def test_distances_by_either_name(tmp_path: Path, name: str) -> None:
     assert Companions([], [path]).of(np.array([BIG]))["rgeo"].tolist() == [2500.0]
 
 
-def test_limits_of_the_distance_are_not_taken_for_it(tmp_path: Path) -> None:
+def test_limits_of_the_distance_are_not_used_as_the_distance(tmp_path: Path) -> None:
     """I/352's b_rgeo and B_rgeo differ from each other in case only."""
     rows = {"Source": [BIG], "b_rgeo": [1.0], "rgeo": [2.0], "B_rgeo": [3.0]}
     assert Companions([], [written(tmp_path, ".csv", rows)]).of(np.array([BIG]))["rgeo"].tolist() == [2.0]

@@ -136,7 +136,7 @@ def test_a_broken_row_is_rejected_with_its_reason(row: pd.Series, tmp_path: Path
     assert batch.rows_read == 2
 
 
-def test_identifiers_that_are_none_or_repeated_are_rejected(row: pd.Series, tmp_path: Path) -> None:
+def test_invalid_or_repeated_identifiers_are_rejected(row: pd.Series, tmp_path: Path) -> None:
     rows = [row, changed(row, source_id="1.5e18"), row, changed(row, source_id="null"), changed(row, source_id="18")]
     batch = read_whole(bulk(tmp_path / "bulk.csv.gz", rows))
     assert batch.columns["source_id"].tolist() == [ID, 18]

@@ -101,7 +101,7 @@ def test_another_layout_is_refused(tmp_path: Path, changes: dict[str, np.ndarray
         reader.open_spectra(str(small_copy(tmp_path / "other.fits", **changes))).ranges()
 
 
-def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> None:
+def test_a_missing_file_and_one_that_is_not_fits_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         reader.open_spectra(str(tmp_path / "none.fits")).ranges()
     with pytest.raises(UserError, match="no such file"):
@@ -121,13 +121,13 @@ def test_a_missing_file_and_one_that_is_no_fits_are_refused(tmp_path: Path) -> N
         reader.open_spectra(str(tmp_path / "no_star.fits")).ranges()
 
 
-def test_a_name_that_gives_no_position_is_refused(tmp_path: Path) -> None:
+def test_a_name_without_a_position_is_refused(tmp_path: Path) -> None:
     path = small_copy(tmp_path / "own.fits", apogee_id=np.array(["2M00000002+7417074"] * 4 + ["HD 122563"]))
     with pytest.raises(UserError, match=r"own\.fits: apogee_id 'HD 122563' is not a 2MASS designation"):
         list(reader.open_spectra(str(path)).read(0, None))
 
 
-def test_a_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+def test_a_file_that_has_changed_is_read_again(tmp_path: Path) -> None:
     path = small_copy(tmp_path / "own.fits")
     before = library.read_spectra(path, 0, None)["flux"]
     small_copy(path, medflux=2 * fits.getdata(path, 1)["medflux"])

@@ -29,7 +29,7 @@ rows = st.tuples(st.just("7"), st.integers(-(2**63), 2**63 - 1).map(str), cells,
 
 @settings(deadline=None)
 @given(st.lists(st.text('0123456789,"[]()-.e \r\n', max_size=12), max_size=6))
-def test_whatever_stands_in_a_file_lines_stay_lines(noise: list[str]) -> None:
+def test_whatever_is_in_a_file_lines_stay_lines(noise: list[str]) -> None:
     text = "".join(f"{part}\n" for part in noise) + "42,[1]\n"
     table = parse_rows(text.encode(), ",", ["source_id", "a"], "source_id", ("a",))
     assert table.num_rows == sum(line.strip("\r") != "" for line in text.split("\n"))

@@ -1,4 +1,4 @@
-"""An answer as astropy's table: every format writes it and reads it back."""
+"""A result as astropy's table: every format writes it and reads it back."""
 
 from pathlib import Path
 from typing import Any

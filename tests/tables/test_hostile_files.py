@@ -1,4 +1,4 @@
-"""Files made to harm: whoever reads them, the same guards refuse them, at once and in little memory."""
+"""Malicious files: for every reader the same guards refuse them, at once and in little memory."""
 
 import io
 import tracemalloc

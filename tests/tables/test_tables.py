@@ -1,4 +1,4 @@
-"""Tables of every format in and out, and the odd files that people have."""
+"""Tables of every format in and out, and unusual files of users."""
 
 import gzip
 import io
@@ -59,7 +59,7 @@ WRITE: dict[str, Callable[[Table, Path], None]] = {
 
 def written(folder: Path, suffix: str) -> Path:
     table = STARS.copy()
-    if suffix == ".fits":  # which holds ASCII alone
+    if suffix == ".fits":  # which holds only ASCII
         table["name"] = ["HD 1", "A 2"]
     WRITE[suffix](table, folder / f"stars{suffix}")
     return folder / f"stars{suffix}"
@@ -126,7 +126,7 @@ def test_what_is_written_is_read(tmp_path: Path, suffix: str) -> None:
         assert Table.read(path).meta["model"] == "paper-1"
 
 
-def test_wavelengths_stand_in_every_header(tmp_path: Path) -> None:
+def test_wavelengths_are_in_every_header(tmp_path: Path) -> None:
     schema = pa.schema([("source_id", pa.int64()), ("slopes", pa.list_(pa.float32(), 2))])
     schema = schema.with_metadata({PROVENANCE_KEY: json.dumps({"model": "best-1", "wave_nm": [336.0, 338.5]})})
     stars = pa.table([[BIG], [[0.5, -0.25]]], schema=schema)
@@ -186,7 +186,7 @@ def test_text_as_archives_and_people_write_it(tmp_path: Path, content: bytes) ->
     assert read_table(path).to_dict(as_series=False) == {"a": ["1", "2"], "b": ["x", "y"]}
 
 
-def test_cells_that_say_nothing_are_null(tmp_path: Path) -> None:
+def test_cells_without_a_value_are_null(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_text("a,b\n" + "".join(f"1, {cell} \n" for cell in MISSING))
     assert read_table(path)["b"].null_count() == len(MISSING)
@@ -206,7 +206,7 @@ def test_a_line_of_dashes_among_the_rows_is_a_row(tmp_path: Path) -> None:
     assert read_table(path).rows() == [("1", "2"), ("3", "4"), (None, None)]
 
 
-# --- columns that are none of numbers -----------------------------------------------------------------------------
+# --- columns without numbers -----------------------------------------------------------------------------
 
 
 def test_columns_of_lists_are_left_out(tmp_path: Path) -> None:
@@ -225,7 +225,7 @@ def test_columns_of_lists_are_left_out(tmp_path: Path) -> None:
 
 
 def test_mixed_columns_of_astropy(tmp_path: Path) -> None:
-    """Units do not matter, a column of coordinates is no column of numbers, and a wide table is a table."""
+    """Units do not matter, a column of coordinates is not a column of numbers, and a wide table is a table."""
     path = tmp_path / "table.ecsv"
     table = Table({"source_id": [BIG], "where": SkyCoord([1.0], [2.0], unit="deg")})
     table["ra"] = [1.0] * Unit("deg")
@@ -248,7 +248,7 @@ def test_mixed_columns_of_astropy(tmp_path: Path) -> None:
     assert read_table(tmp_path / "wide.fits").width == 999
 
 
-# --- files that are no tables -------------------------------------------------------------------------------------
+# --- files that are not tables -------------------------------------------------------------------------------------
 
 
 def parquet_bytes() -> bytes:
@@ -289,7 +289,7 @@ BAD_FILES = {
 
 
 @pytest.mark.parametrize("name", BAD_FILES)
-def test_a_file_that_is_no_table_gets_one_line(tmp_path: Path, name: str) -> None:
+def test_a_file_that_is_not_a_table_gets_one_line(tmp_path: Path, name: str) -> None:
     content, message = BAD_FILES[name]
     path = tmp_path / name
     path.write_bytes(content)
@@ -303,7 +303,7 @@ def test_a_file_that_is_no_table_gets_one_line(tmp_path: Path, name: str) -> Non
 
 @pytest.mark.parametrize("suffix", [".parquet", ".fits"])
 def test_damage_anywhere_is_never_more_than_one_line(tmp_path: Path, suffix: str) -> None:
-    """Bytes in the middle are data like others; what is not read as a table is refused in one line."""
+    """Damaged bytes in the middle are valid data; what is not read as a table is refused in one line."""
     rng = np.random.default_rng(4)
     whole = np.frombuffer(parquet_bytes() if suffix == ".parquet" else fits_bytes(), np.uint8)
     path = tmp_path / f"stars{suffix}"
@@ -320,7 +320,7 @@ def test_damage_anywhere_is_never_more_than_one_line(tmp_path: Path, suffix: str
     assert not [message for message in messages if "\n" in message]
 
 
-def test_what_is_no_file(tmp_path: Path) -> None:
+def test_what_is_not_a_file(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.csv: no such file"):
         read_table(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
@@ -331,7 +331,7 @@ def test_what_is_no_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["[1].csv", "a b*.csv", "stars,1;?.csv"])
-def test_names_of_files_are_no_patterns(tmp_path: Path, name: str) -> None:
+def test_names_of_files_are_not_patterns(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("a\n1\n")
     assert read_table(tmp_path / name).rows() == [("1",)]
 
@@ -362,7 +362,7 @@ def test_identifiers_by_any_name(name: str, ids: list | pl.Series) -> None:
         (["1", "9223372036854775808"], "source_id of row 1 is '9223372036854775808'"),
     ],
 )
-def test_identifiers_that_are_none(ids: list | pl.Series, message: str) -> None:
+def test_invalid_identifiers(ids: list | pl.Series, message: str) -> None:
     with pytest.raises(UserError, match=rf"^stars\.csv: {message}"):
         with_source_id(pl.DataFrame({"source_id": ids}), "stars.csv")
 
@@ -390,7 +390,7 @@ def test_numbers(values: list | pl.Series) -> None:
         ([True], "x is Boolean"),
     ],
 )
-def test_numbers_that_are_none(values: list | pl.Series, message: str) -> None:
+def test_invalid_numbers(values: list | pl.Series, message: str) -> None:
     with pytest.raises(UserError, match=rf"^a\.csv: {message}"):
         numbers(pl.DataFrame({"x": values}), "x", "a.csv")
 
@@ -414,7 +414,7 @@ def test_ranges() -> None:
         ("note\nx\n", "no column source_id; there are: note"),
     ],
 )
-def test_stars_that_are_none(tmp_path: Path, text: str, message: str) -> None:
+def test_invalid_stars(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "stars.csv"
     path.write_text(text)
     with pytest.raises(UserError, match=message):

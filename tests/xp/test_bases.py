@@ -83,7 +83,7 @@ def test_bases_that_the_installed_package_brings_are_found_by_their_number(
     load_bands.cache_clear()
 
 
-def test_what_is_no_folder_of_bases_is_refused(made_dr4: Path, tmp_path: Path) -> None:
+def test_an_invalid_folder_of_bases_is_refused(made_dr4: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"0 files XpFilter_\*.xml there; one of Gaia DR4 is needed"):
         load_bands("dr4", str(tmp_path))
     with pytest.raises(UserError, match=r"has {'bp': 51, 'rp': 55} basis functions, Gaia DR3 {'bp': 55, 'rp': 55}"):

@@ -26,7 +26,7 @@ def agrees_with_gaiaxpy(path: Path, sampling: np.ndarray | None = None) -> None:
     assert columns["source_id"].tolist() == theirs["source_id"].tolist()
     flux, error = calibrate(columns, "dr3", sampling)
     np.testing.assert_allclose(flux, np.stack(theirs["flux"]), rtol=1e-10, atol=1e-28)
-    # FITS carries coefficient errors in float32, and GaiaXPy goes on in that precision; we widen first.
+    # FITS carries coefficient errors in float32, and GaiaXPy computes in that precision; we widen first.
     tolerance = 1e-7 if path.suffix == ".fits" else 1e-10
     np.testing.assert_allclose(error, np.stack(theirs["flux_error"]), rtol=tolerance)
 
@@ -50,7 +50,7 @@ def test_equals_gaiaxpy_on_genuine_files(name: str) -> None:
     agrees_with_gaiaxpy(shared(f"gaia_continuous/{name}"))
 
 
-def test_equals_gaiaxpy_on_a_grid_of_ones_own(tmp_path: Path) -> None:
+def test_equals_gaiaxpy_on_the_users_own_grid(tmp_path: Path) -> None:
     agrees_with_gaiaxpy(datalink_file("csv", tmp_path), np.arange(350.0, 1000.0, 7.3))
 
 
@@ -121,7 +121,7 @@ def test_without_correlations_flux_stays_and_errors_change_a_little(stars: Colum
     assert np.nanmedian(np.abs(np.log(typical / error))) < 0.1
 
 
-def test_a_missing_band_hides_what_the_other_cannot_give(stars: Columns) -> None:
+def test_a_missing_band_hides_what_the_other_does_not_cover(stars: Columns) -> None:
     flux, _ = calibrate(stars, "dr3")
     assert np.isfinite(flux[0]).all()
     assert np.isnan(flux[5][:150]).all()

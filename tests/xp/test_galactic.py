@@ -17,5 +17,5 @@ def test_positions_are_those_of_astropy() -> None:
     assert ((l_deg >= 0) & (l_deg < 360)).all()
 
 
-def test_what_is_not_known_stays_unknown() -> None:
+def test_the_unknown_stays_unknown() -> None:
     assert np.isnan(galactic(np.array([np.nan, 5.0]), np.array([5.0, np.nan]))).all()

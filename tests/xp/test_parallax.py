@@ -1,4 +1,4 @@
-"""The zero point of parallaxes against the formula written out star by star, and what becomes a distance."""
+"""The zero point of parallaxes against the formula written out star by star, and which of them become distances."""
 
 import math
 from pathlib import Path
@@ -111,7 +111,7 @@ def test_without_a_known_zero_point_the_parallax_is_as_measured(changed: dict[st
 
 
 def test_the_bias_of_dr4_is_subtracted_and_goes_first() -> None:
-    """A negative bias says that the parallax is too small."""
+    """A negative bias means that the parallax is too small."""
     some = {**stars(3), "parallax": np.ones(3), "tentative_parallax_bias": np.array([-0.04, 0.01, np.nan])}
     found = corrected_parallax(some)["parallax"]
     np.testing.assert_allclose(found[:2], [1.04, 0.99])

@@ -137,8 +137,8 @@ def test_a_good_parallax_stands_in_for_the_distance(spectra: Columns) -> None:
 
 @hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 299), min_size=1, max_size=40, unique=True))
-def test_a_reddening_of_ones_own_is_that_stars_alone(spectra: Columns, rows: list[int]) -> None:
-    """Whatever stands beside it: some stars have one, and some have not."""
+def test_a_stars_own_reddening_does_not_affect_others(spectra: Columns, rows: list[int]) -> None:
+    """Whatever the other stars are: some have one, and some do not."""
     chosen = np.array(rows)
     stars = {**spectra, "ebv": np.where(np.arange(300) % 3, np.linspace(0, 3, 300), np.nan)}
     assert_same_bytes(taken(preprocess(stars, SETTINGS), chosen), preprocess(taken(stars, chosen), SETTINGS))

@@ -21,7 +21,7 @@ from tests.sources.reading import read_whole
 Columns = dict[str, np.ndarray]
 
 
-def beside_gaiaxpy(path: Path) -> tuple[np.ndarray, np.ndarray]:
+def ours_and_gaiaxpys(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """The magnitudes (N, 3) of a file's stars by us and by GaiaXPy."""
     table = gaiaxpy.generate(str(path), gaiaxpy.PhotometricSystem.Gaia_DR3_Vega, save_file=False)
     theirs = np.stack([table[f"GaiaDr3Vega_mag_{band}"].to_numpy(np.float64) for band in ("G", "BP", "RP")], axis=1)
@@ -32,13 +32,13 @@ def beside_gaiaxpy(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("kind", ["csv", "fits"])
 def test_a_genuine_star_has_gaiaxpys_magnitudes(kind: str, tmp_path: Path) -> None:
-    ours, theirs = beside_gaiaxpy(datalink_file(kind, tmp_path))
+    ours, theirs = ours_and_gaiaxpys(datalink_file(kind, tmp_path))
     np.testing.assert_allclose(ours, theirs, atol=0.003)
 
 
 @pytest.mark.parametrize("name", ["XP_CONTINUOUS_RAW.csv", "ten_bright_stars.csv"])
 def test_genuine_stars_have_gaiaxpys_magnitudes(name: str) -> None:
-    ours, theirs = beside_gaiaxpy(shared(f"gaia_continuous/{name}"))
+    ours, theirs = ours_and_gaiaxpys(shared(f"gaia_continuous/{name}"))
     np.testing.assert_allclose(ours, theirs, atol=0.005)
 
 

@@ -70,7 +70,7 @@ def test_the_table_is_that_of_the_librarys_samples(library: Columns, g_mag: floa
 
 
 @pytest.mark.parametrize("g_mag", [13, 13.5, 14, 14.5, 15, 15.5, 16, 16.5, 17, 17.5])
-def test_it_goes_on_as_the_errors_of_stars_without_correlations_do(uncorrelated: Columns, g_mag: float) -> None:
+def test_it_continues_as_the_errors_of_stars_without_correlations_do(uncorrelated: Columns, g_mag: float) -> None:
     bp_rp, g = uncorrelated["bp_rp"], uncorrelated["g"]
     here = (bp_rp > 0.8) & (bp_rp < 2) & (np.abs(g - g_mag) < 0.25)
     ratio = 0.75 / uncorrelated["sn"][here] / usual_relative_error(g[here])

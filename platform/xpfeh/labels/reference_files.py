@@ -25,7 +25,7 @@ POSSIBLE = {
     "alpha_m": (-3.0, 3.0),
     "c_fe": (-5.0, 8.0),
 }
-"""Possible values of a star (degrees, dex, K). Outside are those that catalogs write for unknown: -9999, -9.999, 99.99,
+"""Possible values of a star (degrees, dex, K). Outside are values written for unknown: -9999, -9.999, 99.99,
 an error of 0."""
 _SPELLINGS = {name: LITERATURE[name] for name in ("source_id", "ra", "dec", "feh_err")}
 """Further names of columns. [Fe/H] has none: a catalog may have several, only one of them recommended."""
