@@ -1,6 +1,8 @@
 # For newcomers: make demo, make test. Each sets up all it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/ready
+# The address in pip's settings, of a variable (:env:) before that of a file; uv reads neither.
+PIP_INDEX := sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1
 # The website, every link checked; the variable silences an advertisement for its successor.
 MKDOCS := NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 
@@ -46,7 +48,11 @@ serve: $(READY)
 clean:
 	rm -rf .venv demo
 
+# By uv, three times as fast as pip, from the index that pip is set up with; by pip where uv cannot be had.
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	.venv/bin/python -m pip install --disable-pip-version-check --quiet -c constraints.txt uv \
+		&& UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$(.venv/bin/python -m pip config list | $(PIP_INDEX))}" \
+			.venv/bin/uv pip install --python .venv/bin/python -c constraints.txt -e '.[all,dev]' \
+		|| .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
 	touch $(READY)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from xpfeh.cluster import members
 from xpfeh.cluster.members import fit_on_workers
 from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
 from xpfeh.labels.sample import Sample
@@ -28,3 +29,20 @@ def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -
     assert sorted(reports) == [(member, step) for member in range(4) for step in (500, 600)]
     both = ray.remote(num_cpus=2)(lambda: "free")
     assert ray.get(both.remote(), timeout=60) == "free", "the workers still hold their CPUs"
+
+
+def test_a_worker_compiles_once_for_all_members_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    class Counted:
+        def __init__(self, stars: object, roles: object, recipe: object) -> None:
+            made.append(recipe)
+
+        def train(self, member: int) -> int:
+            return member
+
+    monkeypatch.setattr(members, "Trainer", Counted)
+    monkeypatch.setattr(members, "_trainers", {})
+    assert [members._train_member(({}, None), "first", RECIPE, member) for member in (0, 2)] == [0, 2]
+    assert members._train_member(({}, None), "second", RECIPE, 1) == 1
+    assert (len(made), list(members._trainers)) == (2, ["second"])

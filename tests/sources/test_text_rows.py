@@ -1,17 +1,27 @@
-"""The compiled reader against Python's csv module and float(), cell by cell."""
+"""Both readers, polars for a short text and the compiled scanner, against csv and float(), cell by cell."""
 
 import csv
 import io
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from xpfeh.sources import text_rows
 from xpfeh.sources.text_rows import parse_rows
 
 NAMES = ["solution_id", "source_id", "a", "note", "b"]
+
+
+@pytest.fixture(params=[0, text_rows._SHORT_BYTES], ids=["scanner", "polars"], autouse=True)
+def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test by either; what polars cannot be trusted with goes to the scanner by itself."""
+    monkeypatch.setattr(text_rows, "_SHORT_BYTES", request.param)
+
 
 plain = st.decimals(-100, 100, places=7, allow_nan=False).map(lambda d: f"{d:f}")
 scientific = st.builds(lambda m, e: f"{m}E{e}", st.integers(-(10**9), 10**9), st.integers(-30, 30))
@@ -27,7 +37,7 @@ notes = st.text(st.characters(codec="ascii", exclude_characters="\r\n\0"), max_s
 rows = st.tuples(st.just("7"), st.integers(-(2**63), 2**63 - 1).map(str), cells, notes, cells)
 
 
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text('0123456789,"[]()-.e \r\n', max_size=12), max_size=6))
 def test_whatever_is_in_a_file_lines_stay_lines(noise: list[str]) -> None:
     text = "".join(f"{part}\n" for part in noise) + "42,[1]\n"
@@ -56,7 +66,9 @@ def same(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-@settings(deadline=None)  # the first call loads the compiled reader
+@settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)  # the first call loads the scanner
 @given(st.lists(rows, min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_reads_what_csv_and_float_read(lines: list[tuple[str, ...]], newline: str, last: bool) -> None:
     text = io.StringIO()
@@ -95,3 +107,21 @@ def test_every_last_bit_of_real_looking_numbers(digits: int) -> None:
     words = [f"{value:.{digits}g}" for value in values]
     table = parse_rows(f'1,"[{",".join(words)}]"\n'.encode(), ",", ["source_id", "a"], "source_id", ("a",))
     assert pa.array([[float(word) for word in words]]).equals(table["a"].combine_chunks())
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(rows, min_size=1, max_size=5), st.lists(st.text('",[]() 1.\n', max_size=9), max_size=2))
+def test_a_short_text_gives_the_same_bytes_as_a_long_one(lines: list[tuple[str, ...]], noise: list[str]) -> None:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(lines)
+    data = (text.getvalue() + "".join(f"7,{part}\n" for part in noise)).encode()
+    given = (data, ",", NAMES, "source_id", ("a", "b"))
+    assert repr(parse_rows(*given).to_pydict()) == repr(text_rows._scanned(*given).to_pydict())  # NaN is not itself
+
+
+def test_a_short_text_is_read_without_numba() -> None:
+    code = (
+        "import sys; from xpfeh.sources.text_rows import parse_rows;"
+        "parse_rows(b'1,[2]', ',', ['source_id', 'a'], 'source_id', ('a',)); assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -24,8 +24,8 @@ from xpfeh.tables.checks import columns_of, with_source_id
 from xpfeh.tables.positions import degrees
 from xpfeh.tables.reading import read_table
 
-RADIUS_ARCSEC, EPOCH = 2.0, 2000.0
-"""Defaults of a match by position: as for compilations of the literature."""
+_J2000 = 2000.0  # Julian year
+"""Default of a match by position: as for compilations of the literature."""
 _ALTERNATIVE = "run it in the archive's web page"
 
 
@@ -115,8 +115,8 @@ class Around:
 
 def stars_around(
     table: str | Path,
-    radius_arcsec: float = RADIUS_ARCSEC,
-    epoch: float = EPOCH,
+    radius_arcsec: float = 2.0,
+    epoch: float = _J2000,
     release: str = "dr3",
     services: Services = PUBLIC,
 ) -> Around:
@@ -142,7 +142,7 @@ def stars_around(
         If the table has no positions, none is a star of Gaia, or the archive does not respond.
     """
     frame = read_table(table)
-    names = columns_of(frame, table, ["ra", "dec"], j2000_first=epoch == EPOCH)
+    names = columns_of(frame, table, ["ra", "dec"], j2000_first=epoch == _J2000)
     positions = {kind: degrees(frame[name], kind, table) for kind, name in names.items()}
     gaia = stars_near(pl.DataFrame(positions).drop_nulls(), radius_arcsec, epoch, release, services)
     ra, dec = (values.cast(pl.Float64).fill_null(np.nan).to_numpy() for values in positions.values())

@@ -17,9 +17,11 @@ app = typer.Typer()
 @app.command(rich_help_panel=TOOLS, epilog=examples("xpfeh demo", "xpfeh demo --out /tmp/demo --trials 4 --steps 1000"))
 def demo(
     out: Annotated[Path, local("Folder for all output.")] = Path("demo"),
-    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 10,
-    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 5_000,
-    paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe.")] = 60_000,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 6,
+    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 2_000,
+    paper_steps: Annotated[
+        int, typer.Option(min=100, help="Optimiser steps of the paper's recipe (published: 60,000).")
+    ] = 20_000,
     reference: References = [],
     clusters: Clusters = None,
 ) -> None:

@@ -6,6 +6,7 @@ member, results need no shared disk, and pending tasks make an autoscaling clust
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import ray
@@ -32,14 +33,14 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
     def fit(stars: Columns, roles: Roles, recipe: Recipe, progress: Report | None = None) -> list[Member]:
         connect()
         task = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=_RETRIES)(_train_member)
-        shared = ray.put((dict(stars), roles))
+        shared, call = ray.put((dict(stars), roles)), uuid.uuid4().hex
         waiting: dict[Any, int] = {}
         trained: dict[int, Member] = {}
         untrained = list(range(recipe.members))
         while untrained or waiting:
             while untrained and len(waiting) < workers:
                 member = untrained.pop(0)
-                waiting[task.remote(shared, recipe, member)] = member
+                waiting[task.remote(shared, call, recipe, member)] = member
             (done,), _ = ray.wait(list(waiting))
             member = waiting.pop(done)
             trained[member] = result_of(done)
@@ -51,6 +52,12 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
     return fit
 
 
-def _train_member(shared: tuple[Columns, Roles], recipe: Recipe, member: int) -> Member:
-    stars, roles = shared
-    return Trainer(stars, roles, recipe).train(member)
+def _train_member(shared: tuple[Columns, Roles], call: str, recipe: Recipe, member: int) -> Member:
+    if call not in _trainers:
+        _trainers.clear()
+        _trainers[call] = Trainer(*shared, recipe)
+    return _trainers[call].train(member)
+
+
+_trainers: dict[str, Trainer] = {}
+"""In a worker: the last call's, since compiling takes as long as 2,000 steps."""

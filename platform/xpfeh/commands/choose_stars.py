@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from xpfeh.archive import star_lists
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.errors import UserError
 from xpfeh.files import whole_file
@@ -37,8 +36,8 @@ class StarChoice:
     adql: str | None = None
     cone: tuple[float, float, float] | None = None
     around: Path | None = None
-    radius_arcsec: float = star_lists.RADIUS_ARCSEC
-    epoch: float = star_lists.EPOCH
+    radius_arcsec: float = 2.0
+    epoch: float = 2000.0
 
     @property
     def made(self) -> bool:
@@ -64,6 +63,8 @@ def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Se
     """
     if sum(map(bool, (choice.ids, choice.adql, choice.cone, choice.around))) != 1:
         raise UserError("choose stars: give one of --ids, --adql, --cone, --around")
+    from xpfeh.archive import star_lists  # pyvo and requests, which a file of spectra does not need
+
     if choice.cone:
         return star_lists.ids_by_cone(*choice.cone, release, services)
     if choice.adql:

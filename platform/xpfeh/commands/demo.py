@@ -71,9 +71,10 @@ def run_demo(
     console.print(f"{sum(r.rows_written for r in records)} stars, {with_feh} with [Fe/H]")
 
     sample = read_sample(features, labels)
-    print_step(f"UA-CSNet as published, {paper_steps} steps on {len(sample.part('train'))} stars")
-    paper = out / "paper"
-    train_and_record(sample, recipe_named("paper").with_overrides([f"steps={paper_steps}"]), paper)
+    paper, published = out / "paper", recipe_named("paper")
+    stars = len(sample.part("train"))
+    print_step(f"UA-CSNet as published, {paper_steps} of {published.steps} steps, on {stars} stars")
+    train_and_record(sample, published.with_overrides([f"steps={paper_steps}"]), paper)
 
     print_step(
         f"Ray Tune: {trials} trials of {steps} steps, recorded in MLflow; the best as ensembles, cross-validated"

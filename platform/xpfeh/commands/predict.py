@@ -11,7 +11,6 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from xpfeh.archive.archives import PUBLIC, Services
-from xpfeh.archive.cache import bring, bring_distances
 from xpfeh.columns import CATALOG, sensitivity_schema, to_arrow, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
 from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
@@ -128,6 +127,8 @@ def predict_stars(
     UserError
         As `predict_file`, `xpfeh.commands.choose_stars.choose_stars` and `xpfeh.archive.cache.bring`.
     """
+    from xpfeh.archive.cache import bring, bring_distances  # pyvo and requests, which a file does not need
+
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)

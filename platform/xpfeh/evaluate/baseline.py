@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,6 +12,9 @@ from xpfeh.errors import UserError
 from xpfeh.labels.sample import Sample
 from xpfeh.typing import Array, Columns
 from xpfeh.xp.pixels import flux_pixels
+
+if TYPE_CHECKING:
+    from xgboost import XGBRegressor
 
 BASELINE = "xgboost"
 
@@ -39,26 +45,11 @@ def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
     UserError
         If XGBoost is not installed.
     """
-    try:
-        from xgboost import XGBRegressor
-    except ImportError:
-        raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
     training = sample.part("train", "train-other").columns
     train = {name: values[np.isfinite(training["feh"])] for name, values in training.items()}
     validation = sample.part("validation").columns
-    # Tuned, so that the comparison is fair (LOG 2026-11-23).
-    trees = XGBRegressor(
-        n_estimators=3000,
-        learning_rate=0.05,
-        max_depth=6,
-        subsample=0.7,
-        colsample_bytree=0.5,
-        min_child_weight=5,
-        early_stopping_rounds=100,
-        random_state=0,
-    )
     seen = _inputs(validation)
-    trees.fit(_inputs(train), train["feh"], eval_set=[(seen, validation["feh"])], verbose=False)
+    trees = _fit(_inputs(train), train["feh"], seen, validation["feh"])
     residual = validation["feh"] - trees.predict(seen)
     feh = trees.predict(_inputs(stars)).astype(np.float64)
     lo95, lo68, hi68, hi95 = (feh + q for q in np.quantile(residual, (0.025, 0.16, 0.84, 0.975)))
@@ -70,6 +61,35 @@ def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
         "FEH_lo95": lo95,
         "FEH_hi95": hi95,
     }
+
+
+_kept: dict[str, XGBRegressor] = {}
+"""By the content of what they learned from, the last: a promotion and the report after it need the same trees."""
+
+
+def _fit(x: NDArray[np.float32], feh: Array, seen: NDArray[np.float32], seen_feh: Array) -> XGBRegressor:
+    try:
+        from xgboost import XGBRegressor
+    except ImportError:
+        raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
+    key = hashlib.sha256(b"".join(values.tobytes() for values in (x, feh, seen, seen_feh))).hexdigest()
+    if key in _kept:
+        return _kept[key]
+    # Tuned, so that the comparison is fair (LOG 2026-11-23).
+    trees = XGBRegressor(
+        n_estimators=3000,
+        learning_rate=0.05,
+        max_depth=6,
+        subsample=0.7,
+        colsample_bytree=0.5,
+        min_child_weight=5,
+        early_stopping_rounds=100,
+        random_state=0,
+    )
+    trees.fit(x, feh, eval_set=[(seen, seen_feh)], verbose=False)
+    _kept.clear()
+    _kept[key] = trees
+    return trees
 
 
 def _inputs(stars: Columns) -> NDArray[np.float32]:

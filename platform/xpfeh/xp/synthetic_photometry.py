@@ -116,7 +116,7 @@ def passbands() -> Passbands:
 
 def _basis_on_grid(band: str) -> Array:
     """Return a band's basis functions on all samples, with the weight that they have in a merged spectrum."""
-    there = load_bands("dr3")[band]
+    there = load_bands("dr3", GAIAXPY, None)[band]  # as `calibrate` calls it: one entry of the cache, not two
     rows = np.zeros((len(there.basis), WAVELENGTH_NM.size))
     rows[:, there.samples] = there.weight * there.basis
     return rows
