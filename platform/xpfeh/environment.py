@@ -54,6 +54,11 @@ def haproxy() -> dict[str, str]:
     }
 
 
+def uses_haproxy() -> bool:
+    """Return whether a Ray that starts in this environment sends requests through HAProxy."""
+    return os.environ.get("RAY_SERVE_ENABLE_HA_PROXY") == "1"
+
+
 def haproxy_folder() -> str:
     """Return the folder, on each node, of HAProxy's configuration, sockets and state."""
     return f"/tmp/xpfeh-{os.getuid()}"

@@ -11,6 +11,7 @@ import typer
 from xpfeh.cli.options import local
 from xpfeh.cli.panels import CATALOG, examples
 from xpfeh.cli.printing import console
+from xpfeh.environment import uses_haproxy
 from xpfeh.errors import UserError
 
 app = typer.Typer()
@@ -35,6 +36,7 @@ def serve(
     import signal
     from threading import Event
 
+    from xpfeh.cluster.connection import is_own
     from xpfeh.commands.serve import LOCAL_CONFIG, champions, running_endpoint
 
     if follow and model:
@@ -45,6 +47,8 @@ def serve(
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         console.print(f"serving at {address} (API: {address}/docs); press Ctrl-C to stop", soft_wrap=True)
+        if is_own() and not uses_haproxy():
+            console.print("without HAProxy: requests pass Ray's Python proxy, which is about half as fast")
         with suppress(KeyboardInterrupt):
             for line in champions(config or LOCAL_CONFIG) if follow else []:
                 console.print(line, soft_wrap=True)
