@@ -155,11 +155,11 @@ def test_the_keyboard_alone_works_and_errors_are_shown(page: Page, address: str)
     assert "whole number" in page.inner_text("#status")
     page.fill("#ids", f"Gaia DR3 {STAR}")
     page.press("#ids", "Enter")
-    page.wait_for_selector("text=this endpoint does not query Gaia's archive")
+    page.wait_for_selector("text=no spectrum was sent")
     assert STAR in page.inner_text("#rows")
     assert page.url == f"{address}/?id={STAR}"
     page.reload()
-    page.wait_for_selector("text=this endpoint does not query Gaia's archive")
+    page.wait_for_selector("text=no spectrum was sent")
     page.go_back()
     page.wait_for_selector("#answers", state="hidden")
 
