@@ -7,6 +7,7 @@ import pytest
 _IN_WORKERS = """
 import multiprocessing, os, sys
 import numpy as np
+import polars
 import xpfeh
 
 STARS = {"source_id": [4295806720], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343))}
@@ -24,6 +25,7 @@ def work(_):
 if __name__ == "__main__":
     if sys.argv[2] != "imported":
         work(None)
+        polars.DataFrame({"a": [1]}).lazy().collect()  # as readers of files do: it starts polars' threads
     with multiprocessing.get_context(sys.argv[1]).Pool(1) as pool:
         print(pool.map(work, [0])[0])
 """

@@ -1,4 +1,4 @@
-"""The endpoint beside a bare uvicorn + FastAPI app that calls the same functions: same machine, client, stars."""
+"""The endpoint and a bare uvicorn + FastAPI app that calls the same functions: same machine, client, stars."""
 
 from __future__ import annotations
 

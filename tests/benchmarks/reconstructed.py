@@ -73,9 +73,9 @@ def write_bulk(path: Path, n_stars: int, distinct: int = 1000) -> None:
 
 
 def write_real_text(path: Path, n_stars: int) -> None:
-    """Write a CSV of so many rows of Gaia's own text, with running numbers for identifiers.
+    """Write a CSV of `n_stars` rows of Gaia's own text, with running numbers for identifiers.
 
-    Of ten bright stars of ../shared/data where that is beside the checkout, else of the star that astroquery's tests
+    Of ten bright stars of ../shared/data where that is next to the checkout, else of the star that astroquery's tests
     carry, again and again.
     """
     shared = Path(__file__).parents[3] / "shared" / "data" / "gaia_continuous" / "ten_bright_stars.csv"

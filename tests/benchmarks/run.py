@@ -277,7 +277,7 @@ def trials(rows: Table) -> None:
         trained = [run.data.metrics["seconds"] for run in runs]
     each, training = (took[many] - took[few]) / (many - few), sum(trained) / len(trained)
     rows.add_row("a trial of 500 steps, s", f"{each:.1f}", f"training and calibrating {training:.1f}",
-                 f"{each - training:.1f} beside")  # fmt: skip
+                 f"{each - training:.1f} overhead")  # fmt: skip
 
 
 def _quiet(work: Callable[[], object]) -> object:

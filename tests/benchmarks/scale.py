@@ -1,4 +1,4 @@
-"""`make bench`, second half: the batch path on Ray, by workers and by rows, beside what one would write by hand.
+"""`make bench`, second half: the batch path on Ray, by workers and by rows, compared with what one would write by hand.
 
 Stars are made up from the library's (see `made_up_features`), for measuring alone. Needs about 4 GB on the disk of
 the temporary folder.
@@ -180,7 +180,7 @@ class Run(NamedTuple):
 
 
 def on_ray(what: str, workers: int, source: Path, bundle: Path, folder: Path) -> Run:
-    """Run a batch job with so many workers, twice, and return the faster run."""
+    """Run a batch job with a number of workers, twice, and return the faster run."""
     os.sync()
     return max((_once(what, workers, source, bundle, folder) for _ in range(2)), key=lambda run: run.rate)
 
@@ -239,7 +239,7 @@ def catalogs(rows: Table, folder: Path, bundle: Path, name: str) -> float:
 
 
 def from_coefficients(rows: Table, folder: Path, bundle: Path, predicting: float) -> None:
-    """Features from coefficients on Ray, and the way to [Fe/H] beside calibrating and predicting in a loop."""
+    """Features from coefficients on Ray, and the way to [Fe/H] compared with calibrating and predicting in a loop."""
     ids, columns = coefficients(read_spectra(library_path(NAME), 0, BASE))
     table = {name: pa.array(list(values)) for name, values in columns.items()}
     source = folder / "coefficients"

@@ -84,7 +84,7 @@ def test_lsdb_opens_it_over_http(url: str, stars: pa.Table) -> None:
 
 def test_a_match_across_a_border_needs_the_margin(tmp_path: Path) -> None:
     """Pairs 4 arcsec apart on both sides of the meridian of 90 degrees, where base pixels 0 and 1 meet; and a pair in
-    the south, where the catalog has no other star, so that the one asked for stands in no partition at all."""
+    the south, where the catalog has no other star, so that the one asked for is in no partition at all."""
     rng = np.random.default_rng(5)
     dec = np.concatenate([rng.uniform(45, 80, 40), rng.uniform(-80, -45, 1)])
     away = 2 / 3600 / np.cos(np.radians(dec))

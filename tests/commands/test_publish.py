@@ -261,7 +261,7 @@ def test_a_sample_without_stars_says_why(stars: pa.Table, tmp_path: Path) -> Non
     assert not (tmp_path / "out").exists()
 
 
-def test_a_report_lies_in_the_release(catalog: Path, tmp_path: Path) -> None:
+def test_a_report_is_in_the_release(catalog: Path, tmp_path: Path) -> None:
     report = tmp_path / "report"
     (report / "pictures").mkdir(parents=True)
     for name in ("index.html", METRICS, "stars.parquet", "pictures/predicted.png"):
@@ -306,7 +306,7 @@ def with_values(table: pa.Table, **columns: np.ndarray) -> pa.Table:
     return table
 
 
-def test_what_is_no_whole_catalog_is_refused(stars: pa.Table, tmp_path: Path) -> None:
+def test_an_incomplete_catalog_is_refused(stars: pa.Table, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"1 of 4 parts are missing .*first: part-00003"):
         publish(write_catalog(tmp_path / "incomplete", stars, parts=3), tmp_path / "out", ["fits"])
     with pytest.raises(UserError, match="holds a dataset of kind features, not catalog"):

@@ -220,4 +220,4 @@ def test_reports_that_cannot_be_compared_are_refused(tmp_path: Path, capsys: pyt
     with pytest.raises(SystemExit) as exit_info:
         main(["compare", "--reports", str(a), str(a), "--html", str(tmp_path / "page.html")])
     assert exit_info.value.code == 2
-    assert "give one of them" in capsys.readouterr().err
+    assert "give only one" in capsys.readouterr().err

@@ -150,7 +150,7 @@ def autoscaling(manifests: list[Manifest]) -> Iterator[str]:
 # --- the jobs ---------------------------------------------------------------------------------------------------------
 
 STAND_IN = """#!/bin/sh
-printf '%s\\n' "${0##*/}" "$@" --- >>"$SAID"
+printf '%s\\n' "${0##*/}" "$@" --- >>"$CALLS"
 case " $* " in *" $REFUSED "*) exit 2 ;; esac
 """
 """A stand-in for a program: records its arguments, one per line, and fails on those to be refused."""
@@ -159,18 +159,18 @@ case " $* " in *" $REFUSED "*) exit 2 ;; esac
 def called(entrypoint: str, refused: str = "nothing") -> list[list[str]]:
     """The commands that a shell runs for an entry point, as under Ray; ValueError if it complains."""
     with tempfile.TemporaryDirectory() as name:
-        said = Path(name) / "said"
-        said.touch()
+        calls = Path(name) / "calls"
+        calls.touch()
         for program in ("xpfeh", "python"):
             (Path(name) / program).write_text(STAND_IN)
             (Path(name) / program).chmod(0o755)
         done = subprocess.run(
-            ["/bin/sh", "-c", entrypoint], env={"PATH": name, "SAID": str(said), "REFUSED": refused},
+            ["/bin/sh", "-c", entrypoint], env={"PATH": name, "CALLS": str(calls), "REFUSED": refused},
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         if done.stderr:
             raise ValueError(done.stderr)
-        return [call.splitlines() for call in said.read_text().split("---\n") if call]
+        return [call.splitlines() for call in calls.read_text().split("---\n") if call]
 
 
 def parsed(words: list[str]) -> tuple[str, dict[str, Any]]:

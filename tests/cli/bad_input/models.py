@@ -76,7 +76,7 @@ MODELS = {
             "a file": (file("model", ""), "model: not a model bundle"),
             "an empty folder": (folder("model"), "model: not a model bundle .no readable card.json"),
             "card is a folder": (folder("model/card.json"), "model: not a model bundle"),
-            "card is no JSON": (altered(write(CARD, "{")), "model: not a model bundle"),
+            "card is not JSON": (altered(write(CARD, "{")), "model: not a model bundle"),
             "card is binary": (altered(write(CARD, b"\xff\xfe\0")), "model: not a model bundle"),
             "card is a list": (altered(write(CARD, "[]")), "model: not a model bundle"),
             "format 2": (altered(edit_json(CARD, format=2)), "model: bundle of format 2, this version reads format 7"),
