@@ -59,7 +59,7 @@ LABELS = {
             "no feh": (file("labels.csv", "source_id,FE_H\n1,0\n"), "labels.csv: no column feh; there are: source_id,"),
             "feh twice": (file("labels.csv", "source_id,feh,feh\n1,0,1\n"), "labels.csv: .*columns.* feh"),
             "dashes": (file("labels.csv", "source_id,feh\n1,--\n"), "labels.csv: row 0 has neither feh nor logg"),
-            "text": (file("labels.csv", "source_id,feh\n1,0\n2,poor\n"), "labels.csv: feh of row 1 is 'poor', which"),
+            "text": (file("labels.csv", "source_id,feh\n1,0\n2,poor\n"), "labels.csv: feh of row 1 is 'poor', not"),
             "comma decimals": (file("labels.csv", "source_id;feh\n1;-1,5\n"), "labels.csv: feh of row 0 is '-1,5'"),
             "placeholder": (file("labels.csv", "source_id,feh\n1,-9999\n"), "feh of row 0 is -9999, outside -6 to 1.5"),
             "infinite": (file("labels.csv", "source_id,feh\n1,inf\n"), "labels.csv: feh of row 0 is inf, outside"),

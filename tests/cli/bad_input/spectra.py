@@ -82,7 +82,7 @@ SPECTRA_FILES = {
     ),
     "spectra: unknown suffix": Case(f"{SPECTRA} star.doc", file("star.doc", SOUND), "star.doc: no file here of a kind"),
     "spectra: glob without a match": Case(f"{SPECTRA} 'Xp*.csv'", nothing, r"Xp\*.csv: no file matches"),
-    "spectra: brackets without a match": Case(f"{SPECTRA} 'star[1].csv'", nothing, r"star\[1\].csv: no file has such"),
+    "spectra: brackets without a match": Case(f"{SPECTRA} 'star[1].csv'", nothing, r"star\[1\].csv: no file matches"),
     "spectra: nobody's home": Case(f"{SPECTRA} {NOBODY}/x.csv", nothing, f"{NOBODY}/x.csv: there is no user"),
     "spectra: unknown stage": Case(
         "spectra {star} --out out.fits --stage raw", nothing, "--stage raw: unknown; there are calib"

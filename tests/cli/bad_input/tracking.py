@@ -53,7 +53,7 @@ MLFLOW = {
     "tune: a name with a blank": Case(
         "tune --features {features} --labels {labels} --name 'a b'",
         nothing,
-        "--name 'a b': a name has letters",
+        "--name 'a b': a name can only have letters",
     ),
     "tune: nothing to resume": Case(
         "tune --features {features} --labels {labels} --resume lost", nothing, "searches/lost: there is no such search"
