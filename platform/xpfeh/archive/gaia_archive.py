@@ -213,6 +213,8 @@ def _distinct(source_ids: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _ledger(folder: Path, what: str, ids: NDArray[np.int64]) -> Ledger:
     """Return the ledger of a download: a new one, or one begun with stars of the list and the same query."""
+    if folder.parent.is_file():  # refused before anything is requested
+        raise UserError(f"{folder.parent}: is a file; name a folder")
     ledger = Ledger(folder)
     for answer in ledger.answers():
         if answer.record.get("what") != what or not np.isin(answer.asked, ids).all():
