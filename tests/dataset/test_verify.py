@@ -60,7 +60,7 @@ def test_status_counts_finished_parts(copy: Path) -> None:
     half = status(copy)
     assert half.done == 1
     assert half.seconds_left == pytest.approx(half.rows_read / half.rate)
-    with pytest.raises(UserError, match="no dataset"):
+    with pytest.raises(UserError, match="not an xpfeh dataset"):
         status(copy / "none")
 
 

@@ -128,5 +128,5 @@ def test_labels_of_other_stars_or_no_star_left_are_refused(features_dir: Path, t
 def test_incomplete_features_are_refused(features_dir: Path, labels_file: Path, tmp_path: Path) -> None:
     part = next(features_dir.glob("*.parquet"))
     (tmp_path / part.name).write_bytes(part.read_bytes())
-    with pytest.raises(UserError, match="no dataset of xpfeh"):
+    with pytest.raises(UserError, match="not an xpfeh dataset"):
         read_sample(tmp_path, labels_file)

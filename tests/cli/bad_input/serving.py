@@ -55,7 +55,7 @@ SERVING = {
     "serve: model corrupt": Case(
         "serve --config serve.yaml --model model",
         both(config(), altered(flip_a_bit(MODEL))),
-        f"model/{MODEL}: not the file",
+        f"model/{MODEL}: does not match its checksum",
     ),
     "serve: config in a bucket": Case(
         "serve --config s3://b/serve.yaml", nothing, "s3://b/serve.yaml: must be a local"
