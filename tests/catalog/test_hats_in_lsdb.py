@@ -66,12 +66,14 @@ def assert_opens_whole(place: str, stars: pa.Table) -> None:
     assert opened.margin is not None
     table = pa.Table.from_pandas(opened.compute(progress_bar=False), preserve_index=False).select(stars.column_names)
     assert table.cast(stars.schema).sort_by("source_id").equals(stars.sort_by("source_id"))
-    asked = stars.select(["source_id", "ra", "dec"]).slice(0, 400).to_pandas()
-    theirs = lsdb.from_dataframe(asked, ra_column="ra", dec_column="dec")
-    matched = theirs.crossmatch(opened, radius_arcsec=0.01, suffixes=("_asked", "_found"), suffix_method="all_columns")
+    partners = stars.select(["source_id", "ra", "dec"]).slice(0, 400).to_pandas()
+    theirs = lsdb.from_dataframe(partners, ra_column="ra", dec_column="dec")
+    matched = theirs.crossmatch(
+        opened, radius_arcsec=0.01, suffixes=("_partner", "_found"), suffix_method="all_columns"
+    )
     pairs = matched.compute(progress_bar=False)
-    assert sorted(pairs["source_id_asked"]) == sorted(asked["source_id"])
-    assert (pairs["source_id_asked"] == pairs["source_id_found"]).all()
+    assert sorted(pairs["source_id_partner"]) == sorted(partners["source_id"])
+    assert (pairs["source_id_partner"] == pairs["source_id_found"]).all()
 
 
 def test_lsdb_opens_it_and_finds_every_star(release: Path, stars: pa.Table) -> None:
@@ -84,15 +86,15 @@ def test_lsdb_opens_it_over_http(url: str, stars: pa.Table) -> None:
 
 def test_a_match_across_a_border_needs_the_margin(tmp_path: Path) -> None:
     """Pairs 4 arcsec apart on both sides of the meridian of 90 degrees, where base pixels 0 and 1 meet; and a pair in
-    the south, where the catalog has no other star, so that the one asked for is in no partition at all."""
+    the south, where the catalog has no other star, so that its partner is in no partition at all."""
     rng = np.random.default_rng(5)
     dec = np.concatenate([rng.uniform(45, 80, 40), rng.uniform(-80, -45, 1)])
     away = 2 / 3600 / np.cos(np.radians(dec))
     filling = np.concatenate([np.full(20, 80.0), np.full(20, 100.0)])  # so that there is a partition on both sides
     ours = stars_at(np.concatenate([90 + away, filling]), np.concatenate([dec, rng.uniform(45, 80, 40)]))
     release = published(ours, tmp_path, 30)
-    asked = pd.DataFrame({"ra": 90 - away, "dec": dec, "number": np.arange(1, len(dec) + 1)})
-    theirs = lsdb.from_dataframe(asked, ra_column="ra", dec_column="dec")
+    partners = pd.DataFrame({"ra": 90 - away, "dec": dec, "number": np.arange(1, len(dec) + 1)})
+    theirs = lsdb.from_dataframe(partners, ra_column="ra", dec_column="dec")
 
     def matches(catalog: object) -> set[int]:
         pairs = theirs.crossmatch(catalog, radius_arcsec=5, suffixes=("_l", "_r"), suffix_method="all_columns")
@@ -100,7 +102,7 @@ def test_a_match_across_a_border_needs_the_margin(tmp_path: Path) -> None:
         assert (found["number_l"] == found["source_id_r"]).all()
         return set(found["number_l"])
 
-    assert matches(lsdb.open_catalog(release / "hats")) == set(asked["number"])
+    assert matches(lsdb.open_catalog(release / "hats")) == set(partners["number"])
     with pytest.warns(match="does not have a margin cache"):
         alone = matches(lsdb.open_catalog(release / "hats" / "xpfeh"))
     assert alone == set()

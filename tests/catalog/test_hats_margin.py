@@ -13,7 +13,7 @@ from xpfeh.catalog.hats_margin import THRESHOLD_ARCSEC, Margin
 _STEPS = 4096  # of a pixel's side: 0.2 arcsec at order 8
 _WIDEST_ARCSEC = 60.0  # across a small pixel of the ring, corner to corner
 
-# Order 8: at the north pole, at the corner where three base pixels meet, at the equator, amid a polar cap, at a seam of
+# Order 8: at the north pole, at the corner where three base pixels meet, at the equator, in a polar cap, at a seam of
 # the base pixels; and larger ones of orders 7 and 6 next to some.
 PIXELS = [
     *(HealpixPixel(8, p) for p in (4**8 - 1, 2 * 4**8 - 1, 0, 4 * 4**8, 5 * 4**8 + 12_345, 4**8 - 300, 8 * 4**8 - 1)),

@@ -18,11 +18,11 @@ def test_a_selection_shows_in_all_plots_without_another_host(tmp_path: Path) -> 
     page_file = tmp_path / "page.html"
     page_file.write_text(f"<!doctype html><meta charset=utf-8><body>{explorer(stars)}</body>")
     assert page_file.stat().st_size < 3_000_000
-    asked, complaints = [], []
+    requested, complaints = [], []
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser, args=["--no-sandbox"])
         page = chromium.new_page(viewport={"width": 1300, "height": 900})
-        page.on("request", lambda request: asked.append(request.url))
+        page.on("request", lambda request: requested.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.goto(page_file.as_uri())
         page.wait_for_function("Bokeh.documents.length && Bokeh.documents[0].is_idle")
@@ -42,5 +42,5 @@ def test_a_selection_shows_in_all_plots_without_another_host(tmp_path: Path) -> 
     assert ids == [str(each) for each in stars["source_id"][given]]
     np.testing.assert_allclose(along, stars["phot_g_mean_mag"][given], rtol=1e-4)
     assert 0 < chosen <= given.sum()
-    assert {url.split(":")[0] for url in asked} == {"file"}
+    assert {url.split(":")[0] for url in requested} == {"file"}
     assert complaints == []

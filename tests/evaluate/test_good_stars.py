@@ -31,7 +31,7 @@ def test_good_stars_by_hand() -> None:
     assert numbers["mae"] == pytest.approx(1.0 / 5)
     assert (numbers["coverage_68"], numbers["coverage_95"]) == (3 / 5, 4 / 5)
     assert (numbers["dwarfs"], numbers["completeness"]) == (1 / 5, 4 / 6)
-    assert all(np.isnan(numbers[f"{name}_se"]) for name in OF_GOOD_STARS), "nine cells say nothing of an error"
+    assert all(np.isnan(numbers[f"{name}_se"]) for name in OF_GOOD_STARS), "nine cells are too few for an error"
 
 
 def test_errors_are_by_cell() -> None:

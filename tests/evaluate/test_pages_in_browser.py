@@ -49,14 +49,14 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, path: Path) -> Iterator[Page]:
     opened = browser.new_page(viewport={"width": 1200, "height": 900})
-    asked, complaints = [], []
-    opened.on("request", lambda request: asked.append(request.url))
+    requested, complaints = [], []
+    opened.on("request", lambda request: requested.append(request.url))
     opened.on("console", lambda message: complaints.append(message) if message.type in ("error", "warning") else None)
     opened.on("pageerror", lambda error: complaints.append(str(error)))
     opened.goto(path.as_uri())
     yield opened
     assert complaints == []
-    assert {url for url in asked if not url.startswith(("data:", "blob:"))} == {path.as_uri()}
+    assert {url for url in requested if not url.startswith(("data:", "blob:"))} == {path.as_uri()}
     opened.close()
 
 

@@ -126,7 +126,7 @@ def count_stars(fs: pafs.FileSystem, paths: Sequence[str], select: Select) -> ND
 def divide(counts: NDArray[np.int64], max_rows: int) -> list[Partition]:
     """Divide the sky into the largest pixels of at most `max_rows` stars, in HEALPix order.
 
-    Pixels of `COUNT_ORDER` are not divided, and pixels without stars have no partition.
+    A pixel of `COUNT_ORDER` is not divided, and a pixel without stars does not become a partition.
 
     Parameters
     ----------

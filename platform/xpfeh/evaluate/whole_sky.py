@@ -26,7 +26,7 @@ TITLES = {
     EVERY: "all",
     GIANTS: "giants",
     **dict(zip(DUSTY, ("giants, E(B−V) < 0.2", "0.2 to 0.5", "0.5 to 0.8", "0.8 to 1.5", "1.5 and more"), strict=True)),
-    **dict(zip(DUSTIEST, ("of these 1.5 to 3", "of these 3 and more"), strict=True)),
+    **dict(zip(DUSTIEST, ("of which 1.5 to 3", "of which 3 and more"), strict=True)),
     PLANE: "giants, |b| < 10°",
     DWARFS: "dwarfs and subgiants",
 }

@@ -23,7 +23,7 @@ def fit_quantiles(
 
 
 def weighted_quantile(values: NDArray[np.float64], share: float, weight: NDArray[np.float64]) -> float:
-    """Return the value below which the given share of the weight lies."""
+    """Return the value below which the weights sum to the given share."""
     return float(np.quantile(values, share, weights=weight, method="inverted_cdf"))
 
 

@@ -35,7 +35,7 @@ _AGREEMENT = 5e-5  # dex; in float32 two ways to compute the same differ by 1e-5
 _CHECKED = 512  # stars: enough to reveal a wrong layer, in a fraction of a second
 
 Lazy = Any
-"""An array of ndonnx, which has no types: it stands for values to be computed later."""
+"""An array of ndonnx, which has no types: it represents values to be computed later."""
 
 
 @dataclass(frozen=True)

@@ -192,8 +192,8 @@ def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe)
         return np.ones(mean.shape[2])
     alike = mean.reshape(len(mean), -1, recipe.folds, mean.shape[2])  # (N, members of a fold, folds, L)
     variance = alike.var(axis=1, ddof=1)  # (N, folds, L)
-    judged, learnt = (mine[: recipe.folds].T for mine in (roles.judged, roles.learns & roles.judged.any(axis=0)))
-    return np.sqrt(variance[judged].mean(axis=0) / variance[learnt].mean(axis=0))
+    judged, learned = (mine[: recipe.folds].T for mine in (roles.judged, roles.learns & roles.judged.any(axis=0)))
+    return np.sqrt(variance[judged].mean(axis=0) / variance[learned].mean(axis=0))
 
 
 def _with_copies(

@@ -21,7 +21,7 @@ OF_CATALOG = ("gl", "gb", "PHOT_G_MEAN_MAG", "EBV", "rgeo", "FEH", "FEH_err", "F
 """The columns to read from a catalog."""
 _NOT_FINAL = NO_PREDICTION | OUTSIDE_PAPER_SAMPLE
 _RELIABLE_EBV = 0.5  # mag, as the paper (section 4.3)
-_FARTHEST_PC = 10_000.0  # without a star nearer than this there is no map of the Galaxy to draw
+_FARTHEST_PC = 10_000.0  # with no star nearer than this, no map of the Galaxy is drawn
 _SUN_KPC = 8.122  # from the Galactic centre (GRAVITY Collaboration 2018, DOI 10.1051/0004-6361/201833718)
 _FEH_BINS = np.array([-9.0, -3.0, -2.75, -2.5, -2.25, -2.0, -1.75, -1.5, -1.25, -1.0, 9.0])
 _MIN_JUDGES = 5  # judging stars in a bin: with fewer, the share below the limit is unknown
