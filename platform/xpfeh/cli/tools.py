@@ -18,8 +18,8 @@ app = typer.Typer()
 def demo(
     out: Annotated[Path, local("Folder for everything it makes.")] = Path("demo"),
     trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 6,
-    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 2_000,
-    paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe; published: 60,000.")] = 20_000,
+    steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 5_000,
+    paper_steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of the paper's recipe; published: 60,000.")] = 10_000,
     reference: References = [],
     clusters: Clusters = None,
 ) -> None:
