@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -54,9 +54,10 @@ def until(
     holds: Callable[[dict[str, Any]], bool], url: str, headers: dict[str, str] | None = None, *, within_s: float = 120.0
 ) -> dict[str, Any]:
     for _ in range(int(within_s / 0.2)):
-        reply = requests.get(url, headers=headers, timeout=60)
-        if reply.ok and holds(job := reply.json()):
-            return job
+        with suppress(requests.ConnectionError):  # the only replica was killed with the request
+            reply = requests.get(url, headers=headers, timeout=60)
+            if reply.ok and holds(job := reply.json()):
+                return job
         time.sleep(0.2)
     raise TimeoutError(f"{url}: {reply.text}")
 
