@@ -205,12 +205,12 @@ def test_a_job_survives_its_replica_its_keeper_its_worker_and_its_cluster(
         cancelled = requests.post(url, arrow_stream(stars), headers=ARROW, timeout=60).json()
         refused = requests.post(url, json={"source_ids": ids}, timeout=60)
         assert (refused.status_code, "3 unfinished jobs" in refused.text) == (429, True)
+        assert requests.delete(f"{url}/{cancelled['id']}", timeout=60).json()["state"] == "cancelled"
+        assert ended(f"{url}/{cancelled['id']}")["state"] == "cancelled"
         assert ended(f"{url}/{asked['id']}")["rejected"] == 1
         rows = pl.read_parquet(io.BytesIO(requests.get(f"{url}/{asked['id']}/result", timeout=60).content))
         assert rows["source_id"].to_list() == ids
         assert rows["error"].to_list() == [None, "not a source of Gaia DR3", None]
-        assert requests.delete(f"{url}/{cancelled['id']}", timeout=60).json()["state"] == "cancelled"
-        assert ended(f"{url}/{cancelled['id']}")["state"] == "cancelled"
         assert requests.get(f"{url}/{cancelled['id']}/result", timeout=60).status_code == 409
         until(lambda job: job["done"] >= 5000, f"{url}/{job['id']}")
         for each in ("ServeReplica:xpfeh:Endpoint", "Keeper", "make_part"):
