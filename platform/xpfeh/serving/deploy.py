@@ -97,10 +97,7 @@ def current_args(config: Config) -> EndpointArgs:
 def withdraw(config: Config) -> None:
     """Stop the endpoint of `config`, and disconnect this process from the cluster."""
     node = ray.get_runtime_context().get_node_id()
-    if is_own():
-        serve.shutdown()
-    else:
-        serve.delete(config.name)
+    serve.delete(config.name)
     ray.shutdown()
     haproxy.clean_up(node)
 
