@@ -19,13 +19,7 @@ def demo(
     out: Annotated[Path, local("Folder for all output.")] = Path("demo"),
     trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 6,
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 5_000,
-<<<<<<< HEAD
-    paper_steps: Annotated[
-        int, typer.Option(min=100, help="The same of the paper's recipe; published: 60,000.")
-    ] = 10_000,
-=======
     paper_steps: Annotated[int, typer.Option(min=100, help="Steps of the paper's recipe; published: 60,000.")] = 10_000,
->>>>>>> 0fc1a7c
     reference: References = [],
     clusters: Clusters = None,
 ) -> None:
