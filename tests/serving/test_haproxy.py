@@ -15,7 +15,8 @@ import requests
 from xpfeh.environment import haproxy, haproxy_folder, set_defaults
 from xpfeh.errors import UserError
 from xpfeh.files import package_file
-from xpfeh.serving.haproxy import prepare
+from xpfeh.serving import haproxy as of_machine
+from xpfeh.serving.haproxy import check_port, prepare
 
 from tests.processes import environment, free_port, kill, workers
 
@@ -44,7 +45,40 @@ def test_a_port_in_use_is_noticed_before_anything_starts() -> None:
         other.bind(("127.0.0.1", 0))
         other.listen()
         with pytest.raises(UserError, match=r"127.0.0.1:\d+: Address already in use; stop what listens there"):
-            prepare(*other.getsockname())
+            check_port(*other.getsockname())
+
+
+def test_only_own_leftovers_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "haproxy"
+    monkeypatch.setattr(of_machine, "haproxy_folder", lambda: str(folder))
+    prepare()
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    for name in ("0" * 56, "1" * 56, "thesis"):
+        (folder / name).mkdir()
+        os.utime(folder / name, (0, 0) if name != "1" * 56 else None)
+    prepare()
+    assert {each.name for each in folder.iterdir()} == {"1" * 56, "thesis"}  # one that starts, and what is not Ray's
+    folder.rename(tmp_path / "home")
+    folder.symlink_to(tmp_path / "home")
+    with pytest.raises(UserError, match="belongs to another user, or is a link; remove it"):
+        prepare()
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_haproxy_reads_nothing_that_others_can_change(linked: bool, tmp_path: Path) -> None:
+    wrapper, folder = haproxy()["RAY_SERVE_HAPROXY_BINARY_PATH"], tmp_path / "haproxy"
+    (folder / "node").mkdir(parents=True)
+    folder.chmod(0o755)
+    (folder / "node" / "haproxy.cfg").write_text("defaults\n")
+    given = folder
+    if linked:
+        (given := tmp_path / "link").symlink_to(folder)
+    done = subprocess.run(
+        [wrapper, "-f", str(given / "node" / "haproxy.cfg")], env={**os.environ, "XPFEH_HAPROXY": "/bin/true"},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, "is a link" in done.stderr) == ((1, True) if linked else (0, False))
+    assert stat.S_IMODE(folder.stat().st_mode) == (0o755 if linked else 0o700)
 
 
 def served(bundle: Path, tmp_path: Path, *changes: tuple[str, str]) -> tuple[int, psutil.Popen]:
@@ -76,7 +110,7 @@ def test_no_replica_runs_before_the_first_request(bundle: Path, tmp_path: Path) 
 @pytest.mark.slow  # a quarter of a minute each
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
 def test_nothing_is_left_however_the_endpoint_stops(bundle: Path, tmp_path: Path, number: signal.Signals) -> None:
-    port, process = served(bundle, tmp_path)
+    _, process = served(bundle, tmp_path)
     with process:
         try:
             family = process.children(recursive=True)
@@ -93,5 +127,5 @@ def test_nothing_is_left_however_the_endpoint_stops(bundle: Path, tmp_path: Path
             kill(process)
     if number == signal.SIGKILL:  # the next endpoint of this user removes it
         os.utime(folder, (0, 0))
-        prepare("127.0.0.1", port)
+        prepare()
     assert not folder.exists()

@@ -7,6 +7,7 @@ from ray import serve
 from ray.serve.exceptions import BackPressureError, RayServeException
 
 from xpfeh.cluster.connection import connect, is_own, join
+from xpfeh.environment import uses_haproxy
 from xpfeh.errors import UserError
 from xpfeh.experiments.models import bundle_folder, pinned_model
 from xpfeh.files import first_line
@@ -32,7 +33,9 @@ def deploy(config: Config, model: str | None = None) -> str:
     """
     pinned = _pin(model or config.args.model)
     if is_own() and not ray.is_initialized():
-        haproxy.prepare(config.host, config.port)
+        haproxy.check_port(config.host, config.port)
+        if uses_haproxy():
+            haproxy.prepare()
     connect()
     serve.start(http_options=config.http_options, proxy_location=config.proxy_location)
     _run(config, config.args.model_copy(update={"model": pinned}))
@@ -99,7 +102,8 @@ def withdraw(config: Config) -> None:
     node = ray.get_runtime_context().get_node_id()
     serve.delete(config.name)
     ray.shutdown()
-    haproxy.clean_up(node)
+    if is_own():  # on a cluster HAProxy goes on, for others
+        haproxy.clean_up(node)
 
 
 def _pin(model: str) -> str:
