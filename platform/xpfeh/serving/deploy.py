@@ -102,7 +102,7 @@ def withdraw(config: Config) -> None:
     node = ray.get_runtime_context().get_node_id()
     serve.delete(config.name)
     ray.shutdown()
-    if is_own():  # on a cluster HAProxy goes on, for others
+    if is_own():  # on a cluster HAProxy keeps serving others
         haproxy.clean_up(node)
 
 
