@@ -1,8 +1,9 @@
 # For newcomers: make demo, make test. Each sets up all it needs.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 READY := .venv/ready
-# The address in pip's settings, of a variable (:env:) before that of a file; uv reads neither.
-PIP_INDEX := sed -n "s/^[^=]*\.index-url='\(.*\)'$$/\1/p" | head -n 1
+# The address in pip's settings by pip's own order: a variable, [install], then [global]; uv reads none of them.
+PIP_INDEX := awk -F"'" '{at[$$1] = $$2} END {env = at[":env:.index-url="]; install = at["install.index-url="]; \
+	print env ? env : install ? install : at["global.index-url="]}'
 # The website, every link checked; the variable silences an advertisement for its successor.
 MKDOCS := NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 

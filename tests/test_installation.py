@@ -33,6 +33,7 @@ SETTINGS = "global.extra-index-url='file:///more'\nglobal.index-url='https://mir
         ("works", "", "", ["uv index= "]),
         ("works", SETTINGS, "", ["uv index=https://mirror/simple "]),
         ("works", f":env:.index-url='https://mine'\n{SETTINGS}", "", ["uv index=https://mine "]),
+        ("works", f"{SETTINGS}\ninstall.index-url='https://own'", "", ["uv index=https://own "]),
         ("works", SETTINGS, "https://uvs", ["uv index=https://uvs "]),
         ("fails", SETTINGS, "", ["uv index=https://mirror/simple ", "pip "]),
         ("absent", SETTINGS, "", ["pip "]),

@@ -7,15 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
-from xpfeh.archive import gaia_archive, star_lists
+from xpfeh.archive import gaia_archive, ledger, star_lists
 from xpfeh.archive.archives import ESA, Services
 from xpfeh.archive.bulk_files import fetch_bulk
 from xpfeh.archive.gaia_archive import Tally
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 from xpfeh.files import package_file
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.sources import reader
@@ -131,6 +132,51 @@ def test_stars_that_were_not_requested_are_a_bad_response(
     archive.faults = ["stranger"] * 3
     with pytest.raises(UserError, match="no usable response in 3 attempts"):
         gaia_archive.fetch_xp(IDS, tmp_path / "other", services=services)
+
+
+def test_that_a_star_is_absent_is_believed_for_a_day(
+    archive: ArchiveServer, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive.absent = {BIG + 3}
+    out, table = tmp_path / "xp", tmp_path / "gaia.parquet"
+
+    def fetch() -> list[Tally]:
+        archive.log.clear()
+        fetched = (gaia_archive.fetch_xp, out), (gaia_archive.fetch_gaia_source, table)
+        return [run(IDS, path, services=services) for run, path in fetched]
+
+    assert fetch() == fetch() == [Tally(25, 24, 1)] * 2
+    assert archive.log == []
+    archive.absent, tomorrow = set(), time.time() + 25 * 3600
+    monkeypatch.setattr(ledger, "time", SimpleNamespace(time=lambda: tomorrow))
+    assert fetch() == [Tally(25, 25, 0)] * 2
+    assert [count for _, count in archive.log] == [1, 1]
+    assert pl.read_parquet(table)["source_id"].to_list() == IDS.tolist()
+
+
+def test_photometry_that_is_not_whole_is_requested_again(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    archive.not_best = {BIG + 3}
+    archive.forbidden = "gaiadr4.all_source_photometry"
+    table = tmp_path / "gaia.parquet"
+    with pytest.warns(Notice, match="no magnitudes for 1 source"):
+        assert gaia_archive.fetch_gaia_source(IDS, table, "dr4", services) == Tally(25, 24, 1)
+    archive.forbidden = ""
+    assert gaia_archive.fetch_gaia_source(IDS, table, "dr4", services_of(archive)) == Tally(25, 25, 0)
+    assert pl.read_parquet(table)["source_id"].to_list() == IDS.tolist()
+
+
+def test_a_download_of_an_earlier_version_is_refused(
+    archive: ArchiveServer, services: Services, tmp_path: Path
+) -> None:
+    for run, place in ((gaia_archive.fetch_xp, "_xpfeh"), (gaia_archive.fetch_gaia_source, "../xp.parts")):
+        record = tmp_path / "xp" / place / "asked.json"
+        record.parent.mkdir(parents=True)
+        record.write_text("{}")
+        with pytest.raises(UserError, match="was begun by an earlier version; choose another --out"):
+            run(IDS, tmp_path / "xp", services=services)
+    assert archive.log == []
 
 
 def test_an_answer_that_was_damaged_is_requested_again(

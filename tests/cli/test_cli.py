@@ -14,8 +14,10 @@ import requests
 from astropy.io import fits
 from astropy.table import Table
 from xpfeh.cli.main import main
+from xpfeh.cli.options import comparisons_of
 from xpfeh.columns import made_by
 from xpfeh.commands.promote import NotPromotedError
+from xpfeh.errors import Notice
 from xpfeh.experiments.gates import Gate
 from xpfeh.sources.library import NAME
 
@@ -222,3 +224,9 @@ def test_the_catalogs_to_compare_with_are_listed(capsys: pytest.CaptureFixture[s
     assert "VizieR B/pastel" in listed
     assert listed.count("Download: ") == 10
     assert "any other name\nYour own table with source_id" in listed
+
+
+def test_a_reference_without_cuts_is_reported() -> None:
+    with pytest.warns(Notice) as notices:
+        comparisons_of(["pastel=pastel.fits", "mine=stars.csv"], clusters=None)
+    assert [str(each.message).partition(":")[0] for each in notices] == ["--reference mine"]

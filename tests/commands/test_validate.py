@@ -87,7 +87,7 @@ def test_in_sample_numbers_are_separate(report: Path, sample: Sample) -> None:
 
 @pytest.mark.slow
 def test_a_catalog_is_compared_star_by_star(report: Path, sample: Sample) -> None:
-    found = numbers_of(report)["sections"]["hong2024"]
+    found = numbers_of(report)["sections"]["reference_hong2024"]
     every = numbers_of(report)["models"]["small"]["slices"]["all"]
     assert found["all"]["n"] == every["n"]  # the training stars in it are left out
     np.testing.assert_allclose(found["all"]["bias"], every["bias"] - 0.1, atol=1e-4)
@@ -145,6 +145,7 @@ def test_models_of_two_splits_are_not_in_one_report(
     [
         (["--reference", "pastel"], "write NAME=FILE"),
         (["--reference", "galah=nothing.fits"], "no such file"),
+        (["--reference", "GALAH=."], "write galah"),
         (["--clusters", "nothing.csv"], "nothing.csv: no such file"),
         (["--catalog", "nothing"], "not an xpfeh dataset"),
         (["--reference", "galah=.", "--reference", "galah=."], "given twice"),

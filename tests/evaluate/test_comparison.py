@@ -163,6 +163,11 @@ def test_the_interval_of_the_mae_matches_that_of_a_mean_of_pairs() -> None:
     np.testing.assert_allclose([found.low, found.high], expected, atol=0.1 * np.ptp(expected))
 
 
+def test_the_mae_alone_is_that_of_all_three_numbers() -> None:
+    a, b = np.random.default_rng(4).normal(0, 0.1, (2, 400))
+    assert bootstrap(a, b, in_cells(400), ["mae"]) == bootstrap(a, b, in_cells(400))[:1]
+
+
 def test_whole_cells_are_resampled_not_single_stars() -> None:
     """Four stars with the same difference are one piece of evidence: the interval is twice as long."""
     rng = np.random.default_rng(2)

@@ -16,8 +16,10 @@ from xpfeh.evaluate.sections.abundances import abundances
 from xpfeh.evaluate.sections.accuracy import accuracy
 from xpfeh.evaluate.sections.clusters import clusters
 from xpfeh.evaluate.sections.outliers import outliers
+from xpfeh.evaluate.sections.references import reference_section
 from xpfeh.evaluate.sections.training_stars import example_spectra
 from xpfeh.evaluate.sections.whole_star import whole_star
+from xpfeh.evaluate.study import Compared
 from xpfeh.flags import Flag
 from xpfeh.labels.clusters import Cluster, Members
 from xpfeh.settings import RECIPES
@@ -104,6 +106,11 @@ def test_every_section_is_there_with_pictures_for_screen_and_print(report: Repor
     ):
         assert absent in page
     assert not re.findall(r'(?:src|href)="https?:', page)
+
+
+def test_a_users_catalog_does_not_replace_a_section() -> None:
+    few = Compared("accuracy", "accuracy", True, {name: np.zeros(3) for name in ("feh", "FEH")}, {"stars": 3})
+    assert reference_section(few).key == "reference_accuracy"
 
 
 def test_tables_for_papers_have_the_numbers_on_the_page(report: Report) -> None:

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from astropy.table import MaskedColumn, Table
 from xpfeh.errors import UserError
-from xpfeh.labels.reference_catalogs import REFERENCES, plain
+from xpfeh.labels.reference_catalogs import REFERENCES, plain_reference, reference_of
 from xpfeh.labels.references import (
     ReferenceStars,
     match_to_gaia,
@@ -291,7 +291,8 @@ def test_identifiers_of_another_release_say_nothing() -> None:
     found = ReferenceStars(REFERENCES["galah"], stars, {})
     assert match_to_gaia(found, gaia)["source_id"].to_list() == [ID]
     assert match_to_gaia(found, gaia, release="dr4")["source_id"].to_list() == [ID + 1]
-    assert match_to_gaia(ReferenceStars(plain("mine"), stars, {}), gaia, release="dr4")["source_id"].to_list() == [ID]
+    mine = ReferenceStars(plain_reference("mine"), stars, {})
+    assert match_to_gaia(mine, gaia, release="dr4")["source_id"].to_list() == [ID]
     with pytest.raises(
         UserError, match="identifiers of Gaia DR3 do not match stars of DR4; add the columns ra and dec"
     ):
@@ -343,6 +344,21 @@ def test_a_wrong_table_gets_one_line(name: str, text: str, message: str, write: 
     with pytest.raises(UserError, match=message) as raised:
         read_reference(name, write("made_up.csv", text))
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("GALAH", "write galah, or its quality cuts would not be applied"),
+        ("apogee_dr17", "write apogee-dr17"),
+        ("hattori2025", "this catalog's layout was removed; .*choose another name"),
+        ("", "a name can only have letters"),
+        ("my/table", "a name can only have letters"),
+    ],
+)
+def test_a_name_that_would_lose_quality_cuts_is_refused(name: str, message: str) -> None:
+    with pytest.raises(UserError, match=f"--reference .*{message}"):
+        reference_of(name)
 
 
 def test_a_file_that_is_not_a_table_is_refused(tmp_path: Path, write: Write) -> None:

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,6 +88,21 @@ def test_every_format_is_read_alike(tmp_path: Path, suffix: str, packed: str) ->
 @pytest.mark.parametrize("suffix", WRITE)
 def test_columns_may_be_chosen(tmp_path: Path, suffix: str) -> None:
     assert read_table(written(tmp_path, suffix), ["feh", "ra", "none"]).columns == ["ra", "feh"]
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".parquet"])
+def test_columns_that_are_not_requested_are_not_in_memory(tmp_path: Path, suffix: str) -> None:
+    wide, path = np.random.default_rng(0).random(1_000_000), tmp_path / f"stars{suffix}"
+    if suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            file["source_id"], file["wide"] = np.array([BIG]), wide
+    else:
+        pl.DataFrame({"source_id": np.full(len(wide), BIG), "wide": wide}).write_parquet(path)
+    tracemalloc.start()
+    assert read_table(path, ["source_id"])["source_id"][0] == BIG
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < wide.nbytes / 4
 
 
 def test_every_suffix_has_a_file_here() -> None:

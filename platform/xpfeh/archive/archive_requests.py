@@ -108,15 +108,15 @@ def _to_csv(table: Table) -> bytes:
 
 
 @dataclass(frozen=True)
-class Photometry:
-    """Some stars' `GAIA_SOURCE_COLUMNS`, and whether this is all that ESA's archive has for them."""
+class TableResponse:
+    """Some stars' rows of a table, and whether this is all that the table has for them: a mirror may lack rows."""
 
     frame: pl.DataFrame
     whole: bool
 
 
-def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> Photometry:
-    """Return positions, photometry and parallaxes of the stars that an archive has; missing values are null.
+def request_photometry(ids: NDArray[np.int64], release: str, services: Services) -> TableResponse:
+    """Return the `GAIA_SOURCE_COLUMNS` of the stars that an archive has; missing values are null.
 
     In DR4 gaia_source holds only the best sources; the others are looked up in all_source_photometry.
 
@@ -141,7 +141,7 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
         except UserError as error:  # spectra need no magnitudes: keep what has arrived
             services.state.notice(f"no magnitudes for {len(others)} source(s): {error}")
             whole = False
-    return Photometry(found, whole)
+    return TableResponse(found, whole)
 
 
 def _photometry_of_all(ids: NDArray[np.int64], release: str, services: Services, alternative: str) -> pl.DataFrame:
@@ -168,7 +168,7 @@ def columns_expected(release: str) -> tuple[str, ...]:
     return tuple(name for name in columns_of_use(release) if name != other)
 
 
-def request_neighbours(ids: NDArray[np.int64], release: str, services: Services) -> pl.DataFrame:
+def request_neighbours(ids: NDArray[np.int64], release: str, services: Services) -> TableResponse:
     """Return the rows, all columns, of a release's table of neighbours for stars of the previous release.
 
     Raises
@@ -183,7 +183,8 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
         return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_id_list(ids)})"
 
     alternative = f"download these stars' rows of {table} from the archive as CSV"
-    return to_frame(GaiaTap(release, services).ask(table, build, alternative).table)
+    answer = GaiaTap(release, services).ask(table, build, alternative)
+    return TableResponse(to_frame(answer.table), answer.archive.data is not None)
 
 
 def _select(tables: Tables, table: str, names: Sequence[str], ids: NDArray[np.int64]) -> str:

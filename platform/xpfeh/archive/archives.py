@@ -164,4 +164,5 @@ PUBLIC = Services()
 """The public services; tests use a local server instead."""
 
 INTERACTIVE = replace(PUBLIC, timeout_s=20.0, answer_s=3.0, attempts=2, patience_s=0.0)
-"""The same for a request that someone is waiting for: a service that does not answer is abandoned at once."""
+"""The same for a request that someone is waiting for: a silent service gets 3 s, or twice 20 s if it has answered
+before."""

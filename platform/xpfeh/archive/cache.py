@@ -15,13 +15,11 @@ from xpfeh.archive.archive_facts import cache_folder
 from xpfeh.archive.archive_requests import request_photometry, request_spectra, stars_per_request
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.gaia_archive import request_distances
-from xpfeh.archive.ledger import Answer, Ledger, gather
+from xpfeh.archive.ledger import BELIEVED_S, Answer, Ledger, gather
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
 from xpfeh.sources.gaia_text import read_text
 
-_BELIEVED_S = 24 * 3600.0
-"""How long to trust that ESA's archive has nothing for a star; a mirror may lack what ESA has."""
 _SPECTRA, _PHOTOMETRY, _DISTANCES = "spectra.parquet", "gaia_source.parquet", "distances.parquet"
 
 
@@ -102,7 +100,7 @@ def bring_distances(ids: NDArray[np.int64], release: str, services: Services = P
     def request(chunk: NDArray[np.int64]) -> Answer:
         table = request_distances(chunk, release, services)
         complete = table["source_id"].unique().sort().to_numpy()
-        return ledger.keep(chunk, {_DISTANCES: table.to_arrow()}, complete, _BELIEVED_S)
+        return ledger.keep(chunk, {_DISTANCES: table.to_arrow()}, complete, BELIEVED_S)
 
     wanted = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, "VizieR's distances")
     return [str(answer.folder / _DISTANCES) for answer in wanted if answer.ids("complete").size]
@@ -142,7 +140,7 @@ def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Service
         ids,
         files,
         np.intersect1d(with_spectrum, with_photometry),
-        _BELIEVED_S if found.whole and photometry.whole else 0.0,
+        BELIEVED_S if found.whole and photometry.whole else 0.0,
         with_spectrum=with_spectrum.tolist(),
         with_photometry=with_photometry.tolist(),
         spectra_from=found.archive.title,

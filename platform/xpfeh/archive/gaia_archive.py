@@ -7,7 +7,6 @@ every requested star is accounted for: requested = received + missing. The ledge
 
 from __future__ import annotations
 
-import math
 import os
 import shutil
 from collections.abc import Callable, Sequence
@@ -19,10 +18,10 @@ import polars as pl
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from xpfeh.archive.archive_requests import request_neighbours, request_photometry, request_spectra
+from xpfeh.archive.archive_requests import TableResponse, request_neighbours, request_photometry, request_spectra
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.datalink import ids_of_csv
-from xpfeh.archive.ledger import Answer, Ledger, gather
+from xpfeh.archive.ledger import BELIEVED_S, Answer, Ledger, gather
 from xpfeh.archive.tap import run_query
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
@@ -63,8 +62,7 @@ def fetch_xp(
     def request(chunk: NDArray[np.int64]) -> Answer:
         found = request_spectra(chunk, release, services)
         received = ids_of_csv(found.csv) if found.csv else np.empty(0, np.int64)
-        # ESA's archive is trusted to have no more for these stars; a mirror may lack what ESA has.
-        believed_s = math.inf if found.whole else 0.0
+        believed_s = BELIEVED_S if found.whole else 0.0  # a mirror may lack what ESA has
         return ledger.keep(chunk, {_SPECTRA: found.csv} if found.csv else {}, received, believed_s, what=what)
 
     try:
@@ -87,7 +85,7 @@ def fetch_gaia_source(
         If the archive does not respond, or `out` was begun with other stars.
     """
     what = f"gaia_source of {RELEASES[release].title}"
-    return _fetch_table(what, source_ids, out, lambda ids: request_photometry(ids, release, services).frame)
+    return _fetch_table(what, source_ids, out, lambda ids: request_photometry(ids, release, services))
 
 
 def fetch_neighbourhood(
@@ -129,7 +127,9 @@ def fetch_distances(
         If there are none for that release, VizieR does not respond, or `out` was begun with other stars.
     """
     table = distances_table(release)
-    return _fetch_table(table, source_ids, out, lambda ids: request_distances(ids, release, services))
+    return _fetch_table(
+        table, source_ids, out, lambda ids: TableResponse(request_distances(ids, release, services), whole=True)
+    )
 
 
 def distances_table(release: str) -> str:
@@ -178,7 +178,7 @@ def _fetch_table(
     what: str,
     source_ids: NDArray[np.int64],
     out: str | Path,
-    run: Callable[[NDArray[np.int64]], pl.DataFrame],
+    run: Callable[[NDArray[np.int64]], TableResponse],
     key: str = "source_id",
 ) -> Tally:
     """Request a table of all stars, chunk by chunk, and write it as Parquet; `key` is the column of requested stars."""
@@ -187,17 +187,17 @@ def _fetch_table(
     ledger = _ledger(account, what, ids)
 
     def request(chunk: NDArray[np.int64]) -> Answer:
-        frame = run(chunk)
-        identifiers = [name for name in frame.columns if name.endswith("source_id")]
-        frame = frame.with_columns(pl.col(identifiers).cast(pl.Int64))
+        response = run(chunk)
+        identifiers = [name for name in response.frame.columns if name.endswith("source_id")]
+        frame = response.frame.with_columns(pl.col(identifiers).cast(pl.Int64))
         received = frame[key].unique().sort().to_numpy()
-        return ledger.keep(chunk, {_TABLE: frame.to_arrow()}, received, math.inf, what=what)
+        believed_s = BELIEVED_S if response.whole else 0.0
+        return ledger.keep(chunk, {_TABLE: frame.to_arrow()}, received, believed_s, what=what)
 
     answers = gather(ledger, ids, lambda: IDS_PER_REQUEST, request, path.name)
-    answers.sort(key=lambda answer: answer.asked[0])  # the table's rows follow the identifiers
     tables = [pl.DataFrame(pq.read_table(answer.folder / _TABLE)) for answer in answers]
     with whole_file(path) as temporary:
-        pl.concat(tables, how="vertical_relaxed").write_parquet(temporary)
+        pl.concat(tables, how="vertical_relaxed").sort(key, maintain_order=True).write_parquet(temporary)
     return _close(ids, answers, account)
 
 
@@ -215,6 +215,8 @@ def _ledger(folder: Path, what: str, ids: NDArray[np.int64]) -> Ledger:
     """Return the ledger of a download: a new one, or one begun with stars of the list and the same query."""
     if folder.parent.is_file():  # refused before anything is requested
         raise UserError(f"{folder.parent}: is a file; name a folder")
+    if (folder / "asked.json").exists():  # 0.1.0's record: its files next to new ones would repeat every star
+        raise UserError(f"{folder} was begun by an earlier version; choose another --out")
     ledger = Ledger(folder)
     for answer in ledger.answers():
         if answer.record.get("what") != what or not np.isin(answer.asked, ids).all():

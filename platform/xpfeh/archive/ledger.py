@@ -26,6 +26,8 @@ from rich.progress import Progress
 
 from xpfeh.files import sha256_of
 
+BELIEVED_S = 24 * 3600.0
+"""How long to trust that ESA's archive, or VizieR, has nothing for a star."""
 _RECORD = "asked.json"
 _FORMAT = 2  # 1 lacked errors of parallaxes, and the time
 
@@ -143,7 +145,7 @@ class Ledger:
                 **record,
                 "sha256": sums,
             }
-            (temporary / _RECORD).write_text(json.dumps(whole))
+            (temporary / _RECORD).write_text(json.dumps(whole, allow_nan=False))
             shutil.rmtree(folder, ignore_errors=True)
             temporary.rename(folder)
         finally:

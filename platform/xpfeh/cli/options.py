@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xpfeh.errors import UserError
+from xpfeh.errors import Notice, UserError
 from xpfeh.files import local_path
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def comparisons_of(
     """Return what a report compares with, from its options."""
     from xpfeh.commands.report_stars import Comparisons
     from xpfeh.evaluate.baseline import BASELINE
+    from xpfeh.labels.reference_catalogs import REFERENCES, reference_of
 
     if baseline not in (None, BASELINE):
         raise UserError(f"--baseline {baseline}: unknown; the only one is {BASELINE}")
@@ -51,6 +53,12 @@ def comparisons_of(
             raise UserError(f"--reference {each}: write NAME=FILE, as in pastel=pastel.fits; names: xpfeh references")
         if name in named:
             raise UserError(f"--reference {name}: given twice; give one file or folder for each catalog")
+        if reference_of(name).name not in REFERENCES:  # perhaps a published catalog, misspelled
+            warnings.warn(
+                f"--reference {name}: a plain table: no quality cuts, and it counts as spectroscopy",
+                Notice,
+                stacklevel=2,
+            )
         named[name] = local_path(path)
     if neighbourhood and not earlier:
         raise UserError("--neighbourhood needs --earlier: the report of the previous data release")

@@ -18,6 +18,7 @@ from xpfeh.evaluate.study import rows_of
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.clusters import Members, members, read_clusters
 from xpfeh.labels.label_table import Labels, read_labels
+from xpfeh.labels.reference_catalogs import reference_of
 from xpfeh.labels.references import ReferenceStars, match_to_gaia, read_reference
 from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
 from xpfeh.typing import Columns
@@ -54,13 +55,15 @@ class Comparisons:
     neighbourhood: Path | None = None
 
     def check(self) -> None:
-        """Refuse files that do not exist, before anything is computed.
+        """Refuse names of catalogs and files that do not exist, before anything is computed.
 
         Raises
         ------
         UserError
-            Names the first missing file.
+            Shows the first refused name, or missing file.
         """
+        for name in self.references:
+            reference_of(name)
         for path in (*self.references.values(), self.clusters, self.earlier, self.neighbourhood):
             if path is not None and not path.exists():
                 raise UserError(f"{path}: no such file")

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from xpfeh.evaluate.cells import by_cell, estimates, ratios
+from xpfeh.evaluate.cells import by_cell, ratios, standard_errors
 from xpfeh.evaluate.residuals import SPREADS, robust_sigma, spreads
 from xpfeh.evaluate.slices import slices_of
 from xpfeh.typing import Array, Columns
@@ -138,11 +138,11 @@ def with_errors(stars: Columns) -> dict[str, float]:
         return numbers
     cell, given = by_cell(stars["source_id"]), np.isfinite(stars["FEH"])
     residual = np.asarray(stars["FEH"], dtype=np.float64)[given] - stars["feh"][given]
-    numbers |= estimates(cell[given], SPREADS, partial(spreads, residual))
+    numbers |= standard_errors(cell[given], SPREADS, partial(spreads, residual))
     for level in LEVELS:
         judged = has_interval(stars, level)
         held = inside(stars, level)[judged, None].astype(np.float64)
-        numbers |= estimates(cell[judged], [f"coverage_{level}"], partial(ratios, held, np.ones_like(held)))
+        numbers |= standard_errors(cell[judged], [f"coverage_{level}"], partial(ratios, held, np.ones_like(held)))
     return numbers
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.evaluate.cells import FEW_CELLS, by_cell, resample
 from xpfeh.evaluate.numbers import NUMBERS
-from xpfeh.evaluate.residuals import SPREADS, spreads
+from xpfeh.evaluate.residuals import spreads
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.tables.reading import read_stars
 from xpfeh.typing import Array
@@ -23,7 +24,6 @@ RESAMPLES = 2000
 COMPARED = ("mae", "robust_sigma", "std")
 """Of `xpfeh.evaluate.residuals.SPREADS`."""
 
-_ROWS = [SPREADS.index(key) for key in COMPARED]
 _SAME_TRUTH = 1e-5  # dex: the same label in float32 and in float64
 
 
@@ -130,8 +130,10 @@ def differences_of(both: pl.DataFrame) -> list[Difference]:
     return bootstrap(both["FEH"].to_numpy() - truth, both["FEH_b"].to_numpy() - truth, both["source_id"].to_numpy())
 
 
-def bootstrap(a: Array, b: Array, source_id: NDArray[np.int64]) -> list[Difference]:
+def bootstrap(a: Array, b: Array, source_id: NDArray[np.int64], names: Sequence[str] = COMPARED) -> list[Difference]:
     """Return the differences between two models' residuals (N,), dex; resamples take whole cells, and stars as pairs.
+
+    `names` are some of `xpfeh.evaluate.residuals.SPREADS`.
 
     Examples
     --------
@@ -142,19 +144,14 @@ def bootstrap(a: Array, b: Array, source_id: NDArray[np.int64]) -> list[Differen
     """
     cell, n = by_cell(source_id), len(a)
     if len(np.unique(cell)) < FEW_CELLS:
-        lows = highs = np.full(len(COMPARED), math.nan)
+        lows = highs = np.full(len(names), math.nan)
     else:
-        drawn = resample(cell, lambda weight: _spreads(a, weight) - _spreads(b, weight), RESAMPLES)
-        lows, highs = np.percentile(drawn, [2.5, 97.5], axis=1)  # (3, RESAMPLES) -> (3,), (3,)
+        drawn = resample(cell, lambda weight: spreads(a, weight, names) - spreads(b, weight, names), RESAMPLES)
+        lows, highs = np.percentile(drawn, [2.5, 97.5], axis=1)  # (K, RESAMPLES) -> (K,), (K,)
     once = np.ones((1, n))
-    columns = (_spreads(a, once)[:, 0], _spreads(b, once)[:, 0], lows, highs)
-    numbers = zip(COMPARED, *(each.tolist() for each in columns), strict=True)
+    columns = (spreads(a, once, names)[:, 0], spreads(b, once, names)[:, 0], lows, highs)
+    numbers = zip(names, *(each.tolist() for each in columns), strict=True)
     return [Difference(NUMBERS[key].title, of_a, of_b, low, high, n) for key, of_a, of_b, low, high in numbers]
-
-
-def _spreads(residual: Array, weight: Array) -> Array:
-    """Return MAE, robust sigma and std in B resamples, (3, B)."""
-    return spreads(residual, weight)[_ROWS]
 
 
 def judging_stars(report: Path) -> pl.DataFrame:

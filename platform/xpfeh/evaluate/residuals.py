@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -28,8 +29,8 @@ _ROUNDS = 10  # by then the fit of a Gaussian core moves by less than 1e-4 of it
 _LEFT = float(np.sqrt(1 - 2 * CLIP * norm.pdf(CLIP) / (2 * norm.cdf(CLIP) - 1)))
 
 
-def spreads(residual: Array, weight: Array) -> Array:
-    """Return `SPREADS` of (N,) residuals in B resamples, (5, B).
+def spreads(residual: Array, weight: Array, names: Sequence[str] = SPREADS) -> Array:
+    """Return K of the `SPREADS` of (N,) residuals in B resamples, (K, B).
 
     Examples
     --------
@@ -41,10 +42,12 @@ def spreads(residual: Array, weight: Array) -> Array:
     residual, weight = residual[order], weight[:, order]
     moments = np.stack([residual, np.square(residual), np.abs(residual)], axis=1)  # (N, 3)
     mean, square, mae = (weight @ moments / weight.sum(axis=1, keepdims=True)).T
-    median = weighted_median(np.broadcast_to(residual, weight.shape), weight)
-    deviation = weighted_median(np.abs(residual - median[:, None]), weight)
-    std = np.sqrt(np.maximum(square - np.square(mean), 0))
-    return np.stack([mean, median, _MAD_TO_SIGMA * deviation, std, mae])
+    found = {"bias": mean, "std": np.sqrt(np.maximum(square - np.square(mean), 0)), "mae": mae}
+    if not {*names} <= found.keys():  # the medians take most of the time
+        median = weighted_median(np.broadcast_to(residual, weight.shape), weight)
+        deviation = weighted_median(np.abs(residual - median[:, None]), weight)
+        found |= {"median": median, "robust_sigma": _MAD_TO_SIGMA * deviation}
+    return np.stack([found[name] for name in names])
 
 
 def robust_sigma(values: NDArray) -> float:

@@ -1,7 +1,7 @@
 """The catalogs for comparison: their names, downloads, columns, units and recommended cuts.
 
-A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all. A table with any other name is
-`plain`.
+A new catalog is a new entry of `REFERENCES`; `xpfeh.labels.references` reads them all. A table with any other name has
+the plain layout.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from typing import Literal
 
 import polars as pl
 
+from xpfeh.column_names import plain
+from xpfeh.errors import UserError
 from xpfeh.labels.compilation import Compilation
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
+from xpfeh.settings import check_name
 
 PLAIN_COLUMNS = ("source_id", "ra", "dec", "feh", "feh_err", "logg", "teff", "alpha_m", "c_fe")
 """Columns of the plain layout: degrees, dex, K. [alpha/M] is ``alpha_m`` and [C/Fe] ``c_fe``."""
@@ -256,12 +259,38 @@ REFERENCES: dict[str, Reference] = {reference.name: reference for reference in _
 """By name."""
 
 
-def plain(name: str) -> Reference:
-    """Return a user's own table as a reference of that name.
+_REMOVED = {plain(name) for name in ("huang2025", "hattori2025", "fallows-sanders2024", "thai2026", "ap-xp")}
+"""Names that had a layout in development versions: read as plain tables, most of these peers would count as truth."""
+
+
+def reference_of(name: str) -> Reference:
+    """Return the published catalog of that name, or a plain table for any other name.
+
+    Raises
+    ------
+    UserError
+        If only case and punctuation differ from a published catalog's name, its layout was removed, or the name has
+        characters that a file's name cannot have.
 
     Examples
     --------
-    >>> plain("mine").title
-    'mine'
+    >>> reference_of("galah").title, reference_of("mine").title
+    ('GALAH DR4 (Buder et al. 2025)', 'mine')
     """
+    check_name("--reference", name)
+    if name in REFERENCES:
+        return REFERENCES[name]
+    for known in REFERENCES:
+        if plain(known) == plain(name):
+            raise UserError(f"--reference {name}: write {known}, or its quality cuts would not be applied")
+    if plain(name) in _REMOVED:
+        raise UserError(
+            f"--reference {name}: this catalog's layout was removed; apply its cuts, write a plain table (see "
+            "`xpfeh references`) and choose another name: a plain table counts as spectroscopy"
+        )
+    return plain_reference(name)
+
+
+def plain_reference(name: str) -> Reference:
+    """Return a user's own table as a reference of that name, without quality cuts."""
     return Reference(name, name, "spectra", "your own table", PLAIN_LAYOUT, "this project", identifier=None)

@@ -13,7 +13,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import local_path
 from xpfeh.labels.compilation import SAME_STAR_ARCSEC, to_labels
 from xpfeh.labels.crossmatch import crossmatch, pairs_within
-from xpfeh.labels.reference_catalogs import REFERENCES, Reference, plain
+from xpfeh.labels.reference_catalogs import REFERENCES, Reference, reference_of
 from xpfeh.labels.reference_files import BEST, files_of, read_file
 from xpfeh.releases import RELEASES
 from xpfeh.tables.checks import with_source_id
@@ -64,14 +64,15 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
     Parameters
     ----------
     name : str
-        Of `xpfeh.labels.reference_catalogs.REFERENCES`; a table of any other name has the plain layout.
+        For `xpfeh.labels.reference_catalogs.reference_of`: a table of any unknown name has the plain layout.
     path : str or Path
         A local file in a format of `xpfeh.tables.reading.read_table`, or a folder of such files.
 
     Raises
     ------
     UserError
-        If a file cannot be read or lacks a column, a cell is not a number, a source_id is a float, or no star is left.
+        If the name is refused, a file cannot be read or lacks a column, a cell is not a number, a source_id is a float,
+        or no star is left.
 
     Examples
     --------
@@ -85,7 +86,7 @@ def read_reference(name: str, path: str | Path) -> ReferenceStars:
     >>> list(found.counts.values())
     [2, 2, 2, 1, 1, 1]
     """
-    reference = REFERENCES.get(name) or plain(name)
+    reference = reference_of(name)
     if reference.read_compilation:
         compilation = reference.read_compilation(path)
         stars, counts = compilation.stars, dict(compilation.counts)
@@ -135,7 +136,7 @@ def match_to_gaia(
     Examples
     --------
     >>> stars = pl.DataFrame({"source_id": [7, None], "ra": [1.0, 2.0], "dec": [0.0, 0.0], "feh": [-1.0, -2.0]})
-    >>> found = ReferenceStars(plain("mine"), stars, {})
+    >>> found = ReferenceStars(reference_of("mine"), stars, {})
     >>> match_to_gaia(found, {"source_id": [9, 7], "ra": [2.0, 1.0], "dec": [0.0, 0.0]})["source_id", "feh"].rows()
     [(7, -1.0), (9, -2.0)]
     """

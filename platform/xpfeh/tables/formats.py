@@ -1,4 +1,4 @@
-"""The bytes of a table in any format, as a data frame of the columns that hold one value per row."""
+"""The file of a table in any format, as a data frame of the columns that hold one value per row."""
 
 from __future__ import annotations
 
@@ -24,51 +24,53 @@ _LARGEST_RATIO = 1032
 """The maximum of DEFLATE, HDF5's usual compression (zlib's technical details)."""
 
 
-def read_parquet(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
+def read_parquet(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
     """Read Parquet; columns of lists and the like, as in Gaia's spectra, are left out.
 
     With pyarrow: on a damaged file polars can panic, and a panic is not an `Exception`.
     """
-    file = pq.ParquetFile(pa.BufferReader(content))
+    file = pq.ParquetFile(opened)
     flat = [field.name for field in file.schema_arrow if not pa.types.is_nested(field.type)]
     return pl.DataFrame(file.read([name for name in flat if columns is None or name in columns]))
 
 
-def read_fits(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
+def read_fits(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
     """Read the first table of a FITS file."""
-    with open_fits(io.BytesIO(content), path) as unit:
+    with open_fits(io.BytesIO(opened.read()), path) as unit:
         return _from_astropy(Table.read(unit, unit_parse_strict="silent"), columns)
 
 
-def read_ecsv(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
+def read_ecsv(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
     """Read ECSV, astropy's text with types."""
     with one_line(path, "an ECSV file"):
-        return _from_astropy(Table.read(io.BytesIO(content), format="ascii.ecsv"), columns)
+        return _from_astropy(Table.read(io.BytesIO(opened.read()), format="ascii.ecsv"), columns)
 
 
-def read_votable(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
+def read_votable(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
     """Read the first table of a VOTable."""
-    with open_votable(content, path) as table:
+    with open_votable(opened.read(), path) as table:
         return _from_astropy(table, columns)
 
 
-def read_hdf5(content: bytes, path: str, columns: ColumnNames = None) -> pl.DataFrame:
+def read_hdf5(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
     """Read datasets of one value per row, and columns of wider ones, requested as ``name_0``, ``name_1``.
+
+    Only the requested ones: the file can be larger than the memory.
 
     Examples
     --------
     >>> import h5py
     >>> with h5py.File(file := io.BytesIO(), "w") as written:
     ...     written["Teff"], written["p"] = [4800.0], [[1.0, 2.0]]
-    >>> read_hdf5(file.getvalue(), "stars.h5", ["Teff", "p_1"]).to_dicts()
+    >>> read_hdf5(pa.BufferReader(file.getvalue()), "stars.h5", ["Teff", "p_1"]).to_dicts()
     [{'Teff': 4800.0, 'p_1': 2.0}]
     """
     import h5py  # takes a quarter of a second, and few tables are HDF5
 
     series = {}
-    with one_line(path, "an HDF5 file"), h5py.File(io.BytesIO(content)) as file:
+    with one_line(path, "an HDF5 file"), h5py.File(opened) as file:
         sets = {name: each for name, each in file.items() if isinstance(each, h5py.Dataset)}
-        if sum(each.nbytes for each in sets.values()) > _LARGEST_RATIO * len(content):
+        if sum(each.nbytes for each in sets.values()) > _LARGEST_RATIO * opened.size():
             raise InputError(f"{path}: its datasets are larger than the file can hold")
         for name, values in sets.items():
             if values.ndim == 1 and (columns is None or name in columns):
@@ -104,12 +106,16 @@ def _native(values: NDArray) -> NDArray:
     return values.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
 
 
-READERS: dict[str, Callable[[bytes, str, ColumnNames], pl.DataFrame]] = {
+def _read_text(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
+    return read_text(opened.read(), path, columns)
+
+
+READERS: dict[str, Callable[[pa.NativeFile, str, ColumnNames], pl.DataFrame]] = {
     ".parquet": read_parquet,
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), read_text),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), _read_text),
     ".ecsv": read_ecsv,
     **dict.fromkeys((".fits", ".fit"), read_fits),
     **dict.fromkeys((".vot", ".votable", ".xml"), read_votable),
     **dict.fromkeys((".h5", ".hdf5"), read_hdf5),
 }
-"""The reader for each suffix: it takes the bytes, the file's name in messages, and the columns to read."""
+"""The reader for each suffix: it takes the opened file, the file's name in messages, and the columns to read."""

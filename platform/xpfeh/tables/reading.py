@@ -1,6 +1,7 @@
 """Tables of stars from files of any format.
 
-All tables from outside are read here, and every error of a library about them becomes one line with the file's name.
+All tables from outside are read here, except spectra (`xpfeh.sources`), and every error of a library about them becomes
+one line with the file's name.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from pathlib import Path
 
 import polars as pl
 import polars.selectors as cs
+import pyarrow as pa
 
 from xpfeh.column_names import at_j2000, find_columns, spellings_of
 from xpfeh.errors import InputError, UserError
-from xpfeh.files import filesystem, first_line, read_bytes
+from xpfeh.files import filesystem, first_line
 from xpfeh.tables.checks import RANGES, check_range, columns_of, numbers, with_source_id
 from xpfeh.tables.formats import READERS
-from xpfeh.tables.gunzip import gunzip
+from xpfeh.tables.gunzip import GZIP_MAGIC, gunzip
 
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """What tables of the literature write for a missing value."""
@@ -63,11 +65,19 @@ def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.Da
     if suffix not in READERS:
         raise InputError(f"{uri}: not a kind of table that can be read; these can: {', '.join(READERS)}")
     try:
-        return single_values(READERS[suffix](gunzip(read_bytes(fs, path)), str(uri), columns))
+        with fs.open_input_file(path) as file:
+            return single_values(READERS[suffix](_decompressed(file), str(uri), columns))
     except UserError:
         raise
     except Exception as error:  # five libraries with different errors, which all mean this
         raise InputError(f"{uri}: cannot be read as a table ({first_line(error)})") from None
+
+
+def _decompressed(file: pa.NativeFile) -> pa.NativeFile:
+    """Return the file, or its decompressed content in memory if it is gzip."""
+    beginning = file.read(len(GZIP_MAGIC))
+    file.seek(0)
+    return pa.BufferReader(gunzip(file.read())) if beginning == GZIP_MAGIC else file
 
 
 def single_values(frame: pl.DataFrame) -> pl.DataFrame:

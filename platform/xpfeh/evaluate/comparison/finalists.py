@@ -90,7 +90,8 @@ def _behind(run: Run, best: Run, stars: Mapping[str, Columns]) -> Difference | N
     both = mine.join(its, on="source_id", suffix="_best")
     if both.is_empty():
         return None
-    return bootstrap(*(both[name].to_numpy() for name in ("residual", "residual_best", "source_id")))[0]
+    residual, of_best, source_id = (both[name].to_numpy() for name in ("residual", "residual_best", "source_id"))
+    return bootstrap(residual, of_best, source_id, ["mae"])[0]
 
 
 def _residuals(stars: Columns) -> pl.DataFrame:

@@ -76,7 +76,7 @@ def compared_with_paper(study: Study) -> Section:
             "The paper's widths are Gaussian fits. Its 0.09 dex for PASTEL is for its training stars: residuals of "
             "stars whose labels a network has seen do not show how well it predicts new ones. Ours are listed "
             "in-sample and held out; the labels differ (PASTEL there, APOGEE and literature here), so only the other "
-            "rows are comparable. –: the catalog was not provided.",
+            "rows are comparable. –: not provided, or too few stars.",
             "compared_with_paper",
         ),
         number_table(

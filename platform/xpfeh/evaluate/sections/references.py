@@ -13,6 +13,7 @@ from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import from_literature
 from xpfeh.evaluate.study import Compared, Study, rows_of
+from xpfeh.labels.reference_catalogs import REFERENCES
 from xpfeh.typing import Columns
 
 _NUMBERS = ("n", "mae", "gauss_sigma", "robust_sigma", "std", "gauss_mean")
@@ -20,19 +21,19 @@ _NUMBERS = ("n", "mae", "gauss_sigma", "robust_sigma", "std", "gauss_mean")
 
 def reference_section(reference: Compared) -> Section:
     """Return the section on one catalog."""
-    title = f"Compared with {reference.title}"
+    # Users choose names: a prefix keeps `accuracy` from replacing the section of that name in metrics.json.
+    key, title = f"reference_{reference.name}", f"Compared with {reference.title}"
     stars = rows_of(reference.stars, np.isfinite(reference.stars["FEH"]))
     left = ", ".join(f"{name} {n:,}" for name, n in reference.counts.items())
     if len(stars["feh"]) < FEW:
-        return Section(
-            reference.name, title, absent=f"Only {len(stars['feh'])} of its giants are among these stars ({left})."
-        )
+        return Section(key, title, absent=f"Only {len(stars['feh'])} of its giants are among these stars ({left}).")
+    uncut = "" if reference.name in REFERENCES else " A plain table: no quality cuts, and it counts as spectroscopy."
     numbers = _numbers(reference, stars)
     rows = [([name], one) for name, one in numbers.items() if one["n"]]
     return Section(
-        reference.name,
+        key,
         title,
-        f"Rows of the catalog: {left}. Only giants in parts of the sky that the model has not seen.",
+        f"Rows of the catalog: {left}.{uncut} Only giants in parts of the sky that the model has not seen.",
         tables=[number_table(["stars"], _NUMBERS, rows, _note(reference))],
         pictures=[
             Picture(
