@@ -202,7 +202,7 @@ def served(config, model):
     finally:
         print("withdrawn")
 
-serve.served = served
+serve.running_endpoint = served
 main(["serve"])
 """
 
