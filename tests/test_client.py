@@ -1,12 +1,16 @@
 """The client without an endpoint; with one: tests/serving/test_endpoint.py."""
 
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xpfeh
+from xpfeh.client.answers import NO_ANSWERS
 from xpfeh.client.connection import Connection
+from xpfeh.client.job import Job
 from xpfeh.columns import CATALOG
 from xpfeh.errors import EndpointError
 
@@ -19,6 +23,23 @@ def test_stars_that_are_all_rejected_give_a_table_without_rows(monkeypatch: pyte
         answer = xpfeh.Client("http://127.0.0.1:9").predict(spectra)
     assert (answer.colnames, len(answer)) == (CATALOG.names, 0)
     assert answer.meta["rejected"] == ["the table: row 0, source_id 17: flux: 3 numbers, not 343"]
+
+
+def test_answers_of_a_job_are_stored_before_it_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    health = {"archive": True, "max_stars": 1, "max_job_stars": 9, "model_version": "best-0"}
+    deleted = []
+
+    def ask(self: Connection, method: str, path: str, **options: object) -> SimpleNamespace:
+        if method == "DELETE":
+            deleted.append(len(list(tmp_path.glob("*.parquet"))))
+            raise EndpointError("gone")
+        return SimpleNamespace(json=lambda: {"id": "00"} if method == "POST" else health)
+
+    monkeypatch.setattr(Connection, "ask", ask)
+    monkeypatch.setattr(Job, "answers", lambda self: NO_ANSWERS)
+    assert len(xpfeh.Client("http://127.0.0.1:9").predict([17, 18], keep=tmp_path)) == 0
+    assert deleted == [1]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"]
 
 
 class _Cutting(BaseHTTPRequestHandler):

@@ -20,6 +20,10 @@ class ArchiveError(UserError):
     """Gaia's archive, a mirror or VizieR does not respond, or its response cannot be used: try again later."""
 
 
+class StorageError(UserError):
+    """The server of a bucket does not respond, or refuses."""
+
+
 class EndpointError(UserError):
     """An endpoint of xpfeh does not respond, or refuses a request."""
 

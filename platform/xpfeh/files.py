@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xpfeh.errors import UserError
+from xpfeh.errors import StorageError, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -63,7 +63,9 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
     Raises
     ------
     UserError
-        If no filesystem supports this kind of URI, or its server cannot be reached.
+        If no filesystem supports this kind of URI.
+    StorageError
+        If its server cannot be reached.
     """
     import pyarrow.fs as pafs
 
@@ -76,7 +78,8 @@ def filesystem(uri: str | Path) -> tuple[pafs.FileSystem, str]:
             raise ValueError("it names no bucket or folder")
         fs.get_file_info(path)
     except (ValueError, OSError) as error:
-        raise UserError(f"{text}: cannot be opened as a place for files ({first_line(error)})") from None
+        kind = StorageError if isinstance(error, OSError) else UserError
+        raise kind(f"{text}: cannot be opened as a place for files ({first_line(error)})") from None
     return fs, path
 
 

@@ -55,7 +55,8 @@ def arrow_stream(spectra: dict[str, np.ndarray], rows: list[int], too_short: int
 
 def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dataset, pa.Table]:
     """The ledger and the result of a job, done in this process."""
-    folder = begin(str(jobs), "anybody", given, PRETRAINED, predictor)
+    folder = JobFolder(str(jobs), "anybody", new_id())
+    begin(folder, given, PRETRAINED, predictor)
     dataset = Dataset.at(folder.uri(ANSWERS))
     for shard in dataset.plan.shards:
         dataset.commit(shard, answers_of(folder, shard, predictor))
@@ -65,7 +66,7 @@ def worked(given: JobInput, predictor: Predictor, jobs: Path | str) -> tuple[Dat
 def test_a_table_gets_the_bytes_that_a_request_gets(
     spectra: dict[str, np.ndarray], predictor: Predictor, tmp_path: Path
 ) -> None:
-    rows = [*range(12), 3, 11]  # in three shards; the last two stars are repeated, one of them from another shard
+    rows = [*range(12), 3, 11, 7]  # in three shards; the first 7 is invalid, so the other is not a repeat
     stream = arrow_stream(spectra, rows, too_short=7)
     (tmp_path / "stars.arrow").write_bytes(stream)
     given = of_arrow(tmp_path / "stars.arrow", tmp_path, archive=False)
@@ -73,12 +74,11 @@ def test_a_table_gets_the_bytes_that_a_request_gets(
     asked = read_arrow(stream, "dr3", lambda ids: pytest.fail("asks the archive"))
     (_, (expected,)) = answered([(asked, CSV)], predictor)
     assert TABLES[CSV](result) == expected
-    assert [shard.rows for shard in dataset.plan.shards] == [5, 5, 4]
+    assert [shard.rows for shard in dataset.plan.shards] == [5, 5, 5]
     assert dataset.plan.model == predictor.version
-    records = dataset.records()
-    assert sum(record.rows_written for record in records) + sum(sum(r.rejected.values()) for r in records) == 14
+    assert sum(record.rows_written + sum(record.rejected.values()) for record in dataset.records()) == 15
     reasons = result["error"].to_pylist()
-    assert reasons[12:] == ["repeated source_id"] * 2
+    assert reasons[12:] == ["repeated source_id"] * 2 + [None]
     assert [i for i, reason in enumerate(reasons) if reason] == [7, 12, 13]
 
 
@@ -189,6 +189,11 @@ def test_a_job_is_kept_for_a_day_after_its_last_progress(tmp_path: Path) -> None
     assert before.id in [each.id for each in folders(str(tmp_path))]
     before.delete()
     assert before.id not in [each.id for each in folders(str(tmp_path))]
+    (tmp_path / "me" / "not a job").mkdir()
+    known = [each.id for each in folders(str(tmp_path))]
+    assert "not a job" not in known
+    made_folder(tmp_path, "me", begun).store("order.json", b"{")  # it must not keep the others from being worked on
+    assert [each.job() for each in folders(str(tmp_path)) if each.id not in known] == [None]
 
 
 def test_only_results_and_json_are_kept_of_a_finished_job(tmp_path: Path) -> None:
@@ -209,18 +214,22 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
     assert {job.id for job in desk.all(mine)} == {folder.id for folder in made}
     assert desk.find(mine, made[0].id)[1].stars == 9
     for key in (other, None):
-        desk.check_room(key)
+        desk.admit(key)
         assert desk.all(key) == []
         with pytest.raises(HTTPException, match="404: this key has no such job"):
             desk.find(key, made[0].id)
     with pytest.raises(HTTPException, match="429: the limit of this key is 3 unfinished jobs") as refused:
-        desk.check_room(mine)
+        desk.admit(mine)
     assert refused.value.headers == {"Retry-After": "60"}
+    again = JobFolder(str(tmp_path), made[0].owner, new_id("an identifier of a request"))
+    again.write(order)
+    assert desk.admit(mine, "an identifier of a request").id == again.id  # though the key has no room for a new one
+    again.delete()
     for folder in made:
         folder.write(JobEnd(state=JobState.DONE))
-    desk.check_room(mine)
+    desk.admit(mine)
     for _ in range(MAX_KEPT - MAX_UNFINISHED):
         made_folder(tmp_path, mine.sha256[:32], order, JobEnd(state=JobState.CANCELLED))
     with pytest.raises(HTTPException, match="429: the limit of this key is 20 kept jobs") as refused:
-        desk.check_room(mine)
+        desk.admit(mine)
     assert 86_000 < int(refused.value.headers["Retry-After"]) <= 86_400

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from xpfeh.xp.parallax import PARALLAX
 _ARROW, _JSON = "application/vnd.apache.arrow.stream", "application/json"
 _PIECE = 1_000  # stars: a body consists of whole pieces
 _FULL = 0.9  # of the largest body allowed: Arrow's own bytes are not counted
+_SENT_BYTES = 60e6  # at 16 Mbit/s these arrive within 30 s, the time limit of a request
 
 
 @dataclass(frozen=True)
@@ -90,8 +93,8 @@ class Client:
     ) -> Table:
         """Return the catalog rows of stars, in their order, as `xpfeh.predict` does.
 
-        More stars than fit into one request become a job: it shows its progress, continues if this call is interrupted,
-        and is deleted once its result is downloaded.
+        More stars than fit into one request become jobs: each shows its progress, continues if this call is
+        interrupted, and is deleted once its result is downloaded.
 
         Parameters
         ----------
@@ -122,34 +125,39 @@ class Client:
         else:
             companions = CompanionFiles.find(photometry, distances)
             raws = read_all(source_of(stars, health["release"]), companions, rejected)
-            bodies = _of_spectra(raws, _FULL * health["max_file_bytes"])
+            bodies = _of_spectra(raws, min(_SENT_BYTES, _FULL * health["max_file_bytes"]))
         answers = [self._kept(body, health, keep) for body in bodies]
         return found_of(pa.concat_tables(answers) if answers else NO_ANSWERS, self.url, rejected)
 
     def _kept(self, body: _Body, health: Mapping[str, Any], keep: str | Path | None) -> pa.Table:
         if keep is None:
-            return self._answer(body, health, None)
+            with self._answer(body, health, None) as table:
+                return table
         name = hashlib.sha256(health["model_version"].encode() + body.content).hexdigest()[:32]
         path = local_path(keep) / f"{name}.parquet"
         if not path.exists():
-            table = self._answer(body, health, path.with_suffix(".job"))
-            with whole_file(path) as temporary:
+            note = path.with_suffix(".job")
+            with self._answer(body, health, note) as table, whole_file(path) as temporary:
                 pq.write_table(table, temporary)
         return pq.read_table(path)
 
-    def _answer(self, body: _Body, health: Mapping[str, Any], note: Path | None) -> pa.Table:
+    @contextmanager
+    def _answer(self, body: _Body, health: Mapping[str, Any], note: Path | None) -> Iterator[pa.Table]:
+        """Yield the answers; a job that gave them is deleted afterwards, once the caller has stored them."""
         if body.stars > health["max_stars"]:
-            return self._by_job(body, note)
+            yield from self._by_job(body, note)
+            return
         headers = {"Content-Type": body.kind, "Accept": _ARROW}
         response = self._connection.ask("POST", "/v1/predict", data=body.content, headers=headers)
         with pa.ipc.open_stream(response.content) as stream:
-            return stream.read_all()
+            yield stream.read_all()
 
-    def _by_job(self, body: _Body, note: Path | None) -> pa.Table:
-        """Return the answers of a job: of an earlier one, if the file `note` has its id."""
+    def _by_job(self, body: _Body, note: Path | None) -> Iterator[pa.Table]:
+        """Yield the answers of a job: of an earlier one, if the file `note` has its id."""
         job = self._noted(note)
         if job is None:
-            headers = {"Content-Type": body.kind}
+            # If the connection is lost with the reply, the repeated request finds the job by this key.
+            headers = {"Content-Type": body.kind, "Idempotency-Key": uuid.uuid4().hex}
             job = self.job(self._connection.ask("POST", "/v1/jobs", data=body.content, headers=headers).json()["id"])
         if note:
             with whole_file(note) as temporary:
@@ -160,10 +168,11 @@ class Client:
             line = f'the job continues: client.job("{job.id}").result() fetches its answers, .cancel() stops it'
             Console(stderr=True).print(line, soft_wrap=True)
             raise
-        job.cancel()
+        yield answers
         if note:
             note.unlink()
-        return answers
+        with suppress(EndpointError):  # the endpoint deletes it after a day
+            job.cancel()
 
     def _noted(self, note: Path | None) -> Job | None:
         if note is None or not note.exists():

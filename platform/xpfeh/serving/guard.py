@@ -48,7 +48,12 @@ class Guard:
         return key
 
     def spend(self, key: Key | None, stars: int) -> None:
-        """Count stars, before they are computed.
+        """Count stars, before they are computed; raises as `check`."""
+        self.check(key, stars)
+        self.count(key, stars)
+
+    def check(self, key: Key | None, stars: int) -> None:
+        """Refuse stars beyond a key's limit.
 
         Raises
         ------
@@ -57,8 +62,13 @@ class Guard:
         """
         if key and stars > key.stars_per_day:
             raise HTTPException(422, f"the limit of this key is {key.stars_per_day:,} stars a day; send fewer")
-        if key and (seconds := self._spending.spend(key, stars)):
+        if key and (seconds := self._spending.wait_s(key, stars)):
             raise too_many(f"{key.stars_per_day:,} stars a day", seconds)
+
+    def count(self, key: Key | None, stars: int) -> None:
+        """Count stars that a key may have."""
+        if key:
+            self._spending.spend(key, stars)
         name = key.name if key else "none"
         _STARS.inc(stars, {"key": name})
         logging.getLogger("ray.serve").info("key %s requested %d stars", name, stars)

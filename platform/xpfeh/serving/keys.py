@@ -159,12 +159,14 @@ class Spending:
         limit = RateLimitItemPerMinute(key.requests_per_minute)
         return 0 if self._minute.hit(limit, key.name) else self._left(self._minute, limit, key)
 
-    def spend(self, key: Key, stars: int) -> int:
-        """Count stars; return 0, or the seconds until the quota is renewed."""
+    def wait_s(self, key: Key, stars: int) -> int:
+        """Return 0 if these stars are within the quota, or the seconds until it is renewed."""
         limit = RateLimitItemPerDay(key.stars_per_day)
-        # Tested first: a refused hit would be counted, too.
-        within = self._day.test(limit, key.name, cost=stars) and self._day.hit(limit, key.name, cost=stars)
-        return 0 if within else self._left(self._day, limit, key)
+        return 0 if self._day.test(limit, key.name, cost=stars) else self._left(self._day, limit, key)
+
+    def spend(self, key: Key, stars: int) -> None:
+        """Count stars."""
+        self._day.hit(RateLimitItemPerDay(key.stars_per_day), key.name, cost=stars)
 
     def _left(
         self,

@@ -27,7 +27,7 @@ MAX_FILE_BYTES = 200_000_000
 """About 5,000 stars in DataLink's CSV, 30,000 in Parquet."""
 MAX_FILE_STARS = 50_000
 _MOST_VALUES = 10_000  # of a list: DR3 has 1,485 correlations
-_TOO_MANY = f"{{}}: has more than {MAX_FILE_STARS:,} stars; send it in parts"
+TOO_MANY = f"{{}}: has more than {MAX_FILE_STARS:,} stars; send it in parts"
 _COMPRESSED = "compressed files are not accepted, as a small one can unpack to any size; unpack it"
 
 
@@ -105,7 +105,7 @@ def predict(path: Path, name: str, predictor: Predictor, spend: Callable[[int], 
                 spend(batch.rows_read)
                 catalogs += catalog_of([batch.columns], predictor)
                 if len(asked.source_ids) > MAX_FILE_STARS:
-                    raise UserError(_TOO_MANY.format(name))
+                    raise UserError(TOO_MANY.format(name))
     except UserError as error:
         raise UserError(str(error).replace(str(path), name)) from None
     return asked, catalogs
@@ -141,7 +141,7 @@ def check_parquet(path: Path) -> None:
         file = pq.ParquetFile(path)
     footer = file.metadata
     if footer.num_rows > MAX_FILE_STARS:
-        raise UserError(_TOO_MANY.format(path))
+        raise UserError(TOO_MANY.format(path))
     for column in range(footer.num_columns):
         name, kind = footer.schema.column(column).path, footer.schema.column(column).physical_type
         if name.split(".")[0] not in LIST_COLUMNS:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,8 +16,9 @@ from xpfeh.errors import UserError
 from xpfeh.files import absolute, data_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.config import EndpointArgs
+from xpfeh.serving.guard import Guard
 from xpfeh.serving.jobs import keeper
-from xpfeh.serving.jobs.folder import JobFolder, JobStatus, folders
+from xpfeh.serving.jobs.folder import JobFolder, JobStatus, folders, is_of, new_id
 from xpfeh.serving.jobs.intake import JobInput, begin
 from xpfeh.serving.keys import Key
 from xpfeh.serving.problems import too_many
@@ -23,6 +27,19 @@ MAX_UNFINISHED, MAX_KEPT = 3, 20
 """Jobs of one key: so that nobody can keep others waiting for days, or fill the disk."""
 _RETRY_S = 60
 _LOG = logging.getLogger("ray.serve")
+
+
+@contextmanager
+def or_unavailable() -> Iterator[None]:
+    """Answer 503 if the folder of jobs does not respond, or no keeper can run.
+
+    The reason is only logged: it may contain a bucket's address, with its credentials.
+    """
+    try:
+        yield
+    except (UserError, OSError, RayActorError):
+        _LOG.exception("jobs are unavailable")
+        raise _unavailable() from None
 
 
 class Desk:
@@ -39,16 +56,25 @@ class Desk:
         self.archive = args.archive
         self._bundle, self._predictor = bundle, predictor
         self._jobs = absolute(args.jobs or data_folder("jobs"))
+        self._ordering = asyncio.Lock()  # orders that arrive together must not exceed a key's limits together
         try:
             keeper.resume(self._jobs)
         except (UserError, OSError) as error:  # requests can still be answered
             _LOG.warning("jobs cannot be resumed: %s", error)
 
+    @or_unavailable()
     def all(self, key: Key | None) -> list[JobStatus]:
-        """Return a key's jobs, the latest first."""
+        """Return a key's jobs, the latest first.
+
+        Raises
+        ------
+        HTTPException
+            503 if the folder of jobs does not respond; likewise in the other methods.
+        """
         found = [folder.job() for folder in folders(self._jobs, _owner(key))]
         return [job for job in reversed(found) if job]
 
+    @or_unavailable()
     def find(self, key: Key | None, job_id: str) -> tuple[JobFolder, JobStatus]:
         """Return a key's job.
 
@@ -62,43 +88,53 @@ class Desk:
             raise HTTPException(404, "this key has no such job, or no longer: a job is kept for a day")
         return folder, job
 
-    def check_room(self, key: Key | None) -> None:
-        """Refuse a key that has its maximum number of jobs.
+    def admit(self, key: Key | None, request_id: str | None = None) -> JobStatus | None:
+        """Return the job that an earlier request with this identifier has begun, or None if there is room for another.
 
         Raises
         ------
         HTTPException
-            429.
+            429 if the key has its maximum number of jobs.
         """
         jobs = self.all(key)
+        if request_id and (begun := next((job for job in jobs if is_of(job.id, request_id)), None)):
+            return begun
         if sum(not job.has_ended for job in jobs) >= MAX_UNFINISHED:
             raise too_many(f"{MAX_UNFINISHED} unfinished jobs", _RETRY_S)
         if len(jobs) >= MAX_KEPT:
             left = min(job.expires for job in jobs) - datetime.now(UTC)
             raise too_many(f"{MAX_KEPT} kept jobs; DELETE one, or", max(1, round(left.total_seconds())))
+        return None
 
-    def order(self, key: Key | None, given: JobInput) -> JobStatus:
-        """Begin a job.
+    async def order(self, key: Key | None, given: JobInput, guard: Guard, request_id: str | None = None) -> JobStatus:
+        """Begin a job, unless an earlier request with this identifier has.
 
         Raises
         ------
         HTTPException
-            503 if it cannot be stored, or no keeper can work on it.
+            As `admit` and `Guard.check`; 503 if it cannot be stored, or no keeper can work on it.
         """
-        try:
-            folder = begin(self._jobs, _owner(key), given, self._bundle, self._predictor)
-        except OSError:
-            _LOG.exception("the folder of jobs cannot be written")
-            raise _unavailable() from None
+        async with self._ordering:
+            return await asyncio.to_thread(self._order, key, given, guard, request_id)
+
+    @or_unavailable()
+    def _order(self, key: Key | None, given: JobInput, guard: Guard, request_id: str | None) -> JobStatus:
+        if begun := self.admit(key, request_id):
+            return begun
+        guard.check(key, given.stars)
+        folder = JobFolder(self._jobs, _owner(key), new_id(request_id))
+        begin(folder, given, self._bundle, self._predictor)
         try:
             self.take(folder)
         except HTTPException:
             folder.delete()
             raise
+        guard.count(key, given.stars)
         job = folder.job()
         assert job is not None
         return job
 
+    @or_unavailable()
     def take(self, folder: JobFolder) -> None:
         """Start or resume a job: after the whole cluster has died, the first request for a job resumes it.
 
@@ -107,19 +143,13 @@ class Desk:
         HTTPException
             503 if no keeper can work on it.
         """
-        try:
-            keeper.take(folder)
-        except (UserError, RayActorError):
-            _LOG.exception("no keeper can work on jobs")
-            raise _unavailable() from None
+        keeper.take(folder)
 
-    def cancel(self, folder: JobFolder) -> None:
-        """Cancel a job, or delete a finished one; see `take`."""
-        try:
-            keeper.cancel(folder)
-        except (UserError, RayActorError):
-            _LOG.exception("no keeper can work on jobs")
-            raise _unavailable() from None
+    @or_unavailable()
+    def cancel(self, folder: JobFolder, job: JobStatus) -> JobStatus:
+        """Cancel a job that was unfinished when its owner last saw it as `job`, or delete it; return its last state."""
+        keeper.cancel(folder, has_ended=job.has_ended)
+        return folder.job() or job
 
 
 def _owner(key: Key | None) -> str:

@@ -7,6 +7,9 @@ all.
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import re
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -15,9 +18,9 @@ from pathlib import Path
 from typing import TypeVar
 
 import pyarrow.fs as pafs
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from xpfeh.files import exists, filesystem, read_bytes, write_whole
+from xpfeh.files import filesystem, read_bytes, write_whole
 from xpfeh.serving.answers import CSV, VOTABLE
 from xpfeh.serving.openapi import FITS, PARQUET
 
@@ -28,6 +31,7 @@ ID = r"^[0-9a-f]{32}$"
 _SECONDS_DIGITS = 8  # of an id: its creation time, so that the age of a folder without an order is known, too
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_LOG = logging.getLogger("ray.serve")
 
 
 class JobState(StrEnum):
@@ -153,12 +157,15 @@ class JobFolder:
         return self._read(JobOrder)
 
     def job(self) -> JobStatus | None:
-        """Return the job's status; None if there is no such job, or it has expired."""
-        if (order := self.order()) is None:
+        """Return the job's status; None if there is no such job, it has expired, or its files cannot be read."""
+        try:
+            order, started, end = self.order(), self._read(JobProgress), self._read(JobEnd)
+        except ValidationError:
+            _LOG.exception("the job %s of %s is skipped", self.id, self.owner)
             return None
-        started = self._read(JobProgress)
+        if order is None:
+            return None
         progress = started or JobProgress(at=order.created)
-        end = self._read(JobEnd)
         state = end.state if end else JobState.RUNNING if started else JobState.QUEUED
         expires = (end.at if end else progress.at) + KEPT
         if datetime.now(UTC) > expires:
@@ -219,21 +226,34 @@ class JobFolder:
                 self.fs.delete_file(info.path)
 
     def _read(self, kind: type[_Model]) -> _Model | None:
-        path = f"{self.path}/{_NAMES[kind]}"
-        return kind.model_validate_json(read_bytes(self.fs, path)) if exists(self.fs, path) else None
+        try:
+            return kind.model_validate_json(self.read(_NAMES[kind]))
+        except FileNotFoundError:  # or deleted just now
+            return None
 
 
-def new_id() -> str:
-    """Return an identifier that nobody can guess."""
-    return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{secrets.token_hex(12)}"
+def new_id(request_id: str | None = None) -> str:
+    """Return the identifier of a new job, which nobody can guess; see `is_of`."""
+    random = _digits_of(request_id) if request_id else secrets.token_hex(12)
+    return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{random}"
+
+
+def is_of(job_id: str, request_id: str) -> bool:
+    """Whether the request that began a job had this identifier."""
+    return job_id[_SECONDS_DIGITS:] == _digits_of(request_id)
+
+
+def _digits_of(request_id: str) -> str:
+    return hashlib.sha256(request_id.encode()).hexdigest()[:24]
 
 
 def folders(jobs: str, owner: str | None = None) -> Iterator[JobFolder]:
-    """Yield the folders of all jobs, or of one owner's, incomplete ones too."""
+    """Yield the folders of all jobs, or of one owner's, incomplete ones too; others' folders are ignored."""
     fs, path = filesystem(jobs)
     for each in [owner] if owner else _inside(fs, path):
         for job_id in _inside(fs, f"{path}/{each}"):
-            yield JobFolder(jobs, each, job_id)
+            if re.fullmatch(ID, job_id):
+                yield JobFolder(jobs, each, job_id)
 
 
 def _inside(fs: pafs.FileSystem, folder: str) -> list[str]:

@@ -22,9 +22,9 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
 from xpfeh.serving.arrow_stream import read_stream
 from xpfeh.serving.asked import check_columns, ebv_of, has_spectra
-from xpfeh.serving.jobs.folder import JobFolder, JobOrder, new_id
+from xpfeh.serving.jobs.folder import JobFolder, JobOrder
 from xpfeh.serving.problems import named
-from xpfeh.serving.uploads import check_parquet
+from xpfeh.serving.uploads import MAX_FILE_STARS, TOO_MANY, check_parquet
 from xpfeh.sources.gaia_files import GaiaFile
 
 MAX_STARS = 1_000_000
@@ -126,24 +126,24 @@ def of_file(file: Path, name: str) -> JobInput:
         starts = [(start, sum(map(len, spectra.source_ids(start, rows)))) for start, rows in spectra.ranges()]
     except UserError as error:
         raise UserError(str(error).replace(str(file), name)) from None
-    if not sum(rows for _, rows in starts):
+    given = JobInput(file, file.name, name, starts)
+    if not given.stars:
         raise UserError(f"{name}: has no stars")
-    return JobInput(file, file.name, name, starts)
+    if given.stars > MAX_FILE_STARS:
+        raise UserError(TOO_MANY.format(name))
+    return given
 
 
-def begin(jobs: str, owner: str, given: JobInput, bundle: Path, predictor: Predictor) -> JobFolder:
-    """Make the folder of a new job, and return it.
+def begin(folder: JobFolder, given: JobInput, bundle: Path, predictor: Predictor) -> None:
+    """Make the folder of a new job.
 
     Parameters
     ----------
-    jobs : str
-        Folder or URI of all jobs.
-    owner : str
+    folder : JobFolder
     given : JobInput
     bundle, predictor
         The model that answers: its files are copied to the job, so that a rollout does not affect it.
     """
-    folder = JobFolder(jobs, owner, new_id())
     fingerprint = f"sha256:{sha256_of(given.file)}"
     plan = Plan(
         kind="catalog",
@@ -165,7 +165,6 @@ def begin(jobs: str, owner: str, given: JobInput, bundle: Path, predictor: Predi
     except BaseException:
         folder.delete()
         raise
-    return folder
 
 
 def _of_table(table: pa.Table, folder: Path) -> JobInput:

@@ -10,9 +10,9 @@ import hashlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import ray
 import tenacity
@@ -21,9 +21,10 @@ from ray.exceptions import RayActorError, RayError
 
 from xpfeh.cluster.connection import result_of
 from xpfeh.dataset.dataset import Dataset
+from xpfeh.dataset.plan import Shard
 from xpfeh.dataset.records import Record
-from xpfeh.errors import ArchiveError, UserError
-from xpfeh.lease import only_one
+from xpfeh.errors import ArchiveError, InputError, StorageError, UserError
+from xpfeh.lease import LOST_S, only_one
 from xpfeh.serving.jobs.folder import JobEnd, JobFolder, JobProgress, JobState, folders
 from xpfeh.serving.jobs.intake import ANSWERS
 from xpfeh.serving.jobs.work import make_part, make_result
@@ -31,8 +32,11 @@ from xpfeh.serving.jobs.work import make_part, make_result
 _LOG = logging.getLogger("ray.serve")
 _NAMESPACE = "xpfeh"
 _SWEEP_S, _LOOK_S = 300.0, 0.5
-_ATTEMPTS, _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 7, 30.0, 900.0
-"""Retries of a shard while the archive is down: half an hour in all."""
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 30.0, 900.0
+_HALF_AN_HOUR = tenacity.stop_after_attempt(7)
+_PASSING = (ArchiveError, StorageError, OSError)
+
+_T = TypeVar("_T")
 
 
 class Keeper:
@@ -56,8 +60,16 @@ class Keeper:
         self._work: dict[str, _Work] = {}
         self._changing, self._turn = threading.Lock(), threading.Lock()
         self._alone = ExitStack()
-        self._alone.enter_context(only_one(jobs))
-        self._me = ray.get_runtime_context().current_actor
+        context = ray.get_runtime_context()
+        self._me = context.current_actor
+        # After the death of a node its lease is valid for a while, and Ray does not restart an actor that cannot start.
+        patience_s = LOST_S + _LOOK_S if context.was_current_actor_reconstructed else 0.0
+        tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(UserError),
+            stop=tenacity.stop_after_delay(patience_s),
+            wait=tenacity.wait_fixed(_LOOK_S),
+            reraise=True,
+        )(lambda: self._alone.enter_context(only_one(jobs)))
         for folder in folders(jobs):
             self._begin(folder)
         threading.Thread(target=self._keep, daemon=True).start()
@@ -75,19 +87,19 @@ class Keeper:
             raise UserError(f"{self._jobs}: not the same folder on all nodes; set args.jobs to one that they share")
         self._begin(folder)
 
-    def cancel(self, owner: str, job_id: str) -> None:
-        """Cancel a job, keeping its record; delete a finished one entirely."""
+    def cancel(self, owner: str, job_id: str, *, has_ended: bool) -> None:
+        """Cancel a job, keeping its record, or its result if it has just ended; delete one that its owner saw ended."""
         folder = JobFolder(self._jobs, owner, job_id)
         with self._changing:
             work = self._work.get(job_id)
         if work:
             work.cancel()
-        job = folder.job()
-        if job is None or job.has_ended:
-            folder.delete()
-        else:
-            folder.write(JobEnd(state=JobState.CANCELLED))
-            folder.delete(but_results=True)
+        with self._changing:  # two requests may do the same at once
+            if has_ended:
+                folder.delete()
+            elif (job := folder.job()) and not job.has_ended:
+                folder.write(JobEnd(state=JobState.CANCELLED))
+                folder.delete(but_results=True)
 
     def _begin(self, folder: JobFolder) -> None:
         with self._changing:
@@ -109,10 +121,14 @@ class Keeper:
         left = list(folders(self._jobs))
         for folder in left:
             if folder.is_over():
-                self.cancel(folder.owner, folder.id)
-        if not left:
-            self._alone.close()
-            ray.kill(self._me, no_restart=True)
+                self.cancel(folder.owner, folder.id, has_ended=True)
+        if left:
+            return
+        with self._changing:
+            if next(folders(self._jobs), None) is None:
+                self._alone.close()
+                ray.kill(self._me, no_restart=True)
+                time.sleep(_SWEEP_S)  # a job that arrives until it takes effect waits for the lock, and is not lost
 
 
 class _CancelledError(Exception):
@@ -142,33 +158,42 @@ class _Work(threading.Thread):
 
     def run(self) -> None:
         """Run all tasks, and write how the job ended."""
+        with suppress(_CancelledError):
+            end = self._end()
+            # This thread lives until the disk has room: otherwise the next request would start the job again.
+            self._retry(lambda: self._folder.write(end), tenacity.stop_never)
+            if end.state == JobState.DONE:  # the ledger of a failed job shows where it failed
+                self._folder.delete(but_results=True)
+            _LOG.info("job %s: %s", self._folder.id, end.state)
+
+    def _end(self) -> JobEnd:
         try:
             self._run_tasks()
-            end = JobEnd(state=JobState.DONE)
+            return JobEnd(state=JobState.DONE)
         except _CancelledError:
-            return
-        except UserError as error:
-            end = JobEnd(state=JobState.FAILED, error=str(error))
+            raise
+        except (InputError, ArchiveError) as error:  # the others name the operator's files and buckets
+            return JobEnd(state=JobState.FAILED, error=str(error))
         except Exception as error:  # a bug of ours, or a worker that died repeatedly
             _LOG.exception("job %s failed", self._folder.id)
             why = f"the endpoint failed ({type(error).__name__}); its operator finds more in Ray's logs"
-            end = JobEnd(state=JobState.FAILED, error=why)
-        self._folder.write(end)
-        if end.state == JobState.DONE:  # the ledger of a failed job shows where it failed
-            self._folder.delete(but_results=True)
-        _LOG.info("job %s: %s", self._folder.id, end.state)
+            return JobEnd(state=JobState.FAILED, error=why)
 
     def _run_tasks(self) -> None:
+        records, pending = self._retry(self._ledger)
+        for shard in pending:
+            records.append(self._result(make_part, _progress(records), shard))
+        self._result(make_result)
+
+    def _ledger(self) -> tuple[list[Record], list[Shard]]:
+        """Return the records of the finished shards, and the other shards."""
         dataset = Dataset.at(self._folder.uri(ANSWERS))
         pending = dataset.without_part(records := dataset.records())
         left = {shard.name for shard in pending}
-        records = [record for record in records if record.shard not in left]
-        for shard in pending:
-            records.append(self._result(make_part, _progress(records), shard))
-        self._result(make_result, _progress(records))
+        return [record for record in records if record.shard not in left], pending
 
     def _result(self, task: Any, *given: object) -> Any:
-        """Return the result of a task, retried while the archive does not respond."""
+        """Return the result of a task."""
 
         def once() -> Any:
             with self._my_turn():
@@ -180,13 +205,23 @@ class _Work(threading.Thread):
                         raise _CancelledError from None
                     raise
 
+        return self._retry(once)
+
+    def _retry(self, once: Callable[[], _T], stop: tenacity.stop.StopBaseT = _HALF_AN_HOUR) -> _T:
+        """Return the result of `once`, retried while the archive or the folder of jobs does not respond."""
+
+        def unless_cancelled() -> _T:
+            if self.is_cancelled():
+                raise _CancelledError
+            return once()
+
         return tenacity.Retrying(
-            retry=tenacity.retry_if_exception_type(ArchiveError),
-            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            retry=tenacity.retry_if_exception_type(_PASSING),
+            stop=stop,
             wait=tenacity.wait_exponential(_FIRST_PAUSE_S, _LONGEST_PAUSE_S),
             sleep=tenacity.sleep_using_event(self._cancelled),
             reraise=True,
-        )(once)
+        )(unless_cancelled)
 
     @contextmanager
     def _my_turn(self) -> Iterator[None]:
@@ -239,6 +274,6 @@ def take(folder: JobFolder) -> None:
 
 
 @_retried
-def cancel(folder: JobFolder) -> None:
-    """Let the keeper cancel a job, or delete a finished one; see `take`."""
-    result_of(_keeper(folder.jobs).cancel.remote(folder.owner, folder.id))
+def cancel(folder: JobFolder, *, has_ended: bool) -> None:
+    """Let the keeper cancel a job, or delete one that its owner saw ended; see `take`."""
+    result_of(_keeper(folder.jobs).cancel.remote(folder.owner, folder.id, has_ended=has_ended))

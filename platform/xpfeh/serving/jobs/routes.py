@@ -5,10 +5,11 @@ Annotations stay real types here, as in `xpfeh.serving.app`.
 
 import asyncio
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi import Path as PathItem
 from fastapi.responses import FileResponse, JSONResponse
 from ray import serve
@@ -18,7 +19,7 @@ from starlette.exceptions import HTTPException
 from xpfeh.errors import UserError
 from xpfeh.serving.answers import ARROW, JSON
 from xpfeh.serving.guard import Guard
-from xpfeh.serving.jobs.desk import Desk
+from xpfeh.serving.jobs.desk import Desk, or_unavailable
 from xpfeh.serving.jobs.folder import ID, JobFolder, JobState, JobStatus, ResultForm
 from xpfeh.serving.jobs.intake import JobInput, JobRequest, of_arrow, of_file, of_ids
 from xpfeh.serving.keys import Key, Scope
@@ -31,6 +32,7 @@ _MAX_BODY_BYTES, _BODY_SECONDS = 30_000_000, 20.0
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
 FileName = Annotated[str | None, Query(max_length=200, description="the file's name: its suffix gives the format")]
+RequestId = Annotated[str | None, Header(alias="Idempotency-Key", max_length=200, description="a repeat finds the job")]
 JobId = Annotated[str, PathItem(pattern=ID)]
 
 
@@ -77,17 +79,20 @@ _RESULT: dict[int | str, dict[str, Any]] = {
     openapi_extra={"requestBody": {"required": True, "content": _BODIES}},
     responses={503: {"model": Refusal, "description": "this endpoint cannot take jobs now"}},
 )
-async def submit(request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, name: FileName = None) -> JSONResponse:
+async def submit(
+    request: Request, key: OurKey, guard: OurGuard, desk: OurDesk, name: FileName = None, request_id: RequestId = None
+) -> JSONResponse:
     """Start a job: long work that continues without you.
 
     The body is a list of `source_id`s, whose spectra come from Gaia's archive; or an Arrow stream, as for `predict`;
     or, with `name`, a file, as for `predict/file`.
     """
-    await asyncio.to_thread(desk.check_room, key)
-    with tempfile.TemporaryDirectory() as work:
+    await asyncio.to_thread(desk.admit, key, request_id)  # before the body is read
+    with ExitStack() as stack:
+        work = stack.enter_context(tempfile.TemporaryDirectory())
         given = await _read_input(request, name, Path(work), desk.archive)
-        guard.spend(key, given.stars)
-        job = await asyncio.to_thread(desk.order, key, given)
+        # Once begun, a job is not left half made if the sender hangs up.
+        job = await asyncio.shield(_order(stack.pop_all(), desk, key, given, guard, request_id))
     where = f"{request.scope.get('root_path', '')}{router.prefix}/{job.id}"
     return JSONResponse(job.model_dump(mode="json"), 202, {"Location": where})
 
@@ -110,9 +115,7 @@ def job(found: Found, desk: OurDesk) -> JobStatus:
 @router.delete("/{job_id}")
 def cancel(found: Found, desk: OurDesk) -> JobStatus:
     """Cancel a job; delete a finished one, with its result."""
-    folder, known = found
-    desk.cancel(folder)
-    return folder.job() or known
+    return desk.cancel(*found)
 
 
 @router.get("/{job_id}/result", response_class=FileResponse, responses=_RESULT)
@@ -127,9 +130,17 @@ def result(found: Found, form: Annotated[ResultForm, Query(alias="format")] = Re
     if not form.takes(known.stars):
         raise HTTPException(406, f"{known.stars:,} stars are too many for a VOTable; ask for format=fits")
     work = tempfile.TemporaryDirectory()
-    path = folder.fetch(form.file, Path(work.name))
+    with or_unavailable():
+        path = folder.fetch(form.file, Path(work.name))
     name = form.file.replace("result", f"xpfeh-{known.id[:8]}")
     return FileResponse(path, media_type=form.media_type, filename=name, background=BackgroundTask(work.cleanup))
+
+
+async def _order(
+    work: ExitStack, desk: Desk, key: Key | None, given: JobInput, guard: Guard, request_id: str | None
+) -> JobStatus:
+    with work:
+        return await desk.order(key, given, guard, request_id)
 
 
 async def _read_input(request: Request, name: str | None, work: Path, archive: bool) -> JobInput:

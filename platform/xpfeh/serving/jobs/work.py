@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from xpfeh.columns import CATALOG, to_arrays, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Shard
 from xpfeh.dataset.records import Delivery, Record
-from xpfeh.errors import UserError
+from xpfeh.errors import InputError
 from xpfeh.files import read_bytes
 from xpfeh.inference.bundle import CARD, MODEL, unpack
 from xpfeh.inference.predictor import Predictor
@@ -26,7 +25,7 @@ from xpfeh.serving.answers import TABLES, as_table, catalog_of
 from xpfeh.serving.asked import Asked, ebv_of, has_spectra
 from xpfeh.serving.jobs.folder import JobFolder, JobProgress, ResultForm
 from xpfeh.serving.jobs.intake import ANSWERS, STARS
-from xpfeh.sources.coefficients import REPEATED, Reject
+from xpfeh.sources.coefficients import REPEATED, Reject, is_repeated
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.reader import NO_COMPANIONS, read
@@ -58,12 +57,12 @@ def make_part(jobs: str, owner: str, job_id: str, so_far: JobProgress, shard: Sh
 
 
 @_task
-def make_result(jobs: str, owner: str, job_id: str, so_far: JobProgress) -> None:
+def make_result(jobs: str, owner: str, job_id: str) -> None:
     """Write the result in each format: a row for each star of the request, in its order."""
     os.nice(_NICEST)
     folder = JobFolder(jobs, owner, job_id)
-    folder.write(so_far)
     table = gather(Dataset.at(folder.uri(ANSWERS)))
+    folder.write(JobProgress(done=len(table), rejected=len(table) - table["error"].null_count))
     with tempfile.TemporaryDirectory() as work:
         for form in ResultForm:
             if not form.takes(len(table)):
@@ -94,37 +93,38 @@ def _answers_of_file(folder: JobFolder, shard: Shard, predictor: Predictor) -> I
             for batch in read(GaiaFile(path), shard.start, shard.rows, NO_COMPANIONS):
                 (catalog,) = catalog_of([batch.columns], predictor)
                 yield Delivery(to_table(catalog, CATALOG), batch.rejected)
-        except UserError as error:
+        except InputError as error:
             order = folder.order()
-            raise UserError(str(error).replace(path, order.name if order else "the file")) from None
+            raise InputError(str(error).replace(path, order.name if order else "the file")) from None
 
 
 def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
-    """Return the stars of a shard of a table; a repeated star, also of an earlier shard, is rejected."""
+    """Return the stars of a shard of a table."""
+    from xpfeh.archive.cache import bring  # 75 MB that a replica, which imports this module too, does not need
+
     with folder.fs.open_input_file(f"{folder.path}/{STARS}") as opened:
         file = pq.ParquetFile(opened)
-        fresh = pl.Series(file.read(["source_id"])["source_id"]).is_first_distinct().to_numpy()
         table = file.read_row_group(shard.start // file.metadata.row_group(0).num_rows)
-    fresh = fresh[shard.start :][: len(table)]
-    asked = Asked(table["source_id"].to_pylist(), dict.fromkeys(np.flatnonzero(~fresh).tolist(), REPEATED))
-    if fresh.any():
-        table = table.filter(pa.array(fresh))
-        from xpfeh.archive.cache import bring  # 75 MB that a replica, which imports this module too, does not need
-
-        # Other than for a request, an archive that is down does not reject the stars: the shard is retried.
-        given = has_spectra(table.schema)
-        spectra = GivenTable(table, release) if given else bring(pl.Series(table["source_id"]).to_numpy(), release)
-        asked.add(np.flatnonzero(fresh), spectra, None if given else ebv_of(table))
+    asked = Asked(table["source_id"].to_pylist())
+    # Other than for a request, an archive that is down does not reject the stars: the shard is retried.
+    given = has_spectra(table.schema)
+    spectra = GivenTable(table, release) if given else bring(pl.Series(table["source_id"]).to_numpy(), release)
+    asked.add(np.arange(len(table)), spectra, None if given else ebv_of(table))
     return asked
 
 
 def gather(dataset: Dataset) -> pa.Table:
-    """Return all answers of a finished dataset as the endpoint's answer table, in the order of the request."""
+    """Return all answers of a finished dataset as the endpoint's answer table, in the order of the request.
+
+    A star that has been answered in an earlier shard is rejected: shards are answered independently.
+    """
     dataset.require_whole()
-    return pa.concat_tables(map(partial(_rows, dataset), dataset.plan.shards, dataset.records()))
+    seen = set[int]()
+    shards = zip(dataset.plan.shards, dataset.records(), strict=True)
+    return pa.concat_tables([_rows(dataset, shard, record, seen) for shard, record in shards])
 
 
-def _rows(dataset: Dataset, shard: Shard, record: Record) -> pa.Table:
+def _rows(dataset: Dataset, shard: Shard, record: Record, seen: set[int]) -> pa.Table:
     ids = np.full(record.rows_read, None, dtype=object)
     reasons: dict[int, str] = {}
     if record.rejected:
@@ -135,4 +135,8 @@ def _rows(dataset: Dataset, shard: Shard, record: Record) -> pa.Table:
     part = to_arrays(pq.read_table(dataset.part(shard.name), filesystem=dataset.fs))
     answered = np.delete(np.arange(record.rows_read), list(reasons))
     ids[answered] = part["source_id"].tolist()
-    return as_table(Asked(ids.tolist(), reasons, [({}, answered)]), [part])
+    repeated = is_repeated(part["source_id"], np.ones(len(answered), dtype=bool), seen)
+    seen.update(part["source_id"].tolist())
+    reasons |= dict.fromkeys(answered[repeated].tolist(), REPEATED)
+    fresh = {name: values[~repeated] for name, values in part.items()}
+    return as_table(Asked(ids.tolist(), reasons, [({}, answered[~repeated])]), [fresh])
