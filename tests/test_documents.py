@@ -76,3 +76,17 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 def test_the_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 130
+
+
+IMPORTING = [
+    *PAGES,
+    *sorted((ROOT / "docs/tutorials").glob("*.ipynb")),
+    *sorted((ROOT / "tests/benchmarks").glob("*.py")),
+]
+
+
+@pytest.mark.parametrize("path", IMPORTING, ids=lambda path: path.name)
+def test_every_import_in_text_exists(path: Path) -> None:
+    """Pages, notebooks and programs that benchmarks keep as text are not type-checked."""
+    for line in re.findall(r"from xpfeh[\w.]* import [\w, ]+", path.read_text()):
+        exec(line, {})  # an ImportError names what is missing

@@ -50,7 +50,7 @@ os.sched_setaffinity(0, [int(core)])
 import pyarrow.parquet as pq
 from xpfeh.commands.catalog import make_work
 from xpfeh.dataset.dataset import Dataset
-from xpfeh.inference.bundle import packed
+from xpfeh.inference.bundle import pack
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.columns import to_arrays
@@ -60,7 +60,7 @@ predictor = Predictor(bundle)
 print("measured", rate(lambda: estimate(stars, predictor), len(stars["source_id"])))
 from xpfeh.commands.catalog import plan_catalog
 plan = plan_catalog(features, bundle)
-by_hand, work = Dataset.begin(out, plan), make_work(features, packed(bundle))
+by_hand, work = Dataset.begin(out, plan), make_work(features, pack(bundle))
 print("measured", rate(lambda: [by_hand.commit(shard, work(shard)) for shard in plan.shards[:4]],
            sum(shard.rows for shard in plan.shards[:4])))
 """
