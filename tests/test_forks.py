@@ -35,9 +35,9 @@ if __name__ == "__main__":
     ("method", "parent", "expected"),
     [
         ("fork", "used", "would hang"),
-        ("fork", "forks again", "would hang"),
+        pytest.param("fork", "forks again", "would hang", marks=pytest.mark.slow),
         ("fork", "imported", "1"),
-        ("forkserver", "used", "1"),
+        pytest.param("forkserver", "used", "1", marks=pytest.mark.slow),
     ],
 )
 def test_workers_answer_or_report_why_not(method: str, parent: str, expected: str, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ def test_the_report_has_the_numbers_and_a_picture(
     assert found.drift.differences == report["differences"]
 
 
+@pytest.mark.slow
 def test_spectra_are_compared_as_the_networks_see_them(features_dir: Path, bundle: Path, tmp_path: Path) -> None:
     """The recipe removes dust; as observed, the same stars would be redder than those in the card."""
     predictor, stars = Predictor(bundle), to_arrays(Dataset.at(features_dir).some(STARS))

@@ -103,6 +103,7 @@ def test_workers_need_no_folder_of_the_bundle(features: Path, bundle: Path, tmp_
     assert delivery.table.num_rows == plan.shards[0].rows
 
 
+@pytest.mark.slow
 def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, bundle: Path, tmp_path: Path) -> None:
     ingest([str(spectra_file)], tmp_path / "features", PreprocessSettings(sun_height_pc=20.8))
     with pytest.raises(UserError, match=r"do not fit the model: sun_height_pc is 20\.8"):
@@ -110,6 +111,7 @@ def test_features_of_other_settings_do_not_become_a_catalog(spectra_file: Path, 
     assert not (tmp_path / "catalog").exists()
 
 
+@pytest.mark.slow
 def test_features_of_another_dust_map_become_a_catalog_by_a_model_that_takes_it_as_a_hint(
     hint_bundle: Path, bundle: Path, full_map: None, tmp_path: Path
 ) -> None:

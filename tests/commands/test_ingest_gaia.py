@@ -66,6 +66,7 @@ def test_a_bulk_folder_becomes_features(folder: Path, tmp_path: Path) -> None:
     assert np.isnan(features["flux"][3]).all()
 
 
+@pytest.mark.slow
 def test_photometry_of_other_stars_is_an_error_at_the_end(folder: Path, tmp_path: Path) -> None:
     """The features exist, flagged; and the same call reports it again, without making them again."""
     columns = {name: [1.0] for name in PHOTOMETRY}

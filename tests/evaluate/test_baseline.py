@@ -9,6 +9,7 @@ from xpfeh.evaluate.baseline import boosted_trees
 from xpfeh.labels.sample import Sample
 
 
+@pytest.mark.slow
 def test_trees_are_trained_once_for_what_they_learn_from(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     trained, fit = [], XGBRegressor.fit
 

@@ -38,6 +38,7 @@ def test_a_missing_model_is_named(tmp_path: Path) -> None:
     assert mlflow_runs.run_of("x/1", "x") == empty
 
 
+@pytest.mark.slow
 def test_looks_are_counted_by_split_and_two_at_once_are_two(tmp_path: Path) -> None:
     assert registry.count_look("sky") is None  # no run was ever recorded here
     mlflow_runs.experiment_id()

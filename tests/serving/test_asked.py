@@ -252,7 +252,7 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
     return str(refused.value)
 
 
-@hypothesis_settings(max_examples=300, deadline=None)
+@hypothesis_settings(max_examples=100, deadline=None)
 @given(stars=st.lists(STARS | ANYTHING, min_size=1, max_size=5))
 def test_any_star_is_read_or_gets_one_short_reason(stars: list[Any]) -> None:
     found = asked(*stars)

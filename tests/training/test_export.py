@@ -147,6 +147,7 @@ def test_the_columns_equal_inference_on_the_members(model: TrainedModel, columns
         np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=5e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_columns_end_at_the_edges(model: TrainedModel, columns: Graph, sample: Sample) -> None:
     stars = seen(sample, model.network.recipe)
     (endless,) = columns(stars)

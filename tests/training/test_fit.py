@@ -38,6 +38,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     assert member.validation_mae == min(numbers["validation_mae"] for numbers in member.history)
 
 
+@pytest.mark.slow
 def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
     """Predictions follow the labels, and sigmas match the residuals, though half of the stars lack [alpha/M]."""
     recipe = Recipe(
