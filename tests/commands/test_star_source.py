@@ -54,7 +54,7 @@ def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
         Column([STAR]),
         MaskedColumn([STAR], mask=[False]),
     ],
-    ids=repr,
+    ids=lambda given: type(given).__name__,
 )
 def test_identifiers_in_every_form(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: (ids.dtype, ids.tolist(), release))
