@@ -12,8 +12,9 @@ MKDOCS := NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
 demo: $(READY)
 	.venv/bin/xpfeh demo --out demo
 
+# Two at a time, whole files: fixtures are shared within a file.
 test: $(READY)
-	.venv/bin/python -m pytest -m "not slow"
+	.venv/bin/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(READY)
 	.venv/bin/python -m pytest -m slow

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
@@ -30,6 +31,10 @@ from tests.genuine import datalink_file
 # Ray Tune warns of a change of Ray Train, which is not used here; warnings are errors.
 os.environ.setdefault("RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS", "0")
 
+
+# No test is timed: on a busy machine any example can take long.
+hypothesis.settings.register_profile("xpfeh", deadline=None)
+hypothesis.settings.load_profile("xpfeh")
 
 BUCKET = "stars"
 

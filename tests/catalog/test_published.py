@@ -61,7 +61,7 @@ def test_every_star_is_found_by_its_identifier(catalog: pa.Table, release: Publi
         assert release.star(absent) is None
 
 
-@hypothesis_settings(max_examples=40, deadline=None)
+@hypothesis_settings(max_examples=40)
 @given(
     ra=st.one_of(st.floats(0, 360), st.floats(262, 270)),
     dec=st.one_of(st.floats(-90, 90), st.floats(-33, -25)),

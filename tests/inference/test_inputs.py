@@ -74,7 +74,7 @@ def test_only_removed_dust_changes_the_spectrum(features: Columns) -> None:
 
 
 @pytest.mark.parametrize("recipe", [REMOVED, HINT, Recipe(dust="hint")], ids=["removed", "hint", "hint in 60"])
-@hypothesis_settings(deadline=None, max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 5999), min_size=1, max_size=40, unique=True))
 def test_a_stars_bytes_do_not_depend_on_its_batch(features: Columns, recipe: Recipe, rows: list[int]) -> None:
     chosen = np.array(rows)

@@ -13,7 +13,7 @@ DRAWS = 40_000
 
 
 @given(feh=st.floats(-3, 0.5, width=32), steps=st.tuples(*[STEPS] * 4), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_the_share_within_each_interval_is_its_level(feh: float, steps: tuple[float, ...], seed: int) -> None:
     outer_low, low, high, outer_high = steps
     ends = (feh - low - outer_low, feh - low, feh, feh + high, feh + high + outer_high)

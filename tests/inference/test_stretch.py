@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
 
@@ -10,7 +10,6 @@ FACTORS = st.floats(1.0, 3.0)
 POOR = np.repeat([-2.5, -3.0], 10)
 
 
-@settings(deadline=None)  # the first call loads the backend
 @given(FACTORS, st.floats(-5.0, 1.0), st.floats(-5.0, 1.0))
 def test_is_monotone_and_continuous(factor: float, one: float, other: float) -> None:
     low, high = sorted((one, other))
@@ -18,7 +17,6 @@ def test_is_monotone_and_continuous(factor: float, one: float, other: float) -> 
     assert high - low - 1e-9 <= apart <= factor * (high - low) + 1e-9
 
 
-@settings(deadline=None)
 @given(FACTORS, st.floats(-2.0, 1.0, allow_subnormal=False))
 def test_changes_nothing_above_the_bend(factor: float, feh: float) -> None:
     stretch, above = Stretch(factor=factor), np.array([feh])
@@ -26,7 +24,6 @@ def test_changes_nothing_above_the_bend(factor: float, feh: float) -> None:
     assert np.array(stretch.errors(above, np.array([0.1])))[0] == 0.1
 
 
-@settings(deadline=None)
 @given(FACTORS, st.floats(0.001, 2.0))
 def test_distances_below_the_bend_and_errors_there_are_stretched(factor: float, beyond: float) -> None:
     stretch, below = Stretch(factor=factor), np.array([-2 - beyond])

@@ -252,7 +252,7 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
     return str(refused.value)
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
+@hypothesis_settings(max_examples=100)
 @given(stars=st.lists(STARS | ANYTHING, min_size=1, max_size=5))
 def test_any_star_is_read_or_gets_one_short_reason(stars: list[Any]) -> None:
     found = asked(*stars)
@@ -261,7 +261,7 @@ def test_any_star_is_read_or_gets_one_short_reason(stars: list[Any]) -> None:
     assert all(reason and len(reason) < 500 for reason in found.reasons.values())
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(content=ANYTHING)
 def test_any_other_json_is_refused_in_one_short_line(content: Any) -> None:
     for read in (by_json, invocation, inference):
@@ -270,14 +270,14 @@ def test_any_other_json_is_refused_in_one_short_line(content: Any) -> None:
         assert "\n" not in message
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(body=st.binary(max_size=300))
 def test_any_bytes_are_refused_in_one_short_line(body: bytes) -> None:
     for read in (by_json, lambda given: read_arrow(given, "dr3", no_archive), invocation, inference):
         assert len(refusal(read, body)) < 500
 
 
-@hypothesis_settings(max_examples=200, deadline=None)
+@hypothesis_settings(max_examples=200)
 @given(content=st.fixed_dictionaries({}, optional=dict.fromkeys(BEGINNINGS, ANYTHING)))
 def test_any_tensors_are_refused_in_one_short_line(content: Any) -> None:
     for read in (invocation, inference):

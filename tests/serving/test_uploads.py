@@ -76,7 +76,7 @@ def damages(draw: st.DrawFn, content: bytes) -> bytes:
 def test_a_damaged_file_is_read_or_refused(
     files: dict[str, bytes], predictor: Predictor, tmp_path: Path, suffix: str
 ) -> None:
-    @hypothesis_settings(max_examples=400, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    @hypothesis_settings(max_examples=400, suppress_health_check=list(HealthCheck), derandomize=True)
     @given(content=damages(files[suffix]))
     def holds(content: bytes) -> None:
         path = tmp_path / f"upload{suffix}"

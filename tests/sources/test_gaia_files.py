@@ -162,7 +162,7 @@ def test_a_star_without_any_band_is_rejected(row: pd.Series, tmp_path: Path) -> 
     assert [r.reason for r in batch.rejected] == ["neither band is there"]
 
 
-@hypothesis_settings(deadline=None, max_examples=20)
+@hypothesis_settings(max_examples=20)
 @given(block=st.integers(500, 200_000))
 def test_the_blocks_a_file_is_read_in_do_not_matter(many: tuple[Path, RawBatch], block: int) -> None:
     path, expected = many

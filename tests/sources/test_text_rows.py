@@ -37,7 +37,7 @@ notes = st.text(st.characters(codec="ascii", exclude_characters="\r\n\0"), max_s
 rows = st.tuples(st.just("7"), st.integers(-(2**63), 2**63 - 1).map(str), cells, notes, cells)
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text('0123456789,"[]()-.e \r\n', max_size=12), max_size=6))
 def test_whatever_is_in_a_file_lines_stay_lines(noise: list[str]) -> None:
     text = "".join(f"{part}\n" for part in noise) + "42,[1]\n"
@@ -66,9 +66,7 @@ def same(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-@settings(
-    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)  # the first call loads the scanner
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the first call loads the scanner
 @given(st.lists(rows, min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_reads_what_csv_and_float_read(lines: list[tuple[str, ...]], newline: str, last: bool) -> None:
     text = io.StringIO()
@@ -109,7 +107,7 @@ def test_every_last_bit_of_real_looking_numbers(digits: int) -> None:
     assert pa.array([[float(word) for word in words]]).equals(table["a"].combine_chunks())
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(rows, min_size=1, max_size=5), st.lists(st.text('",[]() 1.\n', max_size=9), max_size=2))
 def test_a_short_text_gives_the_same_bytes_as_a_long_one(lines: list[tuple[str, ...]], noise: list[str]) -> None:
     text = io.StringIO()

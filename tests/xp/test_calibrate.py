@@ -83,7 +83,7 @@ def test_the_variance_is_that_of_the_unpacked_matrix(stars: Columns) -> None:
         np.testing.assert_allclose((packed @ band.pairs)[0], slow, rtol=1e-9)
 
 
-@hypothesis_settings(deadline=None, max_examples=15)
+@hypothesis_settings(max_examples=15)
 @given(n=st.integers(1, 8), seed=st.integers(0, 1000))
 def test_packing_goes_row_by_row_and_back(n: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -97,7 +97,7 @@ def test_packing_goes_row_by_row_and_back(n: int, seed: int) -> None:
         np.testing.assert_allclose(back, correlation[star])
 
 
-@hypothesis_settings(deadline=None, max_examples=10)
+@hypothesis_settings(max_examples=10)
 @given(rows=st.lists(st.integers(0, 699), min_size=1, max_size=300, unique=True))
 def test_a_stars_bytes_do_not_depend_on_its_batch(stars: Columns, rows: list[int]) -> None:
     whole = calibrate(stars, "dr3")

@@ -216,7 +216,7 @@ MANY = made_up_stars(np.random.default_rng(4).uniform(2, 18.5, 120), seed=5)
 MANY["flux"][7, 300] = np.nan
 
 
-@hypothesis_settings(deadline=None, max_examples=40)
+@hypothesis_settings(max_examples=40)
 @given(rows=st.lists(st.integers(0, 119), min_size=1, max_size=40), order=st.sampled_from("CF"), absolute=st.booleans())
 def test_a_stars_bytes_do_not_depend_on_its_batch(
     tables: CorrectionTables, rows: list[int], order: str, absolute: bool

@@ -139,7 +139,7 @@ def test_only_a_good_parallax_is_a_distance() -> None:
 ANY = st.floats(width=64) | st.sampled_from([31.0, 95.0, 12.0, 1.5, 30.0])
 
 
-@hypothesis_settings(deadline=None, max_examples=200)
+@hypothesis_settings(max_examples=200)
 @given(rows=st.lists(st.tuples(*[ANY] * len(NAMES)), min_size=1, max_size=5), seed=st.integers(0, 1000))
 def test_any_numbers_are_taken_and_a_star_does_not_depend_on_its_batch(
     rows: list[tuple[float, ...]], seed: int

@@ -41,7 +41,7 @@ def test_delivers_the_columns_of_the_schema(spectra: Columns) -> None:
     assert features["source_id"].dtype == np.int64
 
 
-@hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 299), min_size=1, max_size=40, unique=True))
 def test_a_stars_bytes_do_not_depend_on_its_batch(spectra: Columns, rows: list[int]) -> None:
     chosen = np.array(rows)
@@ -135,7 +135,7 @@ def test_a_good_parallax_stands_in_for_the_distance(spectra: Columns) -> None:
         assert found[name].tobytes() == plain[name].tobytes(), name
 
 
-@hypothesis_settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=st.lists(st.integers(0, 299), min_size=1, max_size=40, unique=True))
 def test_a_stars_own_reddening_does_not_affect_others(spectra: Columns, rows: list[int]) -> None:
     """Whatever the other stars are: some have one, and some do not."""

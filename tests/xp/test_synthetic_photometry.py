@@ -108,7 +108,7 @@ def test_the_generator_is_of_the_models_of_dr3() -> None:
     assert _GENERATOR.endswith(f"{models['bp']}{models['rp']}.xml")
 
 
-@hypothesis_settings(deadline=None, max_examples=20)
+@hypothesis_settings(max_examples=20)
 @given(star=st.integers(0, 299), factor=st.floats(0.01, 100))
 def test_a_flux_ten_times_as_large_is_2_5_mag_brighter(star: int, factor: float) -> None:
     flux = library_stars(star, 1)["flux"]
@@ -116,7 +116,7 @@ def test_a_flux_ten_times_as_large_is_2_5_mag_brighter(star: int, factor: float)
     np.testing.assert_allclose(brighter - still, -2.5, atol=1e-9)
 
 
-@hypothesis_settings(deadline=None, max_examples=15)
+@hypothesis_settings(max_examples=15)
 @given(rows=st.lists(st.integers(0, 599), min_size=1, max_size=300, unique=True))
 def test_a_stars_bytes_do_not_depend_on_its_batch(rows: list[int]) -> None:
     flux = library_stars(0, 600)["flux"]

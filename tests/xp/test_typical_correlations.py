@@ -121,7 +121,7 @@ def test_the_packaged_genuine_star_gets_its_own_errors(star: Columns) -> None:
 # --- what holds for any star ------------------------------------------------------------------------------------------
 
 
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(max_examples=25)
 @given(magnitude=st.floats(-25, 5), band=st.sampled_from(BANDS))
 def test_every_mixture_is_positive_definite(magnitude: float, band: str) -> None:
     coefficients = np.zeros((1, 55))
@@ -132,7 +132,7 @@ def test_every_mixture_is_positive_definite(magnitude: float, band: str) -> None
     assert np.linalg.eigvalsh(matrix_of(packed, 55)).min() > 0.01
 
 
-@hypothesis_settings(deadline=None, max_examples=25)
+@hypothesis_settings(max_examples=25)
 @given(seed=st.integers(0, 10_000))
 def test_any_errors_give_positive_variances(star: Columns, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -183,7 +183,7 @@ def test_stars_with_correlations_keep_their_bytes_among_others(mixed: Columns) -
         assert ours.tobytes() == expected.tobytes()
 
 
-@hypothesis_settings(deadline=None, max_examples=10)
+@hypothesis_settings(max_examples=10)
 @given(rows=st.lists(st.integers(0, 499), min_size=1, max_size=PRODUCT_ROWS + 20, unique=True))
 def test_a_stars_bytes_do_not_depend_on_its_batch(mixed: Columns, rows: list[int]) -> None:
     whole = calibrate(mixed, "dr3")

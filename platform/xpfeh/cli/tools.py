@@ -14,10 +14,10 @@ from xpfeh.cli.printing import console, print_findings, print_flags, print_refus
 app = typer.Typer()
 
 
-@app.command(rich_help_panel=TOOLS, epilog=examples("xpfeh demo", "xpfeh demo --out /tmp/demo --trials 4 --steps 1000"))
+@app.command(rich_help_panel=TOOLS, epilog=examples("xpfeh demo", "xpfeh demo --out /tmp/demo --trials 10"))
 def demo(
     out: Annotated[Path, local("Folder for all output.")] = Path("demo"),
-    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 6,
+    trials: Annotated[int, typer.Option(min=1, help="Trials of the search.")] = 4,
     steps: Annotated[int, typer.Option(min=100, help="Optimiser steps of each trial.")] = 5_000,
     paper_steps: Annotated[int, typer.Option(min=100, help="Steps of the paper's recipe; published: 60,000.")] = 10_000,
     reference: References = [],
