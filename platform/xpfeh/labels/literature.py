@@ -43,7 +43,7 @@ class Merged:
         One row per star, by ``source_id``: ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``carbon_rich``,
         ``reference`` (all of the value, joined by "; ").
     counts : dict
-        Rows of the literature, and stars: asked for = delivered + rejected.
+        Rows of the literature, and stars: requested = delivered + rejected.
     zero_points : polars.DataFrame
         ``reference``, ``stars`` in common with others, ``offset`` (mean, reference minus the others, dex),
         ``standard_error``, ``applied``.
@@ -87,7 +87,7 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
 
     values = _independent_values(rows)
     zero_points = _zero_points(values)
-    stars = _stars(_move(values, zero_points), rows)
+    stars = _stars(_on_common_scale(values, zero_points), rows)
     labels = _winners(survey, stars)
     with_feh = labels.filter(pl.col("feh").is_not_null())
     by_winner = dict(with_feh.group_by("winner").len().iter_rows())
@@ -95,12 +95,12 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     grown = (pl.col("winner") == "survey") & (pl.col("feh") < SURVEY_RAMP[0])
     counts |= {
         "copies that count once": rows.select("source_id", "reference").n_unique() - values.height,
-        "stars asked for": requested,
+        "stars requested": requested,
         "stars rejected": requested - with_feh.height,
         "stars delivered": with_feh.height,
         **delivered,
         "stars without [Fe/H], kept for their other labels": labels.height - with_feh.height,
-        f"of the survey below {SURVEY_RAMP[0]}, error grown": labels.filter(grown).height,
+        f"of the survey below {SURVEY_RAMP[0]}, error enlarged": labels.filter(grown).height,
         "carbon-rich": int(labels["carbon_rich"].sum()),
     }
     return Merged(labels.drop("winner"), counts, zero_points)
@@ -144,7 +144,7 @@ def _zero_points(values: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _move(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
+def _on_common_scale(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
     """Return the values on the common scale; a value of several references is shifted by their mean."""
     shift = pl.when("applied").then("offset").otherwise(0.0).mean()
     shifts = (
