@@ -31,12 +31,12 @@ class MetalPoorSelection:
         "point" if FEH is below, "interval" if FEH_hi68 is.
     n, truly, selected, right : int
         Stars in the sample; truly below; selected; both.
-
-    Examples
-    --------
-    >>> selection = MetalPoorSelection("all", -2.0, "point", n=1000, truly=20, selected=25, right=15)
-    >>> selection.base_rate, selection.purity, selection.completeness
-    (0.02, 0.6, 0.75)
+    base_rate : float
+        Share of the sample that is truly below: the purity of a random selection.
+    purity : float
+        Share of the selected stars that are truly below; NaN if no star is selected.
+    completeness : float
+        Share of the stars truly below that are selected; NaN if there are no such stars.
     """
 
     stars: str
@@ -46,21 +46,9 @@ class MetalPoorSelection:
     truly: int
     selected: int
     right: int
-
-    @property
-    def base_rate(self) -> float:
-        """Share of the sample that is truly below: the purity of a random selection."""
-        return _share(self.truly, self.n)
-
-    @property
-    def purity(self) -> float:
-        """Share of the selected stars that are truly below; NaN if no star is selected."""
-        return _share(self.right, self.selected)
-
-    @property
-    def completeness(self) -> float:
-        """Share of the stars truly below that are selected; NaN if there are no such stars."""
-        return _share(self.right, self.truly)
+    base_rate: float
+    purity: float
+    completeness: float
 
 
 def selections(stars: Columns) -> list[MetalPoorSelection]:
@@ -80,8 +68,12 @@ def selections(stars: Columns) -> list[MetalPoorSelection]:
         for below in LIMITS:
             for by, column in CUT_ON.items():
                 selected = stars[column][slices[sample]] < below
-                counts = [np.sum(each) for each in (truth < below, selected, (truth < below) & selected)]
-                found.append(MetalPoorSelection(sample, below, by, len(truth), *map(int, counts)))
+                n = len(truth)
+                truly, chosen, right = (
+                    int(np.sum(each)) for each in (truth < below, selected, (truth < below) & selected)
+                )
+                shares = _share(truly, n), _share(right, chosen), _share(right, truly)
+                found.append(MetalPoorSelection(sample, below, by, n, truly, chosen, right, *shares))
     return found
 
 

@@ -89,10 +89,10 @@ def sky_numbers(stars: Columns) -> dict[str, dict[str, dict[str, float]]]:
     dict
         By group, then "all" or "unflagged", then the number's name.
     """
-    calm = unflagged(stars["flags"])
+    clean = unflagged(stars["flags"])
     return {
         group: {
-            sample: with_errors({name: values[chosen & (calm | (sample == ALL))] for name, values in stars.items()})
+            sample: with_errors({name: values[chosen & (clean | (sample == ALL))] for name, values in stars.items()})
             for sample in BOTH_SAMPLES
         }
         for group, chosen in groups_of(stars).items()

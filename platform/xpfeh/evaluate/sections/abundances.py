@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,11 +12,10 @@ from numpy.typing import NDArray
 from xpfeh.evaluate.figures import FEH, LABELS, RED, RESIDUAL, styled
 from xpfeh.evaluate.metrics import LEVELS, has_interval, inside
 from xpfeh.evaluate.numbers import number_table
-from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, text_of
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
-from xpfeh.evaluate.slope import Slope, residual_slope
+from xpfeh.evaluate.slope import residual_slope
 from xpfeh.evaluate.study import Compared, Study, rows_of
 from xpfeh.typing import Columns
 
@@ -34,18 +32,16 @@ _OF_A_STAR = ("c_fe", "feh", "FEH")
 def abundances(study: Study) -> Section:
     """Return the section on slopes of the residual against [alpha/M] and [C/Fe], and on carbon-enhanced stars."""
     slopes = {name: _alpha_slopes(model.stars) for name, model in study.models.items()}
-    rows = [
-        ([name, "[α/M]", sample], asdict(one)) for name, samples in slopes.items() for sample, one in samples.items()
-    ]
+    rows = [([name, "[α/M]", sample], one) for name, samples in slopes.items() for sample, one in samples.items()]
     pictures = []
     if np.isfinite(study.first.stars["alpha_m"]).any():
         caption = "Residuals along [α/M], with running mean and scatter."
         pictures.append(Picture("alpha", alpha_figure(study.first.stars), caption))
-    carbon: dict[str, dict[str, Slope]] = {}
+    carbon: dict[str, dict[str, dict[str, float]]] = {}
     for reference in (each for each in study.references if each.is_truth and "c_fe" in each.stars):
         answers = _with_carbon(reference, study)
         carbon[reference.name] = {name: residual_slope(stars, "c_fe") for name, stars in answers.items()}
-        rows += [([name, "[C/Fe]", reference.title], asdict(one)) for name, one in carbon[reference.name].items()]
+        rows += [([name, "[C/Fe]", reference.title], one) for name, one in carbon[reference.name].items()]
         pictures.append(
             Picture(
                 f"carbon_{reference.name}",
@@ -77,12 +73,8 @@ def abundances(study: Study) -> Section:
         tables=tables,
         pictures=pictures,
         numbers={
-            "alpha_slope": {
-                name: {sample: asdict(one) for sample, one in each.items()} for name, each in slopes.items()
-            },
-            "carbon_slope": {
-                name: {answer: asdict(one) for answer, one in each.items()} for name, each in carbon.items()
-            },
+            "alpha_slope": slopes,
+            "carbon_slope": carbon,
             "carbon_enhanced": [
                 {key: float(star[key][0]) for key in _OF_A_STAR} | {"source_id": int(star["source_id"][0])}
                 for star in carbon_rich
@@ -100,7 +92,7 @@ def alpha_figure(stars: Columns) -> Figure:
         (panels[1], stars["feh"] < -0.5, f"{FEH} < −0.5"),
     ):
         some = rows_of(stars, chosen)
-        draw_residuals(axes, some["alpha_m"], some["FEH"] - some["feh"], running(some["alpha_m"], some))
+        draw_residuals(axes, some["alpha_m"], some)
         axes.set_xlabel(LABELS["alpha_m"])
         axes.set_title(name, loc="left", fontsize=10)
     panels[0].set_ylabel(RESIDUAL)
@@ -132,7 +124,7 @@ def _with_carbon(reference: Compared, study: Study) -> dict[str, Columns]:
     return answers
 
 
-def _alpha_slopes(stars: Columns) -> dict[str, Slope]:
+def _alpha_slopes(stars: Columns) -> dict[str, dict[str, float]]:
     chosen = slices_of(stars)
     return {sample: residual_slope(rows_of(stars, chosen[sample]), "alpha_m") for sample in BOTH_SAMPLES}
 

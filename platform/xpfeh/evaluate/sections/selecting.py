@@ -22,13 +22,7 @@ _MIN_STARS = 5  # with fewer, neither purity nor completeness is drawn
 
 def selecting(study: Study) -> Section:
     """Return the section on selections of stars below -2, -2.5 and -3."""
-    numbers = {
-        name: [
-            asdict(one) | {"base_rate": one.base_rate, "purity": one.purity, "completeness": one.completeness}
-            for one in selections(model.stars)
-        ]
-        for name, model in study.models.items()
-    }
+    numbers = {name: [asdict(one) for one in selections(model.stars)] for name, model in study.models.items()}
     rows = [
         ([name, one["stars"], f"{CUT_ON[one['by']]} < {text_of(one['below'], 'g')}"], one)
         for name, chosen in numbers.items()

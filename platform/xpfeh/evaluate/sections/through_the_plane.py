@@ -14,7 +14,6 @@ from xpfeh.evaluate.figures import BLUE, DIVERGING, GREY, LABELS, ORANGE, RED, R
 from xpfeh.evaluate.good_stars import OF_GOOD_STARS, good_numbers
 from xpfeh.evaluate.metrics import LEVELS
 from xpfeh.evaluate.numbers import cells, group_rows, number_table, titles
-from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import ALL, UNFLAGGED
@@ -154,7 +153,7 @@ def residuals_by_dust(giants: Columns, numbers: Mapping[str, SkyNumbers]) -> Fig
     """Draw the first model's residuals along E(B-V), and each model's coverage of giants."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.4))
     along = np.log10(np.maximum(giants["ebv"], _CLEAREST))
-    draw_residuals(left, along, giants["FEH"] - giants["feh"], running(along, giants, bins=14))
+    draw_residuals(left, along, giants, bins=14)
     ticks = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
     left.set_xticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
     left.set(xlabel=LABELS["ebv"], ylabel=RESIDUAL, xlim=np.log10([0.8 * _CLEAREST, _DUSTIEST]))
