@@ -106,14 +106,14 @@ def validate(
     comparisons.check()
     given = Given.read(models, features, labels, comparisons)
     judged = {name: _judge(judge, given) for name, judge in models.items()}
+    first_judge, first = next(iter(models.values())), next(iter(judged.values()))
     if comparisons.baseline:
-        judged[BASELINE] = _baseline(next(iter(models.values())), given)
-    first = next(iter(judged.values()))
+        judged[BASELINE] = _baseline(first_judge, given)
     study = Study(
         judged,
-        _spectra(next(iter(models.values())), given, first),
+        _spectra(first_judge, given, first),
         truth,
-        _count_look(next(iter(models.values())).salt),
+        _count_look(first_judge.salt),
         [_compare(each, first.unseen) for each in given.references],
         {one.title: one.download for name, one in REFERENCES.items() if name not in comparisons.references},
         None if given.clusters is None else [_find_members(each, given, first.unseen) for each in given.clusters],

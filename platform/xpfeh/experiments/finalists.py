@@ -41,14 +41,11 @@ class Winner:
     ----------
     run_id : str
         MLflow run of its ensemble.
-    recipe : Recipe
-        Of the ensemble.
     mae, mae_error : float
         Cross-validated over the sky, and its standard error by cells of the sky, dex.
     """
 
     run_id: str
-    recipe: Recipe
     mae: float
     mae_error: float
 
@@ -91,7 +88,7 @@ def decide(
             failures.append(error)
             continue
         metrics = mlflow_runs.get(run).data.metrics
-        found.append(Winner(run, recipe, metrics["mae"], metrics["mae_error"]))
+        found.append(Winner(run, metrics["mae"], metrics["mae_error"]))
     if not found:
         raise UserError(f"no finalist could be trained as an ensemble; the first failure: {failures[0]}")
     return min(found, key=lambda each: each.mae)
