@@ -13,12 +13,7 @@ from xpfeh.training.fit import Report
 
 
 class LearningCurve:
-    """The reports of the members of an ensemble.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    """
+    """The reports of the members of an ensemble."""
 
     def __init__(self, recipe: Recipe) -> None:
         self._recipe = recipe

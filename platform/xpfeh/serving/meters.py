@@ -19,12 +19,7 @@ _NOTHING = 1e-300  # Ray refuses 0, and a rate needs a series that exists before
 
 
 class Meters:
-    """The counters of one replica; stars are counted a batch at a time, since each count takes microseconds.
-
-    Parameters
-    ----------
-    model_version : str
-    """
+    """The counters of one replica; stars are counted a batch at a time, since each count takes microseconds."""
 
     def __init__(self, model_version: str) -> None:
         self._version = {"model_version": model_version}

@@ -87,13 +87,7 @@ class Differences:
 
 
 class ShadowTraffic:
-    """The endpoint's side: sends a share of the answered stars to the `Shadow`, without waiting.
-
-    Parameters
-    ----------
-    handle : DeploymentHandle
-    share : float
-    """
+    """The endpoint's side: sends a share of the answered stars to the `Shadow`, without waiting."""
 
     def __init__(self, handle: DeploymentHandle, share: float) -> None:
         self._handle, self._share = handle, share

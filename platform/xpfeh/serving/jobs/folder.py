@@ -21,8 +21,7 @@ import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xpfeh.files import filesystem, read_bytes, write_whole
-from xpfeh.serving.answers import CSV, VOTABLE
-from xpfeh.serving.openapi import FITS, PARQUET
+from xpfeh.serving.answers import CSV, FITS, PARQUET, VOTABLE
 
 KEPT = timedelta(days=1)
 """How long a job is kept after its last progress or its end."""
@@ -61,7 +60,7 @@ class ResultForm(StrEnum):
         return f"result.{'vot' if self is ResultForm.VOTABLE else self}"
 
     def takes(self, stars: int) -> bool:
-        """Whether so large a result is written in this form: astropy takes four minutes for a VOTable of a million."""
+        """Whether a result of this size is written in this format: a VOTable of a million stars takes four minutes."""
         return self is not ResultForm.VOTABLE or stars <= MAX_VOTABLE_STARS
 
     @property
