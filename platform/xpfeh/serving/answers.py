@@ -138,7 +138,10 @@ def _as_file(suffix: str, table: pa.Table) -> bytes:
 
 TABLES: Mapping[str, Callable[[pa.Table], bytes]] = {ARROW: as_arrow, CSV: as_csv, VOTABLE: as_votable}
 """Writers of a table, by media type."""
-FILES = {FITS: partial(_as_file, ".fits"), PARQUET: partial(_as_file, ".parquet")}
+FILES: Mapping[str, Callable[[pa.Table], bytes]] = {
+    FITS: partial(_as_file, ".fits"),
+    PARQUET: partial(_as_file, ".parquet"),
+}
 """Likewise, for the answer to a file."""
 
 
