@@ -1,7 +1,7 @@
 import numpy as np
 from xpfeh.evaluate.metrics import inside, sliced_summary, summary
 from xpfeh.evaluate.residuals import robust_sigma
-from xpfeh.evaluate.slope import residual_slope
+from xpfeh.evaluate.sections.abundances import residual_slope
 from xpfeh.flags import Flag
 
 from tests.evaluate.made_up import gaussian, held_out, in_cells
