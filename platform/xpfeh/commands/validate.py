@@ -161,8 +161,8 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     rows = np.searchsorted(given.stars["source_id"], first.stars["source_id"])
     stars = {name: given.stars[name][rows] for name in INPUTS}
     slopes = judge.sensitivity(stars, judge.unseen_by(first.stars["source_id"]))
-    taken = network_inputs(stars, judge.cards[0].recipe, judge.cards[0].preprocess)["flux"]
-    return Spectra(stars["flux"], taken, slopes)
+    inputs = network_inputs(stars, judge.cards[0].recipe, judge.cards[0].preprocess)["flux"]
+    return Spectra(stars["flux"], inputs, slopes)
 
 
 def _compare(reference: tuple[ReferenceStars, pl.DataFrame], unseen: Columns) -> Compared:

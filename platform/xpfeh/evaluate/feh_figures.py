@@ -32,8 +32,8 @@ from xpfeh.typing import Columns
 _ENOUGH_METAL_POOR = 10  # stars below `_METAL_POOR`: with fewer, their figure shows nothing
 _ARROW = 0.15  # length, dex
 _METAL_POOR = -1.8  # dex
-# Upper limit of the figure, dex: the first, or the second if that leaves more stars than the third, a crowd.
-_LIMIT, _CROWDED_LIMIT, _CROWD = -1.5, -2.0, 300
+_LIMIT = -1.5  # dex, the figure's upper limit
+_CROWD, _CROWDED_LIMIT = 300, -2.0  # with this many stars below the first limit, intervals would hide each other
 
 
 @styled

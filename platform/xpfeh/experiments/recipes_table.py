@@ -27,9 +27,8 @@ def rows_of(experiment: str) -> list[Row]:
     UserError
         If there is no such experiment, or no run in it holds a model.
     """
-    known = [
-        run for run in finished_runs(experiment) if "mae" in run.data.metrics
-    ]  # otherwise it was killed while it wrote them
+    # A run without MAE was killed while it wrote its numbers.
+    known = [run for run in finished_runs(experiment) if "mae" in run.data.metrics]
     by_tag = {run.data.tags.get(TRIAL_TAG, ""): run for run in known}
     recipes: dict[frozenset[tuple[str, str]], dict[str, Run]] = {}
     for finished in sorted(known, key=lambda run: run.info.start_time):

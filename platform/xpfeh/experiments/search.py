@@ -137,9 +137,8 @@ def _tuner(
             name=name,
             storage_path=storage,
             callbacks=[SearchProgress(), RunWriter(name, parent, steps)],
-            checkpoint_config=CheckpointConfig(
-                num_to_keep=1
-            ),  # saves the search's state at each checkpoint, not every 10 s
+            # With it Ray Tune saves the search's state at each checkpoint, not every 10 s.
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
             verbose=0,
         ),

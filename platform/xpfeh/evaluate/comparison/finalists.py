@@ -17,7 +17,7 @@ from xpfeh.evaluate.figures import BLUE, ORANGE, styled
 from xpfeh.evaluate.paired import Difference, bootstrap
 from xpfeh.typing import Columns
 
-_APART = 0.15  # of a finalist's row, from its middle to its ensemble and to its single network
+_APART = 0.15  # of a row's height: its two marks are this far above and below its middle
 
 
 @dataclass(frozen=True)

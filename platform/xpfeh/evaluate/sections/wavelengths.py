@@ -22,7 +22,7 @@ def wavelengths(study: Study) -> Section:
         pictures=[
             Picture(
                 "sensitivity",
-                sensitivity(study.first.stars["feh"], study.spectra.taken, study.spectra.slopes),
+                sensitivity(study.first.stars["feh"], study.spectra.inputs, study.spectra.slopes),
                 "The effect of 1 % more flux in 11 nm on [Fe/H], median and central 68 % of the stars. It is negative "
                 "in the bands where metals absorb, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light there "
                 "means a more metal-poor star.",
