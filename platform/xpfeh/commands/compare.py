@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xpfeh.evaluate.comparison.page import shown_finalists, write_page
+from xpfeh.evaluate.comparison.finalists import shown_finalists
+from xpfeh.evaluate.comparison.page import write_page
 from xpfeh.evaluate.comparison.runs import Row
 from xpfeh.experiments.recipes_table import rows_of, stars_of
 from xpfeh.files import check_output_file
