@@ -29,7 +29,7 @@ CARBON_RICH = {
 """Carbon-enhanced stars of the packaged library, by Gaia DR3 source_id: 2MASS designation, and [C/Fe] (dex) from issue
 18 of this project."""
 _OF_A_STAR = ("c_fe", "feh", "FEH")
-_MIN_STARS = 30  # for a slope: the minimum for a gate, too
+_MIN_FOR_A_SLOPE = 30  # as for a gate on a median
 
 
 def abundances(study: Study) -> Section:
@@ -117,7 +117,7 @@ def residual_slope(stars: Columns, along: str) -> dict[str, float]:
     residual = np.asarray(stars["FEH"], dtype=np.float64) - stars["feh"]
     used = np.isfinite(abundance) & (np.abs(residual) <= CATASTROPHIC)  # NaN is false
     n = int(used.sum())
-    if n < _MIN_STARS or not np.ptp(abundance[used]):
+    if n < _MIN_FOR_A_SLOPE or not np.ptp(abundance[used]):
         return {"n": n, "slope": math.nan, "slope_se": math.nan}
     slopes = partial(_slopes, abundance[used], residual[used])
     return {"n": n} | estimates(by_cell(stars["source_id"][used]), ["slope"], slopes)

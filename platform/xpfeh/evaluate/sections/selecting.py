@@ -24,7 +24,7 @@ CUT_ON: dict[Literal["point", "interval"], str] = {"point": "FEH", "interval": "
 """The column of each cut: either the star's point value is below the limit, or its whole 68 % interval."""
 
 _THRESHOLDS = np.arange(-3.2, -0.99, 0.05)
-_MIN_STARS = 5  # with fewer, neither purity nor completeness is drawn
+_MIN_FOR_A_SHARE = 5  # with fewer, neither purity nor completeness is drawn
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def purity_and_completeness(stars: Columns) -> Figure:
         selected = stars[column] < _THRESHOLDS[:, None]
         both = (truly & selected).sum(axis=1)
         for axes, whole in ((left, selected.sum(axis=1)), (right, truly.sum(axis=1))):
-            enough = whole >= _MIN_STARS
+            enough = whole >= _MIN_FOR_A_SHARE
             share = both[enough] / whole[enough]
             error = np.sqrt(share * (1 - share) / whole[enough])  # binomial
             axes.plot(_THRESHOLDS[enough], share, color=colour, lw=1.8, label=f"by {by}: {column}")

@@ -34,7 +34,7 @@ _SHOWN = {**dict(zip(DUSTY[:-1], ("< 0.2", "0.2–0.5", "0.5–0.8", "0.8–1.5"
 """The groups along E(B-V) in figures."""
 _COLOURS = (BLUE, ORANGE, GREY, "#2f855a", "#805ad5", "#b7791f")  # of models; a seventh reuses the first
 _APART = 0.13  # distance between models of a group, along the axis
-_MIN_STARS = 20  # with fewer, no point is drawn
+_MIN_FOR_A_POINT = 20  # with fewer, no point is drawn
 _MIN_IN_A_PATCH = 3  # stars: with fewer, a median is one star's error
 _SHADE = 0.3  # dex, the limits of the map's colour scale
 _CLEAREST, _DUSTIEST = 0.01, 20.0  # mag, limits of a logarithmic axis of E(B-V); clearer stars are drawn at its end
@@ -190,7 +190,9 @@ def _draw_by_dust(
     """Draw one number for every model by E(B-V), the models slightly apart."""
     middle = (len(numbers) - 1) / 2
     for place, (name, groups) in enumerate(numbers.items()):
-        there = [(x, groups[group][ALL]) for x, group in enumerate(_SHOWN) if groups[group][ALL]["n"] >= _MIN_STARS]
+        there = [
+            (x, groups[group][ALL]) for x, group in enumerate(_SHOWN) if groups[group][ALL]["n"] >= _MIN_FOR_A_POINT
+        ]
         if there:
             x = np.array([x for x, _ in there]) + _APART * (place - middle)
             axes.errorbar(

@@ -11,7 +11,7 @@ from xpfeh.evaluate.figures import BLUE, FEH, GREY, RED, by_resolved_range, styl
 from xpfeh.evaluate.section import Picture, Section
 from xpfeh.evaluate.study import Study
 
-_MIN_STARS = 5  # with fewer, neither median nor range is drawn
+_MIN_FOR_A_LINE = 5  # with fewer, neither median nor range is drawn
 
 
 def wavelengths(study: Study) -> Section:
@@ -41,7 +41,7 @@ def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDA
         (f"−1.5 ≤ {FEH} < −0.5", (feh >= -1.5) & (feh < -0.5), GREY),
         (f"{FEH} ≥ −0.5", feh >= -0.5, RED),
     ):
-        if chosen.sum() >= _MIN_STARS:
+        if chosen.sum() >= _MIN_FOR_A_LINE:
             low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)  # (stars, pixels) -> (3, pixels)
             axes.plot(wavelength, middle, color=colour, label=label)
             axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)

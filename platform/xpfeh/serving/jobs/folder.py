@@ -232,7 +232,7 @@ class JobFolder:
 
 
 def new_id(request_id: str | None = None) -> str:
-    """Return the identifier of a new job, which nobody can guess; see `is_of`."""
+    """Return the identifier of a new job: its time, and random digits or, so that `is_of` finds it, the request's."""
     random = _digits_of(request_id) if request_id else secrets.token_hex(12)
     return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{random}"
 
