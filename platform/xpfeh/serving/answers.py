@@ -13,7 +13,6 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pacsv
-from numpy.typing import NDArray
 from pydantic_core import to_json
 from starlette.exceptions import HTTPException
 
@@ -24,9 +23,9 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.requested import RequestedStars
 from xpfeh.tables.votable import write_votable_to
 from xpfeh.tables.writing import write_table
+from xpfeh.typing import Columns
 from xpfeh.xp.preprocess import preprocess
 
-Columns = dict[str, NDArray]
 JSON, ARROW, CSV = "application/json", "application/vnd.apache.arrow.stream", "text/csv"
 VOTABLE, FITS, PARQUET = "application/x-votable+xml", "application/fits", "application/vnd.apache.parquet"
 

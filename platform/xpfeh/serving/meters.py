@@ -8,7 +8,7 @@ import numpy as np
 from ray.util.metrics import Counter, Gauge
 
 from xpfeh.flags import Flag
-from xpfeh.serving.answers import Columns
+from xpfeh.typing import Columns
 
 _BITS = np.array([flag.bit_length() - 1 for flag in Flag], dtype=np.uint32)
 _UP_TO = np.array([0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0])  # most giants have 0.5 to 2, the worst 1 % about 5

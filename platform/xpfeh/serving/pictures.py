@@ -11,9 +11,10 @@ from xpfeh.errors import UserError
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import JSON, Columns
+from xpfeh.serving.answers import JSON
 from xpfeh.serving.openapi import PNG
 from xpfeh.serving.requested import RequestedStars
+from xpfeh.typing import Columns
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import preprocess
 

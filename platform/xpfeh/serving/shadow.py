@@ -12,8 +12,9 @@ from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import Columns, catalog_of
+from xpfeh.serving.answers import catalog_of
 from xpfeh.serving.models import replicas_bundle
+from xpfeh.typing import Columns
 
 _LOG = logging.getLogger("ray.serve")
 

@@ -13,13 +13,14 @@ from starlette.exceptions import HTTPException
 
 from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import Columns, catalog_of
+from xpfeh.serving.answers import catalog_of
 from xpfeh.serving.requested import RequestedStars
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.input_files import SUFFIXES, readable
 from xpfeh.sources.reader import NO_COMPANIONS, read
 from xpfeh.tables.gunzip import GZIP_MAGIC
+from xpfeh.typing import Columns
 
 MAX_FILE_BYTES = 200_000_000
 """About 5,000 stars in DataLink's CSV, 30,000 in Parquet."""
