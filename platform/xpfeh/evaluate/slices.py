@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.flags import Flag
+from xpfeh.typing import Columns
 
 ALL, UNFLAGGED = "all", "unflagged"
 BOTH_SAMPLES = (ALL, UNFLAGGED)
@@ -55,7 +55,7 @@ def from_literature(reference: NDArray[np.str_]) -> NDArray[np.bool_]:
     return (text != "") & ~np.char.startswith(text, "APOGEE")
 
 
-def slices_of(stars: Mapping[str, NDArray]) -> dict[str, NDArray[np.bool_]]:
+def slices_of(stars: Columns) -> dict[str, NDArray[np.bool_]]:
     """Return the (N,) stars in each slice, by its name.
 
     Parameters

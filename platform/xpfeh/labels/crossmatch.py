@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.releases import RELEASES
+from xpfeh.typing import Columns
 
 _DR3_EPOCH = RELEASES["dr3"].ref_epoch
 _EQUAL_TO_DECIMALS = 6
@@ -44,7 +44,7 @@ class Match:
 def crossmatch(
     ra: NDArray,
     dec: NDArray,
-    gaia: Mapping[str, NDArray],
+    gaia: Columns,
     radius_arcsec: float = 2.0,
     epoch: float = 2000.0,
     gaia_epoch: float = _DR3_EPOCH,
@@ -162,9 +162,7 @@ def pairs_within(
     return known[row], known2[row2], separation.to_value(u.arcsec)
 
 
-def _positions_at(
-    gaia: Mapping[str, NDArray], epoch: float, gaia_epoch: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _positions_at(gaia: Columns, epoch: float, gaia_epoch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return right ascension and declination (degrees) of Gaia stars at an epoch; without proper motion unchanged."""
     ra, dec = np.array(gaia["ra"], np.float64), np.array(gaia["dec"], np.float64)
     if "pmra" not in gaia or "pmdec" not in gaia:
