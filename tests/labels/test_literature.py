@@ -8,8 +8,7 @@ import pytest
 from xpfeh.commands.labels import merge_labels, write_literature
 from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.literature import SURVEY_ERROR, Merged, merge
-from xpfeh.labels.literature_table import METAL_POOR, read_literature
+from xpfeh.labels.literature import METAL_POOR, SURVEY_ERROR, Merged, merge, read_literature
 from xpfeh.sources.library import NAME, library_path, read_apogee_labels
 
 from tests.genuine import shared

@@ -12,8 +12,7 @@ from xpfeh.files import check_output_file, whole_file
 from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch, without_common
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.literature import Merged, merge
-from xpfeh.labels.literature_table import METAL_POOR, read_literature
+from xpfeh.labels.literature import METAL_POOR, Merged, merge, read_literature
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
