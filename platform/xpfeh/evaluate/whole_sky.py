@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xpfeh.evaluate.metrics import with_errors
 from xpfeh.evaluate.slices import ALL, BOTH_SAMPLES, unflagged
+from xpfeh.evaluate.study import rows_of
 from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.typing import Columns
 
@@ -91,9 +92,6 @@ def sky_numbers(stars: Columns) -> dict[str, dict[str, dict[str, float]]]:
     """
     clean = unflagged(stars["flags"])
     return {
-        group: {
-            sample: with_errors({name: values[chosen & (clean | (sample == ALL))] for name, values in stars.items()})
-            for sample in BOTH_SAMPLES
-        }
+        group: {sample: with_errors(rows_of(stars, chosen & (clean | (sample == ALL)))) for sample in BOTH_SAMPLES}
         for group, chosen in groups_of(stars).items()
     }

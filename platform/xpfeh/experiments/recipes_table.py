@@ -19,7 +19,7 @@ from xpfeh.typing import Columns
 _DATA_TAGS = ("features", "labels_sha256", "split")
 
 
-def rows_of(experiment: str) -> list[Row]:
+def recipe_rows(experiment: str) -> list[Row]:
     """Return the recipes of an experiment, lowest mean validation error first; of two runs of one seed, the newer.
 
     Raises
