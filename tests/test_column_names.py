@@ -13,7 +13,7 @@ from xpfeh.archive.star_lists import read_ids
 from xpfeh.column_names import GAIA, find_columns
 from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.literature_table import read_literature
+from xpfeh.labels.literature import read_literature
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.sources.companions import Companions, id_range
 from xpfeh.sources.given_table import GivenTable

@@ -31,13 +31,13 @@ from fastapi import FastAPI, Request, Response
 from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import as_arrow, as_json, as_table, catalog_of
-from xpfeh.serving.asked import read_arrow, read_json
+from xpfeh.serving.requested import read_arrow, read_json
 from starlette.concurrency import run_in_threadpool
 predictor, api = Predictor(bundle_folder("pretrained")), FastAPI()
 def answer(body, kind):
-    asked = (read_arrow if "arrow" in kind else read_json)(body, "dr3", None)
-    catalogs = catalog_of([raw for raw, _ in asked.spectra], predictor)
-    return as_arrow(as_table(asked, catalogs)) if "arrow" in kind else as_json(asked, catalogs, predictor)
+    requested = (read_arrow if "arrow" in kind else read_json)(body, "dr3", None)
+    catalogs = catalog_of([raw for raw, _ in requested.spectra], predictor)
+    return as_arrow(as_table(requested, catalogs)) if "arrow" in kind else as_json(requested, catalogs, predictor)
 @api.post("/v1/predict")
 async def predict(request: Request):
     kind = request.headers["content-type"]

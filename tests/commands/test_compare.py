@@ -9,7 +9,7 @@ from xpfeh.evaluate.comparison.runs import varied
 from xpfeh.evaluate.validation_stars import FILE, OF_VALIDATION
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.mlflow_runs import ENSEMBLE, TRIAL_TAG
-from xpfeh.experiments.recipes_table import rows_of, stars_of
+from xpfeh.experiments.recipes_table import recipe_rows, stars_of
 from xpfeh.inference.bundle import read_card
 from xpfeh.settings import Recipe
 
@@ -35,7 +35,7 @@ def test_seeds_of_one_recipe_are_one_row_and_the_best_comes_first() -> None:
         recorded(Recipe(seed=seed, name=name), mae, seconds=10 * seed, search=search)
         for seed, mae, name, search in ((1, 0.10, "tuned", "a"), (2, 0.06, "tuned", "b"), (3, 0.05, "paper", "b"))
     ]
-    rows = rows_of("xpfeh")
+    rows = recipe_rows("xpfeh")
     assert [[run.run_id for run in row.runs] for row in rows] == [runs[::-1], [single]]
     assert (rows[0].text("mae"), rows[1].text("mae")) == ("0.0700 ± 0.0265", "0.0900")
     assert rows[0].text("seconds") == "20 ± 10"
@@ -47,7 +47,7 @@ def test_seeds_of_one_recipe_are_one_row_and_the_best_comes_first() -> None:
 def test_of_two_runs_of_one_seed_the_newer_counts() -> None:
     newer = recorded(Recipe(), 0.09, begun=300)
     recorded(Recipe(), 0.05, begun=200)
-    (row,) = rows_of("xpfeh")
+    (row,) = recipe_rows("xpfeh")
     assert [run.run_id for run in row.runs] == [newer]
 
 
@@ -57,7 +57,7 @@ def test_of_two_runs_of_one_seed_the_newer_counts() -> None:
 def test_seeds_on_other_data_are_another_recipe(other: dict, differs: str) -> None:
     recorded(Recipe(seed=1), 0.08, features="a" * 16)
     recorded(Recipe(seed=2), 0.09, **{"features": "a" * 16, **other})
-    rows = rows_of("xpfeh")
+    rows = recipe_rows("xpfeh")
     assert len(rows) == 2
     assert varied(rows) == [differs]
 
@@ -69,14 +69,14 @@ def test_a_run_older_than_a_setting_had_its_default() -> None:
     known = {name: value for name, value in Recipe(seed=2).model_dump().items() if name != "noise"}
     mlflow_runs.log(old, params=known, history=[{"mae": 0.09, "n": 500}])
     client.set_terminated(old)
-    (row,) = rows_of("xpfeh")
+    (row,) = recipe_rows("xpfeh")
     assert len(row.runs) == 2
 
 
 def test_a_run_without_a_model_is_left_out() -> None:
     mlflow_runs.client().create_run(mlflow_runs.experiment_id())
     with pytest.raises(UserError, match="no run has a model yet"):
-        rows_of("xpfeh")
+        recipe_rows("xpfeh")
 
 
 def test_a_run_cut_off_while_being_written_is_left_out_or_partial() -> None:
@@ -85,7 +85,7 @@ def test_a_run_cut_off_while_being_written_is_left_out_or_partial() -> None:
     for numbers in ({}, {"mae": 0.09}):
         cut = client.create_run(mlflow_runs.experiment_id(), tags={"model_version": "cut"}).info.run_id
         mlflow_runs.log(cut, params=Recipe(latent=8).model_dump(), history=[numbers])
-    whole, cut_off = rows_of("xpfeh")
+    whole, cut_off = recipe_rows("xpfeh")
     assert "validation_stars" in whole.best.parameters
     assert cut_off.best.numbers == {"mae": 0.09}
 
@@ -94,7 +94,7 @@ def test_a_finalist_knows_its_trial_whichever_was_recorded_first() -> None:
     recorded(Recipe(members=10, folds=5), 0.09, begun=100, **{TRIAL_TAG: f"search/a{ENSEMBLE}"})
     trial = recorded(Recipe(), 0.08, begun=200, **{TRIAL_TAG: "search/a"})
     recorded(Recipe(members=20, folds=5), 0.10, **{TRIAL_TAG: f"search/lost{ENSEMBLE}"})
-    trial_row, finalist, lost = rows_of("xpfeh")
+    trial_row, finalist, lost = recipe_rows("xpfeh")
     assert finalist.best.trial == trial_row.best
     assert trial_row.best.run_id == trial
     assert trial_row.best.trial is lost.best.trial is None
@@ -105,7 +105,7 @@ def test_a_run_keeps_the_stars_it_was_judged_on_and_its_version_does_not_depend_
     old, new = (mlflow_runs.run_of(name, name) for name in ("old", "new"))
     mlflow_runs.log(new, params=card.recipe.model_dump())
     mlflow_runs.finish(new, bundle, card)
-    (row,) = rows_of("xpfeh")
+    (row,) = recipe_rows("xpfeh")
     stars = stars_of([row.best, replace(row.best, run_id=old)])
     assert set(stars) == {new}
     assert set(stars[new]) == set(OF_VALIDATION)

@@ -115,7 +115,7 @@ def test_finalists_are_compared_with_their_trials_and_star_by_star(tmp_path: Pat
     same, worse = kept(400, 0.1), kept(400, 0.3)
     worse["FEH"] = worse["feh"] + 3 * (same["FEH"] - same["feh"])
     stars = {"a0" * 16: same, "b0" * 16: kept(400, 0.1), "c0" * 16: worse}
-    best, other, third, unkept = rank_finalists(rows, stars, most=4)
+    best, other, third, unkept = rank_finalists(rows, stars)
     assert best.behind is None
     assert unkept.behind is None
     assert (other.behind.a - other.behind.b, other.behind.n) == (0, 400)

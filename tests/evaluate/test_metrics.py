@@ -1,7 +1,7 @@
 import numpy as np
 from xpfeh.evaluate.metrics import inside, sliced_summary, summary
 from xpfeh.evaluate.residuals import robust_sigma
-from xpfeh.evaluate.slope import residual_slope
+from xpfeh.evaluate.sections.abundances import residual_slope
 from xpfeh.flags import Flag
 
 from tests.evaluate.made_up import gaussian, held_out, in_cells
@@ -112,12 +112,12 @@ def test_the_slope_against_alpha_is_robust_to_single_outliers() -> None:
     found = residual_slope(stars, "alpha_m")
     known = np.isfinite(stars["alpha_m"])
     slope, _ = np.polyfit(stars["alpha_m"][known], (stars["FEH"] - stars["feh"])[known], 1)
-    assert found.n == 1900
-    np.testing.assert_allclose(found.slope, slope)
+    assert found["n"] == 1900
+    np.testing.assert_allclose(found["slope"], slope)
     # For independent stars: scatter over sqrt(n) times the scatter of [alpha/M], which is uniform over 0.3 dex.
-    np.testing.assert_allclose(found.slope_se, 0.08 / np.sqrt(1900) / (0.3 / np.sqrt(12)), rtol=0.1)
+    np.testing.assert_allclose(found["slope_se"], 0.08 / np.sqrt(1900) / (0.3 / np.sqrt(12)), rtol=0.1)
     broken = stars["FEH"].copy()
     broken[np.argsort(np.where(known, stars["alpha_m"], np.inf))[:20]] = 5.0
-    assert abs(residual_slope({**stars, "FEH": broken}, "alpha_m").slope - slope) < found.slope_se
+    assert abs(residual_slope({**stars, "FEH": broken}, "alpha_m")["slope"] - slope) < found["slope_se"]
     few = residual_slope({name: values[:29] for name, values in stars.items()}, "alpha_m")
-    assert np.isnan(few.slope)
+    assert np.isnan(few["slope"])

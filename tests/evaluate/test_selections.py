@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from xpfeh.evaluate.selections import selections
+from xpfeh.evaluate.sections.selecting import selections
 from xpfeh.flags import Flag
 
 from tests.evaluate.made_up import held_out

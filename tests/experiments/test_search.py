@@ -38,10 +38,9 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     winner = by_tag[ensemble]
     assert best.winner.run_id == winner.info.run_id
     assert (best.winner.mae, best.winner.mae_error) == (winner.data.metrics["mae"], winner.data.metrics["mae_error"])
-    bundle = Predictor(candidate_of(best.winner.run_id).folder)
-    assert bundle.card.recipe == best.winner.recipe
-    assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
-    assert bundle.card.stars.validation == np.isfinite(stars_for(best.winner.recipe, sample)["feh"]).sum()
+    card = Predictor(candidate_of(best.winner.run_id).folder).card
+    assert (card.recipe.members, card.recipe.folds, card.recipe.steps) == (10, 5, 600)
+    assert card.stars.validation == np.isfinite(stars_for(card.recipe, sample)["feh"]).sum()
 
     with pytest.raises(UserError, match="already recorded in MLflow"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")

@@ -8,8 +8,7 @@ import pytest
 from xpfeh.commands.labels import merge_labels, write_literature
 from xpfeh.errors import UserError
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.literature import SURVEY_ERROR, Merged, merge
-from xpfeh.labels.literature_table import METAL_POOR, read_literature
+from xpfeh.labels.literature import METAL_POOR, SURVEY_ERROR, Merged, merge, read_literature
 from xpfeh.sources.library import NAME, library_path, read_apogee_labels
 
 from tests.genuine import shared
@@ -41,7 +40,7 @@ def test_the_literature_wins_below_minus_two_and_where_the_survey_has_nothing() 
     assert merged.labels["logg"].to_list() == [1.0, 2.0, 3.0, 4.0, 5.0, None]
     assert star(merged, 5)["alpha_m"] is None
     counts = merged.counts
-    assert counts["stars asked for"] == counts["stars delivered"] == counts["of the literature"] + 2
+    assert counts["stars requested"] == counts["stars delivered"] == counts["of the literature"] + 2
 
 
 def test_the_error_of_a_survey_grows_towards_the_end_of_its_grid() -> None:
@@ -56,7 +55,7 @@ def test_rows_that_say_nothing_are_dropped_and_counted() -> None:
     assert merged.labels["source_id"].to_list() == [7]
     rejected = {name: n for name, n in merged.counts.items() if name.startswith("rejected")}
     assert list(rejected.values()) == [1, 1, 1]
-    assert merged.counts["stars asked for"] == 3 == merged.counts["stars delivered"] + merged.counts["stars rejected"]
+    assert merged.counts["stars requested"] == 3 == merged.counts["stars delivered"] + merged.counts["stars rejected"]
 
 
 def test_rows_of_a_reference_are_one_value_and_copies_count_once() -> None:

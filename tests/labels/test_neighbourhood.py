@@ -102,8 +102,6 @@ def test_both_names_of_the_newer_star(tmp_path: Path) -> None:
     (tmp_path / "pairs.csv").write_text("dr3_source_id,GaiaDR3,angular_distance,magnitude_difference\n1,1,0.1,0.0\n")
     with pytest.raises(UserError, match="no column dr4_source_id; there are: dr3_source_id, GaiaDR3"):
         Neighbourhood(tmp_path / "pairs.csv")
-    with pytest.raises(UserError, match="Gaia DR3 has no table of matches with the previous release"):
-        Neighbourhood(tmp_path / "pairs.csv", "dr3")
 
 
 def test_reports_of_two_releases_are_compared_star_by_star(tmp_path: Path) -> None:

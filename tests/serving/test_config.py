@@ -35,6 +35,12 @@ def test_an_invalid_config_is_refused_with_its_error(tmp_path: Path, old: str, n
         read_config(path)
 
 
+def test_an_ipv6_address_is_in_brackets(tmp_path: Path) -> None:
+    path = tmp_path / "serve.yaml"
+    path.write_text(LOCAL.read_text().replace("127.0.0.1", '"::1"'))
+    assert read_config(path).address == "http://[::1]:8000"
+
+
 def test_a_missing_config_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="No such file"):
         read_config(tmp_path / "none.yaml")

@@ -16,7 +16,6 @@ from xpfeh.errors import UserError
 from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import CSV, TABLES, answered, as_table
-from xpfeh.serving.asked import read_arrow
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.jobs import intake
 from xpfeh.serving.jobs.desk import MAX_KEPT, MAX_UNFINISHED, Desk
@@ -24,6 +23,7 @@ from xpfeh.serving.jobs.folder import JobEnd, JobFolder, JobOrder, JobProgress, 
 from xpfeh.serving.jobs.intake import ANSWERS, JobInput, begin, of_arrow, of_file, of_ids
 from xpfeh.serving.jobs.work import answers_of, gather
 from xpfeh.serving.keys import Key
+from xpfeh.serving.requested import read_arrow
 from xpfeh.serving.uploads import predict
 
 from tests.archive.archive_server import ArchiveServer
@@ -71,8 +71,8 @@ def test_a_table_gets_the_bytes_that_a_request_gets(
     (tmp_path / "stars.arrow").write_bytes(stream)
     given = of_arrow(tmp_path / "stars.arrow", tmp_path, archive=False)
     dataset, result = worked(given, predictor, tmp_path / "jobs")
-    asked = read_arrow(stream, "dr3", lambda ids: pytest.fail("asks the archive"))
-    (_, (expected,)) = answered([(asked, CSV)], predictor)
+    requested = read_arrow(stream, "dr3", lambda ids: pytest.fail("asks the archive"))
+    (_, (expected,)) = answered([(requested, CSV)], predictor)
     assert TABLES[CSV](result) == expected
     assert [shard.rows for shard in dataset.plan.shards] == [5, 5, 5]
     assert dataset.plan.model == predictor.version
@@ -97,11 +97,11 @@ def test_identifiers_get_their_spectra_from_the_archive(
 
 def test_a_file_gets_the_bytes_that_an_upload_gets(predictor: Predictor, tmp_path: Path) -> None:
     path = datalink_file("fits", tmp_path)
-    asked, catalogs = predict(path, path.name, predictor, lambda stars: None)
+    requested, catalogs = predict(path, path.name, predictor, lambda stars: None)
     given = of_file(path, "mine.fits")
     assert (given.stars, given.name) == (1, "mine.fits")
     _, result = worked(given, predictor, tmp_path / "jobs")
-    assert TABLES[CSV](result) == TABLES[CSV](as_table(asked, catalogs))
+    assert TABLES[CSV](result) == TABLES[CSV](as_table(requested, catalogs))
 
 
 @pytest.mark.slow

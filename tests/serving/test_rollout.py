@@ -16,11 +16,11 @@ from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import deploy as deployment
-from xpfeh.serving.answers import Columns
 from xpfeh.serving.config import Config
 from xpfeh.serving.deploy import current_args, deploy, rollout
 from xpfeh.serving.keys import Keys, Scope
 from xpfeh.serving.shadow import Differences
+from xpfeh.typing import Columns
 from xpfeh.xp.preprocess import preprocess
 
 from tests.serving.load import body_of, load

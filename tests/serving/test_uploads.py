@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from xpfeh.errors import UserError
 from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import JSON
-from xpfeh.serving.uploads import answer, predict
+from xpfeh.serving.answers import JSON, answer
+from xpfeh.serving.uploads import predict
 from xpfeh.sources.coefficients import LIST_COLUMNS
 
 from tests.genuine import datalink_file
@@ -82,11 +82,11 @@ def test_a_damaged_file_is_read_or_refused(
         path = tmp_path / f"upload{suffix}"
         path.write_bytes(content)
         try:
-            asked, catalogs = predict(path, "mine" + suffix, predictor, lambda stars: None)
+            requested, catalogs = predict(path, "mine" + suffix, predictor, lambda stars: None)
         except UserError as refused:
             text = str(refused)
         else:
-            text = answer(JSON, asked, catalogs, predictor).decode()
+            text = answer(JSON, requested, catalogs, predictor).decode()
         assert "\n" not in text
         assert str(tmp_path) not in text
         assert len(text) < 20_000

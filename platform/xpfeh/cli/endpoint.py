@@ -76,9 +76,11 @@ def rollout(
     New replicas start next to the old ones as soon as a core is free; if they fail, the old ones stay. To go back, run
     the same command with the previous model. GET /v1/shadow compares both models' answers to shadow traffic.
     """
-    from xpfeh.commands.serve import LOCAL_CONFIG, roll_out
+    from xpfeh.commands.serve import LOCAL_CONFIG
+    from xpfeh.serving.config import read_config
+    from xpfeh.serving.deploy import rollout
 
-    before, after = roll_out(config or LOCAL_CONFIG, model, share)
+    before, after = rollout(read_config(config or LOCAL_CONFIG), model, share)
     if share is None:
         console.print(f"serving {after}; to go back: xpfeh rollout {before}", soft_wrap=True)
     else:

@@ -100,20 +100,21 @@ def print_warning(line: str) -> None:
 
 def print_written(out: Any, written: Written) -> None:
     """Print how many stars of a source were written and rejected."""
-    for line in written.warnings:
-        print_warning(line)
-    counts = f"{_stars(written.stars)} written, {written.rejected:,} rejected"
-    console.print(f"{counts} -> {_name(out, written)}", soft_wrap=True)
-    _print_listing(written)
+    _print_outcome(out, written, f"{_stars(written.stars)} written, {written.rejected:,} rejected")
 
 
 def print_answers(out: Any, written: Written) -> None:
     """Print what kinds of answers the stars got, each counted once."""
+    kinds = {**written.kinds, "rejected": written.rejected - written.repeated, "repeated": written.repeated}
+    _print_outcome(out, written, _count(kinds))
+
+
+def _print_outcome(out: Any, written: Written, counts: str) -> None:
     for line in written.warnings:
         print_warning(line)
-    kinds = {**written.kinds, "rejected": written.rejected - written.repeated, "repeated": written.repeated}
-    console.print(f"{_count(kinds)} -> {_name(out, written)}", soft_wrap=True)
-    _print_listing(written)
+    console.print(f"{counts} -> {out}{' (replaced)' if written.replaced else ''}", soft_wrap=True)
+    if written.rejected:
+        console.print(f"reasons for the rejected rows: {written.listing}", soft_wrap=True)
 
 
 def _count(kinds: Mapping[str, int]) -> str:
@@ -134,15 +135,6 @@ def _count(kinds: Mapping[str, int]) -> str:
 
 def _stars(number: int) -> str:
     return "1 star" if number == 1 else f"{number:,} stars"
-
-
-def _print_listing(written: Written) -> None:
-    if written.rejected:
-        console.print(f"reasons for the rejected rows: {written.listing}", soft_wrap=True)
-
-
-def _name(out: Any, written: Written) -> str:
-    return f"{out} (replaced)" if written.replaced else str(out)
 
 
 def print_cache(sizes: Mapping[str, Size]) -> None:

@@ -50,8 +50,8 @@ def probe(
 ) -> None:
     """Check whether a data release in Gaia's archive is as xpfeh expects.
 
-    Compares tables, columns, DataLink's retrieval type and data structure, one star's spectrum and GaiaXPy's bases, in
-        the archive and its mirrors, with advice on differences. Exit code 1: something differs.
+    It compares tables, columns, DataLink's retrieval type and data structure, one star's spectrum and GaiaXPy's bases,
+    in the archive and its mirrors, and advises on differences. Exit code 1: something differs.
     """
     from xpfeh.archive.archives import PUBLIC
     from xpfeh.archive.probe import Verdict, probe

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from xpfeh.evaluate.comparison.page import shown_finalists, write_page
+from xpfeh.evaluate.comparison.finalists import shown_finalists
+from xpfeh.evaluate.comparison.page import write_page
 from xpfeh.evaluate.comparison.runs import Row
-from xpfeh.experiments.recipes_table import rows_of, stars_of
+from xpfeh.experiments.recipes_table import recipe_rows, stars_of
 from xpfeh.files import check_output_file
 
 
@@ -20,7 +21,7 @@ def compare(experiment: str, html: str | Path | None = None) -> list[Row]:
     """
     if html is not None:
         check_output_file(html)
-    rows = rows_of(experiment)
+    rows = recipe_rows(experiment)
     if html is not None:
         write_page(Path(html), rows, stars_of(shown_finalists(rows)), experiment)
     return rows

@@ -37,7 +37,7 @@ from xpfeh.settings import PreprocessSettings, recipe_named
 from xpfeh.sources.library import NAME, library_path, read_spectra
 
 _MARK = "made-by-xpfeh-demo"
-_STARS_ASKED = 20
+_STARS_REQUESTED = 20
 
 
 def run_demo(
@@ -118,15 +118,15 @@ def run_demo(
     print_step("Ray Serve: query the endpoint")
     with running_endpoint(LOCAL_CONFIG, champion) as address:
         _check_answers(address, out)
-    console.print(f"{_STARS_ASKED} answers equal their catalog rows to the last bit")
+    console.print(f"{_STARS_REQUESTED} answers equal their catalog rows to the last bit")
     print_step(f"done: open {out / 'report' / 'index.html'} and {out / 'comparison.html'}")
 
 
 def _check_answers(address: str, out: Path) -> None:
     """Request some stars one by one, and compare each answer with its catalog row."""
-    stars = read_spectra(library_path(NAME), 0, _STARS_ASKED)
+    stars = read_spectra(library_path(NAME), 0, _STARS_REQUESTED)
     catalog = Dataset.at(out / "catalog").read(source_ids=stars["source_id"])
-    for i in range(_STARS_ASKED):
+    for i in range(_STARS_REQUESTED):
         star = {name: _as_json(values[i]) for name, values in stars.items()}
         response = requests.post(f"{address}/v1/predict", json={"stars": [star]}, timeout=60)
         if response.status_code != 200:

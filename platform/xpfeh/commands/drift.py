@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.evaluate.drift import Drift, drift, drift_figure, not_evaluated
+from xpfeh.evaluate.study import rows_of
 from xpfeh.files import whole_folder
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.inputs import network_inputs
@@ -52,7 +53,7 @@ def find_drift(features: str | Path, bundle: str | Path, out: str | Path) -> Fou
     taken = network_inputs(stars, recipe, predictor.card.preprocess)  # what the training stars' summary describes, too
     stars |= {"flux": taken["flux"], "flags": answers["flags"], "domain_score": answers["domain_score"]}
     given, chosen = describe(stars), is_compared(stars)
-    unknown = not_evaluated({name: values[chosen] for name, values in stars.items()})
+    unknown = not_evaluated(rows_of(stars, chosen))
     found = drift(predictor.card.seen, given)
     report = {
         "features": str(features),

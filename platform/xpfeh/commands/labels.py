@@ -12,8 +12,7 @@ from xpfeh.files import check_output_file, whole_file
 from xpfeh.labels.compilation import to_labels
 from xpfeh.labels.crossmatch import crossmatch, without_common
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.literature import Merged, merge
-from xpfeh.labels.literature_table import METAL_POOR, read_literature
+from xpfeh.labels.literature import METAL_POOR, Merged, merge, read_literature
 from xpfeh.labels.neighbourhood import Neighbourhood
 from xpfeh.labels.pastel import read_pastel
 from xpfeh.labels.saga import read_saga
@@ -86,8 +85,8 @@ def write_labels(
     return counts
 
 
-def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, release: str = "dr4") -> dict[str, int]:
-    """Write labels under the identifiers of a newer data release, and return how many could be moved.
+def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path) -> dict[str, int]:
+    """Write labels under DR4's identifiers, and return how many could be moved.
 
     The old identifier is kept in the column ``dr3_source_id``, as in the archive's table.
 
@@ -99,8 +98,6 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
         The archive's ``dr3_neighbourhood`` of these stars, see `xpfeh.labels.neighbourhood.Neighbourhood`.
     out : str or Path
         Parquet table to write.
-    release : {"dr4"}
-        The newer release.
 
     Raises
     ------
@@ -109,7 +106,7 @@ def move_labels(path: str | Path, neighbourhood: str | Path, out: str | Path, re
     """
     _check_output(out)
     labels = _frame(path)
-    pairs = Neighbourhood(neighbourhood, release)
+    pairs = Neighbourhood(neighbourhood)
     moved = pairs.move(labels.with_columns(pl.col("source_id").alias(pairs.old_name)))
     if moved.table.is_empty():
         raise UserError(f"{path}: no labels can be moved: " + ", ".join(f"{k} {v}" for k, v in moved.counts.items()))

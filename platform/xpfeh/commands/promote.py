@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.training.noise import as_if_at
+from xpfeh.typing import Columns
 
 _MOST_CHAMPIONS = 10  # judged again at each promotion, some seconds each
 
@@ -158,7 +159,7 @@ class _Judged:
         return metrics
 
 
-def _whole_sky(stars: Mapping[str, NDArray]) -> dict[str, dict[str, float]]:
+def _whole_sky(stars: Columns) -> dict[str, dict[str, float]]:
     """Return the numbers of the groups that a whole-sky model is judged on, and how well it finds giants."""
     chosen = groups_of(stars)
     numbers = {group: with_errors(rows_of(stars, chosen[group])) for group in MAX_SKY_BIAS}
@@ -218,7 +219,7 @@ def _baseline_mae(challenger: _Judged, sample: Sample, notes: list[str]) -> floa
     return float(np.abs(feh - challenger.stars["feh"])[given].mean())
 
 
-def _stars_per_second(predictor: Predictor, stars: Mapping[str, NDArray]) -> float:
+def _stars_per_second(predictor: Predictor, stars: Columns) -> float:
     """Return the best of three timings with full chunks."""
     rows = np.resize(np.arange(len(stars["feh"])), 64 * CHUNK)
     many = {name: stars[name][rows] for name in INPUTS}

@@ -93,7 +93,7 @@ def publish(
         or if there are too many stars for VOTable.
     """
     chosen = _sample_named(sample)
-    report_files = _report_files(report) if report is not None else {}
+    report_files = _report_files(report) if report is not None else {}  # listed first: `out` may be inside the report
     writers = {name: FORMATS[name] for name in _check_formats(formats)}
     check_output_folder(out)
     dataset = Dataset.finished(catalog, "catalog")
@@ -193,11 +193,7 @@ def _copy(files: Mapping[str, Path], folder: Path) -> None:
 
 def _code_versions(records: Sequence[Record]) -> list[dict[str, str]]:
     """Return each version of the code that made any of the parts, once."""
-    versions: list[dict[str, str]] = []
-    for record in records:
-        if record.made_by not in versions:
-            versions.append(record.made_by)
-    return versions
+    return list({json.dumps(record.made_by): record.made_by for record in records}.values())
 
 
 def _schema(columns: pa.Schema, provenance: Mapping[str, object]) -> pa.Schema:

@@ -7,44 +7,40 @@ from pathlib import Path
 
 from xpfeh.columns import to_arrays
 from xpfeh.dataset.dataset import Dataset
-from xpfeh.labels.label_table import Labels, read_labels
+from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.sample import FEATURES, LAST_FOLD, FeaturesOrigin, Sample, labelled_sample
 from xpfeh.settings import SALT, check_name
 
 
-def read_sample(
-    features: str | Path, labels: str | Path | Labels, salt: str = SALT, test_fold: int = LAST_FOLD
-) -> Sample:
-    """Return the labelled stars of a features dataset; only their rows are read into memory.
+def read_sample(features: str | Path, labels: str | Path, salt: str = SALT) -> Sample:
+    """Return the labelled stars of a features dataset, the last fifth of the sky held out.
+
+    Only their rows are read into memory.
 
     Parameters
     ----------
     features : str or Path
-    labels : str, Path or Labels
+    labels : str or Path
     salt : str
         Names the split of the sky.
-    test_fold : int
-        Which fifth of the sky is held out, 0 to 4.
 
     Raises
     ------
     UserError
         If the features are incomplete, the labels cannot be read, or no star has both and passes the cuts.
     """
-    (sample,) = read_samples(features, labels, salt, [test_fold])
+    (sample,) = read_samples(features, labels, salt, [LAST_FOLD])
     return sample
 
 
-def read_samples(
-    features: str | Path, labels: str | Path | Labels, salt: str, test_folds: Iterable[int]
-) -> Iterator[Sample]:
-    """Yield the same stars, read once, with each given fifth of the sky held out in turn; else as `read_sample`."""
+def read_samples(features: str | Path, labels: str | Path, salt: str, test_folds: Iterable[int]) -> Iterator[Sample]:
+    """Yield the same stars, read once, each given fifth of the sky (0 to 4) held out in turn; see `read_sample`."""
     check_name("--salt", salt)
-    read = labels if isinstance(labels, Labels) else read_labels(labels)
+    table = read_labels(labels)
     dataset = Dataset.finished(features, "features")
-    stars = to_arrays(dataset.read(FEATURES, read.source_id))
+    stars = to_arrays(dataset.read(FEATURES, table.source_id))
     for test_fold in test_folds:
-        yield labelled_sample(stars, origin_of(dataset), read, salt, test_fold)
+        yield labelled_sample(stars, origin_of(dataset), table, salt, test_fold)
 
 
 def origin_of(dataset: Dataset) -> FeaturesOrigin:

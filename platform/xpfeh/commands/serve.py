@@ -41,13 +41,8 @@ def running_endpoint(config: str | Path, model: str | None = None) -> Iterator[s
         withdraw(parsed)
 
 
-def roll_out(config: str | Path, model: str, share: float | None = None) -> tuple[str, str]:
-    """Replace the model of a running endpoint; see `xpfeh.serving.deploy.rollout`."""
-    return rollout(read_config(config), model, share)
-
-
 def champions(config: str | Path, every_s: float = 30.0) -> Iterator[str]:
-    """Roll out each new model of the configured alias, for ever, and yield a line on each; a failing one is tried once.
+    """Roll out each new model of the configured alias, for ever, once each, and yield a line on it.
 
     Parameters
     ----------

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from xpfeh.columns import FEATURES, SPECTRA, to_table
 from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.reader import CompanionFiles
+from xpfeh.typing import Columns
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import correct_spectra, deredden_spectra, preprocess, sample_spectra
 
@@ -56,7 +55,7 @@ def spectra_rows(stage: Stage, settings: PreprocessSettings) -> ToTable:
     return partial(_at_stage, stage, settings, with_provenance(schema, settings, wave_nm=WAVELENGTH_NM.tolist()))
 
 
-def _at_stage(stage: Stage, settings: PreprocessSettings, schema: pa.Schema, raw: Mapping[str, NDArray]) -> pa.Table:
+def _at_stage(stage: Stage, settings: PreprocessSettings, schema: pa.Schema, raw: Columns) -> pa.Table:
     match stage:
         case Stage.FEATURES:
             return to_table(preprocess(raw, settings), schema)

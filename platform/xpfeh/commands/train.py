@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from xpfeh.cluster.connection import ONE_CORE, Share
-from xpfeh.cluster.members import fit_on_workers
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.learning_curve import LearningCurve
+from xpfeh.experiments.training_progress import train_with_progress
 from xpfeh.files import check_output_folder
 from xpfeh.inference.bundle import CARD
 from xpfeh.inference.card import ModelCard
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
-from xpfeh.training.fit import fit_members
-from xpfeh.training.train import train
 
 
 @dataclass(frozen=True)
@@ -33,13 +30,8 @@ def train_and_record(
 
     Parameters
     ----------
-    sample : Sample
-    recipe : Recipe
-    out : str or Path
-    workers : int
-        1 trains here; more train that many members of an ensemble at a time on the cluster.
-    share : Share
-        Resources of each worker.
+    sample, recipe, out, workers, share
+        As for `xpfeh.experiments.training_progress.train_with_progress`.
 
     Raises
     ------
@@ -48,11 +40,9 @@ def train_and_record(
     """
     check_output_folder(out, mark=CARD)
     mlflow_runs.experiment_id()  # an unreachable tracking server fails now, not after the training
-    curve = LearningCurve(recipe)
-    with curve.progress_bar() as report:
-        card = train(sample, recipe, out, report, fit_members if workers == 1 else fit_on_workers(workers, share))
+    card, history = train_with_progress(sample, recipe, out, workers, share)
     run_id = mlflow_runs.run_of(_tag(card), card.version)
-    mlflow_runs.log(run_id, params=recipe.model_dump(), history=curve.history)
+    mlflow_runs.log(run_id, params=recipe.model_dump(), history=history)
     mlflow_runs.finish(run_id, out, card)
     return Trained(run_id, card)
 

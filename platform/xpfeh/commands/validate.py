@@ -106,14 +106,14 @@ def validate(
     comparisons.check()
     given = Given.read(models, features, labels, comparisons)
     judged = {name: _judge(judge, given) for name, judge in models.items()}
+    first_judge, first = next(iter(models.values())), next(iter(judged.values()))
     if comparisons.baseline:
-        judged[BASELINE] = _baseline(next(iter(models.values())), given)
-    first = next(iter(judged.values()))
+        judged[BASELINE] = _baseline(first_judge, given)
     study = Study(
         judged,
-        _spectra(next(iter(models.values())), given, first),
+        _spectra(first_judge, given, first),
         truth,
-        _count_look(next(iter(models.values())).salt),
+        _count_look(first_judge.salt),
         [_compare(each, first.unseen) for each in given.references],
         {one.title: one.download for name, one in REFERENCES.items() if name not in comparisons.references},
         None if given.clusters is None else [_find_members(each, given, first.unseen) for each in given.clusters],
@@ -161,8 +161,8 @@ def _spectra(judge: CrossValidated, given: Given, first: Judged) -> Spectra:
     rows = np.searchsorted(given.stars["source_id"], first.stars["source_id"])
     stars = {name: given.stars[name][rows] for name in INPUTS}
     slopes = judge.sensitivity(stars, judge.unseen_by(first.stars["source_id"]))
-    taken = network_inputs(stars, judge.cards[0].recipe, judge.cards[0].preprocess)["flux"]
-    return Spectra(stars["flux"], taken, slopes)
+    inputs = network_inputs(stars, judge.cards[0].recipe, judge.cards[0].preprocess)["flux"]
+    return Spectra(stars["flux"], inputs, slopes)
 
 
 def _compare(reference: tuple[ReferenceStars, pl.DataFrame], unseen: Columns) -> Compared:

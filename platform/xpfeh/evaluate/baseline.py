@@ -48,9 +48,9 @@ def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
     training = sample.part("train", "train-other").columns
     train = {name: values[np.isfinite(training["feh"])] for name, values in training.items()}
     validation = sample.part("validation").columns
-    seen = _inputs(validation)
-    trees = _fit(_inputs(train), train["feh"], seen, validation["feh"])
-    residual = validation["feh"] - trees.predict(seen)
+    validation_x = _inputs(validation)
+    trees = _fit(_inputs(train), train["feh"], validation_x, validation["feh"])
+    residual = validation["feh"] - trees.predict(validation_x)
     feh = trees.predict(_inputs(stars)).astype(np.float64)
     lo95, lo68, hi68, hi95 = (feh + q for q in np.quantile(residual, (0.025, 0.16, 0.84, 0.975)))
     return {
@@ -64,15 +64,15 @@ def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
 
 
 _kept: dict[str, XGBRegressor] = {}
-"""By the content of what they learned from, the last: a promotion and the report after it need the same trees."""
+"""The last trees, by a hash of their training data: a promotion and the report after it need the same ones."""
 
 
-def _fit(x: NDArray[np.float32], feh: Array, seen: NDArray[np.float32], seen_feh: Array) -> XGBRegressor:
+def _fit(x: NDArray[np.float32], feh: Array, validation_x: NDArray[np.float32], validation_feh: Array) -> XGBRegressor:
     try:
         from xgboost import XGBRegressor
     except ImportError:
         raise UserError("the baseline needs XGBoost: pip install 'xpfeh[demo]'") from None
-    key = hashlib.sha256(b"".join(values.tobytes() for values in (x, feh, seen, seen_feh))).hexdigest()
+    key = hashlib.sha256(b"".join(values.tobytes() for values in (x, feh, validation_x, validation_feh))).hexdigest()
     if key in _kept:
         return _kept[key]
     # Tuned, so that the comparison is fair (LOG 2026-11-23).
@@ -86,7 +86,7 @@ def _fit(x: NDArray[np.float32], feh: Array, seen: NDArray[np.float32], seen_feh
         early_stopping_rounds=100,
         random_state=0,
     )
-    trees.fit(x, feh, eval_set=[(seen, seen_feh)], verbose=False)
+    trees.fit(x, feh, eval_set=[(validation_x, validation_feh)], verbose=False)
     _kept.clear()
     _kept[key] = trees
     return trees

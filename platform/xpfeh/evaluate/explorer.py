@@ -93,9 +93,8 @@ def _columns(stars: Columns) -> dict[str, object]:
     flags = stars["flags"][known]
     feh = np.asarray(stars["feh"][known], np.float32)
     return columns | {
-        "source_id": [
-            str(each) for each in stars["source_id"][known]
-        ],  # JavaScript's integers are exact only up to 2^53
+        # As text: JavaScript's integers are exact only up to 2^53.
+        "source_id": [str(each) for each in stars["source_id"][known]],
         "reference": [str(each) for each in stars["reference"][known]],
         "low": stars["FEH_lo68"][known],
         "high": stars["FEH_hi68"][known],

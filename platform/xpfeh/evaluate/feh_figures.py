@@ -26,15 +26,14 @@ from xpfeh.evaluate.figures import (
 )  # fmt: skip
 from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.slices import from_literature, unflagged
+from xpfeh.evaluate.study import rows_of
 from xpfeh.typing import Columns
 
-ENOUGH_POOR = 10
-"""Stars below -1.8: with fewer, their figure shows nothing."""
-
+_ENOUGH_METAL_POOR = 10  # stars below `_METAL_POOR`: with fewer, their figure shows nothing
 _ARROW = 0.15  # length, dex
-_POOR = -1.8  # dex: the stars below it are counted
-# Upper limit of the figure, dex: the first, or the second if that leaves more stars than the third, a crowd.
-_POOR_SHOWN, _FEWER_SHOWN, _CROWD = -1.5, -2.0, 300
+_METAL_POOR = -1.8  # dex
+_LIMIT = -1.5  # dex, the figure's upper limit
+_CROWD, _CROWDED_LIMIT = 300, -2.0  # with this many stars below the first limit, intervals would hide each other
 
 
 @styled
@@ -53,7 +52,7 @@ def predicted_against_true(stars: Columns, truth: str) -> Figure:
     right.hist(residual[given & usual], bins=bins, color=BLUE, label="unflagged")
     many = given.sum() > MANY
     for chosen, colour in ((usual, BLUE), (~usual, ORANGE)):
-        some = _rows(stars, chosen)
+        some = rows_of(stars, chosen)
         if many and colour == BLUE:
             draw_stars(left, some["feh"], some["FEH"])
             continue
@@ -80,33 +79,33 @@ def has_metal_poor(stars: Columns) -> bool:
     >>> has_metal_poor({"feh": np.full(9, -2.0)}), has_metal_poor({"feh": np.full(10, -2.0)})
     (False, True)
     """
-    return int(np.sum(stars["feh"] < _POOR)) >= ENOUGH_POOR
+    return int(np.sum(stars["feh"] < _METAL_POOR)) >= _ENOUGH_METAL_POOR
 
 
 @styled
 def metal_poor(stars: Columns) -> Figure:
     """Draw predicted against true [Fe/H] below -1.5 (if crowded, -2) with intervals, by source of the labels."""
     figure, axes = plt.subplots(figsize=(8, 6))
-    begins = _POOR_SHOWN if np.sum(stars["feh"] < _POOR_SHOWN) < _CROWD else _FEWER_SHOWN
-    poor = _rows(stars, stars["feh"] < begins)
-    literature = from_literature(poor["reference"])
-    low, _ = span(poor["feh"])
-    answered = np.concatenate([poor[name] for name in ("FEH", "FEH_lo68", "FEH_hi68")])
-    bottom, top = min(low, np.nanmin(answered, initial=low)) - 0.25, max(begins, np.nanmax(answered, initial=low))
+    limit = _LIMIT if np.sum(stars["feh"] < _LIMIT) < _CROWD else _CROWDED_LIMIT
+    shown = rows_of(stars, stars["feh"] < limit)
+    literature = from_literature(shown["reference"])
+    low, _ = span(shown["feh"])
+    predicted = np.concatenate([shown[name] for name in ("FEH", "FEH_lo68", "FEH_hi68")])
+    bottom, top = min(low, np.nanmin(predicted, initial=low)) - 0.25, max(limit, np.nanmax(predicted, initial=low))
     axes.plot([low, top], [low, top], color=RED, lw=1.2)
     for chosen, colour, marker, label in (
         (~literature, BLUE, "o", "other label"),
         (literature, ORANGE, "D", "label from the literature"),
     ):
-        some = _rows(poor, chosen)
+        some = rows_of(shown, chosen)
         axes.plot(some["feh"], some["FEH"], marker, ms=5, color=colour, alpha=0.9, label=label)
         _draw_interval(axes, some, 95, colour, width=0.6)
         _draw_interval(axes, some, 68, colour, width=1.8)
-        silent = some["feh"][np.isnan(some["FEH"])]
-        axes.plot(silent, np.full(len(silent), bottom + 0.06), "x", ms=6, color=colour)
-    numbers = summary(poor)
-    axes.set(xlim=(low, begins), ylim=(bottom, top), xlabel=f"true {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
-    axes.set_title(_counted(numbers, f"held-out stars, true {FEH} < −{-begins:g}"), loc="left", fontsize=10)
+        without = some["feh"][np.isnan(some["FEH"])]
+        axes.plot(without, np.full(len(without), bottom + 0.06), "x", ms=6, color=colour)
+    numbers = summary(shown)
+    axes.set(xlim=(low, limit), ylim=(bottom, top), xlabel=f"true {FEH} (dex)", ylabel=f"predicted {FEH} (dex)")
+    axes.set_title(_counted(numbers, f"held-out stars, true {FEH} < −{-limit:g}"), loc="left", fontsize=10)
     handles, _ = axes.get_legend_handles_labels()
     handles.append(plt.Line2D([], [], color=GREY, lw=1.8, label="68 % interval, thin 95 %; arrow: open"))
     if numbers["n_without_feh"]:
@@ -150,8 +149,3 @@ def _first_known(*columns: NDArray) -> NDArray[np.float64]:
 def _counted(numbers: dict[str, float], what: str) -> str:
     without = numbers["n_without_feh"]
     return f"{numbers['n'] + without} {what}" + (f", {without} of them without {FEH}" if without else "")
-
-
-def _rows(stars: Columns, chosen: NDArray[np.bool_]) -> dict[str, NDArray]:
-    names = ("feh", "FEH", "FEH_lo68", "FEH_hi68", "FEH_lo95", "FEH_hi95", "FEH_err", "reference")
-    return {name: stars[name][chosen] for name in names}

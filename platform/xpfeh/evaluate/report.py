@@ -6,10 +6,8 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
 import polars as pl
@@ -19,7 +17,7 @@ from rich.progress import track
 from xpfeh.evaluate.explorer import explorer
 from xpfeh.evaluate.figures import save
 from xpfeh.evaluate.metrics import summary
-from xpfeh.evaluate.section import Section, Table, latex, markdown
+from xpfeh.evaluate.section import Section, Table, latex, markdown, page
 from xpfeh.evaluate.sections.abundances import abundances
 from xpfeh.evaluate.sections.accuracy import accuracy, slice_by_slice
 from xpfeh.evaluate.sections.clusters import clusters
@@ -114,14 +112,9 @@ def _write_tables(tables: Sequence[Table], work: Path) -> None:
 
 
 def _page(study: Study, sections: Sequence[Section]) -> str:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["with_code"] = _with_code
-    template = environment.from_string((files("xpfeh.evaluate") / "templates" / "report.html").read_text())
-    return template.render(
-        study=study, cards=study.first.cards, sections=sections, explorer=explorer(study.first.stars)
-    )
+    first = study.first
+    content = {"study": study, "cards": first.cards, "sections": sections, "explorer": explorer(first.stars)}
+    return page("report.html", {"with_code": _with_code}, **content)
 
 
 def _with_code(text: str) -> Markup:

@@ -1,12 +1,14 @@
-"""The parts of a report: sections with tables, figures and numbers; and numbers as text."""
+"""The parts of a report: sections with tables, figures and numbers; and how they become text and pages."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from typing import Any
 
+import jinja2
 from matplotlib.figure import Figure
 
 
@@ -81,6 +83,15 @@ def text_of(value: float, form: str, error: float = math.nan) -> str:
         return "–"
     shown = format(value, form).replace("%", " %").replace("-", "−")
     return shown if math.isnan(error) else f"{shown} ± {format(error, form.removeprefix('+')).replace('%', ' %')}"
+
+
+def page(name: str, filters: Mapping[str, Callable[..., str]], **content: Any) -> str:
+    """Return a page of HTML from one of the templates, which may use the filters and show the content."""
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(filters)
+    return environment.from_string((files("xpfeh.evaluate") / "templates" / name).read_text()).render(content)
 
 
 def markdown(table: Table) -> str:

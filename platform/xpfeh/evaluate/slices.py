@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.flags import Flag
+from xpfeh.typing import Columns
 
 ALL, UNFLAGGED = "all", "unflagged"
 BOTH_SAMPLES = (ALL, UNFLAGGED)
@@ -18,7 +18,7 @@ G_EDGES = (0.0, 11.0, 12.0, 13.0, 14.0, 15.0, 21.0)
 """Labelled stars end near 15, all of Gaia at 21."""
 EBV_EDGES = (0.0, 0.02, 0.05, 0.12, 0.2)
 """Test stars end at 0.2 (paper, cut 4)."""
-POOR = (-1.0, -2.0, -2.5)
+FEH_LIMITS = (-1.0, -2.0, -2.5)
 """Limits in true [Fe/H], dex. APOGEE's grid ends at -2.5."""
 ALPHA_LOW, ALPHA_HIGH = 0.1, 0.2
 """[alpha/M], dex: the gap between the two sequences of the disk."""
@@ -55,7 +55,7 @@ def from_literature(reference: NDArray[np.str_]) -> NDArray[np.bool_]:
     return (text != "") & ~np.char.startswith(text, "APOGEE")
 
 
-def slices_of(stars: Mapping[str, NDArray]) -> dict[str, NDArray[np.bool_]]:
+def slices_of(stars: Columns) -> dict[str, NDArray[np.bool_]]:
     """Return the (N,) stars in each slice, by its name.
 
     Parameters
@@ -74,7 +74,7 @@ def slices_of(stars: Mapping[str, NDArray]) -> dict[str, NDArray[np.bool_]]:
     """
     feh, ebv, g_mag, alpha = (stars[name] for name in ("feh", "ebv", "phot_g_mean_mag", "alpha_m"))
     slices = {ALL: np.ones(len(feh), dtype=bool), UNFLAGGED: unflagged(stars["flags"])}
-    slices |= {f"feh<{limit:g}": feh < limit for limit in POOR}
+    slices |= {f"feh<{limit:g}": feh < limit for limit in FEH_LIMITS}
     literature = from_literature(stars["reference"])
     slices |= {LITERATURE: literature & (feh < LITERATURE_BELOW), APOGEE: ~literature}
     dusty = [(ebv >= low) & (ebv < high) for low, high in pairwise(EBV_EDGES)]

@@ -92,14 +92,14 @@ class Spectra:
     ----------
     flux : (N, 343) float32
         As observed.
-    taken : (N, pixels) float32
+    inputs : (N, pixels) float32
         The networks' input.
     slopes : (N, pixels) float32
-        d[Fe/H] / d flux, with respect to ``taken``.
+        d[Fe/H] / d flux, with respect to ``inputs``.
     """
 
     flux: NDArray[np.float32]
-    taken: NDArray[np.float32]
+    inputs: NDArray[np.float32]
     slopes: NDArray[np.float32]
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from xpfeh.evaluate.metrics import with_errors
 from xpfeh.evaluate.slices import ALL, BOTH_SAMPLES, unflagged
+from xpfeh.evaluate.study import rows_of
 from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.typing import Columns
 
@@ -89,11 +90,8 @@ def sky_numbers(stars: Columns) -> dict[str, dict[str, dict[str, float]]]:
     dict
         By group, then "all" or "unflagged", then the number's name.
     """
-    calm = unflagged(stars["flags"])
+    clean = unflagged(stars["flags"])
     return {
-        group: {
-            sample: with_errors({name: values[chosen & (calm | (sample == ALL))] for name, values in stars.items()})
-            for sample in BOTH_SAMPLES
-        }
+        group: {sample: with_errors(rows_of(stars, chosen & (clean | (sample == ALL)))) for sample in BOTH_SAMPLES}
         for group, chosen in groups_of(stars).items()
     }

@@ -11,15 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from xpfeh.cluster.connection import Share
-from xpfeh.cluster.members import fit_on_workers
 from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
-from xpfeh.experiments.learning_curve import LearningCurve
 from xpfeh.experiments.mlflow_retries import UnreachableError
 from xpfeh.experiments.mlflow_runs import ENSEMBLE
+from xpfeh.experiments.training_progress import train_with_progress
 from xpfeh.labels.sample import Sample
 from xpfeh.settings import Recipe
-from xpfeh.training.train import train
 
 FOLDS = 5
 
@@ -41,14 +39,11 @@ class Winner:
     ----------
     run_id : str
         MLflow run of its ensemble.
-    recipe : Recipe
-        Of the ensemble.
     mae, mae_error : float
         Cross-validated over the sky, and its standard error by cells of the sky, dex.
     """
 
     run_id: str
-    recipe: Recipe
     mae: float
     mae_error: float
 
@@ -91,16 +86,14 @@ def decide(
             failures.append(error)
             continue
         metrics = mlflow_runs.get(run).data.metrics
-        found.append(Winner(run, recipe, metrics["mae"], metrics["mae_error"]))
+        found.append(Winner(run, metrics["mae"], metrics["mae_error"]))
     if not found:
         raise UserError(f"no finalist could be trained as an ensemble; the first failure: {failures[0]}")
     return min(found, key=lambda each: each.mae)
 
 
 def _train(run: str, sample: Sample, recipe: Recipe, members: int, share: Share) -> None:
-    curve = LearningCurve(recipe)
     with tempfile.TemporaryDirectory() as folder:
-        with curve.progress_bar() as report:
-            card = train(sample, recipe, folder, report, fit_on_workers(members, share))
-        mlflow_runs.log(run, params=recipe.model_dump(), history=curve.history)
+        card, history = train_with_progress(sample, recipe, folder, members, share)
+        mlflow_runs.log(run, params=recipe.model_dump(), history=history)
         mlflow_runs.finish(run, folder, card)

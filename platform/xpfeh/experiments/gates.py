@@ -56,7 +56,7 @@ MAX_WITHOUT_FEH = 0.02
 MIN_SPEED = 0.1
 """Minimum stars per second, as a share of the best champion's: an ensemble may replace a single network."""
 
-_MIN_STARS = 30  # with fewer, a median is meaningless
+_MIN_FOR_A_MEDIAN = 30  # with fewer, a median is meaningless
 _MIN_OF_A_GROUP = 100  # with fewer, two standard errors of a coverage are 0.09 and more
 # With fewer held-out stars the sample has fewer than 10,000, too few to learn log g as well as the bound requires: with
 # 4,900, purity 0.91 and completeness 0.94 (2026-11-29).
@@ -138,7 +138,7 @@ def judge(challenger: Slices, champion: Rival | None, baseline_mae: float | None
     ['bias: median, all']
     """
     every = challenger["all"]
-    gates = [Gate("predicts: n", every["n"], _MIN_STARS, math.inf)]
+    gates = [Gate("predicts: n", every["n"], _MIN_FOR_A_MEDIAN, math.inf)]
     if not gates[0].holds:
         return gates  # with so few stars nothing else can be judged
     without = every["n_without_feh"] / (every["n"] + every["n_without_feh"])
@@ -152,7 +152,9 @@ def judge(challenger: Slices, champion: Rival | None, baseline_mae: float | None
         gates.append(Gate(f"calibration: {name}", every[name], wanted - allowed, wanted + allowed))
     gates.append(Gate(f"calibration: coverage_68, {FAINT}", challenger[FAINT]["coverage_68"], *FAINT_COVERAGE))
     gates += [
-        _bias(label, challenger[label], MAX_BIAS[label]) for label in MAX_BIAS if challenger[label]["n"] >= _MIN_STARS
+        _bias(label, challenger[label], MAX_BIAS[label])
+        for label in MAX_BIAS
+        if challenger[label]["n"] >= _MIN_FOR_A_MEDIAN
     ]
     gates += _whole_sky(challenger)
     if champion is not None:

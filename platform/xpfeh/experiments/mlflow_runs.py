@@ -95,19 +95,19 @@ def _check_database(uri: str) -> None:
 
 
 @patient()
-def experiment_id(name: str = EXPERIMENT) -> str:
-    """Return the id of an experiment, created if need be; with a sqlite file its artifacts are next to the file."""
+def experiment_id() -> str:
+    """Return the id of our experiment, created if need be; with a sqlite file its artifacts are next to the file."""
     mlflow_client = client(begin=True)
-    if found := mlflow_client.get_experiment_by_name(name):
+    if found := mlflow_client.get_experiment_by_name(EXPERIMENT):
         return found.experiment_id
     uri = os.environ["MLFLOW_TRACKING_URI"]
     location = None
     if uri.startswith("sqlite:///"):
         location = (Path(uri.removeprefix("sqlite:///")).absolute().parent / "artifacts").as_uri()
     try:
-        return mlflow_client.create_experiment(name, artifact_location=location)
+        return mlflow_client.create_experiment(EXPERIMENT, artifact_location=location)
     except MlflowException:
-        if found := mlflow_client.get_experiment_by_name(name):  # created by another process at the same time
+        if found := mlflow_client.get_experiment_by_name(EXPERIMENT):  # created by another process at the same time
             return found.experiment_id
         raise
 

@@ -19,7 +19,7 @@ from xpfeh.typing import Columns
 _DATA_TAGS = ("features", "labels_sha256", "split")
 
 
-def rows_of(experiment: str) -> list[Row]:
+def recipe_rows(experiment: str) -> list[Row]:
     """Return the recipes of an experiment, lowest mean validation error first; of two runs of one seed, the newer.
 
     Raises
@@ -27,9 +27,8 @@ def rows_of(experiment: str) -> list[Row]:
     UserError
         If there is no such experiment, or no run in it holds a model.
     """
-    known = [
-        run for run in finished_runs(experiment) if "mae" in run.data.metrics
-    ]  # otherwise it was killed while it wrote them
+    # A run without MAE was killed while it wrote its numbers.
+    known = [run for run in finished_runs(experiment) if "mae" in run.data.metrics]
     by_tag = {run.data.tags.get(TRIAL_TAG, ""): run for run in known}
     recipes: dict[frozenset[tuple[str, str]], dict[str, Run]] = {}
     for finished in sorted(known, key=lambda run: run.info.start_time):

@@ -17,8 +17,7 @@ from xpfeh.errors import UserError
 from xpfeh.experiments import mlflow_runs
 from xpfeh.experiments.finalists import FOLDS, BestTrial, Winner, decide
 from xpfeh.experiments.space import METRIC, SPACE, recipe_of, sampler
-from xpfeh.experiments.tune_callback import RunWriter
-from xpfeh.experiments.tune_progress import SearchProgress
+from xpfeh.experiments.tune_callback import RunWriter, SearchProgress
 from xpfeh.files import absolute, check_output_file, filesystem, list_files
 from xpfeh.labels.sample import Sample
 from xpfeh.lease import only_one
@@ -138,9 +137,8 @@ def _tuner(
             name=name,
             storage_path=storage,
             callbacks=[SearchProgress(), RunWriter(name, parent, steps)],
-            checkpoint_config=CheckpointConfig(
-                num_to_keep=1
-            ),  # saves the search's state at each checkpoint, not every 10 s
+            # With it Ray Tune saves the search's state at each checkpoint, not every 10 s.
+            checkpoint_config=CheckpointConfig(num_to_keep=1),
             failure_config=tune.FailureConfig(max_failures=_RETRIES),
             verbose=0,
         ),

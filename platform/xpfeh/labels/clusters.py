@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 
 from xpfeh.tables.checks import POSITION_RANGES, check_range, numbers, require
 from xpfeh.tables.reading import read_table
+from xpfeh.typing import Columns
 from xpfeh.xp import photometry
 
 DOWNLOAD = (
@@ -106,7 +106,7 @@ def read_clusters(path: str | Path) -> list[Cluster]:
     ]
 
 
-def members(cluster: Cluster, stars: Mapping[str, NDArray]) -> Members:
+def members(cluster: Cluster, stars: Columns) -> Members:
     """Return the red giants within 5 half-light radii, by the paper's cut 2 at the cluster's distance.
 
     [Fe/H] and velocities are not used: where the field is dense, some field stars are among them. Their number is

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -15,13 +15,16 @@ from scipy.sparse.csgraph import connected_components
 from xpfeh.column_names import LITERATURE, plain
 from xpfeh.errors import UserError
 from xpfeh.labels.crossmatch import Match, pairs_within
+from xpfeh.labels.label_table import FEH_RANGE
 from xpfeh.tables.positions import degrees
 from xpfeh.tables.reading import read_table
 
-Merge = Literal["median", "latest"]
-
 SAME_STAR_ARCSEC = 1.0
 """Rows closer than this are one star. In PASTEL (version 1.2) no two stars are closer than 2.07 arcsec."""
+HAS_POSITION = {"with a position": pl.all_horizontal(pl.col("ra", "dec").is_not_null())}
+HAS_FEH = {"with [Fe/H]": pl.col("feh").is_not_null()}
+POSSIBLE_FEH = {"[Fe/H] within {} to {}".format(*FEH_RANGE): pl.col("feh").is_between(*FEH_RANGE)}
+"""Steps for `filter_and_count`."""
 
 _COLUMNS = ("ra", "dec", "feh", "logg", "name", "bibcode", "year", "limit")
 
@@ -115,33 +118,31 @@ def read_rows(path: str | Path) -> pl.DataFrame:
     return rows.with_columns(degrees(rows[name], name, path) for name in ("ra", "dec"))
 
 
-def filter_and_count(rows: pl.DataFrame, counts: dict[str, int], step: str, passes: pl.Expr) -> pl.DataFrame:
-    """Return the rows that pass, and write their number into ``counts`` under the step's name.
+def filter_and_count(rows: pl.DataFrame, steps: Mapping[str, pl.Expr]) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Return the rows that pass every step, and the number of rows left after each step, by its name.
 
     Examples
     --------
-    >>> counts = {}
-    >>> filter_and_count(pl.DataFrame({"feh": [-1.0, None]}), counts, "with [Fe/H]", pl.col("feh").is_not_null()).rows()
-    [(-1.0,)]
-    >>> counts
-    {'with [Fe/H]': 1}
+    >>> rows, counts = filter_and_count(pl.DataFrame({"feh": [-1.0, None]}), HAS_FEH)
+    >>> rows.rows(), counts
+    ([(-1.0,)], {'with [Fe/H]': 1})
     """
-    rows = rows.filter(passes)
-    counts[step] = rows.height
-    return rows
+    counts = {}
+    for step, passes in steps.items():
+        rows = rows.filter(passes)
+        counts[step] = rows.height
+    return rows, counts
 
 
-def merge_to_stars(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "median") -> Compilation:
-    """Merge rows to stars, in the order of their first rows; a star keeps the position of its first row.
+def merge_to_stars(rows: pl.DataFrame, counts: dict[str, int]) -> Compilation:
+    """Merge rows to stars, in the order of their first rows; a star has the position of its first row, and medians.
 
     Parameters
     ----------
     rows : polars.DataFrame
-        Rows of `read_rows`, each with a position, ``feh`` and ``logg`` as numbers; with "latest" ``year`` too.
+        Rows of `read_rows`, each with a position, ``feh`` and ``logg`` as numbers.
     counts : dict
         Counts of the steps before.
-    merge : {"median", "latest"}
-        The median of all rows of a star, or of the rows of its latest known year.
 
     Examples
     --------
@@ -150,9 +151,6 @@ def merge_to_stars(rows: pl.DataFrame, counts: dict[str, int], merge: Merge = "m
     [('a', -1.5, 2)]
     """
     rows = rows.with_columns(pl.Series("star", _star_of_row(rows), pl.Int64))
-    if merge == "latest":
-        year = pl.col("year").fill_null(0)
-        rows = rows.filter(year == year.max().over("star"))
     stars = (
         rows.group_by("star", maintain_order=True)
         .agg(

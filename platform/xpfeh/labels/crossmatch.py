@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.releases import RELEASES
+from xpfeh.typing import Columns
 
 _DR3_EPOCH = RELEASES["dr3"].ref_epoch
 _EQUAL_TO_DECIMALS = 6
@@ -33,21 +33,18 @@ class Match:
         Arcseconds, at the compilation's epoch.
     ambiguous : (M,) bool
         The row had a second Gaia star within the radius, or its Gaia star a second row.
-    counts : dict
-        Rows of the compilation: ``rows`` = ``matched`` + ``unmatched``; ``ambiguous`` of the matched.
     """
 
     in_compilation: NDArray[np.int64]
     in_gaia: NDArray[np.int64]
     separation: NDArray[np.float64]
     ambiguous: NDArray[np.bool_]
-    counts: dict[str, int]
 
 
 def crossmatch(
     ra: NDArray,
     dec: NDArray,
-    gaia: Mapping[str, NDArray],
+    gaia: Columns,
     radius_arcsec: float = 2.0,
     epoch: float = 2000.0,
     gaia_epoch: float = _DR3_EPOCH,
@@ -84,8 +81,6 @@ def crossmatch(
     >>> match = crossmatch([10.0], [0.0], columns)
     >>> match.in_gaia, match.separation.round(6)
     (array([0]), array([0.]))
-    >>> match.counts
-    {'rows': 1, 'matched': 1, 'ambiguous': 0, 'unmatched': 0}
     """
     if missing := [name for name in ("source_id", "ra", "dec") if name not in gaia]:
         raise UserError(f"Gaia stars: no column {' and '.join(missing)}; a cross-match needs source_id, ra and dec")
@@ -99,13 +94,7 @@ def crossmatch(
     chosen = _closest_first(row, star)
     several = (np.bincount(row, minlength=ra.size)[row] > 1) | (np.bincount(star, minlength=1)[star] > 1)
     chosen = chosen[np.argsort(row[chosen])]
-    counts = {
-        "rows": ra.size,
-        "matched": chosen.size,
-        "ambiguous": int(several[chosen].sum()),
-        "unmatched": ra.size - chosen.size,
-    }
-    return Match(row[chosen], star[chosen], separation[chosen], several[chosen], counts)
+    return Match(row[chosen], star[chosen], separation[chosen], several[chosen])
 
 
 def without_common(test: pl.DataFrame, train: pl.DataFrame, radius_arcsec: float = 5.0) -> pl.DataFrame:
@@ -173,9 +162,7 @@ def pairs_within(
     return known[row], known2[row2], separation.to_value(u.arcsec)
 
 
-def _positions_at(
-    gaia: Mapping[str, NDArray], epoch: float, gaia_epoch: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _positions_at(gaia: Columns, epoch: float, gaia_epoch: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return right ascension and declination (degrees) of Gaia stars at an epoch; without proper motion unchanged."""
     ra, dec = np.array(gaia["ra"], np.float64), np.array(gaia["dec"], np.float64)
     if "pmra" not in gaia or "pmdec" not in gaia:
@@ -208,8 +195,8 @@ def _julian_year(epoch: NDArray[np.float64] | float) -> Time:
 def _closest_first(row: NDArray[np.int64], star: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the indices of the pairs that remain, of pairs sorted by separation, when the closest are taken first.
 
-    A pair that is the first of its row and the first of its star is taken; pairs that share a row or star with it are
-    dropped; and so on with the rest. Few stars crowd within the radius, so there are few rounds.
+    A pair that is the first of its row and the first of its star is taken, and pairs that share a row or star with it
+    are dropped. This is repeated with the rest: few stars crowd within the radius, so there are few rounds.
     """
     left, chosen = np.arange(row.size), [np.empty(0, np.int64)]
     while left.size:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.flags import NO_PREDICTION, Flag
+from xpfeh.typing import Columns
 from xpfeh.xp import photometry
 
 MAX_LOGG = 3.5
 """Replaces the cut in M_G where the distance is unknown."""
 
 
-def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
+def training_cuts(features: Columns, logg: NDArray[np.float64]) -> dict[str, NDArray[np.bool_]]:
     """Return which stars pass each of the paper's cuts, by the cut's name.
 
     Parameters
@@ -48,6 +47,6 @@ def training_cuts(features: Mapping[str, NDArray], logg: NDArray[np.float64]) ->
     }
 
 
-def usable(features: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+def usable(features: Columns) -> NDArray[np.bool_]:
     """Return which stars have a spectrum that a model can use."""
     return (features["flags"] & np.uint32(NO_PREDICTION)) == 0

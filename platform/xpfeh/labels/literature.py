@@ -1,13 +1,20 @@
-"""The rule `literature`: a survey's labels, replaced below [Fe/H] -2.0 by those of the literature."""
+"""The literature's [Fe/H]: its tables, and the rule `literature`, by which it replaces a survey's labels below -2.0."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import polars as pl
 
+from xpfeh.errors import UserError
 from xpfeh.labels.label_table import FEH_RANGE
+from xpfeh.tables.checks import columns_of, numbers, truths, with_source_id
+from xpfeh.tables.reading import read_table
+
+METAL_POOR = Path(__file__).parent / "data" / "metal_poor.csv"
+"""Of 70 stars of the packaged library of spectra; made by `tests/labels/making_metal_poor.py`."""
 
 MAX_LITERATURE_FEH = -2.0
 """Below it the literature wins: APOGEE's grid of model spectra stops at -2.5, and values near its edge are too high."""
@@ -19,13 +26,14 @@ SINGLE_ERROR, MIN_ERROR = 0.15, 0.10
 """Error of a star's only value, and the minimum for all, dex. Independent values of the nine packaged stars that have
 several scatter by 0.155 dex; a few values may agree by chance, hence the minimum."""
 CARBON_RICH_ERROR = 0.30
-"""Minimum error of a carbon-rich star, dex: its bands distort the blue. Models here were measured +0.5 dex too high."""
+"""Minimum error of a carbon-rich star, dex: its bands distort the blue, where models came out 0.5 dex too high."""
 SURVEY_ERROR, SURVEY_RAMP = 0.25, (-1.8, -2.2)
 """Error added to a survey's label, dex, rising from none to all of it between these [Fe/H]: the rms of APOGEE minus
 literature of the 41 packaged stars below APOGEE's -2.0 is 0.24. No shift: the stars in common were selected as
 metal-poor."""
 
 _PARAMETERS = ("logg", "teff", "alpha_m")
+_MEASURED = ("feh", "feh_err", *_PARAMETERS)
 _LITERATURE = {
     "source_id": pl.Int64, "feh": pl.Float64, "feh_err": pl.Float64, **dict.fromkeys(_PARAMETERS, pl.Float64),
     "carbon_rich": pl.Boolean, "limit": pl.String, "reference": pl.String,
@@ -43,7 +51,7 @@ class Merged:
         One row per star, by ``source_id``: ``feh``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``carbon_rich``,
         ``reference`` (all of the value, joined by "; ").
     counts : dict
-        Rows of the literature, and stars: asked for = delivered + rejected.
+        Rows of the literature, and stars: requested = delivered + rejected.
     zero_points : polars.DataFrame
         ``reference``, ``stars`` in common with others, ``offset`` (mean, reference minus the others, dex),
         ``standard_error``, ``applied``.
@@ -52,6 +60,41 @@ class Merged:
     labels: pl.DataFrame
     counts: dict[str, int]
     zero_points: pl.DataFrame
+
+
+def read_literature(path: str | Path) -> pl.DataFrame:
+    """Read a table for `merge`: ``source_id``, ``feh``, any number of rows per star.
+
+    Parameters
+    ----------
+    path : str or Path
+        Optional columns are ``reference``, ``feh_err``, ``logg``, ``teff``, ``alpha_m``, ``limit`` and ``carbon_rich``.
+        Rows without a reference get the file's name.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read, is empty, lacks ``source_id`` or ``feh``, or a cell is invalid for its column.
+
+    Examples
+    --------
+    >>> read_literature(METAL_POOR).columns
+    ['source_id', 'feh', 'feh_err', 'carbon_rich', 'reference']
+    """
+    table = with_source_id(read_table(path), path)
+    names = columns_of(table, path, ["feh"], [*_MEASURED, "limit", "carbon_rich", "reference"])
+    if not table.height:
+        raise UserError(f"{path}: the table is empty")
+    columns = [table["source_id"]]
+    columns += [numbers(table, names[name], path).alias(name) for name in _MEASURED if name in names]
+    if "limit" in names:
+        columns.append(table[names["limit"]].cast(pl.String).alias("limit"))
+    if "carbon_rich" in names:
+        columns.append(truths(table, names["carbon_rich"], path).alias("carbon_rich"))
+    given = pl.col(names["reference"]).cast(pl.String) if "reference" in names else pl.lit(None, pl.String)
+    return pl.DataFrame(columns).with_columns(
+        table.with_columns(given.fill_null(Path(path).stem).alias("reference"))["reference"]
+    )
 
 
 def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
@@ -87,7 +130,7 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
 
     values = _independent_values(rows)
     zero_points = _zero_points(values)
-    stars = _stars(_move(values, zero_points), rows)
+    stars = _stars(_on_common_scale(values, zero_points), rows)
     labels = _winners(survey, stars)
     with_feh = labels.filter(pl.col("feh").is_not_null())
     by_winner = dict(with_feh.group_by("winner").len().iter_rows())
@@ -95,12 +138,12 @@ def merge(survey: pl.DataFrame, literature: Sequence[pl.DataFrame]) -> Merged:
     grown = (pl.col("winner") == "survey") & (pl.col("feh") < SURVEY_RAMP[0])
     counts |= {
         "copies that count once": rows.select("source_id", "reference").n_unique() - values.height,
-        "stars asked for": requested,
+        "stars requested": requested,
         "stars rejected": requested - with_feh.height,
         "stars delivered": with_feh.height,
         **delivered,
         "stars without [Fe/H], kept for their other labels": labels.height - with_feh.height,
-        f"of the survey below {SURVEY_RAMP[0]}, error grown": labels.filter(grown).height,
+        f"of the survey below {SURVEY_RAMP[0]}, error enlarged": labels.filter(grown).height,
         "carbon-rich": int(labels["carbon_rich"].sum()),
     }
     return Merged(labels.drop("winner"), counts, zero_points)
@@ -144,7 +187,7 @@ def _zero_points(values: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _move(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
+def _on_common_scale(values: pl.DataFrame, zero_points: pl.DataFrame) -> pl.DataFrame:
     """Return the values on the common scale; a value of several references is shifted by their mean."""
     shift = pl.when("applied").then("offset").otherwise(0.0).mean()
     shifts = (

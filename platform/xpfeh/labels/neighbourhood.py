@@ -12,8 +12,6 @@ from pathlib import Path
 
 import polars as pl
 
-from xpfeh.errors import UserError
-from xpfeh.releases import RELEASES
 from xpfeh.tables.checks import columns_of, numbers, truths, with_source_id
 from xpfeh.tables.reading import read_table
 
@@ -54,8 +52,6 @@ class Neighbourhood:
     Parameters
     ----------
     path : str or Path
-    release : {"dr4"}
-        The newer one.
 
     Attributes
     ----------
@@ -65,7 +61,7 @@ class Neighbourhood:
     Raises
     ------
     UserError
-        If the file cannot be read, lacks a column or has an invalid cell, or the release has no such table.
+        If the file cannot be read, lacks a column or has an invalid cell.
 
     Examples
     --------
@@ -79,12 +75,10 @@ class Neighbourhood:
     ([21], 1)
     """
 
-    def __init__(self, path: str | Path, release: str = "dr4") -> None:
-        if release not in IDENTIFIERS:
-            raise UserError(f"{RELEASES[release].title} has no table of matches with the previous release")
-        pairs = _near(_read(path, release))
+    def __init__(self, path: str | Path) -> None:
+        pairs = _near(_read(path))
         alone = (pl.len().over("old") == 1) & (pl.len().over("new") == 1)
-        self.old_name, _ = IDENTIFIERS[release]
+        self.old_name, _ = IDENTIFIERS["dr4"]
         self._one_to_one = pairs.filter(alone).select("old", "new")
         self._ambiguous = pairs.filter(~alone)["old"].unique()
 
@@ -105,10 +99,10 @@ class Neighbourhood:
         return Moved(moved, counts)
 
 
-def _read(path: str | Path, release: str) -> pl.DataFrame:
+def _read(path: str | Path) -> pl.DataFrame:
     """Return ``old``, ``new``, ``distance``, ``magnitude`` and ``probable`` of each pair of a file."""
     frame = read_table(path)
-    old, news = IDENTIFIERS[release]
+    old, news = IDENTIFIERS["dr4"]
     there = {name.lower() for name in frame.columns}
     new = next((name for name in news if name in there), news[0])
     measured = ["angular_distance", "magnitude_difference"]

@@ -243,7 +243,7 @@ _CATALOGS = (
         "xp",
         "the Parquet files of s3.data.aip.de:9000/shboost2024 (VizieR V/160 describes them): one, or their folder",
         "[M/H] (dex), log10 of Teff (K), log g; errors are the spread of the sampled answers. What its output flags "
-        "mean was not known when this was written: they cut nothing.",
+        "mean was not known when this was written: they are not used.",
         "the footer of its public Parquet files, as published code read it in 2026",
         columns={
             "source_id": pl.col("source_id"),
@@ -264,7 +264,7 @@ _REMOVED = {plain(name) for name in ("huang2025", "hattori2025", "fallows-sander
 
 
 def reference_of(name: str) -> Reference:
-    """Return the published catalog of that name, or a plain table for any other name.
+    """Return the published catalog of that name, or, for any other name, a user's own table, without quality cuts.
 
     Raises
     ------
@@ -288,9 +288,4 @@ def reference_of(name: str) -> Reference:
             f"--reference {name}: this catalog's layout was removed; apply its cuts, write a plain table (see "
             "`xpfeh references`) and choose another name: a plain table counts as spectroscopy"
         )
-    return plain_reference(name)
-
-
-def plain_reference(name: str) -> Reference:
-    """Return a user's own table as a reference of that name, without quality cuts."""
     return Reference(name, name, "spectra", "your own table", PLAIN_LAYOUT, "this project", identifier=None)

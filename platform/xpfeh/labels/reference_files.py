@@ -10,8 +10,7 @@ import polars as pl
 from xpfeh.column_names import LITERATURE, Spellings, plain
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
-from xpfeh.labels.compilation import filter_and_count
-from xpfeh.labels.label_table import FEH_RANGE
+from xpfeh.labels.compilation import POSSIBLE_FEH, filter_and_count
 from xpfeh.labels.reference_catalogs import PLAIN_LAYOUT, REFERENCES, Reference
 from xpfeh.tables.checks import POSITION_RANGES, numbers
 from xpfeh.tables.formats import READERS
@@ -60,9 +59,10 @@ def read_file(reference: Reference, path: Path) -> tuple[pl.DataFrame, dict[str,
     counts = {"rows": rows.height}
     for cut in reference.cuts:
         try:
-            rows = filter_and_count(rows, counts, cut.text, cut.passes)
+            rows, left = filter_and_count(rows, {cut.text: cut.passes})
         except pl.exceptions.PolarsError as error:
             raise UserError(f"{path}: the cut '{cut.text}' does not fit its column ({first_line(error)})") from None
+        counts |= left
     known = {ours: _roots([column]) for ours, column in reference.columns.items()}
     columns = [reference.columns[ours].alias(ours) for ours, roots in known.items() if roots <= {*rows.columns}]
     if reference.best in rows.columns:
@@ -71,15 +71,19 @@ def read_file(reference: Reference, path: Path) -> tuple[pl.DataFrame, dict[str,
         pl.when(pl.col(name).is_between(*POSSIBLE[name])).then(pl.col(name))
         for name in (POSSIBLE.keys() & {column.meta.output_name() for column in columns})
     )
-    rows = filter_and_count(rows, counts, "with [Fe/H]", pl.col("feh").is_not_null() | pl.col(_IS_LIMIT))
-    rows = filter_and_count(rows, counts, "[Fe/H] not a limit", ~pl.col(_IS_LIMIT)).drop(_IS_LIMIT)
-    within = pl.col("feh").is_between(*FEH_RANGE)
-    rows = filter_and_count(rows, counts, "[Fe/H] within {} to {}".format(*FEH_RANGE), within)
     ways = [way for way in (["source_id"], ["ra", "dec"]) if {*way} <= {*rows.columns}]
     if not ways:
         raise UserError(f"{path}: no column source_id, nor ra and dec; {_layout_of(reference)}")
-    one_known = pl.any_horizontal(pl.all_horizontal(pl.col(way).is_not_null()) for way in ways)
-    return filter_and_count(rows, counts, "with an identifier or a position", one_known), counts
+    steps = {
+        "with [Fe/H]": pl.col("feh").is_not_null() | pl.col(_IS_LIMIT),
+        "[Fe/H] not a limit": ~pl.col(_IS_LIMIT),
+        **POSSIBLE_FEH,
+        "with an identifier or a position": pl.any_horizontal(
+            pl.all_horizontal(pl.col(way).is_not_null()) for way in ways
+        ),
+    }
+    rows, left = filter_and_count(rows, steps)
+    return rows.drop(_IS_LIMIT), counts | left
 
 
 def _roots(expressions: Iterable[pl.Expr]) -> set[str]:

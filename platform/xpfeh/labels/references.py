@@ -108,9 +108,8 @@ def match_to_gaia(
     found: ReferenceStars,
     gaia: pl.DataFrame | Mapping[str, ArrayLike],
     release: str = "dr3",
-    radius_arcsec: float = 2.0,
 ) -> pl.DataFrame:
-    """Return the catalog's stars that are among Gaia stars: by identifier, or without one by position.
+    """Return the catalog's stars that are among Gaia stars: by identifier, or without one by position (2 arcsec).
 
     Parameters
     ----------
@@ -120,7 +119,6 @@ def match_to_gaia(
         (degrees) and optionally ``pmra``, ``pmdec`` (mas/yr), ``ref_epoch``.
     release : {"dr3", "dr4"}
         Of the Gaia stars. A catalog with identifiers of another release is matched by position.
-    radius_arcsec : float
 
     Returns
     -------
@@ -155,7 +153,7 @@ def match_to_gaia(
             )
         columns = {name: frame[name].to_numpy() for name in frame.columns}
         positions = stars["ra"].to_numpy(), stars["dec"].to_numpy()
-        match = crossmatch(*positions, columns, radius_arcsec, reference.epoch, RELEASES[release].ref_epoch)
+        match = crossmatch(*positions, columns, epoch=reference.epoch, gaia_epoch=RELEASES[release].ref_epoch)
         matched.append(to_labels(stars.drop("source_id", strict=False), match, columns["source_id"]))
     return pl.concat(matched, how="diagonal").select("source_id", pl.exclude("source_id")).sort("source_id")
 

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import polars as pl
 
-from xpfeh.labels.compilation import Compilation, filter_and_count, merge_to_stars, read_rows
-from xpfeh.labels.label_table import FEH_RANGE
+from xpfeh.labels.compilation import (
+    HAS_FEH,
+    HAS_POSITION,
+    POSSIBLE_FEH,
+    Compilation,
+    filter_and_count,
+    merge_to_stars,
+    read_rows,
+)
 from xpfeh.tables.checks import numbers
 
 _LIMIT = r"^[<>≤≥]=?"  # both write an upper limit as <-4.0
@@ -49,11 +56,6 @@ def read_saga(path: str | Path) -> Compilation:
     rows = rows.with_columns(limit=pl.any_horizontal(*limit).fill_null(False))
     rows = rows.with_columns(pl.col("feh", "logg").str.replace(_LIMIT, "").str.replace(_ERROR, "").str.strip_chars())
     rows = rows.with_columns(numbers(rows, "feh", path), numbers(rows, "logg", path))
-    counts = {"rows": rows.height}
-    rows = filter_and_count(rows, counts, "with a position", pl.all_horizontal(pl.col("ra", "dec").is_not_null()))
-    rows = filter_and_count(rows, counts, "with [Fe/H]", pl.col("feh").is_not_null())
-    rows = filter_and_count(rows, counts, "[Fe/H] not a limit", ~pl.col("limit"))
-    rows = filter_and_count(
-        rows, counts, "[Fe/H] within {} to {}".format(*FEH_RANGE), pl.col("feh").is_between(*FEH_RANGE)
-    )
-    return merge_to_stars(rows, counts)
+    not_a_limit = {"[Fe/H] not a limit": ~pl.col("limit")}
+    chosen, counts = filter_and_count(rows, HAS_POSITION | HAS_FEH | not_a_limit | POSSIBLE_FEH)
+    return merge_to_stars(chosen, {"rows": rows.height, **counts})

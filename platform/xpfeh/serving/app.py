@@ -28,9 +28,8 @@ from xpfeh.experiments.models import pinned_model
 from xpfeh.flags import MEANING, not_good
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving import protocols
-from xpfeh.serving.answers import ARROW, CSV, JSON, VOTABLE, accepted, answered
-from xpfeh.serving.asked import MAX_STARS, Asked, from_ids, read_arrow, read_json
+from xpfeh.serving import protocols, uploads
+from xpfeh.serving.answers import ARROW, CSV, FILES, FITS, JSON, PARQUET, VOTABLE, accepted, answer, answered
 from xpfeh.serving.config import EndpointArgs
 from xpfeh.serving.guard import Guard
 from xpfeh.serving.jobs.desk import Desk
@@ -39,11 +38,12 @@ from xpfeh.serving.jobs.routes import router
 from xpfeh.serving.keys import Key, Scope
 from xpfeh.serving.meters import Meters
 from xpfeh.serving.models import replicas_bundle
-from xpfeh.serving.openapi import ANSWER, CONE, FITS, PARQUET, PNG, REFUSALS, ROW, SPECTRUM, gives, takes
-from xpfeh.serving.ports import listen_as_the_node_does
+from xpfeh.serving.openapi import ANSWER, CONE, PNG, REFUSALS, ROW, SPECTRUM, gives, takes
+from xpfeh.serving.pictures import media_type_of, picture
+from xpfeh.serving.ports import listen_at_node_address
 from xpfeh.serving.problems import answer_problems, read_body
+from xpfeh.serving.requested import MAX_STARS, RequestedStars, from_ids, read_arrow, read_json
 from xpfeh.serving.shadow import SHADOW, ShadowTraffic
-from xpfeh.serving.uploads import MAX_FILE_BYTES
 from xpfeh.sources.reader import SpectraFile
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class _Endpoint:
     """
 
     def __init__(self, args: EndpointArgs, shadow: DeploymentHandle | None = None) -> None:
-        listen_as_the_node_does()
+        listen_at_node_address()
         self._args = args
         bundle = replicas_bundle(args.model)
         self._predictor = Predictor(bundle)
@@ -121,9 +121,9 @@ class _Endpoint:
         """
         key = self.guard.admit(request, Scope.PREDICT)
         wanted = accepted(request.headers.get("accept", JSON))
-        asked = await self._read(request)
-        self.guard.spend(key, len(asked.source_ids))
-        return Response(await self._answered((asked, wanted)), media_type=wanted)
+        requested = await self._read(request)
+        self.guard.spend(key, len(requested.source_ids))
+        return Response(await self._answered((requested, wanted)), media_type=wanted)
 
     @api.post(
         "/v1/predict/file",
@@ -137,15 +137,13 @@ class _Endpoint:
         JSON, an Arrow stream, CSV, a VOTable, FITS or Parquet (`Accept`).
         """
         key = self.guard.admit(request, Scope.PREDICT)
-        from xpfeh.serving import uploads
-
-        kind = accepted(request.headers.get("accept", JSON), (FITS, PARQUET))
+        kind = accepted(request.headers.get("accept", JSON), FILES)
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.store(request, name, Path(folder))
             spend = partial(self.guard.spend, key)
-            asked, catalogs = await asyncio.to_thread(uploads.predict, path, name, self._predictor, spend)
-        self._meters.answered(catalogs, len(asked.reasons))
-        made = await asyncio.to_thread(uploads.answer, kind, asked, catalogs, self._predictor)
+            requested, catalogs = await asyncio.to_thread(uploads.predict, path, name, self._predictor, spend)
+        self._meters.answered(catalogs, len(requested.reasons))
+        made = await asyncio.to_thread(answer, kind, requested, catalogs, self._predictor)
         return Response(made, media_type=kind)
 
     @api.post(
@@ -170,13 +168,11 @@ class _Endpoint:
     )
     async def picture_of_file(self, request: Request, name: FileName, source_id: FileStar) -> Response:
         """Return the picture of one star of a file; see `picture` and `predict/file`."""
-        from xpfeh.serving import uploads
-
         key = self.guard.admit(request, Scope.PREDICT)
         with tempfile.TemporaryDirectory() as folder:
             path = await uploads.store(request, name, Path(folder))
-            asked = await asyncio.to_thread(uploads.one_star, path, name, source_id)
-        return await self._picture(request, key, asked)
+            requested = await asyncio.to_thread(uploads.one_star, path, name, source_id)
+        return await self._picture(request, key, requested)
 
     @api.get("/v1/stars/{source_id}/spectrum.png", responses=gives(PNG), response_class=Response)
     async def picture_of_id(self, request: Request, source_id: SourceId) -> Response:
@@ -184,8 +180,8 @@ class _Endpoint:
         key = self.guard.admit(request, Scope.PREDICT)
         if self._archive is None:
             raise HTTPException(404, "this endpoint does not query Gaia's archive")
-        asked = await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
-        return await self._picture(request, key, asked)
+        requested = await asyncio.to_thread(from_ids, [source_id], self._release_of_model, self._bring)
+        return await self._picture(request, key, requested)
 
     @api.get("/v1/stars/{source_id}", responses=gives(JSON, json=ROW))
     async def star(self, request: Request, source_id: SourceId) -> Response:
@@ -211,7 +207,7 @@ class _Endpoint:
     @api.get("/v2/models/{name}/ready", include_in_schema=False)
     @api.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False)
     def ping(self) -> Response:
-        """Tell clients of MLflow and of the Open Inference Protocol that the model is loaded."""
+        """Answer health checks of MLflow's and the Open Inference Protocol's clients: the model is loaded."""
         return Response("\n", media_type=JSON)
 
     @api.get("/version", include_in_schema=False)
@@ -261,12 +257,12 @@ class _Endpoint:
 
     # Two at a time: while one is computed the other is read and written.
     @serve.batch(max_batch_size=16, batch_wait_timeout_s=0.0, max_concurrent_batches=2)
-    async def _answered(self, requests: list[tuple[Asked, str]]) -> list[bytes]:
+    async def _answered(self, requests: list[tuple[RequestedStars, str]]) -> list[bytes]:
         """Predict the waiting requests together, and write each answer; no request waits for more to come."""
         predicted, answers = await asyncio.to_thread(answered, requests, self._predictor)
-        self._meters.answered(predicted, sum(len(asked.reasons) for asked, _ in requests))
+        self._meters.answered(predicted, sum(len(requested.reasons) for requested, _ in requests))
         if self._shadow:
-            self._shadow.send([raw for asked, _ in requests for raw, _ in asked.spectra], predicted)
+            self._shadow.send([raw for requested, _ in requests for raw, _ in requested.spectra], predicted)
         return answers
 
     @api.get("/v1/model")
@@ -291,12 +287,12 @@ class _Endpoint:
     def health(self) -> dict[str, Any]:
         """Return the loaded model, the limits of a request, and the flags that a good star does not have."""
         limits = {"max_stars": MAX_STARS, "max_body_bytes": MAX_BODY_BYTES, "archive": self._args.archive}
-        limits |= {"max_job_stars": MAX_JOB_STARS, "max_file_bytes": MAX_FILE_BYTES}
+        limits |= {"max_job_stars": MAX_JOB_STARS, "max_file_bytes": uploads.MAX_FILE_BYTES}
         model = {"model_version": self._predictor.version, "release": self._release_of_model}
         reasons = [flag.name for flag in not_good(self._predictor.card.recipe.stars == "all")]
         return {"status": "ok", **model, **limits, "not_good": reasons}
 
-    async def _read(self, request: Request) -> Asked:
+    async def _read(self, request: Request) -> RequestedStars:
         """Read the stars of a JSON or Arrow body."""
         kind = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         readers = {JSON: read_json, ARROW: read_arrow}
@@ -314,12 +310,10 @@ class _Endpoint:
             raise UserError("no spectrum was sent, and this endpoint does not query Gaia's archive")
         return self._archive.bring(ids)
 
-    async def _picture(self, request: Request, key: Key | None, asked: Asked) -> Response:
-        from xpfeh.serving.pictures import media_type_of, picture
-
-        self.guard.spend(key, len(asked.source_ids))
+    async def _picture(self, request: Request, key: Key | None, requested: RequestedStars) -> Response:
+        self.guard.spend(key, len(requested.source_ids))
         kind = media_type_of(request.headers.get("accept", PNG))
-        return Response(await asyncio.to_thread(picture, asked, self._predictor, kind), media_type=kind)
+        return Response(await asyncio.to_thread(picture, requested, self._predictor, kind), media_type=kind)
 
     def _published(self) -> "Published":
         if self._release is None:

@@ -15,18 +15,12 @@ from xpfeh.archive.archives import INTERACTIVE, Services
 from xpfeh.errors import ArchiveError, UserError
 from xpfeh.sources.reader import SpectraFile
 
-AT_ONCE, WAIT_S = 2, 20.0
+AT_ONCE, WAIT_S = 2, 20.0  # WAIT_S: less than the proxy's request_timeout_s
 SILENCE_S = 4.0  # an archive that is up answers its first, short query within about a second
 
 
 class Archive:
-    """Downloads spectra of stars; what comes too late for a request is cached for the next one.
-
-    Parameters
-    ----------
-    release : {"dr3", "dr4"}
-    services : Services
-    """
+    """Downloads spectra of stars of a data release; what comes too late for a request is cached for the next one."""
 
     def __init__(self, release: str, services: Services = INTERACTIVE) -> None:
         self._release, self._services = release, services

@@ -25,7 +25,7 @@ class Challenger(BaseModel):
     model : str
         As `EndpointArgs.model`.
     share : float
-        Share of the requests that it gets, too.
+        Share of the requests that are also sent to it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -116,7 +116,8 @@ class Config:
     @property
     def address(self) -> str:
         """Where the endpoint answers."""
-        return f"http://{self.host}:{self.port}{self.route_prefix.rstrip('/')}"
+        host = f"[{self.host}]" if ":" in self.host else self.host  # an IPv6 address
+        return f"http://{host}:{self.port}{self.route_prefix.rstrip('/')}"
 
 
 def read_config(path: str | Path) -> Config:

@@ -14,7 +14,7 @@ if [ -L "$mine" ] || [ ! -O "$mine" ]; then
 fi
 chmod 700 "$mine"
 
-# In the place of a replica that is gone: a refusal like all others (xpfeh.serving.problems), where Ray says 500.
+# The answer for a replica that is gone: a refusal like all others (xpfeh.serving.problems), instead of Ray's 500.
 body='{"error":{"status":503,"message":"no replica can answer now; try again"}}'
 {
     printf 'HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: %d\r\n' "${#body}"
@@ -34,11 +34,11 @@ sed -i \
     -e 's|^ *http-reuse always|&\n    http-request disable-l7-retry if { path_sub /v1/jobs } !METH_GET|' \
     "$config"
 
-# Until it has heard of the endpoint it would answer 404.
+# Until Ray has registered the endpoint, HAProxy would answer 404.
 grep -q '^ *use_backend' "$config" ||
     sed -i "s|^ *http-request return status 404 .*|    http-request return status 503 errorfile $busy|" "$config"
 
-# It ends with Serve's actor, which may be killed; otherwise it would keep the port and refuse everyone.
+# It stops with Serve's actor, even if that is killed; otherwise it would keep the port and refuse every request.
 if command -v setpriv >/dev/null; then
     exec setpriv --pdeathsig KILL "$XPFEH_HAPROXY" "$@"
 fi

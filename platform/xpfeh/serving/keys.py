@@ -57,12 +57,7 @@ class _KeyFile(BaseModel):
 
 
 class Keys:
-    """The keys of a file.
-
-    Parameters
-    ----------
-    path : str or Path
-    """
+    """The keys of a file."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = local_path(path)

@@ -8,7 +8,7 @@ import numpy as np
 from ray.util.metrics import Counter, Gauge
 
 from xpfeh.flags import Flag
-from xpfeh.serving.answers import Columns
+from xpfeh.typing import Columns
 
 _BITS = np.array([flag.bit_length() - 1 for flag in Flag], dtype=np.uint32)
 _UP_TO = np.array([0.5, 0.7, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0])  # most giants have 0.5 to 2, the worst 1 % about 5
@@ -19,12 +19,7 @@ _NOTHING = 1e-300  # Ray refuses 0, and a rate needs a series that exists before
 
 
 class Meters:
-    """The counters of one replica; stars are counted a batch at a time, since each count takes microseconds.
-
-    Parameters
-    ----------
-    model_version : str
-    """
+    """The counters of one replica; stars are counted a batch at a time, since each count takes microseconds."""
 
     def __init__(self, model_version: str) -> None:
         self._version = {"model_version": model_version}

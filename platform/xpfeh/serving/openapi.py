@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from xpfeh.columns import CATALOG
 from xpfeh.serving.answers import JSON
-from xpfeh.serving.asked import PredictRequest
 from xpfeh.serving.problems import Refusal
+from xpfeh.serving.requested import PredictRequest
 
-FITS, PARQUET, PNG = "application/fits", "application/vnd.apache.parquet", "image/png"
+PNG = "image/png"
 
 REFUSALS: dict[int | str, dict[str, Any]] = {
     status: {"model": Refusal, "description": text}

@@ -11,9 +11,10 @@ from xpfeh.errors import UserError
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import JSON, Columns
-from xpfeh.serving.asked import Asked
+from xpfeh.serving.answers import JSON
 from xpfeh.serving.openapi import PNG
+from xpfeh.serving.requested import RequestedStars
+from xpfeh.typing import Columns
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.preprocess import preprocess
 
@@ -25,7 +26,7 @@ def media_type_of(accept: str) -> str:
     return JSON if accept.lower().startswith(JSON) else PNG
 
 
-def picture(asked: Asked, predictor: Predictor, kind: str = PNG) -> bytes:
+def picture(requested: RequestedStars, predictor: Predictor, kind: str = PNG) -> bytes:
     """Return the picture of the one star of a request, or its numbers (`xpfeh.serving.openapi.SPECTRUM`).
 
     Raises
@@ -33,9 +34,9 @@ def picture(asked: Asked, predictor: Predictor, kind: str = PNG) -> bytes:
     UserError
         If it cannot be answered, or the request has several stars.
     """
-    if len(asked.source_ids) != 1 or asked.reasons:
-        raise UserError(asked.reasons.get(0) or "a picture shows one star; send only one")
-    features = preprocess(asked.spectra[0][0], predictor.card.preprocess)
+    if len(requested.source_ids) != 1 or requested.reasons:
+        raise UserError(requested.reasons.get(0) or "a picture shows one star; send only one")
+    features = preprocess(requested.spectra[0][0], predictor.card.preprocess)
     return _numbers(features, predictor) if kind == JSON else _image(features, predictor)
 
 
@@ -45,14 +46,15 @@ def _numbers(features: Columns, predictor: Predictor) -> bytes:
     card = predictor.card
     flux = network_inputs(features, card.recipe, card.preprocess)["flux"]
     centres, change = by_resolved_range(flux, predictor.sensitivity(features))
-    spectrum = {name: features[name][0].tolist() for name in ("flux", "flux_error")}
-    ranges = {"range_nm": centres.tolist(), "feh_change": change[0].tolist()}
-    known = {
+    numbers = {
         "source_id": int(features["source_id"][0]),
         "wavelength_nm": WAVELENGTH_NM.tolist(),
         "labels": (card.edges.low, card.edges.high),
+        **{name: features[name][0].tolist() for name in ("flux", "flux_error")},
+        "range_nm": centres.tolist(),
+        "feh_change": change[0].tolist(),
     }
-    return to_json({**known, **spectrum, **ranges}, inf_nan_mode="null")
+    return to_json(numbers, inf_nan_mode="null")
 
 
 def _image(features: Columns, predictor: Predictor) -> bytes:

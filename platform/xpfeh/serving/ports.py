@@ -7,7 +7,7 @@ from ray.serve._private import replica
 from ray.serve._private.replica import add_port_to_grpc_server
 
 
-def listen_as_the_node_does() -> None:
+def listen_at_node_address() -> None:
     """Open this replica's port for other deployments at its node's address only: loopback, for a local Ray.
 
     Ray Serve 2.60 opens it on all interfaces, without a token and with no option to change that.

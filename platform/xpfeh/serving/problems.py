@@ -35,14 +35,11 @@ def problem(status: int, message: str, headers: dict[str, str] | None = None) ->
 def named(error: ValidationError | RequestValidationError) -> str:
     """Return the first problems of an outside value in one line: where and what, never the value."""
     errors = error.errors()
-    lines = [f"{_place(each['loc'])}: {each['msg']}".removeprefix(": ") for each in errors[:_NAMED]]
+    # Where in the request, as in stars.0.flux: a name that was sent may be of any length.
+    found = [(".".join(str(part)[:40] for part in each["loc"]), each["msg"]) for each in errors[:_NAMED]]
+    lines = [f"{place}: {message}".removeprefix(": ") for place, message in found]
     more = f"; and {len(errors) - _NAMED} more" if len(errors) > _NAMED else ""
     return "; ".join(lines) + more
-
-
-def _place(path: tuple[int | str, ...]) -> str:
-    """Return where in a request, as in ``stars.0.flux``; a name that was sent may be of any length."""
-    return ".".join(str(part)[:40] for part in path)
 
 
 def answer_problems(api: FastAPI) -> None:

@@ -16,7 +16,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import COLUMNS
-from xpfeh.serving.asked import MAX_STARS
+from xpfeh.serving.requested import MAX_STARS
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 MODEL_NAME = "xpfeh"

@@ -12,8 +12,9 @@ from ray.serve.handle import DeploymentHandle
 from starlette.exceptions import HTTPException
 
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import Columns, catalog_of
+from xpfeh.serving.answers import catalog_of
 from xpfeh.serving.models import replicas_bundle
+from xpfeh.typing import Columns
 
 _LOG = logging.getLogger("ray.serve")
 
@@ -87,13 +88,7 @@ class Differences:
 
 
 class ShadowTraffic:
-    """The endpoint's side: sends a share of the answered stars to the `Shadow`, without waiting.
-
-    Parameters
-    ----------
-    handle : DeploymentHandle
-    share : float
-    """
+    """The endpoint's side: sends a share of the answered stars to the `Shadow`, without waiting."""
 
     def __init__(self, handle: DeploymentHandle, share: float) -> None:
         self._handle, self._share = handle, share

@@ -1,9 +1,9 @@
-"""A file of spectra in, the catalog rows of its stars out, in any file format."""
+"""Files of spectra that are sent to the endpoint: stored, checked and read."""
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +13,14 @@ from starlette.exceptions import HTTPException
 
 from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
-from xpfeh.serving.answers import JSON, TABLES, Columns, as_json, as_table, catalog_of, written
-from xpfeh.serving.asked import Asked
-from xpfeh.serving.openapi import FITS
-from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.serving.answers import catalog_of
+from xpfeh.serving.requested import RequestedStars
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.input_files import SUFFIXES, readable
 from xpfeh.sources.reader import NO_COMPANIONS, read
 from xpfeh.tables.gunzip import GZIP_MAGIC
-from xpfeh.tables.writing import write_table
+from xpfeh.typing import Columns
 
 MAX_FILE_BYTES = 200_000_000
 """About 5,000 stars in DataLink's CSV, 30,000 in Parquet."""
@@ -68,7 +67,9 @@ async def receive(request: Request, path: Path) -> Path:
     return path
 
 
-def predict(path: Path, name: str, predictor: Predictor, spend: Callable[[int], None]) -> tuple[Asked, list[Columns]]:
+def predict(
+    path: Path, name: str, predictor: Predictor, spend: Callable[[int], None]
+) -> tuple[RequestedStars, list[Columns]]:
     """Return the stars of a file, and their catalog columns, read and predicted batch by batch.
 
     Parameters
@@ -85,33 +86,17 @@ def predict(path: Path, name: str, predictor: Predictor, spend: Callable[[int], 
     UserError
         If the file cannot be read, or has too many stars.
     """
-    asked, catalogs = Asked([]), list[Columns]()
-    file = GaiaFile(str(path))
-    try:
-        check_parquet(path)
-        for start, rows in file.ranges():
-            for batch in read(file, start, rows, NO_COMPANIONS):
-                begun = len(asked.source_ids)
-                bad = {reject.row - begun: reject for reject in batch.rejected}
-                good = np.setdiff1d(np.arange(batch.rows_read), list(bad))
-                ids: list[int | None] = [None] * batch.rows_read
-                for place, source_id in zip(good.tolist(), batch.columns["source_id"].tolist(), strict=True):
-                    ids[place] = source_id
-                for place, reject in bad.items():
-                    ids[place] = reject.source_id
-                    asked.reasons[begun + place] = reject.reason
-                asked.source_ids += ids
-                asked.spectra.append(({}, begun + good))
-                spend(batch.rows_read)
-                catalogs += catalog_of([batch.columns], predictor)
-                if len(asked.source_ids) > MAX_FILE_STARS:
-                    raise UserError(TOO_MANY.format(name))
-    except UserError as error:
-        raise UserError(str(error).replace(str(path), name)) from None
-    return asked, catalogs
+    requested, catalogs = RequestedStars([]), list[Columns]()
+    for batch in _batches(path, name):
+        requested.append(batch)
+        spend(batch.rows_read)
+        catalogs += catalog_of([batch.columns], predictor)
+        if len(requested.source_ids) > MAX_FILE_STARS:
+            raise UserError(TOO_MANY.format(name))
+    return requested, catalogs
 
 
-def one_star(path: Path, name: str, source_id: int) -> Asked:
+def one_star(path: Path, name: str, source_id: int) -> RequestedStars:
     """Return one star of a file.
 
     Raises
@@ -119,18 +104,29 @@ def one_star(path: Path, name: str, source_id: int) -> Asked:
     UserError
         If the file cannot be read, or has no such star.
     """
-    file = GaiaFile(str(path))
-    try:
-        check_parquet(path)
-        for start, rows in file.ranges():
-            for batch in read(file, start, rows, NO_COMPANIONS):
-                here = batch.columns["source_id"] == source_id
-                if here.any():
-                    star = {column: values[here] for column, values in batch.columns.items()}
-                    return Asked([source_id], spectra=[(star, np.arange(1))])
-    except UserError as error:
-        raise UserError(str(error).replace(str(path), name)) from None
+    for batch in _batches(path, name):
+        here = batch.columns["source_id"] == source_id
+        if here.any():
+            star = {column: values[here] for column, values in batch.columns.items()}
+            return RequestedStars([source_id], spectra=[(star, np.arange(1))])
     raise UserError(f"{name}: has no star {source_id}, or no valid row of it")
+
+
+def _batches(path: Path, name: str) -> Iterator[RawBatch]:
+    with named_by_sender(path, name):
+        check_parquet(path)
+        file = GaiaFile(str(path))
+        for start, rows in file.ranges():
+            yield from read(file, start, rows, NO_COMPANIONS)
+
+
+@contextmanager
+def named_by_sender(path: str | Path, name: str) -> Iterator[None]:
+    """Replace a file's path on this machine by its sender's name in errors."""
+    try:
+        yield
+    except UserError as error:
+        raise type(error)(str(error).replace(str(path), name)) from None
 
 
 def check_parquet(path: Path) -> None:
@@ -149,15 +145,3 @@ def check_parquet(path: Path) -> None:
         values = sum(footer.row_group(group).column(column).num_values for group in range(footer.num_row_groups))
         if kind not in ("FLOAT", "DOUBLE", "INT32", "INT64") or values > footer.num_rows * _MOST_VALUES:
             raise UserError(f"{path}: {name} must be lists of at most {_MOST_VALUES:,} numbers")
-
-
-def answer(kind: str, asked: Asked, catalogs: Sequence[Columns], predictor: Predictor) -> bytes:
-    """Return an answer as JSON, one of `TABLES`, FITS or Parquet."""
-    if kind == JSON:
-        return as_json(asked, catalogs, predictor)
-    if kind in TABLES:
-        return written(kind, asked, catalogs)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "feh.fits" if kind == FITS else "feh.parquet")
-        write_table(path, [as_table(asked, catalogs)])
-        return path.read_bytes()

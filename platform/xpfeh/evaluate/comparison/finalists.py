@@ -17,7 +17,8 @@ from xpfeh.evaluate.figures import BLUE, ORANGE, styled
 from xpfeh.evaluate.paired import Difference, bootstrap
 from xpfeh.typing import Columns
 
-_APART = 0.15  # of a finalist's row, from its middle to its ensemble and to its single network
+_SHOWN = 8  # best finalists: more would not fit in one figure
+_APART = 0.15  # of a row's height: its two marks are this far above and below its middle
 
 
 @dataclass(frozen=True)
@@ -29,23 +30,22 @@ class RankedFinalist:
     behind: Difference | None
 
 
-def finalist_runs(rows: Sequence[Row]) -> list[Run]:
-    """Return the runs of finalists, best first."""
+def shown_finalists(rows: Sequence[Row]) -> list[Run]:
+    """Return the runs of the finalists that the page compares, best first."""
     found = [run for row in rows for run in row.runs if run.trial]
-    return sorted(found, key=lambda run: run.numbers["mae"])
+    return sorted(found, key=lambda run: run.numbers["mae"])[:_SHOWN]
 
 
-def rank_finalists(rows: Sequence[Row], stars: Mapping[str, Columns], most: int) -> list[RankedFinalist]:
-    """Return the best finalists among the runs, best first.
+def rank_finalists(rows: Sequence[Row], stars: Mapping[str, Columns]) -> list[RankedFinalist]:
+    """Return the `shown_finalists`, each compared with the best.
 
     Parameters
     ----------
     rows : sequence of Row
     stars : mapping
         `xpfeh.evaluate.validation_stars.OF_VALIDATION` by the run's id, for runs that kept them.
-    most : int
     """
-    runs = finalist_runs(rows)[:most]
+    runs = shown_finalists(rows)
     return [RankedFinalist(run, run.trial, _behind(run, runs[0], stars)) for run in runs if run.trial]
 
 

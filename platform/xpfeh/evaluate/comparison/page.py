@@ -4,25 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 
-import jinja2
 import matplotlib.pyplot as plt
 
-from xpfeh.evaluate.comparison.finalists import data_url, finalist_runs, finalists_figure, rank_finalists
-from xpfeh.evaluate.comparison.runs import ERROR, OF_A_RUN, SHORT_ID, Row, Run, varied
+from xpfeh.evaluate.comparison.finalists import data_url, finalists_figure, rank_finalists
+from xpfeh.evaluate.comparison.runs import ERROR, OF_A_RUN, SHORT_ID, Row, varied
 from xpfeh.evaluate.numbers import NUMBERS, titles
-from xpfeh.evaluate.section import text_of
+from xpfeh.evaluate.section import page, text_of
 from xpfeh.files import check_output_file, whole_file
 from xpfeh.typing import Columns
-
-_SHOWN = 8  # best finalists: more would not fit in one figure
-
-
-def shown_finalists(rows: Sequence[Row]) -> list[Run]:
-    """Return the runs whose validation stars the page compares."""
-    return finalist_runs(rows)[:_SHOWN]
 
 
 def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], experiment: str) -> None:
@@ -34,7 +25,7 @@ def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], exp
     rows : sequence of Row
         Best first.
     stars : mapping
-        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by run id, for those `shown_finalists` that kept them.
+        `xpfeh.evaluate.validation_stars.OF_VALIDATION` by run id, for the finalists that kept them.
     experiment : str
 
     Raises
@@ -44,17 +35,15 @@ def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], exp
     """
     check_output_file(out)
     plt.switch_backend("agg")
-    finalists = rank_finalists(rows, stars, _SHOWN)
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["mae"] = lambda run: text_of(
-        run.numbers["mae"], NUMBERS["mae"].form, run.numbers.get(ERROR, math.nan)
-    )
-    environment.filters["signed"] = lambda value: text_of(value, "+.4f")
-    environment.filters["short"] = lambda run: run.run_id[:SHORT_ID]
-    template = environment.from_string((files("xpfeh.evaluate") / "templates" / "comparison.html").read_text())
-    page = template.render(
+    finalists = rank_finalists(rows, stars)
+    filters = {
+        "mae": lambda run: text_of(run.numbers["mae"], NUMBERS["mae"].form, run.numbers.get(ERROR, math.nan)),
+        "signed": lambda value: text_of(value, "+.4f"),
+        "short": lambda run: run.run_id[:SHORT_ID],
+    }
+    text = page(
+        "comparison.html",
+        filters,
         rows=rows,
         n_runs=sum(len(row.runs) for row in rows),
         names=varied(rows),
@@ -64,4 +53,4 @@ def write_page(out: Path, rows: Sequence[Row], stars: Mapping[str, Columns], exp
         experiment=experiment,
     )
     with whole_file(out) as temporary:
-        temporary.write_text(page)
+        temporary.write_text(text)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, MAX_RESIDUAL, RED, draw_stars, span, styled
 from xpfeh.evaluate.numbers import number_table
-from xpfeh.evaluate.residuals import FEW, residual_numbers, running
+from xpfeh.evaluate.residuals import FEW, residual_numbers
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import from_literature
@@ -76,7 +76,7 @@ def comparison_figure(reference: Compared, stars: Columns) -> Figure:
     histogram.axvline(0, color=GREY, lw=1)
     histogram.set(xlabel=f"{FEH} predicted − catalog (dex)", ylabel="stars")
     for axes, name in zip(along, ("feh", "bp_rp0", "phot_g_mean_mag", "ebv"), strict=True):
-        draw_residuals(axes, stars[name], residual, running(stars[name], stars))
+        draw_residuals(axes, stars[name], stars)
         axes.set_xlabel(f"{reference.title} {FEH} (dex)" if name == "feh" else LABELS[name])
         axes.set_ylabel("predicted − catalog (dex)")
     return figure

@@ -5,13 +5,11 @@ from __future__ import annotations
 from dataclasses import asdict
 
 import matplotlib.pyplot as plt
-import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 
 from xpfeh.evaluate.figures import LABELS, styled
 from xpfeh.evaluate.paired import differences_of
-from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, Table, text_of
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.study import Study
@@ -56,7 +54,7 @@ def releases_figure(both: pl.DataFrame) -> Figure:
     pair = {"source_id": stars["source_id"], "feh": stars["FEH"], "FEH": stars["FEH_b"]}
     figure, panels = plt.subplots(1, 2, figsize=(11, 3.8), sharey=True)
     for axes, name in zip(panels, ("feh", "phot_g_mean_mag"), strict=True):
-        draw_residuals(axes, stars[name], np.asarray(pair["FEH"] - pair["feh"]), running(stars[name], pair))
+        draw_residuals(axes, stars[name], pair)
         axes.set_xlabel(LABELS[name])
     panels[0].set_ylabel("[Fe/H] now − then (dex)")
     return figure

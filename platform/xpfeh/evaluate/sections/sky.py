@@ -13,7 +13,7 @@ from xpfeh.evaluate.study import Study
 from xpfeh.typing import Columns
 
 _SHADE = 0.15  # dex, the limits of the colour scale of mean residuals
-_MIN_STARS = 3  # per cell: with fewer, the mean is one star's error
+_MIN_IN_A_CELL = 3  # with fewer, the mean is one star's error
 
 
 def sky(study: Study) -> Section:
@@ -62,7 +62,7 @@ def sky_map(stars: Columns) -> Figure:
     # A cell is drawn at its first star: on this map 1.8 degrees are a point.
     first = np.unique(of_star, return_index=True)[1]
     mean = np.bincount(of_star, (stars["FEH"] - stars["feh"])[known]) / n
-    shown = n >= _MIN_STARS
+    shown = n >= _MIN_IN_A_CELL
     longitude, latitude = (np.radians(stars[name][known][first][shown]) for name in ("l", "b"))
     figure, axes = plt.subplots(figsize=(10, 5), subplot_kw={"projection": "mollweide"})
     # The Galactic centre is in the middle, and longitude increases to the left.

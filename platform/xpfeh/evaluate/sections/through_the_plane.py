@@ -14,7 +14,6 @@ from xpfeh.evaluate.figures import BLUE, DIVERGING, GREY, LABELS, ORANGE, RED, R
 from xpfeh.evaluate.good_stars import OF_GOOD_STARS, good_numbers
 from xpfeh.evaluate.metrics import LEVELS
 from xpfeh.evaluate.numbers import cells, group_rows, number_table, titles
-from xpfeh.evaluate.residuals import running
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import ALL, UNFLAGGED
@@ -35,7 +34,7 @@ _SHOWN = {**dict(zip(DUSTY[:-1], ("< 0.2", "0.2–0.5", "0.5–0.8", "0.8–1.5"
 """The groups along E(B-V) in figures."""
 _COLOURS = (BLUE, ORANGE, GREY, "#2f855a", "#805ad5", "#b7791f")  # of models; a seventh reuses the first
 _APART = 0.13  # distance between models of a group, along the axis
-_MIN_STARS = 20  # with fewer, no point is drawn
+_MIN_FOR_A_POINT = 20  # with fewer, no point is drawn
 _MIN_IN_A_PATCH = 3  # stars: with fewer, a median is one star's error
 _SHADE = 0.3  # dex, the limits of the map's colour scale
 _CLEAREST, _DUSTIEST = 0.01, 20.0  # mag, limits of a logarithmic axis of E(B-V); clearer stars are drawn at its end
@@ -154,7 +153,7 @@ def residuals_by_dust(giants: Columns, numbers: Mapping[str, SkyNumbers]) -> Fig
     """Draw the first model's residuals along E(B-V), and each model's coverage of giants."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(13, 4.4))
     along = np.log10(np.maximum(giants["ebv"], _CLEAREST))
-    draw_residuals(left, along, giants["FEH"] - giants["feh"], running(along, giants, bins=14))
+    draw_residuals(left, along, giants, bins=14)
     ticks = [0.01, 0.03, 0.1, 0.3, 1, 3, 10]
     left.set_xticks(np.log10(ticks), [f"{tick:g}" for tick in ticks])
     left.set(xlabel=LABELS["ebv"], ylabel=RESIDUAL, xlim=np.log10([0.8 * _CLEAREST, _DUSTIEST]))
@@ -191,7 +190,9 @@ def _draw_by_dust(
     """Draw one number for every model by E(B-V), the models slightly apart."""
     middle = (len(numbers) - 1) / 2
     for place, (name, groups) in enumerate(numbers.items()):
-        there = [(x, groups[group][ALL]) for x, group in enumerate(_SHOWN) if groups[group][ALL]["n"] >= _MIN_STARS]
+        there = [
+            (x, groups[group][ALL]) for x, group in enumerate(_SHOWN) if groups[group][ALL]["n"] >= _MIN_FOR_A_POINT
+        ]
         if there:
             x = np.array([x for x, _ in there]) + _APART * (place - middle)
             axes.errorbar(

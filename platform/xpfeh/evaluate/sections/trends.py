@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -25,8 +24,9 @@ RED_EDGE = (0.7, 1.0, 1.2, 1.35, 1.5, 1.9)
 
 def trends(study: Study) -> Section:
     """Return the section on the first model's residuals along eight quantities."""
-    stars = {**study.first.stars, "abs_b": np.abs(study.first.stars["b"])}
-    found = {name: running(_shown(name, stars[name]), stars) for name in ALONG}
+    stars = study.first.stars
+    stars = {**stars, "abs_b": np.abs(stars["b"]), "snr": np.log10(stars["snr"])}
+    figure, lines = trends_figure(stars)
     redder = {
         f"{low:g} to {high:g}": residual_numbers(rows_of(stars, (stars["bp_rp0"] >= low) & (stars["bp_rp0"] < high)))
         for low, high in pairwise(RED_EDGE)
@@ -39,31 +39,34 @@ def trends(study: Study) -> Section:
         pictures=[
             Picture(
                 "residuals",
-                trends_figure(stars, found),
+                figure,
                 "Blue: running mean (with its standard error by cells of the sky) and one σ on either side. Ideally "
                 "the line is flat at zero. Along the true [Fe/H] it cannot be completely flat, since stars at the ends "
                 "of the scale can only scatter inwards; along the predicted [Fe/H] it should be.",
             )
         ],
-        numbers={"running": {name: _plain(each) for name, each in found.items()}, "by_colour": redder},
+        numbers={"running": lines, "by_colour": redder},
     )
 
 
 @styled
-def trends_figure(stars: Columns, found: Mapping[str, Running]) -> Figure:
-    """Draw residuals against eight quantities with running mean and scatter."""
+def trends_figure(stars: Columns) -> tuple[Figure, dict[str, dict[str, list[float]]]]:
+    """Draw residuals against eight quantities with running mean and scatter; also return these, by quantity."""
     figure, panels = plt.subplots(2, 4, figsize=(13, 6.4), sharey=True)
-    residual = stars["FEH"] - stars["feh"]
-    for axes, (name, line) in zip(panels.flat, found.items(), strict=True):
-        draw_residuals(axes, _shown(name, stars[name]), residual, line)
+    lines = {}
+    for axes, name in zip(panels.flat, ALONG, strict=True):
+        line = draw_residuals(axes, stars[name], stars)
+        lines[name] = {part: values.tolist() for part, values in vars(line).items()}
         axes.set_xlabel(LABELS[name])
     for axes in panels[:, 0]:
         axes.set_ylabel(RESIDUAL)
-    return figure
+    return figure, lines
 
 
-def draw_residuals(axes: Axes, x: NDArray, residual: NDArray, line: Running) -> None:
-    """Draw (N,) residuals along a quantity, and their running mean and scatter."""
+def draw_residuals(axes: Axes, x: NDArray, stars: Columns, bins: int = 10) -> Running:
+    """Draw the residuals of N stars along (N,) values of a quantity; return their running mean and scatter."""
+    line = running(x, stars, bins)
+    residual = stars["FEH"] - stars["feh"]
     shown = np.isfinite(x) & (np.abs(residual) <= MAX_RESIDUAL)
     draw_stars(axes, x[shown], residual[shown])
     axes.errorbar(line.centre, line.mean, line.mean_se, color=BLUE, lw=1.8, elinewidth=1)
@@ -71,11 +74,4 @@ def draw_residuals(axes: Axes, x: NDArray, residual: NDArray, line: Running) -> 
         axes.plot(line.centre, line.mean + side * line.sigma, color=BLUE, lw=1, ls="--")
     axes.axhline(0, color=RED, lw=1)
     axes.set_ylim(-MAX_RESIDUAL, MAX_RESIDUAL)
-
-
-def _shown(name: str, values: NDArray) -> NDArray:
-    return np.log10(values) if name == "snr" else values
-
-
-def _plain(line: Running) -> dict[str, list[float]]:
-    return {name: values.tolist() for name, values in vars(line).items()}
+    return line

@@ -11,7 +11,7 @@ from xpfeh.evaluate.figures import BLUE, FEH, GREY, RED, by_resolved_range, styl
 from xpfeh.evaluate.section import Picture, Section
 from xpfeh.evaluate.study import Study
 
-_MIN_STARS = 5  # with fewer, neither median nor range is drawn
+_MIN_FOR_A_LINE = 5  # with fewer, neither median nor range is drawn
 
 
 def wavelengths(study: Study) -> Section:
@@ -22,7 +22,7 @@ def wavelengths(study: Study) -> Section:
         pictures=[
             Picture(
                 "sensitivity",
-                sensitivity(study.first.stars["feh"], study.spectra.taken, study.spectra.slopes),
+                sensitivity(study.first.stars["feh"], study.spectra.inputs, study.spectra.slopes),
                 "The effect of 1 % more flux in 11 nm on [Fe/H], median and central 68 % of the stars. It is negative "
                 "in the bands where metals absorb, such as Mg at 517 nm and Ca II at 850 to 866 nm: more light there "
                 "means a more metal-poor star.",
@@ -41,7 +41,7 @@ def sensitivity(feh: NDArray[np.float64], flux: NDArray[np.float32], slopes: NDA
         (f"−1.5 ≤ {FEH} < −0.5", (feh >= -1.5) & (feh < -0.5), GREY),
         (f"{FEH} ≥ −0.5", feh >= -0.5, RED),
     ):
-        if chosen.sum() >= _MIN_STARS:
+        if chosen.sum() >= _MIN_FOR_A_LINE:
             low, middle, high = np.percentile(change[chosen], [16, 50, 84], axis=0)  # (stars, pixels) -> (3, pixels)
             axes.plot(wavelength, middle, color=colour, label=label)
             axes.fill_between(wavelength, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -27,7 +27,7 @@ _TITLE = "T_eff, log g and [α/M]"
 _NUMBERS = ("n", "mae", "median", "robust_sigma", "coverage_68", "n_open")
 _GIANT_GROUPS = (GIANTS, *DUSTY, PLANE)
 _ROOM = 1.35  # height of a histogram's axis over its highest bin, for the legend
-_MIN_STARS = 20  # with fewer, a distribution shows nothing
+_MIN_FOR_A_FIGURE = 20  # with fewer, a distribution shows nothing
 
 
 class _Shown(NamedTuple):
@@ -126,7 +126,7 @@ def _label_rows(
 
 def _pictures(stars: Columns) -> list[Picture]:
     """Return the figures of a model's stars; none if it does not learn the labels or has too few stars."""
-    if np.isfinite(prediction(stars, "LOGG")).sum() < _MIN_STARS:
+    if np.isfinite(prediction(stars, "LOGG")).sum() < _MIN_FOR_A_FIGURE:
         return []
     return [
         Picture(
@@ -194,7 +194,7 @@ def _draw_residuals(axes: Axes, stars: Columns, label: FurtherLabel, shown: _Sho
         (stars["ebv"] < 0.2, BLUE, "E(B−V) < 0.2"),
         (stars["ebv"] >= 0.8, ORANGE, "E(B−V) ≥ 0.8"),
     ):
-        if chosen.sum() >= _MIN_STARS:
+        if chosen.sum() >= _MIN_FOR_A_FIGURE:
             width = f"σ {robust_sigma(residual[chosen]):.{shown.decimals}f}"
             share = np.histogram(residual[chosen], bins)[0] / chosen.sum()
             axes.stairs(share, bins, lw=1.6, color=colour, label=f"{where}: {width}")

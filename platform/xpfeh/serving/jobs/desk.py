@@ -39,7 +39,8 @@ def or_unavailable() -> Iterator[None]:
         yield
     except (UserError, OSError, RayActorError):
         _LOG.exception("jobs are unavailable")
-        raise _unavailable() from None
+        message = "this endpoint cannot take jobs now; its operator finds the reason in Ray's logs"
+        raise HTTPException(503, message, {"Retry-After": str(_RETRY_S)}) from None
 
 
 class Desk:
@@ -155,8 +156,3 @@ class Desk:
 def _owner(key: Key | None) -> str:
     """Return the folder of a key's jobs; not its name, which another key may get after it is revoked."""
     return key.sha256[:32] if key else "anybody"
-
-
-def _unavailable() -> HTTPException:
-    message = "this endpoint cannot take jobs now; its operator finds the reason in Ray's logs"
-    return HTTPException(503, message, {"Retry-After": str(_RETRY_S)})

@@ -21,8 +21,7 @@ import pyarrow.fs as pafs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from xpfeh.files import filesystem, read_bytes, write_whole
-from xpfeh.serving.answers import CSV, VOTABLE
-from xpfeh.serving.openapi import FITS, PARQUET
+from xpfeh.serving.answers import CSV, FITS, PARQUET, VOTABLE
 
 KEPT = timedelta(days=1)
 """How long a job is kept after its last progress or its end."""
@@ -61,7 +60,7 @@ class ResultForm(StrEnum):
         return f"result.{'vot' if self is ResultForm.VOTABLE else self}"
 
     def takes(self, stars: int) -> bool:
-        """Whether so large a result is written in this form: astropy takes four minutes for a VOTable of a million."""
+        """Whether a result of this size is written in this format: a VOTable of a million stars takes four minutes."""
         return self is not ResultForm.VOTABLE or stars <= MAX_VOTABLE_STARS
 
     @property
@@ -233,7 +232,7 @@ class JobFolder:
 
 
 def new_id(request_id: str | None = None) -> str:
-    """Return the identifier of a new job, which nobody can guess; see `is_of`."""
+    """Return the identifier of a new job: its time, and random digits or, so that `is_of` finds it, the request's."""
     random = _digits_of(request_id) if request_id else secrets.token_hex(12)
     return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{random}"
 

@@ -21,10 +21,10 @@ from xpfeh.inference.bundle import pack
 from xpfeh.inference.predictor import Predictor
 from xpfeh.provenance import code_version
 from xpfeh.serving.arrow_stream import read_stream
-from xpfeh.serving.asked import check_columns, ebv_of, has_spectra
 from xpfeh.serving.jobs.folder import JobFolder, JobOrder
 from xpfeh.serving.problems import named
-from xpfeh.serving.uploads import MAX_FILE_STARS, TOO_MANY, check_parquet
+from xpfeh.serving.requested import check_columns, ebv_of, has_spectra
+from xpfeh.serving.uploads import MAX_FILE_STARS, TOO_MANY, check_parquet, named_by_sender
 from xpfeh.sources.gaia_files import GaiaFile
 
 MAX_STARS = 1_000_000
@@ -88,7 +88,7 @@ def of_ids(body: bytes, folder: Path) -> JobInput:
 
 
 def of_arrow(file: Path, folder: Path, archive: bool) -> JobInput:
-    """Return an Arrow stream with columns of `xpfeh.serving.asked.Star` as an input.
+    """Return an Arrow stream with columns of `xpfeh.serving.requested.Star` as an input.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def of_arrow(file: Path, folder: Path, archive: bool) -> JobInput:
         raise UserError(f"the job has {len(table):,} stars; it must have 1 to {MAX_STARS:,}")
     if not has_spectra(table.schema) and not archive:
         raise UserError("no spectra were sent, and this endpoint does not query Gaia's archive")
-    ebv_of(table)
+    ebv_of(table)  # refuses text now, not in every task
     if table["source_id"].null_count:
         raise UserError("source_id is missing for some stars; each star needs one")
     try:
@@ -121,11 +121,9 @@ def of_file(file: Path, name: str) -> JobInput:
         If it cannot be read, or has too many stars.
     """
     spectra = GaiaFile(str(file))
-    try:
+    with named_by_sender(file, name):
         check_parquet(file)
         starts = [(start, sum(map(len, spectra.source_ids(start, rows)))) for start, rows in spectra.ranges()]
-    except UserError as error:
-        raise UserError(str(error).replace(str(file), name)) from None
     given = JobInput(file, file.name, name, starts)
     if not given.stars:
         raise UserError(f"{name}: has no stars")

@@ -31,9 +31,10 @@ from xpfeh.serving.jobs.work import make_part, make_result
 
 _LOG = logging.getLogger("ray.serve")
 _NAMESPACE = "xpfeh"
-_SWEEP_S, _LOOK_S = 300.0, 0.5
+_SWEEP_S = 300.0  # a job may be kept this much longer than promised
+_LOOK_S = 0.5  # between two looks at a cancelled task, a turn or a lease
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 30.0, 900.0
-_HALF_AN_HOUR = tenacity.stop_after_attempt(7)
+_HALF_AN_HOUR = tenacity.stop_after_attempt(7)  # pauses of 30, 60, 120, 240, 480 and 900 s
 _PASSING = (ArchiveError, StorageError, OSError)
 
 _T = TypeVar("_T")

@@ -17,14 +17,14 @@ from xpfeh.columns import CATALOG, to_arrays, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Shard
 from xpfeh.dataset.records import Delivery, Record
-from xpfeh.errors import InputError
 from xpfeh.files import read_bytes
 from xpfeh.inference.bundle import CARD, MODEL, unpack
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import TABLES, as_table, catalog_of
-from xpfeh.serving.asked import Asked, ebv_of, has_spectra
 from xpfeh.serving.jobs.folder import JobFolder, JobProgress, ResultForm
 from xpfeh.serving.jobs.intake import ANSWERS, STARS
+from xpfeh.serving.requested import RequestedStars, ebv_of, has_spectra
+from xpfeh.serving.uploads import named_by_sender
 from xpfeh.sources.coefficients import REPEATED, Reject, is_repeated
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
@@ -80,37 +80,36 @@ def answers_of(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterato
     if shard.source != STARS:
         yield from _answers_of_file(folder, shard, predictor)
         return
-    asked = _asked(folder, shard, predictor.card.preprocess.release)
-    catalogs = catalog_of([raw for raw, _ in asked.spectra], predictor)
-    rejected = [Reject(shard.start + i, asked.source_ids[i], reason) for i, reason in sorted(asked.reasons.items())]
+    requested = _requested(folder, shard, predictor.card.preprocess.release)
+    catalogs = catalog_of([raw for raw, _ in requested.spectra], predictor)
+    rejected = [
+        Reject(shard.start + i, requested.source_ids[i], reason) for i, reason in sorted(requested.reasons.items())
+    ]
     yield Delivery(pa.concat_tables([CATALOG.empty_table(), *(to_table(each, CATALOG) for each in catalogs)]), rejected)
 
 
 def _answers_of_file(folder: JobFolder, shard: Shard, predictor: Predictor) -> Iterator[Delivery]:
     with tempfile.TemporaryDirectory() as work:
-        path = str(folder.fetch(shard.source, Path(work)))
-        try:
+        path, order = str(folder.fetch(shard.source, Path(work))), folder.order()
+        with named_by_sender(path, order.name if order else "the file"):
             for batch in read(GaiaFile(path), shard.start, shard.rows, NO_COMPANIONS):
                 (catalog,) = catalog_of([batch.columns], predictor)
                 yield Delivery(to_table(catalog, CATALOG), batch.rejected)
-        except InputError as error:
-            order = folder.order()
-            raise InputError(str(error).replace(path, order.name if order else "the file")) from None
 
 
-def _asked(folder: JobFolder, shard: Shard, release: str) -> Asked:
+def _requested(folder: JobFolder, shard: Shard, release: str) -> RequestedStars:
     """Return the stars of a shard of a table."""
     from xpfeh.archive.cache import bring  # 75 MB that a replica, which imports this module too, does not need
 
     with folder.fs.open_input_file(f"{folder.path}/{STARS}") as opened:
         file = pq.ParquetFile(opened)
         table = file.read_row_group(shard.start // file.metadata.row_group(0).num_rows)
-    asked = Asked(table["source_id"].to_pylist())
+    requested = RequestedStars(table["source_id"].to_pylist())
     # Other than for a request, an archive that is down does not reject the stars: the shard is retried.
     given = has_spectra(table.schema)
     spectra = GivenTable(table, release) if given else bring(pl.Series(table["source_id"]).to_numpy(), release)
-    asked.add(np.arange(len(table)), spectra, None if given else ebv_of(table))
-    return asked
+    requested.read(np.arange(len(table)), spectra, None if given else ebv_of(table))
+    return requested
 
 
 def gather(dataset: Dataset) -> pa.Table:
@@ -139,4 +138,4 @@ def _rows(dataset: Dataset, shard: Shard, record: Record, seen: set[int]) -> pa.
     seen.update(part["source_id"].tolist())
     reasons |= dict.fromkeys(answered[repeated].tolist(), REPEATED)
     fresh = {name: values[~repeated] for name, values in part.items()}
-    return as_table(Asked(ids.tolist(), reasons, [({}, answered[~repeated])]), [fresh])
+    return as_table(RequestedStars(ids.tolist(), reasons, [({}, answered[~repeated])]), [fresh])

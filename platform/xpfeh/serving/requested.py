@@ -20,7 +20,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import first_line
 from xpfeh.serving.arrow_stream import read_stream
 from xpfeh.serving.problems import named
-from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch
 from xpfeh.sources.given_table import GivenTable, numbers_in
 from xpfeh.sources.reader import NO_COMPANIONS, SpectraFile, read
 from xpfeh.sources.samples import SAMPLES
@@ -95,7 +95,7 @@ class PredictRequest(BaseModel):
 
 
 @dataclass
-class Asked:
+class RequestedStars:
     """The stars of a request, in its order.
 
     Attributes
@@ -112,18 +112,32 @@ class Asked:
     reasons: dict[int, str] = field(default_factory=dict)
     spectra: list[tuple[dict[str, NDArray], NDArray[np.intp]]] = field(default_factory=list)
 
-    def add(self, places: NDArray[np.intp], file: SpectraFile, ebv: NDArray[np.float64] | None = None) -> None:
+    def read(self, places: NDArray[np.intp], file: SpectraFile, ebv: NDArray[np.float64] | None = None) -> None:
         """Read the stars at these positions (N,) of the request; E(B-V) (N,) as sent with them, or NaN."""
         for first, rows in file.ranges():
             for batch in read(file, first, rows, NO_COMPANIONS):
-                bad = np.array([reject.row for reject in batch.rejected], dtype=np.intp)
-                self.reasons |= {int(places[reject.row]): reject.reason for reject in batch.rejected}
-                good = np.setdiff1d(np.arange(first, len(places) if rows is None else first + rows), bad)
+                good = self._read_rows(batch, first, places)
                 columns = batch.columns if ebv is None else {**batch.columns, "ebv": ebv[good]}
                 self.spectra.append((columns, places[good]))
+                first += batch.rows_read
+
+    def append(self, batch: RawBatch) -> None:
+        """Append all stars of a file's next batch; their spectra are not kept."""
+        first, end = len(self.source_ids), len(self.source_ids) + batch.rows_read
+        good = self._read_rows(batch, first, np.arange(end))
+        ids = {row: source_id for row, source_id, _ in batch.rejected}
+        ids |= dict(zip(good.tolist(), batch.columns["source_id"].tolist(), strict=True))
+        self.source_ids += [ids[row] for row in range(first, end)]
+        self.spectra.append(({}, good))
+
+    def _read_rows(self, batch: RawBatch, first: int, places: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return which of a batch's rows, counted from `first`, were read; keep the reasons of the others."""
+        self.reasons |= {int(places[reject.row]): reject.reason for reject in batch.rejected}
+        bad = [reject.row for reject in batch.rejected]
+        return np.setdiff1d(np.arange(first, first + batch.rows_read), bad)
 
 
-def read_json(body: bytes, release: str, bring: Bring) -> Asked:
+def read_json(body: bytes, release: str, bring: Bring) -> RequestedStars:
     """Read the stars of a JSON body.
 
     Parameters
@@ -147,24 +161,30 @@ def read_json(body: bytes, release: str, bring: Bring) -> Asked:
     if not isinstance(given, list) or set(content) != {"stars"}:
         raise UserError('the body must be {"stars": [...]}, each star an object')
     _check_number(len(given))
-    asked = Asked([None] * len(given))
+    requested = RequestedStars([None] * len(given))
     kinds: dict[tuple[str, ...], list[tuple[int, Star]]] = {}
     for place, each in enumerate(given):
         try:
             star = Star.model_validate(each)
         except ValidationError as error:
-            asked.reasons[place] = named(error)
+            requested.reasons[place] = named(error)
             known = each.get("source_id") if isinstance(each, dict) else None
-            asked.source_ids[place] = known if type(known) is int and 0 <= known < 2**63 else None
+            requested.source_ids[place] = known if type(known) is int and 0 <= known < 2**63 else None
             continue
-        asked.source_ids[place] = star.source_id
+        requested.source_ids[place] = star.source_id
         kinds.setdefault(star.kind, []).append((place, star))
     for kind, stars in kinds.items():
-        _add(asked, np.array([place for place, _ in stars]), _table([star for _, star in stars], kind), release, bring)
-    return asked
+        _add(
+            requested,
+            np.array([place for place, _ in stars]),
+            _table([star for _, star in stars], kind),
+            release,
+            bring,
+        )
+    return requested
 
 
-def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
+def read_arrow(body: bytes, release: str, bring: Bring) -> RequestedStars:
     """Read the stars of an Arrow stream: a table with the columns of `Star`, all of one kind; see `read_json`.
 
     Raises
@@ -175,9 +195,9 @@ def read_arrow(body: bytes, release: str, bring: Bring) -> Asked:
     table = read_stream(body)
     _check_number(len(table))
     check_columns(table.schema)
-    asked = Asked(table["source_id"].to_pylist())
-    _add(asked, np.arange(len(table)), table, release, bring)
-    return asked
+    requested = RequestedStars(table["source_id"].to_pylist())
+    _add(requested, np.arange(len(table)), table, release, bring)
+    return requested
 
 
 def check_columns(schema: pa.Schema) -> None:
@@ -188,11 +208,11 @@ def check_columns(schema: pa.Schema) -> None:
         raise UserError("source_id must be a column of 64-bit integers")
 
 
-def from_ids(ids: list[int], release: str, bring: Bring) -> Asked:
+def from_ids(ids: list[int], release: str, bring: Bring) -> RequestedStars:
     """Return a request for stars by identifier alone; see `read_json`."""
-    asked = Asked([*ids])
-    _add(asked, np.arange(len(ids)), pa.table({"source_id": pa.array(ids, pa.int64())}), release, bring)
-    return asked
+    requested = RequestedStars([*ids])
+    _add(requested, np.arange(len(ids)), pa.table({"source_id": pa.array(ids, pa.int64())}), release, bring)
+    return requested
 
 
 def _check_number(stars: int) -> None:
@@ -210,15 +230,15 @@ def ebv_of(table: pa.Table) -> NDArray[np.float64] | None:
     return numbers_in(table, "ebv") if "ebv" in table.column_names else None
 
 
-def _add(asked: Asked, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring) -> None:
+def _add(requested: RequestedStars, places: NDArray[np.intp], table: pa.Table, release: str, bring: Bring) -> None:
     if has_spectra(table.schema):
-        asked.add(places, GivenTable(table, release))
+        requested.read(places, GivenTable(table, release))
         return
     ebv = ebv_of(table)
     try:
-        asked.add(places, bring(pl.Series(table["source_id"]).to_numpy()), ebv)
+        requested.read(places, bring(pl.Series(table["source_id"]).to_numpy()), ebv)
     except UserError as error:
-        asked.reasons |= dict.fromkeys(places.tolist(), str(error))
+        requested.reasons |= dict.fromkeys(places.tolist(), str(error))
 
 
 def _table(stars: list[Star], kind: tuple[str, ...]) -> pa.Table:

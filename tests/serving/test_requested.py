@@ -19,9 +19,9 @@ from xpfeh.experiments.models import bundle_folder
 from xpfeh.flags import Flag
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving import answers
-from xpfeh.serving.asked import Asked, Star, from_ids, read_arrow, read_json
 from xpfeh.serving.pictures import picture
 from xpfeh.serving.protocols import inference, invocation
+from xpfeh.serving.requested import RequestedStars, Star, from_ids, read_arrow, read_json
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.reader import SpectraFile
@@ -46,15 +46,15 @@ def star(spectra: dict[str, np.ndarray], i: int, **changes: Any) -> dict[str, An
     return {name: value for name, value in known.items() if value is not None and value == value}
 
 
-def asked(*stars: Any) -> Asked:
+def requested(*stars: Any) -> RequestedStars:
     return read_json(json.dumps({"stars": stars}).encode(), "dr3", no_archive)
 
 
-def by_json(body: bytes) -> Asked:
+def by_json(body: bytes) -> RequestedStars:
     return read_json(body, "dr3", no_archive)
 
 
-def answered(found: Asked, predictor: Predictor) -> list[dict[str, Any]]:
+def answered(found: RequestedStars, predictor: Predictor) -> list[dict[str, Any]]:
     catalogs = answers.catalog_of([raw for raw, _ in found.spectra], predictor)
     return json.loads(answers.as_json(found, catalogs, predictor))["stars"]
 
@@ -78,7 +78,7 @@ def test_an_invalid_star_gets_a_reason_and_the_others_are_answered(
     }
     stars = [wrong[i][0] if i in wrong else star(spectra, i) for i in range(12)]
     stars[4] = coefficients
-    rows = answered(asked(*stars), predictor)
+    rows = answered(requested(*stars), predictor)
     assert [i for i, row in enumerate(rows) if "error" in row] == list(wrong)
     for i, (_, reason) in wrong.items():
         assert reason in rows[i]["error"], i
@@ -93,7 +93,7 @@ def test_stars_by_identifier_alone_come_from_the_archive(spectra: dict[str, np.n
     stars = {name: values[:3] for name, values in spectra.items()}
     found = from_ids(ids, "dr3", lambda given: GivenTable({**stars, "source_id": given}))
     assert [row["FEH"] for row in answered(found, predictor)] == [
-        row["FEH"] for row in answered(asked(*(star(spectra, i) for i in range(3))), predictor)
+        row["FEH"] for row in answered(requested(*(star(spectra, i) for i in range(3))), predictor)
     ]
     one = from_ids(ids[:1], "dr3", lambda given: GivenTable({n: v[:1] for n, v in stars.items()}))
     assert picture(one, predictor).startswith(b"\x89PNG")
@@ -101,7 +101,7 @@ def test_stars_by_identifier_alone_come_from_the_archive(spectra: dict[str, np.n
 
 
 def test_reasons_do_not_echo_what_was_sent(spectra: dict[str, np.ndarray]) -> None:
-    found = asked(star(spectra, 0, flux=["secret"] * 343, flux_error=["secret"] * 343))
+    found = requested(star(spectra, 0, flux=["secret"] * 343, flux_error=["secret"] * 343))
     (reason,) = found.reasons.values()
     assert "secret" not in reason
     assert reason.endswith("and 683 more")
@@ -138,7 +138,7 @@ def test_arrow_gives_what_json_gives(spectra: dict[str, np.ndarray], predictor: 
     with pa.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
     by_arrow = read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive)
-    by_json = asked(*(star(spectra, i) for i in range(len(spectra["source_id"]))))
+    by_json = requested(*(star(spectra, i) for i in range(len(spectra["source_id"]))))
     tables = [
         answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
         for found in (by_arrow, by_json)
@@ -163,7 +163,7 @@ def test_a_star_with_its_parallax_gets_the_same_bytes_on_every_path(predictor: P
     answers_of = [
         answers.catalog_of([raw for raw, _ in found.spectra], predictor)[0]
         for found in (
-            asked(known | {name: values[0].tolist() for name, values in lists.items()}),
+            requested(known | {name: values[0].tolist() for name, values in lists.items()}),
             read_arrow(sink.getvalue().to_pybytes(), "dr3", no_archive),
         )
     ]
@@ -213,7 +213,7 @@ def test_compressed_arrow_is_refused_before_it_is_unpacked(compression: str) -> 
 
 
 def test_tables_have_a_row_for_each_star_and_its_error(spectra: dict[str, np.ndarray], predictor: Predictor) -> None:
-    found = asked(star(spectra, 0, flux=[1.0]), star(spectra, 1))
+    found = requested(star(spectra, 0, flux=[1.0]), star(spectra, 1))
     table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
     assert table["source_id"].to_pylist() == spectra["source_id"][:2].tolist()
     assert table["error"].to_pylist() == ["flux: 1 numbers, not 343", None]
@@ -229,7 +229,7 @@ def test_tables_have_a_row_for_each_star_and_its_error(spectra: dict[str, np.nda
 def test_coefficients_need_no_correlations(tmp_path: Path, predictor: Predictor) -> None:
     columns = read_whole(datalink_file("csv", tmp_path)).columns
     given = {name: columns[name][0].tolist() for name in ("source_id", *LIST_COLUMNS) if "correlations" not in name}
-    (row,) = answered(asked(given), predictor)
+    (row,) = answered(requested(given), predictor)
     assert any(name.startswith("NO_CORRELATIONS") for name in row["flag_names"])
     assert np.isfinite(row["FEH"])
 
@@ -255,7 +255,7 @@ def refusal(read: Callable[[bytes], object], body: bytes) -> str:
 @hypothesis_settings(max_examples=100)
 @given(stars=st.lists(STARS | ANYTHING, min_size=1, max_size=5))
 def test_any_star_is_read_or_gets_one_short_reason(stars: list[Any]) -> None:
-    found = asked(*stars)
+    found = requested(*stars)
     answered = [place for _, places in found.spectra for place in places.tolist()]
     assert sorted([*answered, *found.reasons]) == list(range(len(stars)))
     assert all(reason and len(reason) < 500 for reason in found.reasons.values())
@@ -302,7 +302,7 @@ def test_a_given_reddening_gets_the_same_bytes_on_every_path(
 
     json_of_ids = json.dumps({"stars": [{"source_id": int(i), "ebv": e} for i, e in zip(ids, ebv, strict=True)]})
     found = [
-        asked(*(star(spectra, i, ebv=ebv[i]) for i in range(3))),
+        requested(*(star(spectra, i, ebv=ebv[i]) for i in range(3))),
         read_arrow(streamed(arrow), "dr3", no_archive),
         read_json(json_of_ids.encode(), "dr3", bring),
         read_arrow(streamed(by_id), "dr3", bring),
@@ -318,7 +318,7 @@ def test_a_given_reddening_gets_the_same_bytes_on_every_path(
 
 
 def test_an_impossible_reddening_is_refused(spectra: dict[str, np.ndarray]) -> None:
-    found = asked(star(spectra, 0, ebv=-0.1), star(spectra, 1, ebv=101.0), star(spectra, 2, ebv="much"))
+    found = requested(star(spectra, 0, ebv=-0.1), star(spectra, 1, ebv=101.0), star(spectra, 2, ebv="much"))
     assert [reason.split(":")[0] for reason in found.reasons.values()] == ["ebv"] * 3
     with pytest.raises(UserError, match="ebv of row 0 is -1, outside 0 to 100"):
         read_arrow(streamed(pa.table({"source_id": [1], "ebv": [-1.0]})), "dr3", no_archive)
@@ -334,7 +334,7 @@ def streamed(table: pa.Table) -> bytes:
 def test_a_client_lists_the_stars_that_the_endpoint_refuses(
     spectra: dict[str, np.ndarray], predictor: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = asked(star(spectra, 0), star(spectra, 1, dec=91.0))
+    found = requested(star(spectra, 0), star(spectra, 1, dec=91.0))
     table = answers.as_table(found, answers.catalog_of([raw for raw, _ in found.spectra], predictor))
     client = xpfeh.Client("http://127.0.0.1:9")
     health = {"release": "dr3", "max_stars": 10, "max_file_bytes": 10**6, "model_version": predictor.version}
