@@ -99,7 +99,7 @@ def test_batches_go_through_all_stars_before_any_is_repeated(sample: Sample) -> 
 @pytest.mark.slow
 def test_a_collapsed_member_is_restarted(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Member 1 of the first draw gets dead weights; the warm-up must replace it and leave member 0 unchanged."""
-    real = Trainer._drawn
+    real = Trainer._draw
     drawn = []
 
     def first_draw_dead(self: Trainer, member: int, seed: int) -> tuple:
