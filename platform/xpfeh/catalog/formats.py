@@ -19,7 +19,7 @@ from xpfeh.catalog.readme import TITLE
 from xpfeh.catalog.sky_order import SkyOrder
 from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.tables.fits_writer import write_fits
-from xpfeh.tables.votable import write_votable
+from xpfeh.tables.votable import write_votable_to
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,8 @@ def _fits(publication: Publication) -> dict[Path, int]:
 
 def _votable(publication: Publication) -> dict[Path, int]:
     path = publication.folder / "catalog.vot"
-    write_votable(path, publication.schema, publication.tables("votable"), publication.description)
+    with path.open("wb") as file:
+        write_votable_to(file, pa.concat_tables(publication.tables("votable")), publication.description)
     return {path: publication.stars.rows}
 
 

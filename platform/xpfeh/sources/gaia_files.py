@@ -16,8 +16,9 @@ from xpfeh.files import absolute, filesystem
 from xpfeh.releases import RELEASES, release_named, releases_of
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
-from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
-from xpfeh.tables.gunzip import gunzip, gunzip_beginning
+from xpfeh.sources.gaia_text import read_text
+from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable
+from xpfeh.tables.gunzip import gunzip, gunzip_beginning, suffix_of
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have about 20 kB
@@ -123,10 +124,6 @@ class GaiaFile:
         """Yield tables of ``source_id`` and list columns, whatever the file's format."""
         with self._open() as file:
             if self._suffix in TEXT:
-                from xpfeh.sources.gaia_text import (
-                    read_text,
-                )  # loads Numba, which takes a second, and only text needs it
-
                 yield from read_text(file, self.path, lists)
             elif self._suffix in PARQUET:
                 yield from read_parquet(file, self.path, lists, start, rows)

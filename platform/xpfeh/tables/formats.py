@@ -1,4 +1,4 @@
-"""The file of a table in any format, as a data frame of the columns that hold one value per row."""
+"""Readers of table files, one per format: each returns the columns that hold one value per row."""
 
 from __future__ import annotations
 
@@ -106,13 +106,9 @@ def _native(values: NDArray) -> NDArray:
     return values.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
 
 
-def _read_text(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
-    return read_text(opened.read(), path, columns)
-
-
 READERS: dict[str, Callable[[pa.NativeFile, str, ColumnNames], pl.DataFrame]] = {
     ".parquet": read_parquet,
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), _read_text),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), read_text),
     ".ecsv": read_ecsv,
     **dict.fromkeys((".fits", ".fit"), read_fits),
     **dict.fromkeys((".vot", ".votable", ".xml"), read_votable),
