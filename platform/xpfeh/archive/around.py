@@ -15,7 +15,7 @@ from xpfeh.archive.http import RefusedError
 from xpfeh.archive.tap import to_frame
 from xpfeh.releases import RELEASES
 
-_STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
+_STARS = {"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)}
 _POSITIONS_PER_REQUEST = 1_000  # each is a separate search in the archive, and a synchronous query may take a minute
 _CONES_PER_REQUEST = 50  # makes a query of about 5 kB
 _FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars in the sky are faster, all of them nearby dwarfs
@@ -85,18 +85,10 @@ def _stars_at(archive: GaiaArchive, tap: GaiaTap, positions: pl.DataFrame, reach
                 )
                 continue
             if len(found.table):
-                frames.append(_with_all_columns(to_frame(found.table)))
+                frames.append(to_frame(found.table, _STARS))  # without a proper motion a star stays put
             first += count
             progress.update(bar, completed=min(first, len(positions)))
     return frames
-
-
-def _with_all_columns(stars: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of `_STARS`, null where the archive has none: without a proper motion a star stays put."""
-    return stars.select(
-        (pl.col(name) if name in stars.columns else pl.lit(None).alias(name)).cast(kind)
-        for name, kind in _STARS.items()
-    )
 
 
 def _upload(positions: pl.DataFrame) -> dict[str, Table]:

@@ -68,7 +68,7 @@ def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> A
     spectra = {
         str(answer.folder / _SPECTRA): taken[of_answer[latest] == number] for number, answer in enumerate(answers)
     }
-    requested, of_answer = _join([answer.asked for answer in answers])
+    requested, of_answer = _join([answer.requested for answer in answers])
     without = ~np.isin(requested, taken)
     with_photometry = {
         number: {*answers[number].record["with_photometry"]} for number in {*of_answer[without].tolist()}
@@ -111,7 +111,7 @@ def sizes() -> dict[str, Size]:
     found = {}
     for release in RELEASES:
         kept, folder = _spectra_ledger(release).answers(), cache_folder(release)
-        asked, with_spectrum = sum(len(a.asked) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
+        asked, with_spectrum = sum(len(a.requested) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found[release] = Size(folder, asked, with_spectrum, used)
     return found

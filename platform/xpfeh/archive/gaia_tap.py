@@ -88,26 +88,15 @@ class GaiaTap:
         self.services = services
 
     def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> QueryResult:
-        """Return the response of the first archive that responds, and warn if it is not the first on the list.
-
-        Parameters
-        ----------
-        what : str
-            Name of the request in messages.
-        build : callable
-        alternative : str
-            What a user without a network can do instead.
-        refusal_is_final : bool
-            Whether a query that one archive refuses is wrong, so that no other is tried.
+        """Return the response of the first archive that has one; see `first_answer`.
 
         Raises
         ------
         UserError
             If no archive returns a usable response; the message names the reason for each.
         """
-        return first_answer(
-            what, lambda archive: self.ask_one(archive, build), self.services, alternative, refusal_is_final
-        )
+        ask = partial(self.ask_one, build=build)
+        return first_answer(what, ask, self.services, alternative, refusal_is_final)
 
     def ask_one(self, archive: GaiaArchive, build: Build, uploads: Mapping[str, Table] | None = None) -> QueryResult:
         """Return the response of one archive; the query refers to `uploads` as ``TAP_UPLOAD.NAME``.
@@ -178,13 +167,13 @@ class GaiaTap:
         self, archive: GaiaArchive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None
     ) -> Table:
         state, services = self.services.state, self.services
-        if (reason := state.why_away(archive.tap)) is not None:
+        if (reason := state.why_down(archive.tap)) is not None:
             raise UnavailableError(reason)
         request = partial(query_once, archive.tap, query, session_at(archive, timeout_s), uploads)
         try:
             table = with_retries(request, services, known=state.has_answered(archive.tap))
         except UnavailableError as error:
-            state.away(archive.tap, str(error))
+            state.down(archive.tap, str(error))
             raise
         except RefusedError:
             state.answered(archive.tap)
@@ -195,7 +184,7 @@ class GaiaTap:
 
 
 def choose_schema(schemas: Iterable[str], release: str) -> str | None:
-    """Return the prefix of a release's tables: an expected one, or else one with the release's number.
+    """Return the prefix of a release's tables: an expected one, else one with the release's number, else None.
 
     Examples
     --------

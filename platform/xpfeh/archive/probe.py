@@ -16,7 +16,7 @@ from xpfeh.archive.archive_facts import forget, recall
 from xpfeh.archive.archive_requests import columns_expected
 from xpfeh.archive.archives import PUBLIC, GaiaArchive, Services
 from xpfeh.archive.availability import columns_of, conditions_of, with_spectra
-from xpfeh.archive.datalink import DataLink
+from xpfeh.archive.datalink import TOPIC, DataLink
 from xpfeh.archive.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
 from xpfeh.archive.http import RefusedError, UnavailableError
 from xpfeh.errors import UserError
@@ -68,14 +68,12 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
     tap = GaiaTap(release, services.only(first.name))
     forget(release)  # earlier facts may have changed
     try:
-        tables: Tables | None = tap.tables(first)
+        tables = tap.tables(first)
     except RefusedError as refused:
-        tables = None
         yield _not_published(release, first, str(refused))
     except UnavailableError as error:
-        tables = None
         yield Finding(f"tables at {first.title}", "an answer", str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
-    if tables is not None:
+    else:
         yield from _tables(release, tables)
         yield from _star_and_spectrum(release, tap, tables, first, services)
     yield _bases(release)
@@ -214,8 +212,7 @@ def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Serv
     if not csv:
         yield Finding(what, expected, "accepted, but no spectrum in the answer", Verdict.UNKNOWN, _LATER)
         return
-    words = recall(release, "datalink", str(archive.data)) or ()
-    found = ", ".join(words)
+    found = ", ".join(recall(release, TOPIC, str(archive.data)) or ())
     yield Finding(what, expected, found, Verdict.HOLDS if found == expected else Verdict.ADAPTED)
     star = pl.read_csv(io.BytesIO(csv), infer_schema_length=0)
     correlations = [name for name in LIST_COLUMNS if name.endswith("correlations")]

@@ -50,7 +50,7 @@ class ArchiveStars:
 
     @property
     def path(self) -> str:
-        """Name of the source in messages and accounts."""
+        """Name of the source in messages and records."""
         return f"the archive of {RELEASES[self.release].title}"
 
     @property

@@ -23,7 +23,6 @@ LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
 _OPTIONAL = "coefficient_correlations"  # tables made by others often lack the correlations
 _LARGEST_CORRELATION = 1 + 1e-6  # Gaia delivers single precision: a true 1 may be rounded up by 6e-8
 
-
 REPEATED = "repeated source_id"
 """The reason for rejecting a row whose star has appeared earlier in the same source."""
 
@@ -133,13 +132,23 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
     # Last: a rejected row must not exclude a valid one of the same star.
     reject(is_repeated(ids, reason == "", seen), REPEATED)
 
-    good = reason == ""
-    seen.update(ids[good].tolist())
-    bad = np.flatnonzero(~good).tolist()
-    rejected = [Reject(first_row + i, int(ids[i]) if known_id[i] else None, str(reason[i])) for i in bad]
-    if bad:
-        ids, columns = ids[good], {name: values[good] for name, values in columns.items()}
-    return RawBatch({"source_id": ids, **columns}, rejected)
+    batch = without_rejected({"source_id": ids, **columns}, known_id, reason, first_row)
+    seen.update(batch.columns["source_id"].tolist())
+    return batch
+
+
+def without_rejected(
+    columns: dict[str, NDArray], known_id: NDArray[np.bool_], reason: NDArray[np.object_], first_row: int = 0
+) -> RawBatch:
+    """Return the rows (N,) without a reason to reject them, and the others as `Reject`."""
+    good, ids = reason == "", columns["source_id"]
+    rejected = [
+        Reject(first_row + i, int(ids[i]) if known_id[i] else None, str(reason[i]))
+        for i in np.flatnonzero(~good).tolist()
+    ]
+    if rejected:  # the columns are large: copied only if some rows must go
+        columns = {name: values[good] for name, values in columns.items()}
+    return RawBatch(columns, rejected)
 
 
 def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:

@@ -64,7 +64,7 @@ def read_parquet(
     firsts = np.cumsum([0, *counts])[:-1]
     groups = [g for g, first in enumerate(firsts) if rows is None or start <= first < start + rows]
     for batch in _batches(parquet.iter_batches(_PARQUET_ROWS, row_groups=groups, columns=["source_id", *lists]), path):
-        table = pa.table({name: _decoded(batch[name]) for name in batch.schema.names})
+        table = pa.table({name: _decode(batch[name]) for name in batch.schema.names})
         columns = {"source_id": identifiers(pl.Series(table["source_id"]), path)}
         for name in lists:
             found = name in table.column_names
@@ -87,7 +87,7 @@ def _group_rows(metadata: pq.FileMetaData) -> list[int]:
     return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
 
-def _decoded(column: pa.Array) -> pa.Array:
+def _decode(column: pa.Array) -> pa.Array:
     """Return a column without dictionary encoding, with which pandas writes categories."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 

@@ -59,7 +59,7 @@ class GivenTable:
 
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release
-        self._table = _under_our_names(arrow_table(table, NAME))
+        self._table = _rename_columns(arrow_table(table, NAME))
         names = self._table.column_names
         self._sampled = set(SAMPLES) <= set(names)
         self._wide = not self._sampled and is_wide(names)
@@ -153,8 +153,8 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
     return values
 
 
-def _under_our_names(table: pa.Table) -> pa.Table:
-    """Rename the columns that are read; other columns with the same names are dropped."""
+def _rename_columns(table: pa.Table) -> pa.Table:
+    """Give the columns that are read our names; other columns that have these names are dropped."""
     all_names = table.column_names  # a new list each time
     found = find_columns(all_names, _READ)
     names = one_each(found, lambda one, other: pl.Series(table[one]).equals(pl.Series(table[other])), NAME)
