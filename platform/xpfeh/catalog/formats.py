@@ -47,7 +47,7 @@ class Publication:
 
     def tables(self, format_name: str) -> Iterator[pa.Table]:
         """Yield the stars of each partition, in HEALPix order, with a progress bar of this name."""
-        for _, table in track(self.stars, format_name, len(self.stars.partitions)):
+        for table in track(self.stars, format_name, len(self.stars.partitions)):
             yield table.select(self.schema.names)
 
 

@@ -75,8 +75,8 @@ class SkyOrder:
         """The number of stars."""
         return int(self.counts.sum())
 
-    def __iter__(self) -> Iterator[tuple[Partition, pa.Table]]:
-        """Yield each partition and its stars, sorted by ``_healpix_29`` (the first column) and ``source_id``.
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the stars of each partition, sorted by ``_healpix_29`` (the first column) and ``source_id``.
 
         Raises
         ------
@@ -86,8 +86,8 @@ class SkyOrder:
         for number, partition in enumerate(self.partitions):
             table = self.spilled.read(number)
             if table.num_rows != partition.rows:
-                raise ValueError(f"{partition}: {table.num_rows} stars arrived")
-            yield partition, along_the_sky(table)
+                raise ValueError(f"{partition}: {table.num_rows} stars were spilled")
+            yield along_the_sky(table)
 
 
 def along_the_sky(table: pa.Table) -> pa.Table:

@@ -24,7 +24,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import digest, exists, first_line, read_bytes
 from xpfeh.sources import reader
 
-_EXAMPLES = 3
+_EXAMPLES = 3  # repeated identifiers that are named
 _AT_ONCE = 4  # shards: some are downloaded from a bucket while others are compared
 
 Requested = Callable[[Shard], Iterator[pa.Array]]
@@ -70,7 +70,7 @@ def verify(uri: str | Path) -> Account:
     requested = _read_requested(dataset)
     records = {record.shard: record for record in dataset.records()}
     account = Account(dataset.plan.kind)
-    account.problems += [f"{name}: is not part of this dataset; move it elsewhere" for name in dataset.strangers()]
+    account.problems += [f"{name}: is not part of this dataset; move it elsewhere" for name in dataset.other_files()]
     shards = dataset.plan.shards
 
     def check(shard: Shard) -> _ShardCheck:
@@ -122,7 +122,7 @@ def _ids_of(
     wanted = pa.chunked_array(requested(shard), pa.int64())
     found.requested = len(wanted)
     if record is None:
-        raise UserError("is not made yet")
+        raise UserError("has not been made yet")
     path = dataset.part(shard.name)
     written = pq.read_table(path, filesystem=dataset.fs, columns=["source_id"])["source_id"].to_numpy()
     rejected = _read_rejected(dataset, shard)

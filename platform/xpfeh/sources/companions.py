@@ -20,6 +20,7 @@ from xpfeh.errors import InputError
 from xpfeh.files import filesystem
 from xpfeh.tables.checks import IDS_PER_PIXEL
 from xpfeh.tables.reading import read_stars, stars_of
+from xpfeh.tables.row_groups import ANY_ID, id_ranges
 from xpfeh.xp.parallax import PARALLAX, PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
@@ -31,7 +32,6 @@ _IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut
 
 Range = tuple[int, int]
 """The first and the last source_id that a file can hold."""
-_ANY: Range = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,22 +168,12 @@ def id_range(path: str) -> Range:
     if path.lower().endswith(".parquet"):
         fs, inside = filesystem(path)
         with suppress(OSError, pa.ArrowException):  # read_table refuses it with a message
-            return _range_of_statistics(pq.read_metadata(inside, filesystem=fs)) or _ANY
-    return _ANY
-
-
-def _range_of_statistics(metadata: pq.FileMetaData) -> Range | None:
-    names = metadata.schema.names
-    found = find_columns(names, ["source_id"]).get("source_id", [])
-    if len(found) != 1:  # if there are several, only their values show whether they agree
-        return None
-    column = names.index(found[0])
-    groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
-    if not groups or not all(group.is_stats_set and group.statistics.has_min_max for group in groups):
-        return None
-    lowest, highest = min(g.statistics.min for g in groups), max(g.statistics.max for g in groups)
-    # Text and floats are not identifiers: the file has to be read, so that read_stars refuses it.
-    return (lowest, highest) if isinstance(lowest, int) else None
+            metadata = pq.read_metadata(inside, filesystem=fs)
+            found = find_columns(metadata.schema.names, ["source_id"]).get("source_id", [])
+            if metadata.num_rows and len(found) == 1:  # if there are several, only their values show whether they agree
+                ranges = id_ranges(metadata, found[0])
+                return int(ranges.min()), int(ranges.max())
+    return ANY_ID
 
 
 Sorted = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
