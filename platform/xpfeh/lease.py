@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RENEW_S = 10.0
 LOST_S = 60.0
-"""A holder that has not renewed for this long is dead; no bucket or shared folder is that slow."""
+"""A holder that has not renewed for this long, six times in a row, is dead; no bucket or shared folder is that slow."""
 _SETTLE_S = 0.5  # of two that start at once, the later one to write keeps the lock
 
 

@@ -71,7 +71,7 @@ class QueryResult:
 
 
 Build = Callable[[GaiaArchive, Tables], str | Sequence[str] | None]
-"""Makes one or more queries for an archive, the first accepted one counts; None: the archive has no such table."""
+"""Makes one or more queries for an archive, of which the first accepted one counts; None: it has no such table."""
 
 
 class GaiaTap:
@@ -146,7 +146,7 @@ class GaiaTap:
         query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
         try:
             rows = to_frame(self._run(archive, query, self.services.answer_s)).rows()
-        except RefusedError:  # it does not list its tables: assume what is expected
+        except RefusedError:  # it does not list its tables: assume the expected names
             return Tables(gaia.schemas[0], {})
         by_schema: dict[str, dict[str, dict[str, str]]] = {}
         for table_name, column, datatype in rows:

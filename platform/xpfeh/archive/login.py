@@ -17,7 +17,7 @@ from xpfeh.archive.http import RefusedError, TimedSession, UnavailableError, che
 from xpfeh.errors import UserError
 from xpfeh.files import data_folder, whole_file
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")  # where nobody can listen in, as in tests
 
 
 def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:

@@ -30,7 +30,7 @@ from xpfeh.tables.row_groups import id_ranges
 _ORDER = 12  # of the pixels in identifiers, see `IDS_PER_PIXEL`
 _FOOTERS = 64  # files whose footers are cached: about 100 kB each
 _MOST_PIXELS = 2_000  # to cover a cone: wider cones are covered by coarser pixels
-_SKY_DEG2 = 41_253
+_SKY_DEG2 = 41_253  # the whole sky
 _MARGIN_DEG = 0.02  # stars are at most this far outside their identifier's pixel, from its edges and proper motion
 
 

@@ -30,8 +30,8 @@ MAX_ROWS = 1_000_000
 COUNT_ORDER = 8
 """The finest partitions, 0.05 square degrees: Gaia has fewer than `MAX_ROWS` spectra in the densest of them."""
 
-_BATCH_ROWS = 131_072
-_BUFFER_ROWS = 1_000_000
+_BATCH_ROWS = 131_072  # read at a time
+_BUFFER_ROWS = 1_000_000  # about 200 MB: with fewer, each partition's file gets many small pieces
 
 _INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
 

@@ -37,10 +37,10 @@ _LEAST_BELOW = 0.1  # dex: this close to -2, a star's deficit does not show how 
 _FEWEST = 40  # stars below -2: with fewer, a 95 % quantile is unknown
 _LABEL_SIGMA = 0.1  # dex: a label with this error has half the weight of an exact one
 
-# Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
-_DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)
-_BETWEEN = 0.2
-_HOT = 5500.0
+# Where quantiles may bend.
+_DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)  # mag of E(B-V)
+_BETWEEN = 0.2  # dex in log g: the width of the step between dwarfs and giants
+_HOT = 5500.0  # K; T_eff has another slope above
 
 _FourQuantiles = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
 

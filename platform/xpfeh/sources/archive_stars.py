@@ -55,7 +55,7 @@ class ArchiveStars:
 
     @property
     def location(self) -> str:
-        """The same."""
+        """As `path`: there is no one file."""
         return self.path
 
     @property

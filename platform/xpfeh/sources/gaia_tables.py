@@ -22,7 +22,7 @@ from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.tables.checks import check_identifiers
 from xpfeh.tables.fits_reader import open_fits
-from xpfeh.tables.lists import arrow_lists, number_lists, text_of
+from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists, text_of
 from xpfeh.tables.votable import open_votable
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.product import PRODUCT_ROWS
@@ -30,7 +30,6 @@ from xpfeh.xp.product import PRODUCT_ROWS
 _PARQUET_ROWS = 4 * PRODUCT_ROWS  # 24 MB of lists per batch; a multiple of calibration's chunk, so that chunks are full
 _RANGE_ROWS = 100_000  # stars per part of features: a killed run repeats one part, about 10 s of one core
 _WIDE_NAME = re.compile(r"(?:e_)?(bp|rp)_coeff_(\d+)")
-_NUMBERS = pa.list_(pa.float64())
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------------
@@ -68,7 +67,7 @@ def read_parquet(
         columns = {"source_id": identifiers(pl.Series(table["source_id"]), path)}
         for name in lists:
             found = name in table.column_names
-            columns[name] = arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), _NUMBERS)
+            columns[name] = arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), NUMBERS)
         yield pa.table(columns)
 
 
@@ -132,7 +131,7 @@ def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
     else:
         given = {name: table[name] for name in lists if name in table.colnames}
     for name in lists:
-        columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), _NUMBERS)
+        columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), NUMBERS)
     return pa.table(columns)
 
 

@@ -20,14 +20,13 @@ from xpfeh.sources.gaia_tables import identifiers, is_wide, wide_columns
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables.checks import RANGES, check_range, numbers
 from xpfeh.tables.in_memory import arrow_table
-from xpfeh.tables.lists import arrow_lists, number_lists
+from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 NAME = "the table"
 _OWN = (*PHOTOMETRY, "ebv", "rgeo")
 _READ = ("source_id", *SAMPLES, *LIST_COLUMNS, *_OWN, *PARALLAX_INPUTS)
-_NUMBERS = pa.list_(pa.float64())
 
 
 class GivenTable:
@@ -120,7 +119,7 @@ class GivenTable:
             elif name in table.column_names:
                 columns[name] = arrow_lists(table[name], name, NAME)
             else:
-                columns[name] = pa.nulls(len(table), _NUMBERS)
+                columns[name] = pa.nulls(len(table), NUMBERS)
         return pa.table(columns)
 
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:

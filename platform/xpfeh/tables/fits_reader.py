@@ -18,7 +18,7 @@ from xpfeh.tables.guards import one_line
 
 TableUnit: TypeAlias = fits.BinTableHDU | fits.TableHDU
 _CARD = 80  # bytes
-_BEGIN = np.array([list(b"na"), list(b"tf")], np.uint8)
+_BEGIN = np.array([list(b"na"), list(b"tf")], np.uint8)  # of the keywords below: only such cards are parsed
 _TOO_MANY = re.compile(rb"(NAXIS|TFIELDS) *=[ +0]*[1-9]\d{3}", re.IGNORECASE)
 _VARIABLE_LENGTH = re.compile(r"\d*[PQ]")  # section 7.3.5 of the FITS standard 4.0
 

@@ -12,7 +12,8 @@ import pyarrow as pa
 from xpfeh.columns import to_arrow
 from xpfeh.errors import InputError
 
-_NUMBERS = pa.list_(pa.float64())
+NUMBERS = pa.list_(pa.float64())
+"""The type of a column of lists of numbers."""
 
 
 def parse_lists(cells: pl.Series) -> pa.Array:
@@ -37,14 +38,14 @@ def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArra
     if _is_text(kind):
         return parse_lists(pl.Series(column.cast(pa.large_string())))
     if pa.types.is_null(kind):
-        return column.cast(_NUMBERS)
+        return column.cast(NUMBERS)
     if _is_list(kind):
         inner = kind.value_type
         if _is_text(inner):
             words = pl.Series(column).list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
-            return words.to_arrow().cast(_NUMBERS)
+            return words.to_arrow().cast(NUMBERS)
         if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
-            return column.cast(_NUMBERS)
+            return column.cast(NUMBERS)
     raise InputError(f"{path}: {name} is {kind}; a list of numbers per star is needed")
 
 
