@@ -54,7 +54,7 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
         ledger,
         ids,
         lambda: stars_per_request(services),
-        lambda chunk: _ask(ledger, chunk, release, services),
+        lambda chunk: _request(ledger, chunk, release, services),
         "the archive's spectra",
     )
     return _stars(ids, release, sorted(wanted, key=lambda answer: answer.record["at"], reverse=True))
@@ -126,7 +126,7 @@ def _spectra_ledger(release: str) -> Ledger:
     return Ledger(cache_folder(release), "with_spectrum", "with_photometry")
 
 
-def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:
+def _request(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:
     """Request stars, and keep the answer."""
     found = request_spectra(ids, release, services)
     photometry = request_photometry(ids, release, services)

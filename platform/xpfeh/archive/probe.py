@@ -187,11 +187,9 @@ def _star_and_spectrum(
         yield Finding("a star with a spectrum", "one", "none", Verdict.UNKNOWN, _LATER)
         return
     epoch = float(star["ref_epoch"][0])
-    if epoch == gaia.ref_epoch:
-        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", Verdict.HOLDS)
-    else:
-        todo = f"--around matches at J{gaia.ref_epoch}; {_RELEASES_FILE}"
-        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", Verdict.DIFFERS, todo)
+    todo = "" if epoch == gaia.ref_epoch else f"--around matches at J{gaia.ref_epoch}; {_RELEASES_FILE}"
+    verdict = Verdict.DIFFERS if todo else Verdict.HOLDS
+    yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", verdict, todo)
     if archive.data is not None:
         yield from _spectrum(int(star["source_id"][0]), release, archive, services)
 
@@ -225,12 +223,11 @@ def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Serv
 
 
 def _coefficients(band: str, expected: int, count: int) -> Finding:
-    if count == expected:
-        return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.HOLDS)
-    if not count:  # a star may lack a band
-        return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.UNKNOWN)
+    what = f"{band.upper()} coefficients"
+    if count in (expected, 0):  # a star may lack a band
+        return Finding(what, f"{expected}", f"{count}", Verdict.HOLDS if count else Verdict.UNKNOWN)
     todo = f"such spectra are refused until then; {_RELEASES_FILE}"
-    return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.DIFFERS, todo)
+    return Finding(what, f"{expected}", f"{count}", Verdict.DIFFERS, todo)
 
 
 # --- elsewhere --------------------------------------------------------------------------------------------------

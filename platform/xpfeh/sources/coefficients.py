@@ -183,6 +183,20 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     return (lengths.fill_null(0) if column.null_count else lengths).to_numpy().astype(np.int64)
 
 
+def coefficients_per_star(column: pa.ChunkedArray, band: str) -> int | None:
+    """Return the number of coefficients of a band in a column of lists, or None if no star has the band.
+
+    A broken row must not decide: it is the most frequent length, if possible one that a release has.
+
+    >>> coefficients_per_star(pa.chunked_array([[[1.0] * 54, [1.0] * 54, [1.0] * 55]]), "bp")
+    55
+    """
+    lengths = lengths_of(column)
+    counts = Counter(lengths[lengths > 0].tolist())
+    known = {release.n_coefficients[band] for release in RELEASES.values()}
+    return max(counts, key=lambda length: (length in known, counts[length]), default=None)
+
+
 def matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:
     """Return (N, width) numbers, NaN in the rows whose list has another length."""
     # (sum of lengths,): the lists of all rows, concatenated

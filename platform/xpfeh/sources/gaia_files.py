@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.releases import RELEASES, release_named, releases_of
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, coefficients_per_star, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
 from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable
@@ -58,12 +56,8 @@ class GaiaFile:
         widths: dict[str, int] = {}
         for table in self._tables(LIST_COLUMNS):
             for band in BANDS:
-                lengths = pl.Series(table[f"{band}_coefficients"]).list.len()
-                counts = Counter(lengths.filter(lengths > 0).to_list())
-                if counts and band not in widths:
-                    # A broken row must not decide: the most frequent length wins, of those that a release has.
-                    known = {release.n_coefficients[band] for release in RELEASES.values()}
-                    widths[band] = max(counts, key=lambda width: (width in known, counts[width]))
+                if band not in widths and (width := coefficients_per_star(table[f"{band}_coefficients"], band)):
+                    widths[band] = width
             if len(widths) == len(BANDS):
                 try:
                     found = releases_of(widths["bp"], widths["rp"])

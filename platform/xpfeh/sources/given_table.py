@@ -8,13 +8,12 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError
 from xpfeh.releases import releases_of
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, coefficients_per_star, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY, photometry_of
 from xpfeh.sources.gaia_tables import identifiers, is_wide, wide_columns
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
@@ -86,11 +85,10 @@ class GivenTable:
             return ()
         if self._release is not None:
             return (self._release,)
-        widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
-        first = {band: lengths.filter(pc.greater(lengths, 0)) for band, lengths in widths.items()}
-        if not all(len(lengths) for lengths in first.values()):
+        n_bp, n_rp = (coefficients_per_star(self._lists[f"{band}_coefficients"], band) for band in BANDS)
+        if n_bp is None or n_rp is None:
             raise InputError(f"{NAME}: holds no star with both bands, so its data release is unknown")
-        return releases_of(first["bp"][0].as_py(), first["rp"][0].as_py())
+        return releases_of(n_bp, n_rp)
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return the one range."""
