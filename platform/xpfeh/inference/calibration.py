@@ -173,7 +173,7 @@ def fit_calibration(
     intercepts, slopes = fit_quantiles(x, z, weight, QUANTILES)
     intercepts += _OUTWARD * wider
 
-    # Stars below -2 are too few to influence the fit to all: widen the intervals there by what these stars lack.
+    # Stars below -2 are too few to influence the fit to all: widen the intervals there until they cover these, too.
     poor = below[:n_stars] > 0
     if poor.sum() >= _FEWEST:
         far = np.maximum(below[:n_stars][poor], _LEAST_BELOW)

@@ -128,7 +128,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
                 reject(present & (values <= 0).any(axis=1), f"{name}: zero or negative")
             if kind == _OPTIONAL:
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
-    reject(missing["bp"] & missing["rp"], "neither band is there")
+    reject(missing["bp"] & missing["rp"], "both bands are missing")
     # Last: a rejected row must not exclude a valid one of the same star.
     reject(is_repeated(ids, reason == "", seen), REPEATED)
 
@@ -158,7 +158,7 @@ def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
     (array([17, -1]), array([ True, False]))
     """
     ids = pl.Series(column)
-    if not column.null_count:  # at once: polars takes 0.3 ms to look for nulls, long for one star of a request
+    if not column.null_count:  # the quick way: polars takes 0.3 ms to look for nulls, long for one star of a request
         return ids.to_numpy(), np.ones(len(ids), dtype=bool)
     return ids.fill_null(-1).to_numpy(), ids.is_not_null().to_numpy()
 

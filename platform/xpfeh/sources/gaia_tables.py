@@ -22,7 +22,8 @@ from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.tables.checks import check_identifiers
 from xpfeh.tables.fits_reader import open_fits
-from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists, text_of
+from xpfeh.tables.formats import to_series
+from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists
 from xpfeh.tables.votable import open_votable
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.product import PRODUCT_ROWS
@@ -125,7 +126,7 @@ def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
         require_columns(table.colnames, path)
     elif "source_id" not in table.colnames:
         raise InputError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
-    columns = {"source_id": identifiers(_id_series(table["source_id"]), path)}
+    columns = {"source_id": identifiers(to_series(table["source_id"]), path)}
     if wide:
         given = wide_columns(table.colnames, lambda name: _masked_to_nan(table[name]), path)
     else:
@@ -133,15 +134,6 @@ def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
     for name in lists:
         columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), NUMBERS)
     return pa.table(columns)
-
-
-def _id_series(column: Any) -> pl.Series:
-    """Return identifiers as a polars series; masked ones are null."""
-    values = np.ma.asarray(column)
-    if values.dtype.kind not in "iuf":
-        return pl.Series([None if value is np.ma.masked else text_of(value) for value in values], dtype=pl.String)
-    native = pl.Series(values.data.astype(values.dtype.newbyteorder("=")))  # FITS is big-endian
-    return native.set(pl.Series(np.ma.getmaskarray(values)), None)
 
 
 def _masked_to_nan(column: Any) -> NDArray[np.float64]:

@@ -79,7 +79,7 @@ class Library:
         return list(zip(starts, counts, strict=True))
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
-        """Yield the stars of a range at once."""
+        """Yield the stars of a range in one batch."""
         rejected = self._repeats(start)
         stop = self._stop(start, rows, rejected)
         yield RawBatch(read_spectra(library_path(self.path), start, stop), rejected)

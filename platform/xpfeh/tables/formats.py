@@ -84,12 +84,19 @@ def read_hdf5(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> 
 
 def _from_astropy(table: Table, columns: ColumnNames) -> pl.DataFrame:
     """Return the columns of one value per row; masked values become null."""
-    series = {}
-    for name, column in table.columns.items():
-        if (columns is None or name in columns) and _is_flat(column):
-            values = np.ma.asarray(column)
-            series[name] = pl.Series(_native(values.data)).set(pl.Series(np.ma.getmaskarray(values)), None)
-    return pl.DataFrame(series)
+    return pl.DataFrame(
+        {
+            name: to_series(column)
+            for name, column in table.columns.items()
+            if (columns is None or name in columns) and _is_flat(column)
+        }
+    )
+
+
+def to_series(column: Column) -> pl.Series:
+    """Return astropy's column (N,) of numbers or text; masked values become null."""
+    values = np.ma.asarray(column)
+    return pl.Series(_native(values.data)).set(pl.Series(np.ma.getmaskarray(values)), None)
 
 
 def _is_flat(column: Column) -> bool:

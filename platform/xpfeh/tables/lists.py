@@ -70,7 +70,8 @@ def number_lists(column: Any) -> pa.Array:
         lengths = present * numbers.shape[1]
         flat = numbers[present].ravel()
     elif all(isinstance(cell, bytes | str) for cell in values):
-        return parse_lists(pl.Series([text_of(cell) for cell in values], dtype=pl.String))
+        texts = [cell.decode("ascii", "replace") if isinstance(cell, bytes) else cell for cell in values]
+        return parse_lists(pl.Series(texts, dtype=pl.String))
     else:
         cells = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in values]
         cells = [np.empty(0) if np.isnan(cell).all() else cell for cell in cells]
@@ -78,12 +79,3 @@ def number_lists(column: Any) -> pa.Array:
         flat = np.concatenate([np.empty(0), *cells])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(flat))
-
-
-def text_of(cell: bytes | str) -> str:
-    """Return a cell of text, which FITS and VOTable may give as bytes.
-
-    >>> text_of(b"(1, 2)")
-    '(1, 2)'
-    """
-    return cell.decode("ascii", "replace") if isinstance(cell, bytes) else str(cell)
