@@ -127,7 +127,7 @@ class _Files:
         self._ranges = {table: id_range(str(table)) for table in tables}
         self._read, self._names = read, names
         self._loaded: list[Companion] = []
-        self._table = _sort([], names)
+        self._ids, self._columns = _sort([], names)
 
     def check(self) -> None:
         for table in self._ranges:
@@ -138,20 +138,22 @@ class _Files:
         return bool(self._ranges)
 
     def known(self, source_id: NDArray[np.int64]) -> int:
-        self._load(source_id)
-        return int(_where(self._table[0], source_id)[1].sum())
+        return int(self._rows(source_id)[1].sum())
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        self._load(source_id)
-        return _look_up(self._table, source_id)
+        rows, found = self._rows(source_id)
+        return {name: np.where(found, values[rows], np.nan) for name, values in self._columns.items()}
 
-    def _load(self, source_id: NDArray[np.int64]) -> None:
+    def _rows(self, source_id: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Load the tables that may contain these stars; return each star's row, and whether it has one."""
         if source_id.size:
             low, high = source_id.min(), source_id.max()
             wanted = [table for table, (first, last) in self._ranges.items() if first <= high and low <= last]
             if wanted != self._loaded:
-                self._table = _sort([self._read(table) for table in wanted], self._names)
+                self._ids, self._columns = _sort([self._read(table) for table in wanted], self._names)
                 self._loaded = wanted
+        rows = np.searchsorted(self._ids, source_id).clip(max=self._ids.size - 1)
+        return rows, self._ids[rows] == source_id
 
 
 def id_range(path: str) -> Range:
@@ -176,29 +178,10 @@ def id_range(path: str) -> Range:
     return ANY_ID
 
 
-Sorted = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
-"""Ascending identifiers and their columns."""
-
-
-def _look_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    ids, columns = table
-    if not ids.size:
-        return {name: np.full(len(source_id), np.nan) for name in columns}
-    where, found = _where(ids, source_id)
-    return {name: np.where(found, values[where], np.nan) for name, values in columns.items()}
-
-
-def _where(ids: NDArray[np.int64], source_id: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the row of each star among ascending identifiers, and whether it has one."""
-    if not ids.size:
-        return np.zeros(len(source_id), np.intp), np.zeros(len(source_id), bool)
-    where = np.searchsorted(ids, source_id).clip(max=ids.size - 1)
-    return where, ids[where] == source_id
-
-
-def _sort(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
+def _sort(frames: list[pl.DataFrame], names: Sequence[str]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return ascending identifiers and their columns; without tables one row that no star matches."""
     if not frames:
-        return np.empty(0, dtype=np.int64), {name: np.empty(0) for name in names}
+        return np.array([ANY_ID[0]]), {name: np.array([np.nan]) for name in names}
     frame = pl.concat(frames).unique("source_id", keep="first").sort("source_id")
     return frame["source_id"].to_numpy(), {name: frame[name].to_numpy() for name in names}
 
