@@ -96,7 +96,7 @@ def _select_spectra(_: GaiaArchive, tables: Tables, table: str, ids: NDArray[np.
     if tables.columns and not tables.has(table):
         return None
     names = ", ".join(("source_id", *LIST_COLUMNS))
-    return f"SELECT {names} FROM {tables.named(table)} WHERE source_id IN ({_id_list(ids)})"
+    return f"SELECT {names} FROM {tables.full_name(table)} WHERE source_id IN ({_id_list(ids)})"
 
 
 def _to_csv(table: Table) -> bytes:
@@ -182,7 +182,7 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
     table, (former, _) = str(RELEASES[release].neighbourhood), IDENTIFIERS[release]
 
     def build(_: GaiaArchive, tables: Tables) -> str:
-        return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_id_list(ids)})"
+        return f"SELECT n.* FROM {tables.full_name(table)} AS n WHERE n.{former} IN ({_id_list(ids)})"
 
     alternative = f"download these stars' rows of {table} from the archive as CSV"
     answer = GaiaTap(release, services).ask(table, build, alternative)
@@ -191,7 +191,7 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
 
 def _select(tables: Tables, table: str, names: Sequence[str], ids: NDArray[np.int64]) -> str:
     there = ", ".join(tables.among(table, names))
-    return f"SELECT {there} FROM {tables.named(table)} WHERE source_id IN ({_id_list(ids)})"
+    return f"SELECT {there} FROM {tables.full_name(table)} WHERE source_id IN ({_id_list(ids)})"
 
 
 def _id_list(ids: NDArray[np.int64]) -> str:

@@ -99,7 +99,7 @@ def _join(_: GaiaArchive, tables: Tables, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
     # ADQL 2.0, which AIP uses, requires the coordinate system that is optional in 2.1; ESA and ARI accept both.
     return (
-        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.named(SOURCES)} AS g "
+        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.full_name(SOURCES)} AS g "
         f"ON CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', p.ra, p.dec, {reach:.8f})) = 1"
     )
 
@@ -110,4 +110,4 @@ def _inside_cones(_: GaiaArchive, tables: Tables, positions: pl.DataFrame, reach
         f"CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', {ra:.8f}, {dec:.8f}, {reach:.8f})) = 1"
         for ra, dec in positions.select("ra", "dec").iter_rows()
     )
-    return f"SELECT {columns} FROM {tables.named(SOURCES)} AS g WHERE {cones}"
+    return f"SELECT {columns} FROM {tables.full_name(SOURCES)} AS g WHERE {cones}"

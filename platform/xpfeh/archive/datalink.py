@@ -78,7 +78,7 @@ class DataLink:
     def _with_known_parameters(self, ids: NDArray[np.int64]) -> bytes:
         """Send the parameters that were accepted before; if there are none, or they are now refused, all candidates."""
         state, remembered = self._services.state, recall(self._release, TOPIC, self._url)
-        # A short request before a long one shows whether the service hangs; these also help to choose candidates.
+        # A short request before a long one shows whether the service hangs, and which products it has.
         named = [] if remembered and state.has_answered(self._url) else self._products(ids)
         if remembered:
             try:

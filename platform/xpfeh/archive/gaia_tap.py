@@ -47,8 +47,8 @@ class Tables:
     schema: str
     columns: Mapping[str, Mapping[str, str]]
 
-    def named(self, table: str) -> str:
-        """Return a table's name in a query."""
+    def full_name(self, table: str) -> str:
+        """Return the name of a table in a query, with its prefix."""
         return f"{self.schema}.{table}"
 
     def has(self, table: str) -> bool:

@@ -118,12 +118,12 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
     verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
     yield Finding("prefix of tables", expected, tables.schema, verdict)
     sources = tables.columns[SOURCES]
-    yield _compare(f"columns of {tables.named(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
+    yield _compare(f"columns of {tables.full_name(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
     yield _availability(release, tables)
     if gaia.all_sources:
         there = tables.columns.get(PHOTOMETRY)
         found = "there" if there else "no such table: sources that gaia_source leaves out get NO_PHOTOMETRY"
-        yield Finding(tables.named(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
+        yield Finding(tables.full_name(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
     if gaia.neighbourhood:
         yield _neighbourhood(release, tables, gaia.neighbourhood)
 
@@ -158,7 +158,7 @@ def _neighbourhood(release: str, tables: Tables, table: str) -> Finding:
     columns, (former, newer) = tables.columns.get(table, {}), IDENTIFIERS[release]
     measured = ("angular_distance", "magnitude_difference")
     expected = ", ".join([former, newer[-1], *measured, "probable_match"])
-    what = f"columns of {tables.named(table)}"
+    what = f"columns of {tables.full_name(table)}"
     if not columns:
         return Finding(what, expected, "no such table", Verdict.DIFFERS, "labels cannot be moved yet")
     found = next((name for name in newer if name in columns), None)

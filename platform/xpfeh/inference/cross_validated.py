@@ -94,8 +94,8 @@ class CrossValidated:
             As returned by `unseen_by`.
         """
         found = [answers(predictor, mine) for predictor, mine in self._shares(stars, by)]
-        names = [name for name in found[0] if name not in INPUTS or name == "ebv"]
-        return {name: np.concatenate([part[name] for part in found])[_order(by)] for name in names}
+        names, order = [name for name in found[0] if name not in INPUTS or name == "ebv"], _order(by)
+        return {name: np.concatenate([part[name] for part in found])[order] for name in names}
 
     def sensitivity(self, stars: Mapping[str, NDArray], by: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return d[Fe/H] / d flux for the K stars that have a model in `by`, (K, pixels)."""
@@ -117,5 +117,4 @@ class CrossValidated:
 
 def _order(by: NDArray[np.int64]) -> NDArray[np.intp]:
     """Return the indices that put stars grouped by model back into their order."""
-    grouped = np.argsort(by[by != NONE], kind="stable")
-    return np.argsort(grouped)
+    return np.argsort(np.argsort(by[by != NONE], kind="stable"))

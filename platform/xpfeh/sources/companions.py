@@ -83,16 +83,16 @@ class Companions:
         self._photometry.check()
         self._distances.check()
 
-    def known(self, source_id: NDArray[np.int64]) -> dict[str, int]:
+    def count(self, source_id: NDArray[np.int64]) -> dict[str, int]:
         """Return the number of stars with a row in the files, for each kind that has files.
 
         Examples
         --------
-        >>> Companions([], []).known(np.array([4295806720]))
+        >>> Companions([], []).count(np.array([4295806720]))
         {}
         """
         kinds = {"photometry": self._photometry, "distances": self._distances}
-        return {kind: files.known(source_id) for kind, files in kinds.items() if files}
+        return {kind: files.count(source_id) for kind, files in kinds.items() if files}
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Return `PHOTOMETRY`, `xpfeh.xp.parallax.PARALLAX`, ``ebv`` and ``rgeo`` of N stars, NaN where unknown.
@@ -137,7 +137,7 @@ class _Files:
     def __bool__(self) -> bool:
         return bool(self._ranges)
 
-    def known(self, source_id: NDArray[np.int64]) -> int:
+    def count(self, source_id: NDArray[np.int64]) -> int:
         return int(self._rows(source_id)[1].sum())
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:

@@ -63,7 +63,7 @@ class GaiaFile:
                     found = releases_of(widths["bp"], widths["rp"])
                 except UserError as error:
                     raise InputError(f"{self.path}: {error}") from None
-                named = self._named()
+                named = self._release_in_header()
                 if named and named not in found:
                     numbers = f"{widths['bp']} and {widths['rp']} coefficients are {found[0].upper()}'s"
                     raise InputError(
@@ -104,7 +104,7 @@ class GaiaFile:
         for table in self._tables((), start, rows):
             yield table["source_id"].combine_chunks()
 
-    def _named(self) -> str | None:
+    def _release_in_header(self) -> str | None:
         """Return the data release named at the beginning of the file, or in Parquet's metadata."""
         with self._open() as file:
             if self._suffix in PARQUET:

@@ -154,7 +154,7 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
         if file.takes_companions:
             tables, ids = _companions(companions), batch.columns["source_id"]
             columns = {**batch.columns, **_own_first(batch.columns, tables.of(ids))}
-            batch = RawBatch(columns, batch.rejected, tables.known(ids))
+            batch = RawBatch(columns, batch.rejected, tables.count(ids))
         yield batch
 
 
