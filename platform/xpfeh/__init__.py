@@ -50,19 +50,13 @@ watch_forks()
 
 def __getattr__(name: str) -> Any:
     """Load `Client`, `Model` and the module `flags` only when needed, so that `import xpfeh` stays quick."""
-    if name == "Client":
-        from xpfeh.client import Client
+    modules = {"Client": "xpfeh.client", "Model": "xpfeh.model", "flags": "xpfeh.flags"}
+    if name not in modules:
+        raise AttributeError(f"module 'xpfeh' has no attribute {name!r}")
+    from importlib import import_module
 
-        return Client
-    if name == "Model":
-        from xpfeh.model import Model
-
-        return Model
-    if name == "flags":
-        from importlib import import_module
-
-        return import_module("xpfeh.flags")
-    raise AttributeError(f"module 'xpfeh' has no attribute {name!r}")
+    module = import_module(modules[name])
+    return module if name == "flags" else getattr(module, name)
 
 
 def predict(

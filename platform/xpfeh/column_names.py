@@ -121,8 +121,8 @@ def find_columns(there: Sequence[str], names: Collection[str], j2000_first: bool
     if {"ra", "dec"} <= spellings.keys():
         spellings |= _position(by_lower.keys(), j2000_first)
     found = {}
-    for name, its in spellings.items():
-        columns = next((by_lower[spelling] for spelling in its if spelling in by_lower), [])
+    for name, candidates in spellings.items():
+        columns = next((by_lower[spelling] for spelling in candidates if spelling in by_lower), [])
         own = [column for column in columns if column == name or column not in names]
         if own:
             found[name] = sorted(own, key=lambda column: column != name)

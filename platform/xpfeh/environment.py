@@ -66,9 +66,7 @@ def haproxy_folder() -> str:
 
 def set_defaults() -> None:
     """Set the variables that the user's environment does not set."""
-    if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "1") == "1":
-        for name, value in haproxy().items():
-            os.environ.setdefault(name, value)
+    through_haproxy = haproxy() if os.environ.get("RAY_SERVE_ENABLE_HA_PROXY", "1") == "1" else {}
     for name, value in {
         # TensorFlow writes routine notes about CPU instructions to stderr.
         "TF_CPP_MIN_LOG_LEVEL": "3",
@@ -80,6 +78,7 @@ def set_defaults() -> None:
         # response is lost; see xpfeh.experiments.mlflow_retries.
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         **NO_TELEMETRY,
+        **through_haproxy,
     }.items():
         os.environ.setdefault(name, value)
     if "OMP_NUM_THREADS" in os.environ:  # as Ray sets it for a worker with a share of the cores; TensorFlow ignores it

@@ -187,7 +187,7 @@ def check_output_folder(path: str | Path, mark: str | None = None) -> Path:
     Parameters
     ----------
     mark : str, optional
-        Name of a file that marks a folder as written by the same command, which may be replaced.
+        Name of a file that only this command writes: a folder that has it may be replaced.
 
     Raises
     ------

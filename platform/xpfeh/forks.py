@@ -39,7 +39,7 @@ def check_not_forked() -> None:
 
 
 def _look() -> None:
-    """Note just before a fork whether the child will lack threads: the parent has them, or lacks them itself."""
+    """Note just before a fork whether the child will lack threads: the parent has some, or is such a child itself."""
     global _child_loses_them
     _child_loses_them = _lost_threads or ("polars" in sys.modules and _polars_has_threads())
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 RENEW_S = 10.0
 LOST_S = 60.0
-"""A holder that has not renewed for this long is dead; no bucket or shared folder is that slow."""
+"""A holder that has not renewed for this long, six times in a row, is dead; no bucket or shared folder is that slow."""
 _SETTLE_S = 0.5  # of two that start at once, the later one to write keeps the lock
 
 
@@ -40,9 +40,9 @@ class Holder(BaseModel):
 def only_one(place: str | Path) -> Iterator[None]:
     """Keep other processes, on other machines too, from working in the folder `place`.
 
-    The file ``in_use.json`` there names the process. That it was killed is noticed at once on its own machine, and
-    after a minute on others. If this process was frozen for longer and another one has taken over, this one is
-    interrupted as by Ctrl-C, or terminated where that is ignored.
+    The file ``in_use.json`` there names the process. If that is killed, its own machine notices at once, and others
+    after a minute. If this process was frozen for longer and another one has taken over, this one is interrupted as by
+    Ctrl-C, or terminated where that is ignored.
 
     Raises
     ------

@@ -180,20 +180,12 @@ class Recipe(Settings):
     seed: int = Field(0, ge=0, description="the same seed gives the same weights on the same kind of machine")
 
     @model_validator(mode="after")
-    def _every_fold_has_its_members(self) -> Self:
+    def _settings_fit_together(self) -> Self:
         # At least two members per fold: only then do members disagree about stars that none of them was trained on.
         if self.folds and (self.folds == 1 or self.members % self.folds or self.members == self.folds):
             raise ValueError("folds must be 0 or at least 2, and members a multiple of folds, at least twice as large")
-        return self
-
-    @model_validator(mode="after")
-    def _components_are_of_pixels(self) -> Self:
         if self.components > self.n_pixels:
             raise ValueError("components cannot be more than n_pixels")
-        return self
-
-    @model_validator(mode="after")
-    def _widths_are_positive(self) -> Self:
         if min((*self.hidden, *self.head, *self.error_hidden, *self.error_head), default=1) < 1:
             raise ValueError("layer widths must be at least 1")
         return self

@@ -56,7 +56,7 @@ def test_verify_and_publish_of_an_unfinished_run(
     capsys: pytest.CaptureFixture[str], unfinished: Path, tmp_path: Path
 ) -> None:
     output = run(capsys, 1, "verify", unfinished)
-    assert "part-00001: is not made yet" in output
+    assert "part-00001: has not been made yet" in output
     assert "6,000 requested, 2,000 written + 0 rejected" in output
     assert "2 of 3 parts are missing" in run(capsys, 2, "catalog", "publish", unfinished, "--out", tmp_path / "release")
 

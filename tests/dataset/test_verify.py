@@ -109,7 +109,7 @@ def _double(folder: Path) -> None:
         (_rewrite(lambda rows: rows.head(-1)), "rows were requested, 19850 written"),
         (_rewrite(lambda rows: pl.concat([rows.head(-1), rows.head(1)])), "contains other stars than were requested"),
         (lambda folder: (folder / "part-00001.parquet").unlink(), "part-00001: .*part-00001.parquet"),
-        (lambda folder: (folder / "_xpfeh" / "done" / "part-00001.json").unlink(), "part-00001: is not made yet"),
+        (lambda folder: (folder / "_xpfeh" / "done" / "part-00001.json").unlink(), "part-00001: has not been made yet"),
         (lambda folder: (folder / "_xpfeh" / "rejected" / "part-00000.csv").unlink(), "part-00000: 20000 rows and 0"),
         (_double, "part-00001: differs from its recorded bytes"),
     ],

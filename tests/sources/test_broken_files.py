@@ -177,7 +177,7 @@ def test_text_of_datalink_in_parquet_is_read_as_in_csv(
     pq.write_table(pa.table({"source_id": ids, **columns}), tmp_path / "text.parquet")
     found = read_whole(tmp_path / "text.parquet")
     reasons = [(r.row, r.source_id, r.reason) for r in found.rejected]
-    assert reasons == [(1, 7, "neither band is there"), (2, None, "source_id is not an integer")]
+    assert reasons == [(1, 7, "both bands are missing"), (2, None, "source_id is not an integer")]
     same(RawBatch(found.columns), star)
 
 

@@ -159,7 +159,7 @@ def test_a_broken_row_does_not_exclude_a_valid_one_of_the_same_star(row: pd.Seri
 def test_a_star_without_any_band_is_rejected(row: pd.Series, tmp_path: Path) -> None:
     none = changed(row, **dict.fromkeys(LIST_COLUMNS, "null"))
     batch = read_whole(bulk(tmp_path / "bulk.csv.gz", [changed(row, source_id="1"), none]))
-    assert [r.reason for r in batch.rejected] == ["neither band is there"]
+    assert [r.reason for r in batch.rejected] == ["both bands are missing"]
 
 
 @hypothesis_settings(max_examples=20)

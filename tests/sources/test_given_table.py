@@ -11,6 +11,7 @@ from astropy import units as u
 from astropy.table import MaskedColumn, Table
 from xpfeh.columns import SPECTRA, to_table
 from xpfeh.errors import UserError
+from xpfeh.sources.coefficients import KINDS
 from xpfeh.sources.reader import NO_COMPANIONS, find_spectra, read
 
 from tests.genuine import datalink_file
@@ -60,6 +61,14 @@ def test_coefficients_of_a_table_are_those_of_its_file(tmp_path: Path) -> None:
     without = table.copy()
     without.remove_columns([f"{band}_coefficient_correlations" for band in ("bp", "rp")])
     assert np.isnan(columns_of(without)[0]["bp_coefficient_correlations"]).all()
+
+
+def test_a_broken_first_row_is_rejected_alone() -> None:
+    rows = [54, 55, 55]
+    bands = {f"{band}_{kind}": [[1.0] * n for n in rows] for band in ("bp", "rp") for kind in KINDS[:2]}
+    found, rejected = columns_of({"source_id": [1, 2, 3], **bands})
+    assert found["source_id"].tolist() == [2, 3]
+    assert [(each.row, each.reason) for each in rejected] == [(0, "bp_coefficients: 54 numbers, not 55")]
 
 
 def test_photometry_of_the_table_is_taken_and_the_rest_is_found(spectra: dict[str, np.ndarray]) -> None:

@@ -114,7 +114,7 @@ def test_a_short_text_gives_the_same_bytes_as_a_long_one(lines: list[tuple[str, 
     csv.writer(text, lineterminator="\n").writerows(lines)
     data = (text.getvalue() + "".join(f"7,{part}\n" for part in noise)).encode()
     given = (data, ",", NAMES, "source_id", ("a", "b"))
-    assert repr(parse_rows(*given).to_pydict()) == repr(text_rows._scanned(*given).to_pydict())  # NaN is not itself
+    assert repr(parse_rows(*given).to_pydict()) == repr(text_rows._scan_rows(*given).to_pydict())  # NaN is not itself
 
 
 def test_a_short_text_is_read_without_numba() -> None:

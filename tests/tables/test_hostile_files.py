@@ -1,5 +1,6 @@
 """Malicious files: for every reader the same guards refuse them, at once and in little memory."""
 
+import gzip
 import io
 import tracemalloc
 from collections.abc import Callable
@@ -97,6 +98,14 @@ def test_fits(tmp_path: Path, fault: str, who: str) -> None:
     change, message = FITS[fault]
     path = tmp_path / "stars.fits"
     path.write_bytes(change(table()))
+    refused(READ[who], path, message)
+
+
+@pytest.mark.parametrize("who", READ)
+def test_gzipped_fits(tmp_path: Path, who: str) -> None:
+    change, message = FITS["a billion columns"]
+    path = tmp_path / "stars.fits.gz"
+    path.write_bytes(gzip.compress(change(table())))
     refused(READ[who], path, message)
 
 

@@ -68,7 +68,7 @@ def test_features_of_another_release_need_its_settings(made_dr4: Path, tmp_path:
     star |= {"phot_bp_rp_excess_factor": np.array([1.2]), "rgeo": np.array([np.nan])}
     dr4 = PreprocessSettings().with_overrides(["release=dr4", f"bases={made_dr4}"])
     assert np.isfinite(preprocess(star, dr4)["flux"]).all()
-    with pytest.raises(UserError, match="spectra are of DR4, the settings say DR3; set release=dr4"):
+    with pytest.raises(UserError, match="spectra are of DR4, the settings are for DR3; set release=dr4"):
         preprocess(star, PreprocessSettings())
     with pytest.raises(UserError, match=r"no bases for Gaia DR4: pip install .* gaiaxpy, or set bases=DIR"):
         preprocess(star, PreprocessSettings(release="dr4"))

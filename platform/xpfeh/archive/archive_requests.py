@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import polars as pl
@@ -17,14 +18,16 @@ from xpfeh.archive.tap import to_frame
 from xpfeh.errors import UserError
 from xpfeh.labels.neighbourhood import IDENTIFIERS
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
+from xpfeh.sources import companions
 from xpfeh.sources.coefficients import LIST_COLUMNS
 from xpfeh.tables.lists import number_lists
 from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 POSITIONS = ("ra", "dec", "l", "b", "pmra", "pmdec", "ref_epoch")
-MAGNITUDES = ("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
+MAGNITUDES = companions.PHOTOMETRY[2:]
 GAIA_SOURCE_COLUMNS = ("source_id", *POSITIONS, *MAGNITUDES, *PARALLAX_INPUTS)
 """Queried where they exist; the others are null. A missing excess factor is computed."""
+_SCHEMA = {name: pl.Int64 if name == "source_id" else pl.Float64 for name in GAIA_SOURCE_COLUMNS}
 
 _ZERO_POINT_OF_DR3 = ("nu_eff_used_in_astrometry", "pseudocolour", "ecl_lat", "astrometric_params_solved")
 """The inputs of Lindegren's zero point, which is for DR3 only."""
@@ -49,7 +52,7 @@ class SpectraResponse:
 def stars_per_request(services: Services) -> int:
     """Return the number of stars per request: fewer while DataLink is down and a mirror's TAP is queried."""
     links = [archive.data for archive in services.archives if archive.data is not None]
-    by_datalink = any(services.state.why_away(url) is None for url in links)
+    by_datalink = any(services.state.why_down(url) is None for url in links)
     return IDS_PER_REQUEST if by_datalink else IDS_PER_TAP_REQUEST
 
 
@@ -79,21 +82,21 @@ def _spectra_by_tap(ids: NDArray[np.int64], release: str, archive: GaiaArchive, 
     tap, table = GaiaTap(release, services), str(archive.spectra)
     parts = []
     for start in range(0, len(ids), IDS_PER_TAP_REQUEST):
-        listed = _id_list(ids[start : start + IDS_PER_TAP_REQUEST])
-
-        def build(_: GaiaArchive, tables: Tables, listed: str = listed) -> str | None:
-            if tables.columns and not tables.has(table):
-                return None
-            names = ", ".join(("source_id", *LIST_COLUMNS))
-            return f"SELECT {names} FROM {tables.named(table)} WHERE source_id IN ({listed})"
-
-        found = tap.ask_one(archive, build).table
+        chunk = ids[start : start + IDS_PER_TAP_REQUEST]
+        found = tap.ask_one(archive, partial(_select_spectra, table=table, ids=chunk)).table
         if len(found):
             parts.append(_to_csv(found))
     csv = b"".join(part if number == 0 else part.partition(b"\n")[2] for number, part in enumerate(parts))
     if csv:
         check_ids(ids_of_csv(csv), ids)
     return csv
+
+
+def _select_spectra(_: GaiaArchive, tables: Tables, table: str, ids: NDArray[np.int64]) -> str | None:
+    if tables.columns and not tables.has(table):
+        return None
+    names = ", ".join(("source_id", *LIST_COLUMNS))
+    return f"SELECT {names} FROM {tables.full_name(table)} WHERE source_id IN ({_id_list(ids)})"
 
 
 def _to_csv(table: Table) -> bytes:
@@ -132,7 +135,7 @@ def request_photometry(ids: NDArray[np.int64], release: str, services: Services)
         return _select(tables, SOURCES, known if tables.columns else expected, ids)
 
     answer = GaiaTap(release, services).ask("photometry", build, alternative)
-    found, whole = _with_all_columns(answer.table), answer.archive.data is not None
+    found, whole = to_frame(answer.table, _SCHEMA), answer.archive.data is not None
     others = np.setdiff1d(ids, found["source_id"].to_numpy())
     if others.size and answer.tables.has(PHOTOMETRY):
         try:
@@ -150,7 +153,7 @@ def _photometry_of_all(ids: NDArray[np.int64], release: str, services: Services,
     more = GaiaTap(release, services).ask(
         "photometry", lambda _, tables: _select(tables, PHOTOMETRY, names, ids), alternative
     )
-    return _with_all_columns(more.table)
+    return to_frame(more.table, _SCHEMA)
 
 
 def columns_of_use(release: str) -> tuple[str, ...]:
@@ -176,11 +179,10 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
     UserError
         If no archive gives a usable response, or each refuses the query.
     """
-
     table, (former, _) = str(RELEASES[release].neighbourhood), IDENTIFIERS[release]
 
     def build(_: GaiaArchive, tables: Tables) -> str:
-        return f"SELECT n.* FROM {tables.named(table)} AS n WHERE n.{former} IN ({_id_list(ids)})"
+        return f"SELECT n.* FROM {tables.full_name(table)} AS n WHERE n.{former} IN ({_id_list(ids)})"
 
     alternative = f"download these stars' rows of {table} from the archive as CSV"
     answer = GaiaTap(release, services).ask(table, build, alternative)
@@ -189,18 +191,8 @@ def request_neighbours(ids: NDArray[np.int64], release: str, services: Services)
 
 def _select(tables: Tables, table: str, names: Sequence[str], ids: NDArray[np.int64]) -> str:
     there = ", ".join(tables.among(table, names))
-    return f"SELECT {there} FROM {tables.named(table)} WHERE source_id IN ({_id_list(ids)})"
+    return f"SELECT {there} FROM {tables.full_name(table)} WHERE source_id IN ({_id_list(ids)})"
 
 
 def _id_list(ids: NDArray[np.int64]) -> str:
     return ",".join(map(str, ids.tolist()))
-
-
-def _with_all_columns(table: Table) -> pl.DataFrame:
-    frame = to_frame(table)
-    return frame.select(
-        (pl.col(name) if name in frame.columns else pl.lit(None).alias(name)).cast(
-            pl.Int64 if name == "source_id" else pl.Float64
-        )
-        for name in GAIA_SOURCE_COLUMNS
-    )

@@ -72,13 +72,13 @@ class ServiceState:
 
     def __init__(self) -> None:
         self._answered: dict[str, float] = {}
-        self._away: dict[str, tuple[float, str]] = {}
+        self._down: dict[str, tuple[float, str]] = {}
         self._noticed: set[str] = set()
 
     def answered(self, url: str) -> None:
         """Record that a service has answered."""
         self._answered[url] = time.monotonic() + _BELIEVED_S
-        self._away.pop(url, None)
+        self._down.pop(url, None)
 
     def has_answered(self, url: str) -> bool:
         """Return whether a service has answered recently."""
@@ -88,10 +88,10 @@ class ServiceState:
         """Return whether at least one service has answered recently."""
         return any(map(self.has_answered, list(self._answered)))
 
-    def away(self, url: str, reason: str) -> None:
+    def down(self, url: str, reason: str) -> None:
         """Record that a service is down."""
         self._answered.pop(url, None)
-        self._away[url] = (time.monotonic() + _BELIEVED_S, reason)
+        self._down[url] = (time.monotonic() + _BELIEVED_S, reason)
 
     def notice(self, line: str) -> None:
         """Issue a warning, once per process."""
@@ -99,9 +99,9 @@ class ServiceState:
             self._noticed.add(line)
             warnings.warn(line, Notice, stacklevel=4)
 
-    def why_away(self, url: str) -> str | None:
+    def why_down(self, url: str) -> str | None:
         """Return the reason not to query a service now, or None."""
-        until, reason = self._away.get(url, (0.0, ""))
+        until, reason = self._down.get(url, (0.0, ""))
         return reason if time.monotonic() < until else None
 
 
@@ -137,7 +137,7 @@ class Services:
     attempts: int = 5
     pause_s: float = 2.0
     patience_s: float = 9.0
-    state: ServiceState = field(default_factory=lambda: ServiceState(), compare=False, repr=False)
+    state: ServiceState = field(default_factory=ServiceState, compare=False, repr=False)
 
     def only(self, name: str | None) -> Services:
         """Return the services with only the named archive, and more time for its first answer; all if no name is given.

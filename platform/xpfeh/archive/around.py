@@ -15,7 +15,7 @@ from xpfeh.archive.http import RefusedError
 from xpfeh.archive.tap import to_frame
 from xpfeh.releases import RELEASES
 
-_STARS = pl.Schema({"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)})
+_STARS = {"source_id": pl.Int64, **dict.fromkeys(("ra", "dec", "pmra", "pmdec", "ref_epoch"), pl.Float64)}
 _POSITIONS_PER_REQUEST = 1_000  # each is a separate search in the archive, and a synchronous query may take a minute
 _CONES_PER_REQUEST = 50  # makes a query of about 5 kB
 _FASTEST_ARCSEC_PER_YEAR = 2.0  # a few hundred stars in the sky are faster, all of them nearby dwarfs
@@ -85,18 +85,10 @@ def _stars_at(archive: GaiaArchive, tap: GaiaTap, positions: pl.DataFrame, reach
                 )
                 continue
             if len(found.table):
-                frames.append(_with_all_columns(to_frame(found.table)))
+                frames.append(to_frame(found.table, _STARS))  # without a proper motion a star stays put
             first += count
             progress.update(bar, completed=min(first, len(positions)))
     return frames
-
-
-def _with_all_columns(stars: pl.DataFrame) -> pl.DataFrame:
-    """Return the columns of `_STARS`, null where the archive has none: without a proper motion a star stays put."""
-    return stars.select(
-        (pl.col(name) if name in stars.columns else pl.lit(None).alias(name)).cast(kind)
-        for name, kind in _STARS.items()
-    )
 
 
 def _upload(positions: pl.DataFrame) -> dict[str, Table]:
@@ -107,7 +99,7 @@ def _join(_: GaiaArchive, tables: Tables, reach: float) -> str:
     columns = ", ".join(f"g.{name}" for name in tables.among(SOURCES, _STARS))
     # ADQL 2.0, which AIP uses, requires the coordinate system that is optional in 2.1; ESA and ARI accept both.
     return (
-        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.named(SOURCES)} AS g "
+        f"SELECT {columns} FROM TAP_UPLOAD.positions AS p JOIN {tables.full_name(SOURCES)} AS g "
         f"ON CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', p.ra, p.dec, {reach:.8f})) = 1"
     )
 
@@ -118,4 +110,4 @@ def _inside_cones(_: GaiaArchive, tables: Tables, positions: pl.DataFrame, reach
         f"CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', {ra:.8f}, {dec:.8f}, {reach:.8f})) = 1"
         for ra, dec in positions.select("ra", "dec").iter_rows()
     )
-    return f"SELECT {columns} FROM {tables.named(SOURCES)} AS g WHERE {cones}"
+    return f"SELECT {columns} FROM {tables.full_name(SOURCES)} AS g WHERE {cones}"

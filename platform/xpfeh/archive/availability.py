@@ -52,8 +52,9 @@ def _recall_columns(release: str, archive: GaiaArchive) -> list[str]:
 
 
 def _query(tables: Tables, select: str, where: str, condition: str) -> str:
-    joined = f" JOIN {tables.named(FLAGS)} AS f ON f.source_id = g.source_id" if condition.startswith("f.") else ""
-    return f"{select} FROM {tables.named(SOURCES)} AS g{joined} WHERE {condition + ' AND ' if condition else ''}{where}"
+    joined = f" JOIN {tables.full_name(FLAGS)} AS f ON f.source_id = g.source_id" if condition.startswith("f.") else ""
+    conditions = f"{condition} AND {where}" if condition else where
+    return f"{select} FROM {tables.full_name(SOURCES)} AS g{joined} WHERE {conditions}"
 
 
 def conditions_of(tables: Tables, release: str) -> list[str]:

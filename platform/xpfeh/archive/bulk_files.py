@@ -18,7 +18,7 @@ from xpfeh.files import local_path, whole_file
 from xpfeh.releases import RELEASES
 from xpfeh.sources.input_files import CHECKSUMS
 
-_BLOCK_BYTES = 1 << 20
+_BLOCK_BYTES = 1 << 20  # held in memory: a file has up to a gigabyte
 
 
 def fetch_bulk(names: Sequence[str], out: str | Path, release: str = "dr3", services: Services = PUBLIC) -> list[Path]:

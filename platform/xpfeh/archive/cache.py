@@ -54,7 +54,7 @@ def bring(ids: NDArray[np.int64], release: str, services: Services = PUBLIC) -> 
         ledger,
         ids,
         lambda: stars_per_request(services),
-        lambda chunk: _ask(ledger, chunk, release, services),
+        lambda chunk: _request(ledger, chunk, release, services),
         "the archive's spectra",
     )
     return _stars(ids, release, sorted(wanted, key=lambda answer: answer.record["at"], reverse=True))
@@ -68,7 +68,7 @@ def _stars(ids: NDArray[np.int64], release: str, answers: Sequence[Answer]) -> A
     spectra = {
         str(answer.folder / _SPECTRA): taken[of_answer[latest] == number] for number, answer in enumerate(answers)
     }
-    requested, of_answer = _join([answer.asked for answer in answers])
+    requested, of_answer = _join([answer.requested for answer in answers])
     without = ~np.isin(requested, taken)
     with_photometry = {
         number: {*answers[number].record["with_photometry"]} for number in {*of_answer[without].tolist()}
@@ -111,7 +111,7 @@ def sizes() -> dict[str, Size]:
     found = {}
     for release in RELEASES:
         kept, folder = _spectra_ledger(release).answers(), cache_folder(release)
-        asked, with_spectrum = sum(len(a.asked) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
+        asked, with_spectrum = sum(len(a.requested) for a in kept), sum(len(a.ids("with_spectrum")) for a in kept)
         used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         found[release] = Size(folder, asked, with_spectrum, used)
     return found
@@ -126,7 +126,7 @@ def _spectra_ledger(release: str) -> Ledger:
     return Ledger(cache_folder(release), "with_spectrum", "with_photometry")
 
 
-def _ask(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:
+def _request(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Services) -> Answer:
     """Request stars, and keep the answer."""
     found = request_spectra(ids, release, services)
     photometry = request_photometry(ids, release, services)

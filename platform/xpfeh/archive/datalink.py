@@ -1,4 +1,4 @@
-"""Spectra by identifier from ESA's DataLink: parameter values are tried until accepted, and remembered."""
+"""Spectra by identifier from ESA's DataLink: candidates for its parameters are tried until accepted, and remembered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import zipfile
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -34,7 +33,7 @@ from xpfeh.releases import RELEASES
 _SAMPLE = 5  # stars whose products are looked up, since the first one may have no spectrum
 TOPIC = "datalink"
 
-Words = tuple[str, str]
+Parameters = tuple[str, str]
 """A retrieval type and a data structure."""
 
 
@@ -63,45 +62,39 @@ class DataLink:
         Raises
         ------
         RefusedError
-            If the archive accepts none of the parameter values.
+            If the archive accepts none of the known parameters.
         UnavailableError
             If it gives no usable response.
         """
         state = self._services.state
-        if (reason := state.why_away(self._url)) is not None:
+        if (reason := state.why_down(self._url)) is not None:
             raise UnavailableError(reason)
         try:
-            return self._in_known_or_new_words(ids)
+            return self._with_known_parameters(ids)
         except UnavailableError as error:
-            state.away(self._url, str(error))
+            state.down(self._url, str(error))
             raise
 
-    def _in_known_or_new_words(self, ids: NDArray[np.int64]) -> bytes:
-        """Send the parameter values that were accepted before or, if they are now refused, all known ones."""
+    def _with_known_parameters(self, ids: NDArray[np.int64]) -> bytes:
+        """Send the parameters that were accepted before; if there are none, or they are now refused, all candidates."""
         state, remembered = self._services.state, recall(self._release, TOPIC, self._url)
-        # A short request before a long one shows whether the service hangs.
-        named = [] if remembered and state.has_answered(self._url) else self.products(ids)
+        # A short request before a long one shows whether the service hangs, and which products it has.
+        named = [] if remembered and state.has_answered(self._url) else self._products(ids)
         if remembered:
             try:
                 return self._with_retries(ids, [(remembered[0], remembered[1])])
             except (RefusedError, ServerError):  # ESA renames: the old values may fail without a reason
-                named = named or self.products(ids)
+                named = named or self._products(ids)
         gaia = RELEASES[self._release]
         types = dict.fromkeys([*_likely(named, gaia.retrieval_types), *gaia.retrieval_types])
         return self._with_retries(ids, [*itertools.product(types, gaia.data_structures)])
 
-    def _with_retries(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
+    def _with_retries(self, ids: NDArray[np.int64], candidates: list[Parameters]) -> bytes:
         known = self._services.state.has_answered(self._url)
-        return with_retries(partial(self._first_with_spectra, ids, words), self._services, known)
+        return with_retries(partial(self._first_with_spectra, ids, candidates), self._services, known)
 
-    def products(self, ids: NDArray[np.int64]) -> list[str]:
-        """Return the retrieval types that the archive's `links` service lists for some stars; may be empty.
-
-        Raises
-        ------
-        UnavailableError
-            If the archive cannot be reached by this service, nor by TAP.
-        """
+    def _products(self, ids: NDArray[np.int64]) -> list[str]:
+        """Return the retrieval types that the archive's `links` service lists for some stars; may be empty."""
         title = RELEASES[self._release].title
         parameters = {"ID": ",".join(f"{title} {i}" for i in ids[:_SAMPLE].tolist())}
         session = session_at(self._archive, self._services.answer_s)
@@ -121,19 +114,11 @@ class DataLink:
             GaiaTap(self._release, self._services).check(self._archive)
             return []
 
-    def ask_once(self, ids: NDArray[np.int64], words: Words) -> bytes:
-        """Request once with these parameter values, and return the CSV of the stars that the archive has, if any.
-
-        Raises
-        ------
-        RefusedError
-            If the archive refuses the parameter values.
-        UnavailableError, zipfile.BadZipFile, requests.RequestException
-            If it returns no usable response.
-        """
+    def _ask_once(self, ids: NDArray[np.int64], parameters: Parameters) -> bytes:
+        """Request once with these parameters, and return the CSV of the stars that the archive has, if any."""
         gaia = RELEASES[self._release]
         form = {
-            "ID": ",".join(map(str, ids.tolist())), "RETRIEVAL_TYPE": words[0], "DATA_STRUCTURE": words[1],
+            "ID": ",".join(map(str, ids.tolist())), "RETRIEVAL_TYPE": parameters[0], "DATA_STRUCTURE": parameters[1],
             "FORMAT": "csv", "RELEASE": gaia.title, "VALID_DATA": "true", "USE_ZIP_ALWAYS": "true",
         }  # fmt: skip
         response = session_at(self._archive, self._services.timeout_s).post(self._url, data=form)
@@ -151,17 +136,17 @@ class DataLink:
         check_ids(ids_of_csv(csv), ids)
         return csv
 
-    def _first_with_spectra(self, ids: NDArray[np.int64], words: list[Words]) -> bytes:
-        """Return the spectra for the first parameter values that return some, and remember these values.
+    def _first_with_spectra(self, ids: NDArray[np.int64], candidates: list[Parameters]) -> bytes:
+        """Return the spectra for the first parameters that return some, and remember these.
 
-        Values of another release may be accepted but return nothing. So an empty answer counts only if no values failed
+        Those of another release may be accepted but return nothing. So an empty answer counts only if none failed
         without a reason.
         """
         refusals: list[str] = []
         failure: ServerError | None = None
-        for each in words:
+        for each in candidates:
             try:
-                csv = self.ask_once(ids, each)
+                csv = self._ask_once(ids, each)
             except RefusedError as refused:
                 refusals.append(f"{' '.join(each)}: {refused}")
             except ServerError as error:
@@ -176,7 +161,7 @@ class DataLink:
         if failure is not None:
             raise failure
         self._services.state.answered(self._url)
-        if len(refusals) == len(words):
+        if len(refusals) == len(candidates):
             raise RefusedError("; ".join(refusals))
         return b""
 
@@ -200,7 +185,7 @@ def _retrieval_types(votable: bytes) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def ids_of_csv(csv: bytes | Path) -> NDArray[np.int64]:
+def ids_of_csv(csv: bytes) -> NDArray[np.int64]:
     """Return the identifiers of a CSV file of spectra.
 
     Raises

@@ -22,7 +22,7 @@ from xpfeh.archive.archive_requests import TableResponse, request_neighbours, re
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.archive.datalink import ids_of_csv
 from xpfeh.archive.ledger import BELIEVED_S, Answer, Ledger, gather
-from xpfeh.archive.tap import run_query
+from xpfeh.archive.tap import query_vizier
 from xpfeh.errors import UserError
 from xpfeh.files import local_path, whole_file
 from xpfeh.labels.neighbourhood import IDENTIFIERS
@@ -70,7 +70,7 @@ def fetch_xp(
     finally:  # what arrived before a failure can be ingested, too
         for answer in ledger.answers():
             if (received := answer.ids("complete")).size:
-                _show(answer.folder / _SPECTRA, folder / f"xp-{received.min()}.csv")
+                _link(answer.folder / _SPECTRA, folder / f"xp-{received.min()}.csv")
     return _close(ids, answers, account)
 
 
@@ -156,7 +156,7 @@ def request_distances(ids: NDArray[np.int64], release: str, services: Services) 
     """
     listed = ",".join(map(str, ids.tolist()))
     query = f'SELECT Source AS source_id, rgeo FROM "{distances_table(release)}" WHERE Source IN ({listed})'
-    found = run_query(query, services.vizier_tap, services, "distances", _DISTANCES_ALTERNATIVE)
+    found = query_vizier(query, services, "distances", _DISTANCES_ALTERNATIVE)
     return found.cast({"source_id": pl.Int64, "rgeo": pl.Float64})
 
 
@@ -169,7 +169,7 @@ def fetch_pastel(out: str | Path, services: Services = PUBLIC) -> int:
         If VizieR does not respond.
     """
     query = 'SELECT ID, RAJ2000, DEJ2000, Teff, logg, "[Fe/H]", bibcode FROM "B/pastel/pastel"'
-    frame = run_query(query, services.vizier_tap, services, "PASTEL", "download B/pastel from VizieR as TSV")
+    frame = query_vizier(query, services, "PASTEL", "download B/pastel from VizieR as TSV")
     _write(out, frame.write_csv().encode())
     return frame.height
 
@@ -201,7 +201,7 @@ def _fetch_table(
     return _close(ids, answers, account)
 
 
-# --- the account ------------------------------------------------------------------------------------------------
+# --- the ledger -------------------------------------------------------------------------------------------------
 
 
 def _distinct(source_ids: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -219,12 +219,12 @@ def _ledger(folder: Path, what: str, ids: NDArray[np.int64]) -> Ledger:
         raise UserError(f"{folder} was begun by an earlier version; choose another --out")
     ledger = Ledger(folder)
     for answer in ledger.answers():
-        if answer.record.get("what") != what or not np.isin(answer.asked, ids).all():
+        if answer.record.get("what") != what or not np.isin(answer.requested, ids).all():
             raise UserError(f"{folder} was begun with other stars or another query; choose another --out")
     return ledger
 
 
-def _show(file: Path, path: Path) -> None:
+def _link(file: Path, path: Path) -> None:
     """Link a file of the ledger to a name where `xpfeh ingest` finds it."""
     with whole_file(path) as temporary:
         try:

@@ -47,8 +47,8 @@ class Tables:
     schema: str
     columns: Mapping[str, Mapping[str, str]]
 
-    def named(self, table: str) -> str:
-        """Return a table's name in a query."""
+    def full_name(self, table: str) -> str:
+        """Return the name of a table in a query, with its prefix."""
         return f"{self.schema}.{table}"
 
     def has(self, table: str) -> bool:
@@ -71,7 +71,7 @@ class QueryResult:
 
 
 Build = Callable[[GaiaArchive, Tables], str | Sequence[str] | None]
-"""Makes one or more queries for an archive, the first accepted one counts; None: the archive has no such table."""
+"""Makes one or more queries for an archive, of which the first accepted one counts; None: it has no such table."""
 
 
 class GaiaTap:
@@ -88,26 +88,15 @@ class GaiaTap:
         self.services = services
 
     def ask(self, what: str, build: Build, alternative: str, refusal_is_final: bool = False) -> QueryResult:
-        """Return the response of the first archive that responds, and warn if it is not the first on the list.
-
-        Parameters
-        ----------
-        what : str
-            Name of the request in messages.
-        build : callable
-        alternative : str
-            What a user without a network can do instead.
-        refusal_is_final : bool
-            Whether a query that one archive refuses is wrong, so that no other is tried.
+        """Return the response of the first archive that has one; see `first_answer`.
 
         Raises
         ------
         UserError
             If no archive returns a usable response; the message names the reason for each.
         """
-        return first_answer(
-            what, lambda archive: self.ask_one(archive, build), self.services, alternative, refusal_is_final
-        )
+        ask = partial(self.ask_one, build=build)
+        return first_answer(what, ask, self.services, alternative, refusal_is_final)
 
     def ask_one(self, archive: GaiaArchive, build: Build, uploads: Mapping[str, Table] | None = None) -> QueryResult:
         """Return the response of one archive; the query refers to `uploads` as ``TAP_UPLOAD.NAME``.
@@ -157,7 +146,7 @@ class GaiaTap:
         query = f"SELECT table_name, column_name, datatype FROM TAP_SCHEMA.columns WHERE {which}"
         try:
             rows = to_frame(self._run(archive, query, self.services.answer_s)).rows()
-        except RefusedError:  # it does not list its tables: assume what is expected
+        except RefusedError:  # it does not list its tables: assume the expected names
             return Tables(gaia.schemas[0], {})
         by_schema: dict[str, dict[str, dict[str, str]]] = {}
         for table_name, column, datatype in rows:
@@ -178,13 +167,13 @@ class GaiaTap:
         self, archive: GaiaArchive, query: str, timeout_s: float, uploads: Mapping[str, Table] | None = None
     ) -> Table:
         state, services = self.services.state, self.services
-        if (reason := state.why_away(archive.tap)) is not None:
+        if (reason := state.why_down(archive.tap)) is not None:
             raise UnavailableError(reason)
         request = partial(query_once, archive.tap, query, session_at(archive, timeout_s), uploads)
         try:
             table = with_retries(request, services, known=state.has_answered(archive.tap))
         except UnavailableError as error:
-            state.away(archive.tap, str(error))
+            state.down(archive.tap, str(error))
             raise
         except RefusedError:
             state.answered(archive.tap)
@@ -195,7 +184,7 @@ class GaiaTap:
 
 
 def choose_schema(schemas: Iterable[str], release: str) -> str | None:
-    """Return the prefix of a release's tables: an expected one, or else one with the release's number.
+    """Return the prefix of a release's tables: an expected one, else one with the release's number, else None.
 
     Examples
     --------

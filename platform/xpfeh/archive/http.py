@@ -40,17 +40,13 @@ class RefusedError(Exception):
 
 
 _WAIT = (408, 429)  # timeout and too many requests: the two client errors that are temporary
-_GATEWAY = (
-    502,
-    503,
-    504,
-)  # from a proxy in front of the service, whose page reads "invalid response" or "not available"
+_GATEWAY = (502, 503, 504)  # from a proxy; its page reads "invalid response" or "not available", like a refusal
 _REFUSAL = re.compile(r"unknown|quota|not (valid|supported|allowed)|permission denied", re.IGNORECASE)
 _BUSY = re.compile(r"too many|active jobs", re.IGNORECASE)  # Daiquiri (AIP) reports it with status 400
 _TIME_OUTS = 2  # a long wait is repeated once: five would be ten minutes
 _BROKEN = (zipfile.BadZipFile, zlib.error, pl.exceptions.PolarsError, requests.exceptions.ChunkedEncodingError)
 _CONNECT_S = 3.0  # a round trip, and a second one after 1 s where a packet was lost
-_WORDS = 200  # characters of a service's message that are shown
+_SHOWN = 200  # characters of a service's message
 
 
 def with_retries(request: Callable[[], _T], services: Services, known: bool = False) -> _T:
@@ -76,12 +72,6 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
     >>> with_retries(lambda: "spectra", Services())
     'spectra'
     """
-    attempts = 0
-
-    def once() -> _T:
-        nonlocal attempts
-        attempts += 1
-        return _usable(request)
 
     def give_up(state: tenacity.RetryCallState) -> bool:
         error = state.outcome.exception() if state.outcome else None
@@ -97,8 +87,9 @@ def with_retries(request: Callable[[], _T], services: Services, known: bool = Fa
         reraise=True,
     )
     try:
-        return retrying(once)
+        return retrying(_usable, request)
     except UnavailableError as error:
+        attempts = retrying.statistics["attempt_number"]
         times = "attempt" if attempts == 1 else "attempts"
         raise type(error)(f"no usable response in {attempts} {times} ({error})") from None
 
@@ -211,7 +202,7 @@ def _words(text: str) -> str:
 
 def _shorten(words: str) -> str:
     """Return the end of a long message: ESA's begin with the whole query and end with the reason."""
-    return words if len(words) <= _WORDS else "... " + words[-_WORDS:]
+    return words if len(words) <= _SHOWN else "... " + words[-_SHOWN:]
 
 
 def get(url: str, services: Services) -> bytes:

@@ -40,14 +40,14 @@ class Answer:
     ----------
     folder : Path
         The folder of its files.
-    asked : (N,) int64
+    requested : (N,) int64
         Identifiers; of an expired answer, only those that are complete.
     record : dict
         Further facts about it.
     """
 
     folder: Path
-    asked: NDArray[np.int64]
+    requested: NDArray[np.int64]
     record: dict[str, Any]
 
     def ids(self, name: str) -> NDArray[np.int64]:
@@ -89,11 +89,12 @@ class Ledger:
 
     def sound(self, ids: NDArray[np.int64]) -> list[Answer]:
         """Return the answers for some stars, if their files are unchanged; answers with changed files are deleted."""
+        now = time.time()
         answers = [
-            answer if time.time() < answer.record["believed_until"] else replace(answer, asked=answer.ids("complete"))
-            for answer in self.answers()
+            each if now < each.record["believed_until"] else replace(each, requested=each.ids("complete"))
+            for each in self.answers()
         ]
-        return [answer for answer in answers if np.isin(answer.asked, ids).any() and self._check(answer)]
+        return [answer for answer in answers if np.isin(answer.requested, ids).any() and self._check(answer)]
 
     def _check(self, answer: Answer) -> bool:
         for name, sha256 in answer.record["sha256"].items():
@@ -175,7 +176,7 @@ def gather(
         Of the progress bar.
     """
     answers = ledger.sound(ids)
-    new = new_of(ids, answers)
+    new = np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(answer.requested for answer in answers)]))
     with Progress(transient=True, disable=not new.size) as progress:
         bar = progress.add_task(title, total=len(new))
         while new.size:
@@ -183,8 +184,3 @@ def gather(
             answers.append(request(chunk))
             progress.advance(bar, len(chunk))
     return answers
-
-
-def new_of(ids: NDArray[np.int64], known: list[Answer]) -> NDArray[np.int64]:
-    """Return the identifiers without an answer, ascending."""
-    return np.setdiff1d(ids, np.concatenate([np.empty(0, np.int64), *(answer.asked for answer in known)]))

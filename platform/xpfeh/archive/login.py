@@ -17,7 +17,7 @@ from xpfeh.archive.http import RefusedError, TimedSession, UnavailableError, che
 from xpfeh.errors import UserError
 from xpfeh.files import data_folder, whole_file
 
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")  # where nobody can listen in, as in tests
 
 
 def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
@@ -28,7 +28,9 @@ def log_in(user: str, password: str, services: Services = PUBLIC) -> Path:
     UserError
         If the archive cannot be reached, refuses the login, or the password would be sent without encryption.
     """
-    archive = _archive_with_login(services)
+    archive = next((archive for archive in services.archives if archive.login is not None), None)
+    if archive is None:
+        raise UserError("login: none of the archives has a login")
     where = urlsplit(str(archive.login))
     if where.scheme != "https" and where.hostname not in _LOOPBACK:
         raise UserError(f"{archive.login}: no password is sent without encryption (https)")
@@ -81,13 +83,6 @@ def session_at(archive: GaiaArchive, timeout_s: float) -> requests.Session:
 
 def _cookie_domain(host: str) -> str:
     return host if "." in host else f"{host}.local"  # http.cookiejar's name for a host without a dot
-
-
-def _archive_with_login(services: Services) -> GaiaArchive:
-    for archive in services.archives:
-        if archive.login is not None:
-            return archive
-    raise UserError("login: none of the archives has a login")
 
 
 def _path() -> Path:

@@ -16,7 +16,7 @@ from xpfeh.archive.archive_facts import forget, recall
 from xpfeh.archive.archive_requests import columns_expected
 from xpfeh.archive.archives import PUBLIC, GaiaArchive, Services
 from xpfeh.archive.availability import columns_of, conditions_of, with_spectra
-from xpfeh.archive.datalink import DataLink
+from xpfeh.archive.datalink import TOPIC, DataLink
 from xpfeh.archive.gaia_tap import FLAGS, PHOTOMETRY, SOURCES, GaiaTap, Tables
 from xpfeh.archive.http import RefusedError, UnavailableError
 from xpfeh.errors import UserError
@@ -68,14 +68,12 @@ def probe(release: str, services: Services = PUBLIC) -> Iterator[Finding]:
     tap = GaiaTap(release, services.only(first.name))
     forget(release)  # earlier facts may have changed
     try:
-        tables: Tables | None = tap.tables(first)
+        tables = tap.tables(first)
     except RefusedError as refused:
-        tables = None
         yield _not_published(release, first, str(refused))
     except UnavailableError as error:
-        tables = None
         yield Finding(f"tables at {first.title}", "an answer", str(error)[:_LONGEST], Verdict.UNKNOWN, _LATER)
-    if tables is not None:
+    else:
         yield from _tables(release, tables)
         yield from _star_and_spectrum(release, tap, tables, first, services)
     yield _bases(release)
@@ -120,12 +118,12 @@ def _tables(release: str, tables: Tables) -> Iterator[Finding]:
     verdict = Verdict.HOLDS if tables.schema == expected else Verdict.ADAPTED
     yield Finding("prefix of tables", expected, tables.schema, verdict)
     sources = tables.columns[SOURCES]
-    yield _compare(f"columns of {tables.named(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
+    yield _compare(f"columns of {tables.full_name(SOURCES)}", _NEEDED, columns_expected(release), sources, _WITHOUT)
     yield _availability(release, tables)
     if gaia.all_sources:
         there = tables.columns.get(PHOTOMETRY)
         found = "there" if there else "no such table: sources that gaia_source leaves out get NO_PHOTOMETRY"
-        yield Finding(tables.named(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
+        yield Finding(tables.full_name(PHOTOMETRY), "there", found, Verdict.HOLDS if there else Verdict.ADAPTED)
     if gaia.neighbourhood:
         yield _neighbourhood(release, tables, gaia.neighbourhood)
 
@@ -160,7 +158,7 @@ def _neighbourhood(release: str, tables: Tables, table: str) -> Finding:
     columns, (former, newer) = tables.columns.get(table, {}), IDENTIFIERS[release]
     measured = ("angular_distance", "magnitude_difference")
     expected = ", ".join([former, newer[-1], *measured, "probable_match"])
-    what = f"columns of {tables.named(table)}"
+    what = f"columns of {tables.full_name(table)}"
     if not columns:
         return Finding(what, expected, "no such table", Verdict.DIFFERS, "labels cannot be moved yet")
     found = next((name for name in newer if name in columns), None)
@@ -189,11 +187,9 @@ def _star_and_spectrum(
         yield Finding("a star with a spectrum", "one", "none", Verdict.UNKNOWN, _LATER)
         return
     epoch = float(star["ref_epoch"][0])
-    if epoch == gaia.ref_epoch:
-        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", Verdict.HOLDS)
-    else:
-        todo = f"--around matches at J{gaia.ref_epoch}; {_RELEASES_FILE}"
-        yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", Verdict.DIFFERS, todo)
+    todo = "" if epoch == gaia.ref_epoch else f"--around matches at J{gaia.ref_epoch}; {_RELEASES_FILE}"
+    verdict = Verdict.DIFFERS if todo else Verdict.HOLDS
+    yield Finding("epoch of positions", f"J{gaia.ref_epoch}", f"J{epoch}", verdict, todo)
     if archive.data is not None:
         yield from _spectrum(int(star["source_id"][0]), release, archive, services)
 
@@ -214,8 +210,7 @@ def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Serv
     if not csv:
         yield Finding(what, expected, "accepted, but no spectrum in the answer", Verdict.UNKNOWN, _LATER)
         return
-    words = recall(release, "datalink", str(archive.data)) or ()
-    found = ", ".join(words)
+    found = ", ".join(recall(release, TOPIC, str(archive.data)) or ())
     yield Finding(what, expected, found, Verdict.HOLDS if found == expected else Verdict.ADAPTED)
     star = pl.read_csv(io.BytesIO(csv), infer_schema_length=0)
     correlations = [name for name in LIST_COLUMNS if name.endswith("correlations")]
@@ -228,12 +223,11 @@ def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Serv
 
 
 def _coefficients(band: str, expected: int, count: int) -> Finding:
-    if count == expected:
-        return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.HOLDS)
-    if not count:  # a star may lack a band
-        return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.UNKNOWN)
+    what = f"{band.upper()} coefficients"
+    if count in (expected, 0):  # a star may lack a band
+        return Finding(what, f"{expected}", f"{count}", Verdict.HOLDS if count else Verdict.UNKNOWN)
     todo = f"such spectra are refused until then; {_RELEASES_FILE}"
-    return Finding(f"{band.upper()} coefficients", f"{expected}", f"{count}", Verdict.DIFFERS, todo)
+    return Finding(what, f"{expected}", f"{count}", Verdict.DIFFERS, todo)
 
 
 # --- elsewhere --------------------------------------------------------------------------------------------------

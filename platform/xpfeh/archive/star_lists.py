@@ -53,7 +53,7 @@ def ids_by_cone(
     UserError
         If it is not a position; otherwise as for `ids_by_adql`.
     """
-    if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # NaN neither
+    if not (0 <= ra <= 360 and -90 <= dec <= 90 and 0 < radius <= 180):  # false for NaN, too
         raise UserError(f"--cone {ra:g} {dec:g} {radius:g}: RA 0 to 360, DEC -90 to 90, RADIUS above 0, all in degrees")
     inside = f"CONTAINS(POINT('ICRS', g.ra, g.dec), CIRCLE('ICRS', {ra}, {dec}, {radius})) = 1"
     return _find_ids(with_spectra(GaiaTap(release, services), "SELECT g.source_id", inside), "the cone")

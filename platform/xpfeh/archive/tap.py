@@ -15,13 +15,7 @@ from astropy.io.votable import parse
 from astropy.table import Table
 
 from xpfeh.archive.archives import Services
-from xpfeh.archive.http import (
-    BadResponseError,
-    RefusedError,
-    TimedSession,
-    check_response,
-    or_user_error,
-)
+from xpfeh.archive.http import BadResponseError, RefusedError, TimedSession, check_response, or_user_error
 from xpfeh.errors import ArchiveError
 
 _MOST_ROWS = 10_000_000  # without it each TAP service applies its own limit, which may be a few thousand
@@ -59,21 +53,28 @@ def query_once(tap: str, query: str, session: requests.Session, uploads: Mapping
         return results.to_table()
 
 
-def to_frame(table: Table) -> pl.DataFrame:
+def to_frame(table: Table, schema: Mapping[str, type[pl.DataType]] | None = None) -> pl.DataFrame:
     """Return a table of one value per cell; masked ones become null.
 
-    Via Python integers, because a column with nulls would pass through floats.
+    With a schema, return its columns alone; one that the table lacks is null.
     """
-    return pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
+    # Via Python integers: a column with nulls would pass through floats.
+    frame = pl.DataFrame({name: pl.Series(name, table[name].tolist()) for name in table.colnames})
+    if schema is None:
+        return frame
+    return frame.select(
+        (pl.col(name) if name in frame.columns else pl.lit(None).alias(name)).cast(kind)
+        for name, kind in schema.items()
+    )
 
 
-def run_query(query: str, tap: str, services: Services, what: str, alternative: str) -> pl.DataFrame:
-    """Return the response of a service without mirrors, VizieR; see `xpfeh.archive.http.or_user_error`.
+def query_vizier(query: str, services: Services, what: str, alternative: str) -> pl.DataFrame:
+    """Return VizieR's response, which has no mirrors; see `xpfeh.archive.http.or_user_error`.
 
     Raises
     ------
     UserError
         If no response is usable, the service refuses the query, or cuts its response short.
     """
-    ask = partial(query_once, tap, query, TimedSession(services.timeout_s))
+    ask = partial(query_once, services.vizier_tap, query, TimedSession(services.timeout_s))
     return to_frame(or_user_error(ask, services, what, alternative))

@@ -48,9 +48,8 @@ def write_cds(
     places = layout(schema, _pieces(tables()))
     path = folder / f"{DATA}.gz"
     with open(path, "wb") as file:
-        lines: Any = igzip.GzipFile(
-            filename="", fileobj=file, mode="wb", mtime=0
-        )  # without a time, so that the bytes are reproducible
+        # Without a name and a time, so that the bytes are reproducible.
+        lines: Any = igzip.GzipFile(filename="", fileobj=file, mode="wb", mtime=0)
         with lines:
             for table in _pieces(tables()):
                 lines.write(to_lines(table, places))

@@ -19,7 +19,7 @@ from xpfeh.catalog.readme import TITLE
 from xpfeh.catalog.sky_order import SkyOrder
 from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.tables.fits_writer import write_fits
-from xpfeh.tables.votable import write_votable
+from xpfeh.tables.votable import write_votable_to
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Publication:
 
     def tables(self, format_name: str) -> Iterator[pa.Table]:
         """Yield the stars of each partition, in HEALPix order, with a progress bar of this name."""
-        for _, table in track(self.stars, format_name, len(self.stars.partitions)):
+        for table in track(self.stars, format_name, len(self.stars.partitions)):
             yield table.select(self.schema.names)
 
 
@@ -79,7 +79,8 @@ def _fits(publication: Publication) -> dict[Path, int]:
 
 def _votable(publication: Publication) -> dict[Path, int]:
     path = publication.folder / "catalog.vot"
-    write_votable(path, publication.schema, publication.tables("votable"), publication.description)
+    with path.open("wb") as file:
+        write_votable_to(file, pa.concat_tables(publication.tables("votable")), publication.description)
     return {path: publication.stars.rows}
 
 

@@ -47,7 +47,7 @@ def write_hats(folder: Path, stars: SkyOrder, about: Mapping[str, str]) -> dict[
     margin, spilled = Margin(pixels), SpilledTables(stars.spilled.folder / "margin")
     spilled.folder.mkdir(exist_ok=True)
     main, margin_catalog = _Catalog(folder / NAME, stars.schema), _Catalog(folder / MARGIN_NAME, stars.schema)
-    for (_, table), pixel in zip(track(stars, "hats", len(pixels)), pixels, strict=True):
+    for table, pixel in zip(track(stars, "hats", len(pixels)), pixels, strict=True):
         main.add(pixel, table)
         rows, owners = margin.find(table[SPATIAL_INDEX_COLUMN].to_numpy())
         spilled.append(table.take(rows), owners)

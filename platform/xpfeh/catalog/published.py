@@ -25,14 +25,18 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.files import exists, filesystem, first_line, read_bytes
 from xpfeh.tables.checks import IDS_PER_PIXEL
+from xpfeh.tables.row_groups import id_ranges
 
-_ORDER = 12
+_ORDER = 12  # of the pixels in identifiers, see `IDS_PER_PIXEL`
 _FOOTERS = 64  # files whose footers are cached: about 100 kB each
 _MOST_PIXELS = 2_000  # to cover a cone: wider cones are covered by coarser pixels
+_SKY_DEG2 = 41_253  # the whole sky
 _MARGIN_DEG = 0.02  # stars are at most this far outside their identifier's pixel, from its edges and proper motion
 
 
 class _ParquetFile(NamedTuple):
+    """A file, and the first and the last identifier in it."""
+
     path: str
     first: int
     last: int
@@ -102,8 +106,8 @@ class Published:
         footer = self._footer(path)
         if "source_id" not in footer.schema.names or not footer.num_rows:
             return None
-        ranges = _group_ranges(footer)
-        return _ParquetFile(path, int(ranges[:, 0].min()), int(ranges[:, 1].max()))
+        ranges = id_ranges(footer)
+        return _ParquetFile(path, int(ranges.min()), int(ranges.max()))
 
     def _read_footer(self, path: str) -> pq.FileMetaData:
         try:
@@ -113,7 +117,7 @@ class Published:
 
     def _groups(self, path: str, ranges: NDArray[np.int64]) -> list[int]:
         """Return the row groups that may contain identifiers in some ranges (K, 2)."""
-        groups = _group_ranges(self._footer(path))
+        groups = id_ranges(self._footer(path))
         overlap = (groups[:, None, 0] <= ranges[None, :, 1]) & (groups[:, None, 1] >= ranges[None, :, 0])
         return np.flatnonzero(overlap.any(axis=1)).tolist()
 
@@ -142,14 +146,6 @@ def _stars_folder(fs: pafs.FileSystem, folder: str) -> str:
     return folder
 
 
-def _group_ranges(footer: pq.FileMetaData) -> NDArray[np.int64]:
-    """Return the first and last identifier of each row group (G, 2); without statistics, the whole range of int64."""
-    column = footer.schema.names.index("source_id")
-    stats = (footer.row_group(group).column(column).statistics for group in range(footer.num_row_groups))
-    whole = (-(2**63), 2**63 - 1)
-    return np.array([(s.min, s.max) if s is not None and s.has_min_max else whole for s in stats], dtype=np.int64)
-
-
 def _distance(table: pa.Table, ra: float, dec: float) -> NDArray[np.float64]:
     """Return the angular distances of stars from a position, deg."""
     here = np.radians([ra, dec])
@@ -160,7 +156,7 @@ def _distance(table: pa.Table, ra: float, dec: float) -> NDArray[np.float64]:
 def _covering(ra: float, dec: float, radius: float) -> NDArray[np.int64]:
     """Return ranges of identifiers (K, 2) that include every star in a cone."""
     reach, order = radius + _MARGIN_DEG, _ORDER
-    while order and np.pi * reach**2 / (41_253 / (12 * 4**order)) > _MOST_PIXELS:
+    while order and np.pi * reach**2 / (_SKY_DEG2 / (12 * 4**order)) > _MOST_PIXELS:
         order -= 1
     sky = HEALPix(2**order, order="nested")
     pixels = np.sort(sky.cone_search_lonlat(ra * u.deg, dec * u.deg, min(reach, 180.0) * u.deg).astype(np.int64))

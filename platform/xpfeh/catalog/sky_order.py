@@ -30,8 +30,8 @@ MAX_ROWS = 1_000_000
 COUNT_ORDER = 8
 """The finest partitions, 0.05 square degrees: Gaia has fewer than `MAX_ROWS` spectra in the densest of them."""
 
-_BATCH_ROWS = 131_072
-_BUFFER_ROWS = 1_000_000
+_BATCH_ROWS = 131_072  # read at a time
+_BUFFER_ROWS = 1_000_000  # about 200 MB: with fewer, each partition's file gets many small pieces
 
 _INDEX = f"HEALPix pixel (nested) of order {SPATIAL_INDEX_ORDER} at ra, dec"
 
@@ -75,8 +75,8 @@ class SkyOrder:
         """The number of stars."""
         return int(self.counts.sum())
 
-    def __iter__(self) -> Iterator[tuple[Partition, pa.Table]]:
-        """Yield each partition and its stars, sorted by ``_healpix_29`` (the first column) and ``source_id``.
+    def __iter__(self) -> Iterator[pa.Table]:
+        """Yield the stars of each partition, sorted by ``_healpix_29`` (the first column) and ``source_id``.
 
         Raises
         ------
@@ -86,8 +86,8 @@ class SkyOrder:
         for number, partition in enumerate(self.partitions):
             table = self.spilled.read(number)
             if table.num_rows != partition.rows:
-                raise ValueError(f"{partition}: {table.num_rows} stars arrived")
-            yield partition, along_the_sky(table)
+                raise ValueError(f"{partition}: {table.num_rows} stars were spilled")
+            yield along_the_sky(table)
 
 
 def along_the_sky(table: pa.Table) -> pa.Table:

@@ -11,6 +11,7 @@ import json
 from xpfeh.catalog.citation import citation, dois, full_name
 
 _OPTIONAL = ("affiliation", "orcid")
+_ORCID = "https://orcid.org/"  # CITATION.cff needs the URL, Zenodo the identifier alone
 
 
 def zenodo_json(title: str, description: str, version: str) -> str:
@@ -31,7 +32,7 @@ def zenodo_json(title: str, description: str, version: str) -> str:
     """
     known = citation()
     creators = [
-        {"name": full_name(author)} | {key: _bare(author[key]) for key in _OPTIONAL if key in author}
+        {"name": full_name(author)} | {key: author[key].removeprefix(_ORCID) for key in _OPTIONAL if key in author}
         for author in known["authors"]
     ]
     metadata = {
@@ -47,8 +48,3 @@ def zenodo_json(title: str, description: str, version: str) -> str:
         "related_identifiers": [{"identifier": doi, "relation": "cites", "scheme": "doi"} for doi in dois()],
     }
     return json.dumps({"metadata": metadata}, indent=1) + "\n"
-
-
-def _bare(value: str) -> str:
-    """Return an ORCID without its URL, which CITATION.cff needs but Zenodo does not; other text unchanged."""
-    return value.removeprefix("https://orcid.org/")

@@ -34,7 +34,7 @@ from xpfeh.sources.samples import SAMPLES
 from xpfeh.xp.parallax import PARALLAX
 
 _ARROW, _JSON = "application/vnd.apache.arrow.stream", "application/json"
-_PIECE = 1_000  # stars: a body consists of whole pieces
+_PIECE = 1_000  # stars: a body consists of whole pieces, 26 MB of coefficients each
 _FULL = 0.9  # of the largest body allowed: Arrow's own bytes are not counted
 _SENT_BYTES = 60e6  # at 16 Mbit/s these arrive within 30 s, the time limit of a request
 
@@ -126,10 +126,10 @@ class Client:
             companions = CompanionFiles.find(photometry, distances)
             raws = read_all(source_of(stars, health["release"]), companions, rejected)
             bodies = _of_spectra(raws, min(_SENT_BYTES, _FULL * health["max_file_bytes"]))
-        answers = [self._kept(body, health, keep) for body in bodies]
+        answers = [self._answers_to(body, health, keep) for body in bodies]
         return found_of(pa.concat_tables(answers) if answers else NO_ANSWERS, self.url, rejected)
 
-    def _kept(self, body: _Body, health: Mapping[str, Any], keep: str | Path | None) -> pa.Table:
+    def _answers_to(self, body: _Body, health: Mapping[str, Any], keep: str | Path | None) -> pa.Table:
         if keep is None:
             with self._answer(body, health, None) as table:
                 return table
@@ -154,7 +154,7 @@ class Client:
 
     def _by_job(self, body: _Body, note: Path | None) -> Iterator[pa.Table]:
         """Yield the answers of a job: of an earlier one, if the file `note` has its id."""
-        job = self._noted(note)
+        job = self._earlier_job(note)
         if job is None:
             # If the connection is lost with the reply, the repeated request finds the job by this key.
             headers = {"Content-Type": body.kind, "Idempotency-Key": uuid.uuid4().hex}
@@ -174,7 +174,8 @@ class Client:
         with suppress(EndpointError):  # the endpoint deletes it after a day
             job.cancel()
 
-    def _noted(self, note: Path | None) -> Job | None:
+    def _earlier_job(self, note: Path | None) -> Job | None:
+        """Return the job whose id is in the file `note`, unless it has failed, or been cancelled or deleted."""
         if note is None or not note.exists():
             return None
         job = self.job(note.read_text())

@@ -10,7 +10,7 @@ import tenacity
 from xpfeh.errors import EndpointError
 
 _TEMPORARY = (429, 502, 503, 504)  # limits, restarts, overload
-_ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0
+_ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0  # about a minute in all
 _CHUNK = 1 << 16  # bytes: a chunk that is cut off is lost
 
 

@@ -12,7 +12,7 @@ from ray.util.metrics import Counter, Histogram
 from xpfeh.dataset.plan import Plan
 from xpfeh.dataset.records import Failure, Record
 
-_SECONDS = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]
+_SECONDS = [1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 3000.0]  # a part takes 10 s; the alert PartsSlow uses these
 _LOG = logging.getLogger("xpfeh")
 
 

@@ -163,7 +163,7 @@ class Dataset:
         for record in track(self.records(), "checking parts"):
             check_part(self.fs, self.part(record.shard), record.fingerprint)
 
-    def strangers(self) -> list[str]:
+    def other_files(self) -> list[str]:
         """Return the names of Parquet files in the folder that are not part of this dataset."""
         planned = {f"{shard.name}.parquet" for shard in self.plan.shards}
         present = [Path(path).name for path in list_files(self.fs, self.folder, ".parquet")]
@@ -295,7 +295,6 @@ class Dataset:
     def _write_part(
         self, path: str, deliveries: Iterable[Delivery]
     ) -> tuple[NDArray[np.int64], list[Reject], dict[str, Counter[str]]]:
-        metadata = {PROVENANCE_KEY: self._provenance}
         ids, rejected = [np.empty(0, dtype=np.int64)], list[Reject]()
         counts: dict[str, Counter[str]] = {"matched": Counter(), "kinds": Counter()}
 
@@ -311,7 +310,7 @@ class Dataset:
         first = next(groups, None)
         if first is None:
             raise ValueError("a shard must deliver at least one table, even if empty")
-        schema = first.schema.with_metadata({**(first.schema.metadata or {}), **metadata})
+        schema = first.schema.with_metadata({**(first.schema.metadata or {}), PROVENANCE_KEY: self._provenance})
         # Dictionaries of numbers that rarely repeat cost two thirds of the time and a quarter of the space. Spectra
         # are smooth and rounded: split by byte, the first bytes of neighbours are alike and the last are zero.
         strings = [field.name for field in schema if pa.types.is_string(field.type)]

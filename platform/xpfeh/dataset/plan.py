@@ -1,4 +1,4 @@
-"""A plan: a run's inputs and settings, and its shards. It determines every byte of the output, and never changes."""
+"""A plan: a run's inputs, settings and shards. It determines every byte of the output, and never changes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Plan(BaseModel):
 
     def fingerprint(self) -> str:
         """Return a SHA-256 (hex, 16 digits) of everything that determines the output."""
-        return _short_hash(self.model_dump_json(exclude={"made_by"}))
+        return hashlib.sha256(self.model_dump_json(exclude={"made_by"}).encode()).hexdigest()[:16]
 
     def provenance(self) -> dict[str, object]:
         """Return the origin recorded in each part's metadata."""
@@ -111,7 +111,3 @@ class Plan(BaseModel):
 def _changes(was: Mapping[str, object], now: Mapping[str, object]) -> list[tuple[str, object, object]]:
     """Return (key, value before, value now) for each difference; None for a missing value."""
     return [(key, was.get(key), now.get(key)) for key in {**was, **now} if was.get(key) != now.get(key)]
-
-
-def _short_hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:16]

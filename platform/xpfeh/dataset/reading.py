@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
 from xpfeh.files import digest, first_line
+from xpfeh.tables.row_groups import id_ranges
 
 _THREADS = 4  # parts read at once; each holds one row group
-_PARTS = 20  # parts sampled to represent all
+_PARTS = 20  # parts sampled to represent all; more would take longer to open from a bucket
 
 
 def read_parts(
@@ -91,7 +92,9 @@ def _read_part(
             parquet = pq.ParquetFile(file)
             if wanted is None:
                 return parquet.read(columns)
-            groups = [_rows_of(parquet, group, columns, wanted) for group in range(parquet.num_row_groups)]
+            ranges = id_ranges(parquet.metadata)
+            may_have = np.searchsorted(wanted, ranges[:, 0]) < np.searchsorted(wanted, ranges[:, 1], side="right")
+            groups = [_rows_of(parquet, group, columns, wanted) for group in np.flatnonzero(may_have).tolist()]
             present = parquet.schema_arrow.names
             names = present if columns is None else [name for name in columns if name in present]
             nothing = parquet.schema_arrow.empty_table().select(names)
@@ -105,11 +108,6 @@ def _rows_of(
     parquet: pq.ParquetFile, group: int, columns: list[str] | None, wanted: NDArray[np.int64]
 ) -> pa.Table | None:
     """Return the rows of the wanted stars in a row group; wide columns are read only if there are any such stars."""
-    statistics = parquet.metadata.row_group(group).column(parquet.schema_arrow.names.index("source_id")).statistics
-    if statistics is not None and statistics.has_min_max:
-        first, last = np.searchsorted(wanted, [statistics.min, statistics.max + 1])
-        if first == last:
-            return None
     ids = parquet.read_row_group(group, columns=["source_id"])["source_id"].to_numpy()
     rows = np.flatnonzero(np.isin(ids, wanted))
     if not rows.size:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _IN_MEMORY = 4_000_000  # identifiers compared at a time, 32 MB
-_BLOCK = 1_000_000
+_BLOCK = 1_000_000  # identifiers read at a time, 8 MB
 
 
 class RepeatedIds:

@@ -24,7 +24,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import digest, exists, first_line, read_bytes
 from xpfeh.sources import reader
 
-_EXAMPLES = 3
+_EXAMPLES = 3  # repeated identifiers that are named
 _AT_ONCE = 4  # shards: some are downloaded from a bucket while others are compared
 
 Requested = Callable[[Shard], Iterator[pa.Array]]
@@ -70,7 +70,7 @@ def verify(uri: str | Path) -> Account:
     requested = _read_requested(dataset)
     records = {record.shard: record for record in dataset.records()}
     account = Account(dataset.plan.kind)
-    account.problems += [f"{name}: is not part of this dataset; move it elsewhere" for name in dataset.strangers()]
+    account.problems += [f"{name}: is not part of this dataset; move it elsewhere" for name in dataset.other_files()]
     shards = dataset.plan.shards
 
     def check(shard: Shard) -> _ShardCheck:
@@ -109,34 +109,27 @@ class _ShardCheck:
 def _check_shard(dataset: Dataset, shard: Shard, record: Record | None, requested: Requested) -> _ShardCheck:
     found = _ShardCheck()
     try:
-        found.ids = _ids_of(dataset, shard, record, requested, found)
+        wanted = pa.chunked_array(requested(shard), pa.int64())
+        found.requested = len(wanted)
+        if record is None:
+            raise UserError("has not been made yet")
+        path = dataset.part(shard.name)
+        written = pq.read_table(path, filesystem=dataset.fs, columns=["source_id"])["source_id"].to_numpy()
+        rejected = _read_rejected(dataset, shard)
+        found.written, found.rejected = len(written), len(rejected)
+        if digest(dataset.fs, path) != record.fingerprint:
+            raise UserError("differs from its recorded bytes")
+        if (len(written), len(rejected)) != (record.rows_written, sum(record.rejected.values())):
+            raise UserError(f"{len(written)} rows and {len(rejected)} rejected do not match the record")
+        if len(wanted) != len(written) + len(rejected):
+            raise UserError(f"{len(wanted)} rows were requested, {len(written)} written and {len(rejected)} rejected")
+        delivered = np.concatenate([written, np.array([i for i in rejected if i is not None], dtype=np.int64)])
+        if not np.array_equal(np.sort(delivered), np.sort(wanted.drop_null().to_numpy())):
+            raise UserError("contains other stars than were requested")
+        found.ids = written
     except (UserError, OSError, pa.ArrowInvalid) as error:
         found.problem = f"{shard.name}: {first_line(error)}"
     return found
-
-
-def _ids_of(
-    dataset: Dataset, shard: Shard, record: Record | None, requested: Requested, found: _ShardCheck
-) -> NDArray[np.int64]:
-    """Check one shard and return the identifiers that were written."""
-    wanted = pa.chunked_array(requested(shard), pa.int64())
-    found.requested = len(wanted)
-    if record is None:
-        raise UserError("is not made yet")
-    path = dataset.part(shard.name)
-    written = pq.read_table(path, filesystem=dataset.fs, columns=["source_id"])["source_id"].to_numpy()
-    rejected = _read_rejected(dataset, shard)
-    found.written, found.rejected = len(written), len(rejected)
-    if digest(dataset.fs, path) != record.fingerprint:
-        raise UserError("differs from its recorded bytes")
-    if (len(written), len(rejected)) != (record.rows_written, sum(record.rejected.values())):
-        raise UserError(f"{len(written)} rows and {len(rejected)} rejected do not match the record")
-    if len(wanted) != len(written) + len(rejected):
-        raise UserError(f"{len(wanted)} rows were requested, {len(written)} written and {len(rejected)} rejected")
-    delivered = np.concatenate([written, np.array([i for i in rejected if i is not None], dtype=np.int64)])
-    if not np.array_equal(np.sort(delivered), np.sort(wanted.drop_null().to_numpy())):
-        raise UserError("contains other stars than were requested")
-    return written
 
 
 def _read_requested(dataset: Dataset) -> Requested:

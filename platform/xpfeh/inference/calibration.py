@@ -8,7 +8,7 @@ it, the noise of its spectrum. Fainter copies of the stars extend them beyond th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,17 +30,17 @@ abstract) times d[Fe/H]/dE(B-V)."""
 _OUTWARD = np.array([-1.0, -1.0, 1.0, 1.0])  # the direction in which each limit moves when an interval grows
 _WEIGHT_OF_ORIGINALS = 4.0  # of a star relative to its fainter copy: copies set the trend, stars the level
 _LEAST = 1e-3  # dex; keeps widths and arguments of logarithms positive
-_POOR = -2.0  # dex; below it spectra become less informative, and APOGEE's labels end
-_BELOW = 1  # index of the covariate "dex below that"
+_POOR = -2.0  # dex; below it spectra become less informative, and APOGEE's labels are few and too high
+_BELOW = 1  # index of the covariate "dex below -2"
 _BEYOND, _BEYOND_SHARE = 37, 0.005  # a covariate is clipped so that this many stars, or this share, are beyond each end
 _LEAST_BELOW = 0.1  # dex: this close to -2, a star's deficit does not show how the deficit grows
 _FEWEST = 40  # stars below -2: with fewer, a 95 % quantile is unknown
-_LABEL_SIGMA = 0.1  # dex: a label with this error has half the weight of a perfect one
+_LABEL_SIGMA = 0.1  # dex: a label with this error has half the weight of an exact one
 
-# Where quantiles may bend: in E(B-V) (mag), between dwarfs and giants (log g, dex), and towards hot stars (K).
-_DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)
-_BETWEEN = 0.2
-_HOT = 5500.0
+# Where quantiles may bend.
+_DUST_BENDS = (0.05, 0.2, 0.5, 0.8, 1.5)  # mag of E(B-V)
+_BETWEEN = 0.2  # dex in log g: the width of the step between dwarfs and giants
+_HOT = 5500.0  # K; T_eff has another slope above
 
 _FourQuantiles = Annotated[tuple[float, ...], Field(min_length=4, max_length=4)]
 
@@ -96,7 +96,7 @@ class Calibration(LinearQuantiles):
         """Return ``FEH_err`` and the limits of the intervals, dex, for B stars."""
         feh = answers["feh"]
         xp = feh.__array_namespace__()
-        sigma = self._sigma(answers)
+        sigma = _sigma(answers["aleatoric"], answers["epistemic"], self.dust_error * answers["ebv"])
         z = self.quantiles(covariates(answers))
         lo95, lo68, hi68, hi95 = (feh + sigma * z[:, i] for i in range(4))
         lo68 = xp.minimum(lo68, feh - _LEAST)
@@ -108,9 +108,6 @@ class Calibration(LinearQuantiles):
             "FEH_lo95": xp.minimum(lo95, lo68),
             "FEH_hi95": xp.maximum(hi95, hi68),
         }
-
-    def _sigma(self, answers: Answers) -> AnyArray:
-        return _sigma(answers["aleatoric"], answers["epistemic"], self.dust_error * answers["ebv"])
 
 
 class FurtherCalibration(LinearQuantiles):
@@ -176,7 +173,7 @@ def fit_calibration(
     intercepts, slopes = fit_quantiles(x, z, weight, QUANTILES)
     intercepts += _OUTWARD * wider
 
-    # Stars below -2 are too few to influence the fit to all: widen the intervals there by what these stars lack.
+    # Stars below -2 are too few to influence the fit to all: widen the intervals there until they cover these, too.
     poor = below[:n_stars] > 0
     if poor.sum() >= _FEWEST:
         far = np.maximum(below[:n_stars][poor], _LEAST_BELOW)
@@ -184,7 +181,8 @@ def fit_calibration(
             lacking = (np.maximum(*off[list(ends)][:, poor]) - wider[ends[0]]) / far
             steeper = max(0.0, weighted_quantile(lacking, share, weight[:n_stars][poor]))
             slopes[list(ends), _BELOW] += _OUTWARD[list(ends)] * steeper
-    return Calibration(**_plain(low, high, intercepts, slopes), dust_error=dust_error)
+    fitted = _plain(low=low, high=high, intercepts=intercepts, slopes=slopes)
+    return Calibration(**fitted, dust_error=dust_error)
 
 
 def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], copies: int = 0) -> FurtherCalibration:
@@ -213,7 +211,8 @@ def fit_further(answers: Mapping[str, NDArray], labels: NDArray[np.floating], co
         intercepts, slopes = fit_quantiles(x[known], off, weight, [0.68])
         lacking = off - intercepts - slopes[0] @ x[known].T  # 68 % of the original stars must be inside
         fits.append((*(intercepts + np.quantile(lacking[original], 0.68)), *slopes[0]))
-    return FurtherCalibration(**_plain(low, high, np.array(fits)[:, 0], np.array(fits)[:, 1:]))
+    found = np.array(fits)
+    return FurtherCalibration(**_plain(low=low, high=high, intercepts=found[:, 0], slopes=found[:, 1:]))
 
 
 def covariates(answers: Answers) -> AnyArray:
@@ -252,12 +251,5 @@ def _clip(given: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64], NDA
     return np.clip(x, low, high), low, high
 
 
-def _plain(
-    low: NDArray[np.float64], high: NDArray[np.float64], intercepts: NDArray[np.float64], slopes: NDArray[np.float64]
-) -> dict[str, tuple[object, ...]]:
-    return {
-        "low": tuple(low.tolist()),
-        "high": tuple(high.tolist()),
-        "intercepts": tuple(intercepts.tolist()),
-        "slopes": tuple(tuple(row) for row in slopes.tolist()),
-    }
+def _plain(**arrays: NDArray[np.float64]) -> dict[str, Any]:
+    return {name: values.tolist() for name, values in arrays.items()}

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xpfeh.errors import UserError
-from xpfeh.flags import is_good
 from xpfeh.inference.card import ModelCard
-from xpfeh.inference.estimate import all_flags
+from xpfeh.inference.estimate import predict_and_flag
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import split_by_sky
 from xpfeh.settings import PreprocessSettings
+from xpfeh.typing import Columns
 
 NONE = -1
 """Stands for no model: all have seen the star's part of the sky."""
@@ -23,9 +23,7 @@ NONE = -1
 
 def answers(predictor: Predictor, stars: Mapping[str, NDArray]) -> dict[str, NDArray]:
     """Return the stars with the predictor's columns, and ``flags`` and ``good`` as in a catalog."""
-    predicted = predictor.predict(stars)
-    flags = all_flags(stars, predicted, predictor.card.domain_threshold)
-    return {**stars, **predicted, "flags": flags, "good": is_good(flags, predictor.card.recipe.stars == "all")}
+    return {**stars, **predict_and_flag(stars, predictor)}
 
 
 class CrossValidated:
@@ -95,26 +93,28 @@ class CrossValidated:
         by : (N,) int64
             As returned by `unseen_by`.
         """
-        rows = [np.flatnonzero(by == number) for number in range(len(self.predictors))]
-        found = [
-            answers(predictor, {name: values[mine] for name, values in stars.items()})
-            for predictor, mine in zip(self.predictors, rows, strict=True)
-        ]
-        order = np.argsort(np.concatenate(rows))
-        names = [name for name in found[0] if name not in INPUTS or name == "ebv"]
+        found = [answers(predictor, mine) for predictor, mine in self._shares(stars, by)]
+        names, order = [name for name in found[0] if name not in INPUTS or name == "ebv"], _order(by)
         return {name: np.concatenate([part[name] for part in found])[order] for name in names}
 
     def sensitivity(self, stars: Mapping[str, NDArray], by: NDArray[np.int64]) -> NDArray[np.float32]:
         """Return d[Fe/H] / d flux for the K stars that have a model in `by`, (K, pixels)."""
-        rows = [np.flatnonzero(by == number) for number in range(len(self.predictors))]
-        slopes = [
-            predictor.sensitivity({name: stars[name][mine] for name in INPUTS})
-            for predictor, mine in zip(self.predictors, rows, strict=True)
-        ]
-        return np.concatenate(slopes)[np.argsort(np.concatenate(rows))]
+        inputs = {name: stars[name] for name in INPUTS}
+        slopes = [predictor.sensitivity(mine) for predictor, mine in self._shares(inputs, by)]
+        return np.concatenate(slopes)[_order(by)]
+
+    def _shares(self, stars: Columns, by: NDArray[np.int64]) -> Iterator[tuple[Predictor, dict[str, NDArray]]]:
+        """Yield each model with its stars, in their order."""
+        for number, predictor in enumerate(self.predictors):
+            yield predictor, {name: values[by == number] for name, values in stars.items()}
 
     def _model_for(self, source_id: NDArray[np.int64], part: str) -> NDArray[np.int64]:
         model = np.full(len(source_id), NONE)
         for number, card in enumerate(self.cards):
             model[split_by_sky(source_id, card.split.salt, card.split.test_fold) == part] = number
         return model
+
+
+def _order(by: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Return the indices that put stars grouped by model back into their order."""
+    return np.argsort(np.argsort(by[by != NONE], kind="stable"))

@@ -102,7 +102,7 @@ def domain_of(
     return Domain(
         mean=tuple(log_flux.mean(axis=0).tolist()),
         components=tuple(map(tuple, components.T.tolist())),
-        variances=tuple(np.maximum(variances, 1e-12).tolist()),
+        variances=tuple(np.maximum(variances, 1e-12).tolist()),  # rounding can make the smallest negative
         hottest=hottest,
         usual_sigma=usual_sigma,
     )

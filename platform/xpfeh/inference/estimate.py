@@ -35,15 +35,18 @@ def estimate(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str,
 
     A star without a usable spectrum or E(B-V) keeps its row, with NaN in the predicted columns and a flag.
     """
-    predicted = predictor.predict(features)
-    flags = all_flags(features, predicted, predictor.card.domain_threshold)
     return {
         **{name: features[feature] for name, feature in _FROM_FEATURES.items()},
-        **predicted,
-        "good": is_good(flags, predictor.card.recipe.stars == "all"),
-        "flags": flags,
+        **predict_and_flag(features, predictor),
         "model_version": np.full(len(features["source_id"]), predictor.version, dtype=object),
     }
+
+
+def predict_and_flag(features: Mapping[str, NDArray], predictor: Predictor) -> dict[str, NDArray]:
+    """Return the predictor's columns for N stars, and ``flags`` and ``good``."""
+    predicted = predictor.predict(features)
+    flags = all_flags(features, predicted, predictor.card.domain_threshold)
+    return {**predicted, "flags": flags, "good": is_good(flags, predictor.card.recipe.stars == "all")}
 
 
 def all_flags(

@@ -15,7 +15,7 @@ from xpfeh.errors import UserError
 from xpfeh.flags import MEANING, OUTSIDE_PAPER_SAMPLE
 from xpfeh.inference.domain import to_ranges
 
-PERCENTILES = (1, 5, 16, 25, 50, 75, 84, 95, 99)
+PERCENTILES = (1, 5, 16, 25, 50, 75, 84, 95, 99)  # of distributions with long tails: both ends, and the quartiles
 QUANTITIES = ("domain_score", "phot_g_mean_mag", "bp_rp0", "ebv")
 
 

@@ -1,7 +1,7 @@
 """The stretch below [Fe/H] = -2, where spectra become less informative and predictions too close to the bulk of labels.
 
-An uncertain network predicts values near the bulk of its labels: metal-poor stars come out too metal-rich, by more the
-poorer they are (LOG 2026-11-25: +0.26 dex at -2.4 to -3.2). One factor, from unseen stars, corrects this.
+An uncertain network predicts values near the bulk of its labels: the more metal-poor a star is, the more it comes out
+too metal-rich (LOG 2026-11-25: +0.26 dex at -2.4 to -3.2). One factor, from unseen stars, corrects this.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-_BEND = -2.0  # dex
+_BEND = -2.0  # dex; as in calibration: below it spectra become less informative
 _LARGEST_ERROR = 0.2  # dex; labels with larger errors do not constrain a scale (merged APOGEE labels below -2)
 _FEWEST = 10  # stars: with fewer, the scale is meaningless
 

@@ -50,12 +50,12 @@ class ArchiveStars:
 
     @property
     def path(self) -> str:
-        """Name of the source in messages and accounts."""
+        """Name of the source in messages and records."""
         return f"the archive of {RELEASES[self.release].title}"
 
     @property
     def location(self) -> str:
-        """The same."""
+        """As `path`: there is no one file."""
         return self.path
 
     @property

@@ -23,7 +23,6 @@ LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
 _OPTIONAL = "coefficient_correlations"  # tables made by others often lack the correlations
 _LARGEST_CORRELATION = 1 + 1e-6  # Gaia delivers single precision: a true 1 may be rounded up by 6e-8
 
-
 REPEATED = "repeated source_id"
 """The reason for rejecting a row whose star has appeared earlier in the same source."""
 
@@ -129,17 +128,27 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
                 reject(present & (values <= 0).any(axis=1), f"{name}: zero or negative")
             if kind == _OPTIONAL:
                 reject(present & (np.abs(values) > _LARGEST_CORRELATION).any(axis=1), f"{name}: beyond 1")
-    reject(missing["bp"] & missing["rp"], "neither band is there")
+    reject(missing["bp"] & missing["rp"], "both bands are missing")
     # Last: a rejected row must not exclude a valid one of the same star.
     reject(is_repeated(ids, reason == "", seen), REPEATED)
 
-    good = reason == ""
-    seen.update(ids[good].tolist())
-    bad = np.flatnonzero(~good).tolist()
-    rejected = [Reject(first_row + i, int(ids[i]) if known_id[i] else None, str(reason[i])) for i in bad]
-    if bad:
-        ids, columns = ids[good], {name: values[good] for name, values in columns.items()}
-    return RawBatch({"source_id": ids, **columns}, rejected)
+    batch = without_rejected({"source_id": ids, **columns}, known_id, reason, first_row)
+    seen.update(batch.columns["source_id"].tolist())
+    return batch
+
+
+def without_rejected(
+    columns: dict[str, NDArray], known_id: NDArray[np.bool_], reason: NDArray[np.object_], first_row: int = 0
+) -> RawBatch:
+    """Return the rows (N,) without a reason to reject them, and the others as `Reject`."""
+    good, ids = reason == "", columns["source_id"]
+    rejected = [
+        Reject(first_row + i, int(ids[i]) if known_id[i] else None, str(reason[i]))
+        for i in np.flatnonzero(~good).tolist()
+    ]
+    if rejected:  # the columns are large: copied only if some rows must go
+        columns = {name: values[good] for name, values in columns.items()}
+    return RawBatch(columns, rejected)
 
 
 def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -149,7 +158,7 @@ def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bo
     (array([17, -1]), array([ True, False]))
     """
     ids = pl.Series(column)
-    if not column.null_count:  # at once: polars takes 0.3 ms to look for nulls, long for one star of a request
+    if not column.null_count:  # the quick way: polars takes 0.3 ms to look for nulls, long for one star of a request
         return ids.to_numpy(), np.ones(len(ids), dtype=bool)
     return ids.fill_null(-1).to_numpy(), ids.is_not_null().to_numpy()
 
@@ -172,6 +181,20 @@ def lengths_of(column: pa.ChunkedArray) -> NDArray[np.int64]:
     """
     lengths = pl.Series(pc.list_value_length(column))
     return (lengths.fill_null(0) if column.null_count else lengths).to_numpy().astype(np.int64)
+
+
+def coefficients_per_star(column: pa.ChunkedArray, band: str) -> int | None:
+    """Return the number of coefficients of a band in a column of lists, or None if no star has the band.
+
+    A broken row must not decide: it is the most frequent length, if possible one that a release has.
+
+    >>> coefficients_per_star(pa.chunked_array([[[1.0] * 54, [1.0] * 54, [1.0] * 55]]), "bp")
+    55
+    """
+    lengths = lengths_of(column)
+    counts = Counter(lengths[lengths > 0].tolist())
+    known = {release.n_coefficients[band] for release in RELEASES.values()}
+    return max(counts, key=lambda length: (length in known, counts[length]), default=None)
 
 
 def matrix(column: pa.ChunkedArray, lengths: NDArray[np.int64], width: int) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from xpfeh.errors import InputError
 from xpfeh.files import filesystem
 from xpfeh.tables.checks import IDS_PER_PIXEL
 from xpfeh.tables.reading import read_stars, stars_of
+from xpfeh.tables.row_groups import ANY_ID, id_ranges
 from xpfeh.xp.parallax import PARALLAX, PARALLAX_INPUTS, corrected_parallax
 from xpfeh.xp.photometry import excess_factor
 
@@ -31,7 +32,6 @@ _IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut
 
 Range = tuple[int, int]
 """The first and the last source_id that a file can hold."""
-_ANY: Range = -(2**63), 2**63 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,16 +83,16 @@ class Companions:
         self._photometry.check()
         self._distances.check()
 
-    def known(self, source_id: NDArray[np.int64]) -> dict[str, int]:
+    def count(self, source_id: NDArray[np.int64]) -> dict[str, int]:
         """Return the number of stars with a row in the files, for each kind that has files.
 
         Examples
         --------
-        >>> Companions([], []).known(np.array([4295806720]))
+        >>> Companions([], []).count(np.array([4295806720]))
         {}
         """
         kinds = {"photometry": self._photometry, "distances": self._distances}
-        return {kind: files.known(source_id) for kind, files in kinds.items() if files}
+        return {kind: files.count(source_id) for kind, files in kinds.items() if files}
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
         """Return `PHOTOMETRY`, `xpfeh.xp.parallax.PARALLAX`, ``ebv`` and ``rgeo`` of N stars, NaN where unknown.
@@ -127,7 +127,7 @@ class _Files:
         self._ranges = {table: id_range(str(table)) for table in tables}
         self._read, self._names = read, names
         self._loaded: list[Companion] = []
-        self._table = _sort([], names)
+        self._ids, self._columns = _sort([], names)
 
     def check(self) -> None:
         for table in self._ranges:
@@ -137,21 +137,23 @@ class _Files:
     def __bool__(self) -> bool:
         return bool(self._ranges)
 
-    def known(self, source_id: NDArray[np.int64]) -> int:
-        self._load(source_id)
-        return int(_where(self._table[0], source_id)[1].sum())
+    def count(self, source_id: NDArray[np.int64]) -> int:
+        return int(self._rows(source_id)[1].sum())
 
     def of(self, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-        self._load(source_id)
-        return _look_up(self._table, source_id)
+        rows, found = self._rows(source_id)
+        return {name: np.where(found, values[rows], np.nan) for name, values in self._columns.items()}
 
-    def _load(self, source_id: NDArray[np.int64]) -> None:
+    def _rows(self, source_id: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+        """Load the tables that may contain these stars; return each star's row, and whether it has one."""
         if source_id.size:
             low, high = source_id.min(), source_id.max()
             wanted = [table for table, (first, last) in self._ranges.items() if first <= high and low <= last]
             if wanted != self._loaded:
-                self._table = _sort([self._read(table) for table in wanted], self._names)
+                self._ids, self._columns = _sort([self._read(table) for table in wanted], self._names)
                 self._loaded = wanted
+        rows = np.searchsorted(self._ids, source_id).clip(max=self._ids.size - 1)
+        return rows, self._ids[rows] == source_id
 
 
 def id_range(path: str) -> Range:
@@ -168,47 +170,18 @@ def id_range(path: str) -> Range:
     if path.lower().endswith(".parquet"):
         fs, inside = filesystem(path)
         with suppress(OSError, pa.ArrowException):  # read_table refuses it with a message
-            return _range_of_statistics(pq.read_metadata(inside, filesystem=fs)) or _ANY
-    return _ANY
+            metadata = pq.read_metadata(inside, filesystem=fs)
+            found = find_columns(metadata.schema.names, ["source_id"]).get("source_id", [])
+            if metadata.num_rows and len(found) == 1:  # if there are several, only their values show whether they agree
+                ranges = id_ranges(metadata, found[0])
+                return int(ranges.min()), int(ranges.max())
+    return ANY_ID
 
 
-def _range_of_statistics(metadata: pq.FileMetaData) -> Range | None:
-    names = metadata.schema.names
-    found = find_columns(names, ["source_id"]).get("source_id", [])
-    if len(found) != 1:  # if there are several, only their values show whether they agree
-        return None
-    column = names.index(found[0])
-    groups = [metadata.row_group(group).column(column) for group in range(metadata.num_row_groups)]
-    if not groups or not all(group.is_stats_set and group.statistics.has_min_max for group in groups):
-        return None
-    lowest, highest = min(g.statistics.min for g in groups), max(g.statistics.max for g in groups)
-    # Text and floats are not identifiers: the file has to be read, so that read_stars refuses it.
-    return (lowest, highest) if isinstance(lowest, int) else None
-
-
-Sorted = tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]
-"""Ascending identifiers and their columns."""
-
-
-def _look_up(table: Sorted, source_id: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
-    ids, columns = table
-    if not ids.size:
-        return {name: np.full(len(source_id), np.nan) for name in columns}
-    where, found = _where(ids, source_id)
-    return {name: np.where(found, values[where], np.nan) for name, values in columns.items()}
-
-
-def _where(ids: NDArray[np.int64], source_id: NDArray[np.int64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """Return the row of each star among ascending identifiers, and whether it has one."""
-    if not ids.size:
-        return np.zeros(len(source_id), np.intp), np.zeros(len(source_id), bool)
-    where = np.searchsorted(ids, source_id).clip(max=ids.size - 1)
-    return where, ids[where] == source_id
-
-
-def _sort(frames: list[pl.DataFrame], names: Sequence[str]) -> Sorted:
+def _sort(frames: list[pl.DataFrame], names: Sequence[str]) -> tuple[NDArray[np.int64], dict[str, NDArray[np.float64]]]:
+    """Return ascending identifiers and their columns; without tables one row that no star matches."""
     if not frames:
-        return np.empty(0, dtype=np.int64), {name: np.empty(0) for name in names}
+        return np.array([ANY_ID[0]]), {name: np.array([np.nan]) for name in names}
     frame = pl.concat(frames).unique("source_id", keep="first").sort("source_id")
     return frame["source_id"].to_numpy(), {name: frame[name].to_numpy() for name in names}
 

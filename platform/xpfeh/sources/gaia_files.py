@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.releases import RELEASES, release_named, releases_of
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, to_batch
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, coefficients_per_star, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
-from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable, suffix_of
-from xpfeh.tables.gunzip import gunzip, gunzip_beginning
+from xpfeh.sources.gaia_text import read_text
+from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable
+from xpfeh.tables.gunzip import gunzip, gunzip_beginning, suffix_of
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have about 20 kB
@@ -57,18 +56,14 @@ class GaiaFile:
         widths: dict[str, int] = {}
         for table in self._tables(LIST_COLUMNS):
             for band in BANDS:
-                lengths = pl.Series(table[f"{band}_coefficients"]).list.len()
-                counts = Counter(lengths.filter(lengths > 0).to_list())
-                if counts and band not in widths:
-                    # A broken row must not decide: the most frequent length wins, of those that a release has.
-                    known = {release.n_coefficients[band] for release in RELEASES.values()}
-                    widths[band] = max(counts, key=lambda width: (width in known, counts[width]))
+                if band not in widths and (width := coefficients_per_star(table[f"{band}_coefficients"], band)):
+                    widths[band] = width
             if len(widths) == len(BANDS):
                 try:
                     found = releases_of(widths["bp"], widths["rp"])
                 except UserError as error:
                     raise InputError(f"{self.path}: {error}") from None
-                named = self._named()
+                named = self._release_in_header()
                 if named and named not in found:
                     numbers = f"{widths['bp']} and {widths['rp']} coefficients are {found[0].upper()}'s"
                     raise InputError(
@@ -109,7 +104,7 @@ class GaiaFile:
         for table in self._tables((), start, rows):
             yield table["source_id"].combine_chunks()
 
-    def _named(self) -> str | None:
+    def _release_in_header(self) -> str | None:
         """Return the data release named at the beginning of the file, or in Parquet's metadata."""
         with self._open() as file:
             if self._suffix in PARQUET:
@@ -123,10 +118,6 @@ class GaiaFile:
         """Yield tables of ``source_id`` and list columns, whatever the file's format."""
         with self._open() as file:
             if self._suffix in TEXT:
-                from xpfeh.sources.gaia_text import (
-                    read_text,
-                )  # loads Numba, which takes a second, and only text needs it
-
                 yield from read_text(file, self.path, lists)
             elif self._suffix in PARQUET:
                 yield from read_parquet(file, self.path, lists, start, rows)

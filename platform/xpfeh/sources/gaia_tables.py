@@ -22,7 +22,8 @@ from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
 from xpfeh.tables.checks import check_identifiers
 from xpfeh.tables.fits_reader import open_fits
-from xpfeh.tables.lists import arrow_lists, number_lists, text_of
+from xpfeh.tables.formats import to_series
+from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists
 from xpfeh.tables.votable import open_votable
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.product import PRODUCT_ROWS
@@ -30,7 +31,6 @@ from xpfeh.xp.product import PRODUCT_ROWS
 _PARQUET_ROWS = 4 * PRODUCT_ROWS  # 24 MB of lists per batch; a multiple of calibration's chunk, so that chunks are full
 _RANGE_ROWS = 100_000  # stars per part of features: a killed run repeats one part, about 10 s of one core
 _WIDE_NAME = re.compile(r"(?:e_)?(bp|rp)_coeff_(\d+)")
-_NUMBERS = pa.list_(pa.float64())
 
 
 # --- Parquet ----------------------------------------------------------------------------------------------------
@@ -64,11 +64,11 @@ def read_parquet(
     firsts = np.cumsum([0, *counts])[:-1]
     groups = [g for g, first in enumerate(firsts) if rows is None or start <= first < start + rows]
     for batch in _batches(parquet.iter_batches(_PARQUET_ROWS, row_groups=groups, columns=["source_id", *lists]), path):
-        table = pa.table({name: _decoded(batch[name]) for name in batch.schema.names})
+        table = pa.table({name: _decode(batch[name]) for name in batch.schema.names})
         columns = {"source_id": identifiers(pl.Series(table["source_id"]), path)}
         for name in lists:
             found = name in table.column_names
-            columns[name] = arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), _NUMBERS)
+            columns[name] = arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), NUMBERS)
         yield pa.table(columns)
 
 
@@ -87,7 +87,7 @@ def _group_rows(metadata: pq.FileMetaData) -> list[int]:
     return [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
 
 
-def _decoded(column: pa.Array) -> pa.Array:
+def _decode(column: pa.Array) -> pa.Array:
     """Return a column without dictionary encoding, with which pandas writes categories."""
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
@@ -126,23 +126,14 @@ def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
         require_columns(table.colnames, path)
     elif "source_id" not in table.colnames:
         raise InputError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
-    columns = {"source_id": identifiers(_id_series(table["source_id"]), path)}
+    columns = {"source_id": identifiers(to_series(table["source_id"]), path)}
     if wide:
         given = wide_columns(table.colnames, lambda name: _masked_to_nan(table[name]), path)
     else:
         given = {name: table[name] for name in lists if name in table.colnames}
     for name in lists:
-        columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), _NUMBERS)
+        columns[name] = number_lists(given[name]) if name in given else pa.nulls(len(table), NUMBERS)
     return pa.table(columns)
-
-
-def _id_series(column: Any) -> pl.Series:
-    """Return identifiers as a polars series; masked ones are null."""
-    values = np.ma.asarray(column)
-    if values.dtype.kind not in "iuf":
-        return pl.Series([None if value is np.ma.masked else text_of(value) for value in values], dtype=pl.String)
-    native = pl.Series(values.data.astype(values.dtype.newbyteorder("=")))  # FITS is big-endian
-    return native.set(pl.Series(np.ma.getmaskarray(values)), None)
 
 
 def _masked_to_nan(column: Any) -> NDArray[np.float64]:

@@ -19,9 +19,9 @@ from xpfeh.sources.text_rows import parse_rows
 from xpfeh.tables.gunzip import GZIP_MAGIC
 
 _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.PRODUCT_ROWS (240) stars of 40 kB: calibration gets one full chunk
-_HEADER_BLOCK_BYTES = 1 << 16
+_HEADER_BLOCK_BYTES = 1 << 16  # Gaia's headers have about 20 kB
+_LONGEST_HEADER_BYTES = 1 << 24  # 16 MB of comments are not a table
 _UTF8_MARK = b"\xef\xbb\xbf"  # Windows programs write it before UTF-8
-_LONGEST_HEADER_BYTES = 1 << 24  # Gaia's have about 20 kB; 16 MB without a line break are not text
 
 
 def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterator[pa.Table]:

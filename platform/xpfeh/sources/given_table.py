@@ -8,26 +8,24 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError
 from xpfeh.releases import releases_of
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, require_columns, to_batch
+from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, coefficients_per_star, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY, photometry_of
 from xpfeh.sources.gaia_tables import identifiers, is_wide, wide_columns
 from xpfeh.sources.samples import SAMPLES, to_sampled_batch
 from xpfeh.tables.checks import RANGES, check_range, numbers
 from xpfeh.tables.in_memory import arrow_table
-from xpfeh.tables.lists import arrow_lists, number_lists
+from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.parallax import PARALLAX_INPUTS
 
 NAME = "the table"
 _OWN = (*PHOTOMETRY, "ebv", "rgeo")
 _READ = ("source_id", *SAMPLES, *LIST_COLUMNS, *_OWN, *PARALLAX_INPUTS)
-_NUMBERS = pa.list_(pa.float64())
 
 
 class GivenTable:
@@ -59,7 +57,7 @@ class GivenTable:
 
     def __init__(self, table: object, release: str | None = None) -> None:
         self._release = release
-        self._table = _under_our_names(arrow_table(table, NAME))
+        self._table = _rename_columns(arrow_table(table, NAME))
         names = self._table.column_names
         self._sampled = set(SAMPLES) <= set(names)
         self._wide = not self._sampled and is_wide(names)
@@ -87,11 +85,10 @@ class GivenTable:
             return ()
         if self._release is not None:
             return (self._release,)
-        widths = {band: self._lists[f"{band}_coefficients"].combine_chunks().value_lengths() for band in BANDS}
-        first = {band: lengths.filter(pc.greater(lengths, 0)) for band, lengths in widths.items()}
-        if not all(len(lengths) for lengths in first.values()):
+        n_bp, n_rp = (coefficients_per_star(self._lists[f"{band}_coefficients"], band) for band in BANDS)
+        if n_bp is None or n_rp is None:
             raise InputError(f"{NAME}: holds no star with both bands, so its data release is unknown")
-        return releases_of(first["bp"][0].as_py(), first["rp"][0].as_py())
+        return releases_of(n_bp, n_rp)
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return the one range."""
@@ -120,7 +117,7 @@ class GivenTable:
             elif name in table.column_names:
                 columns[name] = arrow_lists(table[name], name, NAME)
             else:
-                columns[name] = pa.nulls(len(table), _NUMBERS)
+                columns[name] = pa.nulls(len(table), NUMBERS)
         return pa.table(columns)
 
     def _photometry(self, kept: NDArray[np.intp]) -> dict[str, NDArray[np.float64]]:
@@ -153,8 +150,8 @@ def numbers_in(table: pa.Table, name: str) -> NDArray[np.float64]:
     return values
 
 
-def _under_our_names(table: pa.Table) -> pa.Table:
-    """Rename the columns that are read; other columns with the same names are dropped."""
+def _rename_columns(table: pa.Table) -> pa.Table:
+    """Give the columns that are read our names; other columns that have these names are dropped."""
     all_names = table.column_names  # a new list each time
     found = find_columns(all_names, _READ)
     names = one_each(found, lambda one, other: pl.Series(table[one]).equals(pl.Series(table[other])), NAME)

@@ -72,15 +72,6 @@ def find_files(source: str) -> list[str]:
     return [scheme + item for item in known]
 
 
-def suffix_of(path: str) -> str:
-    """Return a file's suffix in lower case, without that of gzip.
-
-    >>> suffix_of("XpContinuousMeanSpectrum_000000-003111.csv.gz")
-    '.csv'
-    """
-    return Path(path.lower().removesuffix(".gz")).suffix
-
-
 def fingerprint(path: str) -> str:
     """Return the MD5 listed in `_MD5SUM.txt` in the file's folder, or else the SHA-256 of the file's bytes.
 

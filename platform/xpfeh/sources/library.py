@@ -72,33 +72,32 @@ class Library:
         UserError
             If the file is missing or not of the library's layout.
         """
-        path = library_path(self.path)
-        rows, distinct = len(_load(path)), len(_kept_rows(path))
-        starts = range(0, distinct, _RANGE_STARS)
-        counts = [min(_RANGE_STARS, distinct - start) for start in starts]
-        counts[0] += rows - distinct
+        rows, kept = _load(library_path(self.path))
+        starts = range(0, len(kept), _RANGE_STARS)
+        counts = [min(_RANGE_STARS, len(kept) - start) for start in starts]
+        counts[0] += len(rows) - len(kept)
         return list(zip(starts, counts, strict=True))
 
     def read(self, start: int, rows: int | None) -> Iterator[RawBatch]:
-        """Yield the stars of a range at once."""
+        """Yield the stars of a range in one batch."""
         rejected = self._repeats(start)
         stop = self._stop(start, rows, rejected)
         yield RawBatch(read_spectra(library_path(self.path), start, stop), rejected)
 
     def source_ids(self, start: int, rows: int | None) -> Iterator[pa.Array]:
         """Yield the identifiers of a range, those of repeated rows too."""
-        path, rejected = library_path(self.path), self._repeats(start)
-        kept = _kept_rows(path)[start : self._stop(start, rows, rejected)]
-        yield pa.array([*_load(path)[_ID][kept].tolist(), *(reject.source_id for reject in rejected)], pa.int64())
+        rejected = self._repeats(start)
+        every, kept = _load(library_path(self.path))
+        delivered = every[_ID][kept[start : self._stop(start, rows, rejected)]]
+        yield pa.array([*delivered.tolist(), *(reject.source_id for reject in rejected)], pa.int64())
 
     def _repeats(self, start: int) -> list[Reject]:
         """Return the repeated rows that a range accounts for."""
         if start:
             return []
-        path = library_path(self.path)
-        ids = _load(path)[_ID]
-        rows = np.setdiff1d(np.arange(len(ids)), _kept_rows(path))
-        return [Reject(row, int(ids[row]), REPEATED) for row in rows.tolist()]
+        rows, kept = _load(library_path(self.path))
+        others = np.setdiff1d(np.arange(len(rows)), kept)
+        return [Reject(row, int(rows[_ID][row]), REPEATED) for row in others.tolist()]
 
     def _stop(self, start: int, rows: int | None, rejected: list[Reject]) -> int | None:
         return None if rows is None else start + rows - len(rejected)
@@ -148,7 +147,8 @@ def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]
     >>> read_spectra(library_path("apogee-library"), 0, 3)["flux"].shape
     (3, 343)
     """
-    rows = _load(path)[_kept_rows(path)[start:stop]]
+    every, kept = _load(path)
+    rows = every[kept[start:stop]]
     g, bp, rp = (rows[name].astype(np.float64) for name in _MAGNITUDES)
     ra, dec = _positions(rows["apogee_id"], path)
     medflux = rows["medflux"].astype(np.float64)[:, None]
@@ -186,27 +186,35 @@ def read_apogee_stars(path: Path) -> dict[str, NDArray]:
     >>> int(np.isnan(stars["feh"]).sum()), int(np.isnan(stars["logg"]).sum())
     (4480, 0)
     """
-    rows = _load(path)[_kept_rows(path)]
+    every, kept = _load(path)
+    rows = every[kept]
     labels = {"source_id": rows[_ID].astype(np.int64)}
     for name, column in _LABELS.items():
         labels[name] = rows[column].astype(np.float64)
     return {**labels, "reference": np.full(len(rows), "APOGEE")}
 
 
-def _load(path: Path) -> fits.FITS_rec:
-    """Return all rows, checked once; a file that has changed is read again."""
+def _load(path: Path) -> tuple[fits.FITS_rec, NDArray[np.intp]]:
+    """Return all rows, and which of them are used, in file order: for each source the most precise [Fe/H].
+
+    The file is read and checked once, and again if it has changed.
+    """
     if not path.is_file():
         raise InputError(f"{path}: no such file; give {NAME} or the path of a FITS file of its layout")
-    return _load_version(path, _version(path))
-
-
-def _version(path: Path) -> tuple[int, int]:
     status = path.stat()
-    return status.st_mtime_ns, status.st_size
+    return _load_version(path, (status.st_mtime_ns, status.st_size))
 
 
 @lru_cache(maxsize=1)
-def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
+def _load_version(path: Path, version: tuple[int, int]) -> tuple[fits.FITS_rec, NDArray[np.intp]]:
+    rows = _read_rows(path)
+    error = np.where(np.isfinite(rows["fe_h"]), rows["fe_h_err"], np.inf)
+    order = np.lexsort((error, rows[_ID]))
+    first = np.r_[True, np.diff(rows[_ID][order]) != 0]
+    return rows, np.sort(order[first])
+
+
+def _read_rows(path: Path) -> fits.FITS_rec:
     with open_fits(path, path) as table:
         rows, present = table.data, set(table.columns.names)
         missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that means "missing"
@@ -228,21 +236,6 @@ def _load_version(path: Path, version: tuple[int, int]) -> fits.FITS_rec:
             expected = WAVELENGTH_NM.size if name in _SPECTRA else 1
             raise InputError(f"{path}: {name} has {int(np.prod(shape))} numbers per star, not {expected}")
     return rows
-
-
-def _kept_rows(path: Path) -> NDArray[np.intp]:
-    """Return the row of each distinct source with the most precise [Fe/H], in file order."""
-    return _kept_rows_of_version(path, _version(path))
-
-
-@lru_cache(maxsize=1)
-def _kept_rows_of_version(path: Path, version: tuple[int, int]) -> NDArray[np.intp]:
-    rows = _load(path)
-    ids = rows[_ID]
-    error = np.where(np.isfinite(rows["fe_h"]), rows["fe_h_err"], np.inf)
-    order = np.lexsort((error, ids))
-    first = np.r_[True, np.diff(ids[order]) != 0]
-    return np.sort(order[first])
 
 
 def _positions(designations: NDArray[np.str_], path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -20,9 +20,10 @@ from xpfeh.sources.coefficients import RawBatch
 from xpfeh.sources.companions import Companion, Companions, GivenRows
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
-from xpfeh.sources.input_files import FITS, find_files, suffix_of
+from xpfeh.sources.input_files import FITS, find_files
 from xpfeh.sources.library import NAME, Library
 from xpfeh.tables.fits_reader import open_fits
+from xpfeh.tables.gunzip import suffix_of
 from xpfeh.tables.in_memory import arrow_table
 from xpfeh.tables.reading import single_values
 
@@ -153,7 +154,7 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
         if file.takes_companions:
             tables, ids = _companions(companions), batch.columns["source_id"]
             columns = {**batch.columns, **_own_first(batch.columns, tables.of(ids))}
-            batch = RawBatch(columns, batch.rejected, tables.known(ids))
+            batch = RawBatch(columns, batch.rejected, tables.count(ids))
         yield batch
 
 

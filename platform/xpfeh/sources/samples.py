@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject, is_repeated, known_ids, lengths_of, matrix
+from xpfeh.sources.coefficients import REPEATED, RawBatch, is_repeated, known_ids, lengths_of, matrix, without_rejected
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 SAMPLES = ("flux", "flux_error")
@@ -40,9 +40,5 @@ def to_sampled_batch(table: pa.Table) -> RawBatch:
         wrong = (reason == "") & (length != width)
         reason[wrong] = [f"{name}: {found} numbers, not {width}" for found in length[wrong]]
     reason[is_repeated(ids, reason == "", set())] = REPEATED
-    good = reason == ""
-    columns = {name: matrix(table[name], lengths[name], width)[good] for name in SAMPLES}
-    rejected = [
-        Reject(row, int(ids[row]) if known[row] else None, str(reason[row])) for row in np.flatnonzero(~good).tolist()
-    ]
-    return RawBatch({"source_id": ids[good], **columns}, rejected)
+    spectra = {name: matrix(table[name], lengths[name], width) for name in SAMPLES}
+    return without_rejected({"source_id": ids, **spectra}, known, reason)

@@ -1,4 +1,4 @@
-"""Lines of Gaia's text to lists of numbers: 3,190 numbers a star are what reading costs."""
+"""From lines of Gaia's text to lists of numbers: 3,190 per star, where the time of reading goes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def parse_rows(
     """
     rows = _sound_rows(text, separator, len(names)) if len(text) < _SHORT_BYTES else None
     if rows is None or len(set(names)) < len(names):
-        return _scanned(text, separator, names, id_column, list_columns)
+        return _scan_rows(text, separator, names, id_column, list_columns)
     fields = dict(zip(names, zip(*rows, strict=True), strict=True)) if rows else {}
     missing = [""] * len(rows)
     cells = {name: pl.Series(fields.get(name, missing), dtype=pl.String) for name in (id_column, *list_columns)}
@@ -45,7 +45,7 @@ def parse_rows(
 
 
 def _sound_rows(text: bytes | memoryview, separator: str, width: int) -> list[list[str]] | None:
-    """Return the fields of each line, or None if a line leaves any doubt about them: those are the scanner's."""
+    """Return the fields of each line, or None if a line leaves any doubt about them: the scanner reads such text."""
     try:
         decoded = str(text, "utf-8")
         rows = [row for row in csv.reader(io.StringIO(decoded), delimiter=separator, strict=True) if row]
@@ -56,7 +56,7 @@ def _sound_rows(text: bytes | memoryview, separator: str, width: int) -> list[li
 
 
 def _is_sound(field: str) -> bool:
-    """Return whether a field is one: no quote and no line break in it, and a list that begins ends, too."""
+    """Return whether a field has no quote and no line break, and is not the beginning of a list cut at a comma."""
     return '"' not in field and "\n" not in field and (field[:1] not in ("[", "(") or field[-1:] in ("]", ")"))
 
 
@@ -64,10 +64,10 @@ def _ids(cells: pl.Series) -> pa.Array:
     return cells.cast(pl.Int64, strict=False).to_arrow()
 
 
-def _scanned(
+def _scan_rows(
     text: bytes | memoryview, separator: str, names: list[str], id_column: str, list_columns: tuple[str, ...]
 ) -> pa.Table:
-    """Do what `parse_rows` does by the compiled scanner, whatever the lines hold."""
+    """Do what `parse_rows` does with the compiled scanner, which accepts any line."""
     from xpfeh.sources.text_scan import NOT_PLAIN, scan  # loads numba
 
     wanted = (id_column, *list_columns)

@@ -27,7 +27,7 @@ _Given = ParamSpec("_Given")
 _Found = TypeVar("_Found")
 
 
-def _compiled(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
+def _compile(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
     """Compile a function once a machine; where nothing can be kept, once a process."""
     try:
         return numba.njit(cache=True, nogil=True)(function)
@@ -35,7 +35,7 @@ def _compiled(function: Callable[_Given, _Found]) -> Callable[_Given, _Found]:
         return numba.njit(nogil=True)(function)
 
 
-@_compiled
+@_compile
 def scan(
     text: Text, separator: int, columns: NDArray[np.int64], values: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
@@ -77,7 +77,7 @@ def scan(
     return bounds, counts, row
 
 
-@_compiled
+@_compile
 def _end_of_field(text: Text, i: int, separator: int, quoted: bool) -> int:
     while i < text.size and text[i] != _NEWLINE:
         if quoted and text[i] == _QUOTE:
@@ -91,7 +91,7 @@ def _end_of_field(text: Text, i: int, separator: int, quoted: bool) -> int:
     return i
 
 
-@_compiled
+@_compile
 def _plain_numbers(text: Text, i: int, values: NDArray[np.float64], first: int) -> tuple[int, int]:
     """Read a list into `values` from `first` on; return its length, or NOT_PLAIN, and where reading ended."""
     if i + 4 <= text.size and (text[i : i + 4] == _NULL).all():
@@ -137,7 +137,7 @@ def _plain_numbers(text: Text, i: int, values: NDArray[np.float64], first: int) 
     return NOT_PLAIN, i
 
 
-@_compiled
+@_compile
 def _digits(text: Text, i: int, value: Any) -> tuple[Any, int]:
     """Append the digits from `i` on to `value` (int64), return both; beyond 18 digits the value is meaningless."""
     while i < text.size:

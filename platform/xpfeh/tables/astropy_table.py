@@ -11,7 +11,7 @@ from xpfeh.columns import describe, describe_for_fits, made_by, to_arrays
 
 _SHOWN = {"dex": ".3f", "mag": ".3f", "K": ".0f", "pc": ".0f", "deg": ".6f"}
 """How a number of each unit is shown: finer than its error. CSV, LaTeX and HTML are written like this, too."""
-_SHOWN_WITHOUT_UNIT = ".3f"
+_SHOWN_WITHOUT_UNIT = ".3f"  # ratios and scores
 
 
 def to_astropy(table: pa.Table) -> Table:

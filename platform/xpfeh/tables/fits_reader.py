@@ -15,10 +15,11 @@ from astropy.io import fits
 
 from xpfeh.errors import InputError
 from xpfeh.tables.guards import one_line
+from xpfeh.tables.gunzip import GZIP_MAGIC, gunzip
 
 TableUnit: TypeAlias = fits.BinTableHDU | fits.TableHDU
 _CARD = 80  # bytes
-_BEGIN = np.array([list(b"na"), list(b"tf")], np.uint8)
+_BEGIN = np.array([list(b"na"), list(b"tf")], np.uint8)  # of the keywords below: only such cards are parsed
 _TOO_MANY = re.compile(rb"(NAXIS|TFIELDS) *=[ +0]*[1-9]\d{3}", re.IGNORECASE)
 _VARIABLE_LENGTH = re.compile(r"\d*[PQ]")  # section 7.3.5 of the FITS standard 4.0
 
@@ -39,6 +40,7 @@ def open_fits(file: Path | io.BytesIO, path: str | Path) -> Iterator[TableUnit]:
         If it is not FITS, is cut short, has no table, or the caller's work on the table finds another fault.
     """
     with one_line(str(path), "a FITS file"):
+        file = _unzip(file)
         _check_numbers(file, path)
         warnings.filterwarnings("error", message=".*truncated")  # the one warning of astropy that means a lost row
         with fits.open(file, memmap=False) as units:
@@ -47,6 +49,15 @@ def open_fits(file: Path | io.BytesIO, path: str | Path) -> Iterator[TableUnit]:
                 raise InputError(f"{path}: a FITS file, but without a table")
             _check_lengths(table, path)
             yield table
+
+
+def _unzip(file: Path | io.BytesIO) -> Path | io.BytesIO:
+    """Return the file, or its content in memory if it is gzip: its headers are to be checked."""
+    if isinstance(file, io.BytesIO):
+        return file
+    with file.open("rb") as stream:
+        gzipped = stream.read(len(GZIP_MAGIC)) == GZIP_MAGIC
+    return io.BytesIO(gunzip(file.read_bytes())) if gzipped else file
 
 
 def _check_numbers(file: Path | io.BytesIO, path: str | Path) -> None:

@@ -76,14 +76,11 @@ def row_dtype(schema: pa.Schema, text_bytes: Mapping[str, int]) -> np.dtype:
     >>> row_dtype(schema, {"model": 12})
     dtype([('source_id', '>i8'), ('model', 'S12')])
     """
-    fields: list[tuple] = []
+    fields = []
     for field in schema:
-        if pa.types.is_string(field.type):
-            fields.append((field.name, f"S{text_bytes[field.name]}"))
-        elif pa.types.is_fixed_size_list(field.type):
-            fields.append((field.name, _BYTES[_CODES[str(field.type.value_type)]], (field.type.list_size,)))
-        else:
-            fields.append((field.name, _BYTES[_CODES[str(field.type)]]))
+        form = fits_format(field, text_bytes)
+        count, code = form[:-1], form[-1]  # NumPy's formats begin with a count, too: 60>f4
+        fields.append((field.name, f"S{count}" if code == "A" else f"{count}{_BYTES[code]}"))
     return np.dtype(fields)
 
 

@@ -1,4 +1,4 @@
-"""The file of a table in any format, as a data frame of the columns that hold one value per row."""
+"""Readers of table files, one per format: each returns the columns that hold one value per row."""
 
 from __future__ import annotations
 
@@ -84,12 +84,19 @@ def read_hdf5(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> 
 
 def _from_astropy(table: Table, columns: ColumnNames) -> pl.DataFrame:
     """Return the columns of one value per row; masked values become null."""
-    series = {}
-    for name, column in table.columns.items():
-        if (columns is None or name in columns) and _is_flat(column):
-            values = np.ma.asarray(column)
-            series[name] = pl.Series(_native(values.data)).set(pl.Series(np.ma.getmaskarray(values)), None)
-    return pl.DataFrame(series)
+    return pl.DataFrame(
+        {
+            name: to_series(column)
+            for name, column in table.columns.items()
+            if (columns is None or name in columns) and _is_flat(column)
+        }
+    )
+
+
+def to_series(column: Column) -> pl.Series:
+    """Return astropy's column (N,) of numbers or text; masked values become null."""
+    values = np.ma.asarray(column)
+    return pl.Series(_native(values.data)).set(pl.Series(np.ma.getmaskarray(values)), None)
 
 
 def _is_flat(column: Column) -> bool:
@@ -106,13 +113,9 @@ def _native(values: NDArray) -> NDArray:
     return values.astype(str if values.dtype.kind in "OU" else values.dtype.newbyteorder("="))
 
 
-def _read_text(opened: pa.NativeFile, path: str, columns: ColumnNames = None) -> pl.DataFrame:
-    return read_text(opened.read(), path, columns)
-
-
 READERS: dict[str, Callable[[pa.NativeFile, str, ColumnNames], pl.DataFrame]] = {
     ".parquet": read_parquet,
-    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), _read_text),
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".tab", ".dat"), read_text),
     ".ecsv": read_ecsv,
     **dict.fromkeys((".fits", ".fit"), read_fits),
     **dict.fromkeys((".vot", ".votable", ".xml"), read_votable),

@@ -85,14 +85,15 @@ def arrow_table(table: Any, name: str) -> pa.Table:
 
 def _of_columns(table: Table | Mapping[Any, Any], name: str) -> pa.Table:
     names = [*(table.colnames if isinstance(table, Table) else table)]
-    ours = {column: its for its, several in find_columns([*map(str, names)], _UNITS).items() for column in several}
+    found = find_columns([*map(str, names)], _UNITS)
+    ours = {column: our_name for our_name, several in found.items() for column in several}
     return pa.table({each: _arrow_column(table[each], ours.get(each, each), name) for each in names})
 
 
-def _arrow_column(column: Any, its: str, name: str) -> pa.Array:
+def _arrow_column(column: Any, our_name: str, name: str) -> pa.Array:
     if isinstance(column, list | tuple):  # NumPy cannot hold lists where one is None
         return pa.array(column)
-    values = np.ma.asarray(_in_our_unit(column, its, name))
+    values = np.ma.asarray(_in_our_unit(column, our_name, name))
     if values.ndim > 1 or (values.dtype.kind == "O" and any(np.ndim(cell) for cell in values)):
         return number_lists(values)
     if values.dtype.kind == "O":  # single values, some of them None
@@ -102,13 +103,13 @@ def _arrow_column(column: Any, its: str, name: str) -> pa.Array:
     return pa.array(native, mask=np.ma.getmaskarray(values))
 
 
-def _in_our_unit(column: Any, its: str, name: str) -> Any:
+def _in_our_unit(column: Any, our_name: str, name: str) -> Any:
     """Return a column's values in our unit; a column without a unit is returned unchanged."""
     unit = getattr(column, "unit", None)
-    if unit is None or its not in _UNITS:
+    if unit is None or our_name not in _UNITS:
         return column
     try:
-        factor = u.Unit(unit).to(_UNITS[its])
+        factor = u.Unit(unit).to(_UNITS[our_name])
     except (u.UnitConversionError, ValueError):
-        raise InputError(f"{name}: {its} is in {unit}; give it in {_UNITS[its]}") from None
+        raise InputError(f"{name}: {our_name} is in {unit}; give it in {_UNITS[our_name]}") from None
     return np.ma.asarray(column) * factor if factor != 1 else column

@@ -12,7 +12,8 @@ import pyarrow as pa
 from xpfeh.columns import to_arrow
 from xpfeh.errors import InputError
 
-_NUMBERS = pa.list_(pa.float64())
+NUMBERS = pa.list_(pa.float64())
+"""The type of a column of lists of numbers."""
 
 
 def parse_lists(cells: pl.Series) -> pa.Array:
@@ -37,14 +38,14 @@ def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArra
     if _is_text(kind):
         return parse_lists(pl.Series(column.cast(pa.large_string())))
     if pa.types.is_null(kind):
-        return column.cast(_NUMBERS)
+        return column.cast(NUMBERS)
     if _is_list(kind):
         inner = kind.value_type
         if _is_text(inner):
             words = pl.Series(column).list.eval(pl.element().str.strip_chars().cast(pl.Float64, strict=False))
-            return words.to_arrow().cast(_NUMBERS)
+            return words.to_arrow().cast(NUMBERS)
         if pa.types.is_floating(inner) or pa.types.is_integer(inner) or pa.types.is_decimal(inner):
-            return column.cast(_NUMBERS)
+            return column.cast(NUMBERS)
     raise InputError(f"{path}: {name} is {kind}; a list of numbers per star is needed")
 
 
@@ -69,7 +70,8 @@ def number_lists(column: Any) -> pa.Array:
         lengths = present * numbers.shape[1]
         flat = numbers[present].ravel()
     elif all(isinstance(cell, bytes | str) for cell in values):
-        return parse_lists(pl.Series([text_of(cell) for cell in values], dtype=pl.String))
+        texts = [cell.decode("ascii", "replace") if isinstance(cell, bytes) else cell for cell in values]
+        return parse_lists(pl.Series(texts, dtype=pl.String))
     else:
         cells = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in values]
         cells = [np.empty(0) if np.isnan(cell).all() else cell for cell in cells]
@@ -77,12 +79,3 @@ def number_lists(column: Any) -> pa.Array:
         flat = np.concatenate([np.empty(0), *cells])
     offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(flat))
-
-
-def text_of(cell: bytes | str) -> str:
-    """Return a cell of text, which FITS and VOTable may give as bytes.
-
-    >>> text_of(b"(1, 2)")
-    '(1, 2)'
-    """
-    return cell.decode("ascii", "replace") if isinstance(cell, bytes) else str(cell)

@@ -18,7 +18,7 @@ from xpfeh.errors import InputError, UserError
 from xpfeh.files import filesystem, first_line
 from xpfeh.tables.checks import RANGES, check_range, columns_of, numbers, with_source_id
 from xpfeh.tables.formats import READERS
-from xpfeh.tables.gunzip import GZIP_MAGIC, gunzip
+from xpfeh.tables.gunzip import GZIP_MAGIC, gunzip, suffix_of
 
 MISSING = ("", "-", "--", "---", "−", "–", "—", "...", "nan", "NaN", "null", "None", "N/A", "NA")
 """What tables of the literature write for a missing value."""
@@ -61,19 +61,19 @@ def read_table(uri: str | Path, columns: Collection[str] | None = None) -> pl.Da
         raise InputError(
             f"{uri}: is a folder; name a file" if info.type.name == "Directory" else f"{uri}: no such file"
         )
-    suffix = Path(path.lower().removesuffix(".gz")).suffix
+    suffix = suffix_of(path)
     if suffix not in READERS:
         raise InputError(f"{uri}: not a kind of table that can be read; these can: {', '.join(READERS)}")
     try:
         with fs.open_input_file(path) as file:
-            return single_values(READERS[suffix](_decompressed(file), str(uri), columns))
+            return single_values(READERS[suffix](_decompress(file), str(uri), columns))
     except UserError:
         raise
-    except Exception as error:  # five libraries with different errors, which all mean this
+    except Exception as error:  # five libraries, each with its own errors
         raise InputError(f"{uri}: cannot be read as a table ({first_line(error)})") from None
 
 
-def _decompressed(file: pa.NativeFile) -> pa.NativeFile:
+def _decompress(file: pa.NativeFile) -> pa.NativeFile:
     """Return the file, or its decompressed content in memory if it is gzip."""
     beginning = file.read(len(GZIP_MAGIC))
     file.seek(0)

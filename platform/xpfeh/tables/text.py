@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection
 
 import polars as pl
+import pyarrow as pa
 
 from xpfeh.errors import InputError
 
 
-def read_text(content: bytes, path: str, columns: Collection[str] | None = None) -> pl.DataFrame:
+def read_text(opened: pa.NativeFile, path: str, columns: Collection[str] | None = None) -> pl.DataFrame:
     """Read text as archives export it: comments, perhaps lines of units and dashes, UTF-8 or Latin-1.
 
     All cells stay text: guessing types would turn identifiers with gaps into floats, and the message about a wrong
@@ -18,9 +19,11 @@ def read_text(content: bytes, path: str, columns: Collection[str] | None = None)
 
     Examples
     --------
-    >>> read_text(b"#VizieR\\nSource;Gmag\\n ;mag\\n------;----\\n 12;7.50\\n", "gaia.tsv").to_dicts()
+    >>> text = b"#VizieR\\nSource;Gmag\\n ;mag\\n------;----\\n 12;7.50\\n"
+    >>> read_text(pa.BufferReader(text), "gaia.tsv").to_dicts()
     [{'Source': ' 12', 'Gmag': '7.50'}]
     """
+    content = opened.read()
     if b"\0" in content:
         raise InputError(f"{path}: is UTF-16 or binary, not text; save it as UTF-8")
     if not content.isascii():  # Gaia's bulk files are ASCII, and too large to decode needlessly

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -38,24 +37,8 @@ def open_votable(content: bytes, path: str) -> Iterator[Table]:
         yield parse_single_table(io.BytesIO(content), verify="ignore").to_table(use_names_over_ids=True)
 
 
-def write_votable(path: Path, schema: pa.Schema, tables: Iterable[pa.Table], description: str) -> None:
-    """Write tables of `schema` as one VOTable; null numbers become NaN.
-
-    Parameters
-    ----------
-    path : Path
-    schema : Schema
-    tables : iterable of Table
-        At most `MAX_VOTABLE_ROWS` rows in all.
-    description : str
-        What the table is.
-    """
-    with path.open("wb") as file:
-        write_votable_to(file, pa.concat_tables(table.select(schema.names) for table in tables), description)
-
-
 def write_votable_to(file: BinaryIO, table: pa.Table, description: str) -> None:
-    """Write a table as a VOTable; null numbers become NaN, and INFO elements record what made it."""
+    """Write a table, described in a line, as a VOTable; null numbers become NaN, INFO elements record what made it."""
     votable = to_votable(table)
     votable.description = description
     first = votable.get_first_table()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 import pyarrow as pa
@@ -38,73 +39,59 @@ def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
         If the format is not known, cannot hold the columns, or there is nothing to write.
     """
     check_format(path)
-    write = _WRITERS[Path(path).suffix]
+    suffix, tables = Path(path).suffix, iter(tables)
     with whole_file(path) as temporary:
-        rows = write(temporary, iter(tables))
-    return rows
+        first = next(tables, None)
+        if first is None:
+            raise UserError("there is nothing to write: the source has no stars")
+        if suffix == ".csv":
+            _check_no_lists(first.schema)  # now, not after the last star was computed
+        if suffix == ".parquet":
+            return _write_parquet(temporary, first.schema, chain([first], tables))
+        table = pa.concat_tables(chain([first], tables))
+        _WRITERS[suffix](temporary, table)
+        return table.num_rows
 
 
-def _write_parquet(path: Path, tables: Iterable[pa.Table]) -> int:
-    writer, rows = None, 0
-    try:
-        for table in tables:
-            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
-            writer.write_table(table)
-            rows += table.num_rows
-    finally:
-        if writer:
-            writer.close()
-    if not writer:
-        raise UserError("there is nothing to write: the source has no stars")
-    return rows
-
-
-def _write_csv(path: Path, tables: Iterable[pa.Table]) -> int:
-    table = _gathered(map(_without_lists, tables))
-    pa_csv.write_csv(table, path)
-    return table.num_rows
-
-
-def _without_lists(table: pa.Table) -> pa.Table:
-    if lists := [field.name for field in table.schema if pa.types.is_fixed_size_list(field.type)]:
+def _check_no_lists(schema: pa.Schema) -> None:
+    if lists := [field.name for field in schema if pa.types.is_fixed_size_list(field.type)]:
         others = ", ".join(suffix for suffix in WRITABLE if suffix != ".csv")
         raise UserError(f"CSV cannot hold the columns {', '.join(lists)}; choose {others}")
-    return table
 
 
-def _write_fits(path: Path, tables: Iterable[pa.Table]) -> int:
-    table = _gathered(tables)
+def _write_parquet(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> int:
+    rows = 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in tables:
+            writer.write_table(table)
+            rows += table.num_rows
+    return rows
+
+
+def _write_csv(path: Path, table: pa.Table) -> None:
+    pa_csv.write_csv(table, path)
+
+
+def _write_fits(path: Path, table: pa.Table) -> None:
     text = [field.name for field in table.schema if pa.types.is_string(field.type)]
     widths = {name: max(1, pc.max(pc.binary_length(table[name])).as_py() or 0) for name in text}
     write_fits(path, table.schema, table.num_rows, widths, [table], made_by(table.schema))
-    return table.num_rows
 
 
-def _write_votable(path: Path, tables: Iterable[pa.Table]) -> int:
-    table = _gathered(tables)
+def _write_votable(path: Path, table: pa.Table) -> None:
     with path.open("wb") as file:
         write_votable_to(file, table, "xpfeh")
-    return table.num_rows
 
 
-def _write_ecsv(path: Path, tables: Iterable[pa.Table]) -> int:
-    table = _gathered(tables)
+def _write_ecsv(path: Path, table: pa.Table) -> None:
     to_astropy(table).write(path, format="ascii.ecsv")
-    return table.num_rows
 
 
-def _gathered(tables: Iterable[pa.Table]) -> pa.Table:
-    gathered = list(tables)
-    if not gathered:
-        raise UserError("there is nothing to write: the source has no stars")
-    return pa.concat_tables(gathered)
-
-
-_WRITERS: dict[str, Callable[[Path, Iterable[pa.Table]], int]] = {
-    ".parquet": _write_parquet,
+_WRITERS: dict[str, Callable[[Path, pa.Table], None]] = {
     ".fits": _write_fits,
     ".vot": _write_votable,
     ".ecsv": _write_ecsv,
     ".csv": _write_csv,
 }
-WRITABLE = tuple(_WRITERS)
+"""These take the whole table; Parquet is written table by table."""
+WRITABLE = (".parquet", *_WRITERS)

@@ -113,9 +113,7 @@ class CorrectionTables:
             raise UserError(f"{folder} has no {', '.join(missing)}; get the tables from {_SOURCE}")
         digest = hashlib.sha256()
         for name in names:
-            with (folder / name).open("rb") as file:
-                while block := file.read(1 << 20):
-                    digest.update(block)
+            digest.update((folder / name).read_bytes())
         tables = {table: _read_table(folder, table) for table in FILES}
         return cls(**tables, fingerprint=digest.hexdigest())
 

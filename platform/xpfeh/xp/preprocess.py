@@ -216,7 +216,7 @@ def _check_release(raw: Columns, settings: PreprocessSettings) -> None:
     found = releases_of(*(raw[f"{band}_coefficients"].shape[1] for band in BANDS))
     if settings.release not in found:
         raise InputError(
-            f"these spectra are of {found[0].upper()}, the settings say {settings.release.upper()}; set release="
+            f"these spectra are of {found[0].upper()}, the settings are for {settings.release.upper()}; set release="
             f"{found[0]}, and use a model trained on spectra of that release"
         )
 
