@@ -12,7 +12,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.lease import only_one
 from xpfeh.settings import RECIPES, Recipe
-from xpfeh.training.train import stars_for
+from xpfeh.training.train import parts_of
 
 
 def _curve(run: str) -> dict[int, float]:
@@ -41,7 +41,8 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     bundle = Predictor(candidate_of(best.winner.run_id).folder)
     assert bundle.card.recipe == best.winner.recipe
     assert (best.winner.recipe.members, best.winner.recipe.folds, best.winner.recipe.steps) == (10, 5, 600)
-    assert bundle.card.stars.validation == np.isfinite(stars_for(best.winner.recipe, sample)["feh"]).sum()
+    judged = sample.part(*parts_of(best.winner.recipe)).columns
+    assert bundle.card.stars.validation == np.isfinite(judged["feh"]).sum()
 
     with pytest.raises(UserError, match="already recorded in MLflow"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from xpfeh.columns import to_arrays
+from xpfeh.columns import rows_of_lists, to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.labels.label_table import Labels, read_labels
-from xpfeh.labels.sample import FEATURES, LAST_FOLD, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.labels.sample import FEATURES, LAST_FOLD, SPECTRA, FeaturesOrigin, Sample, labelled_stars
 from xpfeh.settings import SALT, check_name
 
 
@@ -42,9 +42,14 @@ def read_samples(
     check_name("--salt", salt)
     read = labels if isinstance(labels, Labels) else read_labels(labels)
     dataset = Dataset.finished(features, "features")
-    stars = to_arrays(dataset.read(FEATURES, read.source_id))
+    table = dataset.read(FEATURES, read.source_id)
+    stars = labelled_stars(to_arrays(table.drop_columns(SPECTRA)), origin_of(dataset), read)
+    spectra = {}
+    for name in SPECTRA:
+        spectra[name] = rows_of_lists(table[name], stars.rows)
+        table = table.drop_columns(name)  # its memory is freed before the next one is copied
     for test_fold in test_folds:
-        yield labelled_sample(stars, origin_of(dataset), read, salt, test_fold)
+        yield stars.split(spectra, salt, test_fold)
 
 
 def origin_of(dataset: Dataset) -> FeaturesOrigin:
