@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import pyarrow as pa
+
 from xpfeh.columns import rows_of_lists, to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.labels.label_table import Labels, read_labels
@@ -47,7 +49,8 @@ def read_samples(
     spectra = {}
     for name in SPECTRA:
         spectra[name] = rows_of_lists(table[name], stars.rows)
-        table = table.drop_columns(name)  # its memory is freed before the next one is copied
+        table = table.drop_columns(name)
+        pa.default_memory_pool().release_unused()  # before the next one is copied
     for test_fold in test_folds:
         yield stars.split(spectra, salt, test_fold)
 

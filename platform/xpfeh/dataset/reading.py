@@ -43,6 +43,7 @@ def read_parts(
     wanted = None if source_ids is None else np.unique(source_ids)
     with ThreadPoolExecutor(_THREADS) as threads:
         tables = list(threads.map(partial(_read_part, fs, columns, wanted), parts))
+    pa.default_memory_pool().release_unused()  # of decoded row groups; it would be kept
     return pa.concat_tables(tables)
 
 

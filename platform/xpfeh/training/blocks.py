@@ -42,17 +42,23 @@ class Blocks:
 
 def mean_and_deviation(passes: Passes) -> tuple[NDArray, NDArray]:
     """Return the (P,) means and standard deviations of an (N, P) array, in its own precision."""
-    count = sum(len(block) for block in passes())
-    mean = sum(block.sum(axis=0) for block in passes()) / count
+    mean, count = _mean(passes())
     return mean, np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in passes()) / count)
 
 
 def covariance(passes: Passes) -> Array:
     """Return the (P, P) covariance of an (N, P) array."""
-    count = sum(len(block) for block in passes())
-    mean = sum(block.astype(np.float64).sum(axis=0) for block in passes()) / count
+    mean, count = _mean(block.astype(np.float64) for block in passes())
     centred = (block.astype(np.float64) - mean for block in passes())
     return sum(block.T @ block for block in centred) * (1 / (count - 1))
+
+
+def _mean(each: Iterable[NDArray]) -> tuple[NDArray, int]:
+    """Return the (P,) means of an (N, P) array, and N."""
+    total, count = np.float32(0), 0
+    for block in each:
+        total, count = total + block.sum(axis=0), count + len(block)
+    return total / count, count
 
 
 def rows_of(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
