@@ -1,4 +1,4 @@
-"""Made-up features of any number of stars: the library's, again and again, with noise and new identifiers."""
+"""Made-up features and labels of any number of stars: the library's, repeated with noise and new identifiers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from rich.progress import track
 from xpfeh.columns import FEATURES, to_table
@@ -37,6 +38,16 @@ def write_made_up_features(out: Path, rows: int) -> None:
     dataset = Dataset.begin(out, plan)
     for shard in track(dataset.pending(), description=f"make {rows:,} stars"):
         dataset.commit(shard, _deliveries(shard, settings))
+
+
+def write_made_up_labels(out: Path, labels: Path, rows: int, number: int) -> None:
+    """Write the labels of `number` of the `rows` made-up stars: those of the library's star that each was made from."""
+    ids = _library()["source_id"]
+    row = np.arange(rows)
+    original = ids[row % len(ids)]
+    made = pl.DataFrame({"source_id": original, "made": original + 1 + row // len(ids)})
+    joined = made.join(pl.read_parquet(labels), on="source_id").drop("source_id").rename({"made": "source_id"})
+    joined.sample(number, seed=0).write_parquet(out)
 
 
 def _deliveries(shard: Shard, settings: PreprocessSettings) -> Iterator[Delivery]:

@@ -123,7 +123,7 @@ def inference(rows: Table) -> None:
         features = {"flux": samples, "flux_error": error, "ebv": rng.uniform(0, 0.2, n)}
         network = build_network(recipe, 0)
         seen, seen_error = rebin(samples[:1000], error[:1000], recipe.n_pixels)
-        network.adapt(seen, seen_error, features["ebv"][:1000])
+        network.adapt([seen], [seen_error], [features["ebv"][:1000]])
         files = files_of(TrainedModel(network, UNSTRETCHED, UNCALIBRATED, domain_of(seen), Edges(low=-3.0, high=0.5)))
         ours = n / seconds(partial(_predicted, Graph(files[MODEL]), features, recipe))
         rows.add_row(

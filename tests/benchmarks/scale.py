@@ -17,11 +17,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-import polars as pl
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from made_up_features import write_made_up_features
+from made_up_features import write_made_up_features, write_made_up_labels
 from reconstructed import coefficients
 from rich.console import Console
 from rich.table import Table
@@ -32,7 +31,7 @@ from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training.train import train
 
 FEW, MANY = 400_000, 2_000_000
-BASE, COEFFICIENTS, LABELS = 8_000, 240_000, 35_000
+BASE, COEFFICIENTS, LABELS = 8_000, 240_000, (40_000, 160_000)
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 
 RATE = """
@@ -102,13 +101,21 @@ took = (parts[-1].finished - parts[0].finished).total_seconds()
 print("measured", wall, "measured", sum(part.rows_written for part in parts[1:]) / took if took else 0)
 """
 LABELLED = """
-import re, sys, time
+import re, sys, tempfile, time
 from xpfeh.commands.read_sample import read_sample
+from xpfeh.settings import recipe_named
+from xpfeh.training.train import train
+def peak():
+    return int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
 begun = time.perf_counter()
 sample = read_sample(sys.argv[1], sys.argv[2])
-status = open("/proc/self/status").read()
-peak = int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
-print("measured", len(sample), "measured", time.perf_counter() - begun, "measured", peak)
+print("measured", time.perf_counter() - begun, "measured", peak())
+at = {}
+recipe = recipe_named("best").with_overrides(["steps=1500", "members=4", "folds=2"])
+with tempfile.TemporaryDirectory() as folder:
+    train(sample, recipe, folder, lambda member, step, _: at.update({(member, step): time.perf_counter()}))
+print("measured", 1000 / (at[3, 1500] - at[3, 500]), "measured", peak())
+print("measured", sum(values.nbytes for values in sample.columns.values()) / 2**20)
 """
 MEMBERS = """
 import sys, tempfile, time
@@ -262,13 +269,19 @@ def from_coefficients(rows: Table, folder: Path, bundle: Path, predicting: float
 
 
 def labelled(rows: Table, folder: Path) -> None:
-    """The labelled stars of many: what train, tune, promote and validate begin with."""
-    parts = sorted((folder / "many").glob("*.parquet"))
-    ids = pl.concat([pl.read_parquet(path, columns=["source_id"]) for path in parts])
-    chosen = ids.sample(LABELS, seed=0).with_columns(feh=pl.lit(-0.5), logg=pl.lit(2.0))
-    chosen.write_parquet(folder / "many-labels.parquet")
-    _, took, peak = script(LABELLED, folder / "many", folder / "many-labels.parquet")
-    rows.add_row(f"{LABELS:,} labelled stars out of {MANY:,}", "", f"{took:.1f} s, peak memory {peak:,.0f} MB")
+    """The labelled stars of many: reading and training, by their number."""
+    found = []
+    for number in LABELS:
+        labels = folder / f"labels-{number}.parquet"
+        write_made_up_labels(labels, folder / "labels.parquet", MANY, number)
+        took, reading, steps, training, size = script(LABELLED, folder / "many", labels)
+        found.append((reading, training, size))
+        rows.add_row(f"{number:,} labelled stars out of {MANY:,}: rows read", f"{number / took:,.0f}", f"{took:.1f} s")
+        rows.add_row("  training four networks of `best` on them", "", f"{steps:,.0f} steps/s, one core")
+        rows.add_row("  peak memory of both, MB", "", f"{reading:,.0f}, {training:,.0f}; the rows {size:,.0f}")
+    grown = [b - a for a, b in zip(*found, strict=True)]
+    per_byte = f"{grown[0] / grown[2]:.2f}, {grown[1] / grown[2]:.2f}"
+    rows.add_row("  bytes of memory for each further byte of labelled rows", "", per_byte)
 
 
 def members(rows: Table, folder: Path) -> None:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import ray
 from xpfeh.cluster import members
 from xpfeh.cluster.members import fit_on_workers
 from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
-from xpfeh.labels.sample import Sample
+from xpfeh.labels.sample import SPECTRA, Sample
 from xpfeh.settings import RECIPES
 from xpfeh.training.train import train
 
@@ -29,6 +30,13 @@ def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -
     assert sorted(reports) == [(member, step) for member in range(4) for step in (500, 600)]
     both = ray.remote(num_cpus=2)(lambda: "free")
     assert ray.get(both.remote(), timeout=60) == "free", "the workers still hold their CPUs"
+
+
+def test_workers_can_compute_in_the_memory_of_rays_store(sample: Sample) -> None:
+    """Tensors share memory that is aligned (`as_tensor`): all workers of a machine need one copy of the spectra."""
+    shared = ray.put(({name: sample.columns[name] for name in SPECTRA}, np.ones((3, 5), dtype=bool)))
+    rests = ray.remote(lambda put: [values.ctypes.data % 64 for values in put[0].values()])
+    assert ray.get(rests.remote(shared)) == [0, 0]
 
 
 def test_a_worker_compiles_once_for_all_members_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.labels.sample import Sample
 from xpfeh.lease import only_one
 from xpfeh.settings import RECIPES, Recipe
-from xpfeh.training.train import stars_for
+from xpfeh.training.train import parts_of
 
 
 def _curve(run: str) -> dict[int, float]:
@@ -40,7 +40,7 @@ def test_a_search_records_every_trial_and_its_best_can_be_promoted(sample: Sampl
     assert (best.winner.mae, best.winner.mae_error) == (winner.data.metrics["mae"], winner.data.metrics["mae_error"])
     card = Predictor(candidate_of(best.winner.run_id).folder).card
     assert (card.recipe.members, card.recipe.folds, card.recipe.steps) == (10, 5, 600)
-    assert card.stars.validation == np.isfinite(stars_for(card.recipe, sample)["feh"]).sum()
+    assert card.stars.validation == np.isfinite(sample.part(*parts_of(card.recipe)).columns["feh"]).sum()
 
     with pytest.raises(UserError, match="already recorded in MLflow"):
         search([sample], "small", trials=1, steps=600, storage=tmp_path / "elsewhere")

@@ -68,7 +68,7 @@ def model(request: pytest.FixtureRequest, sample: Sample) -> TrainedModel:
     recipe = request.param
     network = build_network(recipe, seed=1)
     stars = seen(sample, recipe)
-    network.adapt(stars["flux"], stars["flux_error"], stars["ebv"])
+    network.adapt(*([stars[name]] for name in INPUTS))
     mean, _ = network(tuple(stars[name][None] for name in INPUTS))
     network.head[-1].bias.assign(network.head[-1].bias - 2.0 - np.median(mean[..., 0]))
     domain = domain_of(stars["flux"], np.zeros(1) if recipe.further_labels else None)  # giants are the hottest

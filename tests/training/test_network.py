@@ -46,7 +46,7 @@ def test_equals_an_independent_forward_pass(members: int) -> None:
     error = rng.uniform(0.001, 0.1, (50, 60)).astype(np.float32)
     network = build_network(Recipe(members=members), seed=3)
     dust = np.zeros(50)
-    network.adapt(flux, error, dust)
+    network.adapt([flux], [error], [dust])
     mean, sigma = network((flux[None], error[None], dust[None]))
     for member in range(members):
         expected_mean, expected_sigma = numpy_forward(network, member, flux, error)
@@ -73,7 +73,7 @@ def test_he_initialisation() -> None:
 
 def test_log_inputs_accept_negative_flux_and_stay_within_8_sigma() -> None:
     flux = build_network(Recipe(inputs="log"), seed=0).flux_input
-    flux.adapt(np.random.default_rng(0).uniform(0.5, 1.5, (100, 60)).astype(np.float32))
+    flux.adapt([np.random.default_rng(0).uniform(0.5, 1.5, (100, 60)).astype(np.float32)])
     scaled = np.array(flux(np.array([[[-1.0] * 30 + [1e9] * 30]], dtype=np.float32)))
     assert (scaled == np.repeat([-8.0, 8.0], 30)).all()
 
@@ -92,7 +92,7 @@ def test_components_equal_a_half_whitened_singular_value_decomposition() -> None
     left, singular, right = np.linalg.svd(values, full_matrices=False)
     components = Components(3)
     components.build(values.shape)
-    components.adapt(values)
+    components.adapt(lambda: [values[:200], values[200:]])
     rotated, rotation = np.array(components(values)), np.array(components.rotation)
     angles = rotation.T @ rotation
     np.testing.assert_allclose(angles, np.diag(np.diag(angles)), atol=1e-6)
@@ -116,7 +116,7 @@ def test_the_hint_is_the_standardised_logarithm_of_ebv() -> None:
     ebv = rng.exponential(0.3, 500)
     flux = rng.uniform(0.5, 1.5, (500, 30)).astype(np.float32)
     network = build_network(Recipe(n_pixels=30, dust="hint"), seed=0)
-    network.adapt(flux, flux, ebv)
+    network.adapt([flux], [flux], [ebv])
     logarithm = np.log(ebv + 0.02)
     hint = np.array(network.ebv_scale((ebv[:, None] + 0.02).astype(np.float32)))[:, 0]
     np.testing.assert_allclose(hint, (logarithm - logarithm.mean()) / logarithm.std(), atol=1e-4)
@@ -151,7 +151,7 @@ def test_the_papers_network_is_unchanged_by_further_labels() -> None:
         "error_encoder_0", "error_head_0", "raw_sigma",
     ])  # fmt: skip
     flux = (1 + 0.3 * np.sin(0.7 * np.arange(300)).reshape(5, 60)).astype(np.float32)
-    network.adapt(flux, flux / 10, np.linspace(0, 0.2, 5))
+    network.adapt([flux], [flux / 10], [np.linspace(0, 0.2, 5)])
     mean, sigma = (np.array(each)[0, :, 0] for each in network((flux[None], flux[None] / 10, np.zeros((1, 5)))))
     np.testing.assert_allclose(mean, [0.52445877, 0.8689469, 1.2983142, 0.5855088, 0.15332407], rtol=1e-5)
     np.testing.assert_allclose(sigma, [0.8636495, 0.52028686, 0.49744195, 0.9150165, 0.5683818], rtol=1e-5)

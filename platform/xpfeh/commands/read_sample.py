@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from xpfeh.columns import to_arrays
+import pyarrow as pa
+
+from xpfeh.columns import rows_of_lists, to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import FEATURES, LAST_FOLD, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.labels.sample import FEATURES, LAST_FOLD, SPECTRA, FeaturesOrigin, Sample, labelled_stars
 from xpfeh.settings import SALT, check_name
 
 
@@ -36,11 +38,17 @@ def read_sample(features: str | Path, labels: str | Path, salt: str = SALT) -> S
 def read_samples(features: str | Path, labels: str | Path, salt: str, test_folds: Iterable[int]) -> Iterator[Sample]:
     """Yield the same stars, read once, each given fifth of the sky (0 to 4) held out in turn; see `read_sample`."""
     check_name("--salt", salt)
-    table = read_labels(labels)
+    labelled = read_labels(labels)
     dataset = Dataset.finished(features, "features")
-    stars = to_arrays(dataset.read(FEATURES, table.source_id))
+    table = dataset.read(FEATURES, labelled.source_id)
+    stars = labelled_stars(to_arrays(table.drop_columns(SPECTRA)), origin_of(dataset), labelled)
+    spectra = {}
+    for name in SPECTRA:
+        spectra[name] = rows_of_lists(table[name], stars.rows)
+        table = table.drop_columns(name)
+        pa.default_memory_pool().release_unused()  # before the next one is copied
     for test_fold in test_folds:
-        yield labelled_sample(stars, origin_of(dataset), table, salt, test_fold)
+        yield stars.split(spectra, salt, test_fold)
 
 
 def origin_of(dataset: Dataset) -> FeaturesOrigin:

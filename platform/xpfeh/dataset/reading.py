@@ -44,6 +44,7 @@ def read_parts(
     wanted = None if source_ids is None else np.unique(source_ids)
     with ThreadPoolExecutor(_THREADS) as threads:
         tables = list(threads.map(partial(_read_part, fs, columns, wanted), parts))
+    pa.default_memory_pool().release_unused()  # of decoded row groups; it would be kept
     return pa.concat_tables(tables)
 
 
@@ -109,7 +110,9 @@ def _rows_of(
 ) -> pa.Table | None:
     """Return the rows of the wanted stars in a row group; wide columns are read only if there are any such stars."""
     ids = parquet.read_row_group(group, columns=["source_id"])["source_id"].to_numpy()
-    rows = np.flatnonzero(np.isin(ids, wanted))
+    # `np.isin` would sort all wanted stars for each group.
+    place = np.minimum(np.searchsorted(wanted, ids), len(wanted) - 1)
+    rows = np.flatnonzero(wanted[place] == ids)
     if not rows.size:
         return None
     return parquet.read_row_group(group, columns=columns).take(rows)

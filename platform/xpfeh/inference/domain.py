@@ -81,13 +81,14 @@ class Domain(BaseModel):
 
 
 def domain_of(
-    flux: NDArray[np.float32], whole_star: tuple[NDArray[np.float32], Mapping[str, NDArray]] | None = None
+    flux: NDArray[np.floating], whole_star: tuple[NDArray[np.float32], Mapping[str, NDArray]] | None = None
 ) -> Domain:
     """Return the domain of N training stars with [Fe/H].
 
     Parameters
     ----------
-    flux : (N, pixels) float32
+    flux : (N, pixels) floats
+        Or already in the P ranges.
     whole_star : ((N,) float32, mapping of (M,) arrays), optional
         Their T_eff on the networks' scale, and the `Answers` for stars that the networks have not seen.
     """

@@ -14,6 +14,7 @@ from xpfeh.xp.pixels import normalisation, rebin
 INPUTS = ("flux", "flux_error", "ebv")
 CLEAREST = 0.02
 """Magnitudes, added to E(B-V) before taking its logarithm: no map is more accurate."""
+_BLOCK = 8192  # stars dereddened at once: a million in double precision would need 11 GB
 
 
 def network_inputs(
@@ -24,16 +25,21 @@ def network_inputs(
     Parameters
     ----------
     features : mapping of arrays
-        ``flux``, ``flux_error`` (N, 343), as observed, and ``ebv`` (N,).
+        ``flux``, ``flux_error`` (N, 343), as observed, and ``ebv`` (N,). What a recipe takes unchanged is not copied.
     recipe : Recipe
     preprocess : PreprocessSettings
         The settings of the features: a dereddened spectrum is rescaled to 1 in the same range.
     """
     flux, flux_error, ebv = (features[name] for name in INPUTS)
-    if recipe.dust == "removed":
-        flux, flux_error = _deredden(flux, flux_error, ebv, preprocess.normalise_nm)
-    flux, flux_error = rebin(flux, flux_error, recipe.n_pixels)
-    return {"flux": flux, "flux_error": flux_error, "ebv": ebv}
+    if recipe.dust == "hint":
+        flux, flux_error = rebin(flux, flux_error, recipe.n_pixels)
+        return {"flux": flux, "flux_error": flux_error, "ebv": ebv}
+    clear, clear_error = np.empty((2, len(flux), recipe.n_pixels), dtype=np.float32)
+    for start in range(0, len(flux), _BLOCK):
+        rows = slice(start, start + _BLOCK)
+        intrinsic = _deredden(flux[rows], flux_error[rows], ebv[rows], preprocess.normalise_nm)
+        clear[rows], clear_error[rows] = rebin(*intrinsic, recipe.n_pixels)
+    return {"flux": clear, "flux_error": clear_error, "ebv": ebv}
 
 
 def _deredden(

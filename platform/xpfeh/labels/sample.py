@@ -31,6 +31,8 @@ FEATURES = (
     "flux", "flux_error", "flags",
 )  # fmt: skip
 """The columns of features that a sample needs."""
+SPECTRA = ("flux", "flux_error")
+"""Those of them that take nearly all the memory."""
 
 
 @dataclass(frozen=True)
@@ -108,25 +110,65 @@ class Sample:
         return Sample({name: values[chosen] for name, values in self.columns.items()}, self.origin)
 
 
-def labelled_sample(
-    features: Mapping[str, NDArray],
-    features_origin: FeaturesOrigin,
-    labels: Labels,
-    salt: str = SALT,
-    test_fold: int = LAST_FOLD,
-) -> Sample:
-    """Join features with labels, apply the paper's cuts and split by sky position.
+@dataclass(frozen=True)
+class LabelledStars:
+    """Stars with a label and a usable spectrum, before the sky is split.
+
+    Attributes
+    ----------
+    rows : (N,) intp
+        Their rows in the features, in order of their identifiers.
+    columns : dict of (N,) arrays
+        The columns of `Sample`, without spectra and ``part``.
+    like_test : (N,) bool
+        Which have [Fe/H] and pass the paper's cuts.
+    stars_left : dict of int
+        Stars left after each cut, by its name.
+    features_origin : FeaturesOrigin
+    labels_sha256 : str
+    """
+
+    rows: NDArray[np.intp]
+    columns: dict[str, NDArray]
+    like_test: NDArray[np.bool_]
+    stars_left: dict[str, int]
+    features_origin: FeaturesOrigin
+    labels_sha256: str
+
+    def split(self, spectra: Mapping[str, NDArray], salt: str = SALT, test_fold: int = LAST_FOLD) -> Sample:
+        """Return them as a sample; samples split in different ways share their arrays.
+
+        Parameters
+        ----------
+        spectra : mapping of (N, ...) arrays
+            `SPECTRA`, in the order of `rows`.
+        salt : str
+            Names the split.
+        test_fold : int
+            Which fifth of the sky is held out.
+        """
+        part = split_by_sky(self.columns["source_id"], salt, test_fold)
+        others = int((~self.like_test & (part != "test")).sum())
+        origin = SampleOrigin(
+            preprocess=self.features_origin.settings,
+            features=self.features_origin.fingerprint,
+            labels_sha256=self.labels_sha256,
+            stars_left={**self.stars_left, "others: any giant or dwarf, behind any dust": others},
+            split=Split(salt=salt, healpix_level=_SPLIT_LEVEL, test_fold=test_fold),
+        )
+        part = np.where(self.like_test, part, np.char.add(part, "-other"))
+        return Sample({**self.columns, **spectra, "part": part}, origin)
+
+
+def labelled_stars(features: Mapping[str, NDArray], features_origin: FeaturesOrigin, labels: Labels) -> LabelledStars:
+    """Join features with labels, and apply the paper's cuts.
 
     Parameters
     ----------
-    features : mapping of (N, ...) arrays
-        `FEATURES` of at least the stars that have a label.
+    features : mapping of (N,) arrays
+        `FEATURES`, of which `SPECTRA` are not used, of at least the stars that have a label.
     features_origin : FeaturesOrigin
     labels : Labels
-    salt : str
-        Names the split.
-    test_fold : int
-        Which fifth of the sky is held out.
 
     Raises
     ------
@@ -140,7 +182,7 @@ def labelled_sample(
         raise UserError(
             f"{features_origin.uri}: none of its {features_origin.stars} stars has a label; do the source_ids agree?"
         )
-    stars = {name: values[in_features] for name, values in features.items()}
+    stars = {name: values[in_features] for name, values in features.items() if name not in SPECTRA}
     stars |= {
         name: getattr(labels, name)[in_labels] for name in ("feh", "feh_err", "logg", "teff", "alpha_m", "reference")
     }
@@ -153,19 +195,36 @@ def labelled_sample(
     if not left.any():
         listed = ", ".join(f"{step} {count}" for step, count in counts.items())
         raise UserError(f"{features_origin.uri}: no star passes the cuts: {listed}")
-    part = split_by_sky(stars["source_id"], salt, test_fold)
-    other = usable(stars) & ~left
-    counts["others: any giant or dwarf, behind any dust"] = int((other & (part != "test")).sum())
-    stars["part"] = np.where(left, part, np.char.add(part, "-other"))
-    stars = {name: values[left | other] for name, values in stars.items()}
-    origin = SampleOrigin(
-        preprocess=features_origin.settings,
-        features=features_origin.fingerprint,
-        labels_sha256=labels.fingerprint,
-        stars_left=counts,
-        split=Split(salt=salt, healpix_level=_SPLIT_LEVEL, test_fold=test_fold),
-    )
-    return Sample(stars, origin)
+    kept = usable(stars)  # one of the cuts, so that no star in `left` is lost
+    stars = {name: values[kept] for name, values in stars.items()}
+    return LabelledStars(in_features[kept], stars, left[kept], counts, features_origin, labels.fingerprint)
+
+
+def labelled_sample(
+    features: Mapping[str, NDArray],
+    features_origin: FeaturesOrigin,
+    labels: Labels,
+    salt: str = SALT,
+    test_fold: int = LAST_FOLD,
+) -> Sample:
+    """Join features in memory with labels, apply the paper's cuts and split by sky position.
+
+    Parameters
+    ----------
+    features : mapping of (N, ...) arrays
+        `FEATURES` of at least the stars that have a label.
+    features_origin : FeaturesOrigin
+    labels : Labels
+    salt, test_fold
+        As in `LabelledStars.split`.
+
+    Raises
+    ------
+    UserError
+        As `labelled_stars`.
+    """
+    stars = labelled_stars(features, features_origin, labels)
+    return stars.split({name: features[name][stars.rows] for name in SPECTRA}, salt, test_fold)
 
 
 def split_by_sky(source_id: NDArray[np.int64], salt: str, test_fold: int = LAST_FOLD) -> NDArray[np.str_]:

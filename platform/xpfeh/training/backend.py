@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
 from xpfeh.quiet import silent_stderr
 
 Tensor = Any
@@ -25,7 +29,22 @@ with silent_stderr():
     else:
         import jax
 
-__all__ = ["Tensor", "Tensors", "compile_function", "gradient", "keras", "ops"]
+__all__ = ["Tensor", "Tensors", "as_tensor", "compile_function", "gradient", "keras", "ops"]
+
+_ALIGNED = 64  # bytes: the widest vector registers, whose loads TensorFlow expects to be aligned
+
+
+def as_tensor(values: NDArray[np.float32]) -> Tensor:
+    """Return an array as a tensor: in the array's memory where that is possible, else in a copy.
+
+    TensorFlow can use aligned memory of this machine, but not on a GPU. The array must not be changed afterwards.
+    """
+    shared = keras.backend.backend() == "tensorflow" and not tf.config.list_physical_devices("GPU")
+    if not (shared and values.flags.c_contiguous and values.ctypes.data % _ALIGNED == 0):
+        return ops.convert_to_tensor(values)
+    # Through Arrow, since NumPy does not export memory that is read-only, as all of Ray's is.
+    flat = pa.Array.from_buffers(pa.float32(), values.size, [None, pa.py_buffer(values)])
+    return tf.reshape(tf.experimental.dlpack.from_dlpack(flat.__dlpack__()), values.shape)
 
 
 def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -21,7 +21,8 @@ from xpfeh.inference.inputs import INPUTS
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
 from xpfeh.training.adam import AdamState
-from xpfeh.training.backend import Tensor, Tensors, compile_function, gradient, ops
+from xpfeh.training.backend import Tensor, Tensors, as_tensor, compile_function, gradient, ops
+from xpfeh.training.blocks import Blocks
 from xpfeh.training.loss import cost_weights, feh_losses, further_losses
 from xpfeh.training.network import UACSNet, build_network, is_kernel
 from xpfeh.training.noise import fainter_factors, pixel_noise
@@ -31,6 +32,7 @@ STRETCH = 500
 """Optimiser steps between two validations: half a second of work on one core."""
 
 _MIN_VALIDATION = 30  # stars: with fewer, a mean absolute error is accurate to no better than 15 %
+_MAX_VALIDATION = 32_768  # stars: 0.5 %; validating on more would take longer than the steps in between
 # Rows of noise per stretch, from which batches draw: generating noise for each batch would cost more than the step.
 _NOISE_ROWS = 8192
 _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-11-22
@@ -114,9 +116,9 @@ def ensemble(members: Sequence[Member], stars: Columns, roles: Roles, recipe: Re
 
 
 def _scaled_network(stars: Columns, roles: Roles, recipe: Recipe) -> UACSNet:
-    taught = roles.learns.any(axis=0)
+    taught = np.flatnonzero(roles.learns.any(axis=0))
     network = build_network(recipe, recipe.seed)
-    network.adapt(stars["flux"][taught], stars["flux_error"][taught], stars["ebv"][taught])
+    network.adapt(*(Blocks(stars[name], taught) for name in INPUTS))
     return network
 
 
@@ -140,9 +142,11 @@ class Trainer:
         # The rows of each member's training stars.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
         # All members are judged on the same number of stars, so that one compiled program validates each of them.
-        judges = np.stack([np.flatnonzero(mine)[: roles.judged.sum(axis=1).min()] for mine in roles.judged])
-        self._judges = {name: stars[name][judges] for name in (*INPUTS, "feh")}
-        self._constant_mae = float(np.abs(self._judges["feh"] - np.median(stars["feh"][taught])).mean())
+        fewest = roles.judged.sum(axis=1).min()
+        thinned = slice(0, fewest, -(-fewest // _MAX_VALIDATION))
+        self._judges = np.stack([np.flatnonzero(mine)[thinned] for mine in roles.judged])
+        self._judged = {name: stars[name] for name in (*INPUTS, "feh")}
+        self._constant_mae = float(np.abs(stars["feh"][self._judges] - np.median(stars["feh"][taught])).mean())
         self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
         self._stretch = compile_function(self._run_steps)
@@ -188,7 +192,7 @@ class Trainer:
         return tuple(v.value[member : member + 1] for v in network.trainable_variables)
 
     def _mae(self, member: int, state: AdamState) -> float:
-        held_out = _tensors(*(values[member : member + 1] for values in self._judges.values()))
+        held_out = _tensors(*(values[self._judges[[member]]] for values in self._judged.values()))
         return float(ops.convert_to_numpy(self._validate(state.weights, held_out))[0])
 
     def _advance(
@@ -294,7 +298,7 @@ class Trainer:
 
 
 def _tensors(*arrays: NDArray) -> Tensors:
-    return tuple(ops.convert_to_tensor(np.asarray(values, dtype=np.float32)) for values in arrays)
+    return tuple(as_tensor(np.asarray(values, dtype=np.float32)) for values in arrays)
 
 
 def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:

@@ -6,6 +6,7 @@ products. Each is trained separately, as a network of one member (`xpfeh.trainin
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from xpfeh.inference.further_labels import FURTHER_LABELS
 from xpfeh.inference.inputs import CLEAREST
 from xpfeh.settings import Recipe
 from xpfeh.training.backend import keras, ops
+from xpfeh.training.blocks import Passes, covariance, mean_and_deviation
 
 LARGEST_SIGMA = 8.0
 """Inputs are clipped to this: a pixel beyond is bad, and must not dominate."""
@@ -35,11 +37,11 @@ class InputScale(keras.layers.Layer):
         self.mean = self.add_weight(shape=shape[-1:], initializer="zeros", name="mean")
         self.deviation = self.add_weight(shape=shape[-1:], initializer="ones", name="deviation")
 
-    def adapt(self, values: NDArray[np.float32]) -> None:
-        """Set the means and deviations from (N, pixels) training values."""
-        transformed = ops.convert_to_numpy(self._transform(values))
-        self.mean.assign(transformed.mean(axis=0))
-        self.deviation.assign(np.maximum(transformed.std(axis=0), 1e-6))
+    def adapt(self, values: Iterable[NDArray[np.float32]]) -> None:
+        """Set the means and deviations from (N, pixels) training values, in blocks."""
+        mean, deviation = mean_and_deviation(lambda: (ops.convert_to_numpy(self._transform(each)) for each in values))
+        self.mean.assign(mean)
+        self.deviation.assign(np.maximum(deviation, 1e-6))
 
     def call(self, values: Any) -> Any:
         """Scale (..., pixels) values."""
@@ -67,12 +69,11 @@ class Components(keras.layers.Layer):
         """Create the (pixels, components) rotation."""
         self.rotation = self.add_weight(shape=(shape[-1], self.count), initializer="zeros", name="rotation")
 
-    def adapt(self, values: NDArray[np.float32]) -> None:
+    def adapt(self, scaled: Passes) -> None:
         """Set the rotation to the leading components of (N, pixels) scaled training values."""
-        with threadpool_limits(
-            1
-        ):  # sums over several threads differ in the last bits, but workers must agree on the inputs
-            variance, vectors = np.linalg.eigh(np.cov(values.T.astype(np.float64)))  # ascending
+        # Sums over several threads differ in the last bits, but workers must agree on the inputs.
+        with threadpool_limits(1):
+            variance, vectors = np.linalg.eigh(covariance(scaled))  # ascending
         leading, deviation = vectors[:, ::-1][:, : self.count], np.sqrt(variance[::-1][: self.count])
         leading = leading * np.sign(leading.sum(axis=0)) / np.sqrt(deviation)  # an eigenvector's sign is arbitrary
         self.rotation.assign(leading / np.sqrt(deviation.mean()))  # the inputs' mean square is 1
@@ -90,11 +91,11 @@ class SpectrumInput(keras.layers.Layer):
         self.scale = InputScale(recipe.inputs, name=f"{name}_scale")
         self.components = Components(recipe.components, name=f"{name}_components") if recipe.components else None
 
-    def adapt(self, values: NDArray[np.float32]) -> None:
-        """Set scales and components from (N, pixels) training values."""
+    def adapt(self, values: Iterable[NDArray[np.float32]]) -> None:
+        """Set scales and components from (N, pixels) training values, in blocks."""
         self.scale.adapt(values)
         if self.components is not None:
-            self.components.adapt(ops.convert_to_numpy(self.scale(values)))
+            self.components.adapt(lambda: (ops.convert_to_numpy(self.scale(each)) for each in values))
 
     def call(self, values: Any) -> Any:
         """Return (..., pixels) values as inputs of a member's layers."""
@@ -155,11 +156,16 @@ class UACSNet(keras.Model):
         self.error_head = [*stack("error_head", recipe.error_head), dense("raw_sigma", 1 + further, None)]
         self.further_head = [dense("further", further, None)] if further else []
 
-    def adapt(self, flux: NDArray[np.float32], flux_error: NDArray[np.float32], ebv: NDArray[np.float64]) -> None:
-        """Scale the inputs by (N, pixels) and (N,) training values."""
+    def adapt(
+        self,
+        flux: Iterable[NDArray[np.float32]],
+        flux_error: Iterable[NDArray[np.float32]],
+        ebv: Iterable[NDArray[np.float64]],
+    ) -> None:
+        """Scale the inputs by (N, pixels) and (N,) training values, in blocks that can be read several times."""
         self.flux_input.adapt(flux)
         self.error_input.adapt(flux_error)
-        self.ebv_scale.adapt(ebv[:, None].astype(np.float32) + CLEAREST)
+        self.ebv_scale.adapt([each[:, None].astype(np.float32) + CLEAREST for each in ebv])
 
     def call(self, inputs: tuple[Any, Any, Any]) -> tuple[Any, Any]:
         """Return, via the latent Z (Eq. 2), mean (Eq. 3) and floored sigma (Eqs. 4, 5, 7)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,10 @@ from xpfeh.evaluate.good_stars import good_numbers
 from xpfeh.evaluate.metrics import summary, with_errors
 from xpfeh.evaluate.validation_stars import write_validation
 from xpfeh.flags import is_good
-from xpfeh.inference.answers import answers_of
 from xpfeh.inference.bundle import write_bundle
 from xpfeh.inference.calibration import DUST_ERROR, Calibration, FurtherCalibration, fit_calibration, fit_further
 from xpfeh.inference.card import ModelCard, StarCounts, Training
-from xpfeh.inference.domain import WORST, domain_of
+from xpfeh.inference.domain import WORST, domain_of, to_ranges
 from xpfeh.inference.edges import edges_of
 from xpfeh.inference.estimate import all_flags
 from xpfeh.inference.further_labels import FURTHER_LABELS, TEFF, network_labels
@@ -27,13 +25,14 @@ from xpfeh.inference.graph import Graph
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.inference.predictor import with_all_columns
 from xpfeh.inference.seen import describe
-from xpfeh.inference.stretch import UNSTRETCHED, Stretch, stretch_of
+from xpfeh.inference.stretch import Stretch, stretch_of
 from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
+from xpfeh.training.blocks import blocks, joined, numbers_of, rows_of
 from xpfeh.training.export import TrainedModel, check, files_of
 from xpfeh.training.export import members as graph_of
 from xpfeh.training.fit import FitMembers, Report, Roles, check_stars, ensemble, fit_members
-from xpfeh.training.noise import fainter, fainter_factors
+from xpfeh.training.unseen import Unseen, unseen_by
 from xpfeh.typing import Columns
 
 _FOLD_SALT = "members"  # a division of the sky independent of the split into training and test cells
@@ -70,8 +69,7 @@ def train(
         If the stars are too few or all alike, training diverges, or `out` contains something other than a bundle.
     """
     begun = time.monotonic()
-    kept = stars_for(recipe, sample)
-    stars = {**kept, **network_inputs(kept, recipe, sample.origin.preprocess)}
+    stars = {**sample.columns, **network_inputs(sample.columns, recipe, sample.origin.preprocess)}
     roles = roles_of(stars, recipe)
     check_stars(stars, roles, recipe)
     trained = fit(stars, roles, recipe, progress)
@@ -80,37 +78,37 @@ def train(
     network = ensemble(trained, stars, roles, recipe)
 
     members = graph_of(network)
-    check(members, network, stars)
     taught = np.asarray(roles.learns.any(axis=0))
-    of_feh = _rows(stars, taught & np.isfinite(stars["feh"]))
-    judged = np.asarray(roles.judged.any(axis=0))
-    inflation = unseen_disagreement(members(stars)[0], roles, recipe)
-    unseen = Unseen(_rows(stars, judged), roles.judged[:, judged], inflation)
-    stretch = stretch_of(unseen.answers(members)["feh"], unseen.stars["feh"], unseen.stars["feh_err"])
+    of_feh = np.flatnonzero(taught & np.isfinite(stars["feh"]))
+    check(members, network, stars)
+    unseen = unseen_by(members, stars, roles, recipe)
+    judges = unseen.labels
+    stretch = stretch_of(unseen.answers()["feh"], judges["feh"], judges["feh_err"])
     answers, copies = _with_copies(members, unseen, stretch, recipe)
-    calibration, further = _calibrate(answers, unseen.stars, copies, recipe)
-    whole_star = (network_labels(of_feh)[:, TEFF], answers) if recipe.further_labels else None
-    domain = domain_of(of_feh["flux"], whole_star)
+    calibration, further = _calibrate(answers, judges, copies, recipe)
+    whole_star = (network_labels(numbers_of(stars, of_feh))[:, TEFF], answers) if recipe.further_labels else None
+    domain = domain_of(_ranges(stars, of_feh), whole_star)
     edges = edges_of(_labels(stars, taught, recipe))
     model = TrainedModel(network, stretch, calibration, further, domain, edges)
-    judges = unseen.stars
-    columns = model.columns(unseen.answers(members, stretch), judges)
+    columns = unseen.columns(model)
     final = edges.open_intervals(columns)
     threshold = float(np.quantile(columns["domain_score"], 1 - WORST))
     flags = all_flags(judges, with_all_columns(final), threshold)
     # A model's numbers are for stars like the test stars, whatever others it is trained on.
     answered = {**judges, **columns, "flags": flags, "good": is_good(flags, recipe.stars == "all")}
-    like_test = _rows(answered, np.isin(judges["part"], LIKE_TEST))
+    like_test = rows_of(answered, np.isin(judges["part"], LIKE_TEST))
     training = Training(
         **dict(sample.origin),
-        stars=StarCounts(train=int(taught.sum()), validation=len(judges["feh"]), test=len(sample.part("test"))),
+        stars=StarCounts(
+            train=int(taught.sum()), validation=len(unseen.rows), test=int((stars["part"] == "test").sum())
+        ),
         stretch=stretch,
         calibration=calibration,
         further=further,
         edges=edges,
         restarted_members=sum(member.restarts > 0 for member in trained),
         domain_threshold=threshold,
-        seen=describe(answered),
+        seen=describe({**answered, "flux": _ranges(stars, unseen.rows)}),
         seconds=time.monotonic() - begun,
         validation=summary(like_test) | {"mae_error": with_errors(like_test)["mae_se"]},
         good={name: value for name, value in good_numbers(answered).items() if np.isfinite(value)},
@@ -120,14 +118,15 @@ def train(
     return card
 
 
-def stars_for(recipe: Recipe, sample: Sample) -> dict[str, NDArray]:
-    """Return the stars that a recipe is trained or judged on: none of them is held out."""
-    others: tuple[Part, ...] = ("train-other", "validation-other") if recipe.stars == "all" else ()
-    return sample.part(*LIKE_TEST, *others).columns
+def parts_of(recipe: Recipe) -> tuple[Part, ...]:
+    """Return the parts of a sample that a recipe is trained or judged on: none of them is held out."""
+    return (*LIKE_TEST, "train-other", "validation-other") if recipe.stars == "all" else LIKE_TEST
 
 
 def roles_of(stars: Columns, recipe: Recipe) -> Roles:
     """Return which stars each member is trained on, and which it has not seen and is judged on.
+
+    A held-out star has neither role: stars are chosen by number, since a copy of the others would be as large.
 
     Parameters
     ----------
@@ -135,65 +134,15 @@ def roles_of(stars: Columns, recipe: Recipe) -> Roles:
         ``part`` (`xpfeh.labels.sample.Part`), ``source_id`` and ``feh`` (dex, NaN where unknown).
     recipe : Recipe
     """
-    part, judging = stars["part"], np.isfinite(stars["feh"])
+    part = stars["part"]
+    kept = np.isin(part, parts_of(recipe))
+    judging = kept & np.isfinite(stars["feh"])
     if recipe.folds:
         fold = folds_by_sky(stars["source_id"], _FOLD_SALT, recipe.folds)
         left_out = (np.arange(recipe.members) % recipe.folds)[:, None] == fold  # (E, N)
-        return Roles(~left_out, left_out & judging)
+        return Roles(~left_out & kept, left_out & judging)
     train = np.char.startswith(part, "train")
-    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (train, ~train & judging)))
-
-
-@dataclass(frozen=True)
-class Unseen:
-    """Stars, each judged by the members that were not trained on it.
-
-    Attributes
-    ----------
-    stars : mapping of (N, ...) arrays
-    judged : (E, N) bool
-        By which members: at least one per star.
-    inflation : (L,) float64
-        For each label, the factor by which members disagree more on a new star than on one they were trained on.
-    """
-
-    stars: Columns
-    judged: NDArray[np.bool_]
-    inflation: NDArray[np.float64]
-
-    def answers(self, members: Graph, stretch: Stretch = UNSTRETCHED) -> dict[str, NDArray[np.float32]]:
-        """Return the ensemble's answers as expected for new stars."""
-        mean, sigma = members(self.stars)  # (N, E, L) both
-        judged = self.judged.T
-        weight = (judged / judged.sum(axis=1, keepdims=True))[:, :, None]  # 1 in each row
-        agreeing = np.where(judged.all(axis=1, keepdims=True), 1.0, ~judged)  # the members trained on the star, or all
-        agreeing = (agreeing / agreeing.sum(axis=1, keepdims=True))[:, :, None]
-        centre = (agreeing * mean).sum(axis=1, keepdims=True)
-        disagreement = self.inflation * np.sqrt((agreeing * np.square(mean - centre)).sum(axis=1))
-        own_sigma = np.sqrt((weight * np.square(sigma)).sum(axis=1))
-        answers = answers_of((weight * mean).sum(axis=1), own_sigma, disagreement, self.stars, stretch)
-        return {name: values.astype(np.float32) for name, values in answers.items()}
-
-
-def unseen_disagreement(mean: NDArray[np.float32], roles: Roles, recipe: Recipe) -> NDArray[np.float64]:
-    """Return the ratio of members' disagreement on stars that they have not seen to that on training stars.
-
-    Members that leave out the same part of the sky differ only in their seeds: their variance there is compared with
-    that on the other stars. Without folds it is unknown, and 1 is returned.
-
-    Parameters
-    ----------
-    mean : (N, E, L) float32
-        Each member's labels.
-    roles : Roles
-    recipe : Recipe
-    """
-    if not recipe.folds:
-        return np.ones(mean.shape[2])
-    alike = mean.reshape(len(mean), -1, recipe.folds, mean.shape[2])  # (N, members of a fold, folds, L)
-    variance = alike.var(axis=1, ddof=1)  # (N, folds, L)
-    judged, learned = (mine[: recipe.folds].T for mine in (roles.judged, roles.learns & roles.judged.any(axis=0)))
-    return np.sqrt(variance[judged].mean(axis=0) / variance[learned].mean(axis=0))
+    return Roles(*(np.tile(mine, (recipe.members, 1)) for mine in (train & kept, ~train & judging)))
 
 
 def _with_copies(
@@ -203,16 +152,11 @@ def _with_copies(
 
     The second value is the number of copies of each star.
     """
-    stars = unseen.stars
-    answers = unseen.answers(members, stretch)
+    answers = unseen.answers(stretch)
     if recipe.faint == 1:
         return answers, 0
-    rng = np.random.default_rng([recipe.seed, 2])
-    factors = fainter_factors(len(stars["feh"]), recipe.n_pixels, recipe.faint, rng)
-    flux, flux_error = fainter(stars["flux"], stars["flux_error"], factors * stars["flux_error"], rng)
-    faint = replace(unseen, stars={"flux": flux, "flux_error": flux_error, "ebv": stars["ebv"]})
-    of_copies = faint.answers(members, stretch)
-    return {name: np.concatenate([values, of_copies[name]]) for name, values in answers.items()}, 1
+    of_copies = unseen.fainter(members, stretch, recipe, np.random.default_rng([recipe.seed, 2]))
+    return joined([answers, of_copies]), 1
 
 
 def _calibrate(
@@ -271,5 +215,6 @@ def _labels(stars: Columns, taught: NDArray[np.bool_], recipe: Recipe) -> dict[s
     return {name: stars[name][taught] for name in names}
 
 
-def _rows(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
-    return {name: values[rows] for name, values in stars.items()}
+def _ranges(stars: Columns, rows: NDArray[np.intp]) -> NDArray[np.float64]:
+    """Return the spectra of some stars in the domain's few ranges."""
+    return np.concatenate([to_ranges(stars["flux"][block]) for block in blocks(rows)])
