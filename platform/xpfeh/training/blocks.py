@@ -55,7 +55,8 @@ def covariance(passes: Passes) -> Array:
 
 def _mean(each: Iterable[NDArray]) -> tuple[NDArray, int]:
     """Return the (P,) means of an (N, P) array, and N."""
-    total, count = np.float32(0), 0
+    total: NDArray = np.zeros((), dtype=np.float32)
+    count = 0
     for block in each:
         total, count = total + block.sum(axis=0), count + len(block)
     return total / count, count
