@@ -31,7 +31,7 @@ from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training.train import train
 
 FEW, MANY = 400_000, 2_000_000
-BASE, COEFFICIENTS, LABELS = 8_000, 240_000, (40_000, 160_000)
+BASE, COEFFICIENTS, LABELS = 8_000, 240_000, (40_000, 120_000)
 ONE_CORE = {"OMP_NUM_THREADS": "1"}
 
 RATE = """
