@@ -222,6 +222,9 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
         desk.admit(mine)
     assert refused.value.headers == {"Retry-After": "60"}
     again = JobFolder(str(tmp_path), made[0].owner, new_id("an identifier of a request"))
+    again.store("stars.parquet", b"")
+    with pytest.raises(HTTPException, match="503: this job is still being accepted"):
+        desk.admit(mine, "an identifier of a request")
     again.write(order)
     assert desk.admit(mine, "an identifier of a request").id == again.id  # though the key has no room for a new one
     again.delete()

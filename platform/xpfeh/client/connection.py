@@ -35,7 +35,8 @@ class Connection:
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
         """Send a request, and retry while the failure is temporary.
 
-        A DELETE whose reply is lost is not repeated: it may have cancelled a job, and the next would delete it.
+        A DELETE is only repeated if it certainly had no effect: it may have cancelled a job, and the next would delete
+        it.
 
         Raises
         ------
@@ -43,11 +44,12 @@ class Connection:
             If it refuses, or does not answer.
         """
         lost: tuple[type[Exception], ...] = () if method == "DELETE" else (requests.ConnectionError,)
+        temporary = (429,) if method == "DELETE" else _TEMPORARY
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
             wait=_wait,
             retry=tenacity.retry_if_exception_type(lost)
-            | tenacity.retry_if_result(lambda response: response.status_code in _TEMPORARY),
+            | tenacity.retry_if_result(lambda response: response.status_code in temporary),
             retry_error_callback=lambda state: state.outcome.result() if state.outcome else None,
         )
         try:

@@ -13,7 +13,7 @@ from xpfeh.settings import PreprocessSettings
 _SHOWN = 4  # differences listed in a message
 
 Kind = Literal["features", "catalog"]
-FORMAT = 3
+FORMAT = 4
 """Of the parts; incremented when their contents change. Plans of format 1 do not state it."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -57,7 +58,8 @@ class Desk:
         self.archive = args.archive
         self._bundle, self._predictor = bundle, predictor
         self._jobs = absolute(args.jobs or data_folder("jobs"))
-        self._ordering = asyncio.Lock()  # orders that arrive together must not exceed a key's limits together
+        # For each key: orders that arrive together must not exceed its limits together.
+        self._ordering = defaultdict[str, asyncio.Lock](asyncio.Lock)
         try:
             keeper.resume(self._jobs)
         except (UserError, OSError) as error:  # requests can still be answered
@@ -95,16 +97,25 @@ class Desk:
         Raises
         ------
         HTTPException
-            429 if the key has its maximum number of jobs.
+            429 if the key has its maximum number of jobs; 503 while another replica begins the job of that request.
         """
         jobs = self.all(key)
-        if request_id and (begun := next((job for job in jobs if is_of(job.id, request_id)), None)):
+        if request_id and (begun := self._begun(key, request_id)):
             return begun
         if sum(not job.has_ended for job in jobs) >= MAX_UNFINISHED:
             raise too_many(f"{MAX_UNFINISHED} unfinished jobs", _RETRY_S)
         if len(jobs) >= MAX_KEPT:
             left = min(job.expires for job in jobs) - datetime.now(UTC)
             raise too_many(f"{MAX_KEPT} kept jobs; DELETE one, or", max(1, round(left.total_seconds())))
+        return None
+
+    @or_unavailable()
+    def _begun(self, key: Key | None, request_id: str) -> JobStatus | None:
+        for folder in folders(self._jobs, _owner(key)):
+            if is_of(folder.id, request_id):
+                if (job := folder.job()) is None:
+                    raise HTTPException(503, "this job is still being accepted; retry in 2 s", {"Retry-After": "2"})
+                return job
         return None
 
     async def order(self, key: Key | None, given: JobInput, guard: Guard, request_id: str | None = None) -> JobStatus:
@@ -115,7 +126,7 @@ class Desk:
         HTTPException
             As `admit` and `Guard.check`; 503 if it cannot be stored, or no keeper can work on it.
         """
-        async with self._ordering:
+        async with self._ordering[_owner(key)]:
             return await asyncio.to_thread(self._order, key, given, guard, request_id)
 
     @or_unavailable()

@@ -232,18 +232,18 @@ class JobFolder:
 
 
 def new_id(request_id: str | None = None) -> str:
-    """Return the identifier of a new job: its time, and random digits or, so that `is_of` finds it, the request's."""
-    random = _digits_of(request_id) if request_id else secrets.token_hex(12)
-    return f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}{random}"
+    """Return the identifier of a new job, which nobody can guess; see `is_of`."""
+    time = f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}"
+    return f"{time}{secrets.token_hex(4)}{_digits_of(request_id) if request_id else secrets.token_hex(8)}"
 
 
 def is_of(job_id: str, request_id: str) -> bool:
     """Whether the request that began a job had this identifier."""
-    return job_id[_SECONDS_DIGITS:] == _digits_of(request_id)
+    return job_id.endswith(_digits_of(request_id))
 
 
 def _digits_of(request_id: str) -> str:
-    return hashlib.sha256(request_id.encode()).hexdigest()[:24]
+    return hashlib.sha256(request_id.encode()).hexdigest()[:16]
 
 
 def folders(jobs: str, owner: str | None = None) -> Iterator[JobFolder]:
