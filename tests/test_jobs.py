@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,7 +47,8 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]
     finally:
         parent = psutil.Process(process.pid)
         for member in [*parent.children(recursive=True), parent]:
-            member.kill()
+            with suppress(psutil.NoSuchProcess):  # it ended when its parent did
+                member.kill()
         process.wait(timeout=60)
 
 
