@@ -237,7 +237,7 @@ def preprocess(
     >>> xpfeh.preprocess(spectra, sun_height_pc=20.8)["flux"].shape
     (1, 343)
     """
-    from xpfeh.commands.in_memory import rows_of
+    from xpfeh.commands.in_memory import table_of
     from xpfeh.commands.spectra import Stage, spectra_rows
     from xpfeh.settings import PreprocessSettings
 
@@ -245,7 +245,7 @@ def preprocess(
         "release": release, "bases": str(bases), "normalise_nm": normalise_nm, "correction": correction,
         "dust_map": dust_map, "r_bp": r_bp, "r_g": r_g, "r_rp": r_rp, "sun_height_pc": sun_height_pc,
     })  # fmt: skip
-    return rows_of(stars, settings.release, photometry, distances, spectra_rows(Stage.FEATURES, settings))
+    return table_of(stars, settings.release, photometry, distances, spectra_rows(Stage.FEATURES, settings))
 
 
 def calibrate(stars: Any, sampling: ArrayLike | None = None) -> tuple[pd.DataFrame, NDArray[np.float64]]:

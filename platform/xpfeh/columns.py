@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from xpfeh.flags import GOOD
 from xpfeh.grid import N_SAMPLES
+from xpfeh.typing import Columns
 
 
 class Description(NamedTuple):
@@ -275,6 +276,17 @@ def to_arrays(table: pa.Table) -> dict[str, NDArray]:
         else:
             columns[name] = pl.Series(column).to_numpy()
     return columns
+
+
+def rows_of(columns: Columns, rows: NDArray) -> dict[str, NDArray]:
+    """Return some rows of all columns, by an (N,) mask or by row numbers.
+
+    Examples
+    --------
+    >>> rows_of({"feh": np.array([-1.0, -2.0])}, np.array([False, True]))
+    {'feh': array([-2.])}
+    """
+    return {name: values[rows] for name, values in columns.items()}
 
 
 def lists_to_array(column: pa.ChunkedArray) -> NDArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xpfeh.commands.in_memory import rows_of
+from xpfeh.commands.in_memory import table_of
 from xpfeh.commands.predict import catalog_rows, sensitivity_rows
 from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.card import ModelCard
@@ -46,12 +46,12 @@ class Model:
     def predict(self, stars: Any, photometry: Any = None, distances: Any = None, dust_map: str | None = None) -> Table:
         """Return [Fe/H] with its errors for each star; see `xpfeh.predict`."""
         settings = self._predictor.preprocess_by(dust_map)
-        return rows_of(stars, settings.release, photometry, distances, catalog_rows(self._predictor, settings))
+        return table_of(stars, settings.release, photometry, distances, catalog_rows(self._predictor, settings))
 
     def sensitivity(self, stars: Any, photometry: Any = None, distances: Any = None) -> Table:
         """Return which wavelengths each star's [Fe/H] depends on; see `xpfeh.sensitivity`."""
         release = self.card.preprocess.release
-        return rows_of(stars, release, photometry, distances, sensitivity_rows(self._predictor))
+        return table_of(stars, release, photometry, distances, sensitivity_rows(self._predictor))
 
     def plot(
         self, stars: Any, source_id: int | str | None = None, photometry: Any = None, distances: Any = None

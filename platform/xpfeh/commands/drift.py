@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 
-from xpfeh.columns import to_arrays
+from xpfeh.columns import rows_of, to_arrays
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.evaluate.drift import Drift, drift, drift_figure, not_evaluated
-from xpfeh.evaluate.study import rows_of
 from xpfeh.files import whole_folder
 from xpfeh.inference.estimate import estimate
 from xpfeh.inference.inputs import network_inputs

@@ -31,7 +31,7 @@ Rejected = list[tuple[str, Reject]]
 _ENDS = ("FEH_lo95", "FEH_lo68", "FEH", "FEH_hi68", "FEH_hi95")
 
 
-def rows_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: ToTable) -> Table:
+def table_of(stars: Any, release: str, photometry: Any, distances: Any, to_rows: ToTable) -> Table:
     """Return a row for each star, made by `to_rows`; ``meta["rejected"]`` has the others."""
     rejected: Rejected = []
     warned: list[str] = []

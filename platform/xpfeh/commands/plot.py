@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from xpfeh.columns import rows_of
 from xpfeh.commands.one_table import read_all
 from xpfeh.commands.star_source import source_of
 from xpfeh.errors import InputError, UserError
@@ -53,7 +54,7 @@ def _one_star(source: Any, companions: CompanionFiles, source_id: int | None) ->
         ids.extend(islice(raw["source_id"].tolist(), _NAMED + 1 - len(ids)))
         chosen = np.ones(len(raw["source_id"]), dtype=bool) if source_id is None else raw["source_id"] == source_id
         if chosen.any():
-            found.append({name: values[chosen] for name, values in raw.items()})
+            found.append(rows_of(raw, chosen))
     listed = ", ".join(map(str, ids[:_NAMED])) + (", ..." if len(ids) > _NAMED else "")
     if sum(len(raw["source_id"]) for raw in found) > 1:
         raise InputError(f"there are several stars; choose one by its source_id: {listed}")

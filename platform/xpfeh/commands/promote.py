@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.evaluate.baseline import boosted_trees
 from xpfeh.evaluate.metrics import sliced_summary, summary, with_errors
 from xpfeh.evaluate.paired import bootstrap
-from xpfeh.evaluate.study import rows_of
 from xpfeh.evaluate.whole_sky import groups_of, is_giant
 from xpfeh.evaluate.whole_star import giants_found
 from xpfeh.experiments import registry

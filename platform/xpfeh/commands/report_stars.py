@@ -10,11 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from xpfeh.columns import to_arrays
+from xpfeh.columns import rows_of, to_arrays
 from xpfeh.commands.read_sample import origin_of
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
-from xpfeh.evaluate.study import rows_of
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.clusters import Members, members, read_clusters
 from xpfeh.labels.label_table import Labels, read_labels

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from xpfeh.columns import rows_of
 from xpfeh.commands.report_stars import NOTHING, Comparisons, Given
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
@@ -16,7 +17,7 @@ from xpfeh.evaluate.baseline import BASELINE, boosted_trees
 from xpfeh.evaluate.paired import in_both, judging_stars
 from xpfeh.evaluate.report import METRICS, Metrics, write_report
 from xpfeh.evaluate.sections import final_sample
-from xpfeh.evaluate.study import Compared, Judged, Spectra, Study, rows_of
+from xpfeh.evaluate.study import Compared, Judged, Spectra, Study
 from xpfeh.experiments.models import bundle_folders
 from xpfeh.files import check_output_folder
 from xpfeh.inference.cross_validated import NONE, CrossValidated

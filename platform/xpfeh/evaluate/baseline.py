@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.labels.sample import Sample
 from xpfeh.typing import Array, Columns
@@ -46,7 +47,7 @@ def boosted_trees(sample: Sample, stars: Columns) -> dict[str, Array]:
         If XGBoost is not installed.
     """
     training = sample.part("train", "train-other").columns
-    train = {name: values[np.isfinite(training["feh"])] for name, values in training.items()}
+    train = rows_of(training, np.isfinite(training["feh"]))
     validation = sample.part("validation").columns
     validation_x = _inputs(validation)
     trees = _fit(_inputs(train), train["feh"], validation_x, validation["feh"])

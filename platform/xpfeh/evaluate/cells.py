@@ -16,7 +16,7 @@ from xpfeh.tables.checks import IDS_PER_PIXEL
 from xpfeh.typing import Array
 
 FEW_CELLS = 10
-"""With fewer cells an error's relative uncertainty, 1 / sqrt(2 cells), is almost a quarter or more, so it is NaN."""
+"""With fewer cells an error is NaN: its relative uncertainty, 1 / sqrt(2 cells), would be above 0.23."""
 RESAMPLES = 1000
 """A standard error is then accurate to 2 per cent, 1 / sqrt(2 resamples)."""
 

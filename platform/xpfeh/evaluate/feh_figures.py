@@ -11,6 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import (
     BLUE,
     FEH,
@@ -26,7 +27,6 @@ from xpfeh.evaluate.figures import (
 )  # fmt: skip
 from xpfeh.evaluate.metrics import summary
 from xpfeh.evaluate.slices import from_literature, unflagged
-from xpfeh.evaluate.study import rows_of
 from xpfeh.typing import Columns
 
 _ENOUGH_METAL_POOR = 10  # stars below `_METAL_POOR`: with fewer, their figure shows nothing

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.metrics import sliced_summary
 from xpfeh.evaluate.slices import slices_of
 from xpfeh.inference.card import ModelCard
@@ -141,14 +142,3 @@ class Study:
     def first(self) -> Judged:
         """The model that figures show."""
         return next(iter(self.models.values()))
-
-
-def rows_of(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
-    """Return some of the stars, by an (N,) mask or by row numbers.
-
-    Examples
-    --------
-    >>> rows_of({"feh": np.array([-1.0, -2.0])}, np.array([False, True]))
-    {'feh': array([-2.])}
-    """
-    return {name: values[rows] for name, values in stars.items()}

@@ -11,9 +11,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.metrics import with_errors
 from xpfeh.evaluate.slices import ALL, BOTH_SAMPLES, unflagged
-from xpfeh.evaluate.study import rows_of
 from xpfeh.labels.cuts import MAX_LOGG
 from xpfeh.typing import Columns
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.inference.card import ModelCard
 from xpfeh.inference.estimate import predict_and_flag
@@ -106,7 +107,7 @@ class CrossValidated:
     def _shares(self, stars: Columns, by: NDArray[np.int64]) -> Iterator[tuple[Predictor, dict[str, NDArray]]]:
         """Yield each model with its stars, in their order."""
         for number, predictor in enumerate(self.predictors):
-            yield predictor, {name: values[by == number] for name, values in stars.items()}
+            yield predictor, rows_of(stars, by == number)
 
     def _model_for(self, source_id: NDArray[np.int64], part: str) -> NDArray[np.int64]:
         model = np.full(len(source_id), NONE)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.labels.cuts import training_cuts, usable
 from xpfeh.labels.label_table import Labels
@@ -107,7 +108,7 @@ class Sample:
     def part(self, *parts: Part) -> Sample:
         """Return the stars of some parts of the split."""
         chosen = np.isin(self.columns["part"], parts)
-        return Sample({name: values[chosen] for name, values in self.columns.items()}, self.origin)
+        return Sample(rows_of(self.columns, chosen), self.origin)
 
 
 @dataclass(frozen=True)
@@ -196,7 +197,7 @@ def labelled_stars(features: Mapping[str, NDArray], features_origin: FeaturesOri
         listed = ", ".join(f"{step} {count}" for step, count in counts.items())
         raise UserError(f"{features_origin.uri}: no star passes the cuts: {listed}")
     kept = usable(stars)  # one of the cuts, so that no star in `left` is lost
-    stars = {name: values[kept] for name, values in stars.items()}
+    stars = rows_of(stars, kept)
     return LabelledStars(in_features[kept], stars, left[kept], counts, features_origin, labels.fingerprint)
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import catalog_of
@@ -107,7 +108,7 @@ def one_star(path: Path, name: str, source_id: int) -> RequestedStars:
     for batch in _batches(path, name):
         here = batch.columns["source_id"] == source_id
         if here.any():
-            star = {column: values[here] for column, values in batch.columns.items()}
+            star = rows_of(batch.columns, here)
             return RequestedStars([source_id], spectra=[(star, np.arange(1))])
     raise UserError(f"{name}: has no star {source_id}, or no valid row of it")
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import InputError
 from xpfeh.releases import RELEASES
 from xpfeh.xp.bases import BANDS
@@ -147,7 +148,7 @@ def without_rejected(
         for i in np.flatnonzero(~good).tolist()
     ]
     if rejected:  # the columns are large: copied only if some rows must go
-        columns = {name: values[good] for name, values in columns.items()}
+        columns = rows_of(columns, good)
     return RawBatch(columns, rejected)
 
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from astropy.io import fits
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import InputError
 from xpfeh.files import absolute, package_file
 from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject
@@ -176,7 +177,7 @@ def read_apogee_labels(path: Path) -> dict[str, NDArray]:
     """
     stars = read_apogee_stars(path)
     known = np.isfinite(stars["feh"])
-    return {name: values[known] for name, values in stars.items()}
+    return rows_of(stars, known)
 
 
 def read_apogee_stars(path: Path) -> dict[str, NDArray]:

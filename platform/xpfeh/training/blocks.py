@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.typing import Array, Columns
 
 BLOCK = 32_768
@@ -60,11 +61,6 @@ def _mean(each: Iterable[NDArray]) -> tuple[NDArray, int]:
     for block in each:
         total, count = total + block.sum(axis=0), count + len(block)
     return total / count, count
-
-
-def rows_of(stars: Columns, rows: NDArray) -> dict[str, NDArray]:
-    """Return some rows of all columns."""
-    return {name: values[rows] for name, values in stars.items()}
 
 
 def numbers_of(stars: Columns, rows: NDArray) -> dict[str, NDArray]:

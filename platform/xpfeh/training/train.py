@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.evaluate.good_stars import good_numbers
 from xpfeh.evaluate.metrics import summary, with_errors
@@ -28,7 +29,7 @@ from xpfeh.inference.seen import describe
 from xpfeh.inference.stretch import Stretch, stretch_of
 from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
-from xpfeh.training.blocks import blocks, joined, numbers_of, rows_of
+from xpfeh.training.blocks import blocks, joined, numbers_of
 from xpfeh.training.export import TrainedModel, check, files_of
 from xpfeh.training.export import members as graph_of
 from xpfeh.training.fit import FitMembers, Report, Roles, check_stars, ensemble, fit_members

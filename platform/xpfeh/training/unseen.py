@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.inference.answers import answers_of
 from xpfeh.inference.graph import Graph
 from xpfeh.inference.inputs import INPUTS
 from xpfeh.inference.stretch import UNSTRETCHED, Stretch
 from xpfeh.settings import Recipe
-from xpfeh.training.blocks import blocks, joined, numbers_of, rows_of
+from xpfeh.training.blocks import blocks, joined, numbers_of
 from xpfeh.training.export import TrainedModel
 from xpfeh.training.fit import Roles
 from xpfeh.training.noise import fainter, fainter_factors

@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.cells import by_cell, estimates
 from xpfeh.evaluate.figures import FEH, LABELS, RED, RESIDUAL, styled
 from xpfeh.evaluate.metrics import CATASTROPHIC, LEVELS, has_interval, inside
@@ -18,7 +19,7 @@ from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.section import Picture, Section, text_of
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import BOTH_SAMPLES, slices_of
-from xpfeh.evaluate.study import Compared, Study, rows_of
+from xpfeh.evaluate.study import Compared, Study
 from xpfeh.typing import Array, Columns
 
 CARBON_RICH = {

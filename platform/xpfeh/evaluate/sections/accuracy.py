@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate import feh_figures
 from xpfeh.evaluate.metrics import with_errors
 from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import residual_numbers
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.slices import BOTH_SAMPLES
-from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.evaluate.study import Study
 
 # No more fits in 1,200 pixels; metrics.json also has the Gaussian mean and the networks' own sigma.
 _IN_SHORT = (

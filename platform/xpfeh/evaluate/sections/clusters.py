@@ -11,12 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, ORANGE, RED, styled
 from xpfeh.evaluate.metrics import coverage
 from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import robust_sigma
 from xpfeh.evaluate.section import Picture, Section, text_of
-from xpfeh.evaluate.study import Judged, Study, rows_of
+from xpfeh.evaluate.study import Judged, Study
 from xpfeh.labels.clusters import DOWNLOAD, Members
 from xpfeh.typing import Columns
 

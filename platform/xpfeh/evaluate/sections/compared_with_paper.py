@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import residual_numbers
 from xpfeh.evaluate.section import Section, text_of
 from xpfeh.evaluate.sections.clusters import cluster_numbers
 from xpfeh.evaluate.slices import from_literature
-from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.evaluate.study import Study
 from xpfeh.typing import Columns
 
 PAPER_CLUSTERS = {

@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, RED, styled
 from xpfeh.evaluate.metrics import LEVELS, coverage, has_interval, inside
 from xpfeh.evaluate.residuals import FEW, robust_sigma
 from xpfeh.evaluate.section import Picture, Section, text_of
 from xpfeh.evaluate.slices import ALL, G_EDGES
-from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.evaluate.study import Study
 from xpfeh.typing import Columns
 
 _TITLE = "Are the uncertainties calibrated?"

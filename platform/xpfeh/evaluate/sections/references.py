@@ -6,13 +6,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import BLUE, FEH, GREY, LABELS, MAX_RESIDUAL, RED, draw_stars, span, styled
 from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import FEW, residual_numbers
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import from_literature
-from xpfeh.evaluate.study import Compared, Study, rows_of
+from xpfeh.evaluate.study import Compared, Study
 from xpfeh.labels.reference_catalogs import REFERENCES
 from xpfeh.typing import Columns
 

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import BLUE, DIVERGING, GREY, LABELS, ORANGE, RED, RESIDUAL, styled
 from xpfeh.evaluate.good_stars import OF_GOOD_STARS, good_numbers
 from xpfeh.evaluate.metrics import LEVELS
@@ -17,7 +18,7 @@ from xpfeh.evaluate.numbers import cells, group_rows, number_table, titles
 from xpfeh.evaluate.section import Picture, Section, Table
 from xpfeh.evaluate.sections.trends import draw_residuals
 from xpfeh.evaluate.slices import ALL, UNFLAGGED
-from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.evaluate.study import Study
 from xpfeh.evaluate.whole_sky import DUSTIEST, DUSTY, TITLES, is_giant, sky_numbers
 from xpfeh.flags import GOOD
 from xpfeh.typing import Columns

@@ -10,11 +10,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import BLUE, LABELS, MAX_RESIDUAL, RED, RESIDUAL, draw_stars, styled
 from xpfeh.evaluate.numbers import number_table
 from xpfeh.evaluate.residuals import Running, residual_numbers, running
 from xpfeh.evaluate.section import Picture, Section
-from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.evaluate.study import Study
 from xpfeh.typing import Columns
 
 ALONG = ("feh", "FEH", "bp_rp0", "phot_g_mean_mag", "ebv", "abs_b", "snr", "alpha_m")

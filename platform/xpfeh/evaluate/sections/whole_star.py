@@ -13,11 +13,12 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from xpfeh.columns import rows_of
 from xpfeh.evaluate.figures import BLUE, LABELS, ORANGE, RED, styled
 from xpfeh.evaluate.numbers import cells, group_rows, number_table, titles
 from xpfeh.evaluate.residuals import robust_sigma
 from xpfeh.evaluate.section import Picture, Section, Table
-from xpfeh.evaluate.study import Study, rows_of
+from xpfeh.evaluate.study import Study
 from xpfeh.evaluate.whole_sky import DUSTY, DWARFS, EVERY, GIANTS, PLANE, TITLES, groups_of, in_plane, is_giant
 from xpfeh.evaluate.whole_star import SHARES, giants_by_flags, giants_found, label_numbers, prediction
 from xpfeh.inference.further_labels import FURTHER_LABELS, FurtherLabel

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 
-from xpfeh.columns import CATALOG, to_arrays, to_table
+from xpfeh.columns import CATALOG, rows_of, to_arrays, to_table
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.dataset.plan import Shard
 from xpfeh.dataset.records import Delivery, Record
@@ -137,5 +137,5 @@ def _rows(dataset: Dataset, shard: Shard, record: Record, seen: set[int]) -> pa.
     repeated = is_repeated(part["source_id"], np.ones(len(answered), dtype=bool), seen)
     seen.update(part["source_id"].tolist())
     reasons |= dict.fromkeys(answered[repeated].tolist(), REPEATED)
-    fresh = {name: values[~repeated] for name, values in part.items()}
+    fresh = rows_of(part, ~repeated)
     return as_table(RequestedStars(ids.tolist(), reasons, [({}, answered[~repeated])]), [fresh])
