@@ -49,6 +49,7 @@ def haproxy() -> dict[str, str]:
         "RAY_SERVE_HAPROXY_TUNE_BUFSIZE": "262144",
         "RAY_SERVE_HAPROXY_TIMEOUT_CLIENT_S": "60",  # silent in the middle of a request; Ray's default is an hour
         "RAY_SERVE_HAPROXY_TIMEOUT_SERVER_S": "120",  # longer than a replica's own limit, request_timeout_s
+        "RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S": "30",  # on a busy machine its start takes more than Ray's 5 s
         # By then HAProxy no longer sends to a replica that is to stop; Ray waits 30 s for external load balancers.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "2",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,11 @@ Tensor = Any
 Tensors = tuple[Tensor, ...]
 
 
+# Read by JAX at its import. It would reserve three quarters of a GPU's memory in each process, and trials could not
+# share one; and a GPU would multiply with ten bits (TF32), so that networks would differ from their ONNX graphs.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+os.environ.setdefault("JAX_DEFAULT_MATMUL_PRECISION", "highest")
+
 with silent_stderr():
     import keras
     from keras import ops
@@ -26,6 +32,7 @@ with silent_stderr():
         # Processes can share a GPU only if none takes all its memory; this must be set before the first use.
         for gpu in tf.config.list_physical_devices("GPU"):
             tf.config.experimental.set_memory_growth(gpu, True)
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     else:
         import jax
 
