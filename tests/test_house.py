@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "platform" / "xpfeh"
 FLOOR = {
     "_version": 0, "typing": 0, "errors": 0, "files": 0, "lease": 0, "settings": 0, "provenance": 0, "environment": 0,
-    "forks": 0, "quiet": 0, "columns": 0, "column_names": 0, "flags": 0, "releases": 0, "grid": 0,
+    "forks": 0, "quiet": 0, "columns": 0, "column_names": 0, "flags": 0, "releases": 0, "grid": 0, "large_arrays": 0,
     "tables": 1, "xp": 1, "sources": 1, "archive": 1, "labels": 1,
     "training": 2, "inference": 2, "evaluate": 2, "dataset": 2, "catalog": 2,
     "cluster": 3, "experiments": 3, "serving": 3, "star_figure": 3,

@@ -301,29 +301,3 @@ def lists_to_array(column: pa.ChunkedArray) -> NDArray:
     chunks = [chunk.flatten() for chunk in column.chunks]
     flat = pa.concat_arrays(chunks) if chunks else pa.array([], column.type.value_type)
     return pl.Series(flat).to_numpy().reshape(-1, column.type.list_size)  # (N width,) -> (N, width)
-
-
-def rows_of_lists(column: pa.ChunkedArray, rows: NDArray[np.intp]) -> NDArray:
-    """Return K rows of a column of fixed-size lists, none of them twice, in the given order, as an array (K, width).
-
-    Besides the column and the result, memory holds one chunk.
-
-    Examples
-    --------
-    >>> column = pa.chunked_array([[[1.0, 2.0]], [[3.0, 4.0], [5.0, 6.0]]], pa.list_(pa.float64(), 2))
-    >>> rows_of_lists(column, np.array([2, 0])).tolist()
-    [[5.0, 6.0], [1.0, 2.0]]
-    """
-    kind, width = np.dtype(column.type.value_type.to_pandas_dtype()), column.type.list_size
-    # Arrow aligns its memory to 64 bytes, NumPy to 16: TensorFlow can use it without copying it.
-    memory = pa.allocate_buffer(len(rows) * width * kind.itemsize)
-    picked: NDArray = np.ndarray((len(rows), width), kind, memory)
-    place = np.full(len(column), -1)
-    place[rows] = np.arange(len(rows))
-    start = 0
-    for chunk in column.chunks:
-        place_in_chunk = place[start : start + len(chunk)]
-        wanted = place_in_chunk >= 0
-        picked[place_in_chunk[wanted]] = lists_to_array(pa.chunked_array([chunk]))[wanted]
-        start += len(chunk)
-    return picked

@@ -1,4 +1,4 @@
-"""Training on a GPU, with Keras on JAX, beside the same machine's CPU.
+"""Training on a GPU, with Keras on JAX, compared with the same machine's CPU.
 
     python tests/benchmarks/gpu.py write SAMPLE.npz FEATURES LABELS   # where the packaged library is installed
     KERAS_BACKEND=jax python tests/benchmarks/gpu.py run SAMPLE.npz   # on the machine with the GPU

@@ -7,6 +7,7 @@ import pytest
 import ray
 from xpfeh.cluster import members
 from xpfeh.cluster.members import fit_on_workers
+from xpfeh.commands.read_sample import read_sample
 from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
 from xpfeh.labels.sample import SPECTRA, Sample
 from xpfeh.settings import RECIPES
@@ -30,6 +31,18 @@ def test_workers_give_the_bytes_of_one_process(sample: Sample, tmp_path: Path) -
     assert sorted(reports) == [(member, step) for member in range(4) for step in (500, 600)]
     both = ray.remote(num_cpus=2)(lambda: "free")
     assert ray.get(both.remote(), timeout=60) == "free", "the workers still hold their CPUs"
+
+
+@pytest.mark.slow
+def test_workers_read_a_sample_on_disk_from_its_file(features_dir: Path, labels_file: Path, tmp_path: Path) -> None:
+    sample = read_sample(features_dir, labels_file, memory_gb=0)
+    here = train(sample, RECIPE, tmp_path / "here")
+    there = train(sample, RECIPE, tmp_path / "there", fit=fit_on_workers(2))
+    assert here.version == there.version
+    in_memory = train(read_sample(features_dir, labels_file), RECIPE, tmp_path / "in-memory")
+    assert here.version != in_memory.version, "it draws the stars in another order"
+    assert here.stars == in_memory.stars
+    assert abs(here.validation["mae"] - in_memory.validation["mae"]) < 2 * here.validation["mae_error"]
 
 
 def test_workers_can_compute_in_the_memory_of_rays_store(sample: Sample) -> None:

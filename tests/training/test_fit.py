@@ -5,6 +5,7 @@ from xpfeh.evaluate.residuals import robust_sigma
 from xpfeh.inference.further_labels import FURTHER_LABELS, network_labels
 from xpfeh.inference.inputs import network_inputs
 from xpfeh.labels.sample import Part, Sample
+from xpfeh.large_arrays import on_disk
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training import fit as fit_module
 from xpfeh.training.export import members as members_of
@@ -89,11 +90,35 @@ def test_batches_go_through_all_stars_before_any_is_repeated(sample: Sample) -> 
     trainer = Trainer(stars, roles, recipe)
     for member in range(2):
         per_epoch = int(roles.learns[member].sum()) // 64
-        order, noise_rows = trainer.draw(per_epoch, np.random.default_rng(0))
+        order, noise_rows = trainer.draw(0, per_epoch, np.random.default_rng(0))
         assert order.shape == noise_rows.shape == (fit_module.STRETCH, 2, 64)
         seen = order[:per_epoch, member].reshape(-1)
         assert len(np.unique(seen)) == len(seen)
         assert roles.learns[member, seen].all()
+
+
+def test_stars_on_disk_are_read_in_their_order(sample: Sample) -> None:
+    stars, roles, recipe = fixed_roles(sample, Recipe(dust="hint", batch_size=64, members=2, steps=50))
+    roles.learns[1, ::3] = False
+    flux = on_disk(stars["flux"].shape)
+    flux[:] = stars["flux"]
+    trainer = Trainer({**stars, "flux": flux}, roles, recipe)
+    for member, own in enumerate(trainer.own):
+        per_pass = len(own) // 64
+        halves = [slice(0, per_pass // 2), slice(per_pass // 2, per_pass)]
+        draws = [
+            trainer.draw(half.start, half.stop - half.start, np.random.default_rng(0))[0][: half.stop - half.start]
+            for half in halves
+        ]
+        seen = np.concatenate(draws)[:, member].reshape(-1)
+        assert len(np.unique(seen)) == len(seen)
+        assert roles.learns[member, seen].all()
+        place = member * len(own) // 2
+        expected = own[(place + np.arange(len(seen))) % len(own)]
+        for half, drawn in zip(halves, draws, strict=True):
+            mixed = drawn[:, member].reshape(-1)
+            np.testing.assert_array_equal(np.sort(mixed), np.sort(expected[half.start * 64 : half.stop * 64]))
+            assert not np.array_equal(mixed, np.sort(mixed))
 
 
 @pytest.mark.slow

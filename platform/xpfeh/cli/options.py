@@ -121,6 +121,15 @@ MaxWorkers = Annotated[
 MembersAtOnce = Annotated[
     int, typer.Option("--workers", min=1, help="Ensemble members trained at once, on a Ray cluster.")
 ]
+MemoryGB = Annotated[
+    float | None,
+    typer.Option(
+        "--memory",
+        metavar="GB",
+        min=0,
+        help="Spectra larger than this are trained on from a temporary file (folder: TMPDIR). Default: all in memory.",
+    ),
+]
 Release = Annotated[str, typer.Option(help="Gaia data release: dr3 or dr4.")]
 OwnRelease = Annotated[
     str | None, typer.Option("--release", help="Gaia data release of the stars: dr3 or dr4. Default: dr3.")

@@ -16,6 +16,7 @@ from xpfeh.cli.options import (
     GpusEach,
     Labels,
     MembersAtOnce,
+    MemoryGB,
     OfCatalog,
     OfNeighbours,
     References,
@@ -47,6 +48,7 @@ def train(
     workers: MembersAtOnce = 1,
     cpus_per_worker: CpusEach = 1.0,
     gpus_per_worker: GpusEach = 0.0,
+    memory: MemoryGB = None,
     settings: Set = [],
 ) -> None:
     """Train a model and record it in MLflow."""
@@ -55,7 +57,7 @@ def train(
     from xpfeh.commands.train import train_and_record
 
     chosen = recipe_named(recipe).with_overrides(settings)
-    sample = read_sample(features, labels, salt)
+    sample = read_sample(features, labels, salt, memory)
     print_cuts(sample.origin.stars_left)
     trained = train_and_record(sample, chosen, out, workers, Share(cpus_per_worker, gpus_per_worker))
     numbers = trained.card.validation
@@ -113,13 +115,14 @@ def tune(
         str | None, typer.Option(metavar="NAME", help="Resume this search, with the same data, trials and steps.")
     ] = None,
     storage: Annotated[str, typer.Option(help="Folder or URI for the state of searches.")] = "searches",
+    memory: MemoryGB = None,
 ) -> None:
     """Search hyperparameters with Ray Tune; every trial is a run in MLflow."""
     from xpfeh.cluster.connection import Share
     from xpfeh.commands.read_sample import read_sample
     from xpfeh.experiments.search import search
 
-    samples = [read_sample(each, labels) for each in features]
+    samples = [read_sample(each, labels, memory_gb=memory) for each in features]
     print_cuts(samples[0].origin.stars_left)
     share = Share(cpus_per_worker, gpus_per_worker)
     name = resume or name

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 import numpy as np
@@ -12,6 +13,7 @@ import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from xpfeh.columns import lists_to_array
 from xpfeh.errors import UserError
 from xpfeh.files import digest, first_line
 from xpfeh.tables.row_groups import id_ranges
@@ -61,6 +63,48 @@ def read_some(fs: pafs.FileSystem, paths: Sequence[str], rows: int) -> pa.Table:
         return pa.concat_tables(threads.map(partial(_some_of, fs, -(-rows // len(chosen))), chosen))
 
 
+def read_lists(
+    fs: pafs.FileSystem, paths: Sequence[str], source_ids: NDArray[np.int64], into: Mapping[str, NDArray]
+) -> None:
+    """Copy fixed-size lists of K stars from Parquet parts into arrays, a row group at a time.
+
+    Parameters
+    ----------
+    fs : FileSystem
+    paths : sequence of str
+        Parts that were compared with their records.
+    source_ids : (K,) int64
+        None of them twice.
+    into : mapping of (K, width) arrays
+        Written to, by the column's name.
+
+    Raises
+    ------
+    UserError
+        If a part cannot be read, or a star is in none.
+    """
+    order = np.argsort(source_ids)
+    wanted = source_ids[order]
+
+    def copy(path: str) -> int:
+        copied = 0
+        with _open_part(fs, path) as parquet:
+            for group in _groups_with(parquet, wanted):
+                table = _rows_of(parquet, group, ["source_id", *into], wanted)
+                if table is not None:
+                    places = order[np.searchsorted(wanted, table["source_id"].to_numpy())]
+                    for name, array in into.items():
+                        array[places] = lists_to_array(table[name])
+                    copied += len(places)
+        return copied
+
+    with ThreadPoolExecutor(_THREADS) as threads:
+        copied = sum(threads.map(copy, paths))
+    pa.default_memory_pool().release_unused()
+    if copied != len(wanted):
+        raise UserError(f"{copied} of {len(wanted)} stars were found when reading their spectra; was a part changed?")
+
+
 def _some_of(fs: pafs.FileSystem, rows: int, path: str) -> pa.Table:
     try:
         with fs.open_input_file(path) as file:
@@ -87,22 +131,34 @@ def _read_part(
     fs: pafs.FileSystem, columns: list[str] | None, wanted: NDArray[np.int64] | None, part: tuple[str, str]
 ) -> pa.Table:
     path, fingerprint = part
+    with _open_part(fs, path, fingerprint) as parquet:
+        if wanted is None:
+            return parquet.read(columns)
+        groups = [_rows_of(parquet, group, columns, wanted) for group in _groups_with(parquet, wanted)]
+        present = parquet.schema_arrow.names
+        names = present if columns is None else [name for name in columns if name in present]
+        nothing = parquet.schema_arrow.empty_table().select(names)
+        return pa.concat_tables([nothing, *(group for group in groups if group is not None)])
+
+
+@contextmanager
+def _open_part(fs: pafs.FileSystem, path: str, fingerprint: str | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a part, after comparing its bytes with a fingerprint if one is given; what fails then is a `UserError`."""
     try:
-        check_part(fs, path, fingerprint)
+        if fingerprint is not None:
+            check_part(fs, path, fingerprint)
         with fs.open_input_file(path) as file:
-            parquet = pq.ParquetFile(file)
-            if wanted is None:
-                return parquet.read(columns)
-            ranges = id_ranges(parquet.metadata)
-            may_have = np.searchsorted(wanted, ranges[:, 0]) < np.searchsorted(wanted, ranges[:, 1], side="right")
-            groups = [_rows_of(parquet, group, columns, wanted) for group in np.flatnonzero(may_have).tolist()]
-            present = parquet.schema_arrow.names
-            names = present if columns is None else [name for name in columns if name in present]
-            nothing = parquet.schema_arrow.empty_table().select(names)
-            return pa.concat_tables([nothing, *(group for group in groups if group is not None)])
+            yield pq.ParquetFile(file)
     except (OSError, pa.ArrowInvalid, KeyError) as error:
         message = f"{path}: cannot be read ({first_line(error)}); delete it, and rerun the command that made it"
         raise UserError(message) from None
+
+
+def _groups_with(parquet: pq.ParquetFile, wanted: NDArray[np.int64]) -> list[int]:
+    """Return the row groups that may contain some of the wanted stars, which are in order."""
+    ranges = id_ranges(parquet.metadata)
+    may_have = np.searchsorted(wanted, ranges[:, 0]) < np.searchsorted(wanted, ranges[:, 1], side="right")
+    return np.flatnonzero(may_have).tolist()
 
 
 def _rows_of(

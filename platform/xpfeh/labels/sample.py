@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -118,7 +118,7 @@ class LabelledStars:
     Attributes
     ----------
     rows : (N,) intp
-        Their rows in the features, in order of their identifiers.
+        Their rows in the features.
     columns : dict of (N,) arrays
         The columns of `Sample`, without spectra and ``part``.
     like_test : (N,) bool
@@ -136,13 +136,18 @@ class LabelledStars:
     features_origin: FeaturesOrigin
     labels_sha256: str
 
+    def reordered(self, order: NDArray[np.intp]) -> LabelledStars:
+        """Return the same stars in another order."""
+        columns = rows_of(self.columns, order)
+        return replace(self, rows=self.rows[order], columns=columns, like_test=self.like_test[order])
+
     def split(self, spectra: Mapping[str, NDArray], salt: str = SALT, test_fold: int = LAST_FOLD) -> Sample:
         """Return them as a sample; samples split in different ways share their arrays.
 
         Parameters
         ----------
         spectra : mapping of (N, ...) arrays
-            `SPECTRA`, in the order of `rows`.
+            `SPECTRA`, in the order of `columns`.
         salt : str
             Names the split.
         test_fold : int

@@ -13,7 +13,7 @@ import pyarrow as pa
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from xpfeh.columns import describe_for_fits, lists_to_array
+from xpfeh.columns import describe_for_fits, to_arrays
 
 _BLOCK = 2880  # bytes of a FITS record (section 3.1)
 _CODES = {"bool": "L", "int64": "K", "uint32": "J", "float": "E", "double": "D"}  # TFORM of Arrow's (section 7.3.1)
@@ -127,13 +127,11 @@ def _header(
 
 def _to_rows(table: pa.Table, dtype: np.dtype) -> NDArray:
     rows = np.empty(table.num_rows, dtype=dtype)
-    for field in table.schema:
-        if pa.types.is_fixed_size_list(field.type):
-            rows[field.name] = lists_to_array(table[field.name])
-        elif pa.types.is_uint32(field.type):
-            rows[field.name] = table[field.name].to_numpy().astype(np.int64) - _UINT32_ZERO
-        elif pa.types.is_boolean(field.type):
-            rows[field.name] = np.where(table[field.name].to_numpy(), b"T", b"F")
-        else:
-            rows[field.name] = table[field.name].to_numpy()
+    for name, values in to_arrays(table).items():
+        kind = table.schema.field(name).type
+        if pa.types.is_uint32(kind):
+            values = values.astype(np.int64) - _UINT32_ZERO
+        elif pa.types.is_boolean(kind):
+            values = np.where(values, b"T", b"F")
+        rows[name] = values
     return rows

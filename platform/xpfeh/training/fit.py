@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.inference.further_labels import network_labels
 from xpfeh.inference.inputs import INPUTS
+from xpfeh.large_arrays import is_on_disk
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
 from xpfeh.training.adam import AdamState
@@ -146,6 +147,7 @@ class Trainer:
         thinned = slice(0, fewest, -(-fewest // _MAX_VALIDATION))
         self._judges = np.stack([np.flatnonzero(mine)[thinned] for mine in roles.judged])
         self._judged = {name: stars[name] for name in (*INPUTS, "feh")}
+        self._in_order = is_on_disk(stars["flux"])
         self._constant_mae = float(np.abs(stars["feh"][self._judges] - np.median(stars["feh"][taught])).mean())
         self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
@@ -154,13 +156,14 @@ class Trainer:
 
     def train(self, member: int, progress: Report | None = None) -> Member:
         """Train one member."""
-        state, restarts = self._warm_up(member)
+        held_out = _tensors(*(values[self._judges[[member]]] for values in self._judged.values()))
+        state, restarts = self._warm_up(member, held_out)
         kept, kept_mae = state.weights, np.inf
         history: list[dict[str, float]] = [{"step": self._warm_steps}]
         rng = np.random.default_rng([self.recipe.seed, 1])
         step = self._warm_steps
         while True:
-            mae = self._mae(member, state)
+            mae = self._mae(state, held_out)
             if self.recipe.keep == "last" or mae < kept_mae:
                 kept, kept_mae = state.weights, mae
             history[-1]["validation_mae"] = mae
@@ -174,13 +177,13 @@ class Trainer:
             history.append({"step": step, "loss": loss})
         return Member([ops.convert_to_numpy(w) for w in kept], history, kept_mae, restarts)
 
-    def _warm_up(self, member: int) -> tuple[AdamState, int]:
+    def _warm_up(self, member: int, held_out: Tensors) -> tuple[AdamState, int]:
         """Train the first steps; a member that collapses there is restarted from another seed."""
         for restarts in range(_MAX_RESTARTS + 1):
             seed = self.recipe.seed + 10_000 * restarts
             state = adam.initial_state(self._draw(member, seed))
             state, _ = self._advance(member, state, 0, self._warm_steps, np.random.default_rng([seed, 0]))
-            mae = self._mae(member, state)
+            mae = self._mae(state, held_out)
             too_short_to_judge = self._warm_steps < STRETCH
             if mae < _COLLAPSED * self._constant_mae or too_short_to_judge:
                 break
@@ -191,8 +194,7 @@ class Trainer:
         network = build_network(self.recipe, seed)
         return tuple(v.value[member : member + 1] for v in network.trainable_variables)
 
-    def _mae(self, member: int, state: AdamState) -> float:
-        held_out = _tensors(*(values[self._judges[[member]]] for values in self._judged.values()))
+    def _mae(self, state: AdamState, held_out: Tensors) -> float:
         return float(ops.convert_to_numpy(self._validate(state.weights, held_out))[0])
 
     def _advance(
@@ -202,22 +204,28 @@ class Trainer:
         losses = []
         for start in range(step, step + count, STRETCH):
             length = min(STRETCH, step + count - start)
-            order, noise_rows = (drawn[:, member : member + 1] for drawn in self.draw(length, rng))
+            order, noise_rows = (drawn[:, member : member + 1] for drawn in self.draw(start, length, rng))
             drawn = (order, noise_rows, *self._noise(rng), np.float32(start), np.int32(length))
             state, loss = self._stretch(state, self._stars, *map(ops.convert_to_tensor, drawn))
             losses.append(float(loss))
         return AdamState(*state), float(np.mean(losses))
 
-    def draw(self, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def draw(self, start: int, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the stars and the rows of noise in each batch, for all members: (STRETCH, E, B) both.
 
-        The first `length` steps are used. Each member goes through all its stars before any is repeated.
+        The first `length` steps are used, after `start` earlier ones. Each member goes through all its stars before any
+        is repeated: in random order, or, if they are on disk, in the file's order, mixed within these steps.
         """
         needed = length * self.batch
         order = np.zeros((STRETCH, self.recipe.members, self.batch), dtype=np.int32)
         for member, own in enumerate(self.own):
-            epochs = -(-needed // len(own))  # rounded up
-            walk = rng.permuted(np.tile(own, (epochs, 1)), axis=1).reshape(-1)
+            if self._in_order:
+                # Members begin in different places, since they may end before the file does.
+                place = member * len(own) // self.recipe.members + start * self.batch
+                walk = rng.permutation(own[(place + np.arange(needed)) % len(own)])
+            else:
+                epochs = -(-needed // len(own))  # rounded up
+                walk = rng.permuted(np.tile(own, (epochs, 1)), axis=1).reshape(-1)
             order[:length, member] = walk[:needed].reshape(length, self.batch)
         return order, rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
 
