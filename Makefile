@@ -58,4 +58,5 @@ $(READY): pyproject.toml constraints.txt
 		&& UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$(.venv/bin/python -m pip config list | $(PIP_INDEX))}" \
 			.venv/bin/uv pip install --compile-bytecode --python .venv/bin/python -c constraints.txt -e '.[all,dev]' \
 		|| .venv/bin/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	.venv/bin/python -m compileall -q platform
 	touch $(READY)
