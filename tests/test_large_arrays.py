@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from xpfeh.errors import UserError
-from xpfeh.large_arrays import in_memory, is_on_disk, on_disk
+from xpfeh.large_arrays import MappedArray, in_memory, on_disk
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +32,22 @@ def test_another_process_opens_the_same_file() -> None:
         np.asarray(other)[0, 0] = 1
 
 
+def test_rows_are_written_in_any_order() -> None:
+    array, rng = on_disk((1000, 5)), np.random.default_rng(0)
+    expected = rng.normal(size=(1000, 5)).astype(np.float32)
+    for rows in [*np.array_split(rng.permutation(900), 7), np.arange(900, 1000)]:
+        array.write(rows, expected[rows])
+    np.testing.assert_array_equal(array, expected)
+
+
 def test_rows_and_views_are_sent_by_value() -> None:
     array = on_disk((4, 3))
     array[:] = np.arange(12).reshape(4, 3)
     for part in (array[1:3], array[[2, 0]], array.T):
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(part, protocol=5)), part)
-    assert is_on_disk(array)
-    assert not is_on_disk(array[[2, 0]])
-    assert not is_on_disk(in_memory((4, 3)))
+    assert isinstance(array, MappedArray)
+    assert not isinstance(array[[2, 0]], MappedArray)
+    assert not isinstance(in_memory((4, 3)), MappedArray)
 
 
 def test_the_file_is_deleted_with_the_array(folder: Path) -> None:

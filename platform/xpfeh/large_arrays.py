@@ -25,6 +25,15 @@ class MappedArray(np.memmap):
     def __getitem__(self, index: Any) -> Any:
         return np.asarray(self)[index]
 
+    def write(self, rows: NDArray[np.intp], values: NDArray[np.float32]) -> None:
+        """Write rows to the file: to assign them would first read megabytes around each."""
+        order = np.argsort(rows)
+        values = np.ascontiguousarray(values[order], dtype=np.float32)
+        breaks = np.flatnonzero(np.diff(rows[order]) != 1) + 1
+        with open(str(self.filename), "r+b", buffering=0) as file:
+            for first, last in zip([0, *breaks], [*breaks, len(rows)], strict=True):
+                os.pwrite(file.fileno(), values[first:last].tobytes(), int(rows[order[first]]) * values[0].nbytes)
+
     def __reduce_ex__(self, protocol: Any) -> Any:
         if not self.flags.c_contiguous or self.nbytes != Path(str(self.filename)).stat().st_size:  # a view of parts
             return np.asarray(self).__reduce_ex__(protocol)
@@ -76,8 +85,3 @@ def _open(path: str, shape: tuple[int, ...], mode: str = "r") -> MappedArray:
     except FileNotFoundError:
         message = f"{path}: not found on this machine; set TMPDIR to a folder that all machines share"
         raise UserError(message) from None
-
-
-def is_on_disk(values: NDArray) -> bool:
-    """Return whether an array is a mapped one, whose rows are best read in their order."""
-    return isinstance(values, MappedArray)

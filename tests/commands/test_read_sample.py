@@ -10,7 +10,7 @@ from xpfeh.commands.read_sample import _mixed, read_sample
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
 from xpfeh.labels.sample import SPECTRA, Sample
-from xpfeh.large_arrays import is_on_disk
+from xpfeh.large_arrays import MappedArray
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ def test_a_sample_on_disk_has_the_same_stars_in_another_order(sample: Sample, on
     order = np.argsort(on_disk.columns["source_id"])
     for name, values in sample.columns.items():
         np.testing.assert_array_equal(on_disk.columns[name][order], values)
-    assert {name for name, values in on_disk.columns.items() if is_on_disk(values)} == set(SPECTRA)
+    assert {name for name, values in on_disk.columns.items() if isinstance(values, MappedArray)} == set(SPECTRA)
 
 
 def test_memory_that_suffices_is_used(features_dir: Path, labels_file: Path, sample: Sample) -> None:
     needed = sum(sample.columns[name].nbytes for name in SPECTRA) / 1e9
-    assert not is_on_disk(read_sample(features_dir, labels_file, memory_gb=needed * 1.01).columns["flux"])
-    assert is_on_disk(read_sample(features_dir, labels_file, memory_gb=needed * 0.99).columns["flux"])
+    assert not isinstance(read_sample(features_dir, labels_file, memory_gb=needed * 1.01).columns["flux"], MappedArray)
+    assert isinstance(read_sample(features_dir, labels_file, memory_gb=needed * 0.99).columns["flux"], MappedArray)
 
 
 def test_neighbours_in_a_file_come_from_all_over_the_sky() -> None:
@@ -56,8 +56,8 @@ def test_a_part_that_changes_while_it_is_read_is_reported(
 ) -> None:
     real = Dataset.read_lists
 
-    def of_other_stars(self: Dataset, source_ids: np.ndarray, into: dict[str, np.ndarray]) -> None:
-        real(self, np.concatenate([[1], source_ids[1:]]), into)
+    def of_other_stars(self: Dataset, source_ids: np.ndarray, write: dict) -> None:
+        real(self, np.concatenate([[1], source_ids[1:]]), write)
 
     monkeypatch.setattr(Dataset, "read_lists", of_other_stars)
     with pytest.raises(UserError, match="stars were found when reading their spectra; was a part changed"):

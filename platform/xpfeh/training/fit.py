@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.inference.further_labels import network_labels
 from xpfeh.inference.inputs import INPUTS
-from xpfeh.large_arrays import is_on_disk
+from xpfeh.large_arrays import MappedArray, in_memory
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
 from xpfeh.training.adam import AdamState
@@ -139,7 +139,10 @@ class Trainer:
         cost[taught] = cost_weights(stars["bp_rp0"][taught], stars["feh"][taught], recipe.cost_bins, recipe.cost_gamma)
         label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
         further = [network_labels(stars)] if recipe.further_labels else []
-        self._stars = _tensors(*(stars[n] for n in INPUTS), np.nan_to_num(stars["feh"]), label_error, cost, *further)
+        columns = (*(stars[n] for n in INPUTS), np.nan_to_num(stars["feh"]), label_error, cost, *further)
+        self._columns = [np.asarray(values, dtype=np.float32) for values in columns]
+        self._on_disk = isinstance(stars["flux"], MappedArray)
+        self._stars = None if self._on_disk else _tensors(*self._columns)
         # The rows of each member's training stars.
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
         # All members are judged on the same number of stars, so that one compiled program validates each of them.
@@ -147,7 +150,6 @@ class Trainer:
         thinned = slice(0, fewest, -(-fewest // _MAX_VALIDATION))
         self._judges = np.stack([np.flatnonzero(mine)[thinned] for mine in roles.judged])
         self._judged = {name: stars[name] for name in (*INPUTS, "feh")}
-        self._in_order = is_on_disk(stars["flux"])
         self._constant_mae = float(np.abs(stars["feh"][self._judges] - np.median(stars["feh"][taught])).mean())
         self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
@@ -205,10 +207,20 @@ class Trainer:
         for start in range(step, step + count, STRETCH):
             length = min(STRETCH, step + count - start)
             order, noise_rows = (drawn[:, member : member + 1] for drawn in self.draw(start, length, rng))
+            stars, order = self._in_memory(order)
             drawn = (order, noise_rows, *self._noise(rng), np.float32(start), np.int32(length))
-            state, loss = self._stretch(state, self._stars, *map(ops.convert_to_tensor, drawn))
+            state, loss = self._stretch(state, stars, *map(ops.convert_to_tensor, drawn))
             losses.append(float(loss))
         return AdamState(*state), float(np.mean(losses))
+
+    def _in_memory(self, order: NDArray[np.int32]) -> tuple[Tensors, NDArray[np.int32]]:
+        """Return the stars, and the rows in them of some batches; of stars on disk only those in these batches."""
+        if self._stars is not None:
+            return self._stars, order
+        rows = np.unique(order)  # in the file's order
+        rows = np.pad(rows, (0, order.size - len(rows)), "edge")  # to one shape, so that one program is compiled
+        stars = _tensors(*(_rows_in_memory(values, rows) for values in self._columns))
+        return stars, np.searchsorted(rows, order).astype(np.int32)
 
     def draw(self, start: int, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """Return the stars and the rows of noise in each batch, for all members: (STRETCH, E, B) both.
@@ -219,7 +231,7 @@ class Trainer:
         needed = length * self.batch
         order = np.zeros((STRETCH, self.recipe.members, self.batch), dtype=np.int32)
         for member, own in enumerate(self.own):
-            if self._in_order:
+            if self._on_disk:
                 # Members begin in different places, since they may end before the file does.
                 place = member * len(own) // self.recipe.members + start * self.batch
                 walk = rng.permutation(own[(place + np.arange(needed)) % len(own)])
@@ -303,6 +315,11 @@ class Trainer:
         *inputs, feh = held_out
         (mean, _), _ = self._network.stateless_call(list(weights), list(self._fixed), tuple(inputs))
         return ops.mean(ops.abs(mean[..., 0] - feh), axis=-1)
+
+
+def _rows_in_memory(values: NDArray, rows: NDArray[np.int32]) -> NDArray[np.float32]:
+    # Without the mode NumPy would fill a second array of this size first.
+    return np.take(values, rows, axis=0, out=in_memory((len(rows), *values.shape[1:])), mode="clip")
 
 
 def _tensors(*arrays: NDArray) -> Tensors:
