@@ -6,7 +6,7 @@ import pytest
 from xpfeh.labels.sample import Sample
 from xpfeh.training import blocks as blocks_module
 from xpfeh.training.backend import as_tensor, ops
-from xpfeh.training.blocks import Blocks, covariance, mean_and_deviation
+from xpfeh.training.blocks import Blocks, covariance, mean_and_deviation, thinned
 
 
 def test_one_block_gives_numpys_values_to_the_bit(sample: Sample) -> None:
@@ -48,3 +48,10 @@ def test_unaligned_arrays_are_copied() -> None:
     tensor = as_tensor(memory[1:].reshape(8, 343))
     memory[:] = 9.0
     assert (ops.convert_to_numpy(tensor) == 1.0).all()
+
+
+@pytest.mark.parametrize(("rows", "most"), [(0, 5), (5, 5), (6, 5), (100, 7)])
+def test_thinned_rows_are_even_and_not_too_many(rows: int, most: int) -> None:
+    kept = thinned(np.arange(rows), most)
+    assert min(rows, most) / 2 < len(kept) <= most or not rows
+    assert len(np.unique(np.diff(kept))) <= 1

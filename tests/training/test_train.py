@@ -9,6 +9,8 @@ from xpfeh.errors import UserError
 from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
 from xpfeh.labels.sample import LIKE_TEST, SPECTRA, Sample, folds_by_sky
 from xpfeh.settings import RECIPES, Recipe
+from xpfeh.training import train as train_module
+from xpfeh.training import unseen as unseen_module
 from xpfeh.training.fit import Columns, Roles
 from xpfeh.training.train import parts_of, roles_of, train
 from xpfeh.training.unseen import unseen_disagreement
@@ -71,6 +73,16 @@ def test_held_out_spectra_change_no_byte_of_a_model(sample: Sample, tmp_path: Pa
         train(stars, recipe, tmp_path / name)
     for file in (MODEL, SLOPES, WEIGHTS):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "other" / file).read_bytes()
+
+
+def test_of_many_stars_some_are_enough_to_calibrate(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (train_module, unseen_module):
+        monkeypatch.setattr(module, "ENOUGH", 300)
+    card = train(sample, Recipe(stars="all", dust="hint", steps=60), tmp_path / "model")
+    assert 150 < card.stars.validation <= 300
+    assert card.stars.train > 2000
 
 
 def test_a_star_without_feh_trains_but_does_not_judge(sample: Sample) -> None:

@@ -30,6 +30,17 @@ def blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
         yield rows[start : start + BLOCK]
 
 
+def thinned(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """Return at most so many of the rows, evenly spaced.
+
+    Examples
+    --------
+    >>> thinned(np.arange(5), 3)
+    array([0, 2, 4])
+    """
+    return rows[:: -(-len(rows) // most) or 1]
+
+
 @dataclass(frozen=True)
 class Blocks:
     """Some rows of an (N, ...) array, a block at a time, as often as needed."""

@@ -29,11 +29,11 @@ from xpfeh.inference.seen import describe
 from xpfeh.inference.stretch import Stretch, stretch_of
 from xpfeh.labels.sample import LIKE_TEST, Part, Sample, folds_by_sky
 from xpfeh.settings import Recipe
-from xpfeh.training.blocks import blocks, joined, numbers_of
+from xpfeh.training.blocks import blocks, joined, numbers_of, thinned
 from xpfeh.training.export import TrainedModel, check, files_of
 from xpfeh.training.export import members as graph_of
 from xpfeh.training.fit import FitMembers, Report, Roles, check_stars, ensemble, fit_members
-from xpfeh.training.unseen import Unseen, unseen_by
+from xpfeh.training.unseen import ENOUGH, Unseen, unseen_by
 from xpfeh.typing import Columns
 
 _FOLD_SALT = "members"  # a division of the sky independent of the split into training and test cells
@@ -80,7 +80,7 @@ def train(
 
     members = graph_of(network)
     taught = np.asarray(roles.learns.any(axis=0))
-    of_feh = np.flatnonzero(taught & np.isfinite(stars["feh"]))
+    of_feh = thinned(np.flatnonzero(taught & np.isfinite(stars["feh"])), ENOUGH)
     check(members, network, stars)
     unseen = unseen_by(members, stars, roles, recipe)
     judges = unseen.labels
