@@ -91,3 +91,10 @@ def test_a_folder_that_is_not_a_release_is_refused(tmp_path: Path) -> None:
     (tmp_path / "b.parquet").write_bytes(b"junk")
     with pytest.raises(UserError, match=r"b\.parquet: cannot be read"):
         Published(str(tmp_path))
+
+
+@pytest.mark.parametrize("content", [b"", b"hats_primary_table_url=\n", b"\xff\xfe", b"obs_collection = made"])
+def test_a_broken_collection_is_one_line(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "collection.properties").write_bytes(content)
+    with pytest.raises(UserError, match=r"collection.properties: has no hats_primary_table_url"):
+        Published(str(tmp_path))

@@ -31,6 +31,7 @@ _ORDER = 12  # of the pixels in identifiers, see `IDS_PER_PIXEL`
 _FOOTERS = 64  # files whose footers are cached: about 100 kB each
 _MOST_PIXELS = 2_000  # to cover a cone: wider cones are covered by coarser pixels
 _SKY_DEG2 = 41_253  # the whole sky
+_PRIMARY = "hats_primary_table_url"
 _MARGIN_DEG = 0.02  # stars are at most this far outside their identifier's pixel, from its edges and proper motion
 
 
@@ -139,10 +140,11 @@ def _stars_folder(fs: pafs.FileSystem, folder: str) -> str:
             break
     collection = f"{folder}/collection.properties"
     if exists(fs, collection):
-        properties = dict(
-            line.split("=", 1) for line in read_bytes(fs, collection).decode().splitlines() if "=" in line
-        )
-        return f"{folder}/{properties['hats_primary_table_url']}"
+        lines = read_bytes(fs, collection).decode(errors="replace").splitlines()
+        properties = {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in lines)}
+        if not properties.get(_PRIMARY):
+            raise UserError(f"{collection}: has no {_PRIMARY}, as a HATS collection does; publish the catalog again")
+        return f"{folder}/{properties[_PRIMARY]}"
     return folder
 
 

@@ -31,7 +31,7 @@ def blocks(rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
 
 
 def thinned(rows: NDArray[np.intp], most: int) -> NDArray[np.intp]:
-    """Return at most so many of the rows, evenly spaced.
+    """Return at most `most` of the rows, evenly spaced.
 
     Examples
     --------
