@@ -229,7 +229,7 @@ def test_a_part_changed_within_its_size_is_refused_by_the_workers(
 def test_training_that_diverges_is_one_line(
     given: Given, outside: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("xpfeh.training.fit.Trainer.train", lambda *arguments: Member(weights=[]))
+    monkeypatch.setattr("xpfeh.training.fit.Trainer.train", lambda *arguments: Member([], []))
     with pytest.raises(SystemExit, match="2"):
         main(["train", "--features", str(given.features), "--labels", str(given.labels), "--out", "model"])
     assert capfd.readouterr().err == "xpfeh: training diverged: lower learning_rate, or set clip_norm\n"

@@ -31,7 +31,7 @@ def test_learns_metallicities_of_real_stars(sample: Sample) -> None:
     stars, roles, recipe = fixed_roles(sample, Recipe(steps=2000))
     (member,) = fit_members(stars, roles, recipe)
     held_out = seen_by(recipe, sample, "test")
-    mean, sigma = members_of(ensemble([member], stars, roles, recipe))(held_out)
+    mean, sigma = members_of(ensemble([member], recipe))(held_out)
     assert robust_sigma(mean[:, 0, 0] - held_out["feh"]) < 0.2 < robust_sigma(held_out["feh"])
     assert (sigma >= recipe.epsilon).all()
     assert [numbers["step"] for numbers in member.history] == [500, 1000, 1500, 2000]
@@ -50,7 +50,7 @@ def test_learns_further_labels_of_the_whole_sky(sample: Sample) -> None:
     stars["alpha_m"] = np.where(np.arange(len(stars["feh"])) % 2, stars["alpha_m"], np.nan)
     (member,) = fit_members(stars, roles, recipe)
     held_out = seen_by(recipe, sample, "test", "test-other")
-    mean, sigma = members_of(ensemble([member], stars, roles, recipe))(held_out)
+    mean, sigma = members_of(ensemble([member], recipe))(held_out)
     assert robust_sigma(mean[:, 0, 0] - held_out["feh"]) < 0.25 < robust_sigma(held_out["feh"])
     truth = network_labels(held_out)
     for i, (label, alike) in enumerate(zip(FURTHER_LABELS, (0.9, 0.9, 0.4), strict=True)):
@@ -79,7 +79,7 @@ def test_a_member_trained_alone_is_the_same_to_the_bit(sample: Sample) -> None:
     together = fit_members(stars, roles, recipe)
     alone = Trainer(stars, roles, recipe).train(2)
     assert all(np.array_equal(x, y) for x, y in zip(together[2].weights, alone.weights, strict=True))
-    network = ensemble(together, stars, roles, recipe)
+    network = ensemble(together, recipe)
     for stacked, own in zip(network.trainable_variables, alone.weights, strict=True):
         np.testing.assert_array_equal(np.array(stacked)[2:], own)
 

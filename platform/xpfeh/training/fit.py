@@ -68,6 +68,8 @@ class Member:
     ----------
     weights : list of (1, ...) float32
         The trainable weights that the recipe keeps, in the order of `UACSNet.trainable_variables`.
+    scales : list of float32 arrays
+        Of the inputs, by the training stars of all members: `UACSNet.non_trainable_variables`.
     history : list of dict
         ``step``, ``loss`` and ``validation_mae`` (dex) after each stretch.
     validation_mae : float
@@ -77,6 +79,7 @@ class Member:
     """
 
     weights: list[NDArray[np.float32]]
+    scales: list[NDArray[np.float32]]
     history: list[dict[str, float]] = field(default_factory=list)
     validation_mae: float = float("inf")
     restarts: int = 0
@@ -107,19 +110,15 @@ def fit_members(stars: Columns, roles: Roles, recipe: Recipe, progress: Report |
     return [trainer.train(member, progress) for member in range(recipe.members)]
 
 
-def ensemble(members: Sequence[Member], stars: Columns, roles: Roles, recipe: Recipe) -> UACSNet:
-    """Return the members as one network, whose inputs are scaled by the training stars."""
-    network = _scaled_network(stars, roles, recipe)
-    stacked = [np.concatenate(same) for same in zip(*(member.weights for member in members), strict=True)]
-    for variable, value in zip(network.trainable_variables, stacked, strict=True):
-        variable.assign(value)  # E times (1, in, out) -> (E, in, out)
-    return network
-
-
-def _scaled_network(stars: Columns, roles: Roles, recipe: Recipe) -> UACSNet:
-    taught = np.flatnonzero(roles.learns.any(axis=0))
+def ensemble(members: Sequence[Member], recipe: Recipe) -> UACSNet:
+    """Return the members as one network."""
     network = build_network(recipe, recipe.seed)
-    network.adapt(*(Blocks(stars[name], taught) for name in INPUTS))
+    stacked = [np.concatenate(same) for same in zip(*(member.weights for member in members), strict=True)]
+    # E times (1, in, out) -> (E, in, out); the scales are the same for all.
+    for variable, value in zip(network.trainable_variables, stacked, strict=True):
+        variable.assign(value)
+    for variable, value in zip(network.non_trainable_variables, members[0].scales, strict=True):
+        variable.assign(value)
     return network
 
 
@@ -130,7 +129,9 @@ class Trainer:
         check_stars(stars, roles, recipe)
         self.recipe = recipe
         self._noisy = recipe.noise > 0 or recipe.faint > 1
-        self._network = _scaled_network(stars, roles, recipe.model_copy(update={"members": 1}))
+        self._network = build_network(recipe.model_copy(update={"members": 1}), recipe.seed)
+        any_member = np.flatnonzero(roles.learns.any(axis=0))
+        self._network.adapt(*(Blocks(stars[name], any_member) for name in INPUTS))
         self._fixed = tuple(ops.copy(v.value) for v in self._network.non_trainable_variables)
         self._decays = tuple(is_kernel(v) for v in self._network.trainable_variables)
         # A star without [Fe/H] has no cost for it, but its other labels count.
@@ -177,7 +178,8 @@ class Trainer:
             state, loss = self._advance(member, state, step, count, rng)
             step += count
             history.append({"step": step, "loss": loss})
-        return Member([ops.convert_to_numpy(w) for w in kept], history, kept_mae, restarts)
+        weights, scales = ([ops.convert_to_numpy(each) for each in values] for values in (kept, self._fixed))
+        return Member(weights, scales, history, kept_mae, restarts)
 
     def _warm_up(self, member: int, held_out: Tensors) -> tuple[AdamState, int]:
         """Train the first steps; a member that collapses there is restarted from another seed."""

@@ -76,7 +76,7 @@ def train(
     trained = fit(stars, roles, recipe, progress)
     if not all(np.isfinite(member.validation_mae) for member in trained):
         raise UserError("training diverged: lower learning_rate, or set clip_norm")
-    network = ensemble(trained, stars, roles, recipe)
+    network = ensemble(trained, recipe)
 
     members = graph_of(network)
     taught = np.asarray(roles.learns.any(axis=0))
