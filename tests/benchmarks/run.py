@@ -41,8 +41,9 @@ from xpfeh.settings import RECIPES, PreprocessSettings, Recipe
 from xpfeh.sources.library import NAME, library_path, read_spectra
 from xpfeh.training import adam
 from xpfeh.training.backend import keras
+from xpfeh.training.batches import STRETCH
 from xpfeh.training.export import TrainedModel, files_of
-from xpfeh.training.fit import STRETCH, Roles, Trainer
+from xpfeh.training.fit import Roles, Trainer
 from xpfeh.training.network import build_network
 from xpfeh.xp.bases import BANDS
 from xpfeh.xp.calibrate import calibrate

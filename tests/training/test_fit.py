@@ -90,7 +90,7 @@ def test_batches_go_through_all_stars_before_any_is_repeated(sample: Sample) -> 
     trainer = Trainer(stars, roles, recipe)
     for member in range(2):
         per_epoch = int(roles.learns[member].sum()) // 64
-        order, noise_rows = trainer.draw(0, per_epoch, np.random.default_rng(0))
+        order, noise_rows = trainer.batches.draw(0, per_epoch, np.random.default_rng(0))
         assert order.shape == noise_rows.shape == (fit_module.STRETCH, 2, 64)
         seen = order[:per_epoch, member].reshape(-1)
         assert len(np.unique(seen)) == len(seen)
@@ -103,11 +103,13 @@ def test_stars_on_disk_are_read_in_their_order(sample: Sample) -> None:
     flux = on_disk(stars["flux"].shape)
     flux[:] = stars["flux"]
     trainer = Trainer({**stars, "flux": flux}, roles, recipe)
-    for member, own in enumerate(trainer.own):
+    for member, own in enumerate(trainer.batches.own):
         per_pass = len(own) // 64
         halves = [slice(0, per_pass // 2), slice(per_pass // 2, per_pass)]
         draws = [
-            trainer.draw(half.start, half.stop - half.start, np.random.default_rng(0))[0][: half.stop - half.start]
+            trainer.batches.draw(half.start, half.stop - half.start, np.random.default_rng(0))[0][
+                : half.stop - half.start
+            ]
             for half in halves
         ]
         seen = np.concatenate(draws)[:, member].reshape(-1)

@@ -36,7 +36,7 @@ with silent_stderr():
     else:
         import jax
 
-__all__ = ["Tensor", "Tensors", "as_tensor", "compile_function", "gradient", "keras", "ops"]
+__all__ = ["Tensor", "Tensors", "as_tensor", "compile_function", "gradient", "keras", "ops", "tensors"]
 
 _ALIGNED = 64  # bytes: the widest vector registers, whose loads TensorFlow expects to be aligned
 
@@ -52,6 +52,11 @@ def as_tensor(values: NDArray[np.float32]) -> Tensor:
     # Through Arrow, since NumPy does not export memory that is read-only, as all of Ray's is.
     flat = pa.Array.from_buffers(pa.float32(), values.size, [None, pa.py_buffer(values)])
     return tf.reshape(tf.experimental.dlpack.from_dlpack(flat.__dlpack__()), values.shape)
+
+
+def tensors(*arrays: NDArray) -> Tensors:
+    """Return arrays as float32 tensors."""
+    return tuple(as_tensor(np.asarray(values, dtype=np.float32)) for values in arrays)
 
 
 def compile_function(function: Callable[..., Any]) -> Callable[..., Any]:

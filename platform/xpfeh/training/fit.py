@@ -18,24 +18,18 @@ from numpy.typing import NDArray
 from xpfeh.errors import UserError
 from xpfeh.inference.further_labels import network_labels
 from xpfeh.inference.inputs import INPUTS
-from xpfeh.large_arrays import MappedArray, in_memory
 from xpfeh.settings import Recipe
 from xpfeh.training import adam
 from xpfeh.training.adam import AdamState
-from xpfeh.training.backend import Tensor, Tensors, as_tensor, compile_function, gradient, ops
+from xpfeh.training.backend import Tensor, Tensors, compile_function, gradient, ops, tensors
+from xpfeh.training.batches import STRETCH, Batches
 from xpfeh.training.blocks import Blocks
 from xpfeh.training.loss import cost_weights, feh_losses, further_losses
 from xpfeh.training.network import UACSNet, build_network, is_kernel
-from xpfeh.training.noise import fainter_factors, pixel_noise
 from xpfeh.typing import Columns
-
-STRETCH = 500
-"""Optimiser steps between two validations: half a second of work on one core."""
 
 _MIN_VALIDATION = 30  # stars: with fewer, a mean absolute error is accurate to no better than 15 %
 _MAX_VALIDATION = 32_768  # stars: 0.5 %; validating on more would take longer than the steps in between
-# Rows of noise per stretch, from which batches draw: generating noise for each batch would cost more than the step.
-_NOISE_ROWS = 8192
 _WARM_UP = 0.05  # share of the steps after which a member is checked, LOG 2026-11-22
 _COLLAPSED = 0.6  # times the error of a constant: by then members that learn are far below, LOG 2026-11-22
 _MAX_RESTARTS = 5
@@ -128,7 +122,6 @@ class Trainer:
     def __init__(self, stars: Columns, roles: Roles, recipe: Recipe) -> None:
         check_stars(stars, roles, recipe)
         self.recipe = recipe
-        self._noisy = recipe.noise > 0 or recipe.faint > 1
         self._network = build_network(recipe.model_copy(update={"members": 1}), recipe.seed)
         any_member = np.flatnonzero(roles.learns.any(axis=0))
         self._network.adapt(*(Blocks(stars[name], any_member) for name in INPUTS))
@@ -141,25 +134,20 @@ class Trainer:
         label_error = np.nan_to_num(stars["feh_err"]) if recipe.label_errors else np.zeros_like(cost)
         further = [network_labels(stars)] if recipe.further_labels else []
         columns = (*(stars[n] for n in INPUTS), np.nan_to_num(stars["feh"]), label_error, cost, *further)
-        self._columns = [np.asarray(values, dtype=np.float32) for values in columns]
-        self._on_disk = isinstance(stars["flux"], MappedArray)
-        self._stars = None if self._on_disk else _tensors(*self._columns)
-        # The rows of each member's training stars.
-        self.own = [np.flatnonzero(mine).astype(np.int32) for mine in roles.learns]
+        self.batches = Batches(columns, roles.learns, recipe)
         # All members are judged on the same number of stars, so that one compiled program validates each of them.
         fewest = roles.judged.sum(axis=1).min()
         thinned = slice(0, fewest, -(-fewest // _MAX_VALIDATION))
         self._judges = np.stack([np.flatnonzero(mine)[thinned] for mine in roles.judged])
         self._judged = {name: stars[name] for name in (*INPUTS, "feh")}
         self._constant_mae = float(np.abs(stars["feh"][self._judges] - np.median(stars["feh"][taught])).mean())
-        self.batch = min(recipe.batch_size, *map(len, self.own))
         self._warm_steps = min(recipe.steps, max(STRETCH, int(recipe.steps * _WARM_UP)))
         self._stretch = compile_function(self._run_steps)
         self._validate = compile_function(self._validation_mae)
 
     def train(self, member: int, progress: Report | None = None) -> Member:
         """Train one member."""
-        held_out = _tensors(*(values[self._judges[[member]]] for values in self._judged.values()))
+        held_out = tensors(*(values[self._judges[[member]]] for values in self._judged.values()))
         state, restarts = self._warm_up(member, held_out)
         kept, kept_mae = state.weights, np.inf
         history: list[dict[str, float]] = [{"step": self._warm_steps}]
@@ -208,52 +196,11 @@ class Trainer:
         losses = []
         for start in range(step, step + count, STRETCH):
             length = min(STRETCH, step + count - start)
-            order, noise_rows = (drawn[:, member : member + 1] for drawn in self.draw(start, length, rng))
-            stars, order = self._in_memory(order)
-            drawn = (order, noise_rows, *self._noise(rng), np.float32(start), np.int32(length))
-            state, loss = self._stretch(state, stars, *map(ops.convert_to_tensor, drawn))
+            stars, *drawn = self.batches.of(member, start, length, rng)
+            given = (*drawn, np.float32(start), np.int32(length))
+            state, loss = self._stretch(state, stars, *map(ops.convert_to_tensor, given))
             losses.append(float(loss))
         return AdamState(*state), float(np.mean(losses))
-
-    def _in_memory(self, order: NDArray[np.int32]) -> tuple[Tensors, NDArray[np.int32]]:
-        """Return the stars, and the rows in them of some batches; of stars on disk only those in these batches."""
-        if self._stars is not None:
-            return self._stars, order
-        rows = np.unique(order)  # in the file's order
-        rows = np.pad(rows, (0, order.size - len(rows)), "edge")  # to one shape, so that one program is compiled
-        stars = _tensors(*(_rows_in_memory(values, rows) for values in self._columns))
-        return stars, np.searchsorted(rows, order).astype(np.int32)
-
-    def draw(self, start: int, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the stars and the rows of noise in each batch, for all members: (STRETCH, E, B) both.
-
-        The first `length` steps are used, after `start` earlier ones. Each member goes through all its stars before any
-        is repeated: in random order, or, if they are on disk, in the file's order, mixed within these steps.
-        """
-        needed = length * self.batch
-        order = np.zeros((STRETCH, self.recipe.members, self.batch), dtype=np.int32)
-        for member, own in enumerate(self.own):
-            if self._on_disk:
-                # Members begin in different places, since they may end before the file does.
-                place = member * len(own) // self.recipe.members + start * self.batch
-                walk = rng.permutation(own[(place + np.arange(needed)) % len(own)])
-            else:
-                epochs = -(-needed // len(own))  # rounded up
-                walk = rng.permuted(np.tile(own, (epochs, 1)), axis=1).reshape(-1)
-            order[:length, member] = walk[:needed].reshape(length, self.batch)
-        return order, rng.integers(_NOISE_ROWS, size=order.shape, dtype=np.int32)
-
-    def _noise(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Return (rows, pixels) noise, and the factors by which each row increases a star's errors: half are 1."""
-        if not self._noisy:  # the compiled steps need two arrays, but use neither
-            unused = np.zeros((_NOISE_ROWS, 1), dtype=np.float32)
-            return unused, unused
-        n_pixels = self.recipe.n_pixels
-        factors = np.ones((_NOISE_ROWS, n_pixels), dtype=np.float32)
-        if self.recipe.faint > 1:
-            half = _NOISE_ROWS // 2
-            factors[:half] = fainter_factors(half, n_pixels, self.recipe.faint, rng)
-        return pixel_noise(_NOISE_ROWS, n_pixels, rng), factors
 
     def _run_steps(
         self,
@@ -274,9 +221,9 @@ class Trainer:
         stars : tuple of tensors
             Flux and error (N, P), E(B-V), [Fe/H], its error and cost (N,), and further labels (N, L) if learned.
         order, noise_rows : (STRETCH, 1, B) int32 tensors
-            See `draw`.
-        noise, factors : (_NOISE_ROWS, P) tensors
-            See `_noise`.
+            See `Batches.draw`.
+        noise, factors : (NOISE_ROWS, P) tensors
+            See `Batches.of`.
         start, length : scalar tensors
         """
         flux, flux_error, *columns = stars
@@ -286,7 +233,7 @@ class Trainer:
             rows = order[i]  # (1, B)
             batch_error = ops.take(flux_error, rows, axis=0)  # (N, P) -> (1, B, P)
             batch_flux = ops.take(flux, rows, axis=0)
-            if self._noisy:
+            if self.batches.noisy:
                 # A star whose error grows by `factor` gets the missing variance, in addition to the recipe's own noise.
                 factor = ops.take(factors, noise_rows[i], axis=0)
                 added = ops.sqrt(self.recipe.noise**2 + factor**2 - 1) * batch_error
@@ -317,15 +264,6 @@ class Trainer:
         *inputs, feh = held_out
         (mean, _), _ = self._network.stateless_call(list(weights), list(self._fixed), tuple(inputs))
         return ops.mean(ops.abs(mean[..., 0] - feh), axis=-1)
-
-
-def _rows_in_memory(values: NDArray, rows: NDArray[np.int32]) -> NDArray[np.float32]:
-    # Without the mode NumPy would fill a second array of this size first.
-    return np.take(values, rows, axis=0, out=in_memory((len(rows), *values.shape[1:])), mode="clip")
-
-
-def _tensors(*arrays: NDArray) -> Tensors:
-    return tuple(as_tensor(np.asarray(values, dtype=np.float32)) for values in arrays)
 
 
 def check_stars(stars: Columns, roles: Roles, recipe: Recipe) -> None:
