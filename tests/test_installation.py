@@ -15,6 +15,7 @@ cat > .venv/bin/python <<'END'
 case "$*" in
   *"pip config list"*) printf '%s\\n' "$SETTINGS" ;;
   *"constraints.txt uv") test "$UV" != absent && cp uv .venv/bin/uv ;;
+  "-m compileall"*) touch compiled ;;
   *) echo "pip $*" >> log ;;
 esac
 END
@@ -54,3 +55,4 @@ def test_who_installs_and_from_where(
     assert [line.startswith(each) for line, each in zip(lines, installers, strict=True)] == [True] * len(installers)
     assert all(line.endswith("-c constraints.txt -e .[all,dev]") for line in lines)
     assert (tmp_path / ".venv" / "ready").exists()
+    assert (tmp_path / "compiled").exists()
