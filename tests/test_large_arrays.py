@@ -36,7 +36,7 @@ def test_rows_are_written_in_any_order() -> None:
     array, rng = on_disk((1000, 5)), np.random.default_rng(0)
     expected = rng.normal(size=(1000, 5)).astype(np.float32)
     for rows in [*np.array_split(rng.permutation(900), 7), np.arange(900, 1000)]:
-        array.write(rows, expected[rows])
+        array[rows] = expected[rows]
     np.testing.assert_array_equal(array, expected)
 
 

@@ -25,14 +25,21 @@ class MappedArray(np.memmap):
     def __getitem__(self, index: Any) -> Any:
         return np.asarray(self)[index]
 
-    def write(self, rows: NDArray[np.intp], values: NDArray[np.float32]) -> None:
-        """Write rows to the file: to assign them would first read megabytes around each."""
+    def __setitem__(self, index: Any, values: Any) -> None:
+        if isinstance(index, np.ndarray) and index.dtype.kind == "i":
+            self._write(index, values)
+        else:
+            np.asarray(self)[index] = values
+
+    def _write(self, rows: NDArray[np.intp], values: NDArray[np.float32]) -> None:
+        """Write rows to the file: through the mapping, the system would first read megabytes around each."""
         order = np.argsort(rows)
-        values = np.ascontiguousarray(values[order], dtype=np.float32)
-        breaks = np.flatnonzero(np.diff(rows[order]) != 1) + 1
-        with open(str(self.filename), "r+b", buffering=0) as file:
+        rows, values = rows[order], np.ascontiguousarray(values[order], dtype=np.float32)
+        breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+        with open(str(self.filename), "r+b") as file:
             for first, last in zip([0, *breaks], [*breaks, len(rows)], strict=True):
-                os.pwrite(file.fileno(), values[first:last].tobytes(), int(rows[order[first]]) * values[0].nbytes)
+                file.seek(int(rows[first]) * values[0].nbytes)
+                file.write(values[first:last].tobytes())
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if not self.flags.c_contiguous or self.nbytes != Path(str(self.filename)).stat().st_size:  # a view of parts

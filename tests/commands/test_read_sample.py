@@ -29,7 +29,7 @@ def test_each_star_gets_its_own_spectrum(sample: Sample, features_dir: Path) -> 
 
 def test_a_sample_on_disk_has_the_same_stars_in_another_order(sample: Sample, on_disk: Sample, tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 2
-    assert on_disk.origin == sample.origin
+    assert on_disk.origin == sample.origin.model_copy(update={"spectra_on_disk": True})
     order = np.argsort(on_disk.columns["source_id"])
     for name, values in sample.columns.items():
         np.testing.assert_array_equal(on_disk.columns[name][order], values)
@@ -56,8 +56,8 @@ def test_a_part_that_changes_while_it_is_read_is_reported(
 ) -> None:
     real = Dataset.read_lists
 
-    def of_other_stars(self: Dataset, source_ids: np.ndarray, write: dict) -> None:
-        real(self, np.concatenate([[1], source_ids[1:]]), write)
+    def of_other_stars(self: Dataset, source_ids: np.ndarray, into: dict[str, np.ndarray]) -> None:
+        real(self, np.concatenate([[1], source_ids[1:]]), into)
 
     monkeypatch.setattr(Dataset, "read_lists", of_other_stars)
     with pytest.raises(UserError, match="stars were found when reading their spectra; was a part changed"):

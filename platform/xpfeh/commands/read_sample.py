@@ -13,7 +13,7 @@ from xpfeh.dataset.dataset import Dataset
 from xpfeh.grid import N_SAMPLES
 from xpfeh.labels.label_table import read_labels
 from xpfeh.labels.sample import FEATURES, LAST_FOLD, SPECTRA, FeaturesOrigin, Sample, labelled_stars
-from xpfeh.large_arrays import MappedArray, in_memory, on_disk
+from xpfeh.large_arrays import in_memory, on_disk
 from xpfeh.settings import SALT, check_name
 
 _STRETCH_OF_SKY = 32_768  # stars: a quarter of what a network is trained on between two validations
@@ -57,10 +57,7 @@ def read_samples(
     if not fits:
         stars = stars.reordered(_mixed(len(stars.rows)))
     spectra = {name: in_memory(shape) if fits else on_disk(shape) for name in SPECTRA}
-    write = {
-        name: array.write if isinstance(array, MappedArray) else array.__setitem__ for name, array in spectra.items()
-    }
-    dataset.read_lists(stars.columns["source_id"], write)
+    dataset.read_lists(stars.columns["source_id"], spectra)
     for test_fold in test_folds:
         yield stars.split(spectra, salt, test_fold)
 

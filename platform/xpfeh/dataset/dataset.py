@@ -37,7 +37,7 @@ from rich.progress import track
 
 from xpfeh.columns import PROVENANCE_KEY
 from xpfeh.dataset.plan import FORMAT, Kind, Plan, Shard
-from xpfeh.dataset.reading import WriteRows, check_part, read_lists, read_parts, read_some
+from xpfeh.dataset.reading import check_part, read_lists, read_parts, read_some
 from xpfeh.dataset.record_files import gather, parse, read_all
 from xpfeh.dataset.records import Delivery, Failure, Record
 from xpfeh.errors import UserError
@@ -199,21 +199,21 @@ class Dataset:
         parts = [(self.part(record.shard), record.fingerprint) for record in self.records()]
         return read_parts(self.fs, parts, list(columns) if columns is not None else None, source_ids)
 
-    def read_lists(self, source_ids: NDArray[np.int64], write: Mapping[str, WriteRows]) -> None:
-        """Copy lists of some stars, after `read` has compared the parts with their records.
+    def read_lists(self, source_ids: NDArray[np.int64], into: Mapping[str, NDArray]) -> None:
+        """Copy lists of some stars into arrays, after `read` has compared the parts with their records.
 
         Parameters
         ----------
         source_ids : (K,) int64
-        write : mapping of callables
-            For each column what takes some of the K rows, and their lists: those of a row group, from several threads.
+        into : mapping of (K, width) arrays
+            By the column's name. Besides them, memory holds a few row groups.
 
         Raises
         ------
         UserError
             If a part cannot be read, or a star is in none.
         """
-        read_lists(self.fs, [self.part(record.shard) for record in self.records()], source_ids, write)
+        read_lists(self.fs, [self.part(record.shard) for record in self.records()], source_ids, into)
 
     def some(self, rows: int) -> pa.Table:
         """Return about this many rows from all over the dataset, without comparing the parts' bytes with their records.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -19,9 +19,6 @@ from xpfeh.files import digest, first_line
 from xpfeh.tables.row_groups import id_ranges
 
 _THREADS = 4  # parts read at once; each holds one row group
-WriteRows = Callable[[NDArray[np.intp], NDArray], None]
-"""Takes row numbers (R,) and their lists (R, width)."""
-
 _PARTS = 20  # parts sampled to represent all; more would take longer to open from a bucket
 
 
@@ -67,9 +64,9 @@ def read_some(fs: pafs.FileSystem, paths: Sequence[str], rows: int) -> pa.Table:
 
 
 def read_lists(
-    fs: pafs.FileSystem, paths: Sequence[str], source_ids: NDArray[np.int64], write: Mapping[str, WriteRows]
+    fs: pafs.FileSystem, paths: Sequence[str], source_ids: NDArray[np.int64], into: Mapping[str, NDArray]
 ) -> None:
-    """Copy fixed-size lists of K stars from Parquet parts, a row group at a time.
+    """Copy fixed-size lists of K stars from Parquet parts into arrays, a row group at a time.
 
     Parameters
     ----------
@@ -78,8 +75,8 @@ def read_lists(
         Parts that were compared with their records.
     source_ids : (K,) int64
         None of them twice.
-    write : mapping of callables
-        For each column what takes some of the K rows, and their lists.
+    into : mapping of (K, width) arrays
+        By the column's name.
 
     Raises
     ------
@@ -93,11 +90,11 @@ def read_lists(
         copied = 0
         with _open_part(fs, path) as parquet:
             for group in _groups_with(parquet, wanted):
-                table = _rows_of(parquet, group, ["source_id", *write], wanted)
+                table = _rows_of(parquet, group, ["source_id", *into], wanted)
                 if table is not None:
                     places = order[np.searchsorted(wanted, table["source_id"].to_numpy())]
-                    for name, write_rows in write.items():
-                        write_rows(places, lists_to_array(table[name]))
+                    for name, array in into.items():
+                        array[places] = lists_to_array(table[name])
                     copied += len(places)
         return copied
 

@@ -175,7 +175,13 @@ def _data(samples: Sequence[Sample]) -> dict[str, str]:
     """Return the fingerprints of the training data."""
     first = samples[0].origin
     features = " ".join(sample.origin.features for sample in samples)
-    return {"features": features, "labels_sha256": first.labels_sha256, "split": first.split.salt}
+    on_disk = str(first.spectra_on_disk)
+    return {
+        "features": features,
+        "labels_sha256": first.labels_sha256,
+        "split": first.split.salt,
+        "spectra_on_disk": on_disk,
+    }
 
 
 def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:

@@ -15,6 +15,7 @@ from xpfeh.columns import rows_of
 from xpfeh.errors import UserError
 from xpfeh.labels.cuts import training_cuts, usable
 from xpfeh.labels.label_table import Labels
+from xpfeh.large_arrays import MappedArray
 from xpfeh.settings import SALT, PreprocessSettings
 from xpfeh.tables.checks import IDS_PER_PIXEL
 
@@ -74,6 +75,8 @@ class SampleOrigin(BaseModel):
     stars_left : dict of int
         Stars left after each cut, by its name.
     split : Split
+    spectra_on_disk : bool
+        Whether the spectra were in temporary files (``--memory``): networks then draw the stars in another order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -83,6 +86,7 @@ class SampleOrigin(BaseModel):
     labels_sha256: str
     stars_left: dict[str, int]
     split: Split
+    spectra_on_disk: bool = False  # earlier cards lack it
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,7 @@ class LabelledStars:
             labels_sha256=self.labels_sha256,
             stars_left={**self.stars_left, "others: any giant or dwarf, behind any dust": others},
             split=Split(salt=salt, healpix_level=_SPLIT_LEVEL, test_fold=test_fold),
+            spectra_on_disk=any(isinstance(values, MappedArray) for values in spectra.values()),
         )
         part = np.where(self.like_test, part, np.char.add(part, "-other"))
         return Sample({**self.columns, **spectra, "part": part}, origin)

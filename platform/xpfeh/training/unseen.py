@@ -22,7 +22,7 @@ from xpfeh.training.noise import fainter, fainter_factors
 from xpfeh.typing import Columns
 
 ENOUGH = 131_072
-"""Stars: 3,300 are beyond each end of a 95 % interval. All of a million would take gigabytes and minutes."""
+"""Stars: 1,600 or more are beyond each end of a 95 % interval. All of a million would take gigabytes and minutes."""
 
 
 @dataclass(frozen=True)
