@@ -77,8 +77,8 @@ def freeze(process: psutil.Process) -> None:
         # Clients in flight fail, no more.
         pytest.param(lambda running: running.one_of(REPLICA).kill(), CLIENTS, 5.0, id="replica killed"),
         pytest.param(lambda running: running.nodes.lose_a_node(), CLIENTS, 10.0, id="node killed"),
-        # Requests to a frozen replica wait until its health check fails.
-        pytest.param(lambda running: freeze(running.one_of(REPLICA)), 3 * CLIENTS, 20.0, id="replica frozen"),
+        # Three health checks fail, 12 s; a request sent just before that waits for its client's 10 s.
+        pytest.param(lambda running: freeze(running.one_of(REPLICA)), 3 * CLIENTS, 25.0, id="replica frozen"),
         # The only HAProxy: clients are refused until its manager has started another.
         pytest.param(lambda running: running.haproxy().kill(), None, 20.0, id="HAProxy killed"),
         pytest.param(lambda running: freeze(running.haproxy()), None, 30.0, id="HAProxy frozen"),
