@@ -1,5 +1,6 @@
 """Jobs without Ray: orders, answers, what is kept, and for how long."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from xpfeh.experiments.models import bundle_folder
 from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import CSV, TABLES, answered, as_table
 from xpfeh.serving.config import EndpointArgs
+from xpfeh.serving.guard import Guard
 from xpfeh.serving.jobs import intake
 from xpfeh.serving.jobs.desk import MAX_KEPT, MAX_UNFINISHED, Desk
 from xpfeh.serving.jobs.folder import JobEnd, JobFolder, JobOrder, JobProgress, JobState, folders, new_id
@@ -202,6 +204,20 @@ def test_only_results_and_json_are_kept_of_a_finished_job(tmp_path: Path) -> Non
         folder.store(name, b"x")
     folder.delete(but_results=True)
     assert sorted(path.name for path in Path(folder.path).iterdir()) == ["end.json", "result.csv"]
+
+
+def test_a_repeated_submission_with_another_body_is_refused(tmp_path: Path, predictor: Predictor) -> None:
+    jobs, name = tmp_path / "jobs", "an identifier of a request"
+    desk = Desk(EndpointArgs(model="pretrained", jobs=str(jobs)), PRETRAINED, predictor)
+    guard = Guard(None)
+    folder = JobFolder(str(jobs), "anybody", new_id(name))
+    given = of_ids(b'{"source_ids": [1, 2]}', tmp_path)
+    begin(folder, given, PRETRAINED, predictor)
+    assert asyncio.run(desk.order(None, given, guard, name)).id == folder.id
+    other = of_ids(b'{"source_ids": [1, 3]}', tmp_path)
+    with pytest.raises(HTTPException, match="422: an earlier job with this Idempotency-Key has another body"):
+        asyncio.run(desk.order(None, other, guard, name))
+    folder.delete()
 
 
 def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Predictor) -> None:

@@ -91,7 +91,7 @@ class Desk:
             raise HTTPException(404, "this key has no such job, or no longer: a job is kept for a day")
         return folder, job
 
-    def admit(self, key: Key | None, request_id: str | None = None) -> JobStatus | None:
+    def admit(self, key: Key | None, request_id: str | None = None) -> JobFolder | None:
         """Return the job that an earlier request with this identifier has begun, or None if there is room for another.
 
         Raises
@@ -110,12 +110,12 @@ class Desk:
         return None
 
     @or_unavailable()
-    def _begun(self, key: Key | None, request_id: str) -> JobStatus | None:
+    def _begun(self, key: Key | None, request_id: str) -> JobFolder | None:
         for folder in folders(self._jobs, _owner(key)):
             if is_of(folder.id, request_id):
-                if (job := folder.job()) is None:
+                if folder.job() is None:
                     raise HTTPException(503, "this job is still being accepted; retry in 2 s", {"Retry-After": "2"})
-                return job
+                return folder
         return None
 
     async def order(self, key: Key | None, given: JobInput, guard: Guard, request_id: str | None = None) -> JobStatus:
@@ -124,7 +124,8 @@ class Desk:
         Raises
         ------
         HTTPException
-            As `admit` and `Guard.check`; 503 if it cannot be stored, or no keeper can work on it.
+            As `admit` and `Guard.check`; 422 if the earlier request had another body; 503 if the job cannot be stored,
+            or no keeper can work on it.
         """
         async with self._ordering[_owner(key)]:
             return await asyncio.to_thread(self._order, key, given, guard, request_id)
@@ -132,7 +133,7 @@ class Desk:
     @or_unavailable()
     def _order(self, key: Key | None, given: JobInput, guard: Guard, request_id: str | None) -> JobStatus:
         if begun := self.admit(key, request_id):
-            return begun
+            return _status_of(begun, given)
         guard.check(key, given.stars)
         folder = JobFolder(self._jobs, _owner(key), new_id(request_id))
         begin(folder, given, self._bundle, self._predictor)
@@ -142,9 +143,7 @@ class Desk:
             folder.delete()
             raise
         guard.count(key, given.stars)
-        job = folder.job()
-        assert job is not None
-        return job
+        return _status_of(folder, given)
 
     @or_unavailable()
     def take(self, folder: JobFolder) -> None:
@@ -162,6 +161,16 @@ class Desk:
         """Cancel a job that was unfinished when its owner last saw it as `job`, or delete it; return its last state."""
         keeper.cancel(folder, has_ended=job.has_ended)
         return folder.job() or job
+
+
+def _status_of(folder: JobFolder, given: JobInput) -> JobStatus:
+    """Return the status of the job that has this input."""
+    order, job = folder.order(), folder.job()
+    if order is None or job is None:
+        raise HTTPException(503, "this job has just been deleted; send it again", {"Retry-After": "2"})
+    if order.fingerprint not in (None, given.fingerprint):
+        raise HTTPException(422, "an earlier job with this Idempotency-Key has another body; choose a new key")
+    return job
 
 
 def _owner(key: Key | None) -> str:

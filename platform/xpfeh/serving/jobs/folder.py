@@ -80,13 +80,14 @@ _MEDIA_TYPES = {
 class JobOrder(BaseModel):
     """What was ordered; it never changes.
 
-    ``source`` is the input's name in the folder, ``name`` the sender's name for it.
+    ``source`` is the input's name in the folder, ``name`` the sender's name for it; ``fingerprint`` is of its bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     source: str
     name: str
+    fingerprint: str | None = None  # orders before 2026-11-30 lack it
     stars: int
     created: datetime
 

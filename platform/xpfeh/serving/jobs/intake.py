@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
@@ -70,6 +71,11 @@ class JobInput:
     def stars(self) -> int:
         """Number of stars."""
         return sum(rows for _, rows in self.ranges)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the input's bytes."""
+        return f"sha256:{sha256_of(self.file)}"
 
 
 def of_ids(body: bytes, folder: Path) -> JobInput:
@@ -142,14 +148,13 @@ def begin(folder: JobFolder, given: JobInput, bundle: Path, predictor: Predictor
     bundle, predictor
         The model that answers: its files are copied to the job, so that a rollout does not affect it.
     """
-    fingerprint = f"sha256:{sha256_of(given.file)}"
     plan = Plan(
         kind="catalog",
-        inputs={given.name: fingerprint},
+        inputs={given.name: given.fingerprint},
         settings=predictor.card.preprocess,
         model=predictor.version,
         shards=[
-            Shard(name=f"part-{i:05d}", source=given.source, start=start, rows=rows, fingerprint=fingerprint)
+            Shard(name=f"part-{i:05d}", source=given.source, start=start, rows=rows, fingerprint=given.fingerprint)
             for i, (start, rows) in enumerate(given.ranges)
         ],
         made_by=code_version(),
@@ -159,7 +164,14 @@ def begin(folder: JobFolder, given: JobInput, bundle: Path, predictor: Predictor
         for name, content in pack(bundle).items():
             folder.store(name, content)
         Dataset.begin(folder.uri(ANSWERS), plan)
-        folder.write(JobOrder(source=given.source, name=given.name, stars=given.stars, created=datetime.now(UTC)))
+        order = JobOrder(
+            source=given.source,
+            name=given.name,
+            fingerprint=given.fingerprint,
+            stars=given.stars,
+            created=datetime.now(UTC),
+        )
+        folder.write(order)
     except BaseException:
         folder.delete()
         raise
