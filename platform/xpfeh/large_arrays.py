@@ -69,7 +69,7 @@ def on_disk(shape: tuple[int, ...]) -> MappedArray:
     array([0., 7.], dtype=float32)
     """
     size = 4 * math.prod(shape)
-    descriptor, path = tempfile.mkstemp(prefix="xpfeh-")
+    descriptor, path = tempfile.mkstemp(prefix="xpfeh-spectra-")
     try:
         if hasattr(os, "posix_fallocate"):  # not on a Mac; without it a full disk kills the process
             os.posix_fallocate(descriptor, 0, size)

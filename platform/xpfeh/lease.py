@@ -37,12 +37,19 @@ class Holder(BaseModel):
 
 
 @contextmanager
-def only_one(place: str | Path) -> Iterator[None]:
+def only_one(place: str | Path, patience_s: float = 0.0) -> Iterator[None]:
     """Keep other processes, on other machines too, from working in the folder `place`.
 
     The file ``in_use.json`` there names the process. If that is killed, its own machine notices at once, and others
     after a minute. If this process was frozen for longer and another one has taken over, this one is interrupted as by
     Ctrl-C, or terminated where that is ignored.
+
+    Parameters
+    ----------
+    place : str or Path
+        Folder or URI.
+    patience_s : float
+        How long to wait for a process of another machine, which may be dead.
 
     Raises
     ------
@@ -52,8 +59,11 @@ def only_one(place: str | Path) -> Iterator[None]:
     fs, folder = filesystem(place)
     path = f"{folder}/in_use.json"
     mine = Holder(host=socket.gethostname(), pid=os.getpid(), token=uuid.uuid4().hex)
-    if (theirs := _holder(fs, path)) and _at_work(fs, path, theirs):
-        raise _refusal(place, theirs)
+    deadline = time.monotonic() + patience_s
+    while (theirs := _holder(fs, path)) and _at_work(fs, path, theirs):
+        if theirs.host == mine.host or time.monotonic() > deadline:
+            raise _refusal(place, theirs)
+        time.sleep(_SETTLE_S)
     _write(fs, path, mine)
     time.sleep(_SETTLE_S)
     if (theirs := _holder(fs, path)) and theirs != mine:

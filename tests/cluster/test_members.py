@@ -1,15 +1,19 @@
 """Members trained by workers of a real Ray cluster have the bytes of one process."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import ray
 from xpfeh.cluster import members
+from xpfeh.cluster.connection import Share, result_of
 from xpfeh.cluster.members import fit_on_workers
 from xpfeh.commands.read_sample import read_sample
+from xpfeh.errors import UserError
 from xpfeh.inference.bundle import MODEL, SLOPES, WEIGHTS
 from xpfeh.labels.sample import SPECTRA, Sample
+from xpfeh.large_arrays import on_disk
 from xpfeh.settings import RECIPES
 from xpfeh.training.train import train
 
@@ -50,6 +54,26 @@ def test_workers_can_compute_in_the_memory_of_rays_store(sample: Sample) -> None
     shared = ray.put(({name: sample.columns[name] for name in SPECTRA}, np.ones((3, 5), dtype=bool)))
     rests = ray.remote(lambda put: [values.ctypes.data % 64 for values in put[0].values()])
     assert ray.get(rests.remote(shared)) == [0, 0]
+
+
+def test_a_worker_that_never_fits_on_this_machine_is_refused(
+    sample: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    with pytest.raises(UserError, match="a worker needs 1 GPUs; this machine has 0"):
+        train(sample, RECIPE, tmp_path / "model", fit=fit_on_workers(1, Share(1, 1)))
+
+
+def test_a_worker_that_dies_or_cannot_open_a_file_of_another_machine_is_reported_in_one_line() -> None:
+    dies = ray.remote(max_retries=0)(lambda: os._exit(1)).remote()
+    with pytest.raises(UserError, match="a worker has died repeatedly"):
+        result_of(dies)
+    elsewhere = on_disk((2, 3))
+    task = ray.remote(lambda array: array.sum())
+    there = ray.put(elsewhere)
+    Path(str(elsewhere.filename)).unlink()
+    with pytest.raises(UserError, match="not found on this machine; set TMPDIR"):
+        result_of(task.remote(there))
 
 
 def test_a_worker_compiles_once_for_all_members_that_it_trains(monkeypatch: pytest.MonkeyPatch) -> None:

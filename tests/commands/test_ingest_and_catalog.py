@@ -21,6 +21,7 @@ from xpfeh.dataset.records import Delivery
 from xpfeh.errors import UserError
 from xpfeh.flags import NO_PREDICTION, Flag
 from xpfeh.inference.bundle import pack
+from xpfeh.lease import only_one
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources import library
@@ -93,13 +94,37 @@ def test_the_catalog_has_table_2_for_every_star(features: Path, bundle: Path, tm
     assert provenance["model"] == columns["model_version"][0]
 
 
+def test_a_part_without_stars_becomes_one_without_rows(bundle: Path, tmp_path: Path) -> None:
+    """As from a file in which every star was rejected."""
+    plan = Plan(
+        kind="features",
+        inputs={"a file": "1"},
+        settings=PreprocessSettings(),
+        shards=[Shard(name="part-00000", source="a file", start=0, rows=0)],
+        made_by=code_version(),
+    )
+    dataset = Dataset.begin(tmp_path / "features", plan)
+    dataset.commit(plan.shards[0], [Delivery(FEATURES.empty_table())])
+    assert len(dataset.some(10)) == 0
+    (record,) = make_catalog(tmp_path / "features", bundle, tmp_path / "catalog")
+    assert (record.rows_read, record.rows_written) == (0, 0)
+    assert Dataset.at(tmp_path / "catalog").read().schema.names == CATALOG.names
+
+
+def test_a_second_run_in_the_same_folder_is_refused(features: Path, bundle: Path, tmp_path: Path) -> None:
+    """The first to finish would delete the other's open parts."""
+    with only_one(tmp_path / "catalog"), pytest.raises(UserError, match="another process is at work here"):
+        make_catalog(features, bundle, tmp_path / "catalog")
+    assert len(make_catalog(features, bundle, tmp_path / "catalog")) == 5
+
+
 def test_workers_need_no_folder_of_the_bundle(features: Path, bundle: Path, tmp_path: Path) -> None:
     """On a cluster of several machines the bundle is fetched to one of them."""
     here = Path(shutil.copytree(bundle, tmp_path / "bundle"))
     plan, files = plan_catalog(features, here), pack(here)
     shutil.rmtree(here)
     work = make_work(str(features), files)
-    (delivery,) = work(plan.shards[0])
+    _, delivery = work(plan.shards[0])  # the first is empty
     assert delivery.table.num_rows == plan.shards[0].rows
 
 

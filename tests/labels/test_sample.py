@@ -11,7 +11,7 @@ from xpfeh.errors import UserError
 from xpfeh.flags import Flag
 from xpfeh.labels.cuts import training_cuts, usable
 from xpfeh.labels.label_table import read_labels
-from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Part, Sample, labelled_sample, split_by_sky
+from xpfeh.labels.sample import FEATURES, SPECTRA, FeaturesOrigin, Part, Sample, labelled_stars, split_by_sky
 from xpfeh.settings import PreprocessSettings
 
 
@@ -72,12 +72,22 @@ def test_a_spectrum_is_usable_if_a_model_can_answer_for_it() -> None:
     assert found.tolist() == [True, True, False, False, False, True]
 
 
+def test_a_star_that_is_in_the_features_twice_is_refused(features_dir: Path, labels_file: Path) -> None:
+    """It would get another star's label."""
+    features = to_arrays(Dataset.at(features_dir).read(["source_id", "flags"]))
+    twice = {name: np.append(values, values[7]) for name, values in features.items()}
+    origin = FeaturesOrigin("here", PreprocessSettings(), "0" * 16, 6001)
+    with pytest.raises(UserError, match=f"here: source_id {features['source_id'][7]} is there 2 times"):
+        labelled_stars(twice, origin, read_labels(labels_file))
+
+
 def test_a_star_without_a_usable_spectrum_is_in_no_part(features_dir: Path, labels_file: Path) -> None:
     features = to_arrays(Dataset.at(features_dir).read(FEATURES))
     broken = np.where(np.arange(6000) % 2, 0, Flag.BAD_SPECTRUM).astype(np.uint32)
     features["flags"] = features["flags"] | broken
     origin = FeaturesOrigin("here", PreprocessSettings(), "0" * 16, 6000)
-    found = labelled_sample(features, origin, read_labels(labels_file))
+    stars = labelled_stars(features, origin, read_labels(labels_file))
+    found = stars.split({name: features[name][stars.rows] for name in SPECTRA})
     assert not set(found.columns["source_id"]) & set(features["source_id"][::2])
     *_, left, others = found.origin.stars_left.values()
     assert left == len(found.part("train", "validation", "test"))

@@ -241,6 +241,13 @@ def test_a_key_has_its_own_jobs_and_not_too_many(tmp_path: Path, predictor: Pred
     again.store("stars.parquet", b"")
     with pytest.raises(HTTPException, match="503: this job is still being accepted"):
         desk.admit(mine, "an identifier of a request")
+    made[0].delete()  # room for a new job
+    dead = JobFolder(str(tmp_path), made[0].owner, f"{int(again.id[:8], 16) - 61:08x}{again.id[8:]}")
+    dead.store("stars.parquet", b"")
+    again.delete()
+    assert desk.admit(mine, "an identifier of a request") is None  # its replica died a minute ago
+    dead.delete()
+    made[0].write(order)
     again.write(order)
     assert desk.admit(mine, "an identifier of a request").id == again.id  # though the key has no room for a new one
     again.delete()

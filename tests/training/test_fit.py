@@ -8,6 +8,7 @@ from xpfeh.labels.sample import Part, Sample
 from xpfeh.large_arrays import on_disk
 from xpfeh.settings import RECIPES, Recipe
 from xpfeh.training import fit as fit_module
+from xpfeh.training.batches import Batches
 from xpfeh.training.export import members as members_of
 from xpfeh.training.fit import Roles, Trainer, ensemble, fit_members
 
@@ -90,11 +91,22 @@ def test_batches_go_through_all_stars_before_any_is_repeated(sample: Sample) -> 
     trainer = Trainer(stars, roles, recipe)
     for member in range(2):
         per_epoch = int(roles.learns[member].sum()) // 64
-        order, noise_rows = trainer.batches.draw(0, per_epoch, np.random.default_rng(0))
-        assert order.shape == noise_rows.shape == (fit_module.STRETCH, 2, 64)
-        seen = order[:per_epoch, member].reshape(-1)
+        order, noise_rows = trainer.batches.draw(member, 0, per_epoch, np.random.default_rng(0))
+        assert order.shape == noise_rows.shape == (fit_module.STRETCH, 1, 64)
+        seen = order[:per_epoch].reshape(-1)
         assert len(np.unique(seen)) == len(seen)
         assert roles.learns[member, seen].all()
+
+
+def test_more_stars_than_a_stretch_needs_are_all_seen_before_any_is_repeated() -> None:
+    many = 3 * fit_module.STRETCH
+    batches = Batches([np.zeros((many, 1))], np.ones((2, many), bool), Recipe(batch_size=2, members=2))
+    rng = np.random.default_rng(0)
+    for member in range(2):
+        steps = fit_module.STRETCH // 2  # with 2 stars each: a third of all
+        draws = [batches.draw(member, i * steps, steps, rng)[0][:steps] for i in range(3)]
+        assert all(np.ptp(drawn) > many / 2 for drawn in draws)  # each from the whole sample
+        np.testing.assert_array_equal(np.sort(np.concatenate(draws), axis=None), np.arange(many))
 
 
 def test_stars_on_disk_are_read_in_their_order(sample: Sample) -> None:
@@ -107,18 +119,18 @@ def test_stars_on_disk_are_read_in_their_order(sample: Sample) -> None:
         per_pass = len(own) // 64
         halves = [slice(0, per_pass // 2), slice(per_pass // 2, per_pass)]
         draws = [
-            trainer.batches.draw(half.start, half.stop - half.start, np.random.default_rng(0))[0][
+            trainer.batches.draw(member, half.start, half.stop - half.start, np.random.default_rng(0))[0][
                 : half.stop - half.start
             ]
             for half in halves
         ]
-        seen = np.concatenate(draws)[:, member].reshape(-1)
+        seen = np.concatenate(draws).reshape(-1)
         assert len(np.unique(seen)) == len(seen)
         assert roles.learns[member, seen].all()
         place = member * len(own) // 2
         expected = own[(place + np.arange(len(seen))) % len(own)]
         for half, drawn in zip(halves, draws, strict=True):
-            mixed = drawn[:, member].reshape(-1)
+            mixed = drawn.reshape(-1)
             np.testing.assert_array_equal(np.sort(mixed), np.sort(expected[half.start * 64 : half.stop * 64]))
             assert not np.array_equal(mixed, np.sort(mixed))
 

@@ -91,16 +91,16 @@ class Published:
             Maximum number of rows.
         """
         ranges = _covering(ra, dec, radius)
-        near = [self.schema.empty_table()]
+        near = self.schema.empty_table()
         for file in self._files:
             inside = ranges[(ranges[:, 0] <= file.last) & (ranges[:, 1] >= file.first)]
             if len(inside):
                 table = self._rows(file.path, self._groups(file.path, inside), None)
-                distance = _distance(table, ra, dec)
-                near.append(table.filter(pa.array(distance <= radius)))
-        table = pa.concat_tables(near)
-        order = np.argsort(_distance(table, ra, dec), kind="stable")
-        return table.take(order[:most]), len(table) > most
+                inside_cone = table.filter(pa.array(_distance(table, ra, dec) <= radius))
+                both = pa.concat_tables([near, inside_cone])
+                order = np.argsort(_distance(both, ra, dec), kind="stable")
+                near = both.take(order[: most + 1])  # more would fill a replica's memory
+        return near[:most], len(near) > most
 
     def _range(self, path: str) -> _ParquetFile | None:
         """Return a file's range of identifiers, or None if it has no stars."""

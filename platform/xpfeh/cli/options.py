@@ -127,7 +127,7 @@ MemoryGB = Annotated[
         "--memory",
         metavar="GB",
         min=0,
-        help="Spectra larger than this are trained on from a temporary file (folder: TMPDIR). Default: all in memory.",
+        help="Train from a temporary file (folder: TMPDIR) if a dataset has larger spectra. Default: all in memory.",
     ),
 ]
 Release = Annotated[str, typer.Option(help="Gaia data release: dr3 or dr4.")]

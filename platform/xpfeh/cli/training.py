@@ -112,7 +112,8 @@ def tune(
     members: Annotated[int, typer.Option(min=10, help="Networks in each ensemble: a multiple of 5.")] = 10,
     name: Annotated[str, typer.Option(help="Name of a new search.")] = "search",
     resume: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Resume this search, with the same data, trials and steps.")
+        str | None,
+        typer.Option(metavar="NAME", help="Resume this search, with the same data, --trials, --steps and --memory."),
     ] = None,
     storage: Annotated[str, typer.Option(help="Folder or URI for the state of searches.")] = "searches",
     memory: MemoryGB = None,

@@ -16,7 +16,7 @@ import ray
 from ray._private import ray_constants
 from ray._private.services import get_ray_address_from_environment
 from ray.data import DataContext
-from ray.exceptions import RayTaskError
+from ray.exceptions import OutOfMemoryError, RayTaskError, WorkerCrashedError
 
 from xpfeh.errors import UserError
 from xpfeh.files import first_line
@@ -111,13 +111,24 @@ def own_interrupts() -> Iterator[None]:
 
 
 def result_of(task: ray.ObjectRef) -> Any:
-    """Return the result of a Ray task, or raise its own `UserError`: Ray would turn its one line into a stack trace."""
+    """Return the result of a Ray task, or raise its own `UserError`: Ray would turn its one line into a stack trace.
+
+    Raises
+    ------
+    UserError
+        The task's own, also from reading its arguments; or if its worker has died repeatedly.
+    """
     try:
         return ray.get(task)
     except RayTaskError as error:
-        if isinstance(error.cause, UserError):
-            raise error.cause from None
+        for cause in (error.cause, getattr(error.cause, "client_exc", None)):
+            if isinstance(cause, UserError):
+                raise cause from None
         raise
+    except (WorkerCrashedError, OutOfMemoryError) as error:
+        raise UserError(
+            f"a worker has died repeatedly ({first_line(error)}); if its memory is too small, use fewer workers"
+        ) from None
 
 
 @dataclass(frozen=True)
@@ -128,10 +139,19 @@ class Share:
     gpus: float = 0.0
 
     def fit_now(self) -> int:
-        """Return how many such tasks fit on the cluster's current nodes; at least one."""
+        """Return how many such tasks fit on the cluster's current nodes; at least one.
+
+        Raises
+        ------
+        UserError
+            If none fits on this machine, and there is no cluster that could grow.
+        """
         total = ray.cluster_resources()
-        room = [total.get(kind, 0) / each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each]
-        return max(1, int(min(room)))
+        wanted = {kind: each for kind, each in (("CPU", self.cpus), ("GPU", self.gpus)) if each}
+        for kind, each in wanted.items():
+            if is_own() and each > total.get(kind, 0):
+                raise UserError(f"a worker needs {each:g} {kind}s; this machine has {total.get(kind, 0):g}")
+        return max(1, int(min(total.get(kind, 0) / each for kind, each in wanted.items())))
 
 
 ONE_CORE = Share()

@@ -6,6 +6,7 @@ member, results need no shared disk, and pending tasks make an autoscaling clust
 
 from __future__ import annotations
 
+import gc
 import uuid
 from typing import Any
 
@@ -28,10 +29,16 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
     workers : int
     share : Share
         What each worker gets.
+
+    Raises
+    ------
+    UserError
+        When the function is called: as in training, or if a worker does not fit on this machine.
     """
 
     def fit(stars: Columns, roles: Roles, recipe: Recipe, progress: Report | None = None) -> list[Member]:
         connect()
+        share.fit_now()
         task = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_retries=_RETRIES)(_train_member)
         shared, call = ray.put((dict(stars), roles)), uuid.uuid4().hex
         waiting: dict[Any, int] = {}
@@ -55,6 +62,7 @@ def fit_on_workers(workers: int, share: Share = ONE_CORE) -> FitMembers:
 def _train_member(shared: tuple[Columns, Roles], call: str, recipe: Recipe, member: int) -> Member:
     if call not in _trainers:
         _trainers.clear()
+        gc.collect()  # compiled programs refer to themselves, and would keep the spectra in Ray's store
         _trainers[call] = Trainer(*shared, recipe)
     return _trainers[call].train(member)
 

@@ -17,6 +17,7 @@ from xpfeh.dataset.plan import Plan, Shard
 from xpfeh.dataset.records import Delivery, Record
 from xpfeh.errors import UserError
 from xpfeh.files import absolute
+from xpfeh.lease import LOST_S, only_one
 
 ShardWork = Callable[[Shard], Iterable[Delivery]]
 """Makes a shard's rows in batches; built once in each worker process."""
@@ -75,17 +76,19 @@ def run_plan(
     Raises
     ------
     UserError
-        If shards could not be made; the others are finished first, and each failure is recorded.
+        If shards could not be made; the others are finished first, and each failure is recorded. Or if another process
+        works on the same folder.
     """
     dataset = Dataset.begin(uri, plan)
-    if pending := dataset.pending():
-        failures = _run(dataset, absolute(uri), pending, make_work, max_workers)
-        if failures:
-            more = f" (and {len(failures) - 1} more: xpfeh failed {uri})" if len(failures) > 1 else ""
-            raise UserError(f"{failures[0]}{more}; the other parts are done; rerun once it is fixed")
-    dataset.clear()
-    dataset.gather_records()
-    return dataset.records()
+    with only_one(uri, patience_s=LOST_S + 1):  # a run that was killed on another machine still holds its lease
+        if pending := dataset.pending():
+            failures = _run(dataset, absolute(uri), pending, make_work, max_workers)
+            if failures:
+                more = f" (and {len(failures) - 1} more: xpfeh failed {uri})" if len(failures) > 1 else ""
+                raise UserError(f"{failures[0]}{more}; the other parts are done; rerun once it is fixed")
+        dataset.clear()
+        dataset.gather_records()
+        return dataset.records()
 
 
 def _run(

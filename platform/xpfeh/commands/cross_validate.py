@@ -60,7 +60,7 @@ def cross_validate(
     if len(set(names)) < len(names):
         raise UserError(f"--set name: two models of a report have the same name ({', '.join(names)}); rename one")
     for fold, sample in enumerate(read_samples(features, labels, salt, range(TEST_FOLDS))):
-        if not len(sample.part("test")):
+        if not (sample.columns["part"] == "test").any():
             raise UserError(f"no labelled star falls in fold {fold} of the sky; give more labels")
         for recipe in recipes:
             make_model(sample, recipe, _folder(out, recipe, fold), workers)

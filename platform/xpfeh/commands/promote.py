@@ -178,7 +178,7 @@ def fair_judge(bundle: str | Path, sample: Sample) -> Predictor:
         held out.
     """
     predictor = Predictor(bundle)
-    if not len(sample.part("test")):
+    if not (sample.columns["part"] == "test").any():
         raise UserError("no labelled star falls in the held-out sky cells; give more labels")
     predictor.check_features(sample.origin.preprocess, "the sample's features")
     if predictor.card.split != sample.origin.split:

@@ -14,16 +14,19 @@ from xpfeh.columns import rows_of, to_arrays
 from xpfeh.commands.read_sample import origin_of
 from xpfeh.dataset.dataset import Dataset
 from xpfeh.errors import UserError
+from xpfeh.grid import N_SAMPLES
 from xpfeh.inference.cross_validated import CrossValidated
 from xpfeh.labels.clusters import Members, members, read_clusters
 from xpfeh.labels.label_table import Labels, read_labels
 from xpfeh.labels.reference_catalogs import reference_of
 from xpfeh.labels.references import ReferenceStars, match_to_gaia, read_reference
-from xpfeh.labels.sample import FEATURES, FeaturesOrigin, Sample, labelled_sample
+from xpfeh.labels.sample import FEATURES, SPECTRA, LabelledStars, Sample, labelled_stars
+from xpfeh.large_arrays import in_memory
+from xpfeh.training.blocks import blocks
 from xpfeh.typing import Columns
 
 _PLACES = ("source_id", "ra", "dec", "g0", "bp_rp0")
-_COLUMNS = (*FEATURES, "ra", "dec", "l", "rgeo")
+_COLUMNS = (*(name for name in FEATURES if name not in SPECTRA), "ra", "dec", "l", "rgeo")
 _NUMBERS_OF_LABELS = ("feh", "feh_err", "logg", "teff", "alpha_m")
 
 
@@ -79,8 +82,8 @@ class Given:
     ----------
     stars : mapping of (N, ...) arrays
         Features, labels (NaN where a star has none), ``snr`` and ``judges``, in the order of their identifiers.
-    labelled : mapping of arrays
-        The features of the labelled stars and their origin, from which samples are made.
+    labelled : LabelledStars
+        Those with a label and a usable spectrum.
     places : mapping of arrays
         Identifier and position of every star of the features; empty if nothing is matched by position.
     references : sequence of (ReferenceStars, polars.DataFrame)
@@ -89,7 +92,7 @@ class Given:
     """
 
     stars: Columns
-    labelled: tuple[Columns, FeaturesOrigin, Labels]
+    labelled: LabelledStars
     places: Columns
     references: Sequence[tuple[ReferenceStars, pl.DataFrame]]
     clusters: Sequence[Members] | None
@@ -118,20 +121,27 @@ class Given:
         wanted = np.unique(np.concatenate([table.source_id, *others]))
         stars = to_arrays(dataset.read(_COLUMNS, wanted))
         stars = rows_of(stars, np.argsort(stars["source_id"]))
-        origin = origin_of(dataset)
-        labelled = rows_of(stars, np.isin(stars["source_id"], table.source_id))
-        sample = labelled_sample(labelled, origin, table, next(iter(models.values())).salt)
-        judges = sample.part("train", "validation", "test").columns["source_id"]
-        kept = np.isin(stars["source_id"], np.concatenate([sample.columns["source_id"], *others]))
-        stars = _with_labels(rows_of(stars, kept), table)
-        stars["judges"] = np.isin(stars["source_id"], judges)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            stars["snr"] = np.median(stars["flux"] / stars["flux_error"], axis=1)
-        return cls(stars, (labelled, origin, table), places, references, clusters)
+        labelled = labelled_stars(stars, origin_of(dataset), table)
+        ids = labelled.columns["source_id"]
+        stars = _with_labels(rows_of(stars, np.isin(stars["source_id"], np.concatenate([ids, *others]))), table)
+        stars["judges"] = np.isin(stars["source_id"], ids[labelled.like_test])
+        spectra = {name: in_memory((len(stars["source_id"]), N_SAMPLES)) for name in SPECTRA}
+        dataset.read_lists(stars["source_id"], spectra)
+        stars |= {**spectra, "snr": _signal_to_noise(**spectra)}
+        return cls(stars, labelled, places, references, clusters)
 
     def sample(self, salt: str, test_fold: int) -> Sample:
         """Return the labelled sample with a fifth of the sky held out."""
-        return labelled_sample(*self.labelled, salt, test_fold)
+        rows = np.searchsorted(self.stars["source_id"], self.labelled.columns["source_id"])
+        return self.labelled.split({name: self.stars[name][rows] for name in SPECTRA}, salt, test_fold)
+
+
+def _signal_to_noise(flux: NDArray, flux_error: NDArray) -> NDArray[np.float32]:
+    """Return the (N,) medians over each spectrum."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.concatenate(
+            [np.median(flux[rows] / flux_error[rows], axis=1) for rows in blocks(np.arange(len(flux)))]
+        )
 
 
 def _check_one_split(models: Mapping[str, CrossValidated]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from xpfeh.columns import lists_to_array
 from xpfeh.errors import UserError
 from xpfeh.files import digest, first_line
+from xpfeh.tables.checks import check_unique
 from xpfeh.tables.row_groups import id_ranges
 
 _THREADS = 4  # parts read at once; each holds one row group
@@ -74,15 +76,15 @@ def read_lists(
     paths : sequence of str
         Parts that were compared with their records.
     source_ids : (K,) int64
-        None of them twice.
     into : mapping of (K, width) arrays
         By the column's name.
 
     Raises
     ------
     UserError
-        If a part cannot be read, or a star is in none.
+        If a part cannot be read, or a star is in none, or requested twice.
     """
+    check_unique(source_ids, str(Path(paths[0]).parent))
     order = np.argsort(source_ids)
     wanted = source_ids[order]
 
@@ -111,7 +113,7 @@ def _some_of(fs: pafs.FileSystem, rows: int, path: str) -> pa.Table:
             parquet = pq.ParquetFile(file)
             in_a_group = max(1, parquet.metadata.num_rows // max(1, parquet.num_row_groups))
             table = parquet.read_row_groups(_evenly(parquet.num_row_groups, -(-rows // in_a_group)))
-            return table.take(_evenly(table.num_rows, rows))
+            return table.take(pa.array(_evenly(table.num_rows, rows), pa.int64()))
     except (OSError, pa.ArrowInvalid) as error:
         raise UserError(f"{path}: cannot be read ({first_line(error)})") from None
 

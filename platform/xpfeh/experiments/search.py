@@ -116,6 +116,7 @@ def _tuner(
 ) -> tune.Tuner:
     """Return the saved search, or a new one."""
     connect()
+    fitting = share.fit_now()
     trainable = tune.with_resources(
         tune.with_parameters(_trial, samples=list(samples), steps=steps), {"cpu": share.cpus, "gpu": share.gpus}
     )
@@ -128,7 +129,7 @@ def _tuner(
             metric=METRIC,
             mode="min",
             num_samples=trials,
-            max_concurrent_trials=max_workers or share.fit_now(),
+            max_concurrent_trials=max_workers or fitting,
             search_alg=sampler(),
             scheduler=ASHAScheduler(time_attr="step", max_t=steps, grace_period=max(1, steps // 4)),
             reuse_actors=True,
@@ -198,7 +199,8 @@ def _run_of_search(name: str, given: dict[str, str], resume: bool) -> str:
         f"{what} {value} (given: {given[what]})" for what, value in begun.items() if given[what] != value
     ]:
         raise UserError(
-            f"search {name} was started with {', '.join(differences)}; continue with the same, or choose another --name"
+            f"search {name} was started with {', '.join(differences)}; continue with the same (spectra_on_disk: the "
+            "same --memory), or choose another --name"
         )
     if not begun:
         mlflow_runs.log(run, params=given)

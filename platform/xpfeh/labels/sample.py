@@ -17,7 +17,7 @@ from xpfeh.labels.cuts import training_cuts, usable
 from xpfeh.labels.label_table import Labels
 from xpfeh.large_arrays import MappedArray
 from xpfeh.settings import SALT, PreprocessSettings
-from xpfeh.tables.checks import IDS_PER_PIXEL
+from xpfeh.tables.checks import IDS_PER_PIXEL, check_unique
 
 Part = Literal["train", "validation", "test", "train-other", "validation-other", "test-other"]
 LIKE_TEST: tuple[Part, ...] = ("train", "validation")
@@ -184,8 +184,9 @@ def labelled_stars(features: Mapping[str, NDArray], features_origin: FeaturesOri
     Raises
     ------
     UserError
-        If no star has both features and a label, or no star passes the cuts.
+        If no star has both features and a label, no star passes the cuts, or a labelled star is in the features twice.
     """
+    check_unique(features["source_id"], features_origin.uri)
     _, in_features, in_labels = np.intersect1d(
         features["source_id"], labels.source_id, assume_unique=True, return_indices=True
     )
@@ -209,33 +210,6 @@ def labelled_stars(features: Mapping[str, NDArray], features_origin: FeaturesOri
     kept = usable(stars)  # one of the cuts, so that no star in `left` is lost
     stars = rows_of(stars, kept)
     return LabelledStars(in_features[kept], stars, left[kept], counts, features_origin, labels.fingerprint)
-
-
-def labelled_sample(
-    features: Mapping[str, NDArray],
-    features_origin: FeaturesOrigin,
-    labels: Labels,
-    salt: str = SALT,
-    test_fold: int = LAST_FOLD,
-) -> Sample:
-    """Join features in memory with labels, apply the paper's cuts and split by sky position.
-
-    Parameters
-    ----------
-    features : mapping of (N, ...) arrays
-        `FEATURES` of at least the stars that have a label.
-    features_origin : FeaturesOrigin
-    labels : Labels
-    salt, test_fold
-        As in `LabelledStars.split`.
-
-    Raises
-    ------
-    UserError
-        As `labelled_stars`.
-    """
-    stars = labelled_stars(features, features_origin, labels)
-    return stars.split({name: features[name][stars.rows] for name in SPECTRA}, salt, test_fold)
 
 
 def split_by_sky(source_id: NDArray[np.int64], salt: str, test_fold: int = LAST_FOLD) -> NDArray[np.str_]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from xpfeh.column_names import find_columns, one_each
 from xpfeh.errors import InputError, UserError
@@ -53,6 +55,16 @@ def check_identifiers(dtype: pl.DataType, path: str | Path) -> None:
     # A float64 holds 53 bits: of a source_id's 63 the last ten would be wrong, and with them the star.
     if not (dtype.is_integer() or dtype == pl.String):
         raise InputError(f"{path}: source_id is {dtype}; write 64-bit integers, a float loses digits")
+
+
+def check_unique(source_id: NDArray[np.int64], path: str) -> None:
+    """Raise a `UserError` that names `path` if a star is in a dataset more than once."""
+    ids, times = np.unique(source_id, return_counts=True)
+    if len(ids) < len(source_id):
+        raise UserError(
+            f"{path}: source_id {ids[times > 1][0]} is there {times.max()} times; `xpfeh verify` counts such stars; "
+            "ingest again without the repeated files"
+        )
 
 
 def columns_of(

@@ -34,9 +34,12 @@ class Batches:
         self._recipe = recipe
         self.noisy = recipe.noise > 0 or recipe.faint > 1
         self.own = [np.flatnonzero(mine).astype(np.int32) for mine in learns]
+        """The stars that each member goes through, in this order if they are too many for one stretch."""
         self.size = min(recipe.batch_size, *map(len, self.own))
         self._columns = [np.asarray(values, dtype=np.float32) for values in columns]
         self._on_disk = isinstance(columns[0], MappedArray)
+        if not self._on_disk:  # the order of a file is random already
+            self.own = [self._shuffled(own) if len(own) > STRETCH * self.size else own for own in self.own]
         self._stars = None if self._on_disk else tensors(*self._columns)
 
     def of(
@@ -46,7 +49,7 @@ class Batches:
 
         The stars' errors are multiplied by the factors, (NOISE_ROWS, pixels) like the noise; half of these are 1.
         """
-        order, noise_rows = (drawn[:, member : member + 1] for drawn in self.draw(start, length, rng))
+        order, noise_rows = self.draw(member, start, length, rng)
         stars, order = self._in_memory(order)
         return stars, order, noise_rows, *self._noise(rng)
 
@@ -59,24 +62,33 @@ class Batches:
         stars = tensors(*(_rows_in_memory(values, rows) for values in self._columns))
         return stars, np.searchsorted(rows, order).astype(np.int32)
 
-    def draw(self, start: int, length: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Return the stars and the rows of noise in each batch, for all members: (STRETCH, E, B) both.
+    def draw(
+        self, member: int, start: int, length: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Return the stars and the rows of noise in each of a member's batches: (STRETCH, 1, B) both.
 
-        The first `length` steps are used, after `start` earlier ones. Each member goes through all its stars before any
-        is repeated: in random order, or, if they are on disk, in the file's order, mixed within these steps.
+        The first `length` steps are used, after `start` earlier ones. A member goes through all its stars before any is
+        repeated: in a new random order each time, or, if they are on disk or too many for one stretch, always in the
+        same order, mixed within these steps.
         """
         needed = length * self.size
-        order = np.zeros((STRETCH, self._recipe.members, self.size), dtype=np.int32)
-        for member, own in enumerate(self.own):
-            if self._on_disk:
-                # Members begin in different places, since they may end before the file does.
-                place = member * len(own) // self._recipe.members + start * self.size
-                walk = rng.permutation(own[(place + np.arange(needed)) % len(own)])
-            else:
-                epochs = -(-needed // len(own))  # rounded up
-                walk = rng.permuted(np.tile(own, (epochs, 1)), axis=1).reshape(-1)
-            order[:length, member] = walk[:needed].reshape(length, self.size)
-        return order, rng.integers(NOISE_ROWS, size=order.shape, dtype=np.int32)
+        walks = [self._walk(each, start, needed, rng) for each in range(self._recipe.members)]
+        order = np.zeros((STRETCH, 1, self.size), dtype=np.int32)
+        order[:length, 0] = walks[member].reshape(length, self.size)
+        noise_rows = rng.integers(NOISE_ROWS, size=(STRETCH, self._recipe.members, self.size), dtype=np.int32)
+        return order, noise_rows[:, member : member + 1]
+
+    def _walk(self, member: int, start: int, needed: int, rng: np.random.Generator) -> NDArray[np.int32]:
+        own = self.own[member]
+        if len(own) <= STRETCH * self.size and not self._on_disk:
+            epochs = -(-needed // len(own))  # rounded up
+            return rng.permuted(np.tile(own, (epochs, 1)), axis=1).reshape(-1)[:needed]
+        # Members begin in different places, since they may end before they have gone through all stars.
+        place = member * len(own) // self._recipe.members + start * self.size
+        return rng.permutation(own[(place + np.arange(needed)) % len(own)])
+
+    def _shuffled(self, own: NDArray[np.int32]) -> NDArray[np.int32]:
+        return np.random.default_rng([self._recipe.seed, 3]).permutation(own)
 
     def _noise(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         if not self.noisy:  # the compiled steps need two arrays, but use neither

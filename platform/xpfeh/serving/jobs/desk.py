@@ -7,7 +7,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from ray.exceptions import RayActorError
@@ -27,6 +27,8 @@ from xpfeh.serving.problems import too_many
 MAX_UNFINISHED, MAX_KEPT = 3, 20
 """Jobs of one key: so that nobody can keep others waiting for days, or fill the disk."""
 _RETRY_S = 60
+_ACCEPTED = timedelta(minutes=1)
+"""A job that was not accepted by then never will be: its replica died."""
 _LOG = logging.getLogger("ray.serve")
 
 
@@ -113,9 +115,10 @@ class Desk:
     def _begun(self, key: Key | None, request_id: str) -> JobFolder | None:
         for folder in folders(self._jobs, _owner(key)):
             if is_of(folder.id, request_id):
-                if folder.job() is None:
-                    raise HTTPException(503, "this job is still being accepted; retry in 2 s", {"Retry-After": "2"})
-                return folder
+                if folder.job():
+                    return folder
+                if folder.order() is None and folder.age() < _ACCEPTED:
+                    raise HTTPException(503, "this job is still being accepted; retry in 10 s", {"Retry-After": "10"})
         return None
 
     async def order(self, key: Key | None, given: JobInput, guard: Guard, request_id: str | None = None) -> JobStatus:

@@ -183,8 +183,11 @@ class JobFolder:
 
     def is_over(self) -> bool:
         """Whether it may be deleted: it has expired, or its order was never completed."""
-        begun = datetime.fromtimestamp(int(self.id[:_SECONDS_DIGITS], 16), UTC)
-        return self.job() is None and datetime.now(UTC) > begun + KEPT
+        return self.job() is None and self.age() > KEPT
+
+    def age(self) -> timedelta:
+        """Return the time since the folder was begun."""
+        return datetime.now(UTC) - datetime.fromtimestamp(int(self.id[:_SECONDS_DIGITS], 16), UTC)
 
     def write(self, content: JobOrder | JobProgress | JobEnd) -> None:
         """Write one of the JSON files."""
@@ -233,7 +236,7 @@ class JobFolder:
 
 
 def new_id(request_id: str | None = None) -> str:
-    """Return the identifier of a new job, which nobody can guess; see `is_of`."""
+    """Return the identifier of a new job, see `is_of`. It is no secret: a job is only found with its key."""
     time = f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}"
     return f"{time}{secrets.token_hex(4)}{_digits_of(request_id) if request_id else secrets.token_hex(8)}"
 

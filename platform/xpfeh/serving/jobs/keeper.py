@@ -18,6 +18,7 @@ import ray
 import tenacity
 from ray.actor import ActorHandle
 from ray.exceptions import RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from xpfeh.cluster.connection import result_of
 from xpfeh.dataset.dataset import Dataset
@@ -244,9 +245,12 @@ def _progress(records: list[Record]) -> JobProgress:
 
 def _keeper(jobs: str) -> ActorHandle:
     name = f"jobs-{hashlib.sha256(jobs.encode()).hexdigest()[:16]}"
-    return ray.remote(Keeper).options(  # its work is done by tasks, so it holds no core
+    # On a replica's node if possible: another one, such as the head's, may lack the folder, and its work is done by
+    # tasks, so it holds no core.
+    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
+    return ray.remote(Keeper).options(
         name=name, namespace=_NAMESPACE, lifetime="detached", get_if_exists=True, max_restarts=-1, num_cpus=0,
-        max_concurrency=16,
+        max_concurrency=16, scheduling_strategy=here,
     ).remote(jobs)  # fmt: skip
 
 
