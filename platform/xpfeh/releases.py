@@ -95,8 +95,8 @@ RELEASES = {
 }
 
 
-def releases_of(n_bp: int, n_rp: int) -> tuple[str, ...]:
-    """Return the data releases whose spectra have these numbers of coefficients.
+def releases_of(n_bp: int | None, n_rp: int | None) -> tuple[str, ...]:
+    """Return the data releases whose spectra have these numbers of coefficients; None is any number.
 
     Raises
     ------
@@ -108,10 +108,12 @@ def releases_of(n_bp: int, n_rp: int) -> tuple[str, ...]:
     >>> releases_of(55, 55), releases_of(51, 55)
     (('dr3',), ('dr4',))
     """
-    found = tuple(name for name, release in RELEASES.items() if release.n_coefficients == {"bp": n_bp, "rp": n_rp})
+    given = {band: number for band, number in (("bp", n_bp), ("rp", n_rp)) if number is not None}
+    found = tuple(name for name, release in RELEASES.items() if given.items() <= release.n_coefficients.items())
     if not found:
         known = "; ".join(f"{n}: {r.n_coefficients['bp']} and {r.n_coefficients['rp']}" for n, r in RELEASES.items())
-        raise InputError(f"{n_bp} BP and {n_rp} RP coefficients belong to no known release ({known})")
+        numbers = " and ".join(f"{number} {band.upper()}" for band, number in given.items())
+        raise InputError(f"{numbers} coefficients belong to no known release ({known})")
     return found
 
 

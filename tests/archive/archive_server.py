@@ -20,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 from astropy.table import Table
+from astropy_healpix import HEALPix
 from xpfeh.archive.archive_requests import GAIA_SOURCE_COLUMNS
 from xpfeh.archive.archives import GaiaArchive
 from xpfeh.releases import RELEASES
@@ -103,7 +104,7 @@ class ArchiveServer:
     n_bp : BP coefficients of the made DR4
     tables : columns and their types by table, as TAP_SCHEMA has them
     epochs : of positions, by a part of the table's name
-    values : of columns of gaia_source; the others are 1.5
+    values : of columns of gaia_source; positions are those of the identifiers, the others are 1.5
     sky : stars (source_id, ra, dec) that queries by position find
     pmdec : their proper motion northwards, mas a year
     """
@@ -298,6 +299,7 @@ class ArchiveServer:
         cut = len(kept) > self.most_rows
         kept = kept[: self.most_rows]
         values = {name: [self.values.get(name, 1.5)] * len(kept) for name in _selected(query)}
+        values |= {name: each for name, each in _positions(kept).items() if name in values and name not in self.values}
         content = _votable(**{**values, "source_id": kept})
         return content.replace(b"</TABLE>", _OVERFLOW) if cut else content
 
@@ -370,6 +372,11 @@ class ArchiveServer:
         moving = {"pmra": 0.0, "pmdec": self.pmdec, "ref_epoch": 2016.0}
         there = self.tables["gaiadr3.gaia_source"]
         return _votable(**columns, **{name: [moving[name]] * len(found) for name in moving if name in there})
+
+
+def _positions(ids: list[int]) -> dict[str, list[float]]:
+    lon, lat = HEALPix(4096, order="nested").healpix_to_lonlat(np.array(ids, np.int64) >> 35)
+    return {"ra": lon.deg.tolist(), "dec": lat.deg.tolist()}
 
 
 def _radius(query: str) -> float:

@@ -272,6 +272,8 @@ def test_lists_by_query_by_cone_and_from_files(archive: ArchiveServer, services:
     pl.DataFrame({"source_id": [BIG, None]}).write_parquet(tmp_path / "ids.parquet")
     with pytest.raises(UserError, match=r"ids\.parquet: source_id of row 1 is"):
         star_lists.read_ids(tmp_path / "ids.parquet")
+    (tmp_path / "designations").write_text(f"Gaia DR3 {BIG}\n12\n")
+    assert star_lists.read_ids(tmp_path / "designations").tolist() == [BIG, 12]
     (tmp_path / "list").write_text(f"{BIG}\r\n\r\n12 13\n")
     assert star_lists.read_ids(tmp_path / "list").tolist() == [BIG, 12, 13]
 
@@ -280,7 +282,8 @@ def test_lists_by_query_by_cone_and_from_files(archive: ArchiveServer, services:
     ("name", "content", "message"),
     [
         ("ids.txt", "5.9e18\n", "no column source_id"),
-        ("ids.txt", f"source_id\n{BIG}\n5.9e18\n", "source_id of row 1 is|loses digits"),
+        ("ids.txt", f"source_id\n{BIG}\n5.9e18\n", "line 3 is '5.9e18', not a source_id"),
+        ("ids.txt", f"Gaia DR3 {BIG}\n\nGaia DR2 {BIG}\n", f"line 3 is 'Gaia DR2 {BIG}', not a source_id"),
         ("ids.txt", f"{BIG}0\n", r"source_id of row 0 is"),
         ("ids.csv", "ra,dec\n1,2\n", "no column source_id; there are: ra, dec"),
         ("ids.csv", f"source_id\n{float(BIG)}\n", "loses digits"),

@@ -45,7 +45,7 @@ def write_made_up_labels(out: Path, labels: Path, rows: int, number: int) -> Non
     ids = _library()["source_id"]
     row = np.arange(rows)
     original = ids[row % len(ids)]
-    made = pl.DataFrame({"source_id": original, "made": original + 1 + row // len(ids)})
+    made = pl.DataFrame({"source_id": original, "made": _renumbered(original, row // len(ids))})
     joined = made.join(pl.read_parquet(labels), on="source_id").drop("source_id").rename({"made": "source_id"})
     joined.sample(number, seed=0).write_parquet(out)
 
@@ -56,10 +56,15 @@ def _deliveries(shard: Shard, settings: PreprocessSettings) -> Iterator[Delivery
     for start in range(shard.start, shard.start + shard.rows, _GROUP_ROWS):
         rows = np.arange(start, min(start + _GROUP_ROWS, shard.start + shard.rows))
         chosen = {name: values[rows % count] for name, values in stars.items()}
-        chosen["source_id"] = chosen["source_id"] + 1 + rows // count
+        chosen["source_id"] = _renumbered(chosen["source_id"], rows // count)
         noise = np.random.default_rng(start).standard_normal(chosen["flux"].shape, dtype=np.float32)
         chosen["flux"] += noise * chosen["flux_error"]
         yield Delivery(to_table(preprocess(chosen, settings), FEATURES))
+
+
+def _renumbered(source_id: NDArray[np.int64], repetition: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return new identifiers; a prime apart, so that those of neighbouring stars do not meet."""
+    return source_id + (1 + repetition) * 1_000_003
 
 
 @lru_cache(maxsize=1)

@@ -7,6 +7,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import xpfeh
+from astropy_healpix import HEALPix
 from xpfeh.cli.main import main
 from xpfeh.commands.predict import predict_file, sensitivity_file
 from xpfeh.errors import UserError
@@ -26,8 +27,13 @@ def five_stars(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(bulk(folder / "stars.csv.gz", [changed(row, source_id=str(ID + i)) for i in range(5)]))
 
 
+def position(source_id: int) -> tuple[float, float]:
+    lon, lat = HEALPix(4096, order="nested").healpix_to_lonlat(source_id >> 35)
+    return lon.deg, lat.deg
+
+
 def photometry(path: Path, ids: list[int]) -> str:
-    rows = [(i, 249.6, -52.0, 12.0, 12.7, 11.2) for i in ids]
+    rows = [(i, *position(i), 12.0, 12.7, 11.2) for i in ids]
     pl.DataFrame(rows, schema=list(NAMES), orient="row").write_csv(path)
     return str(path)
 

@@ -213,7 +213,7 @@ def test_photometry_that_changed_on_disk_is_read_again(bundle: Path, tmp_path: P
     stars = xpfeh.predict(spectrum, model=bundle)
     photometry = tmp_path / "gaia_source.csv"
     for g_mag in (14.0, 15.0):
-        columns = {"source_id": stars["source_id"], "ra": [10.0], "dec": [60.0], "phot_g_mean_mag": [g_mag]}
+        columns = {"source_id": stars["source_id"], "ra": [251.5], "dec": [-51.5], "phot_g_mean_mag": [g_mag]}
         columns |= {"phot_bp_mean_mag": [15.0], "phot_rp_mean_mag": [14.0], "phot_bp_rp_excess_factor": [1.2]}
         Table(columns).write(photometry, overwrite=True)
         assert xpfeh.predict(spectrum, model=bundle, photometry=[str(photometry)])["PHOT_G_MEAN_MAG"][0] == g_mag

@@ -38,9 +38,11 @@ def test_an_identifier_gets_the_bytes_that_its_file_gets(
     assert rejected == ("the archive of Gaia DR3", 1, 77, "not a source of Gaia DR3")
     rows = pl.read_parquet(out)
     assert rows["source_id"].to_list() == [STAR + 3, STAR]
-    photometry = tmp_path / "gaia_source.csv"  # as the server gives it: all numbers 1.5
+    photometry = (
+        tmp_path / "gaia_source.csv"
+    )  # as the server gives it: all magnitudes 1.5, and the identifier's position
     bands = ",".join(f"phot_{band}_mean_mag" for band in ("g", "bp", "rp"))
-    photometry.write_text(f"source_id,ra,dec,{bands},phot_bp_rp_excess_factor\n{STAR}" + ",1.5" * 6 + "\n")
+    photometry.write_text(f"source_id,ra,dec,{bands},phot_bp_rp_excess_factor\n{STAR},," + ",1.5" * 4 + "\n")
     companions = CompanionFiles.find([str(photometry)])
     predict_file(str(datalink_file("csv", tmp_path)), PRETRAINED, tmp_path / "file.parquet", companions)
     assert pl.read_parquet(tmp_path / "file.parquet").rows() == rows.filter(pl.col("source_id") == STAR).rows()

@@ -15,7 +15,7 @@ from astropy.io import fits
 from astropy.table import Table
 from xpfeh.errors import UserError
 from xpfeh.sources import reader
-from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, RawBatch
+from xpfeh.sources.coefficients import KINDS, LIST_COLUMNS, NO_ID, RawBatch
 from xpfeh.sources.gaia_files import GaiaFile
 
 from tests.genuine import datalink_file
@@ -95,8 +95,8 @@ def broken_gzip(content: bytes) -> bytes:
         ("photometry.csv", lambda content: b"source_id,ra\n1,2\n", "lacks bp_coefficients"),
         ("one_column_less.csv", lambda content: content.replace(b"rp_coefficient_errors", b"x", 1), "lacks rp_coef"),
         ("web_page.csv", lambda content: b"<html><body>404</body></html>\n", "lacks source_id"),
-        ("no_rows.csv", lambda content: content.partition(b"\n")[0], "no star with both bands"),
-        ("no_rows_but_a_break.csv", lambda content: content.partition(b"\n")[0] + b"\n", "no star with both bands"),
+        ("no_rows.csv", lambda content: content.partition(b"\n")[0], "holds no star"),
+        ("no_rows_but_a_break.csv", lambda content: content.partition(b"\n")[0] + b"\n", "holds no star"),
         (
             "twice.csv",
             lambda content: content.replace(b"rp_n_parameters", b"bp_coefficients", 1),
@@ -177,7 +177,7 @@ def test_text_of_datalink_in_parquet_is_read_as_in_csv(
     pq.write_table(pa.table({"source_id": ids, **columns}), tmp_path / "text.parquet")
     found = read_whole(tmp_path / "text.parquet")
     reasons = [(r.row, r.source_id, r.reason) for r in found.rejected]
-    assert reasons == [(1, 7, "both bands are missing"), (2, None, "source_id is not an integer")]
+    assert reasons == [(1, 7, "both bands are missing"), (2, None, NO_ID)]
     same(RawBatch(found.columns), star)
 
 
@@ -232,7 +232,7 @@ def test_identifiers_of_other_types_in_parquet(star: RawBatch, tmp_path: Path) -
     pq.write_table(table.set_column(0, "source_id", table["source_id"].cast(pa.uint64())), path)
     same(read_whole(path), star)
     pq.write_table(table.set_column(0, "source_id", pa.array([2**63 + 5], pa.uint64())), path)
-    assert [r.reason for r in read_whole(path).rejected] == ["source_id is not an integer"]
+    assert [r.reason for r in read_whole(path).rejected] == [NO_ID]
     for wrong in (pa.array([5.9e18]), pa.array([[1]]), pa.array([{"id": 1}]), pa.array([True])):
         pq.write_table(table.set_column(0, "source_id", wrong), path)
         refused(path, "source_id is .*64-bit integer")
@@ -255,7 +255,7 @@ PARQUET_FAULTS: dict[str, tuple[Callable[[pa.Table], bytes], str]] = {
         lambda table: parquet_bytes(table.append_column("source_id", table["source_id"])),
         "several columns named source_id",
     ),
-    "no rows": (lambda table: parquet_bytes(table[:0]), "no star with both bands"),
+    "no rows": (lambda table: parquet_bytes(table[:0]), "holds no star"),
     "nested": (
         lambda table: parquet_bytes(table.set_column(1, "bp_coefficients", pa.array([[[1.0]]]))),
         "bp_coefficients is list<.*list<.*; a list of numbers per star is needed",
@@ -389,7 +389,7 @@ def test_masked_identifiers_are_not_stars(star: RawBatch, tmp_path: Path) -> Non
     table.write(tmp_path / "masked.xml", format="votable")
     for name in ("masked.fits", "masked.xml"):
         found = read_whole(tmp_path / name)
-        assert [(r.row, r.source_id, r.reason) for r in found.rejected] == [(1, None, "source_id is not an integer")]
+        assert [(r.row, r.source_id, r.reason) for r in found.rejected] == [(1, None, NO_ID)]
         assert found.columns["source_id"].tolist() == [BIG, 3]
 
 
@@ -431,7 +431,7 @@ FITS_FAULTS: dict[str, tuple[Callable[[list[fits.Column]], list], str]] = {
     ),
     "no rows": (
         lambda columns: [fits.PrimaryHDU(), fits.BinTableHDU(as_fits(columns)[1].data[:0])],
-        "no star with both bands",
+        "holds no star",
     ),
 }
 

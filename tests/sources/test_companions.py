@@ -115,7 +115,7 @@ def test_limits_of_the_distance_are_not_used_as_the_distance(tmp_path: Path) -> 
         ({k: v for k, v in ROWS.items() if k != "dec"}, "no column dec; there are: source_id, ra, phot_g"),
         ({k: v for k, v in ROWS.items() if k != "source_id"}, "no column source_id; there are: ra, dec"),
         ({**ROWS, "source_id": [1.5e18, 2.5]}, "loses digits"),
-        ({**ROWS, "source_id": ["5", "Gaia DR3 5"]}, "source_id of row 1 is 'Gaia DR3 5'"),
+        ({**ROWS, "source_id": ["5", "Gaia DR2 5"]}, "source_id of row 1 is 'Gaia DR2 5'"),
         ({**ROWS, "source_id": [5, None]}, "source_id of row 1 is missing"),
         ({**ROWS, "source_id": [5, 5]}, "1 rows repeat a source_id, row 1 is the first"),
         ({**ROWS, "dec": [0.0, 95.0]}, "dec of row 1 is 95, outside -90 to 90"),

@@ -11,7 +11,7 @@ from astropy import units as u
 from astropy.table import MaskedColumn, Table
 from xpfeh.columns import SPECTRA, to_table
 from xpfeh.errors import UserError
-from xpfeh.sources.coefficients import KINDS
+from xpfeh.sources.coefficients import KINDS, NO_ID
 from xpfeh.sources.reader import NO_COMPANIONS, find_spectra, read
 
 from tests.genuine import datalink_file
@@ -92,7 +92,7 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
     assert [(each.row, each.source_id, each.reason) for each in rejected] == [
         (1, 18, "flux: 60 numbers, not 343"),
         (2, 17, "repeated source_id"),
-        (3, None, "source_id is not an integer"),
+        (3, None, NO_ID),
     ]
 
 
@@ -113,7 +113,26 @@ def test_each_row_is_delivered_or_rejected_with_its_reason(spectra: dict[str, np
             "flux is in mag; give it in W",
         ),
         ({"source_id": [1], "flux": ["much"], "flux_error": np.ones((1, 343))}, ""),
-        ({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "dec": [99.0]}, "dec of row 0"),
+        (
+            {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "dec": [9.0]},
+            "only one of ra and dec",
+        ),
+        (
+            {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "ra": [1.0], "dec": [99.0]},
+            "dec of row 0",
+        ),
+        (
+            {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "phot_g_mean_mag": [-9999]},
+            "the table: phot_g_mean_mag of row 0 is -9999, outside -5 to 30",
+        ),
+        (
+            {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "rgeo": [-999.0]},
+            "the table: rgeo of row 0 is -999, outside 0.1 to 1e\\+07",
+        ),
+        (
+            Table({"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "Gmag": [14] * u.Jy}),
+            "phot_g_mean_mag is in Jy; give it in mag",
+        ),
         (pd.DataFrame({"source_id": [], "flux": [], "flux_error": []}), "the table: holds no star"),
         (
             {"source_id": [1], "flux": np.ones((1, 343)), "flux_error": np.ones((1, 343)), "ebv": [-0.01]},

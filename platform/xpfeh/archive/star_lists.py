@@ -20,7 +20,7 @@ from xpfeh.errors import UserError
 from xpfeh.files import filesystem, read_bytes
 from xpfeh.labels.crossmatch import crossmatch
 from xpfeh.releases import RELEASES
-from xpfeh.tables.checks import columns_of, with_source_id
+from xpfeh.tables.checks import DESIGNATION, bare, columns_of, with_source_id
 from xpfeh.tables.positions import degrees
 from xpfeh.tables.reading import read_table
 
@@ -86,14 +86,29 @@ def read_ids(path: str | Path) -> NDArray[np.int64]:
     fs, inside = filesystem(path)
     if not fs.get_file_info(inside).is_file:
         raise UserError(f"{path}: no such file")
-    if bare := re.fullmatch(rb"(?i)\s*(?:source_id\s)?([\d\s]*)", read_bytes(fs, inside)):
-        frame = pl.DataFrame({"source_id": bare[1].decode().split()}, schema={"source_id": pl.String})
+    content = read_bytes(fs, inside)
+    if only_numbers := re.fullmatch(rb"(?i)\s*(?:source_id\s)?([\d\s]*)", content):
+        frame = pl.DataFrame({"source_id": only_numbers[1].decode().split()}, schema={"source_id": pl.String})
+    elif lines := _lines(content):
+        frame = pl.DataFrame({"source_id": [text for _, text in lines]})
+        if len(wrong := bare(frame["source_id"]).cast(pl.Int64, strict=False).is_null().arg_true()):
+            number, text = lines[wrong[0]]
+            raise UserError(f"{path}: line {number} is {text!r}, not a source_id")
     else:
         frame = read_table(path)
     ids = _int64(frame, path)
     if not ids.size:
         raise UserError(f"{path}: holds no source_id")
     return ids
+
+
+def _lines(content: bytes) -> list[tuple[int, str]]:
+    """Return the numbered lines of a list of identifiers or designations; none if the first is neither."""
+    numbered = enumerate(content.decode("utf-8", "replace").splitlines(), 1)
+    lines = [(number, text.strip()) for number, text in numbered if text.strip()]
+    if lines and lines[0][1].lower() == "source_id":
+        lines = lines[1:]
+    return lines if lines and re.fullmatch(rf"({DESIGNATION})?\d+", lines[0][1]) else []
 
 
 @dataclass(frozen=True)

@@ -11,20 +11,22 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 from rich.progress import track
 
 from xpfeh.catalog.citation import references
-from xpfeh.columns import PROVENANCE_KEY
+from xpfeh.columns import PROVENANCE_KEY, rows_of
 from xpfeh.commands.companion_matches import check_matches
-from xpfeh.errors import InputError
-from xpfeh.files import local_path, whole_file
+from xpfeh.errors import InputError, UserError
+from xpfeh.files import absolute, local_path, whole_file
 from xpfeh.forks import check_not_forked
 from xpfeh.provenance import code_version
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
-from xpfeh.sources.coefficients import REPEATED, Reject
+from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject, is_repeated
+from xpfeh.sources.companions import far_from_source_id
 from xpfeh.sources.reader import CompanionFiles, find_spectra, forget_companions, read
 from xpfeh.tables.writing import check_format, write_table
 from xpfeh.typing import Columns
@@ -77,9 +79,10 @@ def read_all(
     description: str | None = None,
     warn: Callable[[str], object] = warnings.warn,
 ) -> Generator[dict[str, NDArray]]:
-    """Yield the raw columns of all stars of a source; invalid rows go to `rejected`.
+    """Yield the raw columns of all stars of a source, each once; the other rows go to `rejected`.
 
-    A description shows a progress bar. At the end `warn` is called for companion files with few of the stars.
+    A description shows a progress bar. At the end `warn` is called for companion files with few of the stars, and for
+    positions that are not where a star's identifier says.
 
     Raises
     ------
@@ -88,24 +91,60 @@ def read_all(
     """
     check_not_forked()
     forget_companions()
-    batches = stars = 0
+    batches = stars = misplaced = 0
     matched: Counter[str] = Counter()
+    seen = set[int]()
     files = find_spectra(source)
     for file in track(files, description=description) if description else files:
         for start, rows in file.ranges():
+            row = start
             for batch in read(file, start, rows, companions):
+                row, batch = row + batch.rows_read, _without_repeats(batch, row, seen)
                 rejected.extend((file.path, reject) for reject in batch.rejected)
                 batches += 1
                 stars += len(batch.columns["source_id"])
+                misplaced += int(far_from_source_id(batch.columns).sum())
                 matched.update(batch.matched)
                 yield batch.columns
     if not batches:
         raise InputError(f"{source}: holds no star")
     check_matches(companions, matched, stars, warn)
+    if misplaced:
+        verb = "is" if misplaced == 1 else "are"
+        warn(
+            f"{misplaced:,} of {stars:,} stars {verb} more than a degree from the position in their source_id; ra and "
+            "dec must be ICRS, in degrees"
+        )
+
+
+def _without_repeats(batch: RawBatch, first_row: int, seen: set[int]) -> RawBatch:
+    """Reject the stars of a batch that were in an earlier one, of another file too; `seen` gets the others."""
+    ids = batch.columns["source_id"]
+    repeated = is_repeated(ids, np.ones(len(ids), dtype=bool), seen)
+    seen.update(ids.tolist())
+    if not repeated.any():
+        return batch
+    rows = np.arange(first_row, first_row + batch.rows_read)
+    accepted = np.delete(rows, [reject.row - first_row for reject in batch.rejected])
+    repeats = zip(accepted[repeated].tolist(), ids[repeated].tolist(), strict=True)
+    rejected = sorted([*batch.rejected, *(Reject(row, source_id, REPEATED) for row, source_id in repeats)])
+    return RawBatch(rows_of(batch.columns, ~repeated), rejected, batch.matched)
+
+
+def check_not_input(out: str | Path, *inputs: object) -> None:
+    """Raise a `UserError` if `out` is one of the input files, which it would replace."""
+    target = local_path(out).resolve()
+    for each in inputs:
+        if isinstance(each, str | Path) and Path(absolute(each)).resolve() == target:
+            raise UserError(f"{out}: is one of the inputs; choose another --out")
 
 
 def write_file(
-    source: str | ArchiveStars, out: str | Path, companions: CompanionFiles, description: str, to_table: ToTable
+    source: str | list[str] | ArchiveStars,
+    out: str | Path,
+    companions: CompanionFiles,
+    description: str,
+    to_table: ToTable,
 ) -> Written:
     """Write a row for each valid star of `source`; the others and their reasons go to OUT.rejected.csv.
 
@@ -123,9 +162,12 @@ def write_file(
     ------
     UserError
         If the source has no spectra or no stars, none of its stars is in the companion files of a kind, or `out` cannot
-        be written.
+        be written or is one of these files.
     """
     check_format(out)
+    check_not_input(
+        out, *(file.location for file in find_spectra(source)), *companions.photometry, *companions.distances
+    )
     replaced = local_path(out).exists()
     rejected: list[tuple[str, Reject]] = []
     warned: list[str] = []

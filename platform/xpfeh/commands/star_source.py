@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from xpfeh.archive.cache import bring
 from xpfeh.column_names import find_columns
 from xpfeh.errors import InputError
+from xpfeh.tables.checks import DESIGNATION
 from xpfeh.tables.in_memory import is_pandas, is_table
 
 _ACCEPTED = "give identifiers, names of files, or a table (astropy, pandas, polars, Arrow, or a mapping of arrays)"
@@ -48,8 +50,8 @@ def ids_or_source(stars: Any) -> Any:
 
     Examples
     --------
-    >>> ids_or_source("17")
-    array([17])
+    >>> ids_or_source(["17", "Gaia DR3 18"])
+    array([17, 18])
     >>> ids_or_source(5.9e18)
     Traceback (most recent call last):
     xpfeh.errors.InputError: identifiers are float64, which loses digits; give integers or text
@@ -80,6 +82,7 @@ def _ids_or_files(values: NDArray, stars: Any) -> Any:
         return _int64(values)
     if values.dtype.kind in "US" or (kinds and all(issubclass(kind, str | bytes) for kind in kinds)):
         text = np.char.strip([each.decode() if isinstance(each, bytes) else each for each in values.tolist()])
+        text = np.array([re.sub(DESIGNATION, "", each) for each in text.tolist()])
         digits = np.char.isdecimal(text)
         if digits.all():
             return _int64(text)

@@ -24,6 +24,7 @@ LIST_COLUMNS = tuple(f"{band}_{kind}" for band in BANDS for kind in KINDS)
 _OPTIONAL = "coefficient_correlations"  # tables made by others often lack the correlations
 _LARGEST_CORRELATION = 1 + 1e-6  # Gaia delivers single precision: a true 1 may be rounded up by 6e-8
 
+NO_ID = "source_id is missing, or not a positive 64-bit integer"
 REPEATED = "repeated source_id"
 """The reason for rejecting a row whose star has appeared earlier in the same source."""
 
@@ -107,7 +108,7 @@ def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set
         reason[rows & (reason == "")] = why
 
     ids, known_id = known_ids(table["source_id"])
-    reject(~known_id, "source_id is not an integer")
+    reject(~known_id, NO_ID)
     columns: dict[str, NDArray] = {}
     missing = {}
     for band in BANDS:
@@ -153,15 +154,16 @@ def without_rejected(
 
 
 def known_ids(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return identifiers, -1 where one is missing, and whether each is known.
+    """Return identifiers, -1 where one is missing, and whether each is known; a negative one is not.
 
     >>> known_ids(pa.chunked_array([[17, None]]))
     (array([17, -1]), array([ True, False]))
     """
     ids = pl.Series(column)
     if not column.null_count:  # the quick way: polars takes 0.3 ms to look for nulls, long for one star of a request
-        return ids.to_numpy(), np.ones(len(ids), dtype=bool)
-    return ids.fill_null(-1).to_numpy(), ids.is_not_null().to_numpy()
+        return ids.to_numpy(), ids.to_numpy() >= 0
+    values = ids.fill_null(-1).to_numpy()
+    return values, values >= 0
 
 
 def is_repeated(ids: NDArray[np.int64], valid: NDArray[np.bool_], seen: set[int]) -> NDArray[np.bool_]:

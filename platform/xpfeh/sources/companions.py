@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from astropy import units as u
+from astropy.coordinates import angular_separation
 from astropy_healpix import HEALPix
 from numpy.typing import NDArray
 
@@ -27,6 +28,7 @@ from xpfeh.xp.photometry import excess_factor
 PHOTOMETRY = ("ra", "dec", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag", "phot_bp_rp_excess_factor")
 _MAGNITUDES, _EXCESS = PHOTOMETRY[2:5], PHOTOMETRY[5]
 _LEVEL_12 = HEALPix(4096, order="nested")  # the pixels of source_ids, see `IDS_PER_PIXEL`
+_FAR_DEG = 1.0
 _BULK_NAME = re.compile(r"GaiaSource_(\d{6})-(\d{6})\.")
 _IDS_PER_BULK_PIXEL = IDS_PER_PIXEL * 4 ** (12 - 8)  # Gaia's bulk files are cut at HEALPix level 8
 
@@ -113,9 +115,33 @@ class Companions:
         columns = {**self._photometry.of(source_id), **self._distances.of(source_id)}
         unknown = np.isnan(columns["ra"]) | np.isnan(columns["dec"])
         if unknown.any():
-            lon, lat = _LEVEL_12.healpix_to_lonlat(source_id[unknown] // IDS_PER_PIXEL)
-            columns["ra"][unknown], columns["dec"][unknown] = lon.to_value(u.deg), lat.to_value(u.deg)
+            columns["ra"][unknown], columns["dec"][unknown] = _position(source_id[unknown])
         return columns
+
+
+def _position(source_id: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the centres of the identifiers' HEALPix pixels, deg."""
+    lon, lat = _LEVEL_12.healpix_to_lonlat(source_id // IDS_PER_PIXEL)
+    return lon.to_value(u.deg), lat.to_value(u.deg)
+
+
+def far_from_source_id(star: Mapping[str, NDArray]) -> NDArray[np.bool_]:
+    """Return which stars (N,) are more than a degree from the position in their identifier.
+
+    In 30 years no star moves by a tenth of that. Identifiers of no Gaia star, beyond the last pixel, have no position.
+
+    Examples
+    --------
+    >>> star = {"source_id": np.array([4295806720] * 2), "ra": np.array([44.996, 2.9997]), "dec": np.array([0.006] * 2)}
+    >>> far_from_source_id(star).tolist()  # the second one's right ascension is in hours
+    [False, True]
+    """
+    if "ra" not in star:
+        return np.zeros(len(star["source_id"]), dtype=bool)
+    known = star["source_id"] // IDS_PER_PIXEL < _LEVEL_12.npix
+    ra, dec = np.radians(_position(np.where(known, star["source_id"], 0)))
+    apart = angular_separation(ra, dec, np.radians(star["ra"]), np.radians(star["dec"]))
+    return known & (np.degrees(apart) > _FAR_DEG)
 
 
 class _Files:

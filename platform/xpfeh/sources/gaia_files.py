@@ -46,7 +46,7 @@ class GaiaFile:
     def releases(self) -> tuple[str, ...]:
         """The data release named in the file's header, or else those that have its numbers of coefficients.
 
-        Only the rows up to the first with both bands are read.
+        Only the rows up to the first with both bands are read. If every star lacks a band, the other one decides.
 
         Raises
         ------
@@ -54,24 +54,28 @@ class GaiaFile:
             If the file is empty or unreadable, no release has these numbers, or the named release has others.
         """
         widths: dict[str, int] = {}
+        stars = 0
         for table in self._tables(LIST_COLUMNS):
             for band in BANDS:
                 if band not in widths and (width := coefficients_per_star(table[f"{band}_coefficients"], band)):
                     widths[band] = width
+            stars += table.num_rows
             if len(widths) == len(BANDS):
-                try:
-                    found = releases_of(widths["bp"], widths["rp"])
-                except UserError as error:
-                    raise InputError(f"{self.path}: {error}") from None
-                named = self._release_in_header()
-                if named and named not in found:
-                    numbers = f"{widths['bp']} and {widths['rp']} coefficients are {found[0].upper()}'s"
-                    raise InputError(
-                        f"{self.path}: its header names {RELEASES[named].title}, but its {numbers}; check with xpfeh "
-                        f"probe {named}"
-                    )
-                return (named,) if named else found
-        raise InputError(f"{self.path}: holds no star with both bands, so its data release is unknown")
+                break
+        if not stars:
+            raise InputError(f"{self.path}: holds no star")
+        try:
+            found = releases_of(*(widths.get(band) for band in BANDS))
+        except UserError as error:
+            raise InputError(f"{self.path}: {error}") from None
+        named = self._release_in_header()
+        if named and named not in found:
+            numbers = " and ".join(map(str, widths.values()))
+            raise InputError(
+                f"{self.path}: its header names {RELEASES[named].title}, but its {numbers} coefficients are "
+                f"{found[0].upper()}'s; check with xpfeh probe {named}"
+            )
+        return (named,) if named else found
 
     def ranges(self) -> list[tuple[int, int | None]]:
         """Return whole row groups of a large Parquet file as (first row, rows); (0, None) for any other file.

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import require_columns
-from xpfeh.tables.checks import check_identifiers
+from xpfeh.tables.checks import bare, check_identifiers
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.tables.formats import to_series
 from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists
@@ -186,6 +186,4 @@ def wide_columns(
 def identifiers(ids: pl.Series, path: str) -> pa.Array:
     """Return identifiers as int64, null where one is not an integer; refuse a type that has lost digits."""
     check_identifiers(ids.dtype, path)
-    if ids.dtype == pl.String:
-        ids = ids.str.strip_chars()
-    return ids.cast(pl.Int64, strict=False).to_arrow()
+    return bare(ids).cast(pl.Int64, strict=False).to_arrow()

@@ -63,6 +63,8 @@ class GivenTable:
         self._wide = not self._sampled and is_wide(names)
         if "source_id" not in names:
             raise InputError(f"{NAME}: no column source_id")
+        if ("ra" in names) != ("dec" in names):
+            raise InputError(f"{NAME}: has only one of ra and dec; a position needs both")
         if not (self._sampled or self._wide):
             if not {*LIST_COLUMNS, *SAMPLES} & set(names):
                 raise InputError(
@@ -86,8 +88,6 @@ class GivenTable:
         if self._release is not None:
             return (self._release,)
         n_bp, n_rp = (coefficients_per_star(self._lists[f"{band}_coefficients"], band) for band in BANDS)
-        if n_bp is None or n_rp is None:
-            raise InputError(f"{NAME}: holds no star with both bands, so its data release is unknown")
         return releases_of(n_bp, n_rp)
 
     def ranges(self) -> list[tuple[int, int | None]]:

@@ -159,11 +159,13 @@ def read(file: SpectraFile, start: int, rows: int | None, companions: CompanionF
 
 
 def _own_first(own: Mapping[str, NDArray], known: Mapping[str, NDArray]) -> dict[str, NDArray]:
-    """Return photometry and distances, with preference for those that came with the spectra."""
-    return {
-        name: np.where(np.isnan(own[name]), values, own[name]) if name in own else values
-        for name, values in known.items()
-    }
+    """Return photometry and distances, with preference for those that came with the spectra; a position is a pair."""
+    result = {}
+    for name, values in known.items():
+        pair = ("ra", "dec") if name in ("ra", "dec") else (name,)
+        unknown = np.logical_or.reduce([np.isnan(own[each]) for each in pair]) if name in own else True
+        result[name] = np.where(unknown, values, own.get(name, values))
+    return result
 
 
 @lru_cache(maxsize=1)

@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from xpfeh.sources.coefficients import REPEATED, RawBatch, is_repeated, known_ids, lengths_of, matrix, without_rejected
+from xpfeh.sources.coefficients import (
+    NO_ID,
+    REPEATED,
+    RawBatch,
+    is_repeated,
+    known_ids,
+    lengths_of,
+    matrix,
+    without_rejected,
+)
 from xpfeh.xp.grid import WAVELENGTH_NM
 
 SAMPLES = ("flux", "flux_error")
@@ -35,7 +44,7 @@ def to_sampled_batch(table: pa.Table) -> RawBatch:
     width = WAVELENGTH_NM.size
     ids, known = known_ids(table["source_id"])
     lengths = {name: lengths_of(table[name]) for name in SAMPLES}
-    reason = np.where(known, "", "source_id is not an integer").astype(object)
+    reason = np.where(known, "", NO_ID).astype(object)
     for name, length in lengths.items():
         wrong = (reason == "") & (length != width)
         reason[wrong] = [f"{name}: {found} numbers, not {width}" for found in length[wrong]]

@@ -17,13 +17,20 @@ from xpfeh.errors import InputError, UserError
 
 IDS_PER_PIXEL = 2**35
 """A source_id divided by this is its HEALPix pixel of level 12, nested (Gaia DR3 documentation, section 20.1.1)."""
+DESIGNATION = r"^(?i:Gaia +(E?DR3|DR4)) +"
+"""What precedes the identifier in a designation. DR2's identifiers are others."""
 TRUE, FALSE = ("true", "t", "1", "1.0"), ("false", "f", "0", "0.0")
 """How archives, databases and spreadsheets write true and false; 1.0 and 0.0 come from integer columns with gaps."""
 POSITION_RANGES = {"ra": (0.0, 360.0), "dec": (-90.0, 90.0)}
 """Degrees."""
-RANGES = {**POSITION_RANGES, "ebv": (0.0, 100.0)}
-"""The ranges of some columns of Gaia stars. E(B-V), mag: the map of SFD98 at nside 64 goes from 0.004 to 57, and -1,
--99 or 999 are what tables write for unknown."""
+RANGES = {
+    **POSITION_RANGES,
+    "ebv": (0.0, 100.0),
+    **dict.fromkeys(("phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"), (-5.0, 30.0)),
+    "rgeo": (0.1, 1e7),
+}
+"""The ranges of some columns of Gaia stars: -1, -99, 99 or -9999 are what tables write for unknown. E(B-V), mag: the
+map of SFD98 at nside 64 goes from 0.004 to 57. Distances, pc: no star is nearer than 1.3, M31 is at 8e5."""
 
 
 def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
@@ -42,12 +49,23 @@ def with_source_id(frame: pl.DataFrame, path: str | Path) -> pl.DataFrame:
     name = columns_of(frame, path, ["source_id"])["source_id"]
     ids = frame[name]
     check_identifiers(ids.dtype, path)
-    integers = ids.cast(pl.Int64, strict=False)
+    integers = bare(ids).cast(pl.Int64, strict=False)
     if integers.null_count():
         row = int(integers.is_null().arg_true()[0])
         found = "missing" if ids[row] is None else f"{ids[row]!r}"
         raise InputError(f"{path}: source_id of row {row} is {found}; write 64-bit integers, a float loses digits")
     return frame.drop(name).insert_column(0, integers.alias("source_id"))
+
+
+def bare(ids: pl.Series) -> pl.Series:
+    """Return identifiers without blanks, and without ``Gaia DR3`` and the like, which the archive's designations have.
+
+    Examples
+    --------
+    >>> bare(pl.Series(["Gaia DR3 4295806720", " 17"])).to_list()
+    ['4295806720', '17']
+    """
+    return ids.str.strip_chars().str.replace(DESIGNATION, "") if ids.dtype == pl.String else ids
 
 
 def check_identifiers(dtype: pl.DataType, path: str | Path) -> None:

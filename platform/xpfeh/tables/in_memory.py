@@ -20,7 +20,7 @@ from xpfeh.tables.lists import number_lists
 _UNITS = {
     **dict.fromkeys(("flux", "flux_error"), u.Unit("W m-2 nm-1")),
     **dict.fromkeys(("ra", "dec"), u.deg),
-    "ebv": u.mag,
+    **dict.fromkeys(("ebv", "phot_g_mean_mag", "phot_bp_mean_mag", "phot_rp_mean_mag"), u.mag),
     "rgeo": u.pc,
     **dict.fromkeys(("parallax", "parallax_error", "tentative_parallax_bias"), u.mas),
     **dict.fromkeys(("nu_eff_used_in_astrometry", "pseudocolour"), u.um**-1),
