@@ -172,7 +172,7 @@ def check_output_file(path: str | Path) -> Path:
     Raises
     ------
     UserError
-        If it is a folder, or one of its parents is a file.
+        If it is a folder, one of its parents is a file, or you may not write there.
     """
     target = local_path(path)
     if target.is_dir():
@@ -266,6 +266,8 @@ def _parents(target: Path) -> Iterator[None]:
 def _check_parents(target: Path) -> None:
     for folder in target.absolute().parents:
         if folder.is_dir():
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise UserError(f"{target}: cannot be written, no permission in {folder}")
             return
         if folder.exists():
             raise UserError(f"{target}: cannot be written, {folder} is a file")

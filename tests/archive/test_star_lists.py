@@ -46,7 +46,7 @@ def test_a_star_is_matched_where_it_was_at_the_tables_epoch(
     table = tmp_path / "positions.csv"
     table.write_text("ra,dec\n10,0\n")
     assert star_lists.stars_around(table, services=services).matched["source_id"].to_list() == [11]
-    with pytest.raises(UserError, match="none of its 1 positions is a star of Gaia DR3"):
+    with pytest.raises(UserError, match="its one position is not a star of Gaia DR3"):
         star_lists.stars_around(table, epoch=2016.0, services=services)
 
 

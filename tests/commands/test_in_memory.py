@@ -270,3 +270,35 @@ def test_another_dust_map_for_models_that_take_it_as_a_hint(
     assert np.asarray(given_back["FEH"]).tobytes() == np.asarray(by_full["FEH"]).tobytes()
     with pytest.raises(UserError, match=r"recipe paper dereddens with the map it was trained with \(sfd-nside64\)"):
         xpfeh.predict(spectra, model=bundle, dust_map="sfd")
+
+
+@pytest.mark.parametrize("sampling", [[300.0, 400.0], [500.0, 400.0], [500.0, 500.0], [], ["blue"], [5000.0]])
+def test_a_sampling_that_gaiaxpy_refuses_is_refused(sampling: object, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^sampling: must be "):
+        xpfeh.calibrate(datalink_file("csv", tmp_path), sampling=sampling)
+
+
+def test_a_sampling_may_have_a_unit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spectrum = datalink_file("csv", tmp_path)
+    in_nm, _ = xpfeh.calibrate(spectrum, sampling=[500.0, 600.0])
+    in_angstrom, wavelength_nm = xpfeh.calibrate(spectrum, sampling=[5000.0, 6000.0] * u.AA)
+    assert wavelength_nm.tolist() == [500.0, 600.0]
+    np.testing.assert_array_equal(in_angstrom["flux"][0], in_nm["flux"][0])
+    assert capsys.readouterr().out == "", "GaiaXPy's own progress"
+
+
+def test_a_position_far_from_that_of_the_identifier_gives_a_warning(bundle: Path, tmp_path: Path) -> None:
+    spectrum = datalink_file("csv", tmp_path)
+    hours = {"source_id": [5937083312263887616], "ra": [251.5 / 15], "dec": [-51.5]}
+    hours |= {"phot_g_mean_mag": [9.75], "phot_bp_mean_mag": [10.5], "phot_rp_mean_mag": [9.0]}
+    with pytest.warns(UserWarning, match=r"^1 of 1 star is more than a degree from the position in its source_id"):
+        xpfeh.predict(spectrum, model=bundle, photometry=hours)
+
+
+@pytest.mark.parametrize("n", [0, 2.5, "3"])
+def test_draws_are_counted_in_whole_numbers(n: object, bundle: Path, spectra: dict[str, np.ndarray]) -> None:
+    stars = xpfeh.predict(spectra, model=bundle)
+    with pytest.raises(UserError, match="draw at least one, a whole number"):
+        xpfeh.samples(stars, n)  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="seed is -1"):
+        xpfeh.samples(stars, 3, seed=-1)

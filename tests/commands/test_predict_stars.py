@@ -194,3 +194,39 @@ def test_an_impossible_dust_map_is_refused_before_the_archive_is_queried(
             predict_stars(choice, model, out, NO_COMPANIONS, services=services, dust_map="sfd")
     assert archive.log == []
     assert not out.exists()
+
+
+def test_a_star_of_several_files_is_answered_once(tmp_path: Path) -> None:
+    files = [str(datalink_file(kind, tmp_path)) for kind in ("csv", "ecsv", "fits", "vot")]
+    written = predict_file(files, PRETRAINED, tmp_path / "feh.CSV", NO_COMPANIONS)
+    assert (written.stars, written.rejected, written.repeated) == (1, 3, 3)
+    rejected = pl.read_csv(written.listing)
+    assert rejected["source"].to_list() == files[1:]
+    assert rejected["row"].to_list() == [0, 0, 0]
+    assert "flag_names" in pl.read_csv(tmp_path / "feh.CSV").columns
+
+
+def test_an_input_is_never_replaced(tmp_path: Path) -> None:
+    spectra = datalink_file("csv", tmp_path)
+    before = spectra.read_bytes()
+    ids = tmp_path / "ids.csv"
+    ids.write_text(f"source_id\n{STAR}\n")
+    with pytest.raises(UserError, match=r"star\.csv: is one of the inputs; choose another --out"):
+        predict_file(str(spectra), PRETRAINED, tmp_path / "." / "star.csv", NO_COMPANIONS)
+    with pytest.raises(UserError, match=r"ids\.csv: is one of the inputs"):
+        predict_stars(StarChoice(ids=ids), PRETRAINED, ids, NO_COMPANIONS)
+    photometry = CompanionFiles.find([str(ids)])
+    with pytest.raises(UserError, match=r"ids\.csv: is one of the inputs"):
+        predict_file(str(spectra), PRETRAINED, ids, photometry)
+    assert spectra.read_bytes() == before
+
+
+def test_a_file_whose_every_star_lacks_a_band_is_answered(tmp_path: Path) -> None:
+    """As DataLink gives them, one star a file."""
+    spectra = datalink_file("csv", tmp_path)
+    table = pl.read_csv(spectra, infer_schema=False)
+    without = [name for name in table.columns if name.startswith("bp_coefficient")]
+    table.with_columns(pl.lit("").alias(name) for name in without).write_csv(tmp_path / "rp_alone.csv")
+    written = predict_file(str(tmp_path / "rp_alone.csv"), PRETRAINED, tmp_path / "feh.parquet", NO_COMPANIONS)
+    assert (written.stars, written.rejected) == (1, 0)
+    assert pl.read_parquet(tmp_path / "feh.parquet")["flags"][0] & Flag.MISSING_BAND

@@ -38,7 +38,7 @@ def test_reads_every_format_alike(tmp_path: Path, suffix: str) -> None:
         (pl.DataFrame({"source_id": ["1", "Gaia 2"], "feh": [0.0, 0.1]}), "source_id of row 1 is 'Gaia 2'"),
         (
             pl.DataFrame({"source_id": [1, 2, 1], "feh": [0.0, 0.1, 0.1]}),
-            "1 rows repeat a source_id, row 2 is the first",
+            "1 row repeats a source_id, row 2 is the first",
         ),
         (
             pl.DataFrame({"source_id": [1, 2], "feh": [0.0, None]}),

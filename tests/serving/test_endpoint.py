@@ -172,7 +172,7 @@ def test_a_client_gives_what_predict_gives(
     xpfeh.Client(address).predict(spectra, keep=tmp_path / "kept")
     assert kept[0].stat().st_mtime_ns == before
     coefficients = datalink_file("csv", tmp_path)
-    photometry = {"source_id": [STAR], "ra": [251.0], "dec": [-53.0], "phot_g_mean_mag": [14.25]}
+    photometry = {"source_id": [STAR], "ra": [251.5], "dec": [-51.5], "phot_g_mean_mag": [14.25]}
     photometry |= {"phot_bp_mean_mag": [15.0], "phot_rp_mean_mag": [13.5]}
     for given in (coefficients, [str(coefficients)], Table.read(datalink_file("fits", tmp_path))[0]):
         (star,) = xpfeh.Client(address).predict(given, photometry)

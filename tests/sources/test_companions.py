@@ -117,7 +117,7 @@ def test_limits_of_the_distance_are_not_used_as_the_distance(tmp_path: Path) -> 
         ({**ROWS, "source_id": [1.5e18, 2.5]}, "loses digits"),
         ({**ROWS, "source_id": ["5", "Gaia DR2 5"]}, "source_id of row 1 is 'Gaia DR2 5'"),
         ({**ROWS, "source_id": [5, None]}, "source_id of row 1 is missing"),
-        ({**ROWS, "source_id": [5, 5]}, "1 rows repeat a source_id, row 1 is the first"),
+        ({**ROWS, "source_id": [5, 5]}, "1 row repeats a source_id, row 1 is the first"),
         ({**ROWS, "dec": [0.0, 95.0]}, "dec of row 1 is 95, outside -90 to 90"),
         ({**ROWS, "ra": [-0.5, 0.0]}, "ra of row 0 is -0.5, outside 0 to 360"),
         ({**ROWS, "EBV": [0.1, -99.0]}, "EBV of row 1 is -99, outside 0 to 100"),

@@ -423,7 +423,7 @@ def test_ranges() -> None:
     [
         ("source_id,ra,dec\n1,360.5,0\n", "ra of row 0 is 360.5, outside 0 to 360"),
         ("source_id,ra,dec\n1,0,0\n2,0,95\n", "dec of row 1 is 95, outside -90 to 90"),
-        ("source_id,ra,dec\n1,0,0\n2,0,0\n1,1,1\n", "1 rows repeat a source_id, row 2 is the first"),
+        ("source_id,ra,dec\n1,0,0\n2,0,0\n1,1,1\n", "1 row repeats a source_id, row 2 is the first"),
         ("source_id,ra,dec\n", "the table is empty"),
         ("source_id,ra,note\n1,2,x\n", "no column dec; there are: source_id, ra, note"),
         ("ra,dec,note\n1,2,x\n", "no column source_id; there are: ra, dec, note"),

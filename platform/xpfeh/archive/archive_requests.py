@@ -73,7 +73,7 @@ def request_spectra(ids: NDArray[np.int64], release: str, services: Services) ->
     gaia = RELEASES[release]
     alternative = (
         f"download {gaia.retrieval_types[0]} as {gaia.data_structures[0]} CSV from the archive's DataLink into a "
-        f"folder and ingest that; xpfeh probe {release} shows what works"
+        f"folder and give that as spectra; xpfeh probe {release} shows what works"
     )
     return first_answer("spectra", ask, services, alternative)
 

@@ -40,7 +40,7 @@ def with_spectra(tap: GaiaTap, select: str, where: str) -> Table:
         tried[archive.tap] = conditions
         return [_query(tables, select, where, condition) for condition in conditions]
 
-    answer = tap.ask("stars with spectra", build, "look them up in the archive's web page")
+    answer = tap.ask("stars with spectra", build, "look them up on the archive's web page")
     if accepted := tried[answer.archive.tap][answer.number]:
         remember(tap.release, TOPIC, answer.archive.tap, accepted)
     return answer.table

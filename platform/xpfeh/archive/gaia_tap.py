@@ -216,7 +216,7 @@ def first_answer(
         Queries one archive, and raises `RefusedError` or `UnavailableError` if it has no answer.
     services : Services
     alternative : str
-        What a user without a network can do instead.
+        What the user can do instead.
     refusal_is_final : bool
         Whether a request that one archive refuses is not sent to the next.
 
@@ -241,4 +241,4 @@ def first_answer(
             if reasons:
                 services.state.notice(f"{what} from {archive.title}, since {'; '.join(reasons)}")
             return answer
-    raise ArchiveError(f"{what}: {'; '.join(reasons)}; without a network, {alternative}")
+    raise ArchiveError(f"{what}: {'; '.join(reasons)}; or {alternative}")

@@ -120,7 +120,7 @@ def or_user_error(request: Callable[[], _T], services: Services, what: str, alte
     what : str
         Name of the request in messages.
     alternative : str
-        What a user without a network can do instead.
+        What the user can do instead.
 
     Raises
     ------
@@ -136,7 +136,7 @@ def or_user_error(request: Callable[[], _T], services: Services, what: str, alte
     except RefusedError as refused:
         raise ArchiveError(f"{what}: the service refuses it: {refused}") from None
     except UnavailableError as error:
-        raise ArchiveError(f"{what}: {error}; without a network, {alternative}") from None
+        raise ArchiveError(f"{what}: {error}; or {alternative}") from None
 
 
 class TimedSession(requests.Session):

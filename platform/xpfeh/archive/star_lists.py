@@ -26,7 +26,7 @@ from xpfeh.tables.reading import read_table
 
 _J2000 = 2000.0  # Julian year
 """Default of a match by position: as for compilations of the literature."""
-_ALTERNATIVE = "run it in the archive's web page"
+_ALTERNATIVE = "run it on the archive's web page"
 
 
 def ids_by_adql(query: str, release: str = "dr3", services: Services = PUBLIC) -> NDArray[np.int64]:
@@ -159,11 +159,15 @@ def stars_around(
     frame = read_table(table)
     names = columns_of(frame, table, ["ra", "dec"], j2000_first=epoch == _J2000)
     positions = {kind: degrees(frame[name], kind, table) for kind, name in names.items()}
-    gaia = stars_near(pl.DataFrame(positions).drop_nulls(), radius_arcsec, epoch, release, services)
+    known = pl.DataFrame(positions).drop_nulls()
+    if not len(known):
+        raise UserError(f"{table}: no row has both ra and dec")
+    gaia = stars_near(known, radius_arcsec, epoch, release, services)
     ra, dec = (values.cast(pl.Float64).fill_null(np.nan).to_numpy() for values in positions.values())
     match = crossmatch(ra, dec, gaia, radius_arcsec, epoch, RELEASES[release].ref_epoch)
     if not match.in_gaia.size:
-        raise UserError(f"{table}: none of its {len(frame)} positions is a star of {RELEASES[release].title}")
+        where = "its one position is not" if len(known) == 1 else f"none of its {len(known):,} positions is"
+        raise UserError(f"{table}: {where} a star of {RELEASES[release].title}")
     found = {
         "source_id": gaia["source_id"][match.in_gaia],
         "separation_arcsec": match.separation,

@@ -43,8 +43,9 @@ app = typer.Typer()
 def predict(
     out: Annotated[Path, local("File to write: .parquet, .fits, .vot, .ecsv or .csv.")],
     source: Annotated[
-        str | None, typer.Argument(help="Spectra, as for `xpfeh spectra`; or choose stars with one of the options.")
-    ] = None,
+        list[str],
+        typer.Argument(help="Gaia XP spectra: files, folders or s3:// URIs; or choose stars with one of the options."),
+    ] = [],
     ids: Ids = None,
     adql: Adql = None,
     cone: Cone = None,
@@ -71,7 +72,7 @@ def predict(
     choice, (tables, fetch) = StarChoice(ids, adql, cone, around, radius, epoch), without_fetch(distances)
     companions = CompanionFiles.find(photometry, tables)
     if choice.made == bool(source):
-        raise UserError("predict: give a source of spectra, or one of --ids, --adql, --cone, --around")
+        raise UserError("predict: give either spectra or one of --ids, --adql, --cone, --around")
     if source:
         if fetch or archive:
             raise UserError("predict: --distances fetch and --archive need --ids, --adql, --cone or --around")

@@ -20,8 +20,8 @@ from xpfeh.cli.panels import CATALOG, DATA, examples
 from xpfeh.cli.printing import console, print_warning
 from xpfeh.errors import Notice, UserError
 
-# A full disk, a quota, missing permissions, names too long: the user can fix these, wherever they occur.
-_USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG}
+# A full disk, quotas, missing permissions, names too long: the user can fix these, wherever they occur.
+_USER_ERRNOS = {errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.EFBIG}
 
 _EXTRAS = {
     **dict.fromkeys(("ingest", "catalog"), "cluster"),

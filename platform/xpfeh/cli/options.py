@@ -66,9 +66,9 @@ def comparisons_of(
 
 
 Source = Annotated[
-    str,
+    list[str],
     typer.Argument(
-        help="Gaia XP spectra: a file, folder, glob or s3:// URI; or apogee-library, or a FITS file of the same layout."
+        help="Gaia XP spectra: files, folders or s3:// URIs; or apogee-library, or a FITS file of the same layout."
     ),
 ]
 Features = Annotated[str, typer.Option(help="Features written by `xpfeh ingest`: a folder or s3:// URI.")]

@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from xpfeh.errors import UserError
+
 if TYPE_CHECKING:
     from xpfeh.archive.cache import Size
     from xpfeh.archive.probe import Finding
@@ -115,6 +117,8 @@ def _print_outcome(out: Any, written: Written, counts: str) -> None:
     console.print(f"{counts} -> {out}{' (replaced)' if written.replaced else ''}", soft_wrap=True)
     if written.rejected:
         console.print(f"reasons for the rejected rows: {written.listing}", soft_wrap=True)
+    if not written.stars:
+        raise UserError(f"{out}: has no star, all were rejected")
 
 
 def _count(kinds: Mapping[str, int]) -> str:
@@ -202,7 +206,8 @@ def print_account(account: Account) -> None:
         f"; {account.parts:,} parts match their record and their input",
         soft_wrap=True,
     )
-    console.print(f"{len(account.problems)} problems" if account.problems else "each star exactly once")
+    count = len(account.problems)
+    console.print(f"{count} problem{'s' * (count > 1)}" if count else "each star exactly once")
 
 
 def print_cuts(counts: Mapping[str, int], title: str = "labelled sample") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import requests
 import tenacity
 
-from xpfeh.errors import EndpointError
+from xpfeh.errors import EndpointError, InputError
 
 _TEMPORARY = (429, 502, 503, 504)  # limits, restarts, overload
 _ATTEMPTS, _LONGEST_WAIT_S = 8, 60.0  # about a minute in all
@@ -23,9 +23,16 @@ class Connection:
     key : str or None
     timeout_s : float
         Longest silence of the endpoint, s.
+
+    Raises
+    ------
+    InputError
+        If the URL does not begin with http:// or https://.
     """
 
     def __init__(self, url: str, key: str | None, timeout_s: float) -> None:
+        if not str(url).startswith(("http://", "https://")):
+            raise InputError(f"{url!r}: not the address of an endpoint; write http://HOST:PORT")
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         self._session = requests.Session()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from astropy import units as u
 from astropy.table import Table
 from numpy.typing import ArrayLike, NDArray
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Rejected = list[tuple[str, Reject]]
+_MODEL_NM = (330.0, 1050.0)  # gaiaxpy/core/satellite.py
 _ENDS = ("FEH_lo95", "FEH_lo68", "FEH", "FEH_hi68", "FEH_hi95")
 
 
@@ -48,7 +50,7 @@ def calibrate_stars(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFram
     """Return spectra and wavelengths; see `xpfeh.calibrate`."""
     import pandas as pd
 
-    wavelength_nm = None if sampling is None else np.atleast_1d(np.asarray(sampling, dtype=np.float64))
+    wavelength_nm = None if sampling is None else _wavelengths(sampling)
     rejected: Rejected = []
     parts = []
     for raw in read_all(source_of(stars), NO_COMPANIONS, rejected):
@@ -62,10 +64,27 @@ def calibrate_stars(stars: Any, sampling: ArrayLike | None) -> tuple[pd.DataFram
     return spectra, WAVELENGTH_NM.copy() if wavelength_nm is None else wavelength_nm
 
 
+def _wavelengths(sampling: ArrayLike) -> NDArray[np.float64]:
+    """Return the user's wavelengths, nm, which may have a unit; GaiaXPy's instrument model ends at `_MODEL_NM`."""
+    low, high = _MODEL_NM
+    try:
+        in_nm = sampling.to(u.nm).value if isinstance(sampling, u.Quantity) else sampling
+        wavelength_nm = np.atleast_1d(np.asarray(in_nm, dtype=np.float64))
+    except (u.UnitConversionError, TypeError, ValueError):
+        raise InputError("sampling: must be wavelengths, in nm") from None
+    # GaiaXPy extrapolates without a word.
+    inside = wavelength_nm.ndim == 1 and wavelength_nm.size and ((wavelength_nm >= low) & (wavelength_nm <= high)).all()
+    if not inside or (np.diff(wavelength_nm) <= 0).any():
+        raise InputError(f"sampling: must be increasing wavelengths from {low:g} to {high:g} nm")
+    return wavelength_nm
+
+
 def draw_samples(stars: Any, n: int, seed: int | None) -> NDArray[np.float32]:
     """Return (N, n) draws of [Fe/H]; see `xpfeh.samples`."""
-    if n < 1:
-        raise InputError(f"samples: n is {n}; draw at least one")
+    if not (isinstance(n, int | np.integer) and n >= 1):
+        raise InputError(f"samples: n is {n}; draw at least one, a whole number")
+    if not (seed is None or (isinstance(seed, int | np.integer) and seed >= 0)):
+        raise InputError(f"samples: seed is {seed}; give a whole number, 0 or more")
     try:
         ends = np.stack([np.ma.filled(np.ma.asarray(stars[name], dtype=np.float32), np.nan) for name in _ENDS], axis=1)
     except (KeyError, IndexError, TypeError):

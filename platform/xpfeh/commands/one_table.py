@@ -107,13 +107,13 @@ def read_all(
                 matched.update(batch.matched)
                 yield batch.columns
     if not batches:
-        raise InputError(f"{source}: holds no star")
+        raise InputError(f"{', '.join(file.path for file in files[:3])}{', ...' * (len(files) > 3)}: holds no star")
     check_matches(companions, matched, stars, warn)
     if misplaced:
-        verb = "is" if misplaced == 1 else "are"
+        are, their = ("is", "its") if misplaced == 1 else ("are", "their")
         warn(
-            f"{misplaced:,} of {stars:,} stars {verb} more than a degree from the position in their source_id; ra and "
-            "dec must be ICRS, in degrees"
+            f"{misplaced:,} of {stars:,} star{'s' * (stars > 1)} {are} more than a degree from the position in {their} "
+            "source_id; ra and dec must be ICRS, in degrees"
         )
 
 

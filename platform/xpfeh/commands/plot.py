@@ -81,7 +81,7 @@ def plot_star(
     UserError
         If there is no such star, or several and none is chosen, or `out` cannot be written.
     """
-    suffix = check_output_file(out).suffix
+    suffix = check_output_file(out).suffix.lower()
     if suffix not in FORMATS:
         raise UserError(f"{out}: this picture format cannot be written; choose {', '.join(FORMATS)}")
     plt.switch_backend("agg")

@@ -12,7 +12,7 @@ import pyarrow as pa
 from xpfeh.archive.archives import PUBLIC, Services
 from xpfeh.columns import CATALOG, sensitivity_schema, to_arrow, to_table
 from xpfeh.commands.choose_stars import StarChoice, choose_stars
-from xpfeh.commands.one_table import ToTable, Written, with_provenance, write_file
+from xpfeh.commands.one_table import ToTable, Written, check_not_input, with_provenance, write_file
 from xpfeh.errors import UserError
 from xpfeh.flags import names
 from xpfeh.inference.estimate import estimate
@@ -21,7 +21,7 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.archive_stars import ArchiveStars
 from xpfeh.sources.reader import CompanionFiles
-from xpfeh.tables.writing import check_format
+from xpfeh.tables.writing import check_format, suffix_of
 from xpfeh.typing import Columns
 from xpfeh.xp.pixels import centres_nm
 from xpfeh.xp.preprocess import preprocess
@@ -31,7 +31,7 @@ FETCH = "fetch"
 
 
 def predict_file(
-    source: str | ArchiveStars,
+    source: str | list[str] | ArchiveStars,
     bundle: str | Path,
     out: str | Path,
     companions: CompanionFiles,
@@ -67,7 +67,7 @@ def predict_file(
 
 
 def _predict(
-    source: str | ArchiveStars,
+    source: str | list[str] | ArchiveStars,
     predictor: Predictor,
     out: str | Path,
     companions: CompanionFiles,
@@ -79,7 +79,7 @@ def _predict(
     def rows_of_text(raw: Columns) -> pa.Table:
         return _with_flag_names(rows(raw))
 
-    written = write_file(source, out, companions, "predict", rows_of_text if Path(out).suffix == ".csv" else rows)
+    written = write_file(source, out, companions, "predict", rows_of_text if suffix_of(out) == ".csv" else rows)
     return replace(written, kinds=kinds)
 
 
@@ -132,6 +132,7 @@ def predict_stars(
     check_format(out)
     predictor = Predictor(bundle)
     _check_release(predictor, release)
+    check_not_input(out, choice.ids, choice.around)
     own = predictor.preprocess_by(dust_map).release  # an impossible map is refused before the archive is queried
     ids = choose_stars(choice, own, out, services)
     fetched = bring_distances(ids, own, services) if fetch_distances else []
@@ -172,7 +173,9 @@ def _check_release(predictor: Predictor, release: str | None) -> None:
         )
 
 
-def sensitivity_file(source: str, bundle: str | Path, out: str | Path, companions: CompanionFiles) -> Written:
+def sensitivity_file(
+    source: str | list[str], bundle: str | Path, out: str | Path, companions: CompanionFiles
+) -> Written:
     """Write d[Fe/H] / d flux by pixel of all stars of `source`.
 
     Raises

@@ -27,7 +27,7 @@ class Stage(StrEnum):
 
 
 def write_spectra(
-    source: str, out: str | Path, stage: Stage, settings: PreprocessSettings, companions: CompanionFiles
+    source: str | list[str], out: str | Path, stage: Stage, settings: PreprocessSettings, companions: CompanionFiles
 ) -> Written:
     """Write the spectra of `source`.
 

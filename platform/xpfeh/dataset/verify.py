@@ -90,8 +90,9 @@ def verify(uri: str | Path) -> Account:
                     written.add(each.ids)
         repeated = written.find()
     if repeated.size:
-        examples = ", ".join(map(str, repeated[:_EXAMPLES]))
-        account.problems.append(f"{repeated.size} source_ids are in several parts: {examples} ...")
+        examples = ", ".join(map(str, repeated[:_EXAMPLES])) + ", ..." * (repeated.size > _EXAMPLES)
+        ids = "1 source_id is" if repeated.size == 1 else f"{repeated.size} source_ids are"
+        account.problems.append(f"{ids} in several parts: {examples}")
     return account
 
 

@@ -74,10 +74,26 @@ def require_columns(names: Sequence[str], path: str) -> None:
     """Raise a `UserError` if a file with these columns cannot hold XP continuous spectra."""
     needed = [name for name in ("source_id", *LIST_COLUMNS) if not name.endswith(_OPTIONAL)]
     if missing := [name for name in needed if name not in names]:
-        raise InputError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
+        lacks = f"not a file of XP continuous spectra, it lacks {', '.join(missing)}"
+        raise InputError(f"{path}: {sampled_hint(names) or lacks}")
     counts = Counter(names)
     if twice := [name for name in ("source_id", *LIST_COLUMNS) if counts[name] > 1]:
         raise InputError(f"{path}: has several columns named {', '.join(twice)}; keep one")
+
+
+def sampled_hint(names: Sequence[str]) -> str:
+    """Return what to do with a file whose spectra are sampled; nothing if it has none.
+
+    >>> sampled_hint(["wavelength", "flux", "flux_error"])
+    'holds sampled spectra (XP_SAMPLED); download XP_CONTINUOUS, with the data structure RAW, instead'
+    """
+    if "flux" not in names:
+        return ""
+    if "wavelength" in names:
+        return "holds sampled spectra (XP_SAMPLED); download XP_CONTINUOUS, with the data structure RAW, instead"
+    if {"source_id", "flux_error"} <= set(names):
+        return "holds sampled spectra, which are read as a table in memory: in Python, xpfeh.predict(Table.read(...))"
+    return ""
 
 
 def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set[int]) -> RawBatch:

@@ -63,7 +63,8 @@ def find_files(source: str) -> list[str]:
         if not found:
             raise InputError(f"{source}: no file matches")
     else:
-        raise InputError(f"{source}: no such file or folder")
+        hint = "; if it is an identifier, write it to a file for --ids" if source.isdecimal() else ""
+        raise InputError(f"{source}: no such file or folder{hint}")
     known = [item for item in found if item.lower().endswith(SUFFIXES)]
     if not known:
         raise InputError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}")

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from xpfeh.columns import rows_of
 from xpfeh.errors import InputError
 from xpfeh.files import absolute, package_file
-from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject
+from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject, sampled_hint
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
@@ -222,7 +222,8 @@ def _read_rows(path: Path) -> fits.FITS_rec:
     if "flux" not in present:
         raise InputError(f"{path}: holds no XP spectra, neither coefficients (bp_coefficients, ...) nor flux")
     if missing := sorted({"apogee_id", _ID, *_NUMBERS} - present):
-        raise InputError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
+        layout = f"not of the {NAME} layout, these columns are missing: {', '.join(missing)}"
+        raise InputError(f"{path}: {sampled_hint([*present]) or layout}")
     if not len(rows):
         raise InputError(f"{path}: holds no star")
     if not np.issubdtype(rows[_ID].dtype, np.integer):

@@ -149,5 +149,6 @@ def stars_of(frame: pl.DataFrame, uri: str | Path, needed: Sequence[str], option
         raise InputError(f"{uri}: the table is empty")
     if repeated := frame.height - frame["source_id"].n_unique():
         row = (~frame["source_id"].is_first_distinct()).arg_max()
-        raise InputError(f"{uri}: {repeated} rows repeat a source_id, row {row} is the first; keep one row per star")
+        rows = "1 row repeats" if repeated == 1 else f"{repeated} rows repeat"
+        raise InputError(f"{uri}: {rows} a source_id, row {row} is the first; keep one row per star")
     return frame

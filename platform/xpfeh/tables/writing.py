@@ -21,9 +21,19 @@ from xpfeh.tables.votable import write_votable_to
 
 def check_format(path: str | Path) -> None:
     """Raise a `UserError` if `path` cannot be written, or its suffix is not a known format."""
-    if Path(path).suffix not in WRITABLE:
+    if suffix_of(path) not in WRITABLE:
         raise UserError(f"{path}: not a kind of file that can be written; choose {', '.join(WRITABLE)}")
     check_output_file(path)
+
+
+def suffix_of(path: str | Path) -> str:
+    """Return the suffix that decides the format: in lower case, and Gaia's ``.xml`` is a VOTable.
+
+    >>> suffix_of("FEH.FITS"), suffix_of("feh.xml")
+    ('.fits', '.vot')
+    """
+    suffix = Path(path).suffix.lower()
+    return ".vot" if suffix == ".xml" else suffix
 
 
 def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
@@ -39,7 +49,7 @@ def write_table(path: str | Path, tables: Iterable[pa.Table]) -> int:
         If the format is not known, cannot hold the columns, or there is nothing to write.
     """
     check_format(path)
-    suffix, tables = Path(path).suffix, iter(tables)
+    suffix, tables = suffix_of(path), iter(tables)
     with whole_file(path) as temporary:
         first = next(tables, None)
         if first is None:

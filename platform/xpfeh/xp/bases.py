@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -167,7 +169,8 @@ def _own_sampling(models: dict[str, str], grid: Array) -> tuple[Arrays, Arrays]:
 
     # GaiaXPy has no public function for this; `vars` reaches the private one of gaiaxpy/calibrator/calibrator.py.
     make: Callable[..., tuple[dict, dict]] = vars(calibrator)["__generate_xp_matrices_and_merge"]
-    bases, weights = make("calibrator", grid, models["bp"], models["rp"])
+    with redirect_stdout(io.StringIO()):  # it reports which files it reads
+        bases, weights = make("calibrator", grid, models["bp"], models["rp"])
     return _by_band({band: bases[band].get_design_matrix() for band in bases}), _by_band(weights)
 
 

@@ -101,10 +101,13 @@ def _query_full(l_deg: Array, b_deg: Array) -> Array:
 @lru_cache(maxsize=1)
 def _load_full() -> Callable[[SkyCoord], NDArray]:
     folder = data_folder("sfd")
+    missing = UserError(f"the full SFD98 map is not in {folder}; get it with: xpfeh fetch sfd")
+    if not folder.is_dir():  # dustmaps would print how to download it to another folder
+        raise missing
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Configuration file not found")  # `map_dir` gives the folder
         from dustmaps.sfd import SFDQuery
     try:
         return SFDQuery(map_dir=str(folder))
     except OSError:
-        raise UserError(f"the full SFD98 map is not in {folder}; get it with: xpfeh fetch sfd") from None
+        raise missing from None

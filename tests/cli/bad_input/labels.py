@@ -70,7 +70,7 @@ LABELS = {
             "float ids": (file("labels.csv", "source_id,feh\n5.9e18,0\n"), "source_id of row 0 is '5.9e18'; write 64"),
             "missing ids": (file("labels.csv", "source_id,feh\n1,0\n,0\n"), "labels.csv: source_id of row 1 is missin"),
             "huge ids": (file("labels.csv", f"source_id,feh\n{2**64},0\n"), "labels.csv: source_id of row 0 is '1844"),
-            "repeated ids": (file("labels.csv", "source_id,feh\n1,0\n2,0\n1,0\n"), "1 rows repeat a source_id, row 2"),
+            "repeated ids": (file("labels.csv", "source_id,feh\n1,0\n2,0\n1,0\n"), "1 row repeats a source_id, row 2"),
             "text logg": (file("labels.csv", "source_id,feh,logg\n1,0,low\n"), "logg of row 0 is 'low', not a n"),
             "a folder": (folder("labels.csv"), "labels.csv: is a folder; name a file"),
             "missing": (nothing, "labels.csv: no such file"),

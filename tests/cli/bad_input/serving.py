@@ -77,8 +77,8 @@ FETCHING = {
             "ids are a folder": (folder("ids.txt"), "ids.txt: "),
         },
     ),
-    "predict: neither spectra nor stars": Case("predict --out a.fits", nothing, "give a source of spectra, or one of"),
-    "predict: both": Case("predict {star} --ids ids.txt --out a.fits", IDS, "give a source of spectra, or one of"),
+    "predict: neither spectra nor stars": Case("predict --out a.fits", nothing, "give either spectra or one of"),
+    "predict: both": Case("predict {star} --ids ids.txt --out a.fits", IDS, "give either spectra or one of"),
     "predict: two ways": Case(
         "predict --ids ids.txt --adql SELECT --out a.fits", IDS, "give one of --ids, --adql, --cone, --around"
     ),

@@ -121,7 +121,7 @@ COMPANIONS = {
             "text": (photometry(f"{STAR},1,5,bright,9,9\n"), "photometry.csv: phot_g_mean_mag of row 0 is 'bright'"),
             "text ids": (photometry("HD 1,1,5,9,9,9\n"), "photometry.csv: source_id of row 0 is 'HD 1'"),
             "a column less": (file("photometry.csv", f"source_id,ra\n{STAR},1\n"), "photometry.csv: no column dec and"),
-            "repeated": (photometry(f"{STAR},1,5,9,9,9\n" * 2), "photometry.csv: 1 rows repeat a source_id"),
+            "repeated": (photometry(f"{STAR},1,5,9,9,9\n" * 2), "photometry.csv: 1 row repeats a source_id"),
             "UTF-16": (file("photometry.csv", PHOTOMETRY.encode("utf-16")), "photometry.csv: is UTF-16"),
             "missing": (nothing, "photometry.csv: no such file"),
         },

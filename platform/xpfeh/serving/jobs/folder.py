@@ -236,7 +236,7 @@ class JobFolder:
 
 
 def new_id(request_id: str | None = None) -> str:
-    """Return the identifier of a new job, see `is_of`. It is no secret: a job is only found with its key."""
+    """Return the identifier of a new job, see `is_of`. It need not be secret: a job is only found with its key."""
     time = f"{int(datetime.now(UTC).timestamp()):0{_SECONDS_DIGITS}x}"
     return f"{time}{secrets.token_hex(4)}{_digits_of(request_id) if request_id else secrets.token_hex(8)}"
 
