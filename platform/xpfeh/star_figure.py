@@ -60,7 +60,7 @@ def _draw_spectrum(axes: Axes, features: Mapping[str, NDArray]) -> None:
     known = {"G": "phot_g_mean_mag", "(BP−RP)$_0$": "bp_rp0", "E(B−V)": "ebv"}
     values = [f"{label} {features[name][0]:.2f}" for label, name in known.items() if np.isfinite(features[name][0])]
     axes.set_title("   ".join(values), loc="right", fontsize=10, color=GREY)
-    axes.legend(loc="upper right", fontsize=9)
+    axes.legend(loc="best", fontsize=9)
 
 
 def _draw_slopes(axes: Axes, features: Mapping[str, NDArray], slopes: NDArray[np.float32], card: ModelCard) -> None:
@@ -136,5 +136,5 @@ def _further_in_words(answer: Mapping[str, NDArray]) -> str:
     for column, (label, unit, digits) in shown.items():
         value, error = float(answer[column][0]), float(answer[f"{column}_err"][0])
         if np.isfinite(value):
-            parts.append(f"{label} = {value:.{digits}f} ± {error:.{digits}f} {unit}".replace("± nan", "± open").strip())
+            parts.append(f"{label} = {value:.{digits}f} ± {error:.{digits}f} {unit}".replace("± nan", "± ?").strip())
     return "   ".join(parts).replace("= -", "= −")

@@ -142,3 +142,16 @@ def test_a_notice_is_a_warning_in_python(
     spectra, photometry = (str(each.message) for each in notices)
     assert spectra.startswith("spectra from ARI Heidelberg, since ESA's Gaia archive: ")
     assert photometry.startswith("photometry from ARI Heidelberg")
+
+
+def test_identifiers_on_the_command_line_are_answered(
+    everyone: tuple[ArchiveServer, Services],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(archives, "PUBLIC", everyone[1])
+    with pytest.raises(SystemExit) as end:
+        main(["predict", str(IDS[0]), f"Gaia DR3 {IDS[1]}", "--out", str(tmp_path / "feh.parquet")])
+    assert (end.value.code or 0) == 0, capsys.readouterr().err
+    assert pl.read_parquet(tmp_path / "feh.parquet")["source_id"].to_list() == IDS[:2].tolist()

@@ -44,7 +44,9 @@ def predict(
     out: Annotated[Path, local("File to write: .parquet, .fits, .vot, .ecsv or .csv.")],
     source: Annotated[
         list[str],
-        typer.Argument(help="Gaia XP spectra: files, folders or s3:// URIs; or choose stars with one of the options."),
+        typer.Argument(
+            help="Gaia XP spectra: files, folders or s3:// URIs; or identifiers; or choose stars by an option."
+        ),
     ] = [],
     ids: Ids = None,
     adql: Adql = None,
@@ -66,6 +68,7 @@ def predict(
     from xpfeh.archive.archives import PUBLIC
     from xpfeh.commands.choose_stars import StarChoice
     from xpfeh.commands.predict import predict_file, predict_stars, without_fetch
+    from xpfeh.commands.star_source import ids_or_source
     from xpfeh.experiments.models import bundle_folder
     from xpfeh.sources.reader import CompanionFiles
 
@@ -73,6 +76,8 @@ def predict(
     companions = CompanionFiles.find(photometry, tables)
     if choice.made == bool(source):
         raise UserError("predict: give either spectra or one of --ids, --adql, --cone, --around")
+    if source and not isinstance(stars := ids_or_source(source), list):
+        choice, source = StarChoice(ids=tuple(stars.tolist())), []
     if source:
         if fetch or archive:
             raise UserError("predict: --distances fetch and --archive need --ids, --adql, --cone or --around")

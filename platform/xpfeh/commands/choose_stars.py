@@ -20,8 +20,8 @@ class StarChoice:
 
     Attributes
     ----------
-    ids : Path
-        A text file of identifiers, or a table with ``source_id``.
+    ids : Path or tuple of int
+        A text file of identifiers, or a table with ``source_id``; or identifiers.
     adql : str
         A query of the archive that returns ``source_id``.
     cone : tuple of float
@@ -32,7 +32,7 @@ class StarChoice:
         For `around`: maximum separation, and Julian year of the positions.
     """
 
-    ids: Path | None = None
+    ids: Path | tuple[int, ...] | None = None
     adql: str | None = None
     cone: tuple[float, float, float] | None = None
     around: Path | None = None
@@ -69,6 +69,8 @@ def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Se
         return star_lists.ids_by_cone(*choice.cone, release, services)
     if choice.adql:
         return star_lists.ids_by_adql(choice.adql, release, services)
+    if isinstance(choice.ids, tuple):
+        return np.array(choice.ids, dtype=np.int64)
     if choice.ids:
         return star_lists.read_ids(choice.ids)
     assert choice.around is not None

@@ -11,7 +11,6 @@ import numpy as np
 from astropy.table import Row
 from numpy.typing import NDArray
 
-from xpfeh.archive.cache import bring
 from xpfeh.column_names import find_columns
 from xpfeh.errors import InputError
 from xpfeh.tables.checks import DESIGNATION
@@ -42,7 +41,11 @@ def source_of(stars: Any, release: str = "dr3") -> Any:
     (['star.csv'], ['a.csv', 'b.csv'])
     """
     found = ids_or_source(stars)
-    return bring(found, release) if isinstance(found, np.ndarray) else found
+    if not isinstance(found, np.ndarray):
+        return found
+    from xpfeh.archive.cache import bring  # pyvo and requests, which a file does not need
+
+    return bring(found, release)
 
 
 def ids_or_source(stars: Any) -> Any:

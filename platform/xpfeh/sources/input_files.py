@@ -23,6 +23,8 @@ VOTABLE = (".xml", ".vot")
 PARQUET = (".parquet",)
 _GZIPPED = tuple(f"{suffix}.gz" for suffix in (*TEXT, *FITS, *VOTABLE))
 SUFFIXES = (*TEXT, *FITS, *VOTABLE, *PARQUET, *_GZIPPED)
+_OTHER_PRODUCTS = ("XP_SAMPLED", "MCMC_", "RVS", "EPOCH_")
+"""How the names of DataLink's other files begin, which a download of all products puts into the same folder."""
 
 _ISAL_ERROR: Any = isal_zlib.error  # the library's type hints confuse the class with its instances
 _BROKEN = (OSError, EOFError, zlib.error, _ISAL_ERROR, pa.ArrowException)
@@ -32,6 +34,8 @@ CHECKSUMS = "_MD5SUM.txt"
 
 def find_files(source: str) -> list[str]:
     """Return the files of a source: a file, a folder, a glob, or a URI of a file or folder; sorted.
+
+    Of a folder, DataLink's other products are left out.
 
     A local file whose name has ``[``, ``*`` or ``?`` is taken as that file, not as a glob.
 
@@ -44,7 +48,7 @@ def find_files(source: str) -> list[str]:
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
-    ...     for name in ("b.csv.gz", "a.csv.gz", "readme.txt"):
+    ...     for name in ("b.csv.gz", "a.csv.gz", "readme.txt", "MCMC_MSC-Gaia DR3 17.csv"):
     ...         Path(folder, name).touch()
     ...     [Path(file).name for file in find_files(folder)]
     ['a.csv.gz', 'b.csv.gz']
@@ -54,7 +58,8 @@ def find_files(source: str) -> list[str]:
     if info.type == pafs.FileType.File:
         found = [path]
     elif info.type == pafs.FileType.Directory:
-        found = sorted(item.path for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file)
+        inside = fs.get_file_info(pafs.FileSelector(path))
+        found = sorted(i.path for i in inside if i.is_file and not i.base_name.startswith(_OTHER_PRODUCTS))
     elif "://" not in source and any(mark in source for mark in "*?["):
         folder, _, pattern = path.rpartition("/")
         # The name of an existing folder is literal, even if it has brackets.
@@ -63,11 +68,11 @@ def find_files(source: str) -> list[str]:
         if not found:
             raise InputError(f"{source}: no file matches")
     else:
-        hint = "; if it is an identifier, write it to a file for --ids" if source.isdecimal() else ""
-        raise InputError(f"{source}: no such file or folder{hint}")
+        raise InputError(f"{source}: no such file or folder")
     known = [item for item in found if item.lower().endswith(SUFFIXES)]
     if not known:
-        raise InputError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}")
+        hint = "; unzip the archive's file first" if any(item.lower().endswith(".zip") for item in found) else ""
+        raise InputError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}{hint}")
     # pyarrow drops the scheme of a bucket's URI from the paths that it lists.
     scheme = source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
     return [scheme + item for item in known]
