@@ -28,7 +28,7 @@ BANDS = ("bp", "rp")
 @pytest.fixture
 def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     """Python's functions query the archive on this machine."""
-    monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: bring(ids, release, services))
+    monkeypatch.setattr("xpfeh.archive.cache.bring", lambda ids, release: bring(ids, release, services))
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def archived(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     ids=lambda given: type(given).__name__,
 )
 def test_identifiers_in_every_form(given: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("xpfeh.commands.star_source.bring", lambda ids, release: (ids.dtype, ids.tolist(), release))
+    monkeypatch.setattr("xpfeh.archive.cache.bring", lambda ids, release: (ids.dtype, ids.tolist(), release))
     assert source_of(given, "dr4") == (np.int64, [STAR], "dr4")
 
 
