@@ -33,8 +33,8 @@ def xp(
     adql: Adql = None,
     cone: Cone = None,
     around: Around = None,
-    radius: Radius = 2.0,
-    epoch: Epoch = 2000.0,
+    radius: Radius = None,
+    epoch: Epoch = None,
     bulk: Annotated[
         list[str],
         typer.Option(
@@ -69,8 +69,8 @@ def gaia_source(
     adql: Adql = None,
     cone: Cone = None,
     around: Around = None,
-    radius: Radius = 2.0,
-    epoch: Epoch = 2000.0,
+    radius: Radius = None,
+    epoch: Epoch = None,
     release: Release = "dr3",
     archive: ArchiveName = None,
 ) -> None:

@@ -149,6 +149,6 @@ Cone = Annotated[
 Around = Annotated[
     Path | None, local("Positions to match with Gaia's stars: a table with ra and dec, degrees or sexagesimal.")
 ]
-Radius = Annotated[float, typer.Option(min=0.01, help="--around: maximum separation, arcsec.")]
-Epoch = Annotated[float, typer.Option(help="--around: Julian year of the positions.")]
+Radius = Annotated[float | None, typer.Option(min=0.01, help="--around: maximum separation, arcsec.", show_default="2")]
+Epoch = Annotated[float | None, typer.Option(help="--around: Julian year of the positions.", show_default="2000")]
 DatasetDir = Annotated[str, typer.Argument(metavar="DIR", help="A dataset's folder or URI: the --out of its command.")]

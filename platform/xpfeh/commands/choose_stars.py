@@ -29,15 +29,19 @@ class StarChoice:
     around : Path
         A table with ``ra`` and ``dec``, degrees.
     radius_arcsec, epoch : float
-        For `around`: maximum separation, and Julian year of the positions.
+        For `around`: maximum separation, and Julian year of the positions; by default 2 and 2000.
     """
 
     ids: Path | tuple[int, ...] | None = None
     adql: str | None = None
     cone: tuple[float, float, float] | None = None
     around: Path | None = None
-    radius_arcsec: float = 2.0
-    epoch: float = 2000.0
+    radius_arcsec: float | None = None
+    epoch: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.around is None and (self.radius_arcsec is not None or self.epoch is not None):
+            raise UserError("--radius and --epoch are for --around")
 
     @property
     def made(self) -> bool:
@@ -74,7 +78,8 @@ def choose_stars(choice: StarChoice, release: str, out: str | Path, services: Se
     if choice.ids:
         return star_lists.read_ids(choice.ids)
     assert choice.around is not None
-    around = star_lists.stars_around(choice.around, choice.radius_arcsec, choice.epoch, release, services)
+    radius_arcsec, epoch = choice.radius_arcsec or 2.0, choice.epoch or 2000.0
+    around = star_lists.stars_around(choice.around, radius_arcsec, epoch, release, services)
     with whole_file(f"{out}.matched.csv") as temporary:
         plain = [name for name, kind in around.matched.schema.items() if not kind.is_nested()]
         around.matched.select(plain).write_csv(temporary)

@@ -77,6 +77,9 @@ FETCHING = {
             "ids are a folder": (folder("ids.txt"), "ids.txt: "),
         },
     ),
+    "predict: a radius of nothing": Case(
+        "predict --ids a.txt --radius 3 --out a.fits", nothing, "--radius and --epoch are for --around"
+    ),
     "predict: neither spectra nor stars": Case("predict --out a.fits", nothing, "give either spectra or one of"),
     "predict: both": Case("predict {star} --ids ids.txt --out a.fits", IDS, "give either spectra or one of"),
     "predict: two ways": Case(
