@@ -75,8 +75,15 @@ def test_an_invalid_star_gets_a_reason_and_the_others_are_answered(
         9: (star(spectra, 9) | {"bp_coefficients": [1.0]}, "not both"),
         10: (star(spectra, 10, flux_error=None), "belong together"),
         11: (star(spectra, 1), "repeated source_id"),
+        12: (star(spectra, 12, dec=None), "ra and dec belong together"),
+        13: (
+            star(spectra, 13, phot_g_mean_mag=-9999.0),
+            "phot_g_mean_mag: Input should be greater than",
+        ),
+        14: (star(spectra, 14, phot_bp_mean_mag=99.0), "phot_bp_mean_mag: Input should be less than or equal to 30"),
+        15: (star(spectra, 15, rgeo=-999.0), "rgeo: Input should be greater than or equal to 0.1"),
     }
-    stars = [wrong[i][0] if i in wrong else star(spectra, i) for i in range(12)]
+    stars = [wrong[i][0] if i in wrong else star(spectra, i) for i in range(16)]
     stars[4] = coefficients
     rows = answered(requested(*stars), predictor)
     assert [i for i, row in enumerate(rows) if "error" in row] == list(wrong)

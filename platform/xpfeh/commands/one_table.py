@@ -125,7 +125,7 @@ def _without_repeats(batch: RawBatch, first_row: int, seen: set[int]) -> RawBatc
     if not repeated.any():
         return batch
     rows = np.arange(first_row, first_row + batch.rows_read)
-    accepted = np.delete(rows, [reject.row - first_row for reject in batch.rejected])
+    accepted = np.setdiff1d(rows, [reject.row for reject in batch.rejected])[: len(ids)]
     repeats = zip(accepted[repeated].tolist(), ids[repeated].tolist(), strict=True)
     rejected = sorted([*batch.rejected, *(Reject(row, source_id, REPEATED) for row, source_id in repeats)])
     return RawBatch(rows_of(batch.columns, ~repeated), rejected, batch.matched)

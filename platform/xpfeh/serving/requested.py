@@ -24,6 +24,7 @@ from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch
 from xpfeh.sources.given_table import GivenTable, numbers_in
 from xpfeh.sources.reader import NO_COMPANIONS, SpectraFile, read
 from xpfeh.sources.samples import SAMPLES
+from xpfeh.tables.checks import RANGES
 
 MAX_STARS = 1000
 """Stars a request: 15 MB of JSON as samples, 64 MB as coefficients with correlations."""
@@ -35,20 +36,26 @@ Numbers = Annotated[list[float] | None, Field(None)]
 _LISTS = (*SAMPLES, *LIST_COLUMNS)
 
 
+def _within(name: str, description: str) -> Any:
+    """Return a field with the range of its column: a star outside it is rejected by itself."""
+    low, high = RANGES[name]
+    return Field(None, ge=low, le=high, description=description)
+
+
 class Star(BaseModel):
     """A star: its XP spectrum as coefficients or as samples, or its identifier alone; photometry where known."""
 
     model_config = ConfigDict(extra="forbid")
 
     source_id: int = Field(ge=0, lt=2**63, strict=True, description="Gaia source identifier")
-    ra: float | None = Field(None, ge=0, le=360, description="right ascension, ICRS (deg); else the identifier's pixel")
-    dec: float | None = Field(None, ge=-90, le=90, description="declination, ICRS (deg)")
-    phot_g_mean_mag: float | None = None
-    phot_bp_mean_mag: float | None = None
-    phot_rp_mean_mag: float | None = None
+    ra: float | None = _within("ra", "right ascension, ICRS (deg); else the identifier's pixel")
+    dec: float | None = _within("dec", "declination, ICRS (deg)")
+    phot_g_mean_mag: float | None = _within("phot_g_mean_mag", "mag")
+    phot_bp_mean_mag: float | None = _within("phot_bp_mean_mag", "mag")
+    phot_rp_mean_mag: float | None = _within("phot_rp_mean_mag", "mag")
     phot_bp_rp_excess_factor: float | None = Field(None, description="computed from the magnitudes if not given")
-    ebv: float | None = Field(None, ge=0, le=100, description="E(B-V) on the scale of SFD98 (mag); else the dust map's")
-    rgeo: float | None = Field(None, gt=0, description="geometric distance (pc), if known")
+    ebv: float | None = _within("ebv", "E(B-V) on the scale of SFD98 (mag); else the dust map's")
+    rgeo: float | None = _within("rgeo", "geometric distance (pc), if known")
     parallax: float | None = Field(None, description="as in gaia_source (mas); gives the distance if rgeo does not")
     parallax_error: float | None = Field(None, gt=0, description="mas")
     parallax_over_error: float | None = Field(None, description="computed from the two if not given")
@@ -67,12 +74,14 @@ class Star(BaseModel):
     rp_coefficient_correlations: Numbers
 
     @model_validator(mode="after")
-    def _has_one_spectrum_at_most(self) -> Self:
+    def _fits_together(self) -> Self:
         samples, coefficients = self._has(SAMPLES), self._has(LIST_COLUMNS)
         if samples and coefficients:
             raise ValueError("give flux and flux_error, or coefficients, not both")
         if samples and (self.flux is None or self.flux_error is None):
             raise ValueError("flux and flux_error belong together")
+        if (self.ra is None) != (self.dec is None):
+            raise ValueError("ra and dec belong together")
         return self
 
     def _has(self, names: tuple[str, ...]) -> bool:

@@ -58,8 +58,10 @@ def find_files(source: str) -> list[str]:
     if info.type == pafs.FileType.File:
         found = [path]
     elif info.type == pafs.FileType.Directory:
-        inside = fs.get_file_info(pafs.FileSelector(path))
-        found = sorted(i.path for i in inside if i.is_file and not i.base_name.startswith(_OTHER_PRODUCTS))
+        inside = [item for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file]
+        found = sorted(item.path for item in inside if not item.base_name.startswith(_OTHER_PRODUCTS))
+        if inside and not found:
+            raise InputError(f"{source}: holds only other products of DataLink; download XP_CONTINUOUS, structure RAW")
     elif "://" not in source and any(mark in source for mark in "*?["):
         folder, _, pattern = path.rpartition("/")
         # The name of an existing folder is literal, even if it has brackets.
