@@ -58,6 +58,24 @@ def workers(process: psutil.Popen, task: str) -> list[psutil.Process]:
     return found
 
 
+def haproxy_under(process: psutil.Process) -> psutil.Process:
+    """The HAProxy under a process. While Ray reloads its settings there are two, until the first has answered all."""
+    deadline = time.monotonic() + 60
+    while True:
+        found = [member for member in process.children(recursive=True) if _name(member) == "haproxy"]
+        if len(found) == 1:
+            return found[0]
+        assert time.monotonic() < deadline, f"{len(found)} of them"
+        time.sleep(0.1)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
+    except psutil.NoSuchProcess:
+        return ""
+
+
 @dataclass
 class TwoNodes:
     """A real Ray cluster of two nodes, a CPU each, in their own processes."""

@@ -15,7 +15,7 @@ import requests
 from xpfeh.environment import haproxy
 from xpfeh.files import package_file
 
-from tests.processes import TwoNodes, environment, kill, two_nodes, workers
+from tests.processes import TwoNodes, environment, haproxy_under, kill, two_nodes, workers
 from tests.serving.load import body_of, equal_to, load
 from tests.serving.test_endpoint import star_json
 
@@ -35,8 +35,7 @@ class Running:
         return workers(self.nodes.process, task)[0]
 
     def haproxy(self) -> psutil.Process:
-        (found,) = (each for each in self.nodes.process.children(recursive=True) if each.name() == "haproxy")
-        return found
+        return haproxy_under(self.nodes.process)
 
 
 @pytest.fixture

