@@ -109,14 +109,14 @@ HEAVY = (
         ("import xpfeh", set()),
         ("from xpfeh.cli.main import main; main(['--help'])", set()),
         ("from xpfeh.cli.main import main; main(['predict', '--help'])", set()),
-        ("import xpfeh; xpfeh.load_model()", {"numpy", "scipy", "polars", "astropy", "pyarrow", "numba"}),
+        ("import xpfeh; xpfeh.load_model()", {"numpy", "scipy", "polars", "astropy", "pyarrow"}),
         ("import xpfeh.inference.predictor", {"numpy", "scipy", "polars", "astropy", "pyarrow"}),
         (
             "from xpfeh.cli.main import main; main(['predict', FILE, '--out', OUT])",
-            {"numpy", "scipy", "polars", "astropy", "pyarrow", "numba"},
+            {"numpy", "scipy", "polars", "astropy", "pyarrow"},
         ),
         ("import xpfeh.xp.preprocess", {"numpy", "scipy", "polars", "astropy", "pyarrow"}),
-        ("import xpfeh.dataset.verify", {"numpy", "scipy", "polars", "astropy", "pyarrow", "numba"}),
+        ("import xpfeh.dataset.verify", {"numpy", "scipy", "polars", "astropy", "pyarrow"}),
     ],
 )
 def test_what_is_loaded(script: str, allowed: set[str], tmp_path: Path) -> None:

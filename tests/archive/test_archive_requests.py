@@ -21,7 +21,7 @@ IDS = np.array([5_937_083_312_263_887_616, 4_295_806_720])
 
 
 def n_coefficients(csv: bytes, band: str) -> int:
-    return len(parse_lists(pl.read_csv(csv)[f"{band}_coefficients"])[0])
+    return len(parse_lists(pl.read_csv(csv)[f"{band}_coefficients"].cast(pl.Binary))[0])
 
 
 def test_each_release_is_requested_in_its_own_words(archive: ArchiveServer, services: Services) -> None:

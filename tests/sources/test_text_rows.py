@@ -1,15 +1,14 @@
-"""Both readers, polars for a short text and the compiled scanner, against csv and float(), cell by cell."""
+"""Gaia's text against csv and float(), cell by cell."""
 
 import csv
 import io
 import math
-import subprocess
-import sys
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from xpfeh.sources import text_rows
 from xpfeh.sources.text_rows import parse_rows
@@ -17,16 +16,12 @@ from xpfeh.sources.text_rows import parse_rows
 NAMES = ["solution_id", "source_id", "a", "note", "b"]
 
 
-@pytest.fixture(params=[0, text_rows._SHORT_BYTES], ids=["scanner", "polars"], autouse=True)
-def reader(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each test by either; what polars cannot be trusted with goes to the scanner by itself."""
-    monkeypatch.setattr(text_rows, "_SHORT_BYTES", request.param)
-
-
 plain = st.decimals(-100, 100, places=7, allow_nan=False).map(lambda d: f"{d:f}")
 scientific = st.builds(lambda m, e: f"{m}E{e}", st.integers(-(10**9), 10**9), st.integers(-30, 30))
 exact = st.floats(allow_nan=False, allow_infinity=False).map(repr)
-word = st.sampled_from(["", "null", "NaN", "-", ".", "1.2.3", "0x1", "1e", "--1", "99999999999999999999"])
+word = st.sampled_from(
+    ["", "null", "NaN", "-", ".", "1.2.3", "0x1", "1e", "--1", "99999999999999999999", "true", "{}", "[2", "1 2"]
+)
 numbers = st.one_of(
     st.lists(plain, max_size=6), st.lists(plain | scientific | exact, max_size=6), st.lists(plain | word, max_size=6)
 )
@@ -37,7 +32,6 @@ notes = st.text(st.characters(codec="ascii", exclude_characters="\r\n\0"), max_s
 rows = st.tuples(st.just("7"), st.integers(-(2**63), 2**63 - 1).map(str), cells, notes, cells)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text('0123456789,"[]()-.e \r\n', max_size=12), max_size=6))
 def test_whatever_is_in_a_file_lines_stay_lines(noise: list[str]) -> None:
     text = "".join(f"{part}\n" for part in noise) + "42,[1]\n"
@@ -66,7 +60,6 @@ def same(a: float | None, b: float | None) -> bool:
     return a == b or (math.isnan(a) and math.isnan(b))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # the first call loads the scanner
 @given(st.lists(rows, min_size=1, max_size=5), st.sampled_from(["\n", "\r\n"]), st.booleans())
 def test_reads_what_csv_and_float_read(lines: list[tuple[str, ...]], newline: str, last: bool) -> None:
     text = io.StringIO()
@@ -107,19 +100,14 @@ def test_every_last_bit_of_real_looking_numbers(digits: int) -> None:
     assert pa.array([[float(word) for word in words]]).equals(table["a"].combine_chunks())
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(rows, min_size=1, max_size=5), st.lists(st.text('",[]() 1.\n', max_size=9), max_size=2))
-def test_a_short_text_gives_the_same_bytes_as_a_long_one(lines: list[tuple[str, ...]], noise: list[str]) -> None:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    data = (text.getvalue() + "".join(f"7,{part}\n" for part in noise)).encode()
-    given = (data, ",", NAMES, "source_id", ("a", "b"))
-    assert repr(parse_rows(*given).to_pydict()) == repr(text_rows._scan_rows(*given).to_pydict())  # NaN is not itself
+@given(st.lists(st.text('123,"[]().- ', max_size=12).map(str.encode), min_size=1, max_size=5))
+def test_the_quick_way_finds_the_fields_of_the_careful_one(parts: list[bytes]) -> None:
+    line, lists = b",".join(parts), {1, 2}
+    with patch.object(text_rows, "_careful_fields", wraps=text_rows._careful_fields) as careful:
+        found = text_rows._fields(line, b",", lists)
+    assert careful.called or found == text_rows._careful_fields(line, b",", lists)
 
 
-def test_a_short_text_is_read_without_numba() -> None:
-    code = (
-        "import sys; from xpfeh.sources.text_rows import parse_rows;"
-        "parse_rows(b'1,[2]', ',', ['source_id', 'a'], 'source_id', ('a',)); assert 'numba' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_lists_without_quotes_in_columns_divided_by_blanks() -> None:
+    table = parse_rows(b'5 "a b" [1.5,2]\n6 c null\n', " ", ["source_id", "note", "a"], "source_id", ("a",))
+    assert table.to_pylist() == [{"source_id": 5, "a": [1.5, 2.0]}, {"source_id": 6, "a": []}]

@@ -219,7 +219,7 @@ def _spectrum(source_id: int, release: str, archive: GaiaArchive, services: Serv
     for band in BANDS:
         name, n = f"{band}_coefficients", gaia.n_coefficients[band]
         if name in star.columns:
-            yield _coefficients(band, n, len(parse_lists(star[name])[0]))
+            yield _coefficients(band, n, len(parse_lists(star[name].cast(pl.Binary))[0]))
 
 
 def _coefficients(band: str, expected: int, count: int) -> Finding:

@@ -3,40 +3,54 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import polars as pl
 import pyarrow as pa
+import simdjson
 
 from xpfeh.columns import to_arrow
 from xpfeh.errors import InputError
 
+_NO_NUMBERS = to_arrow(np.empty(0))
 NUMBERS = pa.list_(pa.float64())
 """The type of a column of lists of numbers."""
 
 
-def parse_lists(cells: pl.Series) -> pa.Array:
-    """Return the lists of float64 in cells of any text; slower than `xpfeh.sources.text_rows`.
+def parse_lists(cells: Iterable[bytes | None]) -> pa.Array:
+    """Return the lists of float64 in cells of text.
 
     What is not a number becomes null; a missing cell, ``null`` and ``[]`` become an empty list.
 
-    >>> parse_lists(pl.Series(["(1, 2.5)", "[3,twelve]", None])).to_pylist()
+    >>> parse_lists([b"(1, 2.5)", b"[3,twelve]", None]).to_pylist()
     [[1.0, 2.5], [3.0, None], []]
     """
-    series = cells.fill_null("").str.strip_chars('[]() \r"').replace("null", "")
-    parts = series.str.replace_all(" ", "", literal=True).str.split(",")
-    lengths = np.where(series.str.len_bytes().to_numpy() == 0, 0, parts.list.len().to_numpy())
-    numbers = parts.filter(lengths > 0).explode().cast(pl.Float64, strict=False)
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(to_arrow(offsets), numbers.rechunk().to_arrow())
+    parse = simdjson.Parser().parse  # one for each call, since threads cannot share it
+    lists = [_numbers((cell or b"").strip(b'[]() \r\n"'), parse) for cell in cells]
+    offsets = np.cumsum([0, *map(len, lists)], dtype=np.int32)
+    return pa.ListArray.from_arrays(to_arrow(offsets), pa.concat_arrays([_NO_NUMBERS, *lists]))
+
+
+def _numbers(text: bytes, parse: Callable[[bytes], Any]) -> pa.Array:
+    if text in (b"", b"null"):
+        return _NO_NUMBERS
+    if b"[" not in text:  # simdjson would join lists in a list
+        # Not JSON: NaN, words, integers of more than 64 bits.
+        with suppress(RuntimeError, TypeError, ValueError):
+            numbers = pa.py_buffer(parse(b"[" + text + b"]").as_buffer(of_type="d"))
+            return pa.Array.from_buffers(pa.float64(), numbers.size // 8, [None, numbers])
+    words = pl.Series(text.decode("utf-8", "replace").split(",")).str.strip_chars()
+    return words.cast(pl.Float64, strict=False).to_arrow()
 
 
 def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
     """Return a column of lists, or of text like ``(1.0, 2.0)``, as lists of float64; a `UserError` if it is neither."""
     kind = column.type
     if _is_text(kind):
-        return parse_lists(pl.Series(column.cast(pa.large_string())))
+        return parse_lists(column.cast(pa.large_binary()).to_pylist())
     if pa.types.is_null(kind):
         return column.cast(NUMBERS)
     if _is_list(kind):
@@ -70,8 +84,7 @@ def number_lists(column: Any) -> pa.Array:
         lengths = present * numbers.shape[1]
         flat = numbers[present].ravel()
     elif all(isinstance(cell, bytes | str) for cell in values):
-        texts = [cell.decode("ascii", "replace") if isinstance(cell, bytes) else cell for cell in values]
-        return parse_lists(pl.Series(texts, dtype=pl.String))
+        return parse_lists(cell if isinstance(cell, bytes) else cell.encode() for cell in values)
     else:
         cells = [np.ma.filled(np.ma.asarray(cell, dtype=np.float64), np.nan).ravel() for cell in values]
         cells = [np.empty(0) if np.isnan(cell).all() else cell for cell in cells]
