@@ -27,10 +27,10 @@ def gaia_source_rows() -> pl.DataFrame:
     return pl.DataFrame(content["data"], schema=names, orient="row", infer_schema_length=None)
 
 
-def datalink_file(kind: str, folder: Path) -> Path:
+def datalink_file(kind: str, folder: Path, product: str = "XP_CONTINUOUS") -> Path:
     """Unpack the one genuine star of astroquery's tests as csv, ecsv, fits or vot."""
     with zipfile.ZipFile(package_file("astroquery", _STAR.format(kind))) as files:
-        (name,) = [n for n in files.namelist() if "XP_CONTINUOUS" in n]
+        (name,) = [n for n in files.namelist() if product in n]
         path = folder / f"star.{'xml' if kind == 'vot' else kind}"
         path.write_bytes(files.read(name))
     return path

@@ -44,7 +44,7 @@ def bulk(path: Path, rows: list[pd.Series]) -> Path:
 
 def as_parquet(path: Path, row_group_size: int | None = None) -> Path:
     """Write the rows of a file of text as Parquet, those that would be rejected too."""
-    tables = pa.concat_tables(GaiaFile(str(path))._tables(LIST_COLUMNS))
+    tables = pa.concat_tables(GaiaFile(str(path))._tables())
     parquet = path.with_name("rows.parquet")
     pq.write_table(tables, parquet, row_group_size=row_group_size)
     return parquet

@@ -82,17 +82,13 @@ def require_columns(names: Sequence[str], path: str) -> None:
 
 
 def sampled_hint(names: Sequence[str]) -> str:
-    """Return what to do with a file whose spectra are sampled; nothing if it has none.
+    """Return what to do with a file that has a row for each sample; nothing for any other.
 
     >>> sampled_hint(["wavelength", "flux", "flux_error"])
-    'holds sampled spectra (XP_SAMPLED); download XP_CONTINUOUS, with the data structure RAW, instead'
+    'holds one sample in each row; download XP_CONTINUOUS or XP_SAMPLED with the data structure RAW'
     """
-    if "flux" not in names:
-        return ""
-    if "wavelength" in names:
-        return "holds sampled spectra (XP_SAMPLED); download XP_CONTINUOUS, with the data structure RAW, instead"
-    if {"source_id", "flux_error"} <= set(names):
-        return "holds sampled spectra, which are read as a table in memory: in Python, xpfeh.predict(Table.read(...))"
+    if {"flux", "wavelength"} <= set(names):
+        return "holds one sample in each row; download XP_CONTINUOUS or XP_SAMPLED with the data structure RAW"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Gaia's files of XP continuous spectra: bulk ECSV, DataLink CSV, ECSV, FITS, VOTable, and Parquet."""
+"""Gaia's files of XP spectra, continuous or sampled: bulk ECSV, DataLink CSV, ECSV, FITS, VOTable, and Parquet."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
 from xpfeh.releases import RELEASES, release_named, releases_of
-from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, coefficients_per_star, to_batch
+from xpfeh.sources.coefficients import RawBatch, coefficients_per_star, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
 from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable
+from xpfeh.sources.samples import is_sampled, to_sampled_batch
 from xpfeh.tables.gunzip import gunzip, gunzip_beginning, suffix_of
 from xpfeh.xp.bases import BANDS
 
@@ -23,7 +24,7 @@ _HEADER_BYTES = 1 << 16  # Gaia's headers have about 20 kB
 
 
 class GaiaFile:
-    """A file of XP continuous mean spectra as coefficients, as Gaia's archive provides them.
+    """A file of XP mean spectra as Gaia's archive provides them: coefficients, or samples, in one row for each star.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ class GaiaFile:
     def releases(self) -> tuple[str, ...]:
         """The data release named in the file's header, or else those that have its numbers of coefficients.
 
-        Only the rows up to the first with both bands are read. If every star lacks a band, the other one decides.
+        None if the spectra are sampled and the header names none. Only the rows up to the first with both bands are
+        read. If every star lacks a band, the other one decides.
 
         Raises
         ------
@@ -54,21 +56,24 @@ class GaiaFile:
             If the file is empty or unreadable, no release has these numbers, or the named release has others.
         """
         widths: dict[str, int] = {}
-        stars = 0
-        for table in self._tables(LIST_COLUMNS):
-            for band in BANDS:
+        stars, sampled = 0, False
+        for table in self._tables():
+            stars += table.num_rows
+            sampled = is_sampled(table.column_names)
+            for band in () if sampled else BANDS:
                 if band not in widths and (width := coefficients_per_star(table[f"{band}_coefficients"], band)):
                     widths[band] = width
-            stars += table.num_rows
-            if len(widths) == len(BANDS):
+            if len(widths) == len(BANDS) or (sampled and stars):
                 break
         if not stars:
             raise InputError(f"{self.path}: holds no star")
+        named = self._release_in_header()
+        if sampled:
+            return (named,) if named else ()
         try:
             found = releases_of(*(widths.get(band) for band in BANDS))
         except UserError as error:
             raise InputError(f"{self.path}: {error}") from None
-        named = self._release_in_header()
         if named and named not in found:
             numbers = " and ".join(map(str, widths.values()))
             raise InputError(
@@ -99,13 +104,16 @@ class GaiaFile:
             If the file cannot be read to its end.
         """
         row, seen = start, set[int]()
-        for table in self._tables(LIST_COLUMNS, start, rows):
-            yield to_batch(table, self.releases, row, seen)
+        for table in self._tables(start, rows):
+            if is_sampled(table.column_names):
+                yield to_sampled_batch(table, row, seen)
+            else:
+                yield to_batch(table, self.releases, row, seen)
             row += table.num_rows
 
     def source_ids(self, start: int = 0, rows: int | None = None) -> Iterator[pa.Array]:
         """Yield the identifiers (int64) of all rows of a range; null where one cannot be read."""
-        for table in self._tables((), start, rows):
+        for table in self._tables(start, rows, spectra=False):
             yield table["source_id"].combine_chunks()
 
     def _release_in_header(self) -> str | None:
@@ -118,16 +126,16 @@ class GaiaFile:
                 header = gunzip_beginning(file.read(_HEADER_BYTES))
         return release_named(header.decode("latin-1"))
 
-    def _tables(self, lists: tuple[str, ...], start: int = 0, rows: int | None = None) -> Iterator[pa.Table]:
-        """Yield tables of ``source_id`` and list columns, whatever the file's format."""
+    def _tables(self, start: int = 0, rows: int | None = None, spectra: bool = True) -> Iterator[pa.Table]:
+        """Yield tables of ``source_id`` and the spectra's lists, whatever the file's format."""
         with self._open() as file:
             if self._suffix in TEXT:
-                yield from read_text(file, self.path, lists)
+                yield from read_text(file, self.path, spectra)
             elif self._suffix in PARQUET:
-                yield from read_parquet(file, self.path, lists, start, rows)
+                yield from read_parquet(file, self.path, spectra, start, rows)
             else:
                 read = read_fits if self._suffix in FITS else read_votable
-                yield read(gunzip(file.read()), self.path, lists)
+                yield read(gunzip(file.read()), self.path, spectra)
 
     @contextmanager
     def _open(self) -> Iterator[pa.NativeFile]:

@@ -19,7 +19,8 @@ from astropy.table import Table
 from numpy.typing import NDArray
 
 from xpfeh.errors import InputError
-from xpfeh.sources.coefficients import require_columns
+from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.sources.samples import list_columns
 from xpfeh.tables.checks import bare, check_identifiers
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.tables.formats import to_series
@@ -48,10 +49,8 @@ def parquet_ranges(file: pa.NativeFile) -> list[tuple[int, int | None]]:
     return [*ranges, (first, rows)] if rows or not ranges else ranges
 
 
-def read_parquet(
-    file: pa.NativeFile, path: str, lists: Sequence[str], start: int, rows: int | None
-) -> Iterator[pa.Table]:
-    """Yield tables of ``source_id`` and `lists`: those of a range of `parquet_ranges`, or all if `rows` is None.
+def read_parquet(file: pa.NativeFile, path: str, spectra: bool, start: int, rows: int | None) -> Iterator[pa.Table]:
+    """Yield tables of ``source_id`` and the spectra's lists: a range of `parquet_ranges`, or all if `rows` is None.
 
     Raises
     ------
@@ -59,7 +58,8 @@ def read_parquet(
         If a column is missing, or is not a list of numbers.
     """
     parquet = pq.ParquetFile(file)
-    require_columns(parquet.schema_arrow.names, path)
+    found = list_columns(parquet.schema_arrow.names, path)
+    lists = found if spectra else ()
     counts = _group_rows(parquet.metadata)
     firsts = np.cumsum([0, *counts])[:-1]
     groups = [g for g, first in enumerate(firsts) if rows is None or start <= first < start + rows]
@@ -67,8 +67,8 @@ def read_parquet(
         table = pa.table({name: _decode(batch[name]) for name in batch.schema.names})
         columns = {"source_id": identifiers(pl.Series(table["source_id"]), path)}
         for name in lists:
-            found = name in table.column_names
-            columns[name] = arrow_lists(table[name], name, path) if found else pa.nulls(len(batch), NUMBERS)
+            there = name in table.column_names
+            columns[name] = arrow_lists(table[name], name, path) if there else pa.nulls(len(batch), NUMBERS)
         yield pa.table(columns)
 
 
@@ -95,8 +95,8 @@ def _decode(column: pa.Array) -> pa.Array:
 # --- FITS and VOTable -------------------------------------------------------------------------------------------
 
 
-def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
-    """Return the first table of a FITS file: ``source_id`` and `lists`, from list columns or the wide layout.
+def read_fits(content: bytes, path: str, spectra: bool) -> pa.Table:
+    """Return the first table of a FITS file: ``source_id`` and lists, from list columns or the wide layout.
 
     Raises
     ------
@@ -105,11 +105,11 @@ def read_fits(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
     """
     with open_fits(io.BytesIO(content), path) as unit:
         # NaN need not be masked, but a column's TNULL (an integer that means "missing") must be.
-        return _astropy_lists(Table.read(unit, mask_invalid=False, unit_parse_strict="silent"), path, lists)
+        return _astropy_lists(Table.read(unit, mask_invalid=False, unit_parse_strict="silent"), path, spectra)
 
 
-def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
-    """Return the first table of a VOTable: ``source_id`` and `lists`.
+def read_votable(content: bytes, path: str, spectra: bool) -> pa.Table:
+    """Return the first table of a VOTable: ``source_id`` and lists.
 
     Raises
     ------
@@ -117,14 +117,14 @@ def read_votable(content: bytes, path: str, lists: Sequence[str]) -> pa.Table:
         If it is not a VOTable, or lacks a column.
     """
     with open_votable(content, path) as table:
-        return _astropy_lists(table, path, lists)
+        return _astropy_lists(table, path, spectra)
 
 
-def _astropy_lists(table: Table, path: str, lists: Sequence[str]) -> pa.Table:
+def _astropy_lists(table: Table, path: str, spectra: bool) -> pa.Table:
     wide = is_wide(table.colnames)
-    if not wide:
-        require_columns(table.colnames, path)
-    elif "source_id" not in table.colnames:
+    found = LIST_COLUMNS if wide else list_columns(table.colnames, path)
+    lists = found if spectra else ()
+    if "source_id" not in table.colnames:
         raise InputError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
     columns = {"source_id": identifiers(to_series(table["source_id"]), path)}
     if wide:

@@ -14,7 +14,7 @@ import pyarrow as pa
 from isal import igzip
 
 from xpfeh.errors import InputError
-from xpfeh.sources.coefficients import require_columns
+from xpfeh.sources.samples import list_columns
 from xpfeh.sources.text_rows import parse_rows
 from xpfeh.tables.gunzip import GZIP_MAGIC
 
@@ -24,8 +24,8 @@ _LONGEST_HEADER_BYTES = 1 << 24  # 16 MB of comments are not a table
 _UTF8_MARK = b"\xef\xbb\xbf"  # Windows programs write it before UTF-8
 
 
-def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterator[pa.Table]:
-    """Return the rows of a text file, gzip or not, as tables of ``source_id`` (int64) and of `lists` (of float64).
+def read_text(file: pa.NativeFile, path: str, spectra: bool) -> Iterator[pa.Table]:
+    """Return the rows of a text file, gzip or not: ``source_id`` (int64) and, if wanted, the spectra's lists (float64).
 
     Raises
     ------
@@ -36,6 +36,8 @@ def read_text(file: pa.NativeFile, path: str, lists: tuple[str, ...]) -> Iterato
     file.seek(0)
     stream: Any = igzip.GzipFile(fileobj=file) if gzipped else file
     names, separator, rest = _read_header(stream, path)
+    found = list_columns(names, path)
+    lists = found if spectra else ()
     return _ahead(parse_rows(block, separator, names, "source_id", lists) for block in _whole_lines(stream, rest))
 
 
@@ -71,7 +73,6 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
         written = re.search(rb"delimiter: ['\"]([ ,])['\"]", b"\n".join(lines[:place]))
         separator = written[1].decode() if written else " "
     names = [name.strip() for name in lines[place].decode("utf-8", "replace").replace('"', "").split(separator)]
-    require_columns(names, path)
     return names, separator, b"\n".join(lines[place + 1 :])
 
 

@@ -23,7 +23,8 @@ VOTABLE = (".xml", ".vot")
 PARQUET = (".parquet",)
 _GZIPPED = tuple(f"{suffix}.gz" for suffix in (*TEXT, *FITS, *VOTABLE))
 SUFFIXES = (*TEXT, *FITS, *VOTABLE, *PARQUET, *_GZIPPED)
-_OTHER_PRODUCTS = ("XP_SAMPLED", "MCMC_", "RVS", "EPOCH_")
+_SAMPLED = "XP_SAMPLED"
+_OTHER_PRODUCTS = (_SAMPLED, "MCMC_", "RVS", "EPOCH_")
 """How the names of DataLink's other files begin, which a download of all products puts into the same folder."""
 
 _ISAL_ERROR: Any = isal_zlib.error  # the library's type hints confuse the class with its instances
@@ -35,7 +36,7 @@ CHECKSUMS = "_MD5SUM.txt"
 def find_files(source: str) -> list[str]:
     """Return the files of a source: a file, a folder, a glob, or a URI of a file or folder; sorted.
 
-    Of a folder, DataLink's other products are left out.
+    Of a folder, DataLink's other products are left out; its sampled spectra are read if there are no continuous ones.
 
     A local file whose name has ``[``, ``*`` or ``?`` is taken as that file, not as a glob.
 
@@ -60,6 +61,7 @@ def find_files(source: str) -> list[str]:
     elif info.type == pafs.FileType.Directory:
         inside = [item for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file]
         found = sorted(item.path for item in inside if not item.base_name.startswith(_OTHER_PRODUCTS))
+        found = found or sorted(item.path for item in inside if item.base_name.startswith(_SAMPLED))
         if inside and not found:
             raise InputError(f"{source}: holds only other products of DataLink; download XP_CONTINUOUS, structure RAW")
     elif "://" not in source and any(mark in source for mark in "*?["):

@@ -22,6 +22,7 @@ from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.input_files import FITS, find_files
 from xpfeh.sources.library import NAME, Library
+from xpfeh.sources.samples import is_sampled
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.tables.gunzip import suffix_of
 from xpfeh.tables.in_memory import arrow_table
@@ -180,7 +181,7 @@ def forget_companions() -> None:
 
 
 def _is_library(path: str) -> bool:
-    """Return whether a file has the library's layout: a FITS file without coefficients, which its reader checks."""
+    """Return whether a file has the library's layout: a FITS file that is not Gaia's; its reader checks it."""
     if path == NAME:
         return True
     if suffix_of(path) not in FITS or "://" in path:  # the library's reader accepts local files only
@@ -190,4 +191,5 @@ def _is_library(path: str) -> bool:
             names = [name.lower() for name in table.columns.names]
     except UserError:
         return True
-    return not any(name.startswith(("bp_coeff", "rp_coeff", "e_bp_coeff", "e_rp_coeff")) for name in names)
+    coefficients = any(name.startswith(("bp_coeff", "rp_coeff", "e_bp_coeff", "e_rp_coeff")) for name in names)
+    return not coefficients and not (is_sampled(names) and "source_id" in names)

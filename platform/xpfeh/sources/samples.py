@@ -1,11 +1,15 @@
-"""XP spectra that are already sampled, from lists to checked arrays; invalid rows are separated."""
+"""XP spectra that are already sampled, in files or tables: from lists to checked arrays; invalid rows are separated."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
+from xpfeh.errors import InputError
 from xpfeh.sources.coefficients import (
+    LIST_COLUMNS,
     NO_ID,
     REPEATED,
     RawBatch,
@@ -13,6 +17,7 @@ from xpfeh.sources.coefficients import (
     known_ids,
     lengths_of,
     matrix,
+    require_columns,
     without_rejected,
 )
 from xpfeh.xp.grid import WAVELENGTH_NM
@@ -21,13 +26,43 @@ SAMPLES = ("flux", "flux_error")
 """W m-2 nm-1, at the 343 wavelengths of `xpfeh.xp.grid`."""
 
 
-def to_sampled_batch(table: pa.Table) -> RawBatch:
+def is_sampled(names: Sequence[str]) -> bool:
+    """Return whether a table with these columns has a sampled spectrum in each row.
+
+    >>> is_sampled(["source_id", "flux", "flux_error"]), is_sampled(["wavelength", "flux", "flux_error"])
+    (True, False)
+    """
+    return set(SAMPLES) <= set(names) and "wavelength" not in names
+
+
+def list_columns(names: Sequence[str], path: str) -> tuple[str, ...]:
+    """Return the columns of a file's spectra, lists of samples or of coefficients.
+
+    Raises
+    ------
+    UserError
+        If it lacks one, or ``source_id``, or has one twice.
+    """
+    if not is_sampled(names):
+        require_columns(names, path)
+        return LIST_COLUMNS
+    for name in ("source_id", *SAMPLES):
+        if (count := list(names).count(name)) != 1:
+            raise InputError(f"{path}: has {count or 'no'} column{'s' * (count > 1)} named {name}")
+    return SAMPLES
+
+
+def to_sampled_batch(table: pa.Table, first_row: int = 0, seen: set[int] | None = None) -> RawBatch:
     """Turn a table of ``source_id`` and lists of samples into arrays, and reject invalid rows.
 
     Parameters
     ----------
     table : pyarrow.Table
         ``source_id`` (int64, null where unreadable), ``flux`` and ``flux_error`` (lists of float64).
+    first_row : int
+        Number in the file of the table's first row.
+    seen : set of int, optional
+        Identifiers accepted so far; those of this batch are added.
 
     Returns
     -------
@@ -48,6 +83,9 @@ def to_sampled_batch(table: pa.Table) -> RawBatch:
     for name, length in lengths.items():
         wrong = (reason == "") & (length != width)
         reason[wrong] = [f"{name}: {found} numbers, not {width}" for found in length[wrong]]
-    reason[is_repeated(ids, reason == "", set())] = REPEATED
+    seen = set() if seen is None else seen
+    reason[is_repeated(ids, reason == "", seen)] = REPEATED
     spectra = {name: matrix(table[name], lengths[name], width) for name in SAMPLES}
-    return without_rejected({"source_id": ids, **spectra}, known, reason)
+    batch = without_rejected({"source_id": ids, **spectra}, known, reason, first_row)
+    seen.update(batch.columns["source_id"].tolist())
+    return batch
