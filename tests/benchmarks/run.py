@@ -240,7 +240,7 @@ def from_files(rows: Table) -> None:
             f"gaiaxpy.calibrate(file) {alone:,.0f}, gunzip first {theirs:,.0f}",
             f"{ours / alone:.1f} x, {ours / theirs:.1f} x",
         )  # fmt: skip
-        rows.add_row("start of that, once a process (bases, dust map, compiled reader), s", f"{start:.1f}", "", "")
+        rows.add_row("start of that, once a process (bases, dust map), s", f"{start:.1f}", "", "")
         write_bulk(bulk, 50_000)
         with gzip.open(bulk) as packed:
             size = packed.seek(0, io.SEEK_END)

@@ -1,6 +1,7 @@
 """Files damaged in transfer: each is read, or refused in one line without paths of this machine."""
 
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +17,8 @@ from xpfeh.inference.predictor import Predictor
 from xpfeh.serving.answers import JSON, answer
 from xpfeh.serving.uploads import predict
 from xpfeh.sources.coefficients import LIST_COLUMNS
+from xpfeh.sources.gaia_files import GaiaFile
+from xpfeh.sources.samples import SAMPLES
 
 from tests.genuine import datalink_file
 from tests.sources.reading import read_whole
@@ -94,17 +97,28 @@ def test_a_damaged_file_is_read_or_refused(
     holds()
 
 
-def test_a_small_parquet_file_that_unpacks_to_too_much_is_refused(predictor: Predictor, tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", [LIST_COLUMNS, SAMPLES])
+def test_a_small_parquet_file_that_unpacks_to_too_much_is_refused(
+    columns: tuple[str, ...], predictor: Predictor, tmp_path: Path
+) -> None:
     path = tmp_path / "upload.parquet"
     for rows, width, message in (
         (60_000, 55, "has more than 50,000 stars"),
         (100, 200_000, "at most 10,000 numbers"),
     ):
         lists = pa.ListArray.from_arrays(np.arange(rows + 1, dtype=np.int32) * width, np.zeros(rows * width))
-        pq.write_table(pa.table({"source_id": np.zeros(rows, np.int64), **dict.fromkeys(LIST_COLUMNS, lists)}), path)
+        pq.write_table(pa.table({"source_id": np.zeros(rows, np.int64), **dict.fromkeys(columns, lists)}), path)
         assert path.stat().st_size < 10_000_000
         with pytest.raises(UserError, match=f"mine.parquet: .*{message}"):
             predict(path, "mine.parquet", predictor, lambda stars: None)
+
+
+def test_text_of_too_many_lines_is_refused_before_it_is_read(predictor: Predictor, tmp_path: Path) -> None:
+    """A replica would take minutes to reject each of the 100 million lines that fit in a file."""
+    (path := tmp_path / "upload.csv").write_text(",".join(("source_id", *SAMPLES)) + "\na" * 100_001)
+    refused = pytest.raises(UserError, match=r"mine\.csv: has more than 50,000 stars")
+    with patch.object(GaiaFile, "read", side_effect=AssertionError), refused:
+        predict(path, "mine.csv", predictor, lambda stars: None)
 
 
 def test_fits_arrays_that_share_their_bytes_are_refused(predictor: Predictor, tmp_path: Path) -> None:

@@ -128,6 +128,13 @@ def refused(path: Path, message: str) -> None:
     assert "\n" not in text
 
 
+def test_a_line_too_long_for_a_star_is_refused(tmp_path: Path) -> None:
+    """Its fields would take fifty times its bytes in memory."""
+    (path := tmp_path / "xp.csv").write_bytes(f"{HEADER}\n".encode() + b'"' * (17 << 20))
+    with pytest.raises(UserError, match=r"xp\.csv: has a line of more than 16 MB, which cannot be a star's"):
+        read_whole(path)
+
+
 def test_a_coefficient_too_few_in_all_rows_names_the_file(tmp_path: Path) -> None:
     row = ",".join(["7", *(f'"[{",".join(["1"] * n)}]"' for n in (54, 54, 54 * 53 // 2, 55, 55, 55 * 54 // 2))])
     (tmp_path / "short.csv").write_text(f"{HEADER}\n{row}\n")

@@ -5,15 +5,19 @@ astroquery carries them with a row for each sample; the archive's structure RAW 
 
 import gzip
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 import xpfeh
 from astropy.table import Table
+from xpfeh.commands import spectra
+from xpfeh.commands.spectra import Stage, write_spectra
 from xpfeh.errors import UserError
+from xpfeh.settings import PreprocessSettings
 from xpfeh.sources.coefficients import Reject
 from xpfeh.sources.input_files import find_files
-from xpfeh.sources.reader import open_spectra
+from xpfeh.sources.reader import NO_COMPANIONS, open_spectra
 
 from tests.genuine import datalink_file
 
@@ -92,8 +96,63 @@ def test_a_row_for_each_sample_is_refused_with_advice(kind: str, tmp_path: Path)
         list(open_spectra(str(path)).read(0, None))
 
 
-def test_a_folder_of_both_products_counts_each_star_once(tmp_path: Path) -> None:
-    (tmp_path / "XP_SAMPLED_RAW.csv").touch()
-    assert [Path(file).name for file in find_files(str(tmp_path))] == ["XP_SAMPLED_RAW.csv"]
-    (tmp_path / "XP_CONTINUOUS_RAW.csv").touch()
-    assert [Path(file).name for file in find_files(str(tmp_path))] == ["XP_CONTINUOUS_RAW.csv"]
+@pytest.mark.parametrize("kind", ["parquet", "fits", "xml", "ecsv"])
+@pytest.mark.parametrize("stage", ["corrected", "dereddened", "features"])
+def test_spectra_that_were_processed_are_not_processed_again(stage: Stage, kind: str, tmp_path: Path) -> None:
+    out = tmp_path / f"spectra.{kind}"
+    settings = PreprocessSettings()
+    write_spectra(str(datalink_file("csv", tmp_path)), out, Stage.CALIBRATED, settings, NO_COMPANIONS)
+    assert len(xpfeh.predict(str(out))) == 1
+    if stage == "corrected":  # our correction tables are made up: what it would write, without them
+        with patch.object(spectra, "correct_spectra", spectra.sample_spectra):
+            write_spectra(str(tmp_path / "star.csv"), out, Stage(stage), settings, NO_COMPANIONS)
+    else:
+        write_spectra(str(tmp_path / "star.csv"), out, Stage(stage), settings, NO_COMPANIONS)
+    with pytest.raises(UserError, match=f"holds {stage}.*; give .* that they were made from"):
+        xpfeh.predict(str(out))
+
+
+def test_samples_of_a_later_release_are_refused(samples: Table, tmp_path: Path) -> None:
+    path = write("csv", tmp_path, [ID], *(np.asarray(samples[name])[None] for name in ("flux", "flux_error")))
+    path.write_text(f"# RELEASE: Gaia DR4\n{path.read_text()}")
+    file = open_spectra(str(path))
+    with pytest.raises(UserError, match="sampled spectra of Gaia DR4 are not supported; use coefficients"):
+        list(file.read(0, None))
+    with pytest.raises(UserError, match="Gaia DR4"):
+        _ = open_spectra(str(path)).releases
+
+
+def test_coefficients_take_precedence_over_samples(samples: Table, tmp_path: Path) -> None:
+    table = Table.read(datalink_file("fits", tmp_path))
+    for name in ("flux", "flux_error"):
+        table[name] = np.asarray(samples[name])[None]
+    table.write(path := tmp_path / "both.fits")
+    (batch,) = open_spectra(str(path)).read(0, None)
+    assert {"bp_coefficients", "rp_coefficients"} < set(batch.columns)
+
+
+def test_a_library_that_has_source_ids_is_still_a_library(tmp_path: Path) -> None:
+    table = Table({"gaiaedr3_source_id": [ID], "source_id": [ID], "flux": np.ones((1, 343)), "medflux": [1e-16]})
+    table["flux_error"] = table["flux"]
+    table.write(path := tmp_path / "library.fits")
+    with pytest.raises(UserError, match="not of the apogee-library layout, these columns are missing: alpha_m"):
+        list(open_spectra(str(path)).read(0, None))
+
+
+@pytest.mark.parametrize(
+    ("continuous", "sampled"),
+    [
+        ("XP_CONTINUOUS_RAW.csv", "XP_SAMPLED_RAW.csv"),
+        ("XpContinuousMeanSpectrum_000000-003111.csv.gz", "XpSampledMeanSpectrum_000000-003111.csv.gz"),
+    ],
+)
+def test_a_folder_of_both_products_counts_each_star_once(continuous: str, sampled: str, tmp_path: Path) -> None:
+    def found() -> list[list[str]]:
+        return [[Path(file).name for file in find_files(f"{tmp_path}{glob}")] for glob in ("", "/*.csv*")]
+
+    for name in (sampled, "readme.txt", "MCMC_MSC-Gaia DR3 17.csv"):
+        (tmp_path / name).touch()
+    assert found() == [[sampled]] * 2
+    (tmp_path / continuous).touch()
+    assert found() == [[continuous]] * 2
+    assert find_files(str(tmp_path / sampled)) == [str(tmp_path / sampled)]

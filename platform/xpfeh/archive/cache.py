@@ -131,7 +131,7 @@ def _request(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Ser
     found = request_spectra(ids, release, services)
     photometry = request_photometry(ids, release, services)
     where = f"{RELEASES[release].title}: spectra"
-    tables = read_text(pa.BufferReader(found.csv), where, SCHEMA.names[1:]) if found.csv else []
+    tables = read_text(pa.BufferReader(found.csv), where, spectra=True) if found.csv else []
     spectra = pa.concat_tables([SCHEMA.empty_table(), *(table.cast(SCHEMA) for table in tables)])
     files = {_SPECTRA: spectra.sort_by("source_id"), _PHOTOMETRY: photometry.frame.to_arrow()}
     with_spectrum = np.sort(spectra["source_id"].to_numpy())

@@ -52,7 +52,9 @@ def write_spectra(
 def spectra_rows(stage: Stage, settings: PreprocessSettings) -> ToTable:
     """Return the function from raw columns to spectra, with settings, versions and wavelengths in their schema."""
     schema = FEATURES if stage is Stage.FEATURES else SPECTRA
-    return partial(_at_stage, stage, settings, with_provenance(schema, settings, wave_nm=WAVELENGTH_NM.tolist()))
+    return partial(
+        _at_stage, stage, settings, with_provenance(schema, settings, stage=stage.value, wave_nm=WAVELENGTH_NM.tolist())
+    )
 
 
 def _at_stage(stage: Stage, settings: PreprocessSettings, schema: pa.Schema, raw: Columns) -> pa.Table:

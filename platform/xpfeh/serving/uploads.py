@@ -18,8 +18,9 @@ from xpfeh.serving.answers import catalog_of
 from xpfeh.serving.requested import RequestedStars
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch
 from xpfeh.sources.gaia_files import GaiaFile
-from xpfeh.sources.input_files import SUFFIXES, readable
+from xpfeh.sources.input_files import PARQUET, SUFFIXES, TEXT, readable
 from xpfeh.sources.reader import NO_COMPANIONS, read
+from xpfeh.sources.samples import SAMPLES
 from xpfeh.tables.gunzip import GZIP_MAGIC
 from xpfeh.typing import Columns
 
@@ -115,7 +116,7 @@ def one_star(path: Path, name: str, source_id: int) -> RequestedStars:
 
 def _batches(path: Path, name: str) -> Iterator[RawBatch]:
     with named_by_sender(path, name):
-        check_parquet(path)
+        check_size(path)
         file = GaiaFile(str(path))
         for start, rows in file.ranges():
             yield from read(file, start, rows, NO_COMPANIONS)
@@ -130,10 +131,25 @@ def named_by_sender(path: str | Path, name: str) -> Iterator[None]:
         raise type(error)(str(error).replace(str(path), name)) from None
 
 
-def check_parquet(path: Path) -> None:
-    """Refuse Parquet that is small only on disk: repeated values take no room, and unpack to any size."""
-    if path.suffix != ".parquet":
-        return
+def check_size(path: Path) -> None:
+    """Refuse a file of too many stars before it is read, and Parquet that is small only on disk.
+
+    Parquet stores repeated values once: a small file can unpack to any size.
+
+    Raises
+    ------
+    UserError
+    """
+    if path.suffix in TEXT:
+        with path.open("rb") as file:
+            lines = sum(block.count(b"\n") for block in iter(lambda: file.read(1 << 20), b""))
+        if lines > 2 * MAX_FILE_STARS:  # a header has some hundred more lines than stars; the stars are counted later
+            raise UserError(TOO_MANY.format(path))
+    if path.suffix in PARQUET:
+        _check_parquet(path)
+
+
+def _check_parquet(path: Path) -> None:
     with readable(str(path)):
         file = pq.ParquetFile(path)
     footer = file.metadata
@@ -141,7 +157,7 @@ def check_parquet(path: Path) -> None:
         raise UserError(TOO_MANY.format(path))
     for column in range(footer.num_columns):
         name, kind = footer.schema.column(column).path, footer.schema.column(column).physical_type
-        if name.split(".")[0] not in LIST_COLUMNS:
+        if name.split(".")[0] not in (*SAMPLES, *LIST_COLUMNS):
             continue
         values = sum(footer.row_group(group).column(column).num_values for group in range(footer.num_row_groups))
         if kind not in ("FLOAT", "DOUBLE", "INT32", "INT64") or values > footer.num_rows * _MOST_VALUES:

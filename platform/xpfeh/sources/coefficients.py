@@ -74,22 +74,10 @@ def require_columns(names: Sequence[str], path: str) -> None:
     """Raise a `UserError` if a file with these columns cannot hold XP continuous spectra."""
     needed = [name for name in ("source_id", *LIST_COLUMNS) if not name.endswith(_OPTIONAL)]
     if missing := [name for name in needed if name not in names]:
-        lacks = f"not a file of XP continuous spectra, it lacks {', '.join(missing)}"
-        raise InputError(f"{path}: {sampled_hint(names) or lacks}")
+        raise InputError(f"{path}: not a file of XP continuous spectra, it lacks {', '.join(missing)}")
     counts = Counter(names)
     if twice := [name for name in ("source_id", *LIST_COLUMNS) if counts[name] > 1]:
         raise InputError(f"{path}: has several columns named {', '.join(twice)}; keep one")
-
-
-def sampled_hint(names: Sequence[str]) -> str:
-    """Return what to do with a file that has a row for each sample; nothing for any other.
-
-    >>> sampled_hint(["wavelength", "flux", "flux_error"])
-    'holds one sample in each row; download XP_CONTINUOUS or XP_SAMPLED with the data structure RAW'
-    """
-    if {"flux", "wavelength"} <= set(names):
-        return "holds one sample in each row; download XP_CONTINUOUS or XP_SAMPLED with the data structure RAW"
-    return ""
 
 
 def to_batch(table: pa.Table, releases: Sequence[str], first_row: int, seen: set[int]) -> RawBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -11,16 +12,19 @@ import pyarrow.parquet as pq
 
 from xpfeh.errors import InputError, UserError
 from xpfeh.files import absolute, filesystem
-from xpfeh.releases import RELEASES, release_named, releases_of
+from xpfeh.releases import release_named, releases_of
 from xpfeh.sources.coefficients import RawBatch, coefficients_per_star, to_batch
 from xpfeh.sources.gaia_tables import parquet_ranges, read_fits, read_parquet, read_votable
 from xpfeh.sources.gaia_text import read_text
 from xpfeh.sources.input_files import FITS, PARQUET, TEXT, readable
-from xpfeh.sources.samples import is_sampled, to_sampled_batch
+from xpfeh.sources.samples import check_one_spectrum_each, is_sampled, to_sampled_batch
 from xpfeh.tables.gunzip import gunzip, gunzip_beginning, suffix_of
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have about 20 kB
+_PROCESSED = re.compile(
+    r"\bstage\W+(?:value\W+)?(corrected|dereddened)", re.IGNORECASE
+)  # as `xpfeh spectra` records it
 
 
 class GaiaFile:
@@ -47,8 +51,8 @@ class GaiaFile:
     def releases(self) -> tuple[str, ...]:
         """The data release named in the file's header, or else those that have its numbers of coefficients.
 
-        None if the spectra are sampled and the header names none. Only the rows up to the first with both bands are
-        read. If every star lacks a band, the other one decides.
+        Empty if the spectra are sampled. Only the rows up to the first with both bands are read. If every star lacks a
+        band, the other one decides.
 
         Raises
         ------
@@ -67,17 +71,18 @@ class GaiaFile:
                 break
         if not stars:
             raise InputError(f"{self.path}: holds no star")
-        named = self._release_in_header()
         if sampled:
-            return (named,) if named else ()
+            self._check_samples()
+            return ()
         try:
             found = releases_of(*(widths.get(band) for band in BANDS))
         except UserError as error:
             raise InputError(f"{self.path}: {error}") from None
+        named = release_named(self._header())
         if named and named not in found:
             numbers = " and ".join(map(str, widths.values()))
             raise InputError(
-                f"{self.path}: its header names {RELEASES[named].title}, but its {numbers} coefficients are "
+                f"{self.path}: its header names Gaia {named.upper()}, but its {numbers} coefficients are "
                 f"{found[0].upper()}'s; check with xpfeh probe {named}"
             )
         return (named,) if named else found
@@ -106,6 +111,8 @@ class GaiaFile:
         row, seen = start, set[int]()
         for table in self._tables(start, rows):
             if is_sampled(table.column_names):
+                self._check_samples()
+                check_one_spectrum_each(table, self.path)
                 yield to_sampled_batch(table, row, seen)
             else:
                 yield to_batch(table, self.releases, row, seen)
@@ -116,15 +123,25 @@ class GaiaFile:
         for table in self._tables(start, rows, spectra=False):
             yield table["source_id"].combine_chunks()
 
-    def _release_in_header(self) -> str | None:
-        """Return the data release named at the beginning of the file, or in Parquet's metadata."""
+    def _check_samples(self) -> None:
+        """Raise a `UserError` for samples of another release than DR3, or that xpfeh has corrected or dereddened."""
+        header = self._header()
+        if (named := release_named(header)) not in (None, "dr3"):
+            raise InputError(
+                f"{self.path}: sampled spectra of Gaia {named.upper()} are not supported; use coefficients"
+            )
+        if processed := _PROCESSED.search(header):
+            raise InputError(f"{self.path}: holds {processed[1].lower()} spectra; give those that they were made from")
+
+    def _header(self) -> str:
+        """Return the beginning of the file, or Parquet's metadata."""
         with self._open() as file:
             if self._suffix in PARQUET:
                 metadata = pq.ParquetFile(file).schema_arrow.metadata or {}
                 header = b" ".join((*metadata.keys(), *metadata.values()))
             else:
                 header = gunzip_beginning(file.read(_HEADER_BYTES))
-        return release_named(header.decode("latin-1"))
+        return header.decode("latin-1")
 
     def _tables(self, start: int = 0, rows: int | None = None, spectra: bool = True) -> Iterator[pa.Table]:
         """Yield tables of ``source_id`` and the spectra's lists, whatever the file's format."""

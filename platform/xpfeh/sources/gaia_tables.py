@@ -122,10 +122,10 @@ def read_votable(content: bytes, path: str, spectra: bool) -> pa.Table:
 
 def _astropy_lists(table: Table, path: str, spectra: bool) -> pa.Table:
     wide = is_wide(table.colnames)
+    if wide and "source_id" not in table.colnames:
+        raise InputError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
     found = LIST_COLUMNS if wide else list_columns(table.colnames, path)
     lists = found if spectra else ()
-    if "source_id" not in table.colnames:
-        raise InputError(f"{path}: not a file of XP continuous spectra, it lacks source_id")
     columns = {"source_id": identifiers(to_series(table["source_id"]), path)}
     if wide:
         given = wide_columns(table.colnames, lambda name: _masked_to_nan(table[name]), path)

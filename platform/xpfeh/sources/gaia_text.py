@@ -20,7 +20,9 @@ from xpfeh.tables.gunzip import GZIP_MAGIC
 
 _BLOCK_BYTES = 9 << 20  # just below xpfeh.xp.product.PRODUCT_ROWS (240) stars of 40 kB: calibration gets one full chunk
 _HEADER_BLOCK_BYTES = 1 << 16  # Gaia's headers have about 20 kB
-_LONGEST_HEADER_BYTES = 1 << 24  # 16 MB of comments are not a table
+_LONGEST_BYTES = (
+    1 << 24
+)  # 16 MB of comments are not a table, and a line of 16 MB is not a star, which has at most 43 kB
 _UTF8_MARK = b"\xef\xbb\xbf"  # Windows programs write it before UTF-8
 
 
@@ -36,9 +38,8 @@ def read_text(file: pa.NativeFile, path: str, spectra: bool) -> Iterator[pa.Tabl
     file.seek(0)
     stream: Any = igzip.GzipFile(fileobj=file) if gzipped else file
     names, separator, rest = _read_header(stream, path)
-    found = list_columns(names, path)
-    lists = found if spectra else ()
-    return _ahead(parse_rows(block, separator, names, "source_id", lists) for block in _whole_lines(stream, rest))
+    lists = list_columns(names, path)
+    return _ahead(parse_rows(block, separator, names, lists, not spectra) for block in _whole_lines(stream, path, rest))
 
 
 def _ahead(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -65,7 +66,7 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
             break
         if not block:
             raise InputError(f"{path}: is empty, or holds nothing but comments")
-        if len(text) > _LONGEST_HEADER_BYTES:
+        if len(text) > _LONGEST_BYTES:
             raise InputError(f"{path}: no line of column names in its first 16 MB")
     separator = ","
     if lines[0].startswith(b"# %ECSV"):
@@ -76,7 +77,7 @@ def _read_header(stream: Any, path: str) -> tuple[list[str], str, bytes]:
     return names, separator, b"\n".join(lines[place + 1 :])
 
 
-def _whole_lines(stream: Any, rest: bytes) -> Iterator[memoryview]:
+def _whole_lines(stream: Any, path: str, rest: bytes) -> Iterator[memoryview]:
     """Yield blocks of whole lines, each valid until the next is requested: one buffer serves the whole file."""
     buffer = bytearray(rest) + bytearray(_BLOCK_BYTES)
     kept = len(rest)
@@ -85,6 +86,8 @@ def _whole_lines(stream: Any, rest: bytes) -> Iterator[memoryview]:
         cut = buffer.rfind(b"\n", 0, filled) + 1
         if cut:
             yield memoryview(buffer)[:cut]
+        elif filled > _LONGEST_BYTES:
+            raise InputError(f"{path}: has a line of more than 16 MB, which cannot be a star's")
         elif filled == len(buffer):
             buffer = buffer + bytearray(_BLOCK_BYTES)
         kept = filled - cut

@@ -16,7 +16,7 @@ from xpfeh.releases import releases_of
 from xpfeh.sources.coefficients import LIST_COLUMNS, RawBatch, coefficients_per_star, require_columns, to_batch
 from xpfeh.sources.companions import PHOTOMETRY, photometry_of
 from xpfeh.sources.gaia_tables import identifiers, is_wide, wide_columns
-from xpfeh.sources.samples import SAMPLES, is_sampled, to_sampled_batch
+from xpfeh.sources.samples import SAMPLES, check_not_features, is_sampled, to_sampled_batch
 from xpfeh.tables.checks import RANGES, check_range, numbers
 from xpfeh.tables.in_memory import arrow_table
 from xpfeh.tables.lists import NUMBERS, arrow_lists, number_lists
@@ -61,6 +61,8 @@ class GivenTable:
         names = self._table.column_names
         self._sampled = is_sampled(names)
         self._wide = not self._sampled and is_wide(names)
+        if self._sampled:
+            check_not_features(names, NAME)
         if "source_id" not in names:
             raise InputError(f"{NAME}: no column source_id")
         if ("ra" in names) != ("dec" in names):

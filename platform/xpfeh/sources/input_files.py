@@ -23,8 +23,8 @@ VOTABLE = (".xml", ".vot")
 PARQUET = (".parquet",)
 _GZIPPED = tuple(f"{suffix}.gz" for suffix in (*TEXT, *FITS, *VOTABLE))
 SUFFIXES = (*TEXT, *FITS, *VOTABLE, *PARQUET, *_GZIPPED)
-_SAMPLED = "XP_SAMPLED"
-_OTHER_PRODUCTS = (_SAMPLED, "MCMC_", "RVS", "EPOCH_")
+_SAMPLED = ("XP_SAMPLED", "XpSampled")
+_OTHER_PRODUCTS = ("MCMC_", "RVS", "EPOCH_")
 """How the names of DataLink's other files begin, which a download of all products puts into the same folder."""
 
 _ISAL_ERROR: Any = isal_zlib.error  # the library's type hints confuse the class with its instances
@@ -36,7 +36,7 @@ CHECKSUMS = "_MD5SUM.txt"
 def find_files(source: str) -> list[str]:
     """Return the files of a source: a file, a folder, a glob, or a URI of a file or folder; sorted.
 
-    Of a folder, DataLink's other products are left out; its sampled spectra are read if there are no continuous ones.
+    Of a folder or glob, DataLink's other products are left out, and sampled spectra where there are continuous ones.
 
     A local file whose name has ``[``, ``*`` or ``?`` is taken as that file, not as a glob.
 
@@ -59,11 +59,7 @@ def find_files(source: str) -> list[str]:
     if info.type == pafs.FileType.File:
         found = [path]
     elif info.type == pafs.FileType.Directory:
-        inside = [item for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file]
-        found = sorted(item.path for item in inside if not item.base_name.startswith(_OTHER_PRODUCTS))
-        found = found or sorted(item.path for item in inside if item.base_name.startswith(_SAMPLED))
-        if inside and not found:
-            raise InputError(f"{source}: holds only other products of DataLink; download XP_CONTINUOUS, structure RAW")
+        found = sorted(item.path for item in fs.get_file_info(pafs.FileSelector(path)) if item.is_file)
     elif "://" not in source and any(mark in source for mark in "*?["):
         folder, _, pattern = path.rpartition("/")
         # The name of an existing folder is literal, even if it has brackets.
@@ -73,13 +69,23 @@ def find_files(source: str) -> list[str]:
             raise InputError(f"{source}: no file matches")
     else:
         raise InputError(f"{source}: no such file or folder")
-    known = [item for item in found if item.lower().endswith(SUFFIXES)]
-    if not known:
+    readable_files = [item for item in found if item.lower().endswith(SUFFIXES)]
+    if not readable_files:
         hint = "; unzip the archive's file first" if any(item.lower().endswith(".zip") for item in found) else ""
         raise InputError(f"{source}: no file here of a kind that can be read: {', '.join(SUFFIXES)}{hint}")
+    known = readable_files if info.type == pafs.FileType.File else _spectra_only(readable_files)
+    if not known:
+        raise InputError(f"{source}: holds only other products of DataLink; download XP_CONTINUOUS, structure RAW")
     # pyarrow drops the scheme of a bucket's URI from the paths that it lists.
     scheme = source.partition("://")[0] + "://" if "://" in source and not source.startswith("file://") else ""
     return [scheme + item for item in known]
+
+
+def _spectra_only(paths: list[str]) -> list[str]:
+    """Leave out other products, and sampled spectra where there are continuous ones: they are of the same stars."""
+    products = [path for path in paths if not path.rpartition("/")[2].startswith(_OTHER_PRODUCTS)]
+    continuous = [path for path in products if not path.rpartition("/")[2].startswith(_SAMPLED)]
+    return continuous or products
 
 
 def fingerprint(path: str) -> str:

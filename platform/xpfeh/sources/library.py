@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from xpfeh.columns import rows_of
 from xpfeh.errors import InputError
 from xpfeh.files import absolute, package_file
-from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject, sampled_hint
+from xpfeh.sources.coefficients import REPEATED, RawBatch, Reject
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.xp.grid import WAVELENGTH_NM
 from xpfeh.xp.photometry import excess_factor
 
 NAME = "apogee-library"
-_ID = "gaiaedr3_source_id"
+ID = "gaiaedr3_source_id"
 _MAGNITUDES = tuple(f"gaiaedr3_phot_{band}_mean_mag" for band in ("g", "bp", "rp"))
 _SPECTRA = ("flux", "flux_error")
 _NUMBERS = ("teff", "logg", "alpha_m", "fe_h", "fe_h_err", "medflux", *_SPECTRA, *_MAGNITUDES)
@@ -89,7 +89,7 @@ class Library:
         """Yield the identifiers of a range, those of repeated rows too."""
         rejected = self._repeats(start)
         every, kept = _load(library_path(self.path))
-        delivered = every[_ID][kept[start : self._stop(start, rows, rejected)]]
+        delivered = every[ID][kept[start : self._stop(start, rows, rejected)]]
         yield pa.array([*delivered.tolist(), *(reject.source_id for reject in rejected)], pa.int64())
 
     def _repeats(self, start: int) -> list[Reject]:
@@ -98,7 +98,7 @@ class Library:
             return []
         rows, kept = _load(library_path(self.path))
         others = np.setdiff1d(np.arange(len(rows)), kept)
-        return [Reject(row, int(rows[_ID][row]), REPEATED) for row in others.tolist()]
+        return [Reject(row, int(rows[ID][row]), REPEATED) for row in others.tolist()]
 
     def _stop(self, start: int, rows: int | None, rejected: list[Reject]) -> int | None:
         return None if rows is None else start + rows - len(rejected)
@@ -154,7 +154,7 @@ def read_spectra(path: Path, start: int, stop: int | None) -> dict[str, NDArray]
     ra, dec = _positions(rows["apogee_id"], path)
     medflux = rows["medflux"].astype(np.float64)[:, None]
     return {
-        "source_id": rows[_ID].astype(np.int64),
+        "source_id": rows[ID].astype(np.int64),
         "ra": ra,
         "dec": dec,
         "phot_g_mean_mag": g,
@@ -189,7 +189,7 @@ def read_apogee_stars(path: Path) -> dict[str, NDArray]:
     """
     every, kept = _load(path)
     rows = every[kept]
-    labels = {"source_id": rows[_ID].astype(np.int64)}
+    labels = {"source_id": rows[ID].astype(np.int64)}
     for name, column in _LABELS.items():
         labels[name] = rows[column].astype(np.float64)
     return {**labels, "reference": np.full(len(rows), "APOGEE")}
@@ -210,26 +210,25 @@ def _load(path: Path) -> tuple[fits.FITS_rec, NDArray[np.intp]]:
 def _load_version(path: Path, version: tuple[int, int]) -> tuple[fits.FITS_rec, NDArray[np.intp]]:
     rows = _read_rows(path)
     error = np.where(np.isfinite(rows["fe_h"]), rows["fe_h_err"], np.inf)
-    order = np.lexsort((error, rows[_ID]))
-    first = np.r_[True, np.diff(rows[_ID][order]) != 0]
+    order = np.lexsort((error, rows[ID]))
+    first = np.r_[True, np.diff(rows[ID][order]) != 0]
     return rows, np.sort(order[first])
 
 
 def _read_rows(path: Path) -> fits.FITS_rec:
     with open_fits(path, path) as table:
         rows, present = table.data, set(table.columns.names)
-        missing_id = table.columns[_ID].null if _ID in present else None  # TNULL, an integer that means "missing"
+        missing_id = table.columns[ID].null if ID in present else None  # TNULL, an integer that means "missing"
     if "flux" not in present:
         raise InputError(f"{path}: holds no XP spectra, neither coefficients (bp_coefficients, ...) nor flux")
-    if missing := sorted({"apogee_id", _ID, *_NUMBERS} - present):
-        layout = f"not of the {NAME} layout, these columns are missing: {', '.join(missing)}"
-        raise InputError(f"{path}: {sampled_hint([*present]) or layout}")
+    if missing := sorted({"apogee_id", ID, *_NUMBERS} - present):
+        raise InputError(f"{path}: not of the {NAME} layout, these columns are missing: {', '.join(missing)}")
     if not len(rows):
         raise InputError(f"{path}: holds no star")
-    if not np.issubdtype(rows[_ID].dtype, np.integer):
-        raise InputError(f"{path}: {_ID} is {rows[_ID].dtype}; a float has lost digits, use int64")
-    if missing_id is not None and (unknown := np.flatnonzero(rows[_ID] == missing_id)).size:
-        raise InputError(f"{path}: {_ID} of row {unknown[0]} is missing")
+    if not np.issubdtype(rows[ID].dtype, np.integer):
+        raise InputError(f"{path}: {ID} is {rows[ID].dtype}; a float has lost digits, use int64")
+    if missing_id is not None and (unknown := np.flatnonzero(rows[ID] == missing_id)).size:
+        raise InputError(f"{path}: {ID} of row {unknown[0]} is missing")
     for name in _NUMBERS:
         if rows[name].dtype.kind not in "fiu":  # text, or objects: arrays of many lengths
             raise InputError(f"{path}: {name} must hold numbers, equally many for each star; it is {rows[name].dtype}")

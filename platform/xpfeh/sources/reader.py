@@ -21,8 +21,8 @@ from xpfeh.sources.companions import Companion, Companions, GivenRows
 from xpfeh.sources.gaia_files import GaiaFile
 from xpfeh.sources.given_table import GivenTable
 from xpfeh.sources.input_files import FITS, find_files
-from xpfeh.sources.library import NAME, Library
-from xpfeh.sources.samples import is_sampled
+from xpfeh.sources.library import ID, NAME, Library
+from xpfeh.sources.samples import COEFFICIENTS, is_sampled
 from xpfeh.tables.fits_reader import open_fits
 from xpfeh.tables.gunzip import suffix_of
 from xpfeh.tables.in_memory import arrow_table
@@ -191,5 +191,5 @@ def _is_library(path: str) -> bool:
             names = [name.lower() for name in table.columns.names]
     except UserError:
         return True
-    coefficients = any(name.startswith(("bp_coeff", "rp_coeff", "e_bp_coeff", "e_rp_coeff")) for name in names)
-    return not coefficients and not (is_sampled(names) and "source_id" in names)
+    has_coefficients = any(name.startswith(COEFFICIENTS) for name in names)
+    return ID in names or not (has_coefficients or is_sampled(names))

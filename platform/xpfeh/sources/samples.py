@@ -24,15 +24,17 @@ from xpfeh.xp.grid import WAVELENGTH_NM
 
 SAMPLES = ("flux", "flux_error")
 """W m-2 nm-1, at the 343 wavelengths of `xpfeh.xp.grid`."""
+COEFFICIENTS = ("bp_coeff", "rp_coeff", "e_bp_coeff", "e_rp_coeff")
+ONE_SAMPLE = "holds one sample in each row; download XP_CONTINUOUS or XP_SAMPLED with the data structure RAW"
 
 
 def is_sampled(names: Sequence[str]) -> bool:
-    """Return whether a table with these columns has a sampled spectrum in each row.
+    """Return whether a table with these columns holds sampled spectra, and no coefficients.
 
-    >>> is_sampled(["source_id", "flux", "flux_error"]), is_sampled(["wavelength", "flux", "flux_error"])
+    >>> is_sampled(["source_id", "flux", "flux_error"]), is_sampled(["bp_coefficients", "flux", "flux_error"])
     (True, False)
     """
-    return set(SAMPLES) <= set(names) and "wavelength" not in names
+    return set(SAMPLES) <= set(names) and not any(name.startswith(COEFFICIENTS) for name in names)
 
 
 def list_columns(names: Sequence[str], path: str) -> tuple[str, ...]:
@@ -41,15 +43,29 @@ def list_columns(names: Sequence[str], path: str) -> tuple[str, ...]:
     Raises
     ------
     UserError
-        If it lacks one, or ``source_id``, or has one twice.
+        If it lacks one, or ``source_id``, or has one twice; or if it holds features.
     """
     if not is_sampled(names):
         require_columns(names, path)
         return LIST_COLUMNS
     for name in ("source_id", *SAMPLES):
         if (count := list(names).count(name)) != 1:
-            raise InputError(f"{path}: has {count or 'no'} column{'s' * (count > 1)} named {name}")
+            hint = f"; {ONE_SAMPLE}" if "wavelength" in names else ""
+            raise InputError(f"{path}: has {count or 'no'} column{'s' * (count > 1)} named {name}{hint}")
+    check_not_features(names, path)
     return SAMPLES
+
+
+def check_not_features(names: Sequence[str], path: str) -> None:
+    """Raise a `UserError` for features: their spectra are scaled, and would be processed twice."""
+    if {"g0", "bp_rp0"} <= set(names):
+        raise InputError(f"{path}: holds features, made by xpfeh; give the spectra that they were made from")
+
+
+def check_one_spectrum_each(table: pa.Table, path: str) -> None:
+    """Raise a `UserError` for a table with a row for each sample."""
+    if table.num_rows and (lengths_of(table[SAMPLES[0]]) == 1).all():
+        raise InputError(f"{path}: {ONE_SAMPLE}")
 
 
 def to_sampled_batch(table: pa.Table, first_row: int = 0, seen: set[int] | None = None) -> RawBatch:
@@ -82,7 +98,7 @@ def to_sampled_batch(table: pa.Table, first_row: int = 0, seen: set[int] | None 
     reason = np.where(known, "", NO_ID).astype(object)
     for name, length in lengths.items():
         wrong = (reason == "") & (length != width)
-        reason[wrong] = [f"{name}: {found} numbers, not {width}" for found in length[wrong]]
+        reason[wrong] = [f"{name}: {found or 'no'} numbers, not {width}" for found in length[wrong]]
     seen = set() if seen is None else seen
     reason[is_repeated(ids, reason == "", seen)] = REPEATED
     spectra = {name: matrix(table[name], lengths[name], width) for name in SAMPLES}

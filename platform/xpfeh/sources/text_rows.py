@@ -15,7 +15,7 @@ _UNQUOTED_LIST = rb"[\[(][^\[\]()\"]*[\])]"
 
 
 def parse_rows(
-    text: bytes | memoryview, separator: str, names: list[str], id_column: str, list_columns: tuple[str, ...]
+    text: bytes | memoryview, separator: str, names: list[str], list_columns: tuple[str, ...], ids_only: bool = False
 ) -> pa.Table:
     """Return the identifiers (int64) and the lists (float64) of whole lines.
 
@@ -27,8 +27,10 @@ def parse_rows(
         One character.
     names : list of str
         The names of the fields.
-    id_column, list_columns
-        The fields to return. A list is ``[a,b,...]`` or ``(a, b, ...)``.
+    list_columns : tuple of str
+        The fields with lists, ``[a,b,...]`` or ``(a, b, ...)``.
+    ids_only : bool
+        Whether to return ``source_id`` alone.
 
     Returns
     -------
@@ -37,10 +39,10 @@ def parse_rows(
 
     Examples
     --------
-    >>> parse_rows(b'17,"(1.0, 2.5)"', ",", ["source_id", "flux"], "source_id", ("flux",)).to_pylist()
+    >>> parse_rows(b'17,"(1.0, 2.5)"', ",", ["source_id", "flux"], ("flux",)).to_pylist()
     [{'source_id': 17, 'flux': [1.0, 2.5]}]
     """
-    places = {name: names.index(name) for name in (id_column, *list_columns) if name in names}
+    places = {name: names.index(name) for name in ("source_id", *list_columns) if name in names}
     lists = {places[name] for name in list_columns if name in places}
     lines = (line.rstrip(b"\r") for line in bytes(text).split(b"\n"))
     rows = [_fields(line, separator.encode(), lists) for line in lines if line]
@@ -49,9 +51,9 @@ def parse_rows(
         place = places.get(name)
         return [row[place] if place is not None and place < len(row) else b"" for row in rows]
 
-    ids = pl.Series([cell.decode("utf-8", "replace") for cell in cells(id_column)], dtype=pl.String)
-    table = {id_column: ids.cast(pl.Int64, strict=False).to_arrow()}
-    return pa.table(table | {name: parse_lists(cells(name)) for name in list_columns})
+    ids = pl.Series([cell.decode("utf-8", "replace") for cell in cells("source_id")], dtype=pl.String)
+    lists_of = {} if ids_only else {name: parse_lists(cells(name)) for name in list_columns}
+    return pa.table({"source_id": ids.cast(pl.Int64, strict=False).to_arrow(), **lists_of})
 
 
 def _fields(line: bytes, separator: bytes, lists: set[int]) -> list[bytes]:
@@ -71,7 +73,7 @@ def _is_doubtful(field: bytes) -> bool:
 
 
 def _careful_fields(line: bytes, separator: bytes, lists: set[int]) -> list[bytes]:
-    """Return the fields of any line, broken ones too: it reads each character, which is slow."""
+    """Return the fields of any line, broken ones too, by a regular expression for each field, which is slower."""
     rest = b"[^%s]*" % re.escape(separator)
     fields: list[bytes] = []
     start = 0

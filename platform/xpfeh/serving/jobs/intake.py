@@ -25,7 +25,7 @@ from xpfeh.serving.arrow_stream import read_stream
 from xpfeh.serving.jobs.folder import JobFolder, JobOrder
 from xpfeh.serving.problems import named
 from xpfeh.serving.requested import check_columns, ebv_of, has_spectra
-from xpfeh.serving.uploads import MAX_FILE_STARS, TOO_MANY, check_parquet, named_by_sender
+from xpfeh.serving.uploads import MAX_FILE_STARS, TOO_MANY, check_size, named_by_sender
 from xpfeh.sources.gaia_files import GaiaFile
 
 MAX_STARS = 1_000_000
@@ -128,7 +128,7 @@ def of_file(file: Path, name: str) -> JobInput:
     """
     spectra = GaiaFile(str(file))
     with named_by_sender(file, name):
-        check_parquet(file)
+        check_size(file)
         starts = [(start, sum(map(len, spectra.source_ids(start, rows)))) for start, rows in spectra.ranges()]
     given = JobInput(file, file.name, name, starts)
     if not given.stars:
