@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import re
 
 import polars as pl
 import pyarrow as pa
 
-from xpfeh.tables.lists import parse_lists
+from xpfeh.tables.lists import ListColumn
 
 _LIST_STARTS, _LIST_ENDS = (b"[", b"("), (b"]", b")")
 _QUOTED = rb'"(?:[^"]++|"")*+"?'
@@ -44,16 +45,17 @@ def parse_rows(
     """
     places = {name: names.index(name) for name in ("source_id", *list_columns) if name in names}
     lists = {places[name] for name in list_columns if name in places}
-    lines = (line.rstrip(b"\r") for line in bytes(text).split(b"\n"))
-    rows = [_fields(line, separator.encode(), lists) for line in lines if line]
-
-    def cells(name: str) -> list[bytes]:
-        place = places.get(name)
-        return [row[place] if place is not None and place < len(row) else b"" for row in rows]
-
-    ids = pl.Series([cell.decode("utf-8", "replace") for cell in cells("source_id")], dtype=pl.String)
-    lists_of = {} if ids_only else {name: parse_lists(cells(name)) for name in list_columns}
-    return pa.table({"source_id": ids.cast(pl.Int64, strict=False).to_arrow(), **lists_of})
+    columns = {} if ids_only else {name: ListColumn() for name in list_columns}
+    ids = []
+    for line in io.BytesIO(text):  # one by one: a line's copies stay in the core's cache
+        if not (line := line.rstrip(b"\r\n")):
+            continue
+        fields = dict(enumerate(_fields(line, separator.encode(), lists)))
+        ids.append(fields.get(places["source_id"], b"").decode("utf-8", "replace"))
+        for name, column in columns.items():
+            column.append(fields.get(places.get(name, -1)))
+    source_ids = pl.Series(ids, dtype=pl.String).cast(pl.Int64, strict=False).to_arrow()
+    return pa.table({"source_id": source_ids, **{name: column.to_arrow() for name, column in columns.items()}})
 
 
 def _fields(line: bytes, separator: bytes, lists: set[int]) -> list[bytes]:

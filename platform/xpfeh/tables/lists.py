@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -19,45 +19,63 @@ NUMBERS = pa.list_(pa.float64())
 """The type of a column of lists of numbers."""
 
 
-def parse_lists(cells: Iterable[bytes | None]) -> pa.Array:
-    """Return the lists of float64 in cells of text.
+class ListColumn:
+    """A column of lists of float64, from cells of text appended one by one.
 
     What is not a number becomes null; a missing cell, ``null`` and ``[]`` become an empty list.
 
-    >>> parse_lists([b"(1, 2.5)", b"[3,twelve]", None]).to_pylist()
+    Examples
+    --------
+    >>> column = ListColumn()
+    >>> for cell in (b"(1, 2.5)", b"[3,twelve]", None):
+    ...     column.append(cell)
+    >>> column.to_arrow().to_pylist()
     [[1.0, 2.5], [3.0, None], []]
     """
-    parse = simdjson.Parser().parse  # one for each call, since threads cannot share it
-    texts = [(cell or b"").strip(b'[]() \r\n"') for cell in cells]
-    lists: list[Any] = [_json_numbers(text, parse) for text in texts]
-    others = [i for i, numbers in enumerate(lists) if numbers is None]
-    for i, numbers in zip(others, _any_numbers([texts[i] for i in others]), strict=True):
-        lists[i] = numbers
-    offsets = np.cumsum([0, *map(len, lists)], dtype=np.int32)
-    return pa.ListArray.from_arrays(to_arrow(offsets), pa.concat_arrays([_NO_NUMBERS, *lists]))
+
+    def __init__(self) -> None:
+        self._parse: Callable[[bytes], Any] = simdjson.Parser().parse  # threads cannot share one
+        self._lists: list[Any] = []
+        self._not_json: dict[int, str] = {}
+
+    def append(self, cell: bytes | None) -> None:
+        """Add the cell of one row."""
+        text = (cell or b"").strip(b'[]() \r\n"')
+        if text in (b"", b"null"):
+            numbers = _NO_NUMBERS
+        elif (numbers := self._json_numbers(text)) is None:
+            self._not_json[len(self._lists)] = text.decode("utf-8", "replace")
+        self._lists.append(numbers)
+
+    def _json_numbers(self, text: bytes) -> pa.Array | None:
+        """Return a list's numbers, None if they are not JSON: NaN, words, integers of more than 64 bits."""
+        if b"[" in text:  # simdjson would join lists in a list
+            return None
+        try:
+            numbers = pa.py_buffer(self._parse(b"[" + text + b"]").as_buffer(of_type="d"))
+        except (RuntimeError, TypeError, ValueError):
+            return None
+        return pa.Array.from_buffers(pa.float64(), numbers.size // 8, [None, numbers])
+
+    def to_arrow(self) -> pa.Array:
+        """Return all lists."""
+        # What is not JSON is parsed at once, since each call of polars costs 0.1 ms.
+        words = pl.Series(list(self._not_json.values()), dtype=pl.String).str.split(",")
+        numbers = words.explode().str.strip_chars().cast(pl.Float64, strict=False).rechunk().to_arrow()
+        start = 0
+        for row, length in zip(self._not_json, words.list.len().to_list(), strict=True):
+            self._lists[row] = numbers.slice(start, length)
+            start += length
+        offsets = np.cumsum([0, *map(len, self._lists)], dtype=np.int32)
+        return pa.ListArray.from_arrays(to_arrow(offsets), pa.concat_arrays([_NO_NUMBERS, *self._lists]))
 
 
-def _json_numbers(text: bytes, parse: Callable[[bytes], Any]) -> pa.Array | None:
-    """Return the numbers of one list, None if they are not JSON: NaN, words, integers of more than 64 bits."""
-    if text in (b"", b"null"):
-        return _NO_NUMBERS
-    if b"[" in text:  # simdjson would join lists in a list
-        return None
-    try:
-        numbers = pa.py_buffer(parse(b"[" + text + b"]").as_buffer(of_type="d"))
-    except (RuntimeError, TypeError, ValueError):
-        return None
-    return pa.Array.from_buffers(pa.float64(), numbers.size // 8, [None, numbers])
-
-
-def _any_numbers(texts: list[bytes]) -> Iterator[pa.Array]:
-    """Yield the numbers of each list, null for any other word; all at once, since each call of polars costs 0.1 ms."""
-    words = pl.Series([text.decode("utf-8", "replace") for text in texts], dtype=pl.String).str.split(",")
-    numbers = words.explode().str.strip_chars().cast(pl.Float64, strict=False).rechunk().to_arrow()
-    start = 0
-    for length in words.list.len().to_list():
-        yield numbers.slice(start, length)
-        start += length
+def parse_lists(cells: Iterable[bytes | None]) -> pa.Array:
+    """Return the lists of float64 in cells of text, see `ListColumn`."""
+    column = ListColumn()
+    for cell in cells:
+        column.append(cell)
+    return column.to_arrow()
 
 
 def arrow_lists(column: pa.ChunkedArray, name: str, path: str) -> pa.ChunkedArray | pa.Array:
