@@ -18,6 +18,7 @@ from xpfeh.archive.gaia_archive import request_distances
 from xpfeh.archive.ledger import BELIEVED_S, Answer, Ledger, gather
 from xpfeh.releases import IDS_PER_REQUEST, RELEASES
 from xpfeh.sources.archive_stars import SCHEMA, ArchiveStars
+from xpfeh.sources.coefficients import require_columns
 from xpfeh.sources.gaia_text import read_text
 
 _SPECTRA, _PHOTOMETRY, _DISTANCES = "spectra.parquet", "gaia_source.parquet", "distances.parquet"
@@ -131,7 +132,9 @@ def _request(ledger: Ledger, ids: NDArray[np.int64], release: str, services: Ser
     found = request_spectra(ids, release, services)
     photometry = request_photometry(ids, release, services)
     where = f"{RELEASES[release].title}: spectra"
-    tables = read_text(pa.BufferReader(found.csv), where, spectra=True) if found.csv else []
+    tables = list(read_text(pa.BufferReader(found.csv), where, spectra=True)) if found.csv else []
+    for table in tables:  # an archive may answer with samples
+        require_columns(table.column_names, where)
     spectra = pa.concat_tables([SCHEMA.empty_table(), *(table.cast(SCHEMA) for table in tables)])
     files = {_SPECTRA: spectra.sort_by("source_id"), _PHOTOMETRY: photometry.frame.to_arrow()}
     with_spectrum = np.sort(spectra["source_id"].to_numpy())

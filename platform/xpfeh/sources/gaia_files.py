@@ -22,9 +22,8 @@ from xpfeh.tables.gunzip import gunzip, gunzip_beginning, suffix_of
 from xpfeh.xp.bases import BANDS
 
 _HEADER_BYTES = 1 << 16  # Gaia's headers have about 20 kB
-_PROCESSED = re.compile(
-    r"\bstage\W+(?:value\W+)?(corrected|dereddened)", re.IGNORECASE
-)  # as `xpfeh spectra` records it
+# As `xpfeh spectra` records it, in any format.
+_PROCESSED = re.compile(r"\bstage\W+(?:value\W+)?(corrected|dereddened)", re.IGNORECASE)
 
 
 class GaiaFile:
@@ -111,7 +110,8 @@ class GaiaFile:
         row, seen = start, set[int]()
         for table in self._tables(start, rows):
             if is_sampled(table.column_names):
-                self._check_samples()
+                if row == start:  # once, since it opens the file again
+                    self._check_samples()
                 check_one_spectrum_each(table, self.path)
                 yield to_sampled_batch(table, row, seen)
             else:
